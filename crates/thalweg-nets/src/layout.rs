@@ -1,0 +1,309 @@
+//! Where each named tensor lies in flat θ `[P]`, as PyTorch would name and order it; conversion to and from safetensors.
+//!
+//! A base network's state is one flat vector: trainable tensors and, for batch normalisation, the running statistics
+//! ([`Role::is_trained`] tells them apart), since a network is only whole with both.
+use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
+use crate::error::{Error, Result};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What a tensor does in its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Kernel of a convolution `[out, in, k, k]` or matrix of a dense layer `[out, in]`.
+    Weight,
+    /// Added per output `[out]`.
+    Bias,
+    /// Batch-norm scale `[channels]`, PyTorch's `weight`.
+    Scale,
+    /// Batch-norm shift `[channels]`, PyTorch's `bias`.
+    Shift,
+    /// Batch-norm running mean `[channels]`.
+    RunningMean,
+    /// Batch-norm running variance `[channels]`.
+    RunningVariance,
+    /// A tensor of an imported checkpoint whose architecture is not known.
+    Unknown,
+}
+
+impl Role {
+    /// Whether gradients move this tensor (running statistics are moved by averaging instead).
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Role::RunningMean | Role::RunningVariance)
+    }
+}
+
+/// One named tensor within θ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// PyTorch's name, e.g. `0.weight`.
+    pub name: String,
+    /// PyTorch's shape.
+    pub shape: Vec<usize>,
+    /// Index of the first number in θ.
+    pub offset: usize,
+    /// Its part in the layer.
+    pub role: Role,
+    /// Inputs of one output of the layer: the fan-in of Kaiming's law; 0 where there is none.
+    pub fan_in: usize,
+}
+
+impl Slot {
+    /// Numbers in the tensor.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor holds no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its place in θ.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// The table of all tensors in θ, in order, without gaps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
+    slots: Vec<Slot>,
+}
+
+impl Layout {
+    /// The layout of `architecture`, tensors in PyTorch's `state_dict` order.
+    pub fn of(architecture: &Architecture) -> Self {
+        let mut layout = Layout { slots: Vec::new() };
+        layout.push_layers("", architecture.layers(), architecture.input());
+        layout
+    }
+
+    /// A layout of tensors known only by name and shape, in the given order (imported checkpoints).
+    pub fn of_tensors(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> Self {
+        let mut layout = Layout { slots: Vec::new() };
+        for (name, shape) in tensors {
+            layout.push(name, shape, Role::Unknown, 0);
+        }
+        layout
+    }
+
+    fn push(&mut self, name: String, shape: Vec<usize>, role: Role, fan_in: usize) {
+        let offset = self.len();
+        self.slots.push(Slot { name, shape, offset, role, fan_in });
+    }
+
+    fn push_layers(&mut self, prefix: &str, layers: &[Layer], input: Shape) -> Shape {
+        let mut shape = input;
+        for (i, layer) in layers.iter().enumerate() {
+            let own = layer.name.clone().unwrap_or_else(|| i.to_string());
+            let name = if prefix.is_empty() { own } else { format!("{prefix}.{own}") };
+            match &layer.operation {
+                Operation::Conv { out, kernel, bias, .. } => {
+                    self.push_affine(&name, vec![*out, shape[0], *kernel, *kernel], *bias)
+                }
+                Operation::Dense { out, bias } => self.push_affine(&name, vec![*out, shape[0]], *bias),
+                Operation::BatchNorm { .. } => {
+                    for (tensor, role) in [
+                        ("weight", Role::Scale),
+                        ("bias", Role::Shift),
+                        ("running_mean", Role::RunningMean),
+                        ("running_var", Role::RunningVariance),
+                    ] {
+                        self.push(format!("{name}.{tensor}"), vec![shape[0]], role, 0);
+                    }
+                }
+                Operation::Residual { layers } => {
+                    self.push_layers(&name, layers, shape);
+                }
+                _ => {}
+            }
+            shape = shape_after(&layer.operation, shape, &name).expect("a checked architecture");
+        }
+        shape
+    }
+
+    fn push_affine(&mut self, name: &str, shape: Vec<usize>, bias: bool) {
+        let (out, fan_in) = (shape[0], shape[1..].iter().product());
+        self.push(format!("{name}.weight"), shape, Role::Weight, fan_in);
+        if bias {
+            self.push(format!("{name}.bias"), vec![out], Role::Bias, fan_in);
+        }
+    }
+
+    /// P: numbers in θ.
+    pub fn len(&self) -> usize {
+        self.slots.last().map_or(0, |s| s.offset + s.len())
+    }
+
+    /// Whether there is no tensor at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tensors in order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Checks that `theta` is `[n, P]` for some n and finite; returns n.
+    ///
+    /// # Errors
+    /// A length that is no multiple of P, or the first tensor with a NaN or infinity.
+    pub fn check(&self, what: &str, theta: &[f32]) -> Result<usize> {
+        let p = self.len();
+        if p == 0 || theta.len() % p != 0 {
+            return Err(Error::shape(what, format!("[n, {p}]"), format!("[{}]", theta.len())));
+        }
+        if let Some(i) = theta.iter().position(|v| !v.is_finite()) {
+            let slot = self.slots.iter().find(|s| s.range().contains(&(i % p))).map_or("", |s| &s.name);
+            return Err(Error::NotFinite {
+                what: what.into(),
+                place: format!("network {}, tensor {slot}, index {}", i / p, i % p),
+                value: f64::from(theta[i]),
+            });
+        }
+        Ok(theta.len() / p)
+    }
+
+    /// One network `theta [P]` as safetensors bytes that `torch.load_state_dict` takes as they are.
+    ///
+    /// # Errors
+    /// Where `theta` is not `[P]` or not finite.
+    pub fn to_safetensors(&self, theta: &[f32]) -> Result<Vec<u8>> {
+        if self.check("theta", theta)? != 1 {
+            return Err(Error::shape("theta", format!("[{}]", self.len()), format!("[{}]", theta.len())));
+        }
+        let bytes: Vec<u8> = theta.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let views = self.slots.iter().map(|s| {
+            let data = &bytes[4 * s.offset..4 * (s.offset + s.len())];
+            (s.name.as_str(), TensorView::new(Dtype::F32, s.shape.clone(), data).expect("length fits shape"))
+        });
+        safetensors::serialize(views.collect::<Vec<_>>(), None)
+            .map_err(|e| Error::parameter("theta", "serialisable tensors", e))
+    }
+
+    /// Reads one network `[P]` from safetensors `bytes` read from `path`; f32, f16, bf16 and f64 tensors are taken.
+    /// Extra integer tensors (`num_batches_tracked`) are passed over.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another shape or type, extra, or not finite.
+    pub fn from_safetensors(&self, path: &Path, bytes: &[u8]) -> Result<Vec<f32>> {
+        let file = open(path, bytes)?;
+        let mut theta = Vec::with_capacity(self.len());
+        for slot in &self.slots {
+            let view = file.tensor(&slot.name).map_err(|_| {
+                Error::format(
+                    path,
+                    format!("tensor {}", slot.name),
+                    format!("shape {:?}", slot.shape),
+                    "no such tensor",
+                )
+            })?;
+            if view.shape() != slot.shape {
+                return Err(Error::format(
+                    path,
+                    format!("tensor {}", slot.name),
+                    format!("shape {:?}", slot.shape),
+                    format!("shape {:?}", view.shape()),
+                ));
+            }
+            theta.extend(floats(path, &slot.name, &view)?);
+        }
+        let known = |name: &str| self.slots.iter().any(|s| s.name == name);
+        if let Some((name, view)) = file.iter().find(|(name, view)| is_float(view.dtype()) && !known(name)) {
+            return Err(Error::format(
+                path,
+                format!("tensor {name}"),
+                "no such tensor",
+                format!("shape {:?}", view.shape()),
+            ));
+        }
+        Ok(theta)
+    }
+}
+
+/// Opens safetensors bytes, naming `path` in the error.
+///
+/// # Errors
+/// A header that lies about sizes, is too large, or is not JSON.
+pub fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|e| {
+        Error::format(path, "safetensors header", "a valid safetensors file", format!("{e} ({} bytes)", bytes.len()))
+    })
+}
+
+/// Whether tensors of this type are weights (integers are counters and are passed over).
+pub fn is_float(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
+}
+
+/// The numbers of a tensor as f32.
+///
+/// # Errors
+/// A type that is not a float, or a number that is not finite.
+pub fn floats(path: &Path, name: &str, view: &TensorView) -> Result<Vec<f32>> {
+    let data = view.data();
+    let values: Vec<f32> = match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F64 => data
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
+            .collect(),
+        Dtype::BF16 => {
+            data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
+        }
+        Dtype::F16 => data.chunks_exact(2).map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
+        other => {
+            return Err(Error::format(path, format!("tensor {name}"), "f32, f64, f16 or bf16", format!("{other:?}")));
+        }
+    };
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(Error::format(path, format!("tensor {name}, index {i}"), "a finite number", values[i])),
+        None => Ok(values),
+    }
+}
+
+/// IEEE half precision to single, exactly.
+fn half_to_f32(h: u16) -> f32 {
+    let (sign, exponent, mantissa) = (u32::from(h >> 15) << 31, (h >> 10) & 0x1f, u32::from(h & 0x3ff));
+    match exponent {
+        0 => f32::from_bits(sign | (mantissa as f32 * 2f32.powi(-24)).to_bits()),
+        31 => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
+        e => f32::from_bits(sign | ((u32::from(e) + 112) << 23) | (mantissa << 13)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::architecture::Preset;
+
+    #[test]
+    fn presets_have_the_published_sizes() {
+        let size = |p: Preset, input, classes| Layout::of(&p.build(input, classes).unwrap()).len();
+        assert_eq!(size(Preset::CnnS, [1, 28, 28], 10), 2_464);
+        assert_eq!(size(Preset::CnnS, [3, 28, 28], 10), 2_864);
+        assert_eq!(size(Preset::CnnM, [3, 32, 32], 10), 10_853);
+        assert_eq!(size(Preset::Digits, [1, 8, 8], 10), 1_110);
+    }
+
+    #[test]
+    fn safetensors_round_trip_is_exact() {
+        let layout = Layout::of(&Preset::Digits.build([1, 8, 8], 10).unwrap());
+        let theta: Vec<f32> = (0..layout.len()).map(|i| (i as f32).sin()).collect();
+        let bytes = layout.to_safetensors(&theta).unwrap();
+        assert_eq!(layout.from_safetensors(Path::new("x"), &bytes).unwrap(), theta);
+    }
+
+    #[test]
+    fn half_precision_is_read_exactly() {
+        for (bits, value) in
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0x3555, 0.333_251_95)]
+        {
+            assert_eq!(half_to_f32(bits), value);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The manifold: base networks as points θ `[P]` in weight space: their architectures, their engine, their training, their data, zoos of them.
+//!
+//! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
+pub mod architecture;
+pub mod error;
+pub mod init;
+pub mod layout;
+pub mod streams;
+
+pub use architecture::Architecture;
+pub use error::{Error, Result};
+pub use layout::Layout;
+pub use streams::Streams;
