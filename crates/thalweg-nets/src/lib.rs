@@ -5,6 +5,7 @@ pub mod architecture;
 pub mod error;
 pub mod init;
 pub mod layout;
+pub mod progress;
 pub mod streams;
 
 pub use architecture::Architecture;

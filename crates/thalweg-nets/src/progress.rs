@@ -1,0 +1,26 @@
+//! How long work tells whoever watches how far it is, and learns that it should stop. Library code never prints.
+
+/// A watcher of long work.
+pub trait Progress: Sync {
+    /// A stage of `total` units begins; `what` is a short phrase such as "training runs".
+    fn begin(&self, what: &str, total: u64);
+    /// `n` more units are done.
+    fn advance(&self, n: u64);
+    /// Something worth a line of its own happened.
+    fn note(&self, text: &str);
+    /// Whether the user asked to stop (Ctrl-C). Long loops ask between units and return [`crate::Error::Interrupted`].
+    fn interrupted(&self) -> bool;
+}
+
+/// Watches nothing, never interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn note(&self, _: &str) {}
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
