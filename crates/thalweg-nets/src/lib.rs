@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
+pub mod data;
 pub mod error;
 pub mod init;
 pub mod layout;

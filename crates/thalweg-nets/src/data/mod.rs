@@ -1,0 +1,28 @@
+//! What base networks are trained and judged on: checked data sets, standardised once and recorded.
+//!
+//! [`DataSpec`] says where data come from and how they are split, and is what a `zoo.toml` records. Its way:
+//! a reader gives a raw [`Table`], [`split`] cuts it by a seed, [`Normalisation`] standardises it, and [`Dataset`]
+//! `[N, D]` is what the engine sees.
+//!
+//! ```
+//! use thalweg_nets::data::DataSpec;
+//! let digits = DataSpec::parse("digits").unwrap().load().unwrap();
+//! assert_eq!(digits.train.shape, [1, 8, 8]);
+//! assert_eq!(digits.train.len() + digits.validation.len() + digits.test.len(), 1797);
+//! ```
+pub mod dataset;
+pub mod digits;
+pub mod gzip;
+pub mod idx;
+pub mod known;
+pub mod normalisation;
+pub mod place;
+pub mod spec;
+pub mod split;
+pub mod table;
+
+pub use dataset::Dataset;
+pub use normalisation::Normalisation;
+pub use spec::{DataRecord, DataSpec};
+pub use split::Splits;
+pub use table::Table;

@@ -1,0 +1,46 @@
+//! Where data live: `$THALWEG_DATA`, else the user's cache folder; one sub-folder a set.
+use crate::error::{Error, Result};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The folder of all sets: `$THALWEG_DATA`, else `$XDG_CACHE_HOME/thalweg`, else `~/.cache/thalweg`.
+///
+/// # Errors
+/// Where none of the three variables is set.
+pub fn root() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name);
+    root_of(set("THALWEG_DATA"), set("XDG_CACHE_HOME"), set("HOME"))
+}
+
+fn root_of(data: Option<OsString>, cache: Option<OsString>, home: Option<OsString>) -> Result<PathBuf> {
+    let given = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
+    given(data)
+        .or_else(|| given(cache).map(|cache| cache.join("thalweg")))
+        .or_else(|| given(home).map(|home| home.join(".cache").join("thalweg")))
+        .ok_or_else(|| Error::parameter("THALWEG_DATA", "a folder for data (HOME is not set either)", "nothing"))
+}
+
+/// The error for a set whose files are not in `folder`.
+pub(super) fn missing(name: &str, folder: &Path, files: &str, remedy: &str) -> Error {
+    let found = if folder.is_dir() { "a folder without them" } else { "no such folder" };
+    Error::format(folder, format!("data {name}"), format!("{files} ({remedy})"), found)
+}
+
+/// What to do about a missing set that the program can fetch.
+pub(super) fn fetchable(name: &str) -> String {
+    format!("get them with `thalweg data get {name}`, or name their folder: {name}:DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_that_is_set_wins() {
+        let some = |text: &str| Some(OsString::from(text));
+        assert_eq!(root_of(some("/d"), some("/c"), some("/h")).unwrap(), Path::new("/d"));
+        assert_eq!(root_of(some(""), some("/c"), some("/h")).unwrap(), Path::new("/c/thalweg"));
+        assert_eq!(root_of(None, None, some("/h")).unwrap(), Path::new("/h/.cache/thalweg"));
+        assert!(root_of(None, None, None).unwrap_err().to_string().contains("THALWEG_DATA"));
+    }
+}

@@ -1,0 +1,200 @@
+//! [`DataSpec`]: where data come from and how they are split, as a `zoo.toml` records it; [`DataRecord`]: what was found there.
+use super::known::{self, Source};
+use super::normalisation::Normalisation;
+use super::split::{self, Splits};
+use crate::architecture::Shape;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A set, its place, and its split.
+///
+/// | field | default | what |
+/// | --- | --- | --- |
+/// | `name` | | a set's name ([`known::NAMES`]) |
+/// | `folder` | `$THALWEG_DATA/NAME` | the set's folder, or the user's own file |
+/// | `train` | all that is left | training rows |
+/// | `validation` | a fifth of the pool, at most 5,000 | validation rows, cut from the training pool |
+/// | `test` | a fifth of the pool, at most 10,000 | test rows; only where the set has no official test split |
+/// | `seed` | 0 | which rows go where |
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// A set's name.
+    pub name: String,
+    /// The set's folder, or a user's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Number of training rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
+    /// Number of validation rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
+    /// Number of test rows, where the set has no official test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<usize>,
+    /// Decides which rows go where.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// What was loaded, for the records: enough to notice that data changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// The set's name.
+    pub name: String,
+    /// `[channels, height, width]` of an input.
+    pub shape: Shape,
+    /// Number of classes.
+    pub classes: usize,
+    /// Training rows.
+    pub train: usize,
+    /// Validation rows.
+    pub validation: usize,
+    /// Test rows.
+    pub test: usize,
+    /// BLAKE3 of the whole set's content before splitting, whatever file format it came in; hexadecimal.
+    pub checksum: String,
+    /// How inputs were standardised.
+    pub normalisation: Normalisation,
+}
+
+impl DataSpec {
+    /// The set of this name with defaults for everything else.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), folder: None, train: None, validation: None, test: None, seed: 0 }
+    }
+
+    /// Reads `NAME` or `NAME:PATH`, as `--data` takes it.
+    ///
+    /// # Errors
+    /// An unknown name, an empty path.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, path) = match text.split_once(':') {
+            Some((name, path)) => (name, Some(path)),
+            None => (text, None),
+        };
+        if path == Some("") {
+            return Err(Error::parameter("data", format!("a path after {name}:"), "nothing"));
+        }
+        let spec = Self { folder: path.map(PathBuf::from), ..Self::named(name) };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// Checks what can be checked without opening a file.
+    ///
+    /// # Errors
+    /// An unknown name, a folder for a set that has none.
+    pub fn check(&self) -> Result<()> {
+        if !known::NAMES.contains(&self.name.as_str()) {
+            return Err(known::unknown(&self.name));
+        }
+        if let (Some(folder), "digits") = (&self.folder, self.name.as_str()) {
+            return Err(Error::parameter("data.folder", "none (the digits are within the program)", folder.display()));
+        }
+        Ok(())
+    }
+
+    /// Reads, splits and standardises: validation and training rows come from the training pool, both standardised (and the
+    /// test rows too) by the moments of the whole pool.
+    ///
+    /// # Errors
+    /// Missing or damaged files, splits larger than the data.
+    pub fn load(&self) -> Result<Splits> {
+        self.check()?;
+        let Source { pool, test } = known::open(self)?;
+        if let (Some(asked), Some(official)) = (self.test, &test) {
+            let expected = format!("nothing ({} has {} official test rows)", self.name, official.len());
+            return Err(Error::parameter("data.test", expected, asked));
+        }
+        let n = pool.len();
+        let validation = self.validation.unwrap_or((n / 5).clamp(1, 5_000));
+        let tested = test.is_none().then(|| self.test.unwrap_or((n / 5).clamp(1, 10_000)));
+        let rows = split::cut(n, self.train, validation, tested, self.seed)?;
+        let mut hasher = blake3::Hasher::new();
+        pool.hash(&mut hasher);
+        let normalisation = pool.normalisation();
+        let test = match test {
+            Some(official) => {
+                if (official.shape(), official.classes()) != (pool.shape(), pool.classes()) {
+                    let of = |t: &super::Table| format!("{:?} with {} classes", t.shape(), t.classes());
+                    return Err(Error::shape(format!("data {}: test rows", self.name), of(&pool), of(&official)));
+                }
+                official.hash(&mut hasher);
+                official.standardised(&(0..official.len()).collect::<Vec<_>>(), &normalisation)?
+            }
+            None => pool.standardised(&rows.test, &normalisation)?,
+        };
+        let train = pool.standardised(&rows.train, &normalisation)?;
+        let validation = pool.standardised(&rows.validation, &normalisation)?;
+        let record = DataRecord {
+            name: self.name.clone(),
+            shape: pool.shape(),
+            classes: pool.classes(),
+            train: train.len(),
+            validation: validation.len(),
+            test: test.len(),
+            checksum: hasher.finalize().to_hex().to_string(),
+            normalisation,
+        };
+        Ok(Splits { train, validation, test, record })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths_parse() {
+        assert_eq!(DataSpec::parse("digits").unwrap(), DataSpec::named("digits"));
+        let spec = DataSpec::parse("mnist:/a/b:c").unwrap();
+        assert_eq!((spec.name.as_str(), spec.folder), ("mnist", Some(PathBuf::from("/a/b:c"))));
+        assert!(DataSpec::parse("minst").unwrap_err().to_string().contains("fashion-mnist"));
+        assert!(DataSpec::parse("mnist:").unwrap_err().to_string().contains("path"));
+        assert!(DataSpec::parse("digits:/a").is_err());
+    }
+
+    #[test]
+    fn toml_round_trip_and_unknown_fields() {
+        let spec = DataSpec { train: Some(500), seed: 3, ..DataSpec::named("digits") };
+        assert_eq!(toml::from_str::<DataSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+        let message = toml::from_str::<DataSpec>("name = \"digits\"\ntrian = 3").unwrap_err().to_string();
+        assert!(message.contains("trian"), "{message}");
+    }
+
+    #[test]
+    fn digits_load_whole_and_are_recorded() {
+        let splits = DataSpec::named("digits").load().unwrap();
+        let record = &splits.record;
+        assert_eq!((record.train, record.validation, record.test), (1079, 359, 359));
+        assert_eq!(record.shape, [1, 8, 8]);
+        let all: usize = [&splits.train, &splits.validation, &splits.test].iter().map(|d| d.class_counts()[3]).sum();
+        assert_eq!(all, 183);
+        let again = toml::from_str::<DataRecord>(&toml::to_string(record).unwrap()).unwrap();
+        assert_eq!(&again, record);
+        // Golden: the content's sum must not change unless the data do.
+        assert_eq!(record.checksum, "463742d5c95444917115dc77cd837b951afdaacb604d3ad3713169af9457300a");
+    }
+
+    #[test]
+    fn the_sum_and_the_normalisation_do_not_depend_on_the_split() {
+        let a = DataSpec::named("digits").load().unwrap();
+        let b = DataSpec { train: Some(100), seed: 9, ..DataSpec::named("digits") }.load().unwrap();
+        assert_eq!(a.record.checksum, b.record.checksum);
+        assert_eq!(a.record.normalisation, b.record.normalisation);
+        assert_ne!(a.test.labels, b.test.labels);
+        assert_eq!(b.train.len(), 100);
+    }
+
+    #[test]
+    fn a_missing_set_names_the_folder_and_the_command() {
+        let message = DataSpec::parse("mnist:/nowhere/at/all").unwrap().load().unwrap_err().to_string();
+        for part in ["/nowhere/at/all", "train-images-idx3-ubyte", "thalweg data get mnist"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
