@@ -1,6 +1,8 @@
 //! The flow: laws over points in weight space, learned from training trajectories and sampled in milliseconds.
 //!
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
+pub mod assignment;
+pub mod coordinates;
 pub mod energy;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};

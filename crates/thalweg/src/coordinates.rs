@@ -1,0 +1,336 @@
+//! Standardised coordinates z = (y − μ)/s of weights θ (M2), where a flow is trained and integrated.
+//!
+//! y = θ, save for the running variances of batch normalisation, y = log(v + 1e-5): whatever the flow does to them, the
+//! inverse max(e^y − 1e-5, 0) is a variance, and a large one does not stretch its scale. (1e-5 is what batch
+//! normalisation itself adds before the root, so nothing that the network can see is lost near zero.)
+//!
+//! μ and s come from the final checkpoints of the training runs, streamed: memory is a few vectors `[P]`, whatever the zoo.
+//! s is floored at 1e-6 of its median (1 where every number is constant), so a weight that never varies keeps its value
+//! to six digits whatever the flow does. `Error` where such a weight would throw its source far off is the fit's business.
+use crate::{Error, Layout, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thalweg_nets::layout::Role;
+
+const VARIANCE_OFFSET: f32 = 1e-5;
+const FLOOR: f64 = 1e-6;
+
+/// How many numbers share one μ and s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standardiser {
+    /// One μ and s for each weight: the default, and the recipe that trains best.
+    #[default]
+    PerParameter,
+    /// One for each tensor: keeps the shape of a tensor's own spread.
+    PerTensor,
+    /// One for all weights (and one for all running variances): distances stay proportional to those between weights.
+    Global,
+}
+
+/// The map between weights θ and coordinates z. Invertible; stored in the model file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coordinates {
+    standardiser: Standardiser,
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+    /// Ranges of θ that are taken by their logarithm.
+    variances: Vec<std::ops::Range<usize>>,
+}
+
+impl Coordinates {
+    /// Fits μ and s to chunks of networks `[n, P]`, each read once and dropped.
+    ///
+    /// # Errors
+    /// No network at all, a chunk that is not `[n, P]` or not finite, a negative running variance, or the chunk's own error.
+    pub fn fit(
+        standardiser: Standardiser,
+        layout: &Layout,
+        chunks: impl IntoIterator<Item = Result<Vec<f32>>>,
+    ) -> Result<Self> {
+        let variances = variances(layout);
+        let mut moments = Moments::new(layout.len());
+        for chunk in chunks {
+            let mut chunk = chunk?;
+            layout.check("weights to standardise by", &chunk)?;
+            logarithms(&variances, layout, &mut chunk)?;
+            for row in chunk.chunks_exact(layout.len()) {
+                moments.push(row);
+            }
+        }
+        if moments.count == 0 {
+            return Err(Error::parameter("standardiser", "at least one network to fit to", "none"));
+        }
+        let logged = |i: usize| variances.iter().any(|r| r.contains(&i));
+        let (plain, log): (Vec<usize>, Vec<usize>) = (0..layout.len()).partition(|&i| !logged(i));
+        let groups: Vec<Vec<usize>> = match standardiser {
+            Standardiser::PerParameter => vec![],
+            Standardiser::PerTensor => layout.slots().iter().map(|s| s.range().collect()).collect(),
+            Standardiser::Global => vec![plain, log],
+        };
+        let (mut mean, mut variance) = (moments.mean.clone(), moments.variance());
+        for group in groups {
+            moments.pool(&group, &mut mean, &mut variance);
+        }
+        let mut scale: Vec<f64> = variance.iter().map(|v| v.sqrt()).collect();
+        let mut sorted = scale.clone();
+        sorted.sort_by(f64::total_cmp);
+        // The median of an all but constant set can be 0 itself: then the largest stands in for it, then 1.
+        let typical = [sorted[sorted.len() / 2], sorted[sorted.len() - 1], 1.0 / FLOOR];
+        let typical = typical.into_iter().find(|&s| s > 0.0).unwrap_or(1.0);
+        scale.iter_mut().for_each(|s| *s = s.max(FLOOR * typical));
+        let single = |x: Vec<f64>| x.into_iter().map(|v| v as f32).collect();
+        Ok(Self { standardiser, mean: single(mean), scale: single(scale), variances })
+    }
+
+    /// Puts together what a model file holds.
+    ///
+    /// # Errors
+    /// Where μ or s is not `[P]`, not finite, or s is not above 0.
+    pub fn from_parts(standardiser: Standardiser, layout: &Layout, mean: Vec<f32>, scale: Vec<f32>) -> Result<Self> {
+        for (what, x) in [("coordinates.mean", &mean), ("coordinates.scale", &scale)] {
+            if x.len() != layout.len() {
+                return Err(Error::shape(what, format!("[{}]", layout.len()), format!("[{}]", x.len())));
+            }
+            if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+                let place = format!("index {i}");
+                return Err(Error::NotFinite { what: what.into(), place, value: f64::from(x[i]) });
+            }
+        }
+        if let Some(i) = scale.iter().position(|&s| s <= 0.0) {
+            return Err(Error::parameter(format!("coordinates.scale[{i}]"), "a number above 0", scale[i]));
+        }
+        Ok(Self { standardiser, mean, scale, variances: variances(layout) })
+    }
+
+    /// The choice made at the fit.
+    pub fn standardiser(&self) -> Standardiser {
+        self.standardiser
+    }
+
+    /// μ `[P]`.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// s `[P]`.
+    pub fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
+    /// P.
+    pub fn dimension(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// θ → z in place, `[n, P]`.
+    pub fn standardise(&self, theta: &mut [f32]) {
+        theta.par_chunks_exact_mut(self.dimension()).for_each(|row| {
+            for v in self.variances.iter().flat_map(Clone::clone) {
+                row[v] = (row[v].max(0.0) + VARIANCE_OFFSET).ln();
+            }
+            for (x, (m, s)) in row.iter_mut().zip(self.mean.iter().zip(&self.scale)) {
+                *x = (*x - m) / s;
+            }
+        });
+    }
+
+    /// z → θ in place, `[n, P]`.
+    pub fn restore(&self, z: &mut [f32]) {
+        z.par_chunks_exact_mut(self.dimension()).for_each(|row| {
+            for (x, (m, s)) in row.iter_mut().zip(self.mean.iter().zip(&self.scale)) {
+                *x = x.mul_add(*s, *m);
+            }
+            for v in self.variances.iter().flat_map(Clone::clone) {
+                row[v] = (row[v].exp() - VARIANCE_OFFSET).max(0.0);
+            }
+        });
+    }
+
+    /// Pulls a gradient with respect to θ back to z in place, `[n, P]`, at weights `theta [n, P]` (M13).
+    pub fn pull_back(&self, theta: &[f32], gradient: &mut [f32]) {
+        let p = self.dimension();
+        gradient.par_chunks_exact_mut(p).zip(theta.par_chunks_exact(p)).for_each(|(row, theta)| {
+            for v in self.variances.iter().flat_map(Clone::clone) {
+                row[v] *= theta[v] + VARIANCE_OFFSET;
+            }
+            for (g, s) in row.iter_mut().zip(&self.scale) {
+                *g *= s;
+            }
+        });
+    }
+}
+
+/// Where running variances lie; imported layouts know no roles, but PyTorch's name tells.
+fn variances(layout: &Layout) -> Vec<std::ops::Range<usize>> {
+    let is_variance = |role, name: &str| match role {
+        Role::RunningVariance => true,
+        Role::Unknown => name.rsplit('.').next() == Some("running_var"),
+        _ => false,
+    };
+    layout.slots().iter().filter(|s| is_variance(s.role, &s.name)).map(|s| s.range()).collect()
+}
+
+/// Takes the logarithms of running variances in `theta [n, P]`.
+fn logarithms(variances: &[std::ops::Range<usize>], layout: &Layout, theta: &mut [f32]) -> Result<()> {
+    for row in theta.chunks_exact_mut(layout.len()) {
+        for v in variances.iter().flat_map(Clone::clone) {
+            if row[v] < 0.0 {
+                return Err(Error::parameter(format!("running variance at weight {v}"), "at least 0", row[v]));
+            }
+            row[v] = (row[v] + VARIANCE_OFFSET).ln();
+        }
+    }
+    Ok(())
+}
+
+/// Mean and squared deviations of rows, updated one row at a time (Welford), in the order of the rows.
+struct Moments {
+    count: usize,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    fn new(dimension: usize) -> Self {
+        Self { count: 0, mean: vec![0.0; dimension], squares: vec![0.0; dimension] }
+    }
+
+    fn push(&mut self, row: &[f32]) {
+        self.count += 1;
+        let n = self.count as f64;
+        for (i, &x) in row.iter().enumerate() {
+            let delta = f64::from(x) - self.mean[i];
+            self.mean[i] += delta / n;
+            self.squares[i] += delta * (f64::from(x) - self.mean[i]);
+        }
+    }
+
+    fn variance(&self) -> Vec<f64> {
+        self.squares.iter().map(|s| s / self.count as f64).collect()
+    }
+
+    /// Gives all of `group` the mean and variance of its numbers taken together.
+    fn pool(&self, group: &[usize], mean: &mut [f64], variance: &mut [f64]) {
+        let n = group.len().max(1) as f64;
+        let centre = group.iter().map(|&i| self.mean[i]).sum::<f64>() / n;
+        let within = group.iter().map(|&i| self.squares[i]).sum::<f64>() / (n * self.count as f64);
+        let between = group.iter().map(|&i| (self.mean[i] - centre).powi(2)).sum::<f64>() / n;
+        for &i in group {
+            (mean[i], variance[i]) = (centre, within + between);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+    use rand::RngExt;
+    use thalweg_nets::Architecture;
+
+    const NET: &str = "input = [1, 4, 4]\nlayers = [{ kind = \"conv\", out = 3, kernel = 2 }, { kind = \"batch-norm\" }, { kind = \"flatten\" }, { kind = \"dense\", out = 2 }]";
+
+    fn networks(layout: &Layout, n: usize) -> Vec<f32> {
+        let mut rng = Streams::new(5).rng();
+        (0..n * layout.len()).map(|i| rng.random::<f32>() * (1.0 + (i % layout.len()) as f32)).collect()
+    }
+
+    fn fit(standardiser: Standardiser, layout: &Layout, theta: &[f32]) -> Coordinates {
+        let chunks = theta.chunks(3 * layout.len()).map(|c| Ok(c.to_vec()));
+        Coordinates::fit(standardiser, layout, chunks).unwrap()
+    }
+
+    #[test]
+    fn standardised_weights_have_mean_zero_and_variance_one_in_every_group() {
+        let layout = Layout::of(&Architecture::from_toml_str(NET).unwrap());
+        let (p, n) = (layout.len(), 40);
+        let theta = networks(&layout, n);
+        for standardiser in [Standardiser::PerParameter, Standardiser::PerTensor, Standardiser::Global] {
+            let coordinates = fit(standardiser, &layout, &theta);
+            let mut z = theta.clone();
+            coordinates.standardise(&mut z);
+            let groups: Vec<Vec<usize>> = match standardiser {
+                Standardiser::PerParameter => (0..p).map(|i| vec![i]).collect(),
+                Standardiser::PerTensor => layout.slots().iter().map(|s| s.range().collect()).collect(),
+                Standardiser::Global => {
+                    vec![(0..p).filter(|i| !coordinates.variances[0].contains(i)).collect()]
+                }
+            };
+            for group in groups {
+                let values: Vec<f64> =
+                    (0..n).flat_map(|r| group.iter().map(|i| f64::from(z[r * p + i])).collect::<Vec<_>>()).collect();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+                assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{standardiser:?} {mean} {variance}");
+            }
+            coordinates.restore(&mut z);
+            for (a, b) in z.iter().zip(&theta) {
+                assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{standardiser:?}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn running_variances_stay_variances() {
+        let layout = Layout::of(&Architecture::from_toml_str(NET).unwrap());
+        let coordinates = fit(Standardiser::PerParameter, &layout, &networks(&layout, 10));
+        let slot = layout.slots().iter().find(|s| s.role == Role::RunningVariance).unwrap();
+        let mut z = vec![-20.0; layout.len()];
+        coordinates.restore(&mut z);
+        assert!(z[slot.range()].iter().all(|&v| v >= 0.0), "{:?}", &z[slot.range()]);
+        assert!(z[0] < 0.0);
+        let imported = Layout::of_tensors([("bn.running_var".to_string(), vec![2]), ("w".to_string(), vec![3])]);
+        assert_eq!(variances(&imported), vec![0..2]);
+    }
+
+    #[test]
+    fn constant_weights_keep_their_value() {
+        let layout = Layout::of_tensors([("w".to_string(), vec![4])]);
+        let theta = [1.0, 5.0, 7.0, 2.0, 1.0, 6.0, 8.0, 4.0];
+        let coordinates = fit(Standardiser::PerParameter, &layout, &theta);
+        assert!(coordinates.scale()[0] > 0.0 && coordinates.scale()[0] <= 1e-6);
+        let mut z = [3.0, 0.0, 0.0, 0.0];
+        coordinates.restore(&mut z);
+        assert!((z[0] - 1.0).abs() < 1e-5 && z[1..] == [5.5, 7.5, 3.0], "{z:?}");
+        // No spread at all: the identity but for the mean.
+        assert_eq!(fit(Standardiser::PerParameter, &layout, &theta[..4]).scale(), [1.0; 4]);
+    }
+
+    #[test]
+    fn gradients_pull_back_as_finite_differences_say() {
+        let layout = Layout::of(&Architecture::from_toml_str(NET).unwrap());
+        let p = layout.len();
+        let theta = networks(&layout, 8);
+        let coordinates = fit(Standardiser::PerParameter, &layout, &theta);
+        let r = |theta: &[f32]| theta.iter().map(|t| f64::from(*t).sin()).sum::<f64>();
+        let mut gradient: Vec<f32> = theta[..p].iter().map(|t| t.cos()).collect();
+        coordinates.pull_back(&theta[..p], &mut gradient);
+        for i in 0..p {
+            let value = |h: f32| {
+                let mut z = theta[..p].to_vec();
+                coordinates.standardise(&mut z);
+                z[i] += h;
+                coordinates.restore(&mut z);
+                r(&z)
+            };
+            let numeric = (value(1e-2) - value(-1e-2)) / 2e-2;
+            assert!(
+                (numeric - f64::from(gradient[i])).abs() < 2e-2 * (1.0 + numeric.abs()),
+                "{i}: {numeric} {}",
+                gradient[i]
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_refused() {
+        let layout = Layout::of_tensors([("w".to_string(), vec![2])]);
+        assert!(Coordinates::fit(Standardiser::Global, &layout, []).is_err());
+        assert!(Coordinates::fit(Standardiser::Global, &layout, [Ok(vec![1.0, f32::NAN])]).is_err());
+        let message = Coordinates::from_parts(Standardiser::Global, &layout, vec![0.0; 2], vec![1.0, 0.0])
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("coordinates.scale[1]"), "{message}");
+    }
+}
