@@ -154,7 +154,7 @@ impl Layout {
     /// A length that is no multiple of P, or the first tensor with a NaN or infinity.
     pub fn check(&self, what: &str, theta: &[f32]) -> Result<usize> {
         let p = self.len();
-        if p == 0 || theta.len() % p != 0 {
+        if p == 0 || !theta.len().is_multiple_of(p) {
             return Err(Error::shape(what, format!("[n, {p}]"), format!("[{}]", theta.len())));
         }
         if let Some(i) = theta.iter().position(|v| !v.is_finite()) {

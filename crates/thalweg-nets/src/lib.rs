@@ -3,9 +3,12 @@
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
 pub mod data;
+pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod init;
 pub mod layout;
+pub mod loss;
 pub mod progress;
 pub mod streams;
 

@@ -1,0 +1,277 @@
+//! A compiled architecture: the layers as a list of operations on values with fixed places in a tape.
+//!
+//! Padding becomes an operation of its own (so no other kernel knows of borders), flattening none at all, and a
+//! residual block a fork and a sum. Places grow from the first operation to the last, so that the inputs of an
+//! operation always lie before its output.
+use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
+use crate::error::Result;
+use crate::layout::{Layout, Role, Slot};
+use std::slice::Iter;
+
+/// A point-wise function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Activation {
+    Relu,
+    LeakyRelu(f32),
+    Tanh,
+    Gelu,
+    Silu,
+    Softplus,
+}
+
+/// A convolution without padding, `[i, h, w] → [o, oh, ow]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conv {
+    pub input: Shape,
+    pub output: Shape,
+    pub kernel: usize,
+    pub stride: usize,
+    /// Places in θ.
+    pub weight: usize,
+    pub bias: Option<usize>,
+    /// Places in the repacked weights: `[i][ky][kx][o]` and `[o][ky][kx][i]`.
+    pub forward: usize,
+    pub backward: usize,
+}
+
+/// A dense layer, `[i] → [o]`; weight `[o, i]` used where it lies in θ.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dense {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub weight: usize,
+    pub bias: Option<usize>,
+}
+
+/// A pooling window, `[c, h, w] → [c, oh, ow]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub input: Shape,
+    pub output: Shape,
+    pub size: usize,
+    pub stride: usize,
+}
+
+/// A batch normalisation of `channels` of `area` numbers each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Norm {
+    pub channels: usize,
+    pub area: usize,
+    pub eps: f32,
+    /// Places in θ.
+    pub scale: usize,
+    pub shift: usize,
+    pub mean: usize,
+    pub variance: usize,
+    /// Place of the first channel among the channels of all batch normalisations.
+    pub first: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Conv(Conv),
+    Dense(Dense),
+    MaxPool(Window),
+    AvgPool(Window),
+    Activation(Activation),
+    /// Multipliers (0 or 1/(1 − p)) are kept at this place in the tape.
+    Dropout {
+        p: f32,
+        multipliers: usize,
+    },
+    Norm(Norm),
+    /// Zeros on every side.
+    Pad(usize),
+    /// The same values under a second gradient: the branch of a residual block begins.
+    Fork,
+    /// Branch plus the value `skip`.
+    Add {
+        skip: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub kind: Kind,
+    pub input: usize,
+    pub output: usize,
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Place {
+    /// In the packed inputs.
+    Input,
+    /// In the tape, from this vector on.
+    Tape(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    pub shape: Shape,
+    pub place: Place,
+    /// Place of its gradient.
+    pub gradient: usize,
+    /// Whether parameters lie before it, so that its gradient is wanted.
+    pub wanted: bool,
+}
+
+impl Value {
+    pub(super) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Operations, values and the sizes of the buffers they need.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub ops: Vec<Op>,
+    pub values: Vec<Value>,
+    /// The value of the logits.
+    pub output: usize,
+    /// Vectors in the tape and in the gradients of one block.
+    pub tape: usize,
+    pub gradients: usize,
+    /// Numbers in the repacked weights.
+    pub weights: usize,
+    /// Vectors of scratch room.
+    pub scratch: usize,
+    /// Channels under batch normalisation.
+    pub norms: usize,
+}
+
+impl Plan {
+    pub(super) fn new(architecture: &Architecture, layout: &Layout) -> Result<Self> {
+        let input = Value { shape: architecture.input(), place: Place::Input, gradient: 0, wanted: false };
+        let mut plan = Plan {
+            ops: Vec::new(),
+            values: vec![input],
+            output: 0,
+            tape: 0,
+            gradients: 0,
+            weights: 0,
+            scratch: 0,
+            norms: 0,
+        };
+        plan.output = plan.push_layers(architecture.layers(), 0, &mut layout.slots().iter())?;
+        Ok(plan)
+    }
+
+    /// The operations as runs that each begin at a batch normalisation (but the first).
+    pub(super) fn segments(&self) -> Vec<std::ops::Range<usize>> {
+        let mut starts = vec![0];
+        starts.extend((1..self.ops.len()).filter(|&i| matches!(self.ops[i].kind, Kind::Norm(_))));
+        let ends = starts.iter().skip(1).copied().chain([self.ops.len()]);
+        starts.iter().zip(ends).map(|(&a, b)| a..b).collect()
+    }
+
+    fn push(&mut self, kind: Kind, input: usize, shape: Shape) -> usize {
+        let len: usize = shape.iter().product();
+        let trained = matches!(kind, Kind::Conv(_) | Kind::Dense(_) | Kind::Norm(_));
+        let before = self.values[input];
+        let wanted = trained
+            || before.wanted
+            || match kind {
+                Kind::Add { skip } => self.values[skip].wanted,
+                _ => false,
+            };
+        let place = match kind {
+            Kind::Fork => before.place,
+            _ => Place::Tape(self.reserve(len)),
+        };
+        self.values.push(Value { shape, place, gradient: self.gradients, wanted });
+        self.gradients += len;
+        let output = self.values.len() - 1;
+        self.ops.push(Op { kind, input, output });
+        output
+    }
+
+    fn reserve(&mut self, vectors: usize) -> usize {
+        self.tape += vectors;
+        self.tape - vectors
+    }
+
+    fn push_layers(&mut self, layers: &[Layer], mut value: usize, slots: &mut Iter<Slot>) -> Result<usize> {
+        for layer in layers {
+            value = self.push_layer(&layer.operation, value, slots)?;
+        }
+        Ok(value)
+    }
+
+    fn push_layer(&mut self, operation: &Operation, value: usize, slots: &mut Iter<Slot>) -> Result<usize> {
+        let shape = self.values[value].shape;
+        let after = shape_after(operation, shape, "layer")?;
+        let mut slot = |role| {
+            let slot = slots.next().expect("the layout is that of the architecture");
+            assert_eq!(slot.role, role, "the layout is that of the architecture");
+            slot.offset
+        };
+        let kind = match *operation {
+            Operation::Conv { out, kernel, stride, padding, bias } => {
+                let input = if padding == 0 {
+                    value
+                } else {
+                    self.push(Kind::Pad(padding), value, [shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding])
+                };
+                let size = out * shape[0] * kernel * kernel;
+                let (forward, backward) = (self.weights, self.weights + size);
+                self.weights += 2 * size;
+                self.scratch = self.scratch.max(out * kernel * kernel);
+                let conv = Conv {
+                    input: self.values[input].shape,
+                    output: after,
+                    kernel,
+                    stride,
+                    weight: slot(Role::Weight),
+                    bias: bias.then(|| slot(Role::Bias)),
+                    forward,
+                    backward,
+                };
+                return Ok(self.push(Kind::Conv(conv), input, after));
+            }
+            Operation::Dense { out, bias } => {
+                // Inputs transposed to [16][i], for the weight gradient.
+                self.scratch = self.scratch.max(16 * shape[0].div_ceil(16));
+                let weight = slot(Role::Weight);
+                Kind::Dense(Dense { inputs: shape[0], outputs: out, weight, bias: bias.then(|| slot(Role::Bias)) })
+            }
+            Operation::MaxPool { size, stride } => {
+                Kind::MaxPool(Window { input: shape, output: after, size, stride: stride.unwrap_or(size) })
+            }
+            Operation::AvgPool { size, stride } => {
+                Kind::AvgPool(Window { input: shape, output: after, size, stride: stride.unwrap_or(size) })
+            }
+            Operation::Relu => Kind::Activation(Activation::Relu),
+            Operation::LeakyRelu { slope } => Kind::Activation(Activation::LeakyRelu(slope)),
+            Operation::Tanh => Kind::Activation(Activation::Tanh),
+            Operation::Gelu => Kind::Activation(Activation::Gelu),
+            Operation::Silu => Kind::Activation(Activation::Silu),
+            Operation::Softplus => Kind::Activation(Activation::Softplus),
+            Operation::Dropout { p } => Kind::Dropout { p, multipliers: self.reserve(shape.iter().product()) },
+            Operation::BatchNorm { eps, .. } => {
+                let first = self.norms;
+                self.norms += shape[0];
+                Kind::Norm(Norm {
+                    channels: shape[0],
+                    area: shape[1] * shape[2],
+                    eps,
+                    scale: slot(Role::Scale),
+                    shift: slot(Role::Shift),
+                    mean: slot(Role::RunningMean),
+                    variance: slot(Role::RunningVariance),
+                    first,
+                })
+            }
+            Operation::Residual { ref layers } => {
+                let branch = self.push(Kind::Fork, value, shape);
+                let branch = self.push_layers(layers, branch, slots)?;
+                return Ok(self.push(Kind::Add { skip: value }, branch, after));
+            }
+            Operation::Flatten => {
+                self.values[value].shape = after;
+                return Ok(value);
+            }
+        };
+        Ok(self.push(kind, value, after))
+    }
+}

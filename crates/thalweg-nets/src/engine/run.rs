@@ -1,0 +1,360 @@
+//! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
+use super::norm::{self, Statistics};
+use super::packed::Packed;
+use super::plan::{Kind, Op, Place, Plan, Value};
+use super::vector::{LANES, Machine, Vector};
+use super::{conv, dense, pointwise, pool};
+use crate::loss::LogitLoss;
+use crate::streams::Streams;
+use std::ops::Range;
+
+/// Weights of one θ in the order in which the kernels read them, and statistics of its batch normalisations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prepared {
+    weights: Vec<f32>,
+    statistics: Statistics,
+}
+
+impl Prepared {
+    /// Repacks `theta` `[P]`.
+    pub(super) fn prepare(&mut self, plan: &Plan, theta: &[f32]) {
+        self.weights.resize(plan.weights, 0.0);
+        self.statistics.resize(plan.norms);
+        for op in &plan.ops {
+            match &op.kind {
+                Kind::Conv(conv) => conv::repack(conv, theta, &mut self.weights),
+                Kind::Norm(norm) => self.statistics.take_running(norm, theta),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Buffers of one block (or, under batch statistics, of all blocks) that live as long as their owner.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Buffers {
+    tape: Vec<Vector>,
+    gradients: Vec<Vector>,
+    scratch: Vec<Vector>,
+    logits: Vec<f32>,
+    dlogits: Vec<f32>,
+}
+
+impl Buffers {
+    pub(super) fn resize(&mut self, plan: &Plan, blocks: usize) {
+        let grow = |buffer: &mut Vec<Vector>, len: usize| {
+            if buffer.len() < len {
+                buffer.resize(len, Vector::ZERO);
+            }
+        };
+        grow(&mut self.tape, blocks * plan.tape);
+        grow(&mut self.gradients, blocks * plan.gradients);
+        grow(&mut self.scratch, plan.scratch);
+        let rows = LANES * plan.values[plan.output].len();
+        self.logits.resize(rows, 0.0);
+        self.dlogits.resize(rows, 0.0);
+    }
+}
+
+/// How layers that know the difference behave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phase {
+    /// Dropout draws, in training.
+    pub dropout: Option<Streams>,
+    /// Images in the batch, where batch normalisation uses batch statistics.
+    pub batch: Option<usize>,
+}
+
+/// One block of images.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    x: &'a [Vector],
+    index: usize,
+    count: usize,
+}
+
+fn block(x: &Packed, index: usize) -> Block<'_> {
+    Block { x: x.block(index), index, count: x.count(index) }
+}
+
+/// One network on one set of inputs.
+#[derive(Clone, Copy)]
+pub(super) struct Runner<'a> {
+    pub plan: &'a Plan,
+    pub machine: Machine,
+    pub theta: &'a [f32],
+    pub x: &'a Packed,
+    pub phase: Phase,
+}
+
+impl Runner<'_> {
+    /// Logits of `blocks` to `out` `[images in the blocks, C]`.
+    pub(super) fn logits(&self, prepared: &Prepared, blocks: Range<usize>, out: &mut [f32], buffers: &mut Buffers) {
+        buffers.resize(self.plan, 1);
+        let classes = self.plan.values[self.plan.output].len();
+        for (b, rows) in blocks.zip(out.chunks_mut(LANES * classes)) {
+            let block = block(self.x, b);
+            self.forward(0..self.plan.ops.len(), block, prepared, &mut buffers.tape);
+            self.read_logits(block, &buffers.tape, rows);
+        }
+    }
+
+    /// Adds the gradient of the loss on `blocks` to `gradient` `[P]`; returns the loss. Needs no batch statistics.
+    pub(super) fn gradient(
+        &self,
+        prepared: &mut Prepared,
+        blocks: Range<usize>,
+        loss: &dyn LogitLoss,
+        gradient: &mut [f32],
+        buffers: &mut Buffers,
+    ) -> f64 {
+        buffers.resize(self.plan, 1);
+        let ops = 0..self.plan.ops.len();
+        let mut total = 0.0;
+        for b in blocks {
+            let block = block(self.x, b);
+            let Buffers { tape, gradients, scratch, logits, dlogits } = &mut *buffers;
+            self.forward(ops.clone(), block, prepared, tape);
+            total += self.start_backward(block, loss, tape, gradients, logits, dlogits);
+            self.backward(ops.clone(), block, prepared, tape, gradients, scratch, gradient);
+        }
+        for op in &self.plan.ops {
+            if let Kind::Norm(norm) = &op.kind {
+                prepared.statistics.finish(norm, gradient);
+            }
+        }
+        prepared.statistics.resize(self.plan.norms);
+        total
+    }
+
+    /// As [`Self::gradient`] for all blocks, with batch statistics: one pass over the blocks a segment.
+    pub(super) fn gradient_of_batch(
+        &self,
+        prepared: &mut Prepared,
+        loss: &dyn LogitLoss,
+        gradient: &mut [f32],
+        buffers: &mut Buffers,
+    ) -> f64 {
+        let (plan, n, segments) = (self.plan, self.x.blocks(), self.plan.segments());
+        buffers.resize(plan, n);
+        let Buffers { tape, gradients, scratch, logits, dlogits } = &mut *buffers;
+        for segment in &segments {
+            if let Some(Op { kind: Kind::Norm(norm), input, .. }) = plan.ops.get(segment.start) {
+                let blocks = (0..n).map(|b| {
+                    let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
+                    (self.value(*input, self.x.block(b), tape), self.x.count(b))
+                });
+                prepared.statistics.measure(norm, self.x.len(), blocks, gradient);
+            }
+            for b in 0..n {
+                let tape = &mut tape[b * plan.tape..(b + 1) * plan.tape];
+                self.forward(segment.clone(), block(self.x, b), prepared, tape);
+            }
+        }
+        let mut total = 0.0;
+        for b in 0..n {
+            let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
+            let gradients = &mut gradients[b * plan.gradients..(b + 1) * plan.gradients];
+            total += self.start_backward(block(self.x, b), loss, tape, gradients, logits, dlogits);
+        }
+        // The gradient through a batch normalisation waits until its sums over all blocks are known.
+        let mut waiting = plan.ops.len();
+        for segment in segments.iter().rev() {
+            let starts_at_norm = matches!(plan.ops.get(segment.start), Some(Op { kind: Kind::Norm(_), .. }));
+            let first = segment.start + usize::from(starts_at_norm);
+            for b in 0..n {
+                let block = block(self.x, b);
+                let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
+                let gradients = &mut gradients[b * plan.gradients..(b + 1) * plan.gradients];
+                if waiting < plan.ops.len() {
+                    self.norm_backward(&plan.ops[waiting], block, prepared, tape, gradients);
+                }
+                self.backward(first..segment.end, block, prepared, tape, gradients, scratch, gradient);
+                if starts_at_norm {
+                    self.norm_sums(&plan.ops[segment.start], block, prepared, tape, gradients);
+                }
+            }
+            if let Some(Op { kind: Kind::Norm(norm), .. }) = plan.ops.get(segment.start) {
+                prepared.statistics.finish(norm, gradient);
+            }
+            waiting = if starts_at_norm { segment.start } else { plan.ops.len() };
+        }
+        total
+    }
+
+    /// The numbers of a value.
+    fn value<'a>(&self, value: usize, x: &'a [Vector], tape: &'a [Vector]) -> &'a [Vector] {
+        let value = &self.plan.values[value];
+        match value.place {
+            Place::Input => x,
+            Place::Tape(at) => &tape[at..at + value.len()],
+        }
+    }
+
+    fn forward(&self, ops: Range<usize>, block: Block, prepared: &Prepared, tape: &mut [Vector]) {
+        let Runner { plan, machine, theta, .. } = *self;
+        for op in &plan.ops[ops] {
+            let output = &plan.values[op.output];
+            let Place::Tape(at) = output.place else { continue };
+            if matches!(op.kind, Kind::Fork) {
+                continue;
+            }
+            let (before, after) = tape.split_at_mut(at);
+            let y = &mut after[..output.len()];
+            if let Kind::Dropout { p, multipliers } = op.kind {
+                let multipliers = &mut before[multipliers..multipliers + output.len()];
+                match self.phase.dropout {
+                    Some(streams) => {
+                        let mut rng = streams.index(op.output as u64).index(block.index as u64).rng();
+                        pointwise::draw_multipliers(p, &mut rng, multipliers);
+                    }
+                    None => multipliers.fill(Vector([1.0; LANES])),
+                }
+            }
+            let x = self.value(op.input, block.x, before);
+            match &op.kind {
+                Kind::Conv(conv) => machine.run(conv::Forward { conv, theta, weights: &prepared.weights, x, y }),
+                Kind::Dense(dense) => machine.run(dense::Forward { dense, theta, x, y }),
+                Kind::MaxPool(window) => machine.run(pool::MaxForward { window, x, y }),
+                Kind::AvgPool(window) => machine.run(pool::MeanForward { window, x, y }),
+                Kind::Activation(activation) => {
+                    machine.run(pointwise::Forward { activation: *activation, x, y });
+                }
+                Kind::Dropout { multipliers, .. } => {
+                    let factors = &before[*multipliers..multipliers + output.len()];
+                    machine.run(pointwise::Multiply { x, y: factors, z: y });
+                }
+                Kind::Norm(norm) => {
+                    machine.run(norm::Forward { norm, statistics: &prepared.statistics, theta, x, y });
+                }
+                Kind::Pad(padding) => pool::pad(plan.values[op.input].shape, *padding, x, y),
+                Kind::Fork => {}
+                Kind::Add { skip } => {
+                    machine.run(pointwise::Add { x, y: self.value(*skip, block.x, before), z: y });
+                }
+            }
+        }
+    }
+
+    fn read_logits(&self, block: Block, tape: &[Vector], rows: &mut [f32]) {
+        let logits = self.value(self.plan.output, block.x, tape);
+        for (c, logit) in logits.iter().enumerate() {
+            for (row, &value) in rows.chunks_exact_mut(logits.len()).zip(&logit.0) {
+                row[c] = value;
+            }
+        }
+    }
+
+    /// Loss of the block, and its gradient as the gradient of the output value.
+    fn start_backward(
+        &self,
+        block: Block,
+        loss: &dyn LogitLoss,
+        tape: &[Vector],
+        gradients: &mut [Vector],
+        logits: &mut [f32],
+        dlogits: &mut [f32],
+    ) -> f64 {
+        let output = &self.plan.values[self.plan.output];
+        let classes = output.len();
+        let (logits, dlogits) = (&mut logits[..block.count * classes], &mut dlogits[..block.count * classes]);
+        self.read_logits(block, tape, logits);
+        let value = loss.rows(block.index * LANES, logits, dlogits);
+        if output.wanted {
+            // Lanes without an image stay zero, and with them everything that flows back from them.
+            let gradient = &mut gradients[output.gradient..output.gradient + classes];
+            gradient.fill(Vector::ZERO);
+            for (lane, row) in dlogits.chunks_exact(classes).enumerate() {
+                for (vector, &d) in gradient.iter_mut().zip(row) {
+                    vector.0[lane] = d;
+                }
+            }
+        }
+        value
+    }
+
+    fn backward(
+        &self,
+        ops: Range<usize>,
+        block: Block,
+        prepared: &mut Prepared,
+        tape: &[Vector],
+        gradients: &mut [Vector],
+        scratch: &mut [Vector],
+        gradient: &mut [f32],
+    ) {
+        let Runner { plan, machine, theta, .. } = *self;
+        for op in plan.ops[ops].iter().rev() {
+            let (input, output) = (&plan.values[op.input], &plan.values[op.output]);
+            if !output.wanted {
+                continue;
+            }
+            if matches!(op.kind, Kind::Norm(_)) {
+                self.norm_sums(op, block, prepared, tape, gradients);
+                self.norm_backward(op, block, prepared, tape, gradients);
+                continue;
+            }
+            let (before, dy) = split(gradients, output);
+            let (x, y) = (self.value(op.input, block.x, tape), self.value(op.output, block.x, tape));
+            match &op.kind {
+                Kind::Conv(conv) => machine.run(conv::WeightGradient { conv, x, dy, gradient }),
+                Kind::Dense(dense) => machine.run(dense::WeightGradient { dense, x, dy, scratch, gradient }),
+                Kind::Add { skip } => {
+                    let skip = &plan.values[*skip];
+                    if skip.wanted {
+                        before[skip.gradient..skip.gradient + skip.len()].copy_from_slice(dy);
+                    }
+                }
+                _ => {}
+            }
+            if !input.wanted {
+                continue;
+            }
+            let dx = &mut before[input.gradient..input.gradient + input.len()];
+            match &op.kind {
+                Kind::Conv(conv) => machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy, dx }),
+                Kind::Dense(dense) => machine.run(dense::InputGradient { dense, theta, dy, dx }),
+                Kind::MaxPool(window) => machine.run(pool::MaxBackward { window, x, y, dy, dx }),
+                Kind::AvgPool(window) => machine.run(pool::MeanBackward { window, dy, dx }),
+                Kind::Activation(activation) => {
+                    machine.run(pointwise::Backward { activation: *activation, x, y, dy, dx });
+                }
+                Kind::Dropout { multipliers, .. } => {
+                    let factors = &tape[*multipliers..multipliers + output.len()];
+                    machine.run(pointwise::Multiply { x: dy, y: factors, z: dx });
+                }
+                Kind::Pad(padding) => pool::crop(input.shape, *padding, dy, dx),
+                // The sum at the end of the residual block has already put its share into dx.
+                Kind::Fork => machine.run(pointwise::Accumulate { x: dy, to: dx }),
+                Kind::Add { .. } => dx.copy_from_slice(dy),
+                Kind::Norm(_) => {}
+            }
+        }
+    }
+
+    fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &[Vector], gradients: &[Vector]) {
+        let Kind::Norm(norm) = &op.kind else { return };
+        let output = &self.plan.values[op.output];
+        let dy = &gradients[output.gradient..output.gradient + output.len()];
+        let x = self.value(op.input, block.x, tape);
+        self.machine.run(norm::Sums { norm, statistics: &mut prepared.statistics, x, dy });
+    }
+
+    fn norm_backward(&self, op: &Op, block: Block, prepared: &Prepared, tape: &[Vector], gradients: &mut [Vector]) {
+        let Kind::Norm(norm) = &op.kind else { return };
+        let input = &self.plan.values[op.input];
+        if input.wanted {
+            let (before, dy) = split(gradients, &self.plan.values[op.output]);
+            let dx = &mut before[input.gradient..input.gradient + input.len()];
+            let x = self.value(op.input, block.x, tape);
+            let (statistics, batch, count) = (&prepared.statistics, self.phase.batch, block.count);
+            self.machine.run(norm::Backward { norm, statistics, theta: self.theta, batch, count, x, dy, dx });
+        }
+    }
+}
+
+/// The gradients before that of `output`, and its own.
+fn split<'a>(gradients: &'a mut [Vector], output: &Value) -> (&'a mut [Vector], &'a [Vector]) {
+    let (before, after) = gradients.split_at_mut(output.gradient);
+    (before, &after[..output.len()])
+}
