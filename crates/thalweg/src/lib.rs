@@ -3,6 +3,9 @@
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod assignment;
 pub mod coordinates;
+mod dense;
 pub mod energy;
+pub mod field;
+pub mod optimiser;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};

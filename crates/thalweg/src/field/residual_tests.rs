@@ -1,0 +1,140 @@
+//! Gradients against central differences of the field's own velocity, and the properties that callers rely on.
+use super::*;
+use rand::RngExt;
+
+const ROWS: usize = 3;
+const P: usize = 11;
+
+fn small(context: usize, expansion: usize) -> ResidualMlp {
+    let config = ResidualMlpConfig { width: 20, blocks: 2, expansion, time_features: 6, embedding: 8, context };
+    let mut field = ResidualMlp::new(P, &config, &Streams::new(5)).unwrap();
+    // Away from the zero tensors of the start, so that every path carries something.
+    let mut rng = Streams::new(6).rng();
+    for value in field.parameters_mut() {
+        *value += rng.random_range(-0.3..0.3);
+    }
+    field
+}
+
+fn random(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Streams::new(seed).rng();
+    (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Σ w ⊙ v(x, t, c) in f64.
+fn scalar(field: &ResidualMlp, x: &[f32], t: &[f32], c: Option<&[f32]>, w: &[f32]) -> f64 {
+    let mut out = vec![0.0; x.len()];
+    field.velocity(x, t, c, &mut out, &mut Tape::default());
+    out.iter().zip(w).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum()
+}
+
+fn difference(at: f32, mut f: impl FnMut(f32) -> f64) -> f64 {
+    let step = 4e-3;
+    (f(at + step) - f(at - step)) / f64::from((at + step) - (at - step))
+}
+
+#[test]
+fn gradients_agree_with_central_differences_for_every_tensor() {
+    for (context, expansion) in [(0, 1), (4, 2)] {
+        let mut field = small(context, expansion);
+        let (x, t, w) = (random(ROWS * P, 1), [0.1, 0.5, 0.9], random(ROWS * P, 2));
+        let c = random(ROWS * context, 3);
+        let c = (context > 0).then_some(c.as_slice());
+        let (mut tape, mut out) = (Tape::default(), vec![0.0; ROWS * P]);
+        field.velocity(&x, &t, c, &mut out, &mut tape);
+        let (mut gradient, mut dx) = (vec![f32::NAN; field.parameters().len()], vec![f32::NAN; ROWS * P]);
+        field.backward(&w, &mut tape, Gradient::Write(&mut gradient), Some(&mut dx));
+
+        let layout = field.layout().clone();
+        for slot in layout.slots() {
+            let mut largest: f64 = 0.0;
+            for i in slot.range().step_by(slot.len().div_ceil(40)) {
+                let old = field.parameters()[i];
+                let truth = difference(old, |value| {
+                    field.parameters_mut()[i] = value;
+                    scalar(&field, &x, &t, c, &w)
+                });
+                field.parameters_mut()[i] = old;
+                assert!(
+                    (f64::from(gradient[i]) - truth).abs() < 2e-3 * (1.0 + truth.abs()),
+                    "{} {i}: {} {truth}",
+                    slot.name,
+                    gradient[i]
+                );
+                largest = largest.max(truth.abs());
+            }
+            assert!(largest > 1e-3, "{} has no influence", slot.name);
+        }
+        for i in 0..x.len() {
+            let mut y = x.clone();
+            let truth = difference(x[i], |value| {
+                y[i] = value;
+                scalar(&field, &y, &t, c, &w)
+            });
+            assert!((f64::from(dx[i]) - truth).abs() < 2e-3 * (1.0 + truth.abs()), "x {i}: {} {truth}", dx[i]);
+        }
+
+        // Adding is writing twice; the product in x alone is the same as with the gradient.
+        let mut twice = gradient.clone();
+        field.backward(&w, &mut tape, Gradient::Add(&mut twice), None);
+        assert!(twice.iter().zip(&gradient).all(|(two, one)| (two - 2.0 * one).abs() < 1e-4 * (1.0 + one.abs())));
+        let mut alone = vec![0.0; ROWS * P];
+        field.backward(&w, &mut tape, Gradient::Skip, Some(&mut alone));
+        assert_eq!(alone, dx);
+    }
+}
+
+#[test]
+fn an_untrained_field_stands_still() {
+    let field = ResidualMlp::new(P, &ResidualMlpConfig::default(), &Streams::new(1)).unwrap();
+    let mut out = vec![f32::NAN; ROWS * P];
+    field.velocity(&random(ROWS * P, 1), &[0.0, 0.3, 1.0], None, &mut out, &mut Tape::default());
+    assert!(out.iter().all(|v| *v == 0.0));
+}
+
+#[test]
+fn rows_do_not_see_each_other() {
+    let field = small(4, 1);
+    let (n, mut tape) = (300, Tape::default());
+    let (x, t, c) = (random(n * P, 1), random(n, 2), random(n * 4, 3));
+    let mut all = vec![0.0; n * P];
+    field.velocity(&x, &t, Some(&c), &mut all, &mut tape);
+    for row in [0, 77, 299] {
+        let mut one = vec![0.0; P];
+        let c = &c[row * 4..][..4];
+        field.velocity(&x[row * P..][..P], &t[row..=row], Some(c), &mut one, &mut tape);
+        assert!(one.iter().zip(&all[row * P..]).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bytes() {
+    let config = ResidualMlpConfig::default();
+    let mut field = ResidualMlp::new(700, &config, &Streams::new(1)).unwrap();
+    let noise = random(field.parameters().len(), 9);
+    field.parameters_mut().iter_mut().zip(&noise).for_each(|(p, n)| *p += 0.01 * n);
+    let rows = 70;
+    let (x, t, dv) = (random(rows * 700, 1), random(rows, 2), random(rows * 700, 3));
+    let run = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let (mut tape, mut out, mut dx) = (Tape::default(), vec![0.0; x.len()], vec![0.0; x.len()]);
+            let mut gradient = vec![0.0; field.parameters().len()];
+            field.velocity(&x, &t, None, &mut out, &mut tape);
+            field.backward(&dv, &mut tape, Gradient::Write(&mut gradient), Some(&mut dx));
+            (out, gradient, dx)
+        })
+    };
+    assert!(run(1) == run(2));
+}
+
+#[test]
+fn bad_sizes_and_slices_are_refused() {
+    let text = toml::from_str::<ResidualMlpConfig>("width = 0").unwrap().check().unwrap_err().to_string();
+    assert!(text.contains("field.width"), "{text}");
+    assert!(toml::from_str::<ResidualMlpConfig>("depth = 8").is_err());
+    let field = small(4, 1);
+    assert!(field.check(&[0.0; 2 * P], &[0.0; 2], None).is_err());
+    assert!(field.check(&[0.0; 2 * P], &[0.0; 2], Some(&[0.0; 7])).is_err());
+    assert!(field.check(&[0.0; 2 * P - 1], &[0.0; 2], Some(&[0.0; 8])).is_err());
+    assert_eq!(field.check(&[0.0; 2 * P], &[0.0; 2], Some(&[0.0; 8])).unwrap(), 2);
+}
