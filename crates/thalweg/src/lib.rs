@@ -5,6 +5,7 @@ pub mod assignment;
 pub mod coordinates;
 mod dense;
 pub mod energy;
+pub mod feature_potential;
 pub mod field;
 pub mod optimiser;
 
