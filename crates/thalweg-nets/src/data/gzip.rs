@@ -8,7 +8,7 @@ use std::path::Path;
 pub(super) const LIMIT: u64 = 4 << 30;
 
 /// Deflate cannot shrink better than this; a claim beyond it is a lie.
-const BEST_RATIO: u64 = 1032;
+pub(super) const BEST_RATIO: u64 = 1032;
 
 /// The bytes of a file, unpacked if it is gzip.
 ///

@@ -1,8 +1,9 @@
-//! The sets known by name and the formats of a user's own files: which reader opens what, from where.
-use super::place::{self, fetchable, missing};
+//! Which reader opens what, from where: the sets of the [`catalogue`] and the formats of a user's own files.
+use super::catalogue::{self, FORMATS, Known, Origin, SETS};
+use super::place::{self, missing};
 use super::spec::DataSpec;
 use super::table::Table;
-use super::{digits, idx};
+use super::{cifar, csv_file, digits, heart, idx, npz, silhouettes, sklearn};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -15,42 +16,92 @@ pub struct Source {
     pub test: Option<Table>,
 }
 
-/// The names that [`DataSpec`] accepts.
-pub const NAMES: [&str; 4] = ["digits", "mnist", "fashion-mnist", "idx"];
-
-/// Opens the set that `spec` names.
+/// Opens the set or file that `spec` names.
 pub(super) fn open(spec: &DataSpec) -> Result<Source> {
+    let cut_by_seed = |pool: Table| Source { pool, test: None };
+    let set = match catalogue::find(&spec.name) {
+        Some(set) => set,
+        None => return open_format(spec),
+    };
+    let folder = folder(set, spec.folder.as_deref())?;
+    let file = |file: &str| file_of(set, &folder, file);
+    match set.name {
+        "digits" => digits::table().map(cut_by_seed),
+        "mnist" | "fashion-mnist" => {
+            let part = |part: &str| idx_part(set.name, &folder, part, 10, &remedy(set));
+            Ok(Source { pool: part("train")?, test: Some(part("t10k")?) })
+        }
+        "silhouettes" => {
+            silhouettes::read(&file("animal_data_version_3.gz")?, &file("animal_label_version_3.gz")?).map(cut_by_seed)
+        }
+        "heart" => heart::read(&file("heart_disease_uci.csv")?, spec.site.unwrap_or_default()).map(cut_by_seed),
+        "wine" => sklearn::read("wine", &file("wine_data.csv")?).map(cut_by_seed),
+        "breast-cancer" => sklearn::read("breast-cancer", &file("breast_cancer.csv")?).map(cut_by_seed),
+        "iris" => sklearn::read("iris", &file("iris.csv")?).map(cut_by_seed),
+        "cifar10" => cifar::read(&folder),
+        _ => Err(unknown(&spec.name)),
+    }
+}
+
+fn open_format(spec: &DataSpec) -> Result<Source> {
+    let none = || Error::parameter("data.folder", format!("a path, written {}:PATH", spec.name), "none");
+    let path = spec.folder.as_deref().ok_or_else(none)?;
     match spec.name.as_str() {
-        "digits" => Ok(Source { pool: digits::table()?, test: None }),
-        "mnist" | "fashion-mnist" => mnist(&spec.name, &folder(spec, &spec.name)?, &fetchable(&spec.name)),
-        "idx" => mnist("idx", &given(spec)?, "files laid as MNIST's are"),
+        "csv" => {
+            let pool = csv_file::read(path, spec.label.as_deref().unwrap_or("label"))?;
+            Ok(Source { pool, test: None })
+        }
+        "npz" => npz::read(path, spec.inputs.as_deref(), spec.label.as_deref()),
+        "idx" => {
+            // Classes are those that the labels of both parts name.
+            let remedy = "an IDX folder is laid as MNIST's: train-images-idx3-ubyte and so on";
+            let part = |part: &str| idx_part("idx", path, part, 256, remedy);
+            let pool = part("train")?;
+            let test = idx::find(path, "t10k-images-idx3-ubyte").map(|_| part("t10k")).transpose()?;
+            let labels = pool.labels().iter().chain(test.iter().flat_map(|t| t.labels()));
+            let classes = labels.max().map_or(1, |&y| y as usize + 1);
+            let test = test.map(|t| t.with_classes(classes)).transpose()?;
+            Ok(Source { pool: pool.with_classes(classes)?, test })
+        }
         other => Err(unknown(other)),
     }
 }
 
 /// The error for a name that nothing is known by.
 pub(super) fn unknown(name: &str) -> Error {
-    Error::parameter("data", format!("one of {}, or NAME:DIR", NAMES.join(", ")), name)
+    let sets: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+    let formats: Vec<String> = FORMATS.iter().map(|format| format!("{format}:PATH")).collect();
+    Error::parameter(
+        "data",
+        format!("one of {} (with :DIR for a folder of your own), or {}", sets.join(", "), formats.join(", ")),
+        name,
+    )
 }
 
-fn folder(spec: &DataSpec, own: &str) -> Result<PathBuf> {
-    match &spec.folder {
-        Some(folder) => Ok(folder.clone()),
-        None => Ok(place::root()?.join(own)),
+/// The folder given, or the set's own within the data folder.
+pub(super) fn folder(set: &Known, given: Option<&Path>) -> Result<PathBuf> {
+    match (given, set.origin) {
+        (Some(folder), _) => Ok(folder.to_path_buf()),
+        (None, Origin::Embedded) => Ok(PathBuf::new()),
+        (None, _) => Ok(place::root()?.join(set.folder)),
     }
 }
 
-fn given(spec: &DataSpec) -> Result<PathBuf> {
-    spec.folder
-        .clone()
-        .ok_or_else(|| Error::parameter("data.folder", format!("a path, written {}:PATH", spec.name), "none"))
+fn remedy(set: &Known) -> String {
+    match set.origin {
+        Origin::User => format!("name your folder: {}:DIR", set.name),
+        _ => format!("get it with `thalweg data get {0}`, or name its folder: {0}:DIR", set.name),
+    }
 }
 
-fn mnist(name: &str, folder: &Path, remedy: &str) -> Result<Source> {
-    let part = |part: &str| -> Result<Table> {
-        let [images, labels] = [format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte")];
-        let find = |file: &str| idx::find(folder, file).ok_or_else(|| missing(name, folder, file, remedy));
-        idx::read(name, &find(&images)?, &find(&labels)?, 10)
-    };
-    Ok(Source { pool: part("train")?, test: Some(part("t10k")?) })
+/// A file of the set, in its folder, or the folder itself where the user named the file.
+fn file_of(set: &Known, folder: &Path, file: &str) -> Result<PathBuf> {
+    let path = if folder.is_file() { folder.to_path_buf() } else { folder.join(file) };
+    if path.is_file() { Ok(path) } else { Err(missing(set.name, folder, file, &remedy(set))) }
+}
+
+fn idx_part(name: &str, folder: &Path, part: &str, classes: usize, remedy: &str) -> Result<Table> {
+    let [images, labels] = [format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte")];
+    let find = |file: &str| idx::find(folder, file).ok_or_else(|| missing(name, folder, file, remedy));
+    idx::read(name, &find(&images)?, &find(&labels)?, classes)
 }

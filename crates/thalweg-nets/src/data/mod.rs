@@ -10,18 +10,32 @@
 //! assert_eq!(digits.train.shape, [1, 8, 8]);
 //! assert_eq!(digits.train.len() + digits.validation.len() + digits.test.len(), 1797);
 //! ```
+pub mod catalogue;
+pub mod cifar;
+pub mod corrupt;
+pub mod csv_file;
 pub mod dataset;
 pub mod digits;
+pub mod fetch;
+pub mod fit;
 pub mod gzip;
+pub mod heart;
 pub mod idx;
 pub mod known;
 pub mod normalisation;
+pub mod npy;
+pub mod npz;
 pub mod place;
+pub mod silhouettes;
+pub mod sklearn;
 pub mod spec;
 pub mod split;
 pub mod table;
 
+pub use corrupt::Corruption;
 pub use dataset::Dataset;
+pub use fit::Fit;
+pub use heart::Site;
 pub use normalisation::Normalisation;
 pub use spec::{DataRecord, DataSpec};
 pub use split::Splits;

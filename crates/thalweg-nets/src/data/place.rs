@@ -26,11 +26,6 @@ pub(super) fn missing(name: &str, folder: &Path, files: &str, remedy: &str) -> E
     Error::format(folder, format!("data {name}"), format!("{files} ({remedy})"), found)
 }
 
-/// What to do about a missing set that the program can fetch.
-pub(super) fn fetchable(name: &str) -> String {
-    format!("get them with `thalweg data get {name}`, or name their folder: {name}:DIR")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

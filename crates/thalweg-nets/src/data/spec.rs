@@ -1,4 +1,8 @@
 //! [`DataSpec`]: where data come from and how they are split, as a `zoo.toml` records it; [`DataRecord`]: what was found there.
+use super::catalogue::{self, FORMATS, Origin};
+use super::dataset::Dataset;
+use super::fit::Fit;
+use super::heart::Site;
 use super::known::{self, Source};
 use super::normalisation::Normalisation;
 use super::split::{self, Splits};
@@ -11,12 +15,16 @@ use std::path::PathBuf;
 ///
 /// | field | default | what |
 /// | --- | --- | --- |
-/// | `name` | | a set's name ([`known::NAMES`]) |
+/// | `name` | | a set's name ([`super::catalogue::SETS`]) or a format ([`super::catalogue::FORMATS`]) |
 /// | `folder` | `$THALWEG_DATA/NAME` | the set's folder, or the user's own file |
 /// | `train` | all that is left | training rows |
 /// | `validation` | a fifth of the pool, at most 5,000 | validation rows, cut from the training pool |
 /// | `test` | a fifth of the pool, at most 10,000 | test rows; only where the set has no official test split |
 /// | `seed` | 0 | which rows go where |
+/// | `fit` | as they are | images brought to another size ([`Fit`]) |
+/// | `site` | Cleveland | `heart` only: the hospital ([`Site`]) |
+/// | `inputs` | `x`, else `x_train` | `npz` only: name of the array of inputs |
+/// | `label` | `label`; `y`, else `y_train` | `csv` and `npz` only: the column or array of labels |
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
@@ -37,6 +45,18 @@ pub struct DataSpec {
     /// Decides which rows go where.
     #[serde(default)]
     pub seed: u64,
+    /// Brings images to another size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+    /// The hospital of the heart data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+    /// The array of inputs in an npz file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+    /// The column of labels in a CSV file, or the array of labels in an npz file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// What was loaded, for the records: enough to notice that data changed.
@@ -57,6 +77,9 @@ pub struct DataRecord {
     pub test: usize,
     /// BLAKE3 of the whole set's content before splitting, whatever file format it came in; hexadecimal.
     pub checksum: String,
+    /// What the file calls the classes; empty where they are numbers from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// How inputs were standardised.
     pub normalisation: Normalisation,
 }
@@ -64,7 +87,18 @@ pub struct DataRecord {
 impl DataSpec {
     /// The set of this name with defaults for everything else.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), folder: None, train: None, validation: None, test: None, seed: 0 }
+        Self {
+            name: name.into(),
+            folder: None,
+            train: None,
+            validation: None,
+            test: None,
+            seed: 0,
+            fit: None,
+            site: None,
+            inputs: None,
+            label: None,
+        }
     }
 
     /// Reads `NAME` or `NAME:PATH`, as `--data` takes it.
@@ -89,13 +123,56 @@ impl DataSpec {
     /// # Errors
     /// An unknown name, a folder for a set that has none.
     pub fn check(&self) -> Result<()> {
-        if !known::NAMES.contains(&self.name.as_str()) {
-            return Err(known::unknown(&self.name));
+        let name = self.name.as_str();
+        let set = catalogue::find(name);
+        if set.is_none() && !FORMATS.contains(&name) {
+            return Err(known::unknown(name));
         }
-        if let (Some(folder), "digits") = (&self.folder, self.name.as_str()) {
-            return Err(Error::parameter("data.folder", "none (the digits are within the program)", folder.display()));
+        if let (Some(folder), Some(Origin::Embedded)) = (&self.folder, set.map(|set| set.origin)) {
+            let expected = format!("none ({name} are within the program)");
+            return Err(Error::parameter("data.folder", expected, folder.display()));
+        }
+        for (field, given, of) in [
+            ("data.site", self.site.is_some(), &["heart"][..]),
+            ("data.inputs", self.inputs.is_some(), &["npz"]),
+            ("data.label", self.label.is_some(), &["csv", "npz"]),
+        ] {
+            if given && !of.contains(&name) {
+                return Err(Error::parameter(
+                    field,
+                    format!("nothing (it belongs to {})", of.join(" and ")),
+                    "a value",
+                ));
+            }
         }
         Ok(())
+    }
+
+    fn open(&self) -> Result<Source> {
+        self.check()?;
+        let Source { pool, test } = known::open(self)?;
+        match self.fit {
+            Some(fit) => Ok(Source { pool: fit.apply(pool)?, test: test.map(|test| fit.apply(test)).transpose()? }),
+            None => Ok(Source { pool, test }),
+        }
+    }
+
+    /// All rows as one set, official test rows last, standardised by the moments of the training pool: for foreign inputs that
+    /// nothing is trained on. Then [`Dataset::standardised_as`] shows them as the network's own data would be.
+    ///
+    /// # Errors
+    /// Missing or damaged files.
+    pub fn load_whole(&self) -> Result<Dataset> {
+        let Source { pool, test } = self.open()?;
+        let normalisation = pool.normalisation();
+        let mut whole = pool.standardised(&(0..pool.len()).collect::<Vec<_>>(), &normalisation)?;
+        if let Some(test) = test {
+            let test = test.standardised(&(0..test.len()).collect::<Vec<_>>(), &normalisation)?;
+            whole.inputs.extend_from_slice(&test.inputs);
+            whole.labels.extend_from_slice(&test.labels);
+            whole.check()?;
+        }
+        Ok(whole)
     }
 
     /// Reads, splits and standardises: validation and training rows come from the training pool, both standardised (and the
@@ -104,8 +181,7 @@ impl DataSpec {
     /// # Errors
     /// Missing or damaged files, splits larger than the data.
     pub fn load(&self) -> Result<Splits> {
-        self.check()?;
-        let Source { pool, test } = known::open(self)?;
+        let Source { pool, test } = self.open()?;
         if let (Some(asked), Some(official)) = (self.test, &test) {
             let expected = format!("nothing ({} has {} official test rows)", self.name, official.len());
             return Err(Error::parameter("data.test", expected, asked));
@@ -138,6 +214,7 @@ impl DataSpec {
             validation: validation.len(),
             test: test.len(),
             checksum: hasher.finalize().to_hex().to_string(),
+            class_names: pool.class_names().to_vec(),
             normalisation,
         };
         Ok(Splits { train, validation, test, record })

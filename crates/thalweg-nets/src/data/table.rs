@@ -25,6 +25,8 @@ pub struct Table {
     pub(super) labels: Vec<u32>,
     /// Least and greatest pixel value; absent for rows of features.
     pub(super) range: Option<[f32; 2]>,
+    /// What the file calls the classes; empty where they are numbers from 0.
+    pub(super) class_names: Vec<String>,
 }
 
 impl Table {
@@ -45,7 +47,7 @@ impl Table {
             return Err(Error::parameter(format!("data {name}: value {i}"), format!("at most {divisor}"), bytes[i]));
         }
         let values = Values::Bytes { bytes, divisor: f32::from(divisor) };
-        Self { name, shape, classes, values, labels, range: Some([0.0, 1.0]) }.checked()
+        Self { name, shape, classes, values, labels, range: Some([0.0, 1.0]), class_names: Vec::new() }.checked()
     }
 
     /// Rows of numbers in their own unit; `range` holds the least and greatest pixel value where they are images.
@@ -60,7 +62,16 @@ impl Table {
         labels: Vec<u32>,
         range: Option<[f32; 2]>,
     ) -> Result<Self> {
-        Self { name: name.into(), shape, classes, values: Values::Floats(values), labels, range }.checked()
+        Self {
+            name: name.into(),
+            shape,
+            classes,
+            values: Values::Floats(values),
+            labels,
+            range,
+            class_names: Vec::new(),
+        }
+        .checked()
     }
 
     fn checked(self) -> Result<Self> {
@@ -91,6 +102,15 @@ impl Table {
         Ok(self)
     }
 
+    pub(super) fn with_class_names(self, class_names: Vec<String>) -> Self {
+        Self { class_names, ..self }
+    }
+
+    /// More classes than the rows happen to name.
+    pub(super) fn with_classes(self, classes: usize) -> Result<Self> {
+        Self { classes, ..self }.checked()
+    }
+
     /// Number of rows N.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -114,6 +134,11 @@ impl Table {
     /// Number of classes C.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// What the file calls the classes; empty where they are numbers from 0.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// Labels `[N]`.
