@@ -3,10 +3,14 @@
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod assignment;
 pub mod coordinates;
+pub mod coupling;
 mod dense;
 pub mod energy;
 pub mod feature_potential;
 pub mod field;
+pub mod interpolant;
 pub mod optimiser;
+pub mod path;
+pub mod solver;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};
