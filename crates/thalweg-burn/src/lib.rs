@@ -2,11 +2,14 @@
 //!
 //! On the CPU nothing here is meant to be fast: the engine of `thalweg-nets` and the fields of `thalweg` are. What this
 //! crate gives is a second implementation, by automatic differentiation, of the same mathematics on the same flat
-//! parameters: θ `[P]` of a base network ([`network`]). The tests under `tests/` hold the two against each other; the
-//! cargo features `cuda` and `wgpu` open other devices ([`device`]).
+//! parameters: θ `[P]` of a base network ([`network`]) and `[Q]` of a velocity field ([`field`]). The tests under
+//! `tests/` hold the two against each other; the cargo features `cuda` and `wgpu` open other devices ([`device`]).
 pub mod device;
+pub mod field;
+mod layers;
 pub mod network;
 
 pub use device::Device;
+pub use field::BurnField;
 pub use network::{Network, Statistics};
 pub use thalweg_nets::{Error, Result};

@@ -1,0 +1,200 @@
+//! The velocity field of `thalweg::field::residual` on Burn: the same formula over the same flat parameters `[Q]`, with
+//! gradients by automatic differentiation, on any [`Device`].
+//!
+//! Points and velocities are `[B, P]`, times `[B]`, contexts `[B, D]`. Parameters stay on the host, where optimisers and
+//! files expect them, and go to the device when they are first needed after a change.
+//!
+//! Cost: [`Field::backward`] runs the field again, since Burn's graph is consumed by one pass; training on the device
+//! takes [`BurnField::mse_gradient`], one pass forward and one back, instead. When not to use it: on a CPU, where
+//! [`ResidualMlp`] is faster and allocates nothing.
+use crate::device::{Device, numbers, tensor};
+use crate::layers::Layers;
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
+use std::sync::OnceLock;
+use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg_nets::{Error, Layout, Result};
+
+/// Added to variances by `norm`.
+const EPSILON: f64 = 1e-5;
+/// The largest angular frequency of the time features; the smallest is 1.
+const TOP: f64 = 100.0;
+
+/// A [`ResidualMlp`] on a device.
+#[derive(Clone, Debug)]
+pub struct BurnField {
+    config: ResidualMlpConfig,
+    dimension: usize,
+    layout: Layout,
+    parameters: Vec<f32>,
+    resident: OnceLock<Tensor<1>>,
+    device: burn::tensor::Device,
+}
+
+/// What a field is evaluated at.
+#[derive(Clone)]
+struct Batch {
+    x: Tensor<2>,
+    t: Tensor<2>,
+    c: Option<Tensor<2>>,
+}
+
+/// The last batch, for the backward pass.
+#[derive(Default)]
+struct Recorded(Option<Batch>);
+
+impl BurnField {
+    /// The field with the configuration and parameters of `field`.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn new(field: &ResidualMlp, device: Device) -> Result<Self> {
+        Ok(Self {
+            config: field.config().clone(),
+            dimension: field.dimension(),
+            layout: field.layout().clone(),
+            parameters: field.parameters().to_vec(),
+            resident: OnceLock::new(),
+            device: device.open()?,
+        })
+    }
+
+    /// Mean over all B · P numbers of (v(x, t, c) − u)², and its gradient `[Q]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, or a failing device.
+    pub fn mse_gradient(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, u: &[f32]) -> Result<(f64, Vec<f32>)> {
+        let rows = self.check(x, t, c)?;
+        if rows == 0 || u.len() != x.len() {
+            return Err(Error::shape("velocities", format!("[{rows}, {}]", self.dimension), format!("[{}]", u.len())));
+        }
+        let q = self.resident().clone().autodiff().require_grad();
+        let u = tensor(u, [rows, self.dimension], &self.device);
+        let loss = (self.forward(&q, self.batch(x, t, c)) - u).square().mean();
+        let gradient = q.grad(&loss.backward()).expect("the velocity depends on the parameters");
+        Ok((f64::from(numbers(loss)?[0]), numbers(gradient)?))
+    }
+
+    fn resident(&self) -> &Tensor<1> {
+        self.resident.get_or_init(|| tensor(&self.parameters, [self.parameters.len()], &self.device))
+    }
+
+    fn batch(&self, x: &[f32], t: &[f32], c: Option<&[f32]>) -> Batch {
+        let rows = t.len();
+        Batch {
+            x: tensor(x, [rows, self.dimension], &self.device),
+            t: tensor(t, [rows, 1], &self.device),
+            c: c.map(|c| tensor(c, [rows, self.config.context], &self.device)),
+        }
+    }
+
+    /// Features (sin ω t, cos ω t) `[B, F]` of times `[B, 1]`, ω from 1 to 100 in geometric steps.
+    fn time_features(&self, t: Tensor<2>) -> Tensor<2> {
+        let half = self.config.time_features / 2;
+        let step = TOP.ln() / (half.max(2) - 1) as f64;
+        let frequencies: Vec<f32> = (0..half).map(|k| (step * k as f64).exp() as f32).collect();
+        let angles = t.matmul(tensor(&frequencies, [1, half], &self.device));
+        Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1)
+    }
+
+    /// v `[B, P]` under parameters `q [Q]`.
+    fn forward(&self, q: &Tensor<1>, Batch { x, t, c }: Batch) -> Tensor<2> {
+        let layers = Layers::new(&self.layout, q);
+        let (rows, width) = (t.dims()[0], self.config.width);
+        let phi = self.time_features(t);
+        let mut e = layers.affine("time", phi.clone());
+        if let Some(c) = c {
+            e = e + layers.affine("context", c);
+        }
+        let e = silu(e);
+        let mut h = layers.affine("input", x.clone());
+        if self.config.blocks > 0 {
+            let modulation = layers.affine("modulation", e).reshape([rows, self.config.blocks, 2, width]);
+            for i in 0..self.config.blocks {
+                let part = |j: usize| modulation.clone().slice([0..rows, i..i + 1, j..j + 1]).reshape([rows, width]);
+                let a = norm(h.clone()) * part(0).add_scalar(1.0) + part(1);
+                let hidden = silu(layers.affine(&format!("blocks.{i}.up"), a));
+                h = h + layers.affine(&format!("blocks.{i}.down"), hidden);
+            }
+        }
+        layers.affine("output", h) + layers.affine("gate", phi) * x
+    }
+}
+
+/// Layer normalisation of every row `[B, W]`, without parameters.
+fn norm(h: Tensor<2>) -> Tensor<2> {
+    let (variance, mean) = h.clone().var_mean_bias(1);
+    (h - mean) / variance.add_scalar(EPSILON).sqrt()
+}
+
+impl Field for BurnField {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn context(&self) -> usize {
+        self.config.context
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.resident.take();
+        &mut self.parameters
+    }
+
+    fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
+        assert!(x.len() == t.len() * self.dimension && out.len() == x.len(), "points and velocities are [B, P], t [B]");
+        assert_eq!(c.map_or(0, <[f32]>::len), t.len() * self.config.context, "contexts are [B, D]");
+        if t.is_empty() {
+            tape.of::<Recorded>().0 = None;
+            return;
+        }
+        let batch = self.batch(x, t, c);
+        tape.of::<Recorded>().0 = Some(batch.clone());
+        out.copy_from_slice(&read(self.forward(self.resident(), batch)));
+    }
+
+    fn backward(&self, dv: &[f32], tape: &mut Tape, mut gradient: Gradient<'_>, mut dx: Option<&mut [f32]>) {
+        let Some(batch) = tape.of::<Recorded>().0.clone() else {
+            assert!(dv.is_empty(), "backward follows velocity on the same tape");
+            if let Gradient::Write(slice) = gradient {
+                slice.fill(0.0);
+            }
+            return;
+        };
+        let (mut q, mut x) = (self.resident().clone(), batch.x.clone());
+        if !matches!(gradient, Gradient::Skip) {
+            q = q.autodiff().require_grad();
+        }
+        if dx.is_some() {
+            x = x.autodiff().require_grad();
+        }
+        if !q.is_tracked() && !x.is_tracked() {
+            return;
+        }
+        let dv = tensor(dv, x.dims(), &self.device);
+        let grads = (self.forward(&q, Batch { x: x.clone(), ..batch }) * dv).sum().backward();
+        if let Some(found) = q.grad(&grads).map(read) {
+            match &mut gradient {
+                Gradient::Skip => {}
+                Gradient::Write(slice) => slice.copy_from_slice(&found),
+                Gradient::Add(slice) => slice.iter_mut().zip(&found).for_each(|(a, b)| *a += b),
+            }
+        }
+        if let Some((dx, found)) = dx.as_mut().zip(x.grad(&grads).map(read)) {
+            dx.copy_from_slice(&found);
+        }
+    }
+}
+
+/// The numbers of a tensor, for calls that return no error: a device that fails half-way leaves nothing to go on with.
+fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    numbers(tensor).expect("the device was open and does its work")
+}
