@@ -2,6 +2,7 @@
 //!
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod assignment;
+pub mod baseline;
 pub mod coordinates;
 pub mod coupling;
 mod dense;
@@ -9,6 +10,9 @@ pub mod energy;
 pub mod feature_potential;
 pub mod field;
 pub mod interpolant;
+pub mod jonker_volgenant;
+pub mod judge;
+pub mod metric;
 pub mod optimiser;
 pub mod path;
 pub mod solver;

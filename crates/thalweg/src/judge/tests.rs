@@ -1,0 +1,220 @@
+//! A small zoo trained on the embedded digits, and generators whose rows are known beforehand.
+use super::*;
+use std::sync::OnceLock;
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Mode;
+use thalweg_nets::init::Initialisation;
+
+const WIDTH: usize = 12;
+
+struct Toy {
+    engine: Engine,
+    training: Vec<f32>,
+    held_out: Vec<f32>,
+    test: Packed,
+    labels: Vec<u32>,
+    start: Vec<f32>,
+}
+
+/// Twelve training and six held-out runs of an MLP from one noisy start, by plain gradient descent.
+fn toy() -> &'static Toy {
+    static TOY: OnceLock<Toy> = OnceLock::new();
+    TOY.get_or_init(|| {
+        let splits = DataSpec::named("digits").load().unwrap();
+        let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
+        let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
+        let runs: Vec<Vec<f32>> =
+            (0..18u64).into_par_iter().map(|run| train(&engine, &start, run, &splits.train)).collect();
+        Toy {
+            training: runs[..12].concat(),
+            held_out: runs[12..].concat(),
+            test: engine.pack(&splits.test.inputs).unwrap(),
+            labels: splits.test.labels,
+            start,
+            engine,
+        }
+    })
+}
+
+fn train(engine: &Engine, start: &[f32], run: u64, data: &thalweg_nets::data::Dataset) -> Vec<f32> {
+    let noise = Initialisation::default().draw(engine.layout(), &Streams::new(2).index(run));
+    let mut theta: Vec<f32> = start.iter().zip(noise).map(|(w, e)| w + 0.3 * e).collect();
+    let (mut gradient, mut workspace) = (vec![0.0; theta.len()], engine.workspace());
+    let mut packed = engine.pack(&[]).unwrap();
+    for step in 0..150 {
+        let rows: Vec<usize> = (0..128).map(|i| (step * 128 + i * 7 + run as usize * 31) % data.len()).collect();
+        engine.pack_rows(&data.inputs, &rows, &mut packed).unwrap();
+        let labels: Vec<u32> = rows.iter().map(|&r| data.labels[r]).collect();
+        let loss = CrossEntropy::new(&labels, 10, 0.0).unwrap();
+        engine.gradient(&theta, &packed, Mode::Evaluate, &loss, &mut gradient, &mut workspace);
+        theta.iter_mut().zip(&gradient).for_each(|(w, g)| *w -= 0.5 * g);
+    }
+    theta
+}
+
+fn reference(toy: &Toy) -> ZooReference<'_> {
+    ZooReference {
+        engine: &toy.engine,
+        training: &toy.training,
+        held_out: &toy.held_out,
+        test: &toy.test,
+        labels: &toy.labels,
+        start: None,
+    }
+}
+
+fn judge() -> Judge<'static> {
+    Judge::new(reference(toy())).unwrap()
+}
+
+/// θ with the hidden units in reverse order: the same function elsewhere.
+fn reversed(theta: &[f32], engine: &Engine) -> Vec<f32> {
+    let mut out = theta.to_vec();
+    let slots = engine.layout().slots();
+    for (slot, by_row) in [(&slots[0], true), (&slots[1], true), (&slots[2], false)] {
+        let (from, to) = (&theta[slot.range()], &mut out[slot.range()]);
+        let wide = if by_row { slot.len() / WIDTH } else { WIDTH };
+        for (k, value) in to.iter_mut().enumerate() {
+            let (row, column) = (k / wide, k % wide);
+            *value =
+                if by_row { from[(WIDTH - 1 - row) * wide + column] } else { from[row * wide + WIDTH - 1 - column] };
+        }
+    }
+    out
+}
+
+#[test]
+fn copies_are_seen_to_be_copies() {
+    let judge = judge();
+    let row = judge.row("copies", &toy().training, 1.5).unwrap();
+    let zoo = judge.zoo_row().unwrap();
+    assert_eq!(
+        (row.novelty_l2, row.novelty_l2_nearest, row.novelty_iou, row.novel_and_performing),
+        (0.0, 0.0, 1.0, 0.0)
+    );
+    assert_eq!((row.accuracy_mean, row.loss_mean, row.n, row.seconds), (zoo.accuracy_mean, zoo.loss_mean, 12, 1.5));
+    // Among themselves they are as different as the zoo is.
+    assert_eq!((row.diversity_l2, row.diversity_iou), (zoo.novelty_l2, zoo.novelty_iou));
+    // One network many times: nothing of diversity.
+    let one = toy().training[..toy().engine.parameters()].repeat(3);
+    let row = judge.row("one", &one, 0.0).unwrap();
+    assert_eq!((row.diversity_l2, row.diversity_iou, row.accuracy_sem), (0.0, 1.0, 0.0));
+}
+
+#[test]
+fn the_zoo_and_its_held_out_runs_score_as_real_runs_do() {
+    let judge = judge();
+    let (zoo, held_out) = (judge.zoo_row().unwrap(), judge.held_out_row().unwrap());
+    assert!(zoo.accuracy_mean > 0.88, "{zoo:?}");
+    assert!((held_out.accuracy_mean - zoo.accuracy_mean).abs() < 0.02, "{held_out:?}");
+    for row in [&zoo, &held_out] {
+        assert!((0.8..1.3).contains(&row.novelty_l2), "{row:?}");
+        assert!((0.2..0.9).contains(&row.novelty_iou), "{row:?}");
+        assert!(row.novel_and_performing > 0.1 && row.accuracy_floor <= zoo.accuracy_mean, "{row:?}");
+    }
+    // By the definition of a median: half of the zoo at d ≤ 1.
+    let far = judge.own.d.iter().filter(|d| **d > 1.0).count();
+    assert_eq!(far, 6);
+    // Against scores from the engine's own path.
+    let scores = thalweg_nets::evaluate::evaluate(&toy().engine, &toy().training, &toy().test, &toy().labels).unwrap();
+    for (score, (accuracy, loss)) in scores.iter().zip(judge.own.accuracy.iter().zip(&judge.own.loss)) {
+        assert!((score.accuracy - accuracy).abs() < 1e-12 && (score.loss - loss).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_permuted_copy_is_new_in_weights_and_old_in_behaviour() {
+    let (judge, engine) = (judge(), &toy().engine);
+    let permuted: Vec<f32> = toy().training.chunks(engine.parameters()).flat_map(|x| reversed(x, engine)).collect();
+    let (row, zoo) = (judge.row("permuted", &permuted, 0.0).unwrap(), judge.zoo_row().unwrap());
+    assert!((row.accuracy_mean - zoo.accuracy_mean).abs() < 1e-3);
+    assert!(row.novelty_l2 > 2.0 && row.novelty_iou > 0.99, "{row:?}");
+}
+
+#[test]
+fn untrained_networks_are_new_and_do_not_perform() {
+    let toy = toy();
+    let fresh: Vec<f32> =
+        (0..20).flat_map(|i| Initialisation::default().draw(toy.engine.layout(), &Streams::new(3).index(i))).collect();
+    let row = judge().row("fresh", &fresh, 0.0).unwrap();
+    assert!(row.novelty_l2 > 1.0 && row.accuracy_mean < 0.25 && row.novel_and_performing == 0.0, "{row:?}");
+    assert!(row.loss_mean > 2.0 && row.accuracy_best >= row.accuracy_top5 && row.accuracy_top5 > row.accuracy_mean);
+}
+
+#[test]
+fn baselines_come_with_every_table() {
+    let toy = toy();
+    let law = Initialisation::default();
+    let draw = |streams: &Streams| {
+        let noise = law.draw(toy.engine.layout(), streams);
+        Ok(toy.start.iter().zip(noise).map(|(w, e)| w + 0.3 * e).collect())
+    };
+    let start = Some(Start { mean: &toy.start, draw: &draw });
+    let judge = Judge::new(ZooReference { start, ..reference(toy) }).unwrap();
+    let rows = judge.baselines(30, &Streams::new(4)).unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row.method.as_str()).collect();
+    let expected = [
+        "mean",
+        "soup-6",
+        "interpolation",
+        "noise-0.25",
+        "noise-1.1",
+        "diagonal-gaussian",
+        "pca-gaussian",
+        "mean-move",
+    ];
+    assert_eq!(names, expected);
+    let row = |name: &str| rows.iter().find(|row| row.method == name).unwrap();
+    assert_eq!((row("mean").n, row("soup-6").n), (1, 30));
+    assert!(row("mean").accuracy_sem.is_nan() && row("mean").diversity_l2.is_nan());
+    assert!((row("noise-0.25").novelty_l2 - 0.25).abs() < 0.02, "{:?}", row("noise-0.25"));
+    assert!(row("noise-0.25").accuracy_mean > 0.85 && row("noise-0.25").novel_and_performing == 0.0);
+    assert!((row("noise-1.1").novelty_l2 - 1.1).abs() < 0.12, "{:?}", row("noise-1.1"));
+    assert!(row("mean-move").accuracy_mean > 0.6, "{:?}", row("mean-move"));
+    assert_eq!(
+        rows[1..].iter().map(|r| r.accuracy_mean).collect::<Vec<_>>(),
+        judge.baselines(30, &Streams::new(4)).unwrap()[1..].iter().map(|r| r.accuracy_mean).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_row_has_the_agreed_names_and_comes_back_from_json() {
+    let theta = &toy().training[..toy().engine.parameters()];
+    let row = judge().row("one", theta, 0.25).unwrap();
+    let json = serde_json::to_value(&row).unwrap();
+    let names = [
+        "method",
+        "accuracy_mean",
+        "accuracy_sem",
+        "accuracy_best",
+        "accuracy_top5",
+        "loss_mean",
+        "novelty_l2",
+        "novelty_l2_nearest",
+        "novelty_iou",
+        "novel_and_performing",
+        "diversity_l2",
+        "diversity_iou",
+        "n",
+        "seconds",
+    ];
+    assert!(names.iter().all(|name| json.get(name).is_some()), "{json}");
+    assert!(json["accuracy_sem"].is_null() && json["diversity_iou"].is_null() && json["seconds"] == 0.25);
+    let back: Row = serde_json::from_value(json).unwrap();
+    assert!(back.accuracy_sem.is_nan() && back.accuracy_mean == row.accuracy_mean);
+}
+
+#[test]
+fn overflowing_networks_are_a_finding_and_nan_weights_an_error() {
+    let judge = judge();
+    let huge = vec![1e30; toy().engine.parameters()];
+    let row = judge.row("diverged", &huge, 0.0).unwrap();
+    assert!(row.loss_mean.is_infinite() && row.accuracy_mean < 0.3 && row.novel_and_performing == 0.0, "{row:?}");
+    assert!(serde_json::to_value(&row).unwrap()["loss_mean"].is_null());
+    assert!(matches!(judge.row("nan", &vec![f32::NAN; huge.len()], 0.0), Err(Error::NotFinite { .. })));
+    assert!(judge.row("short", &huge[1..], 0.0).is_err());
+    assert!(Judge::new(ZooReference { held_out: &[], ..reference(toy()) }).unwrap().held_out_row().is_err());
+    assert!(Judge::new(ZooReference { labels: &toy().labels[1..], ..reference(toy()) }).is_err());
+    assert!(Judge::new(ZooReference { training: &huge, ..reference(toy()) }).is_err());
+}

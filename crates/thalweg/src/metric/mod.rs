@@ -1,0 +1,20 @@
+//! What generated weights are worth (METHODS.md, section 14): accuracy, distance between laws, novelty, diversity,
+//! calibration. Everything here works on slices; [`crate::judge`] puts the numbers into one row of a table.
+//!
+//! | module | measures | number |
+//! | --- | --- | --- |
+//! | [`summary`] | mean, spread, best, quantiles of any score | M17 |
+//! | [`along`] | loss and accuracy at the states of a sampler | M18 |
+//! | [`wasserstein`] | W₁ with its sampling floor, spread ratio, energy distance | M19 |
+//! | [`novelty`] | distance in weights to the nearest training network | M20 |
+//! | [`behaviour`] | overlap of the sets of wrongly classified inputs | M20 |
+//! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
+pub mod along;
+pub mod behaviour;
+pub mod calibration;
+pub mod distance;
+pub mod novelty;
+pub mod summary;
+pub mod wasserstein;
+
+pub use summary::Summary;
