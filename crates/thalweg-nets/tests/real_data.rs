@@ -32,6 +32,26 @@ fn mnist_and_fashion_have_their_published_moments() {
     }
 }
 
+const SUMS: [(&str, &str); 7] = [
+    ("mnist", "2b6f4b465861864a"),
+    ("fashion-mnist", "4b78fb79d60ec7ee"),
+    ("silhouettes", "9bbde5d477c85a6e"),
+    ("heart", "d386a74f48e6d792"),
+    ("wine", "52a264aa7b4162e5"),
+    ("iris", "abcc134c18988376"),
+    ("breast-cancer", "74122845a92461c5"),
+];
+
+/// The sums that runs record: they must not change unless the published data do.
+#[test]
+fn contents_are_the_published_ones() {
+    for (name, sum) in SUMS {
+        if present(name) {
+            assert_eq!(&DataSpec::named(name).load().unwrap().record.checksum[..16], sum, "{name}");
+        }
+    }
+}
+
 #[test]
 fn the_hospitals_have_their_patients() {
     if !present("heart") {

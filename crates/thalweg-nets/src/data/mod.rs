@@ -25,6 +25,7 @@ pub mod known;
 pub mod normalisation;
 pub mod npy;
 pub mod npz;
+mod pixels;
 pub mod place;
 pub mod silhouettes;
 pub mod sklearn;

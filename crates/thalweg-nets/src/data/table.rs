@@ -196,14 +196,29 @@ impl Table {
         normalisation.check(self.shape)?;
         let wide = self.input_len();
         let mut inputs = Vec::with_capacity(rows.len() * wide);
-        for &row in rows {
-            let place = row * wide..(row + 1) * wide;
-            let start = inputs.len();
-            match &self.values {
-                Values::Bytes { bytes, divisor } => inputs.extend(bytes[place].iter().map(|&b| f32::from(b) / divisor)),
-                Values::Floats(values) => inputs.extend_from_slice(&values[place]),
+        match &self.values {
+            Values::Bytes { bytes, divisor } => {
+                // A byte has 256 values: standardise those, then look each pixel up.
+                let channels = self.shape[0];
+                let mut looked_up: Vec<f32> = Vec::with_capacity(256 * channels);
+                for byte in 0..=255u8 {
+                    let mut value = vec![f32::from(byte) / divisor; channels];
+                    normalisation.standardise(&mut value);
+                    looked_up.extend(value);
+                }
+                for &row in rows {
+                    for (c, plane) in bytes[row * wide..(row + 1) * wide].chunks_exact(wide / channels).enumerate() {
+                        inputs.extend(plane.iter().map(|&byte| looked_up[usize::from(byte) * channels + c]));
+                    }
+                }
             }
-            normalisation.standardise(&mut inputs[start..]);
+            Values::Floats(values) => {
+                for &row in rows {
+                    let start = inputs.len();
+                    inputs.extend_from_slice(&values[row * wide..(row + 1) * wide]);
+                    normalisation.standardise(&mut inputs[start..]);
+                }
+            }
         }
         let labels = rows.iter().map(|&row| self.labels[row]).collect();
         Dataset::new(self.name.clone(), self.shape, self.classes, inputs, labels, normalisation.clone())
@@ -220,14 +235,14 @@ impl Table {
             }
             Values::Floats(values) => {
                 hasher.update(b"floats");
-                values.iter().for_each(|x| {
-                    hasher.update(&x.to_le_bytes());
-                });
+                for part in values.chunks(4096) {
+                    hasher.update(&part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+                }
             }
         }
-        self.labels.iter().for_each(|y| {
-            hasher.update(&y.to_le_bytes());
-        });
+        for part in self.labels.chunks(4096) {
+            hasher.update(&part.iter().flat_map(|y| y.to_le_bytes()).collect::<Vec<_>>());
+        }
     }
 }
 
@@ -246,6 +261,16 @@ mod tests {
         for c in 0..3 {
             assert!((a.mean[c] - b.mean[c]).abs() < 1e-6 && (a.std[c] - b.std[c]).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn bytes_standardise_as_the_same_floats_do() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let floats = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+        let a = Table::of_bytes("x", [2, 8, 8], 1, bytes, 255, vec![0; 2]).unwrap();
+        let b = Table::of_values("x", [2, 8, 8], 1, floats, vec![0; 2], Some([0.0, 1.0])).unwrap();
+        let normal = a.normalisation();
+        assert_eq!(a.standardised(&[1, 0, 1], &normal).unwrap(), b.standardised(&[1, 0, 1], &normal).unwrap());
     }
 
     #[test]
