@@ -3,6 +3,7 @@
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod assignment;
 pub mod baseline;
+pub mod canonical;
 pub mod coordinates;
 pub mod coupling;
 mod dense;
@@ -16,5 +17,6 @@ pub mod metric;
 pub mod optimiser;
 pub mod path;
 pub mod solver;
+pub mod symmetry;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};
