@@ -1,7 +1,8 @@
 //! Where tensors live: the choice of a device by name, and the way of slices to tensors and back.
 //!
 //! `flex` (pure Rust, CPU) is always there; `cuda` and `wgpu` need the cargo feature of the same name. A name whose
-//! feature was not built in is an error that says so, never a silent fall back to the CPU.
+//! feature was not built in is an error that says so, never a silent fall back to the CPU. Building with `cuda` fetches an
+//! LLVM archive (crate tracel-llvm-bundler) and so needs the network; the others do not.
 use burn::tensor::{Tensor, TensorData};
 use std::fmt;
 use std::str::FromStr;

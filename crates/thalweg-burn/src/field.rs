@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use std::sync::OnceLock;
 use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
-use thalweg_nets::{Error, Layout, Result};
+use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// Added to variances by `norm`.
 const EPSILON: f64 = 1e-5;
@@ -39,18 +39,27 @@ struct Batch {
     c: Option<Tensor<2>>,
 }
 
+/// Moves fields to `device`: what fitting and sampling take where a user names one.
+///
+/// # Errors
+/// As [`Device::open`], at once; the returned function fails as [`BurnField::new`].
+pub fn place(device: Device) -> Result<impl Fn(&dyn Field) -> Result<Box<dyn Field>>> {
+    device.open()?;
+    Ok(move |field: &dyn Field| Ok(Box::new(BurnField::new(field, device)?) as Box<dyn Field>))
+}
+
 /// The last batch, for the backward pass.
 #[derive(Default)]
 struct Recorded(Option<Batch>);
 
 impl BurnField {
-    /// The field with the configuration and parameters of `field`.
+    /// The field with the sizes and parameters of `field`, which must be a [`ResidualMlp`] or another of these.
     ///
     /// # Errors
-    /// As [`Device::open`].
-    pub fn new(field: &ResidualMlp, device: Device) -> Result<Self> {
+    /// A field of another kind; and as [`Device::open`].
+    pub fn new(field: &dyn Field, device: Device) -> Result<Self> {
         Ok(Self {
-            config: field.config().clone(),
+            config: sizes(field)?,
             dimension: field.dimension(),
             layout: field.layout().clone(),
             parameters: field.parameters().to_vec(),
@@ -119,6 +128,28 @@ impl BurnField {
         }
         layers.affine("output", h) + layers.affine("gate", phi) * x
     }
+}
+
+/// The sizes of a residual MLP, read from the shapes of its tensors; [`Field`] does not tell its kind.
+fn sizes(field: &dyn Field) -> Result<ResidualMlpConfig> {
+    let slots = field.layout().slots();
+    let size = |name: &str, axis: usize| slots.iter().find(|s| s.name == name).and_then(|s| s.shape.get(axis).copied());
+    let width = size("input.weight", 0).unwrap_or(0);
+    let config = ResidualMlpConfig {
+        width,
+        blocks: slots.iter().filter(|s| s.name.ends_with(".up.weight")).count(),
+        expansion: size("blocks.0.up.weight", 0).map_or(1, |hidden| hidden / width.max(1)),
+        time_features: size("time.weight", 1).unwrap_or(0),
+        embedding: size("time.weight", 0).unwrap_or(0),
+        context: field.context(),
+    };
+    let same =
+        ResidualMlp::new(field.dimension(), &config, &Streams::new(0)).is_ok_and(|f| f.layout() == field.layout());
+    if !same {
+        let names: Vec<&str> = slots.iter().map(|s| s.name.as_str()).collect();
+        return Err(Error::parameter("field", "a residual MLP, the field that Burn devices know", names.join(", ")));
+    }
+    Ok(config)
 }
 
 /// Layer normalisation of every row `[B, W]`, without parameters.

@@ -10,6 +10,6 @@ mod layers;
 pub mod network;
 
 pub use device::Device;
-pub use field::BurnField;
+pub use field::{BurnField, place};
 pub use network::{Network, Statistics};
 pub use thalweg_nets::{Error, Result};

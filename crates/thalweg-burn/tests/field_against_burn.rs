@@ -4,8 +4,8 @@ mod support;
 
 use support::{normal, relative, relative_by_tensor};
 use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
-use thalweg_burn::{BurnField, Device};
-use thalweg_nets::Streams;
+use thalweg_burn::{BurnField, Device, place};
+use thalweg_nets::{Layout, Streams};
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -65,8 +65,11 @@ fn velocities_gradients_and_products_agree() {
         let streams = Streams::new(8).index(i as u64);
         let native = field(dimension, &config, &streams);
         let burn = BurnField::new(&native, Device::Flex).unwrap();
-        for rows in [1, 5, 48] {
-            let at = inputs(&native, rows, &streams);
+        for (rows, one_time) in [(1, false), (5, false), (6, true), (48, false), (48, true)] {
+            let mut at = inputs(&native, rows, &streams);
+            if one_time {
+                at.t.fill(0.37); // as samplers call it
+            }
             let [v, gradient, dx] = run(&native, &at);
             let [v_burn, gradient_burn, dx_burn] = run(&burn, &at);
             let (by_tensor, tensor) = relative_by_tensor(native.layout(), &gradient, &gradient_burn);
@@ -114,6 +117,41 @@ fn a_tape_serves_several_backward_passes_and_every_kind_of_request() {
     let double: Vec<f32> = gradient.iter().map(|g| 2.0 * g).collect();
     assert!(relative(&twice, &double) < 1e-6);
     burn.backward(&at.dv, &mut tape, Gradient::Skip, None);
+}
+
+#[test]
+fn only_what_is_a_residual_mlp_is_placed() {
+    struct Still(Layout);
+    impl Field for Still {
+        fn dimension(&self) -> usize {
+            2
+        }
+        fn context(&self) -> usize {
+            0
+        }
+        fn layout(&self) -> &Layout {
+            &self.0
+        }
+        fn parameters(&self) -> &[f32] {
+            &[]
+        }
+        fn parameters_mut(&mut self) -> &mut [f32] {
+            &mut []
+        }
+        fn velocity(&self, _: &[f32], _: &[f32], _: Option<&[f32]>, out: &mut [f32], _: &mut Tape) {
+            out.fill(0.0);
+        }
+        fn backward(&self, _: &[f32], _: &mut Tape, _: Gradient<'_>, _: Option<&mut [f32]>) {}
+    }
+    let place = place(Device::Flex).unwrap();
+    let other = Still(Layout::of_tensors([("input.weight".to_string(), vec![3, 2])]));
+    let message = place(&other).err().unwrap().to_string();
+    assert!(message.contains("residual MLP") && message.contains("input.weight"), "{message}");
+    for (dimension, config) in configs() {
+        let native = field(dimension, &config, &Streams::new(1));
+        let again = place(&*place(&native).unwrap()).unwrap();
+        assert!(again.parameters() == native.parameters() && again.layout() == native.layout());
+    }
 }
 
 #[test]
