@@ -22,17 +22,28 @@ const AT_ONCE: usize = 64;
 /// # Errors
 /// Slices that do not fit, a label beyond the classes, a weight that is not finite.
 pub fn evaluate(engine: &Engine, thetas: &[f32], x: &Packed, labels: &[u32]) -> Result<Vec<Score>> {
-    let classes = engine.classes();
-    let loss = CrossEntropy::new(labels, classes, 0.0)?;
+    CrossEntropy::new(labels, engine.classes(), 0.0)?;
     if labels.len() != x.len() {
         return Err(Error::shape("labels", format!("[{}]", x.len()), format!("[{}]", labels.len())));
     }
-    let score = |logits: &[f32]| {
-        let mut d = vec![0.0; logits.len()];
-        let hits = logits.chunks_exact(classes).zip(labels).filter(|(z, label)| argmax(z) == **label).count();
-        Score { loss: loss.rows(0, logits, &mut d), accuracy: hits as f64 / labels.len() as f64 }
-    };
-    of_each(engine, thetas, x, |logits| vec![score(logits)])
+    of_each(engine, thetas, x, |logits| vec![score(logits, labels, &mut vec![0.0; logits.len()])])?
+        .into_iter()
+        .collect()
+}
+
+/// The score of logits `[N, C]` against `labels` `[N]`, on this thread; `scratch` has the logits' length.
+///
+/// # Errors
+/// No labels, slices that do not fit, a label beyond the classes.
+pub fn score(logits: &[f32], labels: &[u32], scratch: &mut [f32]) -> Result<Score> {
+    let classes = logits.len() / labels.len().max(1);
+    let loss = CrossEntropy::new(labels, classes, 0.0)?;
+    if logits.len() != labels.len() * classes || scratch.len() != logits.len() {
+        let found = format!("[{}], with scratch [{}]", logits.len(), scratch.len());
+        return Err(Error::shape("logits", format!("[{}, C]", labels.len()), found));
+    }
+    let hits = logits.chunks_exact(classes).zip(labels).filter(|(z, label)| argmax(z) == **label).count();
+    Ok(Score { loss: loss.rows(0, logits, scratch), accuracy: hits as f64 / labels.len() as f64 })
 }
 
 /// The predicted classes `[M, N]` of `thetas` `[M, P]` on inputs `x` `[N, D]`; the first of equal logits.

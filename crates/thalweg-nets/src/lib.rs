@@ -6,11 +6,14 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod files;
 pub mod init;
 pub mod layout;
 pub mod loss;
 pub mod progress;
 pub mod streams;
+pub mod train;
+pub mod zoo;
 
 pub use architecture::Architecture;
 pub use error::{Error, Result};

@@ -1,0 +1,36 @@
+//! Zoos: many training runs of one recipe, on disk as a folder of shards, read back in bounded memory.
+//!
+//! | piece | what |
+//! | --- | --- |
+//! | [`spec`] | [`ZooSpec`]: all that decides a zoo; its `zoo.toml` |
+//! | [`record`] | [`Record`]: what a zoo was made from |
+//! | [`law`] | [`InitialLaw`]: the law that runs start from, drawn afresh by samplers |
+//! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
+//! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
+//! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`info`] | what `thalweg zoo info` shows |
+//!
+//! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),
+//! and `centre.safetensors` for the kinds that have one.
+mod cache;
+pub mod folder;
+mod header;
+pub mod import;
+pub mod info;
+pub mod law;
+pub mod record;
+mod shard;
+pub mod spec;
+pub mod split;
+pub mod store;
+pub mod trainer;
+
+pub use folder::Origin;
+pub use import::{ImportOptions, import};
+pub use info::Summary;
+pub use law::InitialLaw;
+pub use record::Record;
+pub use spec::{ZooKind, ZooSpec};
+pub use split::{RunSplit, Shares};
+pub use store::ZooStore;
+pub use trainer::{TrainOptions, train_zoo};

@@ -1,0 +1,237 @@
+//! One shard of a zoo: `theta [n, K, P]` with `loss` and `accuracy` `[n, K]`, `run` and `died` `[n]`, in one safetensors file.
+//!
+//! `died` is the step at which a run left the finite numbers, −1 where it did not. Every number in a shard is finite. The
+//! header carries the zoo's id, so that shards of two zoos cannot be mixed unseen. Imported zoos may lack the scores.
+use super::header::Header;
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::layout::Layout;
+use crate::train::Trajectory;
+use safetensors::{Dtype, View};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// What one zoo's shards have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// The zoo's id.
+    pub id: String,
+    /// R, and runs in a full shard.
+    pub runs: usize,
+    pub shard: usize,
+    /// K.
+    pub checkpoints: usize,
+    pub layout: Layout,
+    /// Whether loss and accuracy are there.
+    pub scored: bool,
+}
+
+/// A shard in memory, about to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    pub theta: Vec<f32>,
+    pub loss: Vec<f32>,
+    pub accuracy: Vec<f32>,
+    pub died: Vec<Option<u64>>,
+}
+
+impl Shard {
+    /// Appends a run.
+    pub(crate) fn push(&mut self, run: &Trajectory) {
+        self.theta.extend_from_slice(&run.theta);
+        self.loss.extend_from_slice(&run.loss);
+        self.accuracy.extend_from_slice(&run.accuracy);
+        self.died.push(run.died);
+    }
+}
+
+/// What an opened zoo keeps of a shard.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Where `theta` begins in the file.
+    pub theta: u64,
+    pub loss: Vec<f32>,
+    pub accuracy: Vec<f32>,
+    pub died: Vec<Option<u64>>,
+}
+
+/// Numbers read at once where all of a file is read.
+const PIECE: usize = 1 << 15;
+
+/// The file of shard `index` in folder `dir`.
+pub(crate) fn path(dir: &Path, index: usize) -> PathBuf {
+    dir.join(format!("shard-{index:05}.safetensors"))
+}
+
+/// Whether a file name is a shard's, and of which index.
+pub(crate) fn index_of(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix("shard-")?.strip_suffix(".safetensors")?;
+    if digits.len() < 5 { None } else { digits.parse().ok() }
+}
+
+/// Numbers that are turned into bytes only when written.
+enum Column<'a> {
+    Floats(&'a [f32]),
+    Words(Vec<i64>),
+}
+
+struct Tensor<'a> {
+    column: Column<'a>,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.column {
+            Column::Floats(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Column::Words(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+    fn data_len(&self) -> usize {
+        match &self.column {
+            Column::Floats(v) => 4 * v.len(),
+            Column::Words(v) => 8 * v.len(),
+        }
+    }
+}
+
+impl Frame {
+    /// Number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        self.runs.div_ceil(self.shard)
+    }
+
+    /// The runs of shard `index`.
+    pub(crate) fn runs_of(&self, index: usize) -> std::ops::Range<usize> {
+        index * self.shard..((index + 1) * self.shard).min(self.runs)
+    }
+
+    /// Writes shard `index` whole or not at all.
+    pub(crate) fn write(&self, dir: &Path, index: usize, shard: &Shard) -> Result<()> {
+        let (path, runs) = (path(dir, index), self.runs_of(index));
+        let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
+        debug_assert!(shard.theta.len() == n * k * p && shard.died.len() == n);
+        let floats = |v, shape| Tensor { column: Column::Floats(v), dtype: Dtype::F32, shape };
+        let words = |v| Tensor { column: Column::Words(v), dtype: Dtype::I64, shape: vec![n] };
+        let died = shard.died.iter().map(|step| step.map_or(-1, |step| step as i64)).collect();
+        let mut tensors = vec![
+            ("theta", floats(&shard.theta, vec![n, k, p])),
+            ("run", words(runs.map(|run| run as i64).collect())),
+            ("died", words(died)),
+        ];
+        if self.scored {
+            tensors.push(("loss", floats(&shard.loss, vec![n, k])));
+            tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
+        }
+        // One entry only: the library writes several in random order.
+        let metadata = HashMap::from([("zoo".to_owned(), self.id.clone())]);
+        let bytes = safetensors::serialize(tensors, Some(metadata))
+            .map_err(|e| Error::format(&path, "tensors", "serialisable tensors", e))?;
+        write_whole(&path, &bytes)
+    }
+
+    /// Opens shard `index` and checks everything that it says, reading it once in pieces.
+    ///
+    /// # Errors
+    /// A missing or short file, a lying header, another zoo's shard, tensors that are missing or of another type or shape,
+    /// runs out of place, a number that is not finite.
+    pub(crate) fn open(&self, dir: &Path, index: usize) -> Result<Opened> {
+        let (path, runs) = (path(dir, index), self.runs_of(index));
+        let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
+        let header = Header::read(&path)?;
+        let known = ["theta", "run", "died", "loss", "accuracy"];
+        if let Some(extra) = header.names().iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Error::format(&path, format!("tensor {extra}"), "no such tensor", "a tensor"));
+        }
+        if header.word("zoo") != Some(&self.id) {
+            let found = header.word("zoo").unwrap_or("no zoo id");
+            return Err(Error::format(&path, "zoo id", format!("{}, this zoo's", self.id), found));
+        }
+        let theta = header.expect(&path, "theta", Dtype::F32, &[n, k, p])?;
+        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+        let at = header.expect(&path, "run", Dtype::I64, &[n])?;
+        for (row, (found, run)) in words(&mut file, &path, at, n)?.into_iter().zip(runs).enumerate() {
+            if usize::try_from(found) != Ok(run) {
+                return Err(Error::format(&path, format!("tensor run, index {row}"), run, found));
+            }
+        }
+        let at = header.expect(&path, "died", Dtype::I64, &[n])?;
+        let died = words(&mut file, &path, at, n)?.into_iter().map(|step| u64::try_from(step).ok()).collect();
+        let scores = |name: &str, file: &mut File| match self.scored {
+            true => {
+                let mut values = vec![0.0; n * k];
+                let at = header.expect(&path, name, Dtype::F32, &[n, k])?;
+                read_floats(file, &path, at, &mut values, &mut Vec::new())?;
+                finite(&values).map_err(|(i, v)| {
+                    Error::format(
+                        &path,
+                        format!("tensor {name}, run {}, checkpoint {}", i / k, i % k),
+                        "a finite number",
+                        v,
+                    )
+                })?;
+                Ok(values)
+            }
+            false => Ok(Vec::new()),
+        };
+        let (loss, accuracy) = (scores("loss", &mut file)?, scores("accuracy", &mut file)?);
+        self.check_theta(&mut file, &path, theta, index)?;
+        Ok(Opened { theta, loss, accuracy, died })
+    }
+
+    /// Reads all of `theta`, from byte `at` on, in pieces of some rows `[P]`; memory does not grow with the shard.
+    fn check_theta(&self, file: &mut File, path: &Path, at: u64, index: usize) -> Result<()> {
+        let (k, p) = (self.checkpoints, self.layout.len());
+        let (rows, at_once) = (self.runs_of(index).len() * k, (PIECE / p).max(1));
+        let (mut values, mut bytes) = (vec![0.0; p * at_once.min(rows)], Vec::new());
+        for first in (0..rows).step_by(at_once) {
+            let piece = &mut values[..p * at_once.min(rows - first)];
+            read_floats(file, path, at + 4 * (first * p) as u64, piece, &mut bytes)?;
+            finite(piece).map_err(|(i, v)| {
+                let (row, i) = (first + i / p, i % p);
+                let slot = self.layout.slots().iter().find(|s| s.range().contains(&i)).map_or("", |s| &s.name);
+                let run = index * self.shard + row / k;
+                let field = format!("tensor theta, run {run}, checkpoint {}, {slot}, index {i}", row % k);
+                Error::format(path, field, "a finite number", v)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn finite(values: &[f32]) -> std::result::Result<(), (usize, f32)> {
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err((i, values[i])),
+        None => Ok(()),
+    }
+}
+
+fn words(file: &mut File, path: &Path, at: u64, n: usize) -> Result<Vec<i64>> {
+    let mut bytes = vec![0; 8 * n];
+    read_at(file, path, at, &mut bytes)?;
+    Ok(bytes.chunks_exact(8).map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
+}
+
+/// Fills `out` with the little-endian f32 from byte `at` on; `bytes` is scratch room.
+pub(crate) fn read_floats(file: &mut File, path: &Path, at: u64, out: &mut [f32], bytes: &mut Vec<u8>) -> Result<()> {
+    bytes.resize(4 * out.len(), 0);
+    read_at(file, path, at, bytes)?;
+    for (value, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
+        *value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+    }
+    Ok(())
+}
+
+fn read_at(file: &mut File, path: &Path, at: u64, out: &mut [u8]) -> Result<()> {
+    file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(out)).map_err(Error::io("read", path))
+}

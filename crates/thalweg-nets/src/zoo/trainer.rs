@@ -1,0 +1,173 @@
+//! [`train_zoo`]: all runs of a specification, shard after shard into a folder.
+//!
+//! Runs of a shard are trained in parallel, each on one thread and a pure function of (spec, run index), so the bytes do not
+//! depend on the number of threads. A finished shard appears whole or not at all; a killed or interrupted job loses the shard in
+//! progress, and the same command with `resume` ends with the same bytes as if nothing had happened. (A tail
+//! is one run: its steps are taken again from the first on, its finished shards are not written again.)
+use super::folder::{self, Existing, Origin};
+use super::law::InitialLaw;
+use super::shard::{Frame, Shard};
+use super::spec::{ZooKind, ZooSpec};
+use super::store::ZooStore;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::layout::Layout;
+use crate::progress::Progress;
+use crate::streams::Streams;
+use crate::train::{Trainer, Trajectory};
+use rayon::prelude::*;
+use std::fs;
+use std::path::Path;
+
+/// How a zoo is made; nothing here changes its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrainOptions {
+    /// Threads; 0 for those of the current rayon pool.
+    pub threads: usize,
+    /// Go on with the same zoo where it is there already.
+    pub resume: bool,
+    /// Replace a zoo that is there already.
+    pub force: bool,
+}
+
+/// Trains the zoo `spec` into the folder `dir` and opens it.
+///
+/// # Errors
+/// A wrong specification or missing data (before anything is written); [`Error::Exists`]; a folder that is another zoo (to
+/// resume) or none (to resume or replace) or cannot be written; a full disk; [`Error::Interrupted`].
+pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &dyn Progress) -> Result<ZooStore> {
+    spec.check()?;
+    let data = spec.data.load()?;
+    let spec = &spec.recorded(data.record.clone())?;
+    let engine = Engine::new(&spec.architecture)?;
+    let trainer = Trainer::new(&engine, &spec.architecture, &data.train, &data.validation, &spec.recipe)?;
+    let origin = Origin::Trained(Box::new(spec.clone()));
+    let pool = match options.threads {
+        0 => None,
+        n => Some(
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(n)
+                .build()
+                .map_err(|e| Error::parameter("threads", "threads that the system gives", e))?,
+        ),
+    };
+    folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
+    let work = || {
+        let job = Job { spec, dir, trainer: &trainer, layout: engine.layout(), frame: origin.frame(dir)?, progress };
+        job.run()
+    };
+    pool.as_ref().map_or_else(work, |pool| pool.install(work))?;
+    ZooStore::open(dir)
+}
+
+/// A zoo being trained.
+struct Job<'a> {
+    spec: &'a ZooSpec,
+    dir: &'a Path,
+    trainer: &'a Trainer<'a>,
+    layout: &'a Layout,
+    frame: Frame,
+    progress: &'a dyn Progress,
+}
+
+impl Job<'_> {
+    fn run(&self) -> Result<()> {
+        let centre = if self.spec.kind.has_centre() { Some(self.centre()?) } else { None };
+        let law = InitialLaw::of(self.spec, centre)?;
+        self.progress.begin("training runs", self.spec.runs as u64);
+        let missing = self.missing()?;
+        match self.spec.kind {
+            ZooKind::Tail { every } => self.tail(&law, every, &missing),
+            _ => missing.into_iter().try_for_each(|index| self.shard(&law, index)),
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.progress.interrupted()
+    }
+
+    /// The shards that are still to be made, in order; those that are there are checked.
+    fn missing(&self) -> Result<Vec<usize>> {
+        let mut missing = Vec::new();
+        for index in 0..self.frame.shards() {
+            if super::shard::path(self.dir, index).exists() {
+                self.frame.open(self.dir, index)?;
+                self.progress.advance(self.frame.runs_of(index).len() as u64);
+            } else {
+                missing.push(index);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// The network around which all runs start: read where it was saved already, else made and saved.
+    fn centre(&self) -> Result<Vec<f32>> {
+        let path = folder::centre_of(self.dir);
+        if path.exists() {
+            return self.layout.from_safetensors(&path, &fs::read(&path).map_err(Error::io("read", &path))?);
+        }
+        let streams = Streams::new(self.spec.seed).child("centre");
+        let mut centre = self.spec.initialisation.draw(self.layout, &streams.child("start"));
+        if let ZooKind::Fork { steps, .. } = self.spec.kind {
+            let mut trunk = self.trainer.begin(&centre, &streams)?;
+            trunk.advance(steps, |_| self.spec.recipe.learning_rate, &|| self.stop())?;
+            if let Some(step) = trunk.died() {
+                return Err(Error::NotFinite {
+                    what: "loss of the trunk run".into(),
+                    place: format!("step {step}, seed {}", self.spec.seed),
+                    value: f64::NAN,
+                });
+            }
+            centre.copy_from_slice(trunk.theta());
+        }
+        write_whole(&path, &self.layout.to_safetensors(&centre)?)?;
+        Ok(centre)
+    }
+
+    /// Trains the runs of one shard in parallel and writes it.
+    fn shard(&self, law: &InitialLaw, index: usize) -> Result<()> {
+        let train = |run: usize| {
+            let streams = self.spec.streams(run);
+            let start = law.draw(self.layout, &streams.child("start"))?;
+            let trajectory = self.trainer.train(&start, &streams, &|| self.stop())?;
+            self.progress.advance(1);
+            Ok(trajectory)
+        };
+        // One run a task: runs are long, and any thread may take the next.
+        let runs: Vec<Trajectory> =
+            self.frame.runs_of(index).into_par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
+        let mut shard = Shard::default();
+        for (run, trajectory) in self.frame.runs_of(index).zip(&runs) {
+            if let Some(step) = trajectory.died {
+                self.progress.note(&format!("run {run} died at step {step}: its loss is not finite"));
+            }
+            shard.push(trajectory);
+        }
+        self.frame.write(self.dir, index, &shard)
+    }
+
+    /// Trains the one run of a tail through its warm-up and on through its iterates; writes the shards that are missing.
+    fn tail(&self, law: &InitialLaw, every: u64, missing: &[usize]) -> Result<()> {
+        let Some(&last) = missing.last() else { return Ok(()) };
+        let (streams, stop) = (self.spec.streams(0), || self.stop());
+        let start = law.draw(self.layout, &streams.child("start"))?;
+        let mut run = self.trainer.begin(&start, &streams)?;
+        run.advance_by_schedule(self.trainer.steps(), &stop)?;
+        for index in 0..=last {
+            let mut shard = Shard::default();
+            for _ in self.frame.runs_of(index) {
+                run.advance(every, |_| self.spec.recipe.learning_rate, &stop)?;
+                let mut iterate = Trajectory::default();
+                iterate.push(run.checkpoint()?);
+                iterate.died = run.died();
+                shard.push(&iterate);
+            }
+            if missing.contains(&index) {
+                self.progress.advance(shard.died.len() as u64);
+                self.frame.write(self.dir, index, &shard)?;
+            }
+        }
+        Ok(())
+    }
+}
