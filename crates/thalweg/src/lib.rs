@@ -4,19 +4,28 @@
 pub mod assignment;
 pub mod baseline;
 pub mod canonical;
+mod card;
 pub mod coordinates;
 pub mod coupling;
+pub mod curves;
 mod dense;
 pub mod energy;
 pub mod feature_potential;
 pub mod field;
+pub mod fit;
+mod fit_state;
 pub mod interpolant;
 pub mod jonker_volgenant;
 pub mod judge;
+pub mod method;
 pub mod metric;
+pub mod model;
 pub mod optimiser;
 pub mod path;
+pub mod sample;
 pub mod solver;
+pub mod source;
 pub mod symmetry;
+pub mod time;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};

@@ -1,0 +1,50 @@
+//! The model card: the `README.md` of a [`MetaModel`] folder, for a person who finds the folder without us.
+use crate::model::MetaModel;
+
+/// The card of `model` in Markdown.
+pub fn text(model: &MetaModel) -> String {
+    let (record, p) = (&model.record, model.layout.len());
+    let held_out = record.best_loss.map_or("nothing was held out".into(), |loss| format!("held-out loss {loss:.6}"));
+    let networks = model.architecture.as_ref().map_or("an architecture that is not recorded".into(), |a| {
+        format!("`{}` with input {:?} and {} classes", a.name(), a.input(), a.classes())
+    });
+    let data = model.data.as_ref().map_or("data that are not recorded".into(), |d| format!("`{}`", d.name));
+    let probe = match model.source.is_probe() {
+        true => {
+            "\n**This model starts from recorded training initialisations. Its samples show what it memorised; they are not results.**\n"
+        }
+        false => "",
+    };
+    format!(
+        "# A law over the weights of networks
+
+Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a network, trained on {data}.
+{probe}
+| | |
+| --- | --- |
+| method | {method} on marginals at times {times:?} |
+| source | {source} |
+| zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
+| fit | seed {seed}, {steps} steps in {seconds:.1} s; step {best} kept, {held_out} |
+
+```
+thalweg sample THIS-FOLDER -n 100 --seed 1 --out samples.safetensors
+thalweg eval samples.safetensors --zoo ZOO
+```
+
+Judge its samples beside the zoo and the trivial baselines (`thalweg eval`) before believing in them: accuracy without novelty is a copy.
+",
+        version = record.version,
+        method = model.config.method.name(),
+        times = model.times,
+        source = model.source.describe(),
+        zoo = record.zoo,
+        training = record.training_runs,
+        validation = record.validation_runs,
+        test = record.test_runs,
+        seed = model.config.seed,
+        steps = model.config.steps,
+        seconds = record.seconds,
+        best = record.best_step,
+    )
+}

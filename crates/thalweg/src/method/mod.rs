@@ -1,0 +1,203 @@
+//! Methods: what each trains on and how it steps, one file each behind one trait, so that `fit` and `sample` know no method by name.
+//!
+//! To add one: a file with its parameters (`check`, `build`) and an `impl Method`, and one arm in each `match` below. A method
+//! gets curves (points of the marginals it names, coupled as it asks) and owns whatever net it trains behind flat parameters,
+//! be it a velocity field, a potential or a denoiser. `transport` may be an ODE, an SDE or explicit steps.
+pub mod cfm;
+pub mod mmfm;
+
+pub use cfm::{CfmConfig, FlowMatching};
+pub use mmfm::MmfmConfig;
+
+use crate::coupling::Coupling;
+use crate::field::{Field, ResidualMlp, ResidualMlpConfig, Tape};
+use crate::path::Batch;
+use crate::solver::{Solution, Solver};
+use crate::source::SourceKind;
+use crate::{Error, Layout, Result, Streams};
+use serde::{Deserialize, Serialize};
+
+/// Buffers that a method uses again from step to step.
+#[derive(Default)]
+pub struct Scratch {
+    /// Of the net.
+    pub tape: Tape,
+    /// Its output, then the loss's derivative with respect to it `[B, P]`.
+    pub output: Vec<f32>,
+}
+
+/// How samples are carried from the source to the target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transport {
+    /// The solver.
+    pub solver: Solver,
+    /// Steps of equal size; a method whose number of steps is fixed by design ignores it.
+    pub steps: usize,
+    /// Times in [0, 1] at which states are kept.
+    pub at: Vec<f64>,
+}
+
+/// A generative method over points `[P]` in standardised coordinates.
+pub trait Method: Send + Sync {
+    /// Names, shapes and places of the parameters' tensors.
+    fn layout(&self) -> &Layout;
+
+    /// All parameters, flat `[Q]`.
+    fn parameters(&self) -> &[f32];
+
+    /// All parameters, to be moved by an optimiser `[Q]`.
+    fn parameters_mut(&mut self) -> &mut [f32];
+
+    /// What one step trains on, from coupled curves `[A, B, P]` and their contexts `[B, D]`: a pure function of them and the stream.
+    ///
+    /// # Errors
+    /// Curves of another shape.
+    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch>;
+
+    /// The loss on a batch, and its gradient over what was in `gradient [Q]` where that is asked for.
+    fn loss(&self, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64;
+
+    /// Carries `x [B, P]` from the source (t = 0) to the target (t = 1) in place; row i draws its noise, if any, from `streams[i]`.
+    ///
+    /// # Errors
+    /// A transport that this method cannot do, or a state that is not finite.
+    fn transport(&self, x: &mut [f32], c: Option<&[f32]>, how: &Transport, streams: &[Streams]) -> Result<Solution>;
+}
+
+/// A method and its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum MethodConfig {
+    /// Conditional flow matching (M4).
+    Cfm(CfmConfig),
+    /// Multi-marginal flow matching (M5).
+    Mmfm(MmfmConfig),
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self::Cfm(CfmConfig::default())
+    }
+}
+
+impl MethodConfig {
+    /// The methods' names, as `--method` takes them.
+    pub const NAMES: [&str; 2] = ["cfm", "mmfm"];
+
+    /// The method of this name with its defaults.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "cfm" => Self::Cfm(CfmConfig::default()),
+            "mmfm" => Self::Mmfm(MmfmConfig::default()),
+            other => return Err(Error::parameter("method", Self::NAMES.join(", "), other)),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cfm(_) => "cfm",
+            Self::Mmfm(_) => "mmfm",
+        }
+    }
+
+    /// # Errors
+    /// A number outside its range, or a source that does not fit the coupling.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Cfm(c) => c.width.check("method.cfm.width").and_then(|()| c.time_law.check("method.cfm.time-law"))?,
+            Self::Mmfm(c) => c.check()?,
+        }
+        match (self.coupling(), self.source()) {
+            (Coupling::Paired, SourceKind::KaimingUniform | SourceKind::KaimingNormal | SourceKind::Gaussian) => {
+                let expected = "zoo or recorded with the paired coupling, which trains on recorded starts";
+                Err(Error::parameter(
+                    format!("method.{}.source", self.name()),
+                    expected,
+                    format!("{:?}", self.source()),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Marginals of a curve, ends included.
+    pub fn marginals(&self) -> usize {
+        match self {
+            Self::Cfm(_) => 2,
+            Self::Mmfm(c) => c.marginals + 2,
+        }
+    }
+
+    /// How marginals are joined to curves.
+    pub fn coupling(&self) -> Coupling {
+        match self {
+            Self::Cfm(c) => c.coupling,
+            Self::Mmfm(c) => c.coupling,
+        }
+    }
+
+    /// What it starts from.
+    pub fn source(&self) -> SourceKind {
+        match self {
+            Self::Cfm(c) => c.source,
+            Self::Mmfm(c) => c.source,
+        }
+    }
+
+    /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`.
+    ///
+    /// # Errors
+    /// A number outside its range, or times that do not fit.
+    pub fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        self.check()?;
+        let field = field.build(dimension, streams)?;
+        Ok(match self {
+            Self::Cfm(c) => Box::new(c.build(times, field)?),
+            Self::Mmfm(c) => Box::new(c.build(times, field)?),
+        })
+    }
+}
+
+/// A net of a meta-model and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FieldConfig {
+    /// The residual multilayer perceptron.
+    ResidualMlp(ResidualMlpConfig),
+}
+
+impl Default for FieldConfig {
+    fn default() -> Self {
+        Self::ResidualMlp(ResidualMlpConfig::default())
+    }
+}
+
+impl FieldConfig {
+    /// # Errors
+    /// A size outside its range.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::ResidualMlp(c) => c.check(),
+        }
+    }
+
+    /// The field over points `[dimension]`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn build(&self, dimension: usize, streams: &Streams) -> Result<Box<dyn Field>> {
+        match self {
+            Self::ResidualMlp(c) => Ok(Box::new(ResidualMlp::new(dimension, c, streams)?)),
+        }
+    }
+}

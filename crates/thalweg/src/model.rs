@@ -1,0 +1,294 @@
+//! [`MetaModel`]: everything that sampling needs, in one folder on disk.
+//!
+//! `model.safetensors` holds the net's parameters (`net.*`), the coordinates (`coordinates.mean`, `coordinates.scale` `[P]`) and the
+//! source's weights where it has some; `model.toml` the rest, down to the configuration of the fit and a hash of the weights, so that
+//! files of two models are never mixed; `README.md` is the model card. Files are written whole, `model.toml` last.
+use crate::coordinates::Coordinates;
+use crate::fit::FitConfig;
+use crate::fit_state::FitState;
+use crate::method::Method;
+use crate::source::Source;
+use crate::{Error, Layout, Result, Streams};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use thalweg_nets::Architecture;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::layout;
+use thalweg_nets::zoo::{InitialLaw, Origin, RunSplit, ZooStore};
+
+const FORMAT: u32 = 1;
+
+/// How a model came to be, beside its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Record {
+    /// Version of the program.
+    pub version: String,
+    /// What the zoo called itself.
+    pub zoo: String,
+    /// The zoo's own hash.
+    pub zoo_id: String,
+    /// Runs trained on.
+    pub training_runs: usize,
+    /// Runs held out to choose the step.
+    pub validation_runs: usize,
+    /// Runs held out for reports.
+    pub test_runs: usize,
+    /// The step whose averaged parameters were kept.
+    pub best_step: u64,
+    /// Held-out loss there; none where nothing was held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_loss: Option<f64>,
+    /// Looks on the way: step, mean training loss since the last look, held-out loss (NaN for none).
+    pub history: Vec<(u64, f64, f64)>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl Record {
+    /// The record of a fit that has come to its end.
+    pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState) -> Self {
+        let best = state.best_look();
+        let zoo_name = match zoo.origin() {
+            Origin::Trained(spec) => &spec.name,
+            Origin::Imported(imported) => &imported.name,
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            zoo: if zoo_name.is_empty() { zoo.dir().display().to_string() } else { zoo_name.clone() },
+            zoo_id: zoo_id(zoo),
+            training_runs: split.train.len(),
+            validation_runs: split.validation.len(),
+            test_runs: split.test.len(),
+            best_step: best.map_or(0, |look| look.step),
+            best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
+            history: state.history.iter().map(|look| (look.step, look.training, look.held_out)).collect(),
+            seconds: state.seconds,
+        }
+    }
+}
+
+/// The hash that a zoo names itself by.
+pub fn zoo_id(zoo: &ZooStore) -> String {
+    match zoo.origin() {
+        Origin::Trained(spec) => spec.record.as_ref().map_or(String::new(), |record| record.id.clone()),
+        Origin::Imported(imported) => imported.id.clone(),
+    }
+}
+
+/// `model.toml`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ModelFile {
+    format: u32,
+    /// BLAKE3 of `model.safetensors`.
+    weights: String,
+    times: Vec<f64>,
+    source: SourceFile,
+    record: Record,
+    fit: FitConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    architecture: Option<Architecture>,
+    layout: Layout,
+}
+
+/// A source as `model.toml` has it; its weights, if any, are the tensor `source`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum SourceFile {
+    Gaussian,
+    Kaiming(Initialisation),
+    AroundCentre { noise: f64 },
+    Recorded,
+}
+
+/// A fitted law over the weights of networks.
+pub struct MetaModel {
+    /// The configuration of the fit.
+    pub config: FitConfig,
+    /// Times of the marginals that it was trained on.
+    pub times: Vec<f64>,
+    /// Where the tensors of a sample lie.
+    pub layout: Layout,
+    /// The base networks, where they are known.
+    pub architecture: Option<Architecture>,
+    /// What they were trained on, where it is known.
+    pub data: Option<DataSpec>,
+    /// M2.
+    pub coordinates: Coordinates,
+    /// p₀.
+    pub source: Source,
+    /// The trained method.
+    pub method: Box<dyn Method>,
+    /// How it came to be.
+    pub record: Record,
+}
+
+impl MetaModel {
+    /// Writes the folder `dir`; files of a model that stands there are replaced with `force`, other files are left alone.
+    ///
+    /// # Errors
+    /// A model that stands there without `force`, or whatever the system refuses.
+    pub fn save(&self, dir: &Path, force: bool) -> Result<()> {
+        if !force && dir.join("model.toml").exists() {
+            return Err(Error::Exists(dir.to_path_buf()));
+        }
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let p = self.layout.len();
+        let parameters = self.method.parameters();
+        let slots = self.method.layout().slots();
+        let mut tensors: Vec<(String, Vec<usize>, &[f32])> =
+            slots.iter().map(|s| (format!("net.{}", s.name), s.shape.clone(), &parameters[s.range()])).collect();
+        tensors.push(("coordinates.mean".into(), vec![p], self.coordinates.mean()));
+        tensors.push(("coordinates.scale".into(), vec![p], self.coordinates.scale()));
+        let source = match &self.source {
+            Source::Gaussian => SourceFile::Gaussian,
+            Source::Weights(InitialLaw::Kaiming(law)) => SourceFile::Kaiming(*law),
+            Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
+                tensors.push(("source".into(), vec![p], centre));
+                SourceFile::AroundCentre { noise: *noise }
+            }
+            Source::Recorded(theta) => {
+                tensors.push(("source".into(), vec![theta.len() / p, p], theta));
+                SourceFile::Recorded
+            }
+        };
+        let weights = serialise(&tensors)?;
+        let file = ModelFile {
+            format: FORMAT,
+            weights: blake3::hash(&weights).to_hex().to_string(),
+            times: self.times.clone(),
+            source,
+            record: self.record.clone(),
+            fit: self.config.clone(),
+            data: self.data.clone(),
+            architecture: self.architecture.clone(),
+            layout: self.layout.clone(),
+        };
+        let file =
+            toml::to_string(&file).map_err(|e| Error::parameter("model.toml", "values that TOML can hold", e))?;
+        write_whole(&dir.join("README.md"), crate::card::text(self).as_bytes())?;
+        write_whole(&dir.join("model.safetensors"), &weights)?;
+        write_whole(&dir.join("model.toml"), file.as_bytes())
+    }
+
+    /// Reads a folder that [`Self::save`] wrote, or that claims so.
+    ///
+    /// # Errors
+    /// Anything missing, unknown, of another shape, or not finite: named by file and field.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("model.toml");
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let file: ModelFile = toml::from_str(&text).map_err(|e| {
+            Error::format(&path, "meta-model", "known keys with values of their types", e.to_string().trim())
+        })?;
+        let in_toml = |e| match e {
+            Error::Parameter { field, expected, found } => Error::format(&path, field, expected, found),
+            other => other,
+        };
+        if file.format != FORMAT {
+            return Err(Error::format(&path, "format", FORMAT, file.format));
+        }
+        file.fit.check().map_err(in_toml)?;
+        check_layout(&path, &file.layout)?;
+        if file.architecture.as_ref().is_some_and(|a| Layout::of(a) != file.layout) {
+            return Err(Error::format(&path, "layout", "that of the architecture", "another"));
+        }
+        if file.times.len() != file.fit.method.marginals() {
+            return Err(Error::format(
+                &path,
+                "times",
+                format!("{} of them", file.fit.method.marginals()),
+                file.times.len(),
+            ));
+        }
+        let weights = dir.join("model.safetensors");
+        let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
+        let tensors = layout::open(&weights, &bytes)?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if hash != file.weights {
+            return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));
+        }
+        // The coordinates come first: they prove P before a net of that size is made.
+        let (p, tensor) = (file.layout.len(), |name: &str, shape: &[usize]| tensor(&weights, &tensors, name, shape));
+        let (mean, scale) = (tensor("coordinates.mean", &[p])?, tensor("coordinates.scale", &[p])?);
+        let coordinates =
+            Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale).map_err(|e| match e {
+                Error::Parameter { field, expected, found } => Error::format(&weights, field, expected, found),
+                other => other,
+            })?;
+        let source = match file.source {
+            SourceFile::Gaussian => Source::Gaussian,
+            SourceFile::Kaiming(law) => Source::Weights(InitialLaw::Kaiming(law)),
+            SourceFile::AroundCentre { noise } => {
+                Source::Weights(InitialLaw::AroundCentre { centre: tensor("source", &[p])?, noise })
+            }
+            SourceFile::Recorded => {
+                let rows = tensors.tensor("source").ok().and_then(|view| view.shape().first().copied()).unwrap_or(0);
+                Source::Recorded(tensor("source", &[rows.max(1), p])?)
+            }
+        };
+        let mut method = file.fit.method.build(&file.times, p, &file.fit.field, &Streams::new(0)).map_err(in_toml)?;
+        for slot in method.layout().slots().to_vec() {
+            let values = tensor(&format!("net.{}", slot.name), &slot.shape)?;
+            method.parameters_mut()[slot.range()].copy_from_slice(&values);
+        }
+        Ok(Self {
+            coordinates,
+            config: file.fit,
+            times: file.times,
+            layout: file.layout,
+            architecture: file.architecture,
+            data: file.data,
+            source,
+            method,
+            record: file.record,
+        })
+    }
+}
+
+/// A layout from outside: tensors without gaps, of sizes that can be.
+fn check_layout(path: &Path, layout: &Layout) -> Result<()> {
+    let mut offset = 0usize;
+    for slot in layout.slots() {
+        let size = slot.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
+        let end = size.and_then(|size| offset.checked_add(size)).filter(|_| slot.offset == offset);
+        offset = end.ok_or_else(|| {
+            let found = format!("offset {}, shape {:?}", slot.offset, slot.shape);
+            Error::format(path, format!("layout, tensor {}", slot.name), format!("numbers from {offset} on"), found)
+        })?;
+    }
+    match offset {
+        0 => Err(Error::format(path, "layout", "at least one tensor", "none")),
+        _ => Ok(()),
+    }
+}
+
+/// Named f32 tensors as safetensors bytes.
+pub(crate) fn serialise(tensors: &[(String, Vec<usize>, &[f32])]) -> Result<Vec<u8>> {
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| t.2.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let wrong = |e| Error::parameter("tensors", "numbers that fit their shapes", e);
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    safetensors::serialize(views, None).map_err(wrong)
+}
+
+/// The numbers of tensor `name`, of exactly this shape and finite.
+fn tensor(path: &Path, file: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    let field = || format!("tensor {name}");
+    let view: TensorView =
+        file.tensor(name).map_err(|_| Error::format(path, field(), format!("shape {shape:?}"), "no such tensor"))?;
+    if view.shape() != shape || view.dtype() != Dtype::F32 {
+        let found = format!("shape {:?} of {:?}", view.shape(), view.dtype());
+        return Err(Error::format(path, field(), format!("shape {shape:?} of F32"), found));
+    }
+    layout::floats(path, name, &view)
+}

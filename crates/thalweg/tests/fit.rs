@@ -1,0 +1,197 @@
+//! From a zoo on disk to samples on disk: purity, resumption, threads, and that a fork zoo is learned.
+#![allow(clippy::unwrap_used)]
+mod common;
+
+use common::{config, zoo};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use thalweg::Error;
+use thalweg::coupling::Coupling;
+use thalweg::fit::{FitConfig, FitOptions, fit};
+use thalweg::interpolant::Interpolant;
+use thalweg::method::{CfmConfig, MethodConfig, MmfmConfig};
+use thalweg::model::MetaModel;
+use thalweg::path::Width;
+use thalweg::sample::SampleRequest;
+use thalweg::solver::Solver;
+use thalweg::source::{Source, SourceKind};
+use thalweg::time::TimeGrid;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::evaluate::evaluate;
+use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::zoo::ZooStore;
+
+/// Asks to stop after so many steps.
+struct StopAfter(AtomicU64);
+
+impl Progress for StopAfter {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, n: u64) {
+        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+    fn note(&self, _: &str) {}
+    fn interrupted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+fn weights(model: &MetaModel, dir: &Path) -> Vec<u8> {
+    model.save(dir, true).unwrap();
+    fs::read(dir.join("model.safetensors")).unwrap()
+}
+
+fn quick(zoo: &ZooStore, config: &FitConfig) -> MetaModel {
+    fit(zoo, config, &FitOptions::default(), &Silent).unwrap()
+}
+
+#[test]
+fn a_resumed_fit_makes_the_bytes_of_an_uninterrupted_one_on_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 20, &dir.path().join("zoo"));
+    let (config, state) = (config(), dir.path().join("fit.state"));
+    let whole = quick(&zoo, &config);
+    let expected = weights(&whole, &dir.path().join("whole"));
+
+    let options = FitOptions { state: Some(state.clone()), save_every: 7, resume: true };
+    for stop in [1, 17, 3, 15] {
+        let stopped = fit(&zoo, &config, &options, &StopAfter(AtomicU64::new(stop + steps_in(&state))));
+        assert!(matches!(stopped, Err(Error::Interrupted)), "stopped after {stop}");
+    }
+    let resumed = fit(&zoo, &config, &options, &Silent).unwrap();
+    assert_eq!(weights(&resumed, &dir.path().join("resumed")), expected);
+    assert_eq!((resumed.record.best_step, &resumed.record.history), (whole.record.best_step, &whole.record.history));
+
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    one.install(|| {
+        assert_eq!(weights(&quick(&zoo, &config), &dir.path().join("one")), expected);
+        let request = SampleRequest::new(40, 3);
+        assert_eq!(whole.sample(&request).unwrap().theta, resumed.sample(&request).unwrap().theta);
+    });
+
+    let other = FitConfig { seed: 1, ..config };
+    let message = fit(&zoo, &other, &options, &Silent).err().unwrap().to_string();
+    assert!(message.contains("identity") && message.contains("--resume"), "{message}");
+}
+
+/// Steps that a saved state has done, which a resumed fit reports as done at once.
+fn steps_in(state: &Path) -> u64 {
+    let Ok(bytes) = fs::read(state) else { return 0 };
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    header.metadata().as_ref().unwrap()["step"].parse().unwrap()
+}
+
+#[test]
+fn samples_are_a_pure_function_of_model_seed_and_index_and_survive_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 20, &dir.path().join("zoo"));
+    let model = quick(&zoo, &FitConfig { method: MethodConfig::named("mmfm").unwrap(), ..config() });
+    model.save(&dir.path().join("model"), false).unwrap();
+    assert!(matches!(model.save(&dir.path().join("model"), false), Err(Error::Exists(_))));
+    let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+    assert_eq!((&loaded.config, &loaded.record, &loaded.times), (&model.config, &model.record, &model.times));
+
+    let p = zoo.parameters();
+    for solver in [Solver::Euler, Solver::DormandPrince { tolerance: 1e-3 }] {
+        let request = SampleRequest { solver, steps: 20, at: vec![0.0, 0.5, 1.0], ..SampleRequest::new(70, 9) };
+        let (many, few) =
+            (loaded.sample(&request).unwrap(), model.sample(&SampleRequest { n: 10, ..request }).unwrap());
+        assert_eq!(few.theta, many.theta[..10 * p], "{solver:?}");
+        for t in 0..3 {
+            assert_eq!(few.states[t * 10 * p..(t + 1) * 10 * p], many.states[t * 70 * p..][..10 * p]);
+        }
+        assert_eq!(many.states[2 * 70 * p..], many.theta);
+        assert!(many.evaluations > 0);
+    }
+
+    // A recorded source is a probe: the states at t = 0 are the recorded networks.
+    let source = Source::recorded(&zoo, &[3, 4]).unwrap();
+    let probe = SampleRequest { source: Some(source), at: vec![0.0], ..SampleRequest::new(3, 1) };
+    let states = model.sample(&probe).unwrap().states;
+    let start = &zoo.trajectory(4).unwrap()[..p];
+    assert!(states[p..2 * p].iter().zip(start).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())));
+
+    let samples = model.sample(&SampleRequest { at: vec![0.5], ..SampleRequest::new(3, 1) }).unwrap();
+    samples.save(&dir.path().join("samples.safetensors"), &model.layout, false).unwrap();
+    assert!(matches!(
+        samples.save(&dir.path().join("samples.safetensors"), &model.layout, false),
+        Err(Error::Exists(_))
+    ));
+    let bytes = fs::read(dir.path().join("samples.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("theta").unwrap().shape(), [3, p]);
+    assert_eq!(file.tensor("states").unwrap().shape(), [1, 3, p]);
+    samples.save_each(&dir.path().join("each"), &model.layout, false).unwrap();
+    let path = dir.path().join("each/00002.safetensors");
+    let network = model.layout.from_safetensors(&path, &fs::read(&path).unwrap()).unwrap();
+    assert_eq!(network, samples.theta[2 * p..]);
+}
+
+#[test]
+fn mmfm_without_intermediate_marginals_fits_the_very_model_of_paired_cfm() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 20, &dir.path().join("zoo"));
+    let width = Width::Constant { sigma: 0.2 };
+    let cfm = MethodConfig::Cfm(CfmConfig { width, ..CfmConfig::default() });
+    let mmfm = MmfmConfig { marginals: 0, interpolant: Interpolant::Linear, width, ..MmfmConfig::default() };
+    let model = |method| quick(&zoo, &FitConfig { method, ..config() });
+    let (a, b) = (model(cfm), model(MethodConfig::Mmfm(mmfm)));
+    assert_eq!(a.method.parameters(), b.method.parameters());
+}
+
+#[test]
+fn every_coupling_source_and_time_grid_fits_and_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("independent", 14, &dir.path().join("zoo"));
+    let mmfm =
+        |coupling, source| MethodConfig::Mmfm(MmfmConfig { marginals: 2, coupling, source, ..MmfmConfig::default() });
+    let cfm = |coupling, source| MethodConfig::Cfm(CfmConfig { coupling, source, ..CfmConfig::default() });
+    use {Coupling::*, SourceKind::*};
+    for (method, time_grid) in [
+        (mmfm(Paired, Zoo), TimeGrid::ArcLength),
+        (mmfm(Paired, Recorded), TimeGrid::LossDecrease),
+        (mmfm(OptimalTransport, KaimingNormal), TimeGrid::Uniform),
+        (mmfm(Independent, Gaussian), TimeGrid::Uniform),
+        (cfm(OptimalTransport, KaimingUniform), TimeGrid::Uniform),
+        (cfm(Independent, Gaussian), TimeGrid::Uniform),
+    ] {
+        let config = FitConfig { method, time_grid, steps: 10, ..config() };
+        let model = quick(&zoo, &config);
+        assert!(model.times.windows(2).all(|w| w[0] < w[1]));
+        assert_eq!(model.sample(&SampleRequest::new(2, 0)).unwrap().theta.len(), 2 * zoo.parameters());
+        model.save(&dir.path().join("model"), true).unwrap();
+        MetaModel::load(&dir.path().join("model")).unwrap();
+    }
+    let tail = common::zoo("tail", 12, &dir.path().join("tail"));
+    let message = fit(&tail, &config(), &FitOptions::default(), &Silent).err().unwrap().to_string();
+    assert!(message.contains("coupling") && message.contains("not recorded"), "{message}");
+    quick(&tail, &FitConfig { method: cfm(Independent, Gaussian), ..config() });
+}
+
+#[test]
+fn a_loss_that_explodes_names_step_and_seed() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 12, &dir.path().join("zoo"));
+    let mut config = FitConfig { seed: 5, ..config() };
+    config.optimiser.learning_rate = 1e30;
+    let message = fit(&zoo, &config, &FitOptions::default(), &Silent).err().unwrap().to_string();
+    assert!(message.contains("not finite") && message.contains("step") && message.contains("seed 5"), "{message}");
+}
+
+#[test]
+fn a_fork_zoo_is_learned_from_fresh_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 60, &dir.path().join("zoo"));
+    let model = quick(&zoo, &FitConfig { steps: 300, batch: 24, ..config() });
+    let data = zoo.data().unwrap().load().unwrap();
+    let engine = Engine::new(zoo.architecture().unwrap()).unwrap();
+    let packed = engine.pack(&data.validation.inputs).unwrap();
+    let accuracy = |theta: &[f32]| {
+        let scores = evaluate(&engine, theta, &packed, &data.validation.labels).unwrap();
+        scores.iter().map(|s| s.accuracy).sum::<f64>() / scores.len() as f64
+    };
+    let samples = model.sample(&SampleRequest { at: vec![0.0], ..SampleRequest::new(40, 0) }).unwrap();
+    let (zoo_has, start, end) =
+        (accuracy(&zoo.finals(&zoo.alive()).unwrap()), accuracy(&samples.states), accuracy(&samples.theta));
+    assert!(end > zoo_has - 0.02 && end > start + 0.02, "zoo {zoo_has:.3}, samples from {start:.3} to {end:.3}");
+}
