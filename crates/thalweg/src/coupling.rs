@@ -34,7 +34,7 @@ impl Coupling {
         classes: Option<(&[u32], &[u32])>,
         streams: &Streams,
     ) -> Result<Vec<(usize, usize)>> {
-        if dimension == 0 || a.len() != b.len() || a.len() % dimension != 0 {
+        if dimension == 0 || a.len() != b.len() || !a.len().is_multiple_of(dimension) {
             let found = format!("[{}] and [{}]", a.len(), b.len());
             return Err(Error::shape("points to couple", format!("[B, {dimension}] twice"), found));
         }

@@ -157,7 +157,7 @@ impl Path {
     /// Anchors of another shape.
     pub fn batch(&self, anchors: &[f32], dimension: usize, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         let per_marginal = self.anchors() * dimension;
-        if dimension == 0 || anchors.len() % per_marginal != 0 {
+        if dimension == 0 || !anchors.len().is_multiple_of(per_marginal) {
             let expected = format!("[{}, B, {dimension}]", self.anchors());
             return Err(Error::shape("anchors", expected, format!("[{}]", anchors.len())));
         }

@@ -141,7 +141,7 @@ impl Integration {
         diffusion: Option<Diffusion>,
     ) -> Result<Solution> {
         self.check()?;
-        if dimension == 0 || x.len() % dimension != 0 {
+        if dimension == 0 || !x.len().is_multiple_of(dimension) {
             return Err(Error::shape("points", format!("[B, {dimension}]"), format!("[{}]", x.len())));
         }
         let stochastic = matches!(self.solver, Solver::EulerMaruyama { .. });
