@@ -1,12 +1,12 @@
 //! Dense layers, `[i] → [o]`, weight `[o, i]` used where it lies in θ: forward, weight gradient, input gradient.
-use super::conv::in_blocks;
+use super::blocks::in_blocks;
 use super::plan::Dense;
 use super::vector::{Kernel, LANES, Simd, Vector};
 
 /// Outputs (or inputs) held in registers at once.
 const BLOCK: usize = 8;
 
-/// y = W x + b for one block of images.
+/// y = W x + b for one block of images, cut at zero where the layer ends in a ReLU.
 pub(super) struct Forward<'a> {
     pub dense: &'a Dense,
     pub theta: &'a [f32],
@@ -17,7 +17,7 @@ pub(super) struct Forward<'a> {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        in_blocks!(self.dense.outputs, forward::<S>(self.dense, self.theta, self.x, &mut *self.y));
+        in_blocks!(self.dense.outputs, BLOCK, forward::<S>(self.dense, self.theta, self.x, &mut *self.y));
     }
 }
 
@@ -40,7 +40,8 @@ fn forward<S: Simd, const B: usize>(at: usize, dense: &Dense, theta: &[f32], x: 
             }
         }
         for j in 0..B {
-            sums[j].store(&mut y[at + j], part);
+            let sum = if dense.relu { S::splat(0.0).max(sums[j]) } else { sums[j] };
+            sum.store(&mut y[at + j], part);
         }
     }
 }
@@ -68,16 +69,14 @@ impl Kernel for WeightGradient<'_> {
         let tiles = n.div_ceil(LANES);
         for tile in 0..tiles {
             let rows = &self.x[tile * LANES..n.min((tile + 1) * LANES)];
-            let columns = &mut self.scratch[tile * LANES..(tile + 1) * LANES];
-            columns.fill(Vector::ZERO);
-            for (r, row) in rows.iter().enumerate() {
-                for image in 0..LANES {
-                    columns[image].0[r] = row.0[image];
-                }
-            }
+            let mut square = [Vector::ZERO; LANES];
+            square[..rows.len()].copy_from_slice(rows);
+            S::transpose(&mut square);
+            self.scratch[tile * LANES..(tile + 1) * LANES].copy_from_slice(&square);
         }
         in_blocks!(
             self.dense.outputs,
+            BLOCK,
             weight_gradient::<S>(self.dense, &self.scratch[..tiles * LANES], self.dy, &mut *self.gradient)
         );
     }
@@ -128,7 +127,7 @@ pub(super) struct InputGradient<'a> {
 impl Kernel for InputGradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        in_blocks!(self.dense.inputs, input_gradient::<S>(self.dense, self.theta, self.dy, &mut *self.dx));
+        in_blocks!(self.dense.inputs, BLOCK, input_gradient::<S>(self.dense, self.theta, self.dy, &mut *self.dx));
     }
 }
 

@@ -5,8 +5,9 @@
 //! every layer is a loop of lane-wide multiply–adds over register blocks of channels. The values of one block of
 //! sixteen images stay in the second-level cache; models, and for a single model chunks of blocks, run in parallel.
 //!
-//! - [`vector`]: the lanes, and the choice of instruction set at run time.
-//! - `plan`: a compiled architecture; `run`: its passes; `conv`, `dense`, `pool`, `pointwise`, `norm`: the kernels.
+//! - [`vector`]: the lanes, and the choice of instruction set at run time; `x86`: registers.
+//! - `plan`: a compiled architecture; `run`: its passes.
+//! - `conv`, `conv_gradient`, `conv_pool`, `dense`, `pool`, `pointwise`, `norm`: the kernels; `blocks`: what they hold in registers.
 //! - `many`: many models in parallel.
 //!
 //! Sums run in a fixed order over fixed chunks ([`CHUNK`] blocks), so results have the same bytes on any number of
@@ -26,7 +27,10 @@
 //! assert!((value - 2f64.ln()).abs() < 1e-6); // equal weights give equal logits
 //! # Ok::<(), thalweg_nets::Error>(())
 //! ```
+mod blocks;
 mod conv;
+mod conv_gradient;
+mod conv_pool;
 mod dense;
 mod many;
 mod norm;
@@ -38,6 +42,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 pub mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use packed::Packed;
 pub use vector::Instructions;
@@ -113,7 +119,7 @@ impl Engine {
             Error::parameter("instructions", "a set that this machine has", found)
         })?;
         let layout = Layout::of(architecture);
-        let plan = Plan::new(architecture, &layout)?;
+        let plan = Plan::new(architecture, &layout, machine)?;
         Ok(Engine { plan, layout, machine, input_len: architecture.input_len(), classes: architecture.classes() })
     }
 
@@ -149,7 +155,7 @@ impl Engine {
     pub fn pack(&self, inputs: &[f32]) -> Result<Packed> {
         let n = Packed::rows_of(self.input_len, inputs)?;
         let mut packed = Packed::empty(self.input_len);
-        packed.fill(n, |i| &inputs[i * self.input_len..]);
+        packed.fill(self.machine, n, |i| &inputs[i * self.input_len..]);
         Ok(packed)
     }
 
@@ -169,7 +175,7 @@ impl Engine {
         if let Some(row) = rows.iter().find(|&&row| row >= n) {
             return Err(Error::parameter("rows", format!("indices below {n}"), row));
         }
-        packed.fill(rows.len(), |i| &inputs[rows[i] * self.input_len..]);
+        packed.fill(self.machine, rows.len(), |i| &inputs[rows[i] * self.input_len..]);
         Ok(())
     }
 

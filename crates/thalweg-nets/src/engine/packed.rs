@@ -1,5 +1,5 @@
 //! Inputs in the engine's layout: blocks of sixteen images, `[ceil(N/16)][channel][row][column][16]`.
-use super::vector::{LANES, Vector};
+use super::vector::{Kernel, LANES, Machine, Simd, Vector};
 use crate::error::{Error, Result};
 
 /// `N` inputs in blocks of sixteen; the lanes beyond `N` are zero.
@@ -47,27 +47,23 @@ impl Packed {
     }
 
     /// Replaces the contents by `n` inputs; `row(i)` gives the `i`-th `[D]`.
-    pub(super) fn fill<'a>(&mut self, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+    pub(super) fn fill<'a>(&mut self, machine: Machine, n: usize, row: impl Fn(usize) -> &'a [f32]) {
         let d = self.input_len;
         self.len = n;
         self.vectors.resize(self.blocks() * d, Vector::ZERO);
         for b in 0..self.blocks() {
             let count = self.count(b);
             let block = &mut self.vectors[b * d..(b + 1) * d];
-            if count == LANES {
-                let rows: [&[f32]; LANES] = std::array::from_fn(|lane| &row(b * LANES + lane)[..d]);
-                for (i, vector) in block.iter_mut().enumerate() {
-                    for lane in 0..LANES {
-                        vector.0[lane] = rows[lane][i];
-                    }
-                }
-            } else {
+            if count < LANES {
                 block.fill(Vector::ZERO);
                 for lane in 0..count {
                     for (vector, &value) in block.iter_mut().zip(row(b * LANES + lane)) {
                         vector.0[lane] = value;
                     }
                 }
+            } else {
+                let rows = std::array::from_fn(|lane| &row(b * LANES + lane)[..d]);
+                machine.run(Interleave { rows, block });
             }
         }
     }
@@ -78,5 +74,32 @@ impl Packed {
             return Err(Error::shape("inputs", format!("[N, {input_len}]"), format!("[{}]", inputs.len())));
         }
         Ok(inputs.len() / input_len)
+    }
+}
+
+/// Writes sixteen rows `[D]` as a block `[D][16]`.
+struct Interleave<'a> {
+    rows: [&'a [f32]; LANES],
+    block: &'a mut [Vector],
+}
+
+impl Kernel for Interleave<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let whole = self.block.len() / LANES * LANES;
+        let (squares, rest) = self.block.split_at_mut(whole);
+        for (s, square) in squares.chunks_exact_mut(LANES).enumerate() {
+            let mut rows = [Vector::ZERO; LANES];
+            for (vector, row) in rows.iter_mut().zip(&self.rows) {
+                vector.0.copy_from_slice(&row[s * LANES..(s + 1) * LANES]);
+            }
+            S::transpose(&mut rows);
+            square.copy_from_slice(&rows);
+        }
+        for (i, vector) in rest.iter_mut().enumerate() {
+            for (value, row) in vector.0.iter_mut().zip(&self.rows) {
+                *value = row[whole + i];
+            }
+        }
     }
 }

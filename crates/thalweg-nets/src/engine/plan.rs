@@ -2,7 +2,11 @@
 //!
 //! Padding becomes an operation of its own (so no other kernel knows of borders), flattening none at all, and a
 //! residual block a fork and a sum. Places grow from the first operation to the last, so that the inputs of an
-//! operation always lie before its output.
+//! operation always lie before its output. Layers that follow each other often are one operation: a convolution with
+//! the 2 × 2 maximum and the ReLU behind it, a dense layer with its ReLU.
+use super::blocks;
+use super::conv_pool::SIDES;
+use super::vector::Machine;
 use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
 use crate::error::Result;
 use crate::layout::{Layout, Role, Slot};
@@ -29,9 +33,20 @@ pub(super) struct Conv {
     /// Places in θ.
     pub weight: usize,
     pub bias: Option<usize>,
-    /// Places in the repacked weights: `[i][ky][kx][o]` and `[o][ky][kx][i]`.
+    /// Places in the repacked weights, in blocks of so many output (input) channels.
     pub forward: usize,
+    pub forward_block: usize,
     pub backward: usize,
+    pub backward_block: usize,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Conv {
+    /// Numbers in the weight.
+    pub(super) fn weights(&self) -> usize {
+        self.input[0] * self.output[0] * self.kernel * self.kernel
+    }
 }
 
 /// A dense layer, `[i] → [o]`; weight `[o, i]` used where it lies in θ.
@@ -41,6 +56,8 @@ pub(super) struct Dense {
     pub outputs: usize,
     pub weight: usize,
     pub bias: Option<usize>,
+    /// Whether a ReLU follows.
+    pub relu: bool,
 }
 
 /// A pooling window, `[c, h, w] → [c, oh, ow]`.
@@ -70,6 +87,11 @@ pub(super) struct Norm {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Conv(Conv),
+    /// A convolution and the maximum over 2 × 2 windows; where the maxima lie is kept from this place on.
+    ConvPool {
+        conv: Conv,
+        choices: usize,
+    },
     Dense(Dense),
     MaxPool(Window),
     AvgPool(Window),
@@ -131,6 +153,7 @@ pub(super) struct Plan {
     pub output: usize,
     /// Vectors in the tape and in the gradients of one block.
     pub tape: usize,
+    pub choices: usize,
     pub gradients: usize,
     /// Numbers in the repacked weights.
     pub weights: usize,
@@ -141,19 +164,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(architecture: &Architecture, layout: &Layout) -> Result<Self> {
+    /// Compiles for `machine`.
+    pub(super) fn new(architecture: &Architecture, layout: &Layout, machine: Machine) -> Result<Self> {
         let input = Value { shape: architecture.input(), place: Place::Input, gradient: 0, wanted: false };
         let mut plan = Plan {
             ops: Vec::new(),
             values: vec![input],
             output: 0,
             tape: 0,
+            choices: 0,
             gradients: 0,
             weights: 0,
             scratch: 0,
             norms: 0,
         };
-        plan.output = plan.push_layers(architecture.layers(), 0, &mut layout.slots().iter())?;
+        plan.output = plan.push_layers(architecture.layers(), 0, &mut layout.slots().iter(), machine)?;
         Ok(plan)
     }
 
@@ -167,7 +192,7 @@ impl Plan {
 
     fn push(&mut self, kind: Kind, input: usize, shape: Shape) -> usize {
         let len: usize = shape.iter().product();
-        let trained = matches!(kind, Kind::Conv(_) | Kind::Dense(_) | Kind::Norm(_));
+        let trained = matches!(kind, Kind::Conv(_) | Kind::ConvPool { .. } | Kind::Dense(_) | Kind::Norm(_));
         let before = self.values[input];
         let wanted = trained
             || before.wanted
@@ -191,14 +216,55 @@ impl Plan {
         self.tape - vectors
     }
 
-    fn push_layers(&mut self, layers: &[Layer], mut value: usize, slots: &mut Iter<Slot>) -> Result<usize> {
-        for layer in layers {
-            value = self.push_layer(&layer.operation, value, slots)?;
+    fn push_layers(
+        &mut self,
+        mut layers: &[Layer],
+        mut value: usize,
+        slots: &mut Iter<Slot>,
+        machine: Machine,
+    ) -> Result<usize> {
+        while let [layer, rest @ ..] = layers {
+            let next = Next::of(&layer.operation, rest, machine);
+            value = self.push_layer(&layer.operation, next, value, slots, machine)?;
+            layers = &rest[next.layers()..];
         }
         Ok(value)
     }
 
-    fn push_layer(&mut self, operation: &Operation, value: usize, slots: &mut Iter<Slot>) -> Result<usize> {
+    fn push_conv(&mut self, mut conv: Conv, pool: bool, padding: usize, mut value: usize, machine: Machine) -> usize {
+        let [c, h, w] = self.values[value].shape;
+        if padding > 0 {
+            value = self.push(Kind::Pad(padding), value, [c, h + 2 * padding, w + 2 * padding]);
+        }
+        conv.input = self.values[value].shape;
+        conv.forward = self.weights;
+        conv.backward = self.weights + conv.weights();
+        self.weights += 2 * conv.weights();
+        // Two columns of a block of channels are held at once, or the four of a window.
+        let [outputs, oh, ow] = conv.output;
+        conv.backward_block = blocks::pairs(machine.registers());
+        conv.forward_block = conv.backward_block;
+        self.scratch = self.scratch.max(outputs * conv.kernel * conv.kernel);
+        if !pool {
+            return self.push(Kind::Conv(conv), value, conv.output);
+        }
+        conv.forward_block = blocks::windows(machine.registers());
+        if self.values[value].wanted {
+            self.scratch = self.scratch.max(outputs * oh * ow);
+        }
+        let choices = self.choices;
+        self.choices += outputs * (oh / 2) * (ow / 2);
+        self.push(Kind::ConvPool { conv, choices }, value, [outputs, oh / 2, ow / 2])
+    }
+
+    fn push_layer(
+        &mut self,
+        operation: &Operation,
+        next: Next,
+        value: usize,
+        slots: &mut Iter<Slot>,
+        machine: Machine,
+    ) -> Result<usize> {
         let shape = self.values[value].shape;
         let after = shape_after(operation, shape, "layer")?;
         let mut slot = |role| {
@@ -207,33 +273,28 @@ impl Plan {
             slot.offset
         };
         let kind = match *operation {
-            Operation::Conv { out, kernel, stride, padding, bias } => {
-                let input = if padding == 0 {
-                    value
-                } else {
-                    self.push(Kind::Pad(padding), value, [shape[0], shape[1] + 2 * padding, shape[2] + 2 * padding])
-                };
-                let size = out * shape[0] * kernel * kernel;
-                let (forward, backward) = (self.weights, self.weights + size);
-                self.weights += 2 * size;
-                self.scratch = self.scratch.max(out * kernel * kernel);
+            Operation::Conv { kernel, stride, padding, bias, .. } => {
                 let conv = Conv {
-                    input: self.values[input].shape,
+                    input: shape,
                     output: after,
                     kernel,
                     stride,
                     weight: slot(Role::Weight),
                     bias: bias.then(|| slot(Role::Bias)),
-                    forward,
-                    backward,
+                    forward: 0,
+                    forward_block: 0,
+                    backward: 0,
+                    backward_block: 0,
+                    relu: next.relu,
                 };
-                return Ok(self.push(Kind::Conv(conv), input, after));
+                return Ok(self.push_conv(conv, next.pool, padding, value, machine));
             }
             Operation::Dense { out, bias } => {
                 // Inputs transposed to [16][i], for the weight gradient.
                 self.scratch = self.scratch.max(16 * shape[0].div_ceil(16));
                 let weight = slot(Role::Weight);
-                Kind::Dense(Dense { inputs: shape[0], outputs: out, weight, bias: bias.then(|| slot(Role::Bias)) })
+                let bias = bias.then(|| slot(Role::Bias));
+                Kind::Dense(Dense { inputs: shape[0], outputs: out, weight, bias, relu: next.relu })
             }
             Operation::MaxPool { size, stride } => {
                 Kind::MaxPool(Window { input: shape, output: after, size, stride: stride.unwrap_or(size) })
@@ -264,7 +325,7 @@ impl Plan {
             }
             Operation::Residual { ref layers } => {
                 let branch = self.push(Kind::Fork, value, shape);
-                let branch = self.push_layers(layers, branch, slots)?;
+                let branch = self.push_layers(layers, branch, slots, machine)?;
                 return Ok(self.push(Kind::Add { skip: value }, branch, after));
             }
             Operation::Flatten => {
@@ -273,5 +334,38 @@ impl Plan {
             }
         };
         Ok(self.push(kind, value, after))
+    }
+}
+
+/// What follows a layer and is done in one with it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Next {
+    pool: bool,
+    relu: bool,
+}
+
+impl Next {
+    fn of(operation: &Operation, rest: &[Layer], machine: Machine) -> Self {
+        let is_pool = |layer: Option<&Layer>| match (operation, layer.map(|layer| &layer.operation)) {
+            (
+                Operation::Conv { stride: 1, kernel, .. },
+                Some(Operation::MaxPool { size: 2, stride: None | Some(2) }),
+            ) => machine.selects() && SIDES.contains(kernel),
+            _ => false,
+        };
+        let is_relu = |layer: Option<&Layer>| matches!(layer, Some(Layer { operation: Operation::Relu, .. }));
+        let (first, second) = (rest.first(), rest.get(1));
+        match operation {
+            // The maximum and the ReLU may change places.
+            Operation::Conv { .. } if is_pool(first) => Next { pool: true, relu: is_relu(second) },
+            Operation::Conv { .. } if is_relu(first) => Next { pool: is_pool(second), relu: true },
+            Operation::Dense { .. } => Next { pool: false, relu: is_relu(first) },
+            _ => Next::default(),
+        }
+    }
+
+    /// Layers taken.
+    fn layers(self) -> usize {
+        usize::from(self.pool) + usize::from(self.relu)
     }
 }

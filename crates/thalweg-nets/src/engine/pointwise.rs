@@ -112,6 +112,24 @@ impl Kernel for Add<'_> {
     }
 }
 
+/// dy = 0 where y is not above 0: back through a ReLU whose outputs are y.
+pub(super) struct Cut<'a> {
+    pub y: &'a [Vector],
+    pub dy: &'a mut [Vector],
+}
+
+impl Kernel for Cut<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let zero = S::splat(0.0);
+        for (y, dy) in self.y.iter().zip(self.dy) {
+            for part in 0..S::PARTS {
+                S::select(S::load(y, part).above(zero), S::load(dy, part), zero).store(dy, part);
+            }
+        }
+    }
+}
+
 /// to += x, lane by lane: two gradients meet at the fork of a residual block.
 pub(super) struct Accumulate<'a> {
     pub x: &'a [Vector],

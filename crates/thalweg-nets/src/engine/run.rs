@@ -1,9 +1,10 @@
 //! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
+use super::conv_pool::Choice;
 use super::norm::{self, Statistics};
 use super::packed::Packed;
-use super::plan::{Kind, Op, Place, Plan, Value};
+use super::plan::{Conv, Dense, Kind, Op, Place, Plan, Value};
 use super::vector::{LANES, Machine, Vector};
-use super::{conv, dense, pointwise, pool};
+use super::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;
 use std::ops::Range;
@@ -22,7 +23,7 @@ impl Prepared {
         self.statistics.resize(plan.norms);
         for op in &plan.ops {
             match &op.kind {
-                Kind::Conv(conv) => conv::repack(conv, theta, &mut self.weights),
+                Kind::Conv(conv) | Kind::ConvPool { conv, .. } => blocks::repack(conv, theta, &mut self.weights),
                 Kind::Norm(norm) => self.statistics.take_running(norm, theta),
                 _ => {}
             }
@@ -30,26 +31,34 @@ impl Prepared {
     }
 }
 
-/// Buffers of one block (or, under batch statistics, of all blocks) that live as long as their owner.
+/// What a pass over one block of images leaves behind.
+#[derive(Clone, Debug, Default)]
+struct Tape {
+    values: Vec<Vector>,
+    choices: Vec<Choice>,
+    gradients: Vec<Vector>,
+}
+
+/// Buffers of one thread: one tape, or under batch statistics one for every block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buffers {
-    tape: Vec<Vector>,
-    gradients: Vec<Vector>,
+    tapes: Vec<Tape>,
     scratch: Vec<Vector>,
     logits: Vec<f32>,
     dlogits: Vec<f32>,
 }
 
 impl Buffers {
-    pub(super) fn resize(&mut self, plan: &Plan, blocks: usize) {
-        let grow = |buffer: &mut Vec<Vector>, len: usize| {
-            if buffer.len() < len {
-                buffer.resize(len, Vector::ZERO);
-            }
-        };
-        grow(&mut self.tape, blocks * plan.tape);
-        grow(&mut self.gradients, blocks * plan.gradients);
-        grow(&mut self.scratch, plan.scratch);
+    fn resize(&mut self, plan: &Plan, blocks: usize) {
+        if self.tapes.len() < blocks {
+            self.tapes.resize_with(blocks, Tape::default);
+        }
+        for tape in &mut self.tapes[..blocks] {
+            tape.values.resize(plan.tape, Vector::ZERO);
+            tape.choices.resize(plan.choices, [0; 2]);
+            tape.gradients.resize(plan.gradients, Vector::ZERO);
+        }
+        self.scratch.resize(plan.scratch, Vector::ZERO);
         let rows = LANES * plan.values[plan.output].len();
         self.logits.resize(rows, 0.0);
         self.dlogits.resize(rows, 0.0);
@@ -94,8 +103,8 @@ impl Runner<'_> {
         let classes = self.plan.values[self.plan.output].len();
         for (b, rows) in blocks.zip(out.chunks_mut(LANES * classes)) {
             let block = block(self.x, b);
-            self.forward(0..self.plan.ops.len(), block, prepared, &mut buffers.tape);
-            self.read_logits(block, &buffers.tape, rows);
+            self.forward(0..self.plan.ops.len(), block, prepared, &mut buffers.tapes[0]);
+            self.read_logits(block, &buffers.tapes[0].values, rows);
         }
     }
 
@@ -113,10 +122,10 @@ impl Runner<'_> {
         let mut total = 0.0;
         for b in blocks {
             let block = block(self.x, b);
-            let Buffers { tape, gradients, scratch, logits, dlogits } = &mut *buffers;
-            self.forward(ops.clone(), block, prepared, tape);
-            total += self.start_backward(block, loss, tape, gradients, logits, dlogits);
-            self.backward(ops.clone(), block, prepared, tape, gradients, scratch, gradient);
+            let Buffers { tapes, scratch, logits, dlogits } = &mut *buffers;
+            self.forward(ops.clone(), block, prepared, &mut tapes[0]);
+            total += self.start_backward(block, loss, &mut tapes[0], logits, dlogits);
+            self.backward(ops.clone(), block, prepared, &mut tapes[0], scratch, gradient);
         }
         for op in &self.plan.ops {
             if let Kind::Norm(norm) = &op.kind {
@@ -137,41 +146,36 @@ impl Runner<'_> {
     ) -> f64 {
         let (plan, n, segments) = (self.plan, self.x.blocks(), self.plan.segments());
         buffers.resize(plan, n);
-        let Buffers { tape, gradients, scratch, logits, dlogits } = &mut *buffers;
+        let Buffers { tapes, scratch, logits, dlogits } = &mut *buffers;
+        let tapes = &mut tapes[..n];
         for segment in &segments {
             if let Some(Op { kind: Kind::Norm(norm), input, .. }) = plan.ops.get(segment.start) {
-                let blocks = (0..n).map(|b| {
-                    let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
-                    (self.value(*input, self.x.block(b), tape), self.x.count(b))
-                });
+                let blocks = tapes.iter().enumerate();
+                let blocks =
+                    blocks.map(|(b, tape)| (self.value(*input, self.x.block(b), &tape.values), self.x.count(b)));
                 prepared.statistics.measure(norm, self.x.len(), blocks, gradient);
             }
-            for b in 0..n {
-                let tape = &mut tape[b * plan.tape..(b + 1) * plan.tape];
+            for (b, tape) in tapes.iter_mut().enumerate() {
                 self.forward(segment.clone(), block(self.x, b), prepared, tape);
             }
         }
         let mut total = 0.0;
-        for b in 0..n {
-            let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
-            let gradients = &mut gradients[b * plan.gradients..(b + 1) * plan.gradients];
-            total += self.start_backward(block(self.x, b), loss, tape, gradients, logits, dlogits);
+        for (b, tape) in tapes.iter_mut().enumerate() {
+            total += self.start_backward(block(self.x, b), loss, tape, logits, dlogits);
         }
         // The gradient through a batch normalisation waits until its sums over all blocks are known.
         let mut waiting = plan.ops.len();
         for segment in segments.iter().rev() {
             let starts_at_norm = matches!(plan.ops.get(segment.start), Some(Op { kind: Kind::Norm(_), .. }));
             let first = segment.start + usize::from(starts_at_norm);
-            for b in 0..n {
+            for (b, tape) in tapes.iter_mut().enumerate() {
                 let block = block(self.x, b);
-                let tape = &tape[b * plan.tape..(b + 1) * plan.tape];
-                let gradients = &mut gradients[b * plan.gradients..(b + 1) * plan.gradients];
                 if waiting < plan.ops.len() {
-                    self.norm_backward(&plan.ops[waiting], block, prepared, tape, gradients);
+                    self.norm_backward(&plan.ops[waiting], block, prepared, tape);
                 }
-                self.backward(first..segment.end, block, prepared, tape, gradients, scratch, gradient);
+                self.backward(first..segment.end, block, prepared, tape, scratch, gradient);
                 if starts_at_norm {
-                    self.norm_sums(&plan.ops[segment.start], block, prepared, tape, gradients);
+                    self.norm_sums(&plan.ops[segment.start], block, prepared, tape);
                 }
             }
             if let Some(Op { kind: Kind::Norm(norm), .. }) = plan.ops.get(segment.start) {
@@ -183,15 +187,15 @@ impl Runner<'_> {
     }
 
     /// The numbers of a value.
-    fn value<'a>(&self, value: usize, x: &'a [Vector], tape: &'a [Vector]) -> &'a [Vector] {
+    fn value<'a>(&self, value: usize, x: &'a [Vector], values: &'a [Vector]) -> &'a [Vector] {
         let value = &self.plan.values[value];
         match value.place {
             Place::Input => x,
-            Place::Tape(at) => &tape[at..at + value.len()],
+            Place::Tape(at) => &values[at..at + value.len()],
         }
     }
 
-    fn forward(&self, ops: Range<usize>, block: Block, prepared: &Prepared, tape: &mut [Vector]) {
+    fn forward(&self, ops: Range<usize>, block: Block, prepared: &Prepared, tape: &mut Tape) {
         let Runner { plan, machine, theta, .. } = *self;
         for op in &plan.ops[ops] {
             let output = &plan.values[op.output];
@@ -199,7 +203,7 @@ impl Runner<'_> {
             if matches!(op.kind, Kind::Fork) {
                 continue;
             }
-            let (before, after) = tape.split_at_mut(at);
+            let (before, after) = tape.values.split_at_mut(at);
             let y = &mut after[..output.len()];
             if let Kind::Dropout { p, multipliers } = op.kind {
                 let multipliers = &mut before[multipliers..multipliers + output.len()];
@@ -214,6 +218,10 @@ impl Runner<'_> {
             let x = self.value(op.input, block.x, before);
             match &op.kind {
                 Kind::Conv(conv) => machine.run(conv::Forward { conv, theta, weights: &prepared.weights, x, y }),
+                Kind::ConvPool { conv, choices } => {
+                    let choices = &mut tape.choices[*choices..*choices + output.len()];
+                    machine.run(conv_pool::Forward { conv, theta, weights: &prepared.weights, x, y, choices });
+                }
                 Kind::Dense(dense) => machine.run(dense::Forward { dense, theta, x, y }),
                 Kind::MaxPool(window) => machine.run(pool::MaxForward { window, x, y }),
                 Kind::AvgPool(window) => machine.run(pool::MeanForward { window, x, y }),
@@ -236,8 +244,8 @@ impl Runner<'_> {
         }
     }
 
-    fn read_logits(&self, block: Block, tape: &[Vector], rows: &mut [f32]) {
-        let logits = self.value(self.plan.output, block.x, tape);
+    fn read_logits(&self, block: Block, values: &[Vector], rows: &mut [f32]) {
+        let logits = self.value(self.plan.output, block.x, values);
         for (c, logit) in logits.iter().enumerate() {
             for (row, &value) in rows.chunks_exact_mut(logits.len()).zip(&logit.0) {
                 row[c] = value;
@@ -250,19 +258,18 @@ impl Runner<'_> {
         &self,
         block: Block,
         loss: &dyn LogitLoss,
-        tape: &[Vector],
-        gradients: &mut [Vector],
+        tape: &mut Tape,
         logits: &mut [f32],
         dlogits: &mut [f32],
     ) -> f64 {
         let output = &self.plan.values[self.plan.output];
         let classes = output.len();
         let (logits, dlogits) = (&mut logits[..block.count * classes], &mut dlogits[..block.count * classes]);
-        self.read_logits(block, tape, logits);
+        self.read_logits(block, &tape.values, logits);
         let value = loss.rows(block.index * LANES, logits, dlogits);
         if output.wanted {
             // Lanes without an image stay zero, and with them everything that flows back from them.
-            let gradient = &mut gradients[output.gradient..output.gradient + classes];
+            let gradient = &mut tape.gradients[output.gradient..output.gradient + classes];
             gradient.fill(Vector::ZERO);
             for (lane, row) in dlogits.chunks_exact(classes).enumerate() {
                 for (vector, &d) in gradient.iter_mut().zip(row) {
@@ -278,8 +285,7 @@ impl Runner<'_> {
         ops: Range<usize>,
         block: Block,
         prepared: &mut Prepared,
-        tape: &[Vector],
-        gradients: &mut [Vector],
+        tape: &mut Tape,
         scratch: &mut [Vector],
         gradient: &mut [f32],
     ) {
@@ -290,14 +296,25 @@ impl Runner<'_> {
                 continue;
             }
             if matches!(op.kind, Kind::Norm(_)) {
-                self.norm_sums(op, block, prepared, tape, gradients);
-                self.norm_backward(op, block, prepared, tape, gradients);
+                self.norm_sums(op, block, prepared, tape);
+                self.norm_backward(op, block, prepared, tape);
                 continue;
             }
+            let Tape { values, choices, gradients } = &mut *tape;
             let (before, dy) = split(gradients, output);
-            let (x, y) = (self.value(op.input, block.x, tape), self.value(op.output, block.x, tape));
+            let (x, y) = (self.value(op.input, block.x, values), self.value(op.output, block.x, values));
+            if let Kind::Conv(Conv { relu: true, .. })
+            | Kind::ConvPool { conv: Conv { relu: true, .. }, .. }
+            | Kind::Dense(Dense { relu: true, .. }) = op.kind
+            {
+                machine.run(pointwise::Cut { y, dy });
+            }
             match &op.kind {
-                Kind::Conv(conv) => machine.run(conv::WeightGradient { conv, x, dy, gradient }),
+                Kind::Conv(conv) => machine.run(conv_gradient::WeightGradient { conv, x, dy, scratch, gradient }),
+                Kind::ConvPool { conv, choices: place } => {
+                    let choices = &choices[*place..*place + output.len()];
+                    machine.run(conv_pool::WeightGradient { conv, x, dy, choices, scratch, gradient });
+                }
                 Kind::Dense(dense) => machine.run(dense::WeightGradient { dense, x, dy, scratch, gradient }),
                 Kind::Add { skip } => {
                     let skip = &plan.values[*skip];
@@ -313,6 +330,12 @@ impl Runner<'_> {
             let dx = &mut before[input.gradient..input.gradient + input.len()];
             match &op.kind {
                 Kind::Conv(conv) => machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy, dx }),
+                Kind::ConvPool { conv, choices: place } => {
+                    let choices = &choices[*place..*place + output.len()];
+                    let full = &mut scratch[..conv.output.iter().product()];
+                    machine.run(conv_pool::Spread { conv, dy, choices, full });
+                    machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy: full, dx });
+                }
                 Kind::Dense(dense) => machine.run(dense::InputGradient { dense, theta, dy, dx }),
                 Kind::MaxPool(window) => machine.run(pool::MaxBackward { window, x, y, dy, dx }),
                 Kind::AvgPool(window) => machine.run(pool::MeanBackward { window, dy, dx }),
@@ -320,7 +343,7 @@ impl Runner<'_> {
                     machine.run(pointwise::Backward { activation: *activation, x, y, dy, dx });
                 }
                 Kind::Dropout { multipliers, .. } => {
-                    let factors = &tape[*multipliers..multipliers + output.len()];
+                    let factors = &values[*multipliers..multipliers + output.len()];
                     machine.run(pointwise::Multiply { x: dy, y: factors, z: dx });
                 }
                 Kind::Pad(padding) => pool::crop(input.shape, *padding, dy, dx),
@@ -332,21 +355,21 @@ impl Runner<'_> {
         }
     }
 
-    fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &[Vector], gradients: &[Vector]) {
+    fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &Tape) {
         let Kind::Norm(norm) = &op.kind else { return };
         let output = &self.plan.values[op.output];
-        let dy = &gradients[output.gradient..output.gradient + output.len()];
-        let x = self.value(op.input, block.x, tape);
+        let dy = &tape.gradients[output.gradient..output.gradient + output.len()];
+        let x = self.value(op.input, block.x, &tape.values);
         self.machine.run(norm::Sums { norm, statistics: &mut prepared.statistics, x, dy });
     }
 
-    fn norm_backward(&self, op: &Op, block: Block, prepared: &Prepared, tape: &[Vector], gradients: &mut [Vector]) {
+    fn norm_backward(&self, op: &Op, block: Block, prepared: &Prepared, tape: &mut Tape) {
         let Kind::Norm(norm) = &op.kind else { return };
         let input = &self.plan.values[op.input];
         if input.wanted {
-            let (before, dy) = split(gradients, &self.plan.values[op.output]);
+            let (before, dy) = split(&mut tape.gradients, &self.plan.values[op.output]);
             let dx = &mut before[input.gradient..input.gradient + input.len()];
-            let x = self.value(op.input, block.x, tape);
+            let x = self.value(op.input, block.x, &tape.values);
             let (statistics, batch, count) = (&prepared.statistics, self.phase.batch, block.count);
             self.machine.run(norm::Backward { norm, statistics, theta: self.theta, batch, count, x, dy, dx });
         }
@@ -354,7 +377,7 @@ impl Runner<'_> {
 }
 
 /// The gradients before that of `output`, and its own.
-fn split<'a>(gradients: &'a mut [Vector], output: &Value) -> (&'a mut [Vector], &'a [Vector]) {
+fn split<'a>(gradients: &'a mut [Vector], output: &Value) -> (&'a mut [Vector], &'a mut [Vector]) {
     let (before, after) = gradients.split_at_mut(output.gradient);
-    (before, &after[..output.len()])
+    (before, &mut after[..output.len()])
 }

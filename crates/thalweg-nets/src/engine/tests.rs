@@ -251,6 +251,13 @@ fn small_cases() -> Vec<Case> {
             cases.push(Case::toml(&format!("{name} {kernel}"), size, &text, 19));
         }
     }
+    // Two fused pools in a row, odd sizes left over, for every kernel side that is fused and one that is not.
+    for side in [2, 3, 4, 5, 6] {
+        let pooled =
+            |out| format!("kind = \"conv\", out = {out}, kernel = {side}, padding = 1; kind = \"max-pool\", size = 2");
+        let text = format!("{}; kind = \"relu\"; {}; {head}", pooled(7), pooled(4));
+        cases.push(Case::toml(&format!("pools {side}"), "[2, 13, 15]", &text, 18));
+    }
     let branch = "kind = \"residual\", layers = [{ kind = \"batch-norm\" }, { kind = \"relu\" }, { kind = \"conv\", out = 4, kernel = 3, padding = 1 }]";
     let branch = branch.replace(", ", "\u{1}").replace("{ ", "{").replace(" }", "}");
     let nested = "kind = \"residual\"\u{1}layers = [{kind = \"residual\"\u{1}layers = [{kind = \"dense\"\u{1}out = 20}\u{1}{kind = \"tanh\"}]}\u{1}{kind = \"dense\"\u{1}out = 20}]";

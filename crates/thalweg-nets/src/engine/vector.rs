@@ -1,16 +1,12 @@
-//! Sixteen images as the lanes of a vector, and the instruction sets that compute on them.
+//! Sixteen images as the lanes of a vector, and the choice of the instruction set that computes on them.
 //!
 //! A [`Vector`] is one number of sixteen images, in memory. A kernel of the engine is written once, over a register
-//! type [`Simd`] that holds all of a vector (AVX-512) or a part of it (AVX2: half, portable: a quarter), and
-//! [`Machine::run`] enters it through a function that has the instruction set enabled; everything below is inlined
-//! into that function. All sets do the same operations in the same order, so AVX2 and AVX-512 give the same bytes; the
+//! type `Simd` that holds all of a vector (AVX-512) or a part of it (AVX2: half, portable: a quarter), and
+//! `Machine::run` enters it through a function that has the instruction set enabled; everything below is inlined into
+//! that function. All sets do the same operations in the same order, so AVX2 and AVX-512 give the same bytes; the
 //! portable set differs in rounding where the machine has no fused multiply–add.
-//!
-//! This is the only file of the crate with `unsafe` code.
-#![allow(unsafe_code)]
-
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
+use super::x86;
 
 /// Images in a vector.
 pub const LANES: usize = 16;
@@ -44,7 +40,7 @@ pub enum Instructions {
     Portable,
     /// AVX2 with fused multiply–add.
     Avx2,
-    /// AVX-512 F.
+    /// AVX-512 F, VL, DQ, BW.
     Avx512,
 }
 
@@ -60,9 +56,11 @@ impl Instructions {
             Instructions::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("fma")
+                Instructions::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
             }
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
@@ -94,17 +92,23 @@ impl Machine {
         self.0
     }
 
+    /// Vector registers of the set.
+    pub(super) fn registers(self) -> usize {
+        if self.0 == Instructions::Avx512 { 32 } else { 16 }
+    }
+
+    /// Whether convolutions take the maximum behind them along; without cheap selections that does not pay.
+    pub(super) fn selects(self) -> bool {
+        self.0 != Instructions::Portable
+    }
+
     /// Runs `kernel` with the instruction set.
     #[inline]
     pub(super) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
             Instructions::Portable => portable(kernel),
-            // SAFETY: a `Machine` is made only where the set was detected.
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => unsafe { avx2(kernel) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => unsafe { avx512(kernel) },
+            Instructions::Avx2 | Instructions::Avx512 => x86::run(self, kernel),
             #[cfg(not(target_arch = "x86_64"))]
             _ => portable(kernel),
         }
@@ -116,29 +120,17 @@ fn portable<K: Kernel>(kernel: K) {
     kernel.run::<Portable>();
 }
 
-/// # Safety
-/// The machine must have AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[inline(never)]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<K: Kernel>(kernel: K) {
-    kernel.run::<Avx2>();
-}
-
-/// # Safety
-/// The machine must have AVX-512 F, AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[inline(never)]
-#[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn avx512<K: Kernel>(kernel: K) {
-    kernel.run::<Avx512>();
-}
-
-/// A register: `LANES / PARTS` lanes. The types that implement it are private to this file, so generic code can
+/// A register: `LANES / PARTS` lanes. The types that implement it are private to their files, so generic code can
 /// only meet them below an entry of [`Machine::run`].
 pub(super) trait Simd: Copy {
     /// Registers in a vector.
     const PARTS: usize;
+    /// Registers of the machine: bounds how many accumulators a kernel may hold.
+    const REGISTERS: usize;
+    /// Whether selecting lanes is cheap.
+    const SELECTS: bool;
+    /// A truth value per lane.
+    type Mask: Copy;
 
     fn splat(value: f32) -> Self;
     fn load(from: &Vector, part: usize) -> Self;
@@ -149,6 +141,35 @@ pub(super) trait Simd: Copy {
     fn mul_add(self, factor: Self, term: Self) -> Self;
     /// The larger; `other` where one is not a number.
     fn max(self, other: Self) -> Self;
+    /// self > other.
+    fn above(self, other: Self) -> Self::Mask;
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// The mask as the bits of its part in the sixteen lanes.
+    fn bits(mask: Self::Mask, part: usize) -> u16;
+    /// The part of sixteen bits.
+    fn mask(bits: u16, part: usize) -> Self::Mask;
+    /// Exchanges rows and lanes.
+    fn transpose(rows: &mut [Vector; LANES]);
+}
+
+/// The sums of the lanes of sixteen vectors; consumes the vectors.
+#[inline(always)]
+pub(super) fn sums<S: Simd>(vectors: &mut [Vector; LANES]) -> Vector {
+    S::transpose(vectors);
+    let mut total = Vector::ZERO;
+    for part in 0..S::PARTS {
+        let mut v = [S::splat(0.0); LANES];
+        for (v, vector) in v.iter_mut().zip(vectors.iter()) {
+            *v = S::load(vector, part);
+        }
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                v[i] = v[i].add(v[i + half]);
+            }
+        }
+        v[0].store(&mut total, part);
+    }
+    total
 }
 
 /// Lanes of a portable register: what SSE2 and NEON hold.
@@ -170,6 +191,9 @@ impl Portable {
 
 impl Simd for Portable {
     const PARTS: usize = LANES / QUARTER;
+    const REGISTERS: usize = 16;
+    const SELECTS: bool = false;
+    type Mask = [u32; QUARTER];
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -210,84 +234,47 @@ impl Simd for Portable {
     fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-struct Avx2(__m256);
-
-// SAFETY of every block below: `Avx2` is private to this file and named as a type argument only in `avx2`, whose
-// caller has detected the set; loads and stores stay within the sixteen aligned floats of a `Vector`.
-#[cfg(target_arch = "x86_64")]
-impl Simd for Avx2 {
-    const PARTS: usize = 2;
-
     #[inline(always)]
-    fn splat(value: f32) -> Self {
-        unsafe { Avx2(_mm256_set1_ps(value)) }
+    fn above(self, other: Self) -> Self::Mask {
+        let mut r = [0; QUARTER];
+        for l in 0..QUARTER {
+            r[l] = if self.0[l] > other.0[l] { u32::MAX } else { 0 };
+        }
+        r
     }
     #[inline(always)]
-    fn load(from: &Vector, part: usize) -> Self {
-        unsafe { Avx2(_mm256_load_ps(from.0.as_ptr().add((part & 1) * 8))) }
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        let mut r = [0.0; QUARTER];
+        for l in 0..QUARTER {
+            r[l] = f32::from_bits((yes.0[l].to_bits() & mask[l]) | (no.0[l].to_bits() & !mask[l]));
+        }
+        Portable(r)
     }
     #[inline(always)]
-    fn store(self, to: &mut Vector, part: usize) {
-        unsafe { _mm256_store_ps(to.0.as_mut_ptr().add((part & 1) * 8), self.0) }
+    fn bits(mask: Self::Mask, part: usize) -> u16 {
+        let mut r = 0;
+        for l in 0..QUARTER {
+            r |= (mask[l] & 1 << l) as u16;
+        }
+        r << (part * QUARTER)
     }
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
+    fn mask(bits: u16, part: usize) -> Self::Mask {
+        let bits = u32::from(bits >> (part * QUARTER));
+        let mut r = [0; QUARTER];
+        for l in 0..QUARTER {
+            r[l] = (bits >> l & 1).wrapping_neg();
+        }
+        r
     }
     #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        unsafe { Avx2(_mm256_mul_ps(self.0, other.0)) }
-    }
-    #[inline(always)]
-    fn mul_add(self, factor: Self, term: Self) -> Self {
-        unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, term.0)) }
-    }
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        unsafe { Avx2(_mm256_max_ps(self.0, other.0)) }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-struct Avx512(__m512);
-
-// SAFETY of every block below: `Avx512` is private to this file and named as a type argument only in `avx512`, whose
-// caller has detected the set; loads and stores take exactly the sixteen aligned floats of a `Vector`.
-#[cfg(target_arch = "x86_64")]
-impl Simd for Avx512 {
-    const PARTS: usize = 1;
-
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        unsafe { Avx512(_mm512_set1_ps(value)) }
-    }
-    #[inline(always)]
-    fn load(from: &Vector, _: usize) -> Self {
-        unsafe { Avx512(_mm512_load_ps(from.0.as_ptr())) }
-    }
-    #[inline(always)]
-    fn store(self, to: &mut Vector, _: usize) {
-        unsafe { _mm512_store_ps(to.0.as_mut_ptr(), self.0) }
-    }
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        unsafe { Avx512(_mm512_add_ps(self.0, other.0)) }
-    }
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        unsafe { Avx512(_mm512_mul_ps(self.0, other.0)) }
-    }
-    #[inline(always)]
-    fn mul_add(self, factor: Self, term: Self) -> Self {
-        unsafe { Avx512(_mm512_fmadd_ps(self.0, factor.0, term.0)) }
-    }
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        unsafe { Avx512(_mm512_max_ps(self.0, other.0)) }
+    fn transpose(rows: &mut [Vector; LANES]) {
+        for i in 0..LANES {
+            for j in 0..i {
+                let upper = rows[j].0[i];
+                rows[j].0[i] = rows[i].0[j];
+                rows[i].0[j] = upper;
+            }
+        }
     }
 }
