@@ -1,2 +1,58 @@
-//! The door.
-fn main() {}
+//! The program `thalweg`: parses the command line, runs one command, turns its outcome into an exit code.
+//!
+//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted. A panic is a defect of ours; it is
+//! caught here and told as one, with what to report.
+mod cli;
+mod commands;
+mod common;
+mod experiments;
+mod folder;
+mod progress;
+mod report;
+mod results;
+mod samples;
+mod session;
+mod settings;
+mod study;
+mod table;
+mod verdict;
+
+use clap::Parser;
+use common::Outcome;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Clap writes help to stdout with code 0 and complaints to stderr with code 2; a closed pipe is no failure.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = catch_unwind(AssertUnwindSafe(|| cli.run()));
+    let complain = |text: &str| progress::complain(text);
+    match outcome {
+        Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
+        Ok(Ok(Outcome::Negative)) => ExitCode::from(1),
+        Ok(Err(error)) => {
+            complain(&format!("{error:#}"));
+            let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
+            match error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
+                true => ExitCode::from(130),
+                false => ExitCode::from(2),
+            }
+        }
+        Err(panic) => {
+            let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            complain(&format!(
+                "a defect in thalweg {}: {}\nPlease report it with the command line; finished results on disk are safe.",
+                env!("CARGO_PKG_VERSION"),
+                what.unwrap_or("a panic without a message"),
+            ));
+            ExitCode::from(2)
+        }
+    }
+}

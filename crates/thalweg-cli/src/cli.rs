@@ -1,0 +1,69 @@
+//! The command line as a tree. Each command's own flags stand in its file under `commands/`.
+use crate::commands::{data, demo, eval, fit, reproduce, sample, zoo};
+use crate::common::{Common, Outcome};
+use crate::session::Session;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
+#[derive(Parser, Debug)]
+#[command(
+    name = "thalweg",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 110,
+    after_help = "The whole way, in a minute, with nothing to fetch:
+  thalweg demo
+
+The same way, step by step:
+  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 --epochs 4 --out zoo/
+  thalweg fit zoo/ --method cfm --out model/
+  thalweg sample model/ -n 100 --out samples.safetensors
+  thalweg eval samples.safetensors --zoo zoo/
+
+A table of the paper:
+  thalweg reproduce generation --scale smoke --out smoke/
+
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Demo(demo::Args),
+    /// Data sets: list them, fetch them
+    #[command(subcommand)]
+    Data(data::Command),
+    /// Zoos, many training runs of one architecture: train, import, look
+    #[command(subcommand)]
+    Zoo(zoo::Command),
+    Fit(fit::Args),
+    Sample(sample::Args),
+    Eval(eval::Args),
+    Reproduce(reproduce::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As the command's own.
+    pub fn run(self) -> Result<Outcome> {
+        let session = Session::start(self.common)?;
+        match &self.command {
+            Command::Demo(args) => demo::run(args, &session),
+            Command::Data(command) => data::run(command, &session),
+            Command::Zoo(command) => zoo::run(command, &session),
+            Command::Fit(args) => fit::run(args, &session),
+            Command::Sample(args) => sample::run(args, &session),
+            Command::Eval(args) => eval::run(args, &session),
+            Command::Reproduce(args) => reproduce::run(args, &session),
+        }
+    }
+}

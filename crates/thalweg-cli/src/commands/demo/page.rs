@@ -1,0 +1,113 @@
+//! The demo's report: what was made, told from the picture to the table.
+use super::Drawn;
+use crate::report::pictures::{self, Course};
+use crate::report::{Report, figures};
+use crate::study::Study;
+use crate::verdict::{self, Verdict, colour, label};
+use anyhow::Result;
+
+/// The page. `judged` begins with the flows' verdicts, in the order of `drawn`; the zoo's follows.
+///
+/// # Errors
+/// A zoo that cannot be read any more.
+pub fn page(
+    study: &Study,
+    drawn: &[Drawn],
+    judged: &[(Verdict, Vec<f64>)],
+    seconds_of_zoo: f64,
+    paths: usize,
+) -> Result<Report> {
+    let p = study.parameters();
+    let names: Vec<String> = drawn.iter().map(|d| label(d.model.config.method.name())).collect();
+    let mut courses = Vec::new();
+    for (d, name) in drawn.iter().zip(&names) {
+        let theta = d.samples.states.chunks_exact(d.samples.theta.len()).collect();
+        courses.push(Course { name, colour: colour(d.model.config.method.name()), times: &d.samples.at, theta });
+    }
+    let n = drawn[0].samples.theta.len() / p;
+    let mut report = Report::new(
+        "Networks without training",
+        format!(
+            "{} training runs of a small digit classifier ({p} weights) were recorded. A flow learned from them how weights move \
+             from initialisation to trained. Carried along it, {n} fresh initialisations became working networks, none of which \
+             was ever trained.",
+            study.zoo.runs()
+        ),
+    );
+    facts(&mut report, study, drawn, judged, seconds_of_zoo);
+    report.heading("The way down the valley").paragraph(
+        "A thalweg is the line of deepest descent along a valley. Dark lines are real training runs; coloured ones are fresh \
+         initialisations carried by a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
+         checkpoints between and follows the bend.",
+    );
+    report.figure(
+        &pictures::landscape(study, &courses, paths)?,
+        "All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
+         on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
+         is not the plane's.",
+    );
+    report.heading("Every state is a network").paragraph(
+        "A flow passes through networks that work better and better. How they do at time t, beside real runs at their checkpoints:",
+    );
+    report.figure(
+        &pictures::losses(study, &courses)?,
+        "Validation loss: mean, and for a flow the band from the 10 % to the 90 % quantile over its networks.",
+    );
+    report.heading("How good, and how new?").paragraph(
+        "Accuracy alone proves little: a copy of a training run has it, and so has a copy with noise. A generator is worth \
+         something where its networks work and lie as far from every training run as a new run would. So the table holds real \
+         runs that nothing has seen beside the flows, and generators so simple that they need no learning.",
+    );
+    let verdicts: Vec<Verdict> = judged.iter().map(|(verdict, _)| verdict.clone()).collect();
+    report.table(&verdict::table(&verdicts));
+    let groups: Vec<_> = judged.iter().map(|(v, a)| (v.label.clone(), colour(&v.method), a.clone())).collect();
+    report.figure(
+        &figures::histogram("Test accuracies", "test accuracy", 30, &[groups[drawn.len()].clone(), groups[0].clone()]),
+        format!("Test accuracies of the training runs and of the networks from {}.", names[0]),
+    );
+    report.figure(
+        &figures::strips("Test accuracy by method", "test accuracy", &groups),
+        "Test accuracy of every network, a dot each; the tick is the mean, the bar its standard error.",
+    );
+    report.heading("Go on").paragraph("The same way by single commands, on your own data and networks:");
+    report.code(
+        "thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 --epochs 4 --out zoo/\n\
+         thalweg fit zoo/ --out model/\n\
+         thalweg sample model/ -n 100 --out samples.safetensors\n\
+         thalweg eval samples.safetensors --zoo zoo/ --out judged/",
+    );
+    Ok(report)
+}
+
+fn facts(report: &mut Report, study: &Study, drawn: &[Drawn], judged: &[(Verdict, Vec<f64>)], seconds_of_zoo: f64) {
+    let n = drawn[0].samples.theta.len() / study.parameters();
+    let name = label(drawn[0].model.config.method.name());
+    let ((accuracy, sem), (zoo, zoo_sem)) = (judged[0].0.accuracy(), judged[drawn.len()].0.accuracy());
+    let (novel, novel_sem) = judged[0].0.novel_and_performing();
+    let error = |sem: f64, digits: usize| sem.is_finite().then(|| format!("± {sem:.digits$}"));
+    report.fact(
+        &format!("mean test accuracy of {n} sampled networks ({name})"),
+        format!("{accuracy:.4}"),
+        error(sem, 4),
+    );
+    report.fact("mean test accuracy of the training runs", format!("{zoo:.4}"), error(zoo_sem, 4));
+    report.fact(
+        "novel and performing (real new runs: about 50 %)",
+        format!("{:.0} %", 100.0 * novel),
+        error(100.0 * novel_sem, 0),
+    );
+    let milliseconds = 1e3 * drawn[0].samples.seconds / n as f64;
+    report.fact("a network, sampled", format!("{milliseconds:.1} ms"), None);
+    let each = 1e3 * seconds_of_zoo / study.zoo.runs() as f64;
+    report.fact(
+        &format!("for {} training runs ({each:.1} ms each)", study.zoo.runs()),
+        format!("{seconds_of_zoo:.1} s"),
+        None,
+    );
+    let fits: f64 = drawn.iter().map(|d| d.model.record.seconds).sum();
+    report.fact(
+        &format!("to fit {}", if drawn.len() == 1 { "the flow" } else { "the flows" }),
+        format!("{fits:.1} s"),
+        None,
+    );
+}

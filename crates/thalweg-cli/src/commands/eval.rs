@@ -1,0 +1,212 @@
+//! `thalweg eval`: judges networks in files, beside the zoo that they come from and the trivial baselines, or on data alone.
+use super::zoo::plan;
+use crate::commands::data::ensure;
+use crate::common::Outcome;
+use crate::folder;
+use crate::report::{Report, figures};
+use crate::results::{Results, Row};
+use crate::row;
+use crate::samples::Networks;
+use crate::session::Session;
+use crate::study::{Rows, Study};
+use crate::table::{Cell, Table, Weight};
+use crate::verdict::{self, Verdict, colour, label};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use thalweg::baseline::Baseline;
+use thalweg::metric::summary::{Better, Summary};
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::evaluate::evaluate;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::{Architecture, Error, Streams};
+
+/// Judge networks: accuracy, novelty, diversity, beside the zoo and the trivial baselines
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg eval samples.safetensors --zoo zoo/               the judgement table: samples, zoo, held-out runs, baselines
+  thalweg eval samples.safetensors --zoo zoo/ --out look/   with results.json and report.html
+  thalweg eval samples.safetensors                          accuracy alone, on the data that the file names
+  thalweg eval nets/ --arch cnn-s --data mnist              single networks, as PyTorch wrote them
+  thalweg eval samples.safetensors --at-least 0.9           exits with 1 where the mean accuracy is below")]
+pub struct Args {
+    /// A stack of networks, a single network, or a folder of single ones (.safetensors)
+    #[arg(value_name = "NETWORKS")]
+    networks: PathBuf,
+    /// Zoo to judge against
+    #[arg(long, value_name = "ZOO")]
+    zoo: Option<PathBuf>,
+    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "zoo")]
+    arch: Option<String>,
+    /// Hidden widths of an mlp, e.g. 32,16
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
+    widths: Vec<usize>,
+    /// Data to judge on; what the zoo or the file says by default
+    #[arg(long, value_name = "NAME[:PATH]")]
+    data: Option<String>,
+    /// Leave the trivial baselines out
+    #[arg(long, requires = "zoo")]
+    no_baselines: bool,
+    /// Exit with 1 where the mean accuracy is below this
+    #[arg(long, value_name = "ACCURACY")]
+    at_least: Option<f64>,
+}
+
+/// Judges.
+///
+/// # Errors
+/// Files that do not fit, unknown architecture or data.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
+    match &args.zoo {
+        Some(dir) => against_zoo(args, ZooStore::open(dir)?, data, session),
+        None => alone(args, data, session),
+    }
+}
+
+fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Session) -> Result<Outcome> {
+    let networks = Networks::read(&args.networks, zoo.architecture())?;
+    // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
+    let split = networks.split.unwrap_or_default().of(&zoo)?;
+    if let Some(data) = data.as_ref().or(zoo.data()) {
+        ensure(data, &session.progress)?;
+    }
+    let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
+    let study = Study::new(zoo, split, data.as_ref())?;
+    let seed = session.seed_or(0);
+    let judged = judge_all(&study, &[(Weight::Strong, "samples", &networks.theta)], !args.no_baselines, seed, session)?;
+    let about = about(&study);
+    let mut results = Results::new(seed);
+    results.rows = judged.iter().map(|(v, _)| v.row(&about)).collect::<Result<_>>()?;
+    let verdicts: Vec<Verdict> = judged.iter().map(|(v, _)| v.clone()).collect();
+    let table = verdict::table(&verdicts);
+    session.show(&table);
+    if let Some(out) = &out {
+        let mut report = Report::new(
+            "Networks, judged",
+            format!("{} beside their zoo and the trivial baselines.", args.networks.display()),
+        );
+        let (accuracy, sem) = verdicts[0].accuracy();
+        report.fact("mean test accuracy", format!("{accuracy:.3}"), sem.is_finite().then(|| format!("± {sem:.3}")));
+        report.fact("novel and performing", format!("{:.2}", verdicts[0].novel_and_performing().0), None);
+        report.table(&table);
+        let groups: Vec<_> = judged.iter().map(|(v, a)| (v.label.clone(), colour(&v.method), a.clone())).collect();
+        report.figure(
+            &figures::strips("Test accuracy", "test accuracy", &groups),
+            "Test accuracy of every network: a dot each; the tick is the mean, the bar its standard error.",
+        );
+        report.write(&out.join("report.html"))?;
+        results.made(&out.join("report.html"));
+    }
+    session.finish(out.as_deref(), results)?;
+    Ok(outcome(args, verdicts[0].accuracy().0))
+}
+
+/// Verdicts and the accuracies behind them: the samples, the zoo, held-out runs, the baselines.
+///
+/// # Errors
+/// Samples that are not of the zoo's networks.
+pub fn judge_all(
+    study: &Study,
+    samples: &[(Weight, &str, &[f32])],
+    baselines: bool,
+    seed: u64,
+    session: &Session,
+) -> Result<Vec<(Verdict, Vec<f64>)>> {
+    study.judged(|judge, finals| {
+        let all = if baselines { Baseline::table(study.split.train.len(), finals.start.is_some()) } else { Vec::new() };
+        session
+            .progress
+            .begin("judging", (1 + usize::from(!study.held_out.is_empty()) + samples.len() + all.len()) as u64);
+        let n = samples.first().map_or(1, |(_, _, theta)| theta.len() / study.parameters());
+        let mut verdicts = Vec::new();
+        let mut add = |weight: Weight, name: &str, theta: &[f32]| -> Result<()> {
+            if session.progress.interrupted() {
+                return Err(Error::Interrupted.into());
+            }
+            let judged = judge.judge(theta)?;
+            let row = judge.summarise(name, &judged, f64::NAN)?;
+            verdicts.push((Verdict::once(weight, row), judged.accuracy));
+            session.progress.advance(1);
+            Ok(())
+        };
+        for (weight, name, theta) in samples {
+            add(*weight, name, theta)?;
+        }
+        if !study.held_out.is_empty() {
+            add(Weight::Faint, "held-out", &study.held_out)?;
+        }
+        for baseline in all {
+            add(Weight::Plain, &baseline.name(), &baseline.sample(finals, n, &Streams::new(seed).child("eval"))?)?;
+        }
+        // The zoo is judged by leaving each run out, unlike everything else here, so it has a way of its own.
+        let own = evaluate(&study.engine, &study.training, &study.test.inputs, &study.test.labels)?;
+        let own = own.iter().map(|score| score.accuracy).collect();
+        session.progress.advance(1);
+        verdicts.insert(samples.len(), (Verdict::once(Weight::Faint, judge.zoo_row()?), own));
+        session.progress.end();
+        Ok(verdicts)
+    })
+}
+
+/// What every row of a study carries.
+pub fn about(study: &Study) -> Row {
+    let kind = study.zoo.spec().map_or("imported", |s| s.kind.name());
+    let data = study.zoo.data().map_or("", |d| d.name.as_str());
+    row! { "data" => data, "zoo_kind" => kind, "runs" => study.split.train.len() }
+}
+
+fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outcome> {
+    let known = match (&args.arch, &data) {
+        (None, _) => None,
+        (Some(file), None) if file.ends_with(".toml") => Some(Architecture::read(file.as_ref())?),
+        (Some(name), data) => {
+            let data = data
+                .as_ref()
+                .with_context(|| format!("--arch {name} takes its shape from --data, which is missing"))?;
+            Some(plan::architecture(name, &args.widths, data, &session.progress)?)
+        }
+    };
+    let networks = Networks::read(&args.networks, known.as_ref())?;
+    let file = args.networks.display();
+    let data = data.or(networks.data).with_context(|| format!("{file} does not say what it is for: --data NAME"))?;
+    let architecture = networks.architecture.with_context(|| format!("{file} does not say what it is: --arch NAME"))?;
+    ensure(&data, &session.progress)?;
+    let engine = Engine::new(&architecture)?;
+    let test = Rows::new(&engine, data.load()?.test)?;
+    session.progress.begin("evaluating", 1);
+    let scores = evaluate(&engine, &networks.theta, &test.inputs, &test.labels)?;
+    let accuracies: Vec<f64> = scores.iter().map(|s| s.accuracy).collect();
+    let losses: Vec<f64> = scores.iter().map(|s| if s.loss.is_nan() { f64::INFINITY } else { s.loss }).collect();
+    let (accuracy, loss) =
+        (Summary::of("accuracy", &accuracies, Better::Higher)?, Summary::of("loss", &losses, Better::Lower)?);
+    session.progress.end();
+    let mut table = Table::new(&["networks", "accuracy", "best", "top 5", "median", "loss", "n"]);
+    table.note =
+        format!("On the {} test rows of {}. ± is one standard error over networks.", test.labels.len(), data.name);
+    let (estimate, number) = (|s: &Summary| Cell::Estimate(s.mean, s.sem, 4), |v| Cell::Number(v, 4));
+    let name = args.networks.display().to_string();
+    let cells =
+        [estimate(&accuracy), number(accuracy.best), number(accuracy.top5), number(accuracy.median), estimate(&loss)];
+    table.push(Weight::Strong, [vec![name.clone().into()], cells.to_vec(), vec![accuracy.n.into()]].concat());
+    session.show(&table);
+    let mut results = Results::new(session.seed_or(0));
+    results.rows.push(row! {
+        "method" => label("samples"), "networks" => name, "data" => data.name, "accuracy_mean" => accuracy.mean, "accuracy_sem" => accuracy.sem,
+        "accuracy_best" => accuracy.best, "accuracy_top5" => accuracy.top5, "accuracy_median" => accuracy.median,
+        "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n,
+    });
+    let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
+    session.finish(out.as_deref(), results)?;
+    Ok(outcome(args, accuracy.mean))
+}
+
+fn outcome(args: &Args, accuracy: f64) -> Outcome {
+    match args.at_least {
+        // A mean that is not a number has not reached the bar.
+        Some(bar) if accuracy < bar || accuracy.is_nan() => Outcome::Negative,
+        _ => Outcome::Done,
+    }
+}

@@ -1,0 +1,164 @@
+//! `thalweg fit`: a meta-model of a zoo.
+use crate::common::Outcome;
+use crate::folder;
+use crate::report::{Axis, Look, Mark, Plot, Report, Scale};
+use crate::results::Results;
+use crate::row;
+use crate::session::Session;
+use crate::settings;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use thalweg::fit::{FitConfig, FitOptions, fit};
+use thalweg::method::MethodConfig;
+use thalweg::model::MetaModel;
+use thalweg_nets::Error;
+use thalweg_nets::zoo::ZooStore;
+
+/// Fit a meta-model: learn the flow from initialisations to trained weights from a zoo
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg fit zoo/ --out model/                            NM-CFM with its defaults: under a minute
+  thalweg fit zoo/ --method mmfm --steps 3000 --out model/
+  thalweg fit zoo/ --config fit.toml --set batch=96 --set field.residual-mlp.width=512
+  thalweg fit zoo/ --out model/ --resume                   after Ctrl-C: goes on, to the same bytes
+
+A model is a folder: model.safetensors, model.toml (all that decided it), README.md (its card), report.html (its course).")]
+pub struct Args {
+    /// Folder of the zoo
+    #[arg(value_name = "ZOO")]
+    zoo: PathBuf,
+    /// Method: cfm (conditional flow matching), mmfm (multi-marginal flow matching)
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// A TOML file with the fit's settings; flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Optimiser steps
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Curves a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+}
+
+/// Steps between two savings of the state: what a kill (not Ctrl-C, which saves) can cost.
+const SAVE_EVERY: u64 = 500;
+
+/// Fits and saves.
+///
+/// # Errors
+/// Settings that do not hold together, a folder that exists, Ctrl-C.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    let config = config(args, session)?;
+    let zoo = ZooStore::open(&args.zoo)?;
+    let out = folder::claim(&session.out_or("model"), &session.common)?;
+    if session.common.resume && out.join("model.toml").exists() {
+        session.say(&format!("{} is finished already.", out.display()));
+        return Ok(Outcome::Done);
+    }
+    let model = fit_into(&zoo, &config, &out, session)?;
+    let mut results = Results::new(config.seed).with_settings(&config)?;
+    let zoo_dir = args.zoo.display().to_string();
+    for &(step, training, held_out) in &model.record.history {
+        results.rows.push(row! {
+            "method" => config.method.name(), "zoo" => zoo_dir, "step" => step, "loss_training" => training,
+            "loss_held_out" => held_out, "kept" => step == model.record.best_step,
+        });
+    }
+    page(&model).write(&out.join("report.html"))?;
+    results.made(&out);
+    session.finish(Some(&out), results)?;
+    let held_out = model.record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
+    session.say(&format!(
+        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {} -n 100",
+        out.display(),
+        config.method.name(),
+        model.record.training_runs,
+        model.record.best_step,
+        config.steps,
+        out.display()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// Fits a model into the claimed folder `out`, going on from a state there under `--resume`.
+///
+/// # Errors
+/// As [`fit`]; where the model cannot be written.
+pub fn fit_into(zoo: &ZooStore, config: &FitConfig, out: &Path, session: &Session) -> Result<MetaModel> {
+    let state = out.join("fit-state.safetensors");
+    let options = FitOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
+    let model = fit(zoo, config, &options, &session.progress)?;
+    session.progress.end();
+    let record = &model.record;
+    session.progress.detail(&format!(
+        "{}: step {} of {} kept; {:.1} steps a second; looks (step, training loss, held-out loss): {:?}",
+        config.method.name(),
+        record.best_step,
+        config.steps,
+        config.steps as f64 / record.seconds.max(1e-9),
+        record.history
+    ));
+    model.save(out, true)?;
+    if state.exists() {
+        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
+    }
+    Ok(model)
+}
+
+fn config(args: &Args, session: &Session) -> Result<FitConfig> {
+    let mut config = match &args.config {
+        Some(path) => FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?,
+        None => FitConfig::default(),
+    };
+    if let Some(name) = &args.method {
+        // A file's own settings stay where the flag only repeats its method.
+        if config.method.name() != name {
+            config.method = MethodConfig::named(name)?;
+        }
+    }
+    if let Some(steps) = args.steps {
+        config.steps = steps;
+    }
+    if let Some(batch) = args.batch {
+        config.batch = batch;
+    }
+    if !session.common.set.is_empty() {
+        config = settings::read("the fit's settings", &toml::to_string(&config)?, &session.common.set)?;
+    }
+    config.seed = session.seed_or(config.seed);
+    config.check()?;
+    Ok(config)
+}
+
+fn page(model: &MetaModel) -> Report {
+    let record = &model.record;
+    let lede = format!(
+        "{} fitted to {} runs of {}; the averaged parameters with the least loss on {} held-out runs were kept.",
+        model.config.method.name(),
+        record.training_runs,
+        record.zoo,
+        record.validation_runs
+    );
+    let mut report = Report::new("A flow over weights, fitted", lede);
+    report.fact("of the steps kept", format!("{} / {}", record.best_step, model.config.steps), None);
+    if let Some(loss) = record.best_loss {
+        report.fact("held-out loss", format!("{loss:.4}"), None);
+    }
+    report.fact("seconds", format!("{:.1}", record.seconds), None);
+    let mut plot = Plot { title: "Loss along the fit".into(), size: (820.0, 320.0), ..Plot::default() };
+    plot.x.label = "optimiser step".into();
+    plot.y = Axis { label: "loss".into(), scale: Scale::Log, ..Axis::default() };
+    let curve = |of: fn(&(u64, f64, f64)) -> f64| record.history.iter().map(|look| (look.0 as f64, of(look))).collect();
+    let (training, held_out) = (curve(|look| look.1), curve(|look| look.2));
+    plot.marks.push(Mark::Line { points: training, arrow: false, look: Look::new(0, "training runs").size(1.6) });
+    plot.marks.push(Mark::Line {
+        points: held_out,
+        arrow: false,
+        look: Look::new(1, "held-out runs, averaged parameters"),
+    });
+    plot.marks.push(Mark::Rule { at: record.best_step as f64, upright: true, look: Look::new(5, "kept").dashed() });
+    report.heading("How the fit went");
+    report.figure(&plot, "The loss of the batches since the last look, and of the averaged parameters on held-out runs. Part of the loss cannot be learned: it is the spread of the velocities at one point.");
+    report
+}

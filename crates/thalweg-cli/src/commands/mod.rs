@@ -1,0 +1,8 @@
+//! One file (or folder) a command: its flags, what it does, what it says at the end.
+pub mod data;
+pub mod demo;
+pub mod eval;
+pub mod fit;
+pub mod reproduce;
+pub mod sample;
+pub mod zoo;

@@ -1,0 +1,73 @@
+//! `thalweg reproduce`: a table or figure of the paper, from raw data to report. What can be reproduced stands in
+//! [`crate::experiments`].
+use crate::common::Outcome;
+use crate::experiments::{self, Experiment};
+use crate::folder;
+use crate::results::Results;
+use crate::session::Session;
+use anyhow::Result;
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+
+/// Make a table or figure of the paper anew
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg reproduce generation --scale smoke --out smoke/      within a minute: does all of it run?
+  thalweg reproduce generation --scale laptop --out laptop/    the table at the size of a laptop
+  thalweg reproduce generation --set data=[\"mnist\"] --out m/    with a setting of experiments/generation.toml changed
+
+It writes PATH/results.json (flat rows) and PATH/report.html.")]
+pub struct Args {
+    /// Which one
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names()))]
+    name: String,
+    /// How large
+    #[arg(long, default_value = "laptop")]
+    scale: Scale,
+}
+
+/// Sizes of experiments.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Scale {
+    /// Within a minute: whether it runs, not what comes out
+    Smoke,
+    /// Minutes to an hour on two cores
+    Laptop,
+    /// The paper's own sizes
+    Paper,
+}
+
+impl Scale {
+    /// Its name in TOML files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scale::Smoke => "smoke",
+            Scale::Laptop => "laptop",
+            Scale::Paper => "paper",
+        }
+    }
+}
+
+/// Runs the experiment and writes what it found.
+///
+/// # Errors
+/// As the experiment's own; a target that exists.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    let experiment: &Experiment = experiments::named(&args.name)?;
+    // Settings are read before the target is touched: a wrong --set must leave nothing behind.
+    let prepared = (experiment.prepare)(args.scale.name(), session)?;
+    let out = folder::claim(&session.out_or(&format!("{}-{}", args.name, args.scale.name())), &session.common)?;
+    let findings = prepared.run(&out, session)?;
+    let mut results = Results::new(session.seed_or(prepared.seed()));
+    results.settings = findings.settings;
+    results.rows = findings.rows;
+    let report = out.join("report.html");
+    findings.report.write(&report)?;
+    results.made(&report);
+    for table in &findings.tables {
+        session.show(table);
+    }
+    session.finish(Some(&out), results)?;
+    session.say(&format!("Made {} and results.json beside it.", report.display()));
+    Ok(findings.outcome)
+}

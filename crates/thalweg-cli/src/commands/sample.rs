@@ -1,0 +1,120 @@
+//! `thalweg sample`: networks from a meta-model.
+use crate::common::Outcome;
+use crate::folder;
+use crate::results::Results;
+use crate::row;
+use crate::samples::{Networks, States};
+use crate::session::Session;
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use thalweg::model::MetaModel;
+use thalweg::sample::{SampleRequest, Samples};
+use thalweg::solver::Solver;
+use thalweg_nets::progress::Progress;
+
+/// Sample networks from a meta-model
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg sample model/ -n 100 --out samples.safetensors           one file: theta [n, P]
+  thalweg sample model/ -n 8 --format per-network --out nets/      a file a network, as load_state_dict takes them
+  thalweg sample model/ -n 50 --at 0,0.25,0.5,0.75,1               with the states on the way
+  thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
+
+In PyTorch: model.load_state_dict(safetensors.torch.load_file('nets/network-00000.safetensors'))")]
+pub struct Args {
+    /// Folder of the model
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Number of networks
+    #[arg(short, value_name = "N", default_value_t = 100)]
+    n: usize,
+    /// One stacked file, or a file a network
+    #[arg(long, default_value = "stack")]
+    format: Format,
+    /// Solver: euler, heun, midpoint, rk4, dormand-prince, euler-maruyama
+    #[arg(long, value_name = "NAME", default_value = "euler")]
+    solver: String,
+    /// Steps of equal size
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    steps: usize,
+    /// Also keep the states at these times in [0, 1]
+    #[arg(long, value_name = "T,…", value_delimiter = ',')]
+    at: Vec<f64>,
+}
+
+/// How networks are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// theta [n, P] in one safetensors file
+    Stack,
+    /// One safetensors file a network with PyTorch's tensor names
+    PerNetwork,
+}
+
+/// Samples and writes.
+///
+/// # Errors
+/// A folder that is no model, a target that exists, a solver that the method cannot use.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    if let Some(key) = session.common.set.first() {
+        bail!("--set {key}: sample has no settings beyond its flags");
+    }
+    if args.format == Format::PerNetwork && !args.at.is_empty() {
+        bail!("--at keeps states in the stacked file; leave --format per-network out");
+    }
+    let model = MetaModel::load(&args.model)?;
+    let seed = session.seed_or(0);
+    let solver = Solver::named(&args.solver)?;
+    let request = SampleRequest { solver, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
+    let (out, json) = match args.format {
+        Format::Stack => {
+            let out = folder::claim_file(&session.out_or("samples.safetensors"), &session.common)?;
+            let json = out.with_extension("json");
+            (out, json)
+        }
+        Format::PerNetwork => {
+            let out = folder::claim(&session.out_or("samples"), &session.common)?;
+            let json = out.join("results.json");
+            (out, json)
+        }
+    };
+    session.progress.begin("sampling", 1);
+    let samples = model.sample(&request)?;
+    session.progress.end();
+    let networks = networks(&model, &samples);
+    match args.format {
+        Format::Stack => {
+            let states = States { times: &samples.at, theta: &samples.states };
+            networks.write_stack(&out, model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
+        }
+        Format::PerNetwork => networks.write_each(&out, &model.layout)?,
+    }
+    let mut results = Results::new(seed);
+    results.rows.push(row! {
+        "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,
+        "steps" => args.steps, "evaluations" => samples.evaluations, "seconds" => samples.seconds,
+    });
+    results.made(&out);
+    session.finish_at(&json, results)?;
+    session.say(&format!(
+        "Made {}: {} networks in {:.2} s ({:.0} a second, {} evaluations each). Next: thalweg eval {} --zoo ZOO",
+        out.display(),
+        args.n,
+        samples.seconds,
+        args.n as f64 / samples.seconds.max(1e-9),
+        samples.evaluations,
+        out.display()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// Samples with what their model knows of them.
+pub fn networks(model: &MetaModel, samples: &Samples) -> Networks {
+    Networks {
+        theta: samples.theta.clone(),
+        architecture: model.architecture.clone(),
+        data: model.data.clone(),
+        split: Some(model.config.split),
+    }
+}

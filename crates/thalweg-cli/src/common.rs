@@ -1,0 +1,46 @@
+//! Flags that every command takes, and what a command can come to.
+use clap::Args;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// The common flags. All are global: they may stand before or after the command's own.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Folder (or file) to write to; nothing there is overwritten without --force
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Seed of all randomness: the same seed gives the same bytes on any number of threads
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Worker threads; all cores by default
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Go on from what an interrupted run of the same command has finished
+    #[arg(long, global = true, conflicts_with = "force")]
+    pub resume: bool,
+    /// Replace what stands at the target
+    #[arg(long, global = true)]
+    pub force: bool,
+    /// Print the results as JSON on stdout, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress, no tables: only errors (and --json)
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Tell more about what is done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Override a setting of the command or its TOML file, e.g. --set recipe.epochs=4; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// What a command came to when it ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was asked for is done.
+    Done,
+    /// It is done, and the finding is negative: a failed check, a harmful shift.
+    Negative,
+}

@@ -1,0 +1,207 @@
+//! Progress for people: bars with rate and time left on a terminal, plain lines at intervals elsewhere, nothing under `-q`.
+//! All of it goes to stderr. Ctrl-C asks the work to stop at the next safe point; a second one stops it at once.
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+use thalweg_nets::progress::Progress;
+
+/// Seconds between plain lines.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static WATCH: Once = Once::new();
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Bars,
+    Lines,
+    Silent,
+}
+
+/// The stage under way.
+struct Stage {
+    what: String,
+    total: u64,
+    begun: Instant,
+    told: Instant,
+    bar: Option<ProgressBar>,
+}
+
+/// The program's progress.
+pub struct Terminal {
+    manner: Manner,
+    verbose: bool,
+    done: AtomicU64,
+    stage: Mutex<Option<Stage>>,
+}
+
+impl Terminal {
+    /// Chooses the manner by flags and by what stderr is, and watches for Ctrl-C.
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        let manner = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Manner::Silent,
+            (false, true) => Manner::Bars,
+            (false, false) => Manner::Lines,
+        };
+        WATCH.call_once(|| {
+            let watch = ctrlc::set_handler(|| {
+                if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                    std::process::exit(130);
+                }
+                complain("stopping at the next safe point (Ctrl-C again stops at once)");
+            });
+            // Without a handler Ctrl-C still ends the program, only less gently.
+            drop(watch);
+        });
+        Self { manner, verbose, done: AtomicU64::new(0), stage: Mutex::new(None) }
+    }
+
+    /// Runs `f` (which prints) with the bar out of the way.
+    pub fn pause(&self, f: impl FnOnce()) {
+        match self.lock().as_ref().and_then(|stage| stage.bar.as_ref()) {
+            Some(bar) => bar.suspend(f),
+            None => f(),
+        }
+    }
+
+    /// A line that only `-v` shows.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.note(text);
+        }
+    }
+
+    /// Ends the stage under way, leaving one line that says what was done and how long it took.
+    pub fn end(&self) {
+        if let Some(stage) = self.lock().take() {
+            if let Some(bar) = &stage.bar {
+                bar.finish_and_clear();
+            }
+            let done = self.done.load(Ordering::Relaxed);
+            let count = if stage.total > 1 { format!(": {done}") } else { String::new() };
+            self.line(&format!("{}{count} in {}", stage.what, duration(stage.begun.elapsed())));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match self.manner {
+            Manner::Silent => {}
+            Manner::Lines => drop(writeln!(std::io::stderr().lock(), "{text}")),
+            Manner::Bars => drop(writeln!(std::io::stderr().lock(), "\u{1b}[2m  {text}\u{1b}[0m")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Stage>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Terminal {
+    fn begin(&self, what: &str, total: u64) {
+        self.end();
+        self.done.store(0, Ordering::Relaxed);
+        let bar = (self.manner == Manner::Bars).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+            let style = match total {
+                0 | 1 => ProgressStyle::with_template("  {spinner:.cyan} {msg}  {elapsed:.dim}"),
+                _ => ProgressStyle::with_template(
+                    "  {msg}  {bar:28.cyan/black.bright}  {human_pos}/{human_len}  {per_sec:.dim}  {eta} left",
+                ),
+            };
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+            bar.set_message(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        if self.manner == Manner::Lines && total > 1 {
+            self.line(&format!("{what}: 0 of {total}"));
+        }
+        let now = Instant::now();
+        *self.lock() = Some(Stage { what: what.to_owned(), total, begun: now, told: now, bar });
+    }
+
+    fn advance(&self, n: u64) {
+        let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
+        // Whoever finds the lock taken leaves the telling to the holder: workers never wait for the screen.
+        let Ok(mut stage) = self.stage.try_lock() else { return };
+        let Some(stage) = stage.as_mut() else { return };
+        if let Some(bar) = &stage.bar {
+            bar.set_position(done);
+        } else if self.manner == Manner::Lines && stage.told.elapsed() >= INTERVAL && done < stage.total {
+            stage.told = Instant::now();
+            let seconds = stage.begun.elapsed().as_secs_f64();
+            let rate = done as f64 / seconds.max(1e-9);
+            let left = Duration::from_secs_f64((stage.total - done) as f64 / rate.max(1e-9));
+            let line = format!(
+                "{}: {done} of {} ({} %), {rate:.1} a second, {} left",
+                stage.what,
+                stage.total,
+                100 * done / stage.total,
+                duration(left)
+            );
+            self.line(&line);
+        }
+    }
+
+    fn note(&self, text: &str) {
+        if self.manner != Manner::Silent {
+            self.pause(|| self.line(text));
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::SeqCst)
+    }
+}
+
+/// Says on stderr what went wrong.
+pub fn complain(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = match std::io::stderr().is_terminal() {
+        true => writeln!(stderr, "\u{1b}[31mthalweg:\u{1b}[0m {text}"),
+        false => writeln!(stderr, "thalweg: {text}"),
+    };
+}
+
+/// "0.4 s", "12 s", "3 min 20 s", "2 h 05 min".
+pub fn duration(d: Duration) -> String {
+    let seconds = d.as_secs_f64();
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..120 => format!("{whole} s"),
+        120..7200 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let said = |s: f64| duration(Duration::from_secs_f64(s));
+        assert_eq!(said(0.42), "0.4 s");
+        assert_eq!(said(9.97), "10 s");
+        assert_eq!(said(119.4), "119 s");
+        assert_eq!(said(200.0), "3 min 20 s");
+        assert_eq!(said(7500.0), "2 h 05 min");
+    }
+
+    #[test]
+    fn counting_is_exact_from_many_threads() {
+        let terminal = Terminal::new(true, false);
+        terminal.begin("work", 8000);
+        std::thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| (0..1000).for_each(|_| terminal.advance(1)));
+            }
+        });
+        assert_eq!(terminal.done.load(Ordering::Relaxed), 8000);
+        assert!(!terminal.interrupted());
+    }
+}

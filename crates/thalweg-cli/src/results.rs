@@ -1,0 +1,144 @@
+//! `results.json`: what a command found, for machines. Flat `rows`, keys named in full, together with what is needed to
+//! make them again: command line, version, seed, threads, machine.
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::Path;
+use thalweg_nets::files::write_whole;
+
+/// One flat row; keys keep the order in which they were put in.
+pub type Row = Map<String, Value>;
+
+/// The file's content.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    command: String,
+    version: &'static str,
+    seed: u64,
+    threads: usize,
+    seconds: f64,
+    machine: Machine,
+    /// Settings in force, after files and flags.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+    /// What was found, one row a method, data set, ….
+    pub rows: Vec<Row>,
+    /// Files and folders made, as given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+}
+
+/// Where it ran: enough to judge seconds by.
+#[derive(Clone, Debug, Serialize)]
+struct Machine {
+    system: &'static str,
+    architecture: &'static str,
+    processor: Option<String>,
+    cores: usize,
+}
+
+impl Results {
+    /// Empty results of this process's command line.
+    pub fn new(seed: u64) -> Self {
+        let mut line: Vec<String> = std::env::args().collect();
+        if let Some(program) = line.first_mut() {
+            *program = "thalweg".into();
+        }
+        let processor = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|l| l.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        Self {
+            command: line.join(" "),
+            version: env!("CARGO_PKG_VERSION"),
+            seed,
+            threads: 0,
+            seconds: 0.0,
+            machine: Machine {
+                system: std::env::consts::OS,
+                architecture: std::env::consts::ARCH,
+                processor,
+                cores: std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            settings: Map::new(),
+            rows: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Remembers the settings in force.
+    ///
+    /// # Errors
+    /// Never for plain structs.
+    pub fn with_settings(mut self, settings: &impl Serialize) -> Result<Self> {
+        self.settings = object(settings)?;
+        Ok(self)
+    }
+
+    /// Notes a file or folder made.
+    pub fn made(&mut self, path: &Path) {
+        self.outputs.push(path.display().to_string());
+    }
+
+    /// Fills in what is known at the end only.
+    pub fn seal(&mut self, seconds: f64, threads: usize) {
+        (self.seconds, self.threads) = ((seconds * 1e3).round() / 1e3, threads);
+    }
+
+    /// The JSON text. Numbers that are not finite become null, as JSON has no other word for them.
+    ///
+    /// # Errors
+    /// Never for rows made of plain values.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).context("results do not serialise")
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        Ok(write_whole(path, (self.to_json()? + "\n").as_bytes())?)
+    }
+}
+
+/// A serialisable struct as a flat row.
+///
+/// # Errors
+/// For what does not serialise to an object.
+pub fn object(value: &impl Serialize) -> Result<Row> {
+    match serde_json::to_value(value)? {
+        Value::Object(map) => Ok(map),
+        other => anyhow::bail!("expected a struct for a row, found {other}"),
+    }
+}
+
+/// A row from `key => value` pairs: `row! { "method" => "cfm", "n" => 100 }`.
+#[macro_export]
+macro_rules! row {
+    ($($key:expr => $value:expr),* $(,)?) => {{
+        let mut row = $crate::results::Row::new();
+        $(row.insert($key.to_string(), serde_json::json!($value));)*
+        row
+    }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_keep_their_order_and_nan_becomes_null() {
+        let mut results = Results::new(7);
+        results.rows.push(row! { "zeta" => 1, "alpha" => "x", "accuracy_mean" => f64::NAN });
+        results.seal(1.23456, 2);
+        let text = results.to_json().unwrap();
+        let (zeta, alpha) = (text.find("zeta").unwrap(), text.find("alpha").unwrap());
+        assert!(zeta < alpha, "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert!(value["rows"][0]["accuracy_mean"].is_null());
+        assert_eq!(value["seconds"], 1.235);
+        assert_eq!(value["seed"], 7);
+        assert!(value["machine"]["cores"].as_u64().unwrap() >= 1);
+    }
+}

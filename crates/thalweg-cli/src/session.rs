@@ -1,0 +1,105 @@
+//! One run of the program: its flags, its progress, its clock, what it says and what it leaves behind.
+use crate::common::Common;
+use crate::progress::Terminal;
+use crate::results::Results;
+use crate::table::Table;
+use anyhow::{Result, bail};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The most worker threads that make sense; more is a typing error.
+const MOST_THREADS: usize = 1024;
+
+/// A running command.
+pub struct Session {
+    /// The common flags.
+    pub common: Common,
+    /// Where library code reports to.
+    pub progress: Terminal,
+    started: Instant,
+}
+
+impl Session {
+    /// Sets threads, Ctrl-C and progress up.
+    ///
+    /// # Errors
+    /// More threads than any machine has.
+    pub fn start(common: Common) -> Result<Self> {
+        if let Some(n) = common.threads {
+            if n.get() > MOST_THREADS {
+                bail!("--threads: expected 1 to {MOST_THREADS}, found {n}");
+            }
+            rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
+        }
+        let progress = Terminal::new(common.quiet, common.verbose);
+        let session = Self { common, progress, started: Instant::now() };
+        session.progress.detail(&format!("thalweg {} on {} threads", env!("CARGO_PKG_VERSION"), session.threads()));
+        Ok(session)
+    }
+
+    /// Worker threads in use.
+    pub fn threads(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    /// The seed: the flag, or `default` (of the command, or from its TOML).
+    pub fn seed_or(&self, default: u64) -> u64 {
+        self.common.seed.unwrap_or(default)
+    }
+
+    /// Seconds since the command began.
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// The target of the command: `--out`, or `default`.
+    pub fn out_or(&self, default: &str) -> PathBuf {
+        self.common.out.clone().unwrap_or_else(|| PathBuf::from(default))
+    }
+
+    /// A line for people, on stdout; silent under `-q`, and under `--json`, which keeps stdout for machines.
+    pub fn say(&self, text: &str) {
+        if !self.common.quiet && !self.common.json {
+            self.progress.pause(|| print(text));
+        }
+    }
+
+    /// A table for people, fitted to the terminal.
+    pub fn show(&self, table: &Table) {
+        self.say(&format!("\n{}\n", table.for_terminal(std::io::stdout().is_terminal())));
+    }
+
+    /// Ends the command: writes `results.json` into `folder` where there is one, prints it under `--json`.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn finish(&self, folder: Option<&Path>, results: Results) -> Result<()> {
+        self.end(folder.map(|folder| folder.join("results.json")).as_deref(), results)
+    }
+
+    /// As [`Self::finish`], for a command whose target is a file: the results go to `path`, beside it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn finish_at(&self, path: &Path, results: Results) -> Result<()> {
+        self.end(Some(path), results)
+    }
+
+    fn end(&self, path: Option<&Path>, mut results: Results) -> Result<()> {
+        self.progress.end();
+        results.seal(self.seconds(), self.threads());
+        if let Some(path) = path {
+            results.write(path)?;
+        }
+        if self.common.json {
+            print(&results.to_json()?);
+        }
+        Ok(())
+    }
+}
+
+/// Prints a line on stdout; a closed pipe (`thalweg … | head`) is no failure.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

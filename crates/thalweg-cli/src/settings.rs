@@ -1,0 +1,146 @@
+//! Settings: a TOML text, the overlay of a scale, and `--set key=value` on top; typed, unknown keys rejected.
+//!
+//! The struct that a command reads into says `#[serde(deny_unknown_fields)]`; a misspelt key then fails with the list of
+//! those that exist.
+use anyhow::{Context, Result, anyhow, bail};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use toml::{Table, Value};
+
+/// Reads `text` (called `origin` in errors) with `overrides` applied.
+///
+/// # Errors
+/// Invalid TOML, an override without `=`, an unknown key, a value of the wrong type.
+pub fn read<S: DeserializeOwned>(origin: &str, text: &str, overrides: &[String]) -> Result<S> {
+    let table: Table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
+    finish(origin, table, overrides)
+}
+
+/// As [`read`], after laying the table `scales.SCALE` over the rest.
+///
+/// # Errors
+/// As [`read`]; also where `text` has no such scale.
+pub fn read_at_scale<S: DeserializeOwned>(origin: &str, text: &str, scale: &str, overrides: &[String]) -> Result<S> {
+    let mut table: Table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
+    let scales = match table.remove("scales") {
+        Some(Value::Table(scales)) => scales,
+        _ => Table::new(),
+    };
+    match scales.get(scale) {
+        Some(Value::Table(over)) => lay_over(&mut table, over),
+        _ => bail!("{origin} has no table [scales.{scale}]; it has: {}", names(&scales)),
+    }
+    finish(origin, table, overrides)
+}
+
+fn finish<S: DeserializeOwned>(origin: &str, mut table: Table, overrides: &[String]) -> Result<S> {
+    for text in overrides {
+        set(&mut table, text)?;
+    }
+    let over = if overrides.is_empty() { String::new() } else { format!(" with --set {}", overrides.join(" --set ")) };
+    // Through text, so that an error points at the line and lists the keys that exist.
+    let merged = toml::to_string(&table)?;
+    toml::from_str(&merged)
+        .map_err(|e| anyhow!("{}", e.to_string().trim_end()))
+        .with_context(|| format!("{origin}{over}"))
+}
+
+/// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise.
+fn set(table: &mut Table, text: &str) -> Result<()> {
+    let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: expected KEY=VALUE"))?;
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() || key.split('.').any(str::is_empty) {
+        bail!("--set {text}: expected a key such as recipe.epochs before the =");
+    }
+    let value = match format!("v = {value}").parse::<Table>() {
+        Ok(mut parsed) if parsed.len() == 1 => parsed.remove("v").unwrap_or(Value::String(value.into())),
+        _ => Value::String(value.into()),
+    };
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().unwrap_or(key);
+    let mut place = table;
+    for part in parts {
+        let next = place.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        place = match next {
+            Value::Table(inner) => inner,
+            other => bail!("--set {text}: {part} is {}, no table of settings", other.type_str()),
+        };
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// Lays `over` over `base`, table by table.
+fn lay_over(base: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => lay_over(base, over),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// The tables called `names`, laid over each other in this order; those that are missing change nothing.
+pub fn merged(tables: &BTreeMap<String, Table>, names: &[&str]) -> Table {
+    let mut table = Table::new();
+    for name in names {
+        if let Some(over) = tables.get(*name) {
+            lay_over(&mut table, over);
+        }
+    }
+    table
+}
+
+fn names(table: &Table) -> String {
+    match table.is_empty() {
+        true => "none".into(),
+        false => table.keys().cloned().collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Recipe {
+        epochs: f64,
+        #[serde(default)]
+        name: String,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Example {
+        runs: usize,
+        recipe: Recipe,
+    }
+
+    const TEXT: &str =
+        "runs = 3\n[recipe]\nepochs = 4.0\n[scales.smoke]\nruns = 1\n[scales.smoke.recipe]\nname = \"tiny\"\n";
+
+    fn at(scale: &str, set: &[&str]) -> Result<Example> {
+        read_at_scale("example.toml", TEXT, scale, &set.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn scales_and_overrides_are_laid_over_in_turn() {
+        let e = at("smoke", &["recipe.epochs=2", "recipe.name=fork run"]).unwrap();
+        assert_eq!(e, Example { runs: 1, recipe: Recipe { epochs: 2.0, name: "fork run".into() } });
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let said = |scale: &str, set: &[&str]| format!("{:#}", at(scale, set).unwrap_err());
+        assert!(said("smoke", &["recipe.epoch=2"]).contains("expected `epochs` or `name`"));
+        assert!(said("smoke", &["runs=many"]).contains("expected usize"));
+        assert!(said("smoke", &["runs"]).contains("expected KEY=VALUE"));
+        assert!(said("smoke", &["runs.x=1"]).contains("no table of settings"));
+        assert!(said("smoke", &[".x=1"]).contains("expected a key"));
+        assert!(said("huge", &[]).contains("it has: smoke"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Tables of numbers: one description, drawn for the terminal here and as HTML by the report.
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, presets};
+use serde::Serialize;
+
+/// Columns of a note below a table.
+const NOTE_WIDTH: usize = 110;
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Words.
+    Text(String),
+    /// A number with its digits after the point.
+    Number(f64, usize),
+    /// A mean with its standard error and digits; the error is dropped where it is unknown (one sample).
+    Estimate(f64, f64, usize),
+    /// A count.
+    Count(usize),
+}
+
+impl Cell {
+    /// The text of the cell: mean and, apart, its standard error.
+    pub fn parts(&self) -> (String, Option<String>) {
+        match *self {
+            Cell::Text(ref text) => (text.clone(), None),
+            Cell::Count(n) => (n.to_string(), None),
+            Cell::Estimate(mean, sem, digits) if mean.is_finite() && sem.is_finite() => {
+                (format!("{mean:.digits$}"), Some(format!("± {sem:.digits$}")))
+            }
+            Cell::Number(x, digits) | Cell::Estimate(x, _, digits) if x.is_finite() => (format!("{x:.digits$}"), None),
+            _ => ("–".into(), None),
+        }
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self, Cell::Text(_))
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Cell::Text(text.into())
+    }
+}
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Cell::Text(text)
+    }
+}
+impl From<usize> for Cell {
+    fn from(n: usize) -> Self {
+        Cell::Count(n)
+    }
+}
+
+/// How much a row stands out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// A row like others.
+    #[default]
+    Plain,
+    /// What the table is about.
+    Strong,
+    /// For comparison only.
+    Faint,
+}
+
+/// A table with a header.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// Column heads.
+    pub columns: Vec<String>,
+    /// Rows, each as long as the head.
+    pub rows: Vec<(Weight, Vec<Cell>)>,
+    /// A line below: what ± means, what n is.
+    pub note: String,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(columns: &[&str]) -> Self {
+        Self { columns: columns.iter().map(|c| c.to_string()).collect(), ..Self::default() }
+    }
+
+    /// With a note below.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, weight: Weight, cells: Vec<Cell>) {
+        debug_assert_eq!(cells.len(), self.columns.len());
+        self.rows.push((weight, cells));
+    }
+
+    /// Whether column `i` holds words (left-aligned) and not numbers.
+    pub fn is_text(&self, i: usize) -> bool {
+        self.rows.iter().any(|(_, cells)| cells.get(i).is_some_and(Cell::is_text))
+    }
+
+    /// Drawn with lines for a terminal; `fitted` wraps to its width, which a file or pipe has none of.
+    pub fn for_terminal(&self, fitted: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─')));
+        if fitted {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table.set_header(&self.columns);
+        for (_, cells) in &self.rows {
+            table.add_row(cells.iter().map(|cell| match cell.parts() {
+                (mean, Some(sem)) => format!("{mean} {sem}"),
+                (mean, None) => mean,
+            }));
+        }
+        for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_cell_alignment(if self.is_text(i) { CellAlignment::Left } else { CellAlignment::Right });
+        }
+        match self.note.is_empty() {
+            true => table.to_string(),
+            false => format!("{table}\n\n{}", wrapped(&self.note, NOTE_WIDTH)),
+        }
+    }
+}
+
+/// Breaks `text` between words so that no line is longer than `width`, where words allow.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut line = 0;
+    for word in text.split_whitespace() {
+        let wide = word.chars().count();
+        if line > 0 && line + 1 + wide > width {
+            out.push('\n');
+            line = 0;
+        } else if line > 0 {
+            out.push(' ');
+            line += 1;
+        }
+        out.push_str(word);
+        line += wide;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_say_mean_and_error() {
+        assert_eq!(Cell::Estimate(0.9094, 0.0012, 3).parts(), ("0.909".into(), Some("± 0.001".into())));
+        assert_eq!(Cell::Estimate(0.9094, f64::NAN, 3).parts(), ("0.909".into(), None));
+        assert_eq!(Cell::Number(f64::INFINITY, 1).parts().0, "–");
+    }
+
+    #[test]
+    fn notes_are_broken_between_words() {
+        assert_eq!(wrapped("one two  three four", 9), "one two\nthree\nfour");
+        assert_eq!(wrapped("incomprehensibilities are long", 5), "incomprehensibilities\nare\nlong");
+    }
+
+    #[test]
+    fn a_table_is_drawn_in_full() {
+        let mut table = Table::new(&["method", "accuracy", "n"]).note("mean ± standard error");
+        table.push(Weight::Strong, vec!["flow".into(), Cell::Estimate(0.9, 0.01, 2), 100.into()]);
+        let text = table.for_terminal(false);
+        for piece in ["method", "flow", "0.90 ± 0.01", "100", "mean ± standard error"] {
+            assert!(text.contains(piece), "{text}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Judgements as rows: of `results.json`, of the table on the terminal and in the report. Repeated fits of one method become
+//! one row whose standard errors are over fits; a single sample's are over its networks.
+use crate::report::figures::mean_sem;
+use crate::results::{Row, object};
+use crate::row;
+use crate::table::{Cell, Table, Weight};
+use anyhow::Result;
+use thalweg::judge;
+
+/// One method on one zoo, judged once or several times.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The method's name in results.json.
+    pub method: String,
+    /// What it is, for people.
+    pub label: String,
+    /// How much its row stands out.
+    pub weight: Weight,
+    /// One judgement a fit (or one alone).
+    pub rows: Vec<judge::Row>,
+    /// Seconds that each fit took; empty where nothing was fitted.
+    pub fit_seconds: Vec<f64>,
+}
+
+impl Verdict {
+    /// A method judged once.
+    pub fn once(weight: Weight, row: judge::Row) -> Self {
+        let (method, label) = (row.method.clone(), label(&row.method));
+        Self { method, label, weight, rows: vec![row], fit_seconds: Vec::new() }
+    }
+
+    /// Mean and standard error of a number over the judgements; for a single one the error is `alone`.
+    fn estimate(&self, of: impl Fn(&judge::Row) -> f64, alone: impl Fn(&judge::Row) -> f64) -> (f64, f64) {
+        match &self.rows[..] {
+            [one] => (of(one), alone(one)),
+            all => mean_sem(&all.iter().map(of).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Mean accuracy with its standard error.
+    pub fn accuracy(&self) -> (f64, f64) {
+        self.estimate(|r| r.accuracy_mean, |r| r.accuracy_sem)
+    }
+
+    /// Mean share of novel and performing networks with its standard error.
+    pub fn novel_and_performing(&self) -> (f64, f64) {
+        self.estimate(
+            |r| r.novel_and_performing,
+            |r| {
+                let q = r.novel_and_performing;
+                (q * (1.0 - q) / r.n as f64).sqrt()
+            },
+        )
+    }
+
+    /// Mean distance to the nearest training network with its standard error over fits.
+    pub fn novelty(&self) -> (f64, f64) {
+        self.estimate(|r| r.novelty_l2, |_| f64::NAN)
+    }
+
+    fn mean(&self, of: impl Fn(&judge::Row) -> f64) -> f64 {
+        mean_sem(&self.rows.iter().map(of).collect::<Vec<_>>()).0
+    }
+
+    /// The row of results.json, with `about` (data, zoo kind, …) after the method.
+    ///
+    /// # Errors
+    /// Never for rows made of numbers.
+    pub fn row(&self, about: &Row) -> Result<Row> {
+        let mut row = row! { "method" => self.method };
+        row.extend(about.clone());
+        let Some(first) = self.rows.first() else { return Ok(row) };
+        let (accuracy, novel, novelty) = (self.accuracy(), self.novel_and_performing(), self.novelty());
+        let several = self.rows.len() > 1;
+        for (key, value) in object(first)? {
+            let over_all = match value.as_f64() {
+                Some(_) if several => {
+                    let all = self.rows.iter().map(object).collect::<Result<Vec<_>>>()?;
+                    let values: Vec<f64> = all.iter().filter_map(|r| r[&key].as_f64()).collect();
+                    serde_json::json!(mean_sem(&values).0)
+                }
+                _ => value,
+            };
+            if key != "method" {
+                row.insert(key, over_all);
+            }
+        }
+        row.extend(row! {
+            "accuracy_mean" => accuracy.0,
+            "accuracy_sem" => accuracy.1,
+            "accuracy_best" => self.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max),
+            "novelty_l2_sem" => novelty.1,
+            "novel_and_performing_sem" => novel.1,
+            "n" => self.rows.iter().map(|r| r.n).sum::<usize>(),
+            "fits" => self.fit_seconds.len(),
+            "fit_seconds" => mean_sem(&self.fit_seconds).0,
+            "errors_over" => if several { "fits" } else { "networks" },
+        });
+        Ok(row)
+    }
+}
+
+/// What ends the name of a method that started from recorded training initialisations.
+pub const PROBE: &str = "-from-training-starts";
+
+/// Colour class of a method, the same in every picture.
+pub fn colour(method: &str) -> usize {
+    match method {
+        "zoo" | "held-out" => 0,
+        "cfm" | "samples" => 5,
+        "mmfm" => 3,
+        probe if probe.ends_with(PROBE) => 7,
+        _ => 2,
+    }
+}
+
+/// What a method's name means, for people.
+pub fn label(method: &str) -> String {
+    match method {
+        "zoo" => "training runs of the zoo".into(),
+        "held-out" => "held-out real runs".into(),
+        "cfm" => "NM-CFM".into(),
+        "mmfm" => "NM-MMFM".into(),
+        "mean" => "mean of the finals".into(),
+        "interpolation" => "interpolation of two finals".into(),
+        "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),
+        "pca-gaussian" => "PCA Gaussian of the finals".into(),
+        "mean-move" => "fresh start + mean move".into(),
+        other => {
+            if let Some(members) = other.strip_prefix("soup-") {
+                format!("soup of {members} finals")
+            } else if let Some(level) = other.strip_prefix("noise-") {
+                format!("a final + noise ({level} d)")
+            } else if let Some(method) = other.strip_suffix(PROBE) {
+                format!("{} from training starts (memorisation probe)", label(method))
+            } else {
+                other.to_owned()
+            }
+        }
+    }
+}
+
+/// The table of verdicts.
+pub fn table(verdicts: &[Verdict]) -> Table {
+    let columns = ["method", "accuracy", "best", "top 5", "d", "N&P", "overlap", "diversity", "n"];
+    let mut table = Table::new(&columns);
+    for v in verdicts {
+        let (accuracy, novel, novelty) = (v.accuracy(), v.novel_and_performing(), v.novelty());
+        let best = v.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max);
+        table.push(
+            v.weight,
+            vec![
+                v.label.clone().into(),
+                Cell::Estimate(accuracy.0, accuracy.1, 4),
+                Cell::Number(best, 4),
+                Cell::Number(v.mean(|r| r.accuracy_top5), 4),
+                Cell::Estimate(novelty.0, novelty.1, 2),
+                Cell::Estimate(novel.0, novel.1, 2),
+                Cell::Number(v.mean(|r| r.novelty_iou), 2),
+                Cell::Number(v.mean(|r| r.diversity_l2), 2),
+                Cell::Count(v.rows.iter().map(|r| r.n).sum()),
+            ],
+        );
+    }
+    let several = verdicts.iter().any(|v| v.rows.len() > 1);
+    table.note = format!(
+        "On test data. ± is one standard error{}. d: distance in weights to the nearest training run, in units of the zoo's \
+         own (1 = as far as a new run, 0 = a copy). N&P: share of networks that are novel (d > 1) and perform (accuracy at or \
+         above the zoo's 5 % quantile). Overlap: how far the errors of a network coincide with those of its most similar \
+         training run (1 = the same errors). Diversity: d among the samples themselves.",
+        if several {
+            ", over fits where a method was fitted several times and over networks elsewhere"
+        } else {
+            " over networks"
+        },
+    );
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(accuracy: f64, d: f64) -> judge::Row {
+        judge::Row {
+            method: "cfm".into(),
+            accuracy_mean: accuracy,
+            accuracy_sem: 0.01,
+            accuracy_best: accuracy + 0.02,
+            accuracy_top5: accuracy + 0.01,
+            loss_mean: f64::NAN,
+            novelty_l2: d,
+            novelty_l2_nearest: d,
+            novelty_iou: 0.5,
+            novel_and_performing: 0.5,
+            diversity_l2: 1.0,
+            diversity_iou: 0.5,
+            n: 100,
+            seconds: 1.0,
+            accuracy_sd: 0.1,
+            accuracy_floor: 0.9,
+        }
+    }
+
+    #[test]
+    fn errors_are_over_fits_where_there_are_several() {
+        let about = row! { "data" => "digits", "zoo_kind" => "fork" };
+        let one = Verdict::once(Weight::Plain, row(0.9, 1.0)).row(&about).unwrap();
+        assert_eq!(
+            (&one["accuracy_sem"], &one["errors_over"], &one["data"]),
+            (&0.01.into(), &"networks".into(), &"digits".into())
+        );
+        assert!(one["fit_seconds"].is_null() && one["loss_mean"].is_null());
+        let rows = vec![row(0.90, 1.0), row(0.92, 1.2), row(0.94, 1.1)];
+        let three = Verdict { rows, fit_seconds: vec![1.0, 2.0, 3.0], ..Verdict::once(Weight::Strong, row(0.0, 0.0)) };
+        let all = three.row(&about).unwrap();
+        let number = |key: &str| all[key].as_f64().unwrap();
+        assert!((number("accuracy_mean") - 0.92).abs() < 1e-12);
+        // Standard deviation .02 of three.
+        assert!((number("accuracy_sem") - 0.02 / 3f64.sqrt()).abs() < 1e-12);
+        assert!((number("accuracy_best") - 0.96).abs() < 1e-12 && (number("novelty_l2") - 1.1).abs() < 1e-12);
+        assert_eq!((number("n"), number("fits"), number("fit_seconds")), (300.0, 3.0, 2.0));
+        assert_eq!(all.keys().next().unwrap(), "method");
+        assert_eq!(table(&[three]).rows.len(), 1);
+    }
+
+    #[test]
+    fn labels_are_for_people() {
+        assert_eq!(label("soup-16"), "soup of 16 finals");
+        assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
+        assert_eq!(label("something-else"), "something-else");
+    }
+}

@@ -1,0 +1,246 @@
+//! The program as its users meet it: help, exit codes, complaints, targets, and an interrupted run that goes on.
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+/// Every command, as words.
+const COMMANDS: &[&str] =
+    &["demo", "data list", "data get", "zoo train", "zoo import", "zoo info", "fit", "sample", "eval", "reproduce"];
+
+fn thalweg(words: &str) -> Command {
+    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
+    command.args(words.split_whitespace());
+    command
+}
+
+fn in_dir(dir: &Path, words: &str) -> Command {
+    let mut command = thalweg(words);
+    command.current_dir(dir);
+    command
+}
+
+#[test]
+fn help_teaches_by_example() {
+    thalweg("--help").assert().success().stdout(contains("thalweg demo").and(contains("Exit codes")));
+    thalweg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
+    for words in COMMANDS {
+        let shown = thalweg(&format!("{words} --help")).assert().success();
+        shown.stdout(contains("--seed").and(contains(format!("thalweg {}", words.split(' ').next().unwrap()))));
+    }
+    for words in COMMANDS.iter().filter(|w| **w != "data list") {
+        thalweg(&format!("{words} --help")).assert().success().stdout(contains("Examples:"));
+    }
+}
+
+#[test]
+fn wrong_use_is_told_and_exits_with_2() {
+    thalweg("").assert().code(2).stderr(contains("Usage"));
+    for (words, said) in [
+        ("frobnicate", "unrecognized subcommand"),
+        ("demo --sede 3", "--sede"),
+        ("demo --threads 0", "--threads"),
+        ("demo --threads 99999", "--threads"),
+        ("demo --resume --force", "cannot be used with"),
+        ("demo --quiet --verbose", "cannot be used with"),
+        ("data get", "required"),
+        ("data get minst", "no data set minst"),
+        ("reproduce everything", "generation"),
+        ("reproduce generation --scale huge", "smoke"),
+        ("zoo train", "--arch"),
+        ("zoo train --arch digits --data minst", "fashion-mnist"),
+        ("zoo train --arch digits --data digits --kind forked", "independent, shared, fork, tail"),
+        ("zoo train --arch digits --data digits --set recipe.bacth=3", "bacth"),
+        ("zoo train --arch digits --data digits --set recipe.batch", "KEY=VALUE"),
+        ("zoo train --arch digits --data digits --set recipe.batch=many", "recipe.batch=many"),
+        ("zoo train --arch digits --data digits --batch 100000", "training rows"),
+        ("zoo train --arch digits --data mnist:/nowhere", "/nowhere"),
+        ("zoo train missing.toml", "missing.toml"),
+        ("zoo info nowhere", "nowhere"),
+        ("fit nowhere", "nowhere"),
+        ("sample nowhere -n 3", "nowhere"),
+        ("eval nowhere.safetensors --zoo nowhere", "nowhere"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        in_dir(dir.path(), words).assert().code(2).stderr(contains(said).and(contains("panicked").not()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "`{words}` left something behind");
+    }
+}
+
+#[test]
+fn unknown_keys_of_a_file_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "runs = 2\nrnus = 3\narchitecture = \"digits\"\ndata = \"digits\"\n";
+    std::fs::write(dir.path().join("zoo.toml"), text).unwrap();
+    in_dir(dir.path(), "zoo train zoo.toml").assert().code(2).stderr(contains("rnus").and(contains("zoo.toml")));
+}
+
+#[test]
+fn data_are_listed_for_people_and_for_machines() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = |words: &str| {
+        let mut command = thalweg(words);
+        command.env("THALWEG_DATA", dir.path());
+        command.assert().success()
+    };
+    list("data list").stdout(contains("fashion-mnist").and(contains("thalweg data get heart")));
+    let output = list("data list --json").get_output().stdout.clone();
+    let value: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(value["rows"][0]["name"], "digits");
+    assert_eq!(value["rows"][1]["here"], false);
+    list("data list -q").stdout(predicates::str::is_empty());
+}
+
+const ZOO: &str = "zoo train --arch digits --data digits --train-rows 200 --kind fork --steps 20 --batch 16 \
+                   --set kind.fork.steps=20 --checkpoints 3 --seed 5";
+
+#[test]
+fn a_zoo_is_trained_told_and_never_overwritten_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = format!("{ZOO} --runs 8 --out zoo");
+    in_dir(dir.path(), &words).assert().success().stdout(contains("fork zoo").and(contains("thalweg fit zoo")));
+    in_dir(dir.path(), &words).assert().code(2).stderr(contains("exists already").and(contains("--force")));
+    in_dir(dir.path(), &format!("{words} --force --threads 1 -q")).assert().success().stdout("");
+    let output = in_dir(dir.path(), "zoo info zoo --json --out look").assert().success().get_output().stdout.clone();
+    let value: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(value["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(value["rows"][2]["runs"], 8);
+    assert!(value["rows"][2]["accuracy_mean"].as_f64().unwrap() > 0.0);
+    let page = std::fs::read_to_string(dir.path().join("look/report.html")).unwrap();
+    assert!(page.contains("Loss along training") && page.ends_with("</html>\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_exits_with_130_and_resume_comes_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = format!("{ZOO} --runs 640 --set shard=8");
+    let binary = assert_cmd::cargo::cargo_bin("thalweg");
+    let mut child = std::process::Command::new(binary)
+        .args(words.split_whitespace())
+        .args(["--out", "zoo"])
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The runs begin when the first line with their number appears: no need to wait by the clock.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("0 of 640")).unwrap().unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
+    in_dir(dir.path(), "zoo info zoo").assert().code(2).stderr(contains("--resume"));
+    in_dir(dir.path(), &format!("{words} --out zoo --resume -q")).assert().success();
+    in_dir(dir.path(), &format!("{words} --out whole -q")).assert().success();
+    for shard in ["shard-00000.safetensors", "shard-00079.safetensors"] {
+        let read = |zoo: &str| std::fs::read(dir.path().join(zoo).join(shard)).unwrap();
+        assert_eq!(read("zoo"), read("whole"), "{shard}");
+    }
+}
+
+/// From `results.json` in `folder`.
+fn results(folder: &Path) -> serde_json::Value {
+    let bytes = std::fs::read(folder.join("results.json")).expect("every command leaves its results");
+    serde_json::from_slice(&bytes).expect("results are JSON")
+}
+
+const ROW_KEYS: &[&str] = &[
+    "method",
+    "data",
+    "zoo_kind",
+    "accuracy_mean",
+    "accuracy_sem",
+    "accuracy_best",
+    "accuracy_top5",
+    "novelty_l2",
+    "novelty_iou",
+    "novel_and_performing",
+    "diversity_l2",
+    "n",
+    "seconds",
+    "fit_seconds",
+];
+
+#[test]
+fn the_demo_goes_the_whole_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = in_dir(dir.path(), "demo --scale smoke --seed 3 --out d").assert().success();
+    shown.stdout(contains("NM-CFM").and(contains("diagonal Gaussian")).and(contains("report.html")));
+    let out = dir.path().join("d");
+    let value = results(&out);
+    for key in ["command", "version", "seed", "threads", "seconds", "machine", "settings", "outputs"] {
+        assert!(!value[key].is_null(), "{key}");
+    }
+    assert_eq!(value["seed"], 3);
+    let rows = value["rows"].as_array().unwrap();
+    for row in rows {
+        for key in ROW_KEYS {
+            assert!(row.get(key).is_some(), "{key} in {row}");
+        }
+    }
+    let methods: Vec<&str> = rows.iter().map(|row| row["method"].as_str().unwrap()).collect();
+    for method in ["cfm", "mmfm", "zoo", "held-out", "mean", "diagonal-gaussian", "pca-gaussian", "mean-move"] {
+        assert!(methods.contains(&method), "{method} in {methods:?}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.matches("<svg").count() >= 5 && page.contains("prefers-color-scheme") && !page.contains("<script"));
+
+    // What the demo leaves behind is what the single commands take.
+    let run = |words: &str| in_dir(dir.path(), words).assert();
+    run("sample d/model-cfm -n 5 --at 0,1 --out s.safetensors").success();
+    run("sample d/model-cfm -n 5 --out s.safetensors").code(2).stderr(contains("exists already"));
+    run("sample d/model-cfm -n 3 --format per-network --out nets").success();
+    let judged = run("eval s.safetensors --zoo d/zoo --out judged --json").success();
+    let value: serde_json::Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
+    assert_eq!((&value["rows"][0]["method"], &value["rows"][0]["n"]), (&"samples".into(), &5.into()));
+    assert!(dir.path().join("judged/report.html").is_file());
+    run("eval s.safetensors --at-least 0.01").success();
+    run("eval s.safetensors --at-least 0.999").code(1).stdout(contains("accuracy"));
+    run("eval nets --arch digits --data digits").success().stdout(contains("359 test rows"));
+    run("eval nets").code(2).stderr(contains("--arch"));
+    run("fit d/zoo --steps 4 --set batch=8 --out m -q").success().stdout("");
+    run("fit d/zoo --steps 4 --out m").code(2).stderr(contains("exists already"));
+    run("fit d/zoo --set stpes=4 --out n").code(2).stderr(contains("stpes"));
+    run("fit d/zoo --method magic --out n").code(2).stderr(contains("cfm, mmfm"));
+    run("zoo import nets --arch digits --data digits --out imported").success();
+    run("zoo info imported").success().stdout(contains("3 runs"));
+}
+
+#[test]
+fn generation_is_reproduced_at_the_smallest_scale() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "reproduce generation --scale smoke --set kinds=[\"fork\",\"tail\"] --set zoo.all.runs=12 --set zoo.tail.runs=12 \
+                 --set samples=6 --set fit.all.steps=10 --out g";
+    in_dir(dir.path(), words).assert().success().stdout(contains("memorisation probe"));
+    let value = results(&dir.path().join("g"));
+    let rows = value["rows"].as_array().unwrap();
+    let of = |kind: &str, method: &str| {
+        let found = rows.iter().find(|row| row["zoo_kind"] == kind && row["method"] == method);
+        found.unwrap_or_else(|| panic!("{method} on {kind}")).clone()
+    };
+    for key in ROW_KEYS {
+        assert!(of("fork", "cfm").get(key).is_some(), "{key}");
+    }
+    assert_eq!((&of("fork", "cfm")["fits"], &of("fork", "cfm")["errors_over"]), (&2.into(), &"fits".into()));
+    assert_eq!(of("fork", "mmfm")["n"], 12);
+    of("fork", "cfm-from-training-starts");
+    of("fork", "mean-move");
+    of("tail", "cfm");
+    assert!(!rows.iter().any(|row| row["zoo_kind"] == "tail" && row["method"] == "mmfm"));
+    for (wrong, said) in [
+        ("--set kinds=[\"forked\"]", "forked"),
+        ("--set fits=0", "fits"),
+        ("--set smaples=3", "smaples"),
+        ("--set data=[\"minst\"]", "minst"),
+        ("--set fit.cfm.stpes=3", "stpes"),
+    ] {
+        let words = format!("reproduce generation --scale smoke --out w {wrong}");
+        in_dir(dir.path(), &words).assert().code(2).stderr(contains(said));
+        assert!(!dir.path().join("w").exists(), "{wrong}");
+    }
+}
