@@ -101,6 +101,12 @@ fn folders() {
     assert_eq!(fs::read_to_string(thesis.join("thesis.tex")).unwrap(), "years");
     let both = TrainOptions { threads: 0, resume: true, force: true };
     fails(train_zoo(&spec, &zoo, &both, &Silent), &["resume or force, not both"]);
+    let other = fs::File::open(zoo.join("zoo.toml")).unwrap();
+    other.lock().unwrap();
+    for options in [RESUME, FORCE] {
+        fails(train_zoo(&spec, &zoo, &options, &Silent), &["zoo", "another process"]);
+    }
+    drop(other);
     // A replaced zoo loses its own files and nothing else.
     fs::write(zoo.join("notes.txt"), "mine").unwrap();
     train_zoo(&ZooSpec { runs: 2, ..spec }, &zoo, &FORCE, &Silent).unwrap();
@@ -312,5 +318,19 @@ fn imports() {
     import(&source, &out, &ImportOptions::default(), &Silent).unwrap();
     fails(import(&source, &out, &ImportOptions::default(), &Silent), &["exists already"]);
     fails(ZooStore::open(&out).unwrap().initial_law(), &["initial law", "imported without"]);
+    let toml = out.join("zoo.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    let spoilt: [(&str, &str, &[&str]); 4] = [
+        ("shape = [16]", "shape = [4611686018427387904, 8]", &["imported.tensors", "2^64"]),
+        ("runs = 1", "runs = 0", &["imported.runs", "at least 1"]),
+        ("runs = 1", "runs = 9223372036854775807", &["shard-00001.safetensors", "no such file"]),
+        ("times = [0.0, 1.0]", "times = [1.0, 0.0]", &["imported.times", "rising"]),
+    ];
+    for (from, to, parts) in spoilt {
+        assert!(text.contains(from), "{text}");
+        fs::write(&toml, text.replacen(from, to, 1)).unwrap();
+        fails(ZooStore::open(&out), parts);
+    }
+    fs::write(&toml, text).unwrap();
     fails(train_zoo(&spec("fork"), &out, &RESUME, &Silent), &["zoo.toml", "an imported one"]);
 }

@@ -6,8 +6,7 @@
 use super::dataset::Dataset;
 use super::spec::DataRecord;
 use crate::error::{Error, Result};
-use crate::streams::Streams;
-use rand::RngExt;
+use crate::streams::{Streams, shuffle};
 
 /// Training, validation and test rows: disjoint. Choose on validation, report on test.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,13 +64,10 @@ pub fn cut(n: usize, train: Option<usize>, validation: usize, test: Option<usize
     Ok(Rows { train: order[..trained].to_vec(), validation: validation.to_vec(), test: test.to_vec() })
 }
 
-/// A uniform permutation of 0..n, written out here so that a library's update cannot change old splits.
+/// A uniform permutation of 0..n.
 fn permutation(n: usize, seed: u64) -> Vec<usize> {
-    let mut rng = Streams::new(seed).child("data").child("split").rng();
     let mut order: Vec<usize> = (0..n).collect();
-    for last in (1..n).rev() {
-        order.swap(last, rng.random_range(0..=last as u64) as usize);
-    }
+    shuffle(&mut order, &mut Streams::new(seed).child("data").child("split").rng());
     order
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::{part_of, write_whole};
 use crate::layout::Layout;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// What to do with a zoo that stands where one is to be made.
@@ -133,11 +133,12 @@ pub(super) fn centre_of(dir: &Path) -> PathBuf {
     dir.join("centre.safetensors")
 }
 
-/// Makes `dir` the folder of the zoo `origin`; its `zoo.toml` is then there. True where an equal zoo was there to go on with.
+/// Makes `dir` the folder of the zoo `origin`; its `zoo.toml` is then there. The folder is ours until the guard is dropped.
 ///
 /// # Errors
-/// [`Error::Exists`]; a folder with other content; a zoo that differs from `origin`, naming the first key; whatever the system refuses.
-pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<bool> {
+/// [`Error::Exists`]; a folder with other content; a zoo that differs from `origin`, naming the first key; another process
+/// at work on it; whatever the system refuses.
+pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<Guard> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::format(dir, "zoo", "a folder", "a file"));
     }
@@ -154,15 +155,35 @@ pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<b
                 "a folder with other content",
             ));
         }
-        let old = Origin::read(dir)?;
+        let (old, guard) = (Origin::read(dir)?, Guard::new(dir)?);
         if existing == Existing::Resume {
-            return same(dir, &old, origin).map(|()| true);
+            return same(dir, &old, origin).map(|()| guard);
         }
         remove(dir)?;
     }
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     write_whole(&toml_of(dir), origin.to_toml()?.as_bytes())?;
-    Ok(false)
+    Guard::new(dir)
+}
+
+/// Keeps other processes from writing to a zoo: a lock on its `zoo.toml`, which the system lifts even after a kill.
+#[derive(Debug)]
+pub(super) struct Guard {
+    _file: File,
+}
+
+impl Guard {
+    fn new(dir: &Path) -> Result<Self> {
+        let path = toml_of(dir);
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::format(dir, "zoo", "a zoo that nobody else is writing", "another process at work on it"))
+            }
+            // Some network file systems know no locks: then it is up to the user.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(Self { _file: file }),
+        }
+    }
 }
 
 fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {

@@ -87,7 +87,12 @@ impl Imported {
         check_times(&self.times, self.times.len()).map_err(|_| {
             Error::format(path, "imported.times", "rising times from 0 to 1, or [1.0]", format!("{:?}", self.times))
         })?;
-        for (field, value) in [("runs", self.runs), ("shard", self.shard), ("tensors", self.layout().len())] {
+        let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+        let sizes = self.tensors.iter().map(|t| product(&t.shape)).try_fold(0usize, |n, size| n.checked_add(size?));
+        let Some(parameters) = sizes else {
+            return Err(Error::format(path, "imported.tensors", "sizes below 2^64", "larger ones"));
+        };
+        for (field, value) in [("runs", self.runs), ("shard", self.shard), ("tensors", parameters)] {
             if value == 0 {
                 return Err(Error::format(path, format!("imported.{field}"), "at least 1", 0));
             }
@@ -163,7 +168,7 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
     for file in runs.iter().flat_map(|(_, files)| files) {
         check_header(file, &layout)?;
     }
-    folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
+    let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
     progress.begin("importing runs", runs.len() as u64);
     for index in 0..frame.shards() {
         let mut shard = Shard::default();
@@ -187,6 +192,7 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
         }
         frame.write(out, index, &shard)?;
     }
+    drop(guard);
     ZooStore::open(out)
 }
 

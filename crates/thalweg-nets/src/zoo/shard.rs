@@ -113,7 +113,8 @@ impl Frame {
 
     /// The runs of shard `index`.
     pub(crate) fn runs_of(&self, index: usize) -> std::ops::Range<usize> {
-        index * self.shard..((index + 1) * self.shard).min(self.runs)
+        let first = index.saturating_mul(self.shard);
+        first..first.saturating_add(self.shard).min(self.runs)
     }
 
     /// Writes shard `index` whole or not at all.

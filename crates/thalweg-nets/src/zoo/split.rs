@@ -1,7 +1,6 @@
 //! Splits of a zoo by run, never by checkpoint: a run's checkpoints are one sample.
 use crate::error::{Error, Result};
-use crate::streams::Streams;
-use crate::train::order::shuffle;
+use crate::streams::{Streams, shuffle};
 use serde::{Deserialize, Serialize};
 
 /// How large the held-out parts are; training runs are the rest.

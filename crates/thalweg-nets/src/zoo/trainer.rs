@@ -52,12 +52,13 @@ pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &
                 .map_err(|e| Error::parameter("threads", "threads that the system gives", e))?,
         ),
     };
-    folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
+    let guard = folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
     let work = || {
         let job = Job { spec, dir, trainer: &trainer, layout: engine.layout(), frame: origin.frame(dir)?, progress };
         job.run()
     };
     pool.as_ref().map_or_else(work, |pool| pool.install(work))?;
+    drop(guard);
     ZooStore::open(dir)
 }
 
@@ -162,9 +163,9 @@ impl Job<'_> {
                 iterate.push(run.checkpoint()?);
                 iterate.died = run.died();
                 shard.push(&iterate);
+                self.progress.advance(u64::from(missing.contains(&index)));
             }
             if missing.contains(&index) {
-                self.progress.advance(shard.died.len() as u64);
                 self.frame.write(self.dir, index, &shard)?;
             }
         }
