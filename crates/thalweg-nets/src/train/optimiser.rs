@@ -81,11 +81,8 @@ impl Optimiser {
                 let name = if matches!(self, Self::Adam { .. }) { "adam" } else { "adamw" };
                 betas.iter().try_for_each(|&beta| share(&format!("{name}.betas"), beta))?;
                 if !(epsilon > 0.0 && epsilon.is_finite()) {
-                    return Err(Error::parameter(
-                        format!("recipe.optimiser.{name}.epsilon"),
-                        "a finite number above 0",
-                        epsilon,
-                    ));
+                    let field = format!("recipe.optimiser.{name}.epsilon");
+                    return Err(Error::parameter(field, "a finite number above 0", epsilon));
                 }
                 Ok(())
             }
