@@ -23,17 +23,18 @@ use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use thalweg_nets::layout::Role;
+use thalweg_nets::zoo::InitialLaw;
 
 /// Share of the variance that the components of `pca-gaussian` hold.
 const PCA_SHARE: f64 = 0.95;
 
 /// How the zoo's runs began: what `mean-move` needs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
     /// Mean recorded initialisation `[P]` of the training runs.
     pub mean: &'a [f32],
-    /// Draws a fresh initialisation `[P]` from the zoo's own law.
-    pub draw: &'a (dyn Fn(&Streams) -> Result<Vec<f32>> + Sync),
+    /// The law that fresh initialisations are drawn from.
+    pub law: &'a InitialLaw,
 }
 
 /// What baselines are made from.
@@ -180,7 +181,7 @@ impl Baseline {
                 }
                 let last = mean(zoo.training, p);
                 each(n, &streams, |streams| {
-                    let fresh = (start.draw)(streams)?;
+                    let fresh = start.law.draw(zoo.layout, streams)?;
                     if fresh.len() != p {
                         return Err(Error::shape(
                             "fresh initialisation",

@@ -282,5 +282,8 @@ fn argmax(z: &[f32]) -> u32 {
     (1..z.len()).fold(0, first_largest) as u32
 }
 
+mod runs;
+pub use runs::ZooRuns;
+
 #[cfg(test)]
 mod tests;

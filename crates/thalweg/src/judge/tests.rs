@@ -5,6 +5,7 @@ use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Mode;
 use thalweg_nets::init::Initialisation;
+use thalweg_nets::zoo::InitialLaw;
 
 const WIDTH: usize = 12;
 
@@ -145,12 +146,9 @@ fn untrained_networks_are_new_and_do_not_perform() {
 #[test]
 fn baselines_come_with_every_table() {
     let toy = toy();
-    let law = Initialisation::default();
-    let draw = |streams: &Streams| {
-        let noise = law.draw(toy.engine.layout(), streams);
-        Ok(toy.start.iter().zip(noise).map(|(w, e)| w + 0.3 * e).collect())
-    };
-    let start = Some(Start { mean: &toy.start, draw: &draw });
+    // The toy's noise is uniform per weight; a Gaussian relative to each tensor is near enough to start from.
+    let law = InitialLaw::AroundCentre { centre: toy.start.clone(), noise: 0.3 };
+    let start = Some(Start { mean: &toy.start, law: &law });
     let judge = Judge::new(ZooReference { start, ..reference(toy) }).unwrap();
     let rows = judge.baselines(30, &Streams::new(4)).unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row.method.as_str()).collect();
@@ -217,4 +215,30 @@ fn overflowing_networks_are_a_finding_and_nan_weights_an_error() {
     assert!(Judge::new(ZooReference { held_out: &[], ..reference(toy()) }).unwrap().held_out_row().is_err());
     assert!(Judge::new(ZooReference { labels: &toy().labels[1..], ..reference(toy()) }).is_err());
     assert!(Judge::new(ZooReference { training: &huge, ..reference(toy()) }).is_err());
+}
+
+#[test]
+fn a_zoo_on_disk_is_judged_whole() {
+    use thalweg_nets::progress::Silent;
+    use thalweg_nets::zoo::{Shares, TrainOptions, ZooKind, ZooSpec, train_zoo};
+    let architecture = Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap();
+    let engine = Engine::new(&architecture).unwrap();
+    let mut spec = ZooSpec::new(architecture, DataSpec::named("digits"), ZooKind::Shared { noise: 0.05 }, 10);
+    let dir = tempfile::tempdir().unwrap();
+    let store = train_zoo(&spec, &dir.path().join("zoo"), &TrainOptions::default(), &Silent).unwrap();
+    let split = store.split(Shares { validation: 0.1, test: 0.2 }, 0).unwrap();
+    let runs = ZooRuns::of(&store, &split).unwrap();
+    let p = engine.parameters();
+    assert_eq!((runs.training.len() / p, runs.held_out.len() / p), (split.train.len(), split.test.len()));
+    // The mean start is the centre, up to the noise of so many runs.
+    let (mean, centre) = (&runs.start.as_ref().unwrap().0, store.centre().unwrap().unwrap());
+    let far = crate::metric::distance::by_differences(mean, &centre);
+    let one = crate::metric::distance::by_differences(&store.trajectory(split.train[0]).unwrap()[..p], &centre);
+    assert!(far < 0.7 * one && far > 0.0, "{far} {one}");
+    let data = store.data().unwrap().load().unwrap();
+    let test = engine.pack(&data.test.inputs).unwrap();
+    let judge = Judge::new(runs.reference(&engine, &test, &data.test.labels)).unwrap();
+    let rows = judge.baselines(8, &Streams::new(1)).unwrap();
+    assert_eq!(rows.last().unwrap().method, "mean-move");
+    assert_eq!(judge.held_out_row().unwrap().n, split.test.len());
 }

@@ -1,0 +1,58 @@
+//! What a judge needs of a zoo on disk: finals by the split of runs, and how the runs began.
+use super::ZooReference;
+use crate::baseline::Start;
+use crate::{Error, Result};
+use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
+
+/// Finals and starts of a zoo's runs, in memory.
+#[derive(Clone, Debug)]
+pub struct ZooRuns {
+    /// Final weights of the training runs `[R, P]`.
+    pub training: Vec<f32>,
+    /// Final weights of the runs to report on (the split's test part) `[H, P]`.
+    pub held_out: Vec<f32>,
+    /// Mean initialisation `[P]` of the training runs and the law of fresh ones; none for tail zoos, whose iterates have
+    /// no start, and for imported zoos that do not tell theirs.
+    pub start: Option<(Vec<f32>, InitialLaw)>,
+}
+
+impl ZooRuns {
+    /// Reads what is needed of `store`, its runs split as `split` says. Runs of the validation part are left out: they
+    /// served to choose.
+    ///
+    /// # Errors
+    /// Shards that cannot be read, a split without training runs.
+    pub fn of(store: &ZooStore, split: &RunSplit) -> Result<Self> {
+        if split.train.is_empty() {
+            return Err(Error::parameter("split", "at least one training run", "none"));
+        }
+        Ok(Self {
+            training: store.finals(&split.train)?,
+            held_out: store.finals(&split.test)?,
+            start: start(store, &split.train)?,
+        })
+    }
+
+    /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
+    pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
+        let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
+        ZooReference { engine, training: &self.training, held_out: &self.held_out, test, labels, start }
+    }
+}
+
+fn start(store: &ZooStore, runs: &[usize]) -> Result<Option<(Vec<f32>, InitialLaw)>> {
+    let from_the_start = store.checkpoints() > 1 && store.times().first() == Some(&0.0);
+    let law = match (from_the_start, store.initial_law()) {
+        (true, Ok(law)) => law,
+        // A zoo trained here must have a law: a centre that cannot be read is an error. An imported one may have none.
+        (true, Err(error)) if store.spec().is_some() => return Err(error),
+        _ => return Ok(None),
+    };
+    let (mut first, mut mean) = (vec![0.0; store.parameters()], vec![0.0f64; store.parameters()]);
+    for &run in runs {
+        store.gather(&[(run, 0)], &mut first)?;
+        mean.iter_mut().zip(&first).for_each(|(mean, w)| *mean += f64::from(*w) / runs.len() as f64);
+    }
+    Ok(Some((mean.into_iter().map(|w| w as f32).collect(), law)))
+}
