@@ -7,6 +7,7 @@
 //! Early on a_s = s / (s + 9) < `average`, so that the initial parameters are forgotten in short fits too.
 //!
 //! The whole state is three slices and a step number ([`AdamW::state`], [`AdamW::resume`]): a resumed fit makes the same bytes.
+use crate::dense::vectorised;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Result};
@@ -180,7 +181,7 @@ impl AdamW {
                 return Err(Error::shape(name, format!("[{}]", self.first.len()), format!("[{found}]")));
             }
         }
-        gradient.par_chunks(CHUNK).zip(&mut self.partial).for_each(|(g, partial)| *partial = squares(g));
+        gradient.par_chunks(CHUNK).zip(&mut self.partial).for_each(|(g, partial)| *partial = vectorised(|| squares(g)));
         let norm = self.partial.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
             let place = format!("step {}", self.step + 1);
@@ -192,12 +193,13 @@ impl AdamW {
         let state = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
         let state = state.zip(self.average.par_chunks_mut(CHUNK));
         let moved = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-        moved.zip(state).for_each(|((p, g), ((m, v), average))| pass.run(p, g, m, v, average));
+        moved.zip(state).for_each(|((p, g), ((m, v), average))| vectorised(|| pass.run(p, g, m, v, average)));
         Ok(Step { step: self.step, rate, norm })
     }
 }
 
 /// The sum of squares: sixteen lanes in f32 within short runs, runs in f64.
+#[inline(always)]
 fn squares(values: &[f32]) -> f64 {
     values
         .chunks(1024)
@@ -241,6 +243,7 @@ impl Pass {
         }
     }
 
+    #[inline(always)]
     fn run(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], average: &mut [f32]) {
         for ((((p, g), m), v), average) in p.iter_mut().zip(g).zip(m).zip(v).zip(average) {
             let g = g * self.clip;

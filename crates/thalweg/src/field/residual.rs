@@ -10,7 +10,7 @@
 //! Cost: 2 B (2 P width + 2 blocks width² expansion) operations for `velocity`, twice that for `backward`. Not for tokens or
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
 use super::affine::Affine;
-use super::passes;
+use super::passes::{self, Rows};
 use super::{Field, Gradient, Tape, time};
 use crate::dense::Put;
 use serde::{Deserialize, Serialize};
@@ -80,32 +80,31 @@ pub struct ResidualMlp {
     gate: Affine,
 }
 
-/// Buffers of one batch.
+/// Buffers of one batch of B rows and C conditions: C = B, or 1 where all rows share their time.
 #[derive(Default)]
 struct Buffers {
     x: Vec<f32>,              // [B, P]
     c: Vec<f32>,              // [B, D]
-    phi: Vec<f32>,            // [B, F]
-    embedding: [Vec<f32>; 2], // before and after silu [B, E]
-    modulation: Vec<f32>,     // [B, blocks, 2, W]: scale, then shift
+    phi: Vec<f32>,            // [C, F]
+    embedding: [Vec<f32>; 2], // slope of silu, and the embedding [C, E]
+    modulation: Vec<f32>,     // [C, blocks, 2, W]: scale, then shift
     blocks: Vec<BlockBuffers>,
-    h: Vec<f32>,    // [B, W]
-    gate: Vec<f32>, // [B, P]
-    // of the backward pass
+    h: Vec<f32>,            // [B, W]
+    gate: Vec<f32>,         // [C, P]
     d_gate: Vec<f32>,       // [B, P]
     d_h: Vec<f32>,          // [B, W]
     d_up: Vec<f32>,         // [B, W · expansion]
     d_a: Vec<f32>,          // [B, W]
-    d_modulation: Vec<f32>, // [B, blocks, 2, W]
-    d_embedding: Vec<f32>,  // [B, E]
+    d_modulation: Vec<f32>, // [B, blocks, 2, W], or empty where it is not wanted
+    d_embedding: Vec<f32>,  // [C, E]
 }
 
 #[derive(Default)]
 struct BlockBuffers {
     normal: Vec<f32>,  // norm(h) [B, W]
-    scale: Vec<f32>,   // 1 / deviation of h [B]
+    inverse: Vec<f32>, // 1 / deviation of h [B]
     a: Vec<f32>,       // [B, W]
-    up: [Vec<f32>; 2], // before and after silu [B, W · expansion]
+    up: [Vec<f32>; 2], // slope of silu, and silu [B, W · expansion]
 }
 
 impl ResidualMlp {
@@ -172,42 +171,39 @@ impl ResidualMlp {
 }
 
 impl Buffers {
-    fn fit(&mut self, field: &ResidualMlp, rows: usize) {
+    fn fit(&mut self, field: &ResidualMlp, rows: usize, conditions: usize) {
         let config = &field.config;
-        let (p, w, f, e) = (field.dimension, config.width, config.time_features, config.embedding);
-        let hidden = w * config.expansion;
+        let (p, w) = (field.dimension, config.width);
+        self.x.resize(rows * p, 0.0);
+        self.c.resize(rows * config.context, 0.0);
+        self.phi.resize(conditions * config.time_features, 0.0);
+        self.embedding.iter_mut().for_each(|buffer| buffer.resize(conditions * config.embedding, 0.0));
+        self.modulation.resize(conditions * config.blocks * 2 * w, 0.0);
+        self.gate.resize(conditions * p, 0.0);
+        self.h.resize(rows * w, 0.0);
         self.blocks.resize_with(config.blocks, BlockBuffers::default);
-        let mut sizes = vec![
-            (&mut self.x, p),
-            (&mut self.c, config.context),
-            (&mut self.phi, f),
-            (&mut self.modulation, config.blocks * 2 * w),
-            (&mut self.h, w),
-            (&mut self.gate, p),
-        ];
-        sizes.extend(self.embedding.iter_mut().map(|buffer| (buffer, e)));
         for block in &mut self.blocks {
-            sizes.extend([(&mut block.normal, w), (&mut block.scale, 1), (&mut block.a, w)]);
-            sizes.extend(block.up.iter_mut().map(|buffer| (buffer, hidden)));
-        }
-        for (buffer, size) in sizes {
-            buffer.resize(rows * size, 0.0);
+            block.normal.resize(rows * w, 0.0);
+            block.inverse.resize(rows, 0.0);
+            block.a.resize(rows * w, 0.0);
+            block.up.iter_mut().for_each(|buffer| buffer.resize(rows * w * config.expansion, 0.0));
         }
     }
 
-    fn fit_backward(&mut self, field: &ResidualMlp) {
+    /// The number of conditions C; gradients of parameters need buffers of their own.
+    fn fit_backward(&mut self, field: &ResidualMlp, wanted: bool) -> usize {
         let config = &field.config;
         let (rows, w) = (self.h.len() / config.width, config.width);
-        for (buffer, size) in [
-            (&mut self.d_gate, field.dimension),
-            (&mut self.d_h, w),
-            (&mut self.d_up, w * config.expansion),
-            (&mut self.d_a, w),
-            (&mut self.d_modulation, config.blocks * 2 * w),
-            (&mut self.d_embedding, config.embedding),
-        ] {
-            buffer.resize(rows * size, 0.0);
+        let conditions = self.phi.len() / config.time_features;
+        self.d_h.resize(rows * w, 0.0);
+        self.d_up.resize(rows * w * config.expansion, 0.0);
+        self.d_a.resize(rows * w, 0.0);
+        self.d_modulation.resize(if wanted { rows * config.blocks * 2 * w } else { 0 }, 0.0);
+        if wanted {
+            self.d_gate.resize(rows * field.dimension, 0.0);
+            self.d_embedding.resize(conditions * config.embedding, 0.0);
         }
+        conditions
     }
 }
 
@@ -233,32 +229,37 @@ impl Field for ResidualMlp {
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
-        let (q, w, p) = (&self.parameters, self.config.width, self.dimension);
-        assert!(x.len() == t.len() * p && out.len() == x.len(), "points and velocities are [B, {p}] for t [B]");
+        let (q, p, rows) = (&self.parameters, self.dimension, t.len());
+        assert!(
+            rows > 0 && x.len() == rows * p && out.len() == x.len(),
+            "points and velocities are [B, {p}] for t [B]"
+        );
         let b = tape.of::<Buffers>();
-        b.fit(self, t.len());
+        // Samplers ask for one time at all points: what depends on time alone is then computed once.
+        let shared = self.context.is_none() && t.iter().all(|other| *other == t[0]);
+        b.fit(self, rows, if shared { 1 } else { rows });
         b.x.copy_from_slice(x);
         time::features(t, self.config.time_features, &mut b.phi);
-        let [before, after] = &mut b.embedding;
-        self.time.apply(q, &b.phi, Put::Replace, before);
+        let [slope, embedding] = &mut b.embedding;
+        self.time.apply(q, &b.phi, Put::Replace, slope);
         if let Some(context) = &self.context {
             b.c.copy_from_slice(c.expect("a field with context is given one"));
-            context.apply(q, &b.c, Put::Add, before);
-            passes::add_bias(before, context.bias(q));
+            context.apply(q, &b.c, Put::Add, slope);
+            passes::add_bias(slope, context.bias(q));
         }
-        passes::silu(before, self.time.bias(q), after);
+        passes::silu(slope, self.time.bias(q), embedding);
         if let Some(modulation) = &self.modulation {
-            modulation.apply(q, after, Put::Replace, &mut b.modulation);
+            modulation.apply(q, embedding, Put::Replace, &mut b.modulation);
             passes::add_bias(&mut b.modulation, modulation.bias(q));
         }
         self.input.apply(q, x, Put::Replace, &mut b.h);
         let mut bias = self.input.bias(q);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&mut b.blocks).enumerate() {
-            passes::normalise(&mut b.h, bias, &mut block.normal, &mut block.scale);
-            passes::modulate(&block.normal, passes::Part { all: &b.modulation, index: i, width: w }, &mut block.a);
-            let [before, after] = &mut block.up;
-            up.apply(q, &block.a, Put::Replace, before);
-            passes::silu(before, up.bias(q), after);
+            let modulation = self.modulation_of(&b.modulation, i);
+            passes::normalise(&mut b.h, bias, modulation, &mut block.normal, &mut block.inverse, &mut block.a);
+            let [slope, after] = &mut block.up;
+            up.apply(q, &block.a, Put::Replace, slope);
+            passes::silu(slope, up.bias(q), after);
             down.apply(q, after, Put::Add, &mut b.h);
             bias = down.bias(q);
         }
@@ -266,52 +267,70 @@ impl Field for ResidualMlp {
         self.gate.apply(q, &b.phi, Put::Replace, &mut b.gate);
         passes::add_bias(&mut b.gate, self.gate.bias(q));
         self.output.apply(q, &b.h, Put::Replace, out);
-        passes::add_gated(out, self.output.bias(q), &b.gate, x);
+        passes::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
     }
 
-    fn backward(&self, dv: &[f32], tape: &mut Tape, mut gradient: Gradient<'_>, mut dx: Option<&mut [f32]>) {
-        let (q, w) = (&self.parameters, self.config.width);
+    fn backward(&self, dv: &[f32], tape: &mut Tape, mut gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
+        let (q, p) = (&self.parameters, self.dimension);
         let b = tape.of::<Buffers>();
-        assert!(dv.len() == b.x.len(), "dv has the shape of the velocities on the tape");
-        b.fit_backward(self);
+        assert!(dv.len() == b.x.len() && !dv.is_empty(), "dv has the shape of the velocities on the tape");
         let wanted = !matches!(gradient, Gradient::Skip);
+        let conditions = b.fit_backward(self, wanted);
         if wanted {
             passes::times(dv, &b.x, &mut b.d_gate);
-            self.gate.gradient(&mut gradient, &b.d_gate, &b.phi);
+            if conditions == 1 {
+                passes::fold_rows(&mut b.d_gate, p);
+            }
+            self.gate.gradient(&mut gradient, &b.d_gate[..conditions * p], &b.phi);
             self.output.gradient(&mut gradient, dv, &b.h);
         }
         self.output.pull(q, dv, Put::Replace, &mut b.d_h);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&b.blocks).enumerate().rev() {
-            let [before, after] = &block.up;
+            let [slope, after] = &block.up;
             down.gradient(&mut gradient, &b.d_h, after);
             down.pull(q, &b.d_h, Put::Replace, &mut b.d_up);
-            passes::times_silu_slope(&mut b.d_up, before);
+            passes::times_into(&mut b.d_up, slope);
             up.gradient(&mut gradient, &b.d_up, &block.a);
             up.pull(q, &b.d_up, Put::Replace, &mut b.d_a);
-            if wanted {
-                passes::modulation_gradient(&b.d_a, &block.normal, &mut b.d_modulation, i, w);
-            }
-            let part = passes::Part { all: &b.modulation, index: i, width: w };
-            passes::normalise_backward(&mut b.d_a, part, &block.normal, &block.scale, &mut b.d_h);
+            let scale = self.modulation_of(&b.modulation, i)[0];
+            let (normal, inverse) = (&block.normal, &block.inverse);
+            passes::normalise_backward(&mut b.d_a, scale, normal, inverse, &mut b.d_h, &mut b.d_modulation);
         }
         self.input.gradient(&mut gradient, &b.d_h, &b.x);
         if wanted {
-            match &self.modulation {
-                None => b.d_embedding.fill(0.0),
-                Some(modulation) => {
-                    modulation.gradient(&mut gradient, &b.d_modulation, &b.embedding[1]);
-                    modulation.pull(q, &b.d_modulation, Put::Replace, &mut b.d_embedding);
+            self.conditions_backward(b, conditions, &mut gradient);
+        }
+        if let Some(dx) = dx {
+            passes::times_rows(Rows::new(&b.gate, p, 0, p), dv, dx);
+            self.input.pull(q, &b.d_h, Put::Add, dx);
+        }
+    }
+}
+
+impl ResidualMlp {
+    /// Scale and shift of block `i` within all modulations `[B or 1, blocks, 2, W]`.
+    fn modulation_of<'a>(&self, all: &'a [f32], i: usize) -> [Rows<'a>; 2] {
+        let w = self.config.width;
+        [2 * i, 2 * i + 1].map(|part| Rows::new(all, self.config.blocks * 2 * w, part * w, w))
+    }
+
+    /// The part of the backward pass that belongs to time and context.
+    fn conditions_backward(&self, b: &mut Buffers, conditions: usize, gradient: &mut Gradient<'_>) {
+        match &self.modulation {
+            None => b.d_embedding.fill(0.0),
+            Some(modulation) => {
+                if conditions == 1 {
+                    passes::fold_rows(&mut b.d_modulation, modulation.outputs);
                 }
-            }
-            passes::times_silu_slope(&mut b.d_embedding, &b.embedding[0]);
-            self.time.gradient(&mut gradient, &b.d_embedding, &b.phi);
-            if let Some(context) = &self.context {
-                context.gradient(&mut gradient, &b.d_embedding, &b.c);
+                let d = &b.d_modulation[..conditions * modulation.outputs];
+                modulation.gradient(gradient, d, &b.embedding[1]);
+                modulation.pull(&self.parameters, d, Put::Replace, &mut b.d_embedding);
             }
         }
-        if let Some(dx) = &mut dx {
-            passes::times(dv, &b.gate, dx);
-            self.input.pull(q, &b.d_h, Put::Add, dx);
+        passes::times_into(&mut b.d_embedding, &b.embedding[0]);
+        self.time.gradient(gradient, &b.d_embedding, &b.phi);
+        if let Some(context) = &self.context {
+            context.gradient(gradient, &b.d_embedding, &b.c);
         }
     }
 }
