@@ -103,6 +103,19 @@ pub fn silu(x: f32) -> (f32, f32) {
     (x * s, s + x * s * (1.0 - s))
 }
 
+/// softplus(x) = ln(1 + e^x), and its derivative sigmoid(x).
+#[inline(always)]
+pub fn softplus(x: f32) -> (f32, f32) {
+    // With u = e^−|x| in (0, 1]: ln(1 + u) = 2 artanh(s), s = u / (2 + u) ≤ 1/3; the series is cut at s¹⁵ / 15 < 1e-8.
+    let u = exp(-x.abs());
+    let s = u / (2.0 + u);
+    let r = s * s;
+    let series =
+        1.0 + r * (1.0 / 3.0 + r * (0.2 + r * (1.0 / 7.0 + r * (1.0 / 9.0 + r * (1.0 / 11.0 + r * (1.0 / 13.0))))));
+    let sigmoid = (if x < 0.0 { u } else { 1.0 }) / (1.0 + u);
+    (x.max(0.0) + 2.0 * s * series, sigmoid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +158,9 @@ mod tests {
             let found = silu(x);
             assert!((f64::from(found.0) - f(f64::from(x))).abs() < 1e-6 * (1.0 + f64::from(x.abs())));
             assert!((f64::from(found.1) - slope).abs() < 1e-6);
+            let (found, exact) = (softplus(x), f64::from(x).exp());
+            assert!((f64::from(found.0) / exact.ln_1p() - 1.0).abs() < 4e-7, "softplus({x})");
+            assert!((f64::from(found.1) * (1.0 + exact) / exact - 1.0).abs() < 4e-7, "sigmoid({x})");
         }
     }
 

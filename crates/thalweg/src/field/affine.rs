@@ -1,4 +1,4 @@
-//! The affine layer y = x Wᵀ + b as ranges of flat parameters: W `[out, in]`, b `[out]`, as PyTorch lays them.
+//! The affine layer y = x Wᵀ + b as ranges of flat parameters: W `[out, in]`, b `[out]` or none, as PyTorch lays them.
 use super::Gradient;
 use crate::dense::{Put, column_sums, product, view};
 use rand::RngExt;
@@ -25,12 +25,25 @@ impl Affine {
         outputs: usize,
         inputs: usize,
     ) -> Self {
-        let weight = *end..*end + outputs * inputs;
-        let bias = weight.end..weight.end + outputs;
-        *end = bias.end;
-        tensors.push((format!("{name}.weight"), vec![outputs, inputs]));
+        let mut layer = Self::push_linear(tensors, end, name, outputs, inputs);
+        layer.bias.end += outputs;
+        *end = layer.bias.end;
         tensors.push((format!("{name}.bias"), vec![outputs]));
-        Self { inputs, outputs, weight, bias }
+        layer
+    }
+
+    /// The same for a layer without bias.
+    pub fn push_linear(
+        tensors: &mut Vec<(String, Vec<usize>)>,
+        end: &mut usize,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
+        let weight = *end..*end + outputs * inputs;
+        *end = weight.end;
+        tensors.push((format!("{name}.weight"), vec![outputs, inputs]));
+        Self { inputs, outputs, bias: weight.end..weight.end, weight }
     }
 
     /// Draws weight and bias from U(−1/√in, 1/√in), PyTorch's default.
@@ -47,20 +60,30 @@ impl Affine {
         &parameters[self.bias.clone()]
     }
 
+    /// W `[out, in]`.
+    pub fn weight<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
+        &parameters[self.weight.clone()]
+    }
+
     /// `y [B, out]` = (or +=) x Wᵀ, without the bias.
     pub fn apply(&self, parameters: &[f32], x: &[f32], put: Put, y: &mut [f32]) {
-        let w = view(&parameters[self.weight.clone()], self.outputs, self.inputs);
+        let w = view(self.weight(parameters), self.outputs, self.inputs);
         product(y, put, view(x, x.len() / self.inputs, self.inputs), w.transpose());
     }
 
     /// `dx [B, in]` = (or +=) dy W.
     pub fn pull(&self, parameters: &[f32], dy: &[f32], put: Put, dx: &mut [f32]) {
-        let w = view(&parameters[self.weight.clone()], self.outputs, self.inputs);
+        let w = view(self.weight(parameters), self.outputs, self.inputs);
         product(dx, put, view(dy, dy.len() / self.outputs, self.outputs), w);
     }
 
     /// dyᵀ x and the column sums of dy, left in the layer's part of `gradient`.
     pub fn gradient(&self, gradient: &mut Gradient<'_>, dy: &[f32], x: &[f32]) {
+        self.gradient_with_tangents(gradient, dy, x, x.len() / self.inputs);
+    }
+
+    /// The same where the rows from `primal` on belong to tangents ẏ = ẋ Wᵀ, which do not feel the bias.
+    pub fn gradient_with_tangents(&self, gradient: &mut Gradient<'_>, dy: &[f32], x: &[f32], primal: usize) {
         let (slice, put) = match gradient {
             Gradient::Skip => return,
             Gradient::Write(slice) => (slice, Put::Replace),
@@ -69,6 +92,8 @@ impl Affine {
         let rows = x.len() / self.inputs;
         let left = view(dy, rows, self.outputs).transpose();
         product(&mut slice[self.weight.clone()], put, left, view(x, rows, self.inputs));
-        column_sums(&mut slice[self.bias.clone()], put, dy);
+        if !self.bias.is_empty() {
+            column_sums(&mut slice[self.bias.clone()], put, &dy[..primal * self.outputs]);
+        }
     }
 }

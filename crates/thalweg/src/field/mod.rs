@@ -5,10 +5,13 @@
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
 mod affine;
 mod passes;
+pub mod potential;
+mod potential_passes;
 pub mod residual;
 mod tape;
 mod time;
 
+pub use potential::{MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
 pub use tape::Tape;
 

@@ -20,7 +20,8 @@ impl<'a> Rows<'a> {
         Self { all, stride, start, length }
     }
 
-    fn row(self, row: usize) -> &'a [f32] {
+    /// The numbers that belong to row `row` of the batch.
+    pub fn row(self, row: usize) -> &'a [f32] {
         let row = if self.all.len() == self.stride { 0 } else { row };
         &self.all[row * self.stride + self.start..][..self.length]
     }
@@ -155,7 +156,7 @@ pub fn fold_rows(matrix: &mut [f32], n: usize) {
 
 /// Σ f(aᵢ, bᵢ) in sixteen interleaved lanes, so that it becomes vector code and has one order.
 #[inline(always)]
-fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; 16];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     for (a, b) in a.iter().zip(b) {

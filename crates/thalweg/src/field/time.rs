@@ -11,10 +11,25 @@ pub fn features(t: &[f32], features: usize, out: &mut [f32]) {
     out.par_chunks_mut(features).zip(t).for_each(|(row, &t)| {
         let (sines, cosines) = row.split_at_mut(half);
         for k in 0..half {
-            let angle = t * TOP.powf(k as f32 / (half.max(2) - 1) as f32);
+            let angle = t * frequency(k, half);
             (sines[k], cosines[k]) = angle.sin_cos();
         }
     });
+}
+
+/// Fills `out [B, features]` with the derivatives φ'(t) of [`features`], from φ(t) itself.
+pub fn slopes(phi: &[f32], features: usize, out: &mut [f32]) {
+    let half = features / 2;
+    out.par_chunks_mut(features).zip(phi.par_chunks(features)).for_each(|(row, phi)| {
+        for k in 0..half {
+            row[k] = frequency(k, half) * phi[half + k];
+            row[half + k] = -frequency(k, half) * phi[k];
+        }
+    });
+}
+
+fn frequency(k: usize, half: usize) -> f32 {
+    TOP.powf(k as f32 / (half.max(2) - 1) as f32)
 }
 
 #[cfg(test)]
@@ -27,5 +42,8 @@ mod tests {
         for (found, truth) in out[4..].iter().zip([0.5f32.sin(), 50f32.sin(), 0.5f32.cos(), 50f32.cos()]) {
             assert!((found - truth).abs() < 1e-5);
         }
+        let mut slopes = vec![0.0; 2 * 4];
+        super::slopes(&out, 4, &mut slopes);
+        assert_eq!(slopes[..4], [1.0, 100.0, 0.0, 0.0]);
     }
 }
