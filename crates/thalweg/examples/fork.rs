@@ -1,0 +1,107 @@
+//! A fork zoo of MNIST, NM-CFM and NM-MMFM on it, judged on the test set beside the trivial baselines.
+//!
+//! `THALWEG_DATA=DIR cargo run --release -p thalweg --example fork -- [RUNS] [FOLDER]`: two minutes on two cores with 150 runs.
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use thalweg::baseline::Start;
+use thalweg::fit::{FitConfig, FitOptions, fit};
+use thalweg::judge::{Judge, Row, ZooReference};
+use thalweg::method::MethodConfig;
+use thalweg::metric::wasserstein::compare;
+use thalweg::sample::{SampleRequest, Samples};
+use thalweg::{Result, Streams};
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::progress::Silent;
+use thalweg_nets::train::Length;
+use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let runs = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("thalweg-fork"), PathBuf::from);
+    let zoo = zoo(runs, &folder)?;
+    let split = FitConfig::default().split.of(&zoo)?;
+    let (training, held_out) = (zoo.finals(&split.train)?, zoo.finals(&split.test)?);
+    let data = zoo.data().expect("trained here").load()?;
+    let engine = Engine::new(zoo.architecture().expect("trained here"))?;
+    let test = engine.pack(&data.test.inputs)?;
+    let mean = mean_start(&zoo, &split.train)?;
+    let law = zoo.initial_law()?;
+    let start = Start { mean: &mean, draw: &|streams: &Streams| law.draw(zoo.layout(), streams) };
+    let judge = Judge::new(ZooReference {
+        engine: &engine,
+        training: &training,
+        held_out: &held_out,
+        test: &test,
+        labels: &data.test.labels,
+        start: Some(start),
+    })?;
+    show(&judge.zoo_row()?);
+    show(&judge.held_out_row()?);
+    for row in judge.baselines(100, &Streams::new(0))? {
+        show(&row);
+    }
+    for name in MethodConfig::NAMES {
+        for seed in 0..3 {
+            let config = FitConfig { method: MethodConfig::named(name)?, seed, ..FitConfig::default() };
+            let model = fit(&zoo, &config, &FitOptions::default(), &Silent)?;
+            let request = SampleRequest { at: zoo.times().to_vec(), ..SampleRequest::new(100, seed) };
+            let samples = model.sample(&request)?;
+            show(&judge.row(name, &samples.theta, samples.seconds)?);
+            println!(
+                "    fit {:.1} s, step {} of {}, held-out loss {:.4}; sampled 100 in {:.2} s",
+                model.record.seconds,
+                model.record.best_step,
+                config.steps,
+                model.record.best_loss.unwrap_or(f64::NAN),
+                samples.seconds
+            );
+            marginals(&zoo, &split.train, &samples)?;
+        }
+    }
+    Ok(())
+}
+
+/// W₁ to the zoo at each checkpoint, over its sampling floor, and the ratio of spreads.
+fn marginals(zoo: &ZooStore, runs: &[usize], samples: &Samples) -> Result<()> {
+    let p = zoo.parameters();
+    print!("    W1 / floor (spread ratio):");
+    for (k, states) in samples.states.chunks_exact(samples.theta.len()).enumerate() {
+        let mut reference = vec![0.0; runs.len() * p];
+        zoo.gather(&runs.iter().map(|&run| (run, k)).collect::<Vec<_>>(), &mut reference)?;
+        let c = compare(states, &reference, p, 5, &Streams::new(1))?;
+        print!("  {:.3} ({:.2})", c.wasserstein.mean / c.floor.mean, c.spread_ratio);
+    }
+    println!();
+    Ok(())
+}
+
+/// The zoo in `folder`, trained now if it is not there.
+fn zoo(runs: usize, folder: &Path) -> Result<ZooStore> {
+    let begun = Instant::now();
+    let architecture = Preset::CnnS.build([1, 28, 28], 10)?;
+    let mut spec = ZooSpec::new(architecture, DataSpec::named("mnist"), ZooKind::named("fork")?, runs);
+    spec.recipe.length = Length::Steps(400);
+    let zoo = train_zoo(&spec, folder, &TrainOptions { threads: 0, resume: folder.exists(), force: false }, &Silent)?;
+    println!("zoo of {runs} runs in {:.1} s", begun.elapsed().as_secs_f64());
+    Ok(zoo)
+}
+
+/// Mean recorded start `[P]` of `runs`.
+fn mean_start(zoo: &ZooStore, runs: &[usize]) -> Result<Vec<f32>> {
+    let mut mean = vec![0.0; zoo.parameters()];
+    for &run in runs {
+        let theta = zoo.trajectory(run)?;
+        mean.iter_mut().zip(&theta).for_each(|(m, t)| *m += t / runs.len() as f32);
+    }
+    Ok(mean)
+}
+
+fn show(row: &Row) {
+    println!(
+        "{:<18} accuracy {:.4} ± {:.4} best {:.4}  d {:.3}  N&P {:.2}",
+        row.method, row.accuracy_mean, row.accuracy_sem, row.accuracy_best, row.novelty_l2, row.novel_and_performing
+    );
+}
