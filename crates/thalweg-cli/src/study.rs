@@ -6,7 +6,6 @@
 use anyhow::{Context, Result};
 use thalweg::baseline::{Finals, Start};
 use thalweg::judge::{Judge, ZooReference};
-use thalweg_nets::Streams;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
@@ -84,12 +83,7 @@ impl Study {
     /// As [`Judge::new`] and as `f`.
     pub fn judged<T>(&self, f: impl FnOnce(&Judge<'_>, &Finals<'_>) -> Result<T>) -> Result<T> {
         let layout = self.engine.layout();
-        let law = self.start.as_ref().map(|(_, law)| law);
-        let draw = move |streams: &Streams| match law {
-            Some(law) => law.draw(layout, streams),
-            None => Ok(Vec::new()),
-        };
-        let start = self.start.as_ref().map(|(mean, _)| Start { mean, draw: &draw });
+        let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
         let judge = Judge::new(ZooReference {
             engine: &self.engine,
             training: &self.training,

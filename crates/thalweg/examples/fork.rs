@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let test = engine.pack(&data.test.inputs)?;
     let mean = mean_start(&zoo, &split.train)?;
     let law = zoo.initial_law()?;
-    let start = Start { mean: &mean, draw: &|streams: &Streams| law.draw(zoo.layout(), streams) };
+    let start = Start { mean: &mean, law: &law };
     let judge = Judge::new(ZooReference {
         engine: &engine,
         training: &training,

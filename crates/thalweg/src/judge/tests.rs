@@ -223,7 +223,7 @@ fn a_zoo_on_disk_is_judged_whole() {
     use thalweg_nets::zoo::{Shares, TrainOptions, ZooKind, ZooSpec, train_zoo};
     let architecture = Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap();
     let engine = Engine::new(&architecture).unwrap();
-    let mut spec = ZooSpec::new(architecture, DataSpec::named("digits"), ZooKind::Shared { noise: 0.05 }, 10);
+    let spec = ZooSpec::new(architecture, DataSpec::named("digits"), ZooKind::Shared { noise: 0.05 }, 10);
     let dir = tempfile::tempdir().unwrap();
     let store = train_zoo(&spec, &dir.path().join("zoo"), &TrainOptions::default(), &Silent).unwrap();
     let split = store.split(Shares { validation: 0.1, test: 0.2 }, 0).unwrap();
