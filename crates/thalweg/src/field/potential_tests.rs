@@ -106,7 +106,8 @@ fn pulls_agree_with_differences_of_value_gradient_and_rate() {
                 close(found[i], truth, &format!("{} {i} {has:?}", slot.name));
                 largest = largest.max(truth.abs());
             }
-            assert!(has != [true; 3] || largest > 2e-2, "{} has no influence", slot.name);
+            // Above the tolerance of `close`, or the comparison would show nothing.
+            assert!(has != [true; 3] || largest > 1e-2, "{} has no influence", slot.name);
         }
         for i in 0..x.len() {
             let mut y = x.clone();
