@@ -1,34 +1,29 @@
 //! The velocity field of `thalweg::field::residual` on Burn: the same formula over the same flat parameters `[Q]`, with
 //! gradients by automatic differentiation, on any [`Device`].
 //!
-//! Points and velocities are `[B, P]`, times `[B]`, contexts `[B, D]`. Parameters stay on the host, where optimisers and
-//! files expect them, and go to the device when they are first needed after a change.
+//! Points and velocities are `[B, P]`, times `[B]`, contexts `[B, D]`.
 //!
 //! Cost: [`Field::backward`] runs the field again, since Burn's graph is consumed by one pass; training on the device
 //! takes [`BurnField::mse_gradient`], one pass forward and one back, instead. When not to use it: on a CPU, where
 //! [`ResidualMlp`] is faster and allocates nothing.
-use crate::device::{Device, numbers, tensor};
-use crate::layers::Layers;
+use crate::device::{Device, numbers};
+use crate::parameters::{Parameters, read};
+use crate::potential::BurnPotential;
+use crate::time;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
-use std::sync::OnceLock;
 use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// Added to variances by `norm`.
 const EPSILON: f64 = 1e-5;
-/// The largest angular frequency of the time features; the smallest is 1.
-const TOP: f64 = 100.0;
 
 /// A [`ResidualMlp`] on a device.
 #[derive(Clone, Debug)]
 pub struct BurnField {
     config: ResidualMlpConfig,
     dimension: usize,
-    layout: Layout,
-    parameters: Vec<f32>,
-    resident: OnceLock<Tensor<1>>,
-    device: burn::tensor::Device,
+    parameters: Parameters,
 }
 
 /// What a field is evaluated at.
@@ -39,13 +34,20 @@ struct Batch {
     c: Option<Tensor<2>>,
 }
 
-/// Moves fields to `device`: what fitting and sampling take where a user names one.
+/// Moves fields to `device`, residual MLPs and potentials alike: what fitting and sampling take where a user names one.
 ///
 /// # Errors
-/// As [`Device::open`], at once; the returned function fails as [`BurnField::new`].
+/// As [`Device::open`], at once; the returned function fails for a field of another kind.
 pub fn place(device: Device) -> Result<impl Fn(&dyn Field) -> Result<Box<dyn Field>>> {
     device.open()?;
-    Ok(move |field: &dyn Field| Ok(Box::new(BurnField::new(field, device)?) as Box<dyn Field>))
+    Ok(move |field: &dyn Field| -> Result<Box<dyn Field>> {
+        let potential = field.layout().slots().first().is_some_and(|slot| slot.name == "layers.0.weight");
+        Ok(if potential {
+            Box::new(BurnPotential::new(field, device)?)
+        } else {
+            Box::new(BurnField::new(field, device)?)
+        })
+    })
 }
 
 /// The last batch, for the backward pass.
@@ -58,14 +60,7 @@ impl BurnField {
     /// # Errors
     /// A field of another kind; and as [`Device::open`].
     pub fn new(field: &dyn Field, device: Device) -> Result<Self> {
-        Ok(Self {
-            config: sizes(field)?,
-            dimension: field.dimension(),
-            layout: field.layout().clone(),
-            parameters: field.parameters().to_vec(),
-            resident: OnceLock::new(),
-            device: device.open()?,
-        })
+        Ok(Self { config: sizes(field)?, dimension: field.dimension(), parameters: Parameters::of(field, device)? })
     }
 
     /// Mean over all B · P numbers of (v(x, t, c) − u)², and its gradient `[Q]`.
@@ -77,40 +72,27 @@ impl BurnField {
         if rows == 0 || u.len() != x.len() {
             return Err(Error::shape("velocities", format!("[{rows}, {}]", self.dimension), format!("[{}]", u.len())));
         }
-        let q = self.resident().clone().autodiff().require_grad();
-        let u = tensor(u, [rows, self.dimension], &self.device);
+        let q = self.parameters.resident().clone().autodiff().require_grad();
+        let u = self.parameters.tensor(u, [rows, self.dimension]);
         let loss = (self.forward(&q, self.batch(x, t, c)) - u).square().mean();
         let gradient = q.grad(&loss.backward()).expect("the velocity depends on the parameters");
         Ok((f64::from(numbers(loss)?[0]), numbers(gradient)?))
     }
 
-    fn resident(&self) -> &Tensor<1> {
-        self.resident.get_or_init(|| tensor(&self.parameters, [self.parameters.len()], &self.device))
-    }
-
     fn batch(&self, x: &[f32], t: &[f32], c: Option<&[f32]>) -> Batch {
         let rows = t.len();
         Batch {
-            x: tensor(x, [rows, self.dimension], &self.device),
-            t: tensor(t, [rows, 1], &self.device),
-            c: c.map(|c| tensor(c, [rows, self.config.context], &self.device)),
+            x: self.parameters.tensor(x, [rows, self.dimension]),
+            t: self.parameters.tensor(t, [rows, 1]),
+            c: c.map(|c| self.parameters.tensor(c, [rows, self.config.context])),
         }
-    }
-
-    /// Features (sin ω t, cos ω t) `[B, F]` of times `[B, 1]`, ω from 1 to 100 in geometric steps.
-    fn time_features(&self, t: Tensor<2>) -> Tensor<2> {
-        let half = self.config.time_features / 2;
-        let step = TOP.ln() / (half.max(2) - 1) as f64;
-        let frequencies: Vec<f32> = (0..half).map(|k| (step * k as f64).exp() as f32).collect();
-        let angles = t.matmul(tensor(&frequencies, [1, half], &self.device));
-        Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1)
     }
 
     /// v `[B, P]` under parameters `q [Q]`.
     fn forward(&self, q: &Tensor<1>, Batch { x, t, c }: Batch) -> Tensor<2> {
-        let layers = Layers::new(&self.layout, q);
+        let layers = self.parameters.layers(q);
         let (rows, width) = (t.dims()[0], self.config.width);
-        let phi = self.time_features(t);
+        let phi = time::features(&t, self.config.time_features);
         let mut e = layers.affine("time", phi.clone());
         if let Some(c) = c {
             e = e + layers.affine("context", c);
@@ -168,16 +150,15 @@ impl Field for BurnField {
     }
 
     fn layout(&self) -> &Layout {
-        &self.layout
+        &self.parameters.layout
     }
 
     fn parameters(&self) -> &[f32] {
-        &self.parameters
+        &self.parameters.host
     }
 
     fn parameters_mut(&mut self) -> &mut [f32] {
-        self.resident.take();
-        &mut self.parameters
+        self.parameters.host_mut()
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
@@ -189,10 +170,10 @@ impl Field for BurnField {
         }
         let batch = self.batch(x, t, c);
         tape.of::<Recorded>().0 = Some(batch.clone());
-        out.copy_from_slice(&read(self.forward(self.resident(), batch)));
+        out.copy_from_slice(&read(self.forward(self.parameters.resident(), batch)));
     }
 
-    fn backward(&self, dv: &[f32], tape: &mut Tape, mut gradient: Gradient<'_>, mut dx: Option<&mut [f32]>) {
+    fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
         let Some(batch) = tape.of::<Recorded>().0.clone() else {
             assert!(dv.is_empty(), "backward follows velocity on the same tape");
             if let Gradient::Write(slice) = gradient {
@@ -200,32 +181,8 @@ impl Field for BurnField {
             }
             return;
         };
-        let (mut q, mut x) = (self.resident().clone(), batch.x.clone());
-        if !matches!(gradient, Gradient::Skip) {
-            q = q.autodiff().require_grad();
-        }
-        if dx.is_some() {
-            x = x.autodiff().require_grad();
-        }
-        if !q.is_tracked() && !x.is_tracked() {
-            return;
-        }
-        let dv = tensor(dv, x.dims(), &self.device);
-        let grads = (self.forward(&q, Batch { x: x.clone(), ..batch }) * dv).sum().backward();
-        if let Some(found) = q.grad(&grads).map(read) {
-            match &mut gradient {
-                Gradient::Skip => {}
-                Gradient::Write(slice) => slice.copy_from_slice(&found),
-                Gradient::Add(slice) => slice.iter_mut().zip(&found).for_each(|(a, b)| *a += b),
-            }
-        }
-        if let Some((dx, found)) = dx.as_mut().zip(x.grad(&grads).map(read)) {
-            dx.copy_from_slice(&found);
-        }
+        let dv = self.parameters.tensor(dv, batch.x.dims());
+        let along = |q: &Tensor<1>, x| (self.forward(q, Batch { x, ..batch.clone() }) * dv).sum();
+        self.parameters.pull(&batch.x, gradient, dx, along);
     }
-}
-
-/// The numbers of a tensor, for calls that return no error: a device that fails half-way leaves nothing to go on with.
-fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    numbers(tensor).expect("the device was open and does its work")
 }
