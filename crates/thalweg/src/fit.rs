@@ -43,7 +43,7 @@ pub struct FitConfig {
     pub split: Split,
     /// The method (cfm).
     pub method: MethodConfig,
-    /// Its net (residual-mlp 256 × 2).
+    /// Its net (residual-mlp 8 × 2).
     pub field: FieldConfig,
     /// The optimiser (AdamW, 1e-3, cosine, average .995).
     pub optimiser: AdamWConfig,

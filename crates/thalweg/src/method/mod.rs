@@ -177,8 +177,11 @@ pub enum FieldConfig {
 }
 
 impl Default for FieldConfig {
+    /// Narrow, since zoos are small: on a fork zoo of 150 MNIST runs (120 trained on) widths 4, 8, 16, 32, 64, 128, 256 end at held-out
+    /// losses .420, .429, .432, .436, .458, .464, .480 and spread ratios .96, .95, .92, .89, .86, .84 (to 128); a wide field
+    /// tells training runs apart, and draws fresh starts towards their mean. Choose anew for large zoos, by held-out loss.
     fn default() -> Self {
-        Self::ResidualMlp(ResidualMlpConfig::default())
+        Self::ResidualMlp(ResidualMlpConfig { width: 8, ..ResidualMlpConfig::default() })
     }
 }
 
