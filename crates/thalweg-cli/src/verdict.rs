@@ -132,7 +132,7 @@ pub fn label(method: &str) -> String {
             } else if let Some(level) = other.strip_prefix("noise-") {
                 format!("a final + noise ({level} d)")
             } else if let Some(method) = other.strip_suffix(PROBE) {
-                format!("{} from training starts (memorisation probe)", label(method))
+                format!("{}, memorisation probe", label(method))
             } else {
                 other.to_owned()
             }

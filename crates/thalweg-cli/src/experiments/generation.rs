@@ -208,7 +208,7 @@ impl Generation {
             "Generation of trained networks",
             format!(
                 "{} on zoos of {} kinds, {} fits each, {} networks a fit from fresh initialisations, beside the zoo, held-out \
-                 real runs, a memorisation probe and every trivial baseline. Scale: {}.",
+                 real runs, a memorisation probe (samples from training initialisations) and every trivial baseline. Scale: {}.",
                 set.methods.iter().map(|m| verdict::label(m)).collect::<Vec<_>>().join(" and "),
                 set.kinds.len(),
                 set.fits,
@@ -283,7 +283,7 @@ fn gate(cells: &[Cell]) -> Outcome {
 
 fn accuracy_and_novelty(cell: &Cell) -> Plot {
     let title = format!("Accuracy and novelty, {}, {} zoo", cell.data, cell.kind);
-    let mut plot = Plot { title, size: (820.0, 340.0), ..Plot::default() };
+    let mut plot = Plot { title, size: (820.0, 400.0), ..Plot::default() };
     plot.x.label = "distance to the nearest training run, d".into();
     plot.y.label = "mean test accuracy".into();
     plot.marks.push(Mark::Rule { at: 1.0, upright: true, look: Look::new(0, "").dashed() });
@@ -306,7 +306,7 @@ fn explained(kind: &str) -> &'static str {
             "Every run from one network that was trained for a while, plus noise, with its own order of the data."
         }
         _ => {
-            "Iterates of one single run. The mean of the iterates is better than every iterate, so reaching the zoo's mean proves nothing here."
+            "Iterates of one single run. The mean of the iterates is better than every iterate, so reaching the zoo's mean proves nothing here; and as iterates are close to each other, everything else counts as novel (d is in units of their distance)."
         }
     }
 }

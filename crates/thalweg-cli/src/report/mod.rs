@@ -3,6 +3,7 @@
 mod axis;
 pub mod contour;
 pub mod figures;
+mod labels;
 mod marks;
 pub mod pictures;
 pub mod plane;

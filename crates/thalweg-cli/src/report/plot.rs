@@ -4,6 +4,7 @@
 //! Why not `kuva`, which STYLE names: it could take CSS variables as colours, but is 74 thousand lines for the four kinds of
 //! plot that we draw, and puts neither contours under paths nor one legend over layers of several kinds as we need them.
 use super::axis::{Axis, span, ticks};
+use super::labels::labels;
 use super::marks::{Frame, Mark, Point, draw};
 use std::fmt::Write;
 
@@ -57,7 +58,7 @@ impl Plot {
             draw(&mut s, &frame, mark);
         }
         s.push_str("</svg>");
-        self.labels(&mut s, &frame);
+        labels(&mut s, &frame, &self.marks);
         s.push_str("</svg>");
         s
     }
@@ -103,34 +104,6 @@ impl Plot {
                 f.top + f.height / 2.0,
                 escape(&self.y.label)
             );
-        }
-    }
-
-    /// Labels beside their points, on the side with room, moved up or down where they would lie over each other.
-    fn labels(&self, s: &mut String, f: &Frame) {
-        let mut labels: Vec<(f64, f64, &str, usize)> = self
-            .marks
-            .iter()
-            .filter_map(|mark| match mark {
-                Mark::Label { at, text, look } => Some((f.x(at.0), f.y(at.1), text.as_str(), look.colour)),
-                _ => None,
-            })
-            .filter(|(x, y, ..)| x.is_finite() && y.is_finite())
-            .collect();
-        labels.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let mut placed: Vec<(f64, f64, f64)> = Vec::new();
-        for (x, y, text, colour) in labels {
-            let wide = 6.6 * text.chars().count() as f64;
-            let left = if x + 10.0 + wide > f.left + f.width { x - 10.0 - wide } else { x + 10.0 };
-            let mut baseline = (y + 4.0).max(f.top + 11.0);
-            while let Some(under) =
-                placed.iter().find(|(l, r, b)| left < *r && *l < left + wide && (b - baseline).abs() < 13.0)
-            {
-                baseline = under.2 + 13.0;
-            }
-            placed.push((left, left + wide, baseline));
-            let _ =
-                write!(s, "<text class=\"t f s{colour}\" x=\"{left:.1}\" y=\"{baseline:.1}\">{}</text>", escape(text));
         }
     }
 
