@@ -31,7 +31,7 @@ pub struct Common {
     /// Tell more about what is done
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Override a setting of the command or its TOML file, e.g. --set recipe.epochs=4; may be repeated
+    /// Override a setting of the command or its TOML file, e.g. --set recipe.batch=128; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }

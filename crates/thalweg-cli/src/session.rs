@@ -38,6 +38,17 @@ impl Session {
         Ok(session)
     }
 
+    /// Refuses `--set` for a command that has nothing to set: better than to let it look obeyed.
+    ///
+    /// # Errors
+    /// Where there is a `--set`.
+    pub fn no_settings(&self, command: &str) -> Result<()> {
+        match self.common.set.first() {
+            Some(text) => bail!("--set {text}: `thalweg {command}` has no settings beyond its flags"),
+            None => Ok(()),
+        }
+    }
+
     /// Worker threads in use.
     pub fn threads(&self) -> usize {
         rayon::current_num_threads()

@@ -50,7 +50,7 @@ fn set(table: &mut Table, text: &str) -> Result<()> {
     let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: expected KEY=VALUE"))?;
     let (key, value) = (key.trim(), value.trim());
     if key.is_empty() || key.split('.').any(str::is_empty) {
-        bail!("--set {text}: expected a key such as recipe.epochs before the =");
+        bail!("--set {text}: expected a key such as recipe.batch before the =");
     }
     let value = match format!("v = {value}").parse::<Table>() {
         Ok(mut parsed) if parsed.len() == 1 => parsed.remove("v").unwrap_or(Value::String(value.into())),

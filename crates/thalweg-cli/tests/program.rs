@@ -59,6 +59,8 @@ fn wrong_use_is_told_and_exits_with_2() {
         ("zoo train --arch digits --data mnist:/nowhere", "/nowhere"),
         ("zoo train missing.toml", "missing.toml"),
         ("zoo info nowhere", "nowhere"),
+        ("zoo info nowhere --set a=1", "no settings"),
+        ("sample nowhere --set a=1", "no settings"),
         ("fit nowhere", "nowhere"),
         ("sample nowhere -n 3", "nowhere"),
         ("eval nowhere.safetensors --zoo nowhere", "nowhere"),

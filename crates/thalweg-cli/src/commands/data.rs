@@ -39,6 +39,7 @@ pub struct Args {
 /// # Errors
 /// As the command's own.
 pub fn run(command: &Command, session: &Session) -> Result<Outcome> {
+    session.no_settings("data")?;
     match command {
         Command::List => list(session),
         Command::Get(args) => get(args, session),

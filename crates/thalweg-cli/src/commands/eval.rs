@@ -59,6 +59,7 @@ pub struct Args {
 /// # Errors
 /// Files that do not fit, unknown architecture or data.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    session.no_settings("eval")?;
     let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
     match &args.zoo {
         Some(dir) => against_zoo(args, ZooStore::open(dir)?, data, session),

@@ -57,9 +57,7 @@ enum Format {
 /// # Errors
 /// A folder that is no model, a target that exists, a solver that the method cannot use.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    if let Some(key) = session.common.set.first() {
-        bail!("--set {key}: sample has no settings beyond its flags");
-    }
+    session.no_settings("sample")?;
     if args.format == Format::PerNetwork && !args.at.is_empty() {
         bail!("--at keeps states in the stacked file; leave --format per-network out");
     }

@@ -49,6 +49,7 @@ pub struct Args {
 /// # Errors
 /// Files that do not fit together, each named.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    session.no_settings("zoo import")?;
     let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
     if let Some(data) = &data {
         ensure(data, &session.progress)?;

@@ -27,6 +27,7 @@ pub struct Args {
 /// # Errors
 /// A folder that is no zoo, or a damaged one.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    session.no_settings("zoo info")?;
     let zoo = ZooStore::open(&args.zoo)?;
     let summary = Summary::of(&zoo)?;
     let mut results = Results::new(zoo.spec().map_or(0, |s| s.seed));
