@@ -48,7 +48,8 @@ pub trait Field: Send + Sync {
     /// All parameters, to be moved by an optimiser `[Q]`.
     fn parameters_mut(&mut self) -> &mut [f32];
 
-    /// v(x, t, c) for a batch: `x [B, P]`, `t [B]`, `c [B, D]` → `out [B, P]`. A row's result does not depend on the other rows.
+    /// v(x, t, c) for a batch: `x [B, P]`, `t [B]`, `c [B, D]` → `out [B, P]`. A row's bytes do not
+    /// depend on the other rows, nor on how many there are.
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape);
 
     /// Pulls `dv [B, P]`, the derivative of a scalar with respect to the last velocities on `tape`, back to the parameters
