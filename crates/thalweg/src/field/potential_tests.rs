@@ -106,6 +106,7 @@ fn pulls_agree_with_differences_of_value_gradient_and_rate() {
                 close(found[i], truth, &format!("{} {i} {has:?}", slot.name));
                 largest = largest.max(truth.abs());
             }
+            // Above the tolerance of `close`, or the comparison would show nothing.
             assert!(has != [true; 3] || largest > 4e-3, "{} has no influence", slot.name);
         }
         for i in 0..x.len() {
