@@ -1,5 +1,5 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, eval, fit, reproduce, sample, zoo};
+use crate::commands::{data, demo, eval, fit, reproduce, sample, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
@@ -44,6 +44,7 @@ enum Command {
     #[command(subcommand)]
     Zoo(zoo::Command),
     Fit(fit::Args),
+    Tune(tune::Args),
     Sample(sample::Args),
     Eval(eval::Args),
     Reproduce(reproduce::Args),
@@ -61,6 +62,7 @@ impl Cli {
             Command::Data(command) => data::run(command, &session),
             Command::Zoo(command) => zoo::run(command, &session),
             Command::Fit(args) => fit::run(args, &session),
+            Command::Tune(args) => tune::run(args, &session),
             Command::Sample(args) => sample::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),

@@ -7,8 +7,19 @@ use std::path::Path;
 use std::process::Stdio;
 
 /// Every command, as words.
-const COMMANDS: &[&str] =
-    &["demo", "data list", "data get", "zoo train", "zoo import", "zoo info", "fit", "sample", "eval", "reproduce"];
+const COMMANDS: &[&str] = &[
+    "demo",
+    "data list",
+    "data get",
+    "zoo train",
+    "zoo import",
+    "zoo info",
+    "fit",
+    "tune",
+    "sample",
+    "eval",
+    "reproduce",
+];
 
 fn thalweg(words: &str) -> Command {
     let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");

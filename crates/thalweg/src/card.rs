@@ -15,6 +15,12 @@ pub fn text(model: &MetaModel) -> String {
         }
         false => "",
     };
+    let tuned = record.tuned.as_ref().map_or(String::new(), |tuned| {
+        format!(
+            "| tuned | by adjoint matching towards {}, strength {}, {}; iteration {} of {} kept, {:.1} s |\n",
+            tuned.reward, tuned.config.strength, tuned.process, tuned.best_iteration, tuned.iterations, tuned.seconds
+        )
+    });
     format!(
         "# A law over the weights of networks
 
@@ -26,7 +32,7 @@ Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a ne
 | source | {source} |
 | zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
 | fit | seed {seed}, {steps} steps in {seconds:.1} s; step {best} kept, {held_out} |
-
+{tuned}
 ```
 thalweg sample THIS-FOLDER -n 100 --seed 1 --out samples.safetensors
 thalweg eval samples.safetensors --zoo ZOO

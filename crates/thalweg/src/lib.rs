@@ -22,10 +22,12 @@ pub mod metric;
 pub mod model;
 pub mod optimiser;
 pub mod path;
+pub mod reward;
 pub mod sample;
 pub mod solver;
 pub mod source;
 pub mod symmetry;
 pub mod time;
+pub mod tune;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams};

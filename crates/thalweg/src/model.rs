@@ -8,6 +8,7 @@ use crate::fit::FitConfig;
 use crate::fit_state::FitState;
 use crate::method::Method;
 use crate::source::Source;
+use crate::tune::TuneRecord;
 use crate::{Error, Layout, Result, Streams};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub struct Record {
     pub history: Vec<(u64, f64, f64)>,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// What the model was tuned for afterwards, where it was (M12).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<TuneRecord>,
 }
 
 impl Record {
@@ -68,6 +72,7 @@ impl Record {
             best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
             history: state.history.iter().map(|look| (look.step, look.training, look.held_out)).collect(),
             seconds: state.seconds,
+            tuned: None,
         }
     }
 }
@@ -131,6 +136,27 @@ pub struct MetaModel {
 }
 
 impl MetaModel {
+    /// A copy with a net of its own.
+    ///
+    /// # Errors
+    /// None for a model that was made by `fit` or `load`.
+    pub fn duplicate(&self) -> Result<Self> {
+        let p = self.layout.len();
+        let mut method = self.config.method.build(&self.times, p, &self.config.field, &Streams::new(0))?;
+        method.parameters_mut().copy_from_slice(self.method.parameters());
+        Ok(Self {
+            config: self.config.clone(),
+            times: self.times.clone(),
+            layout: self.layout.clone(),
+            architecture: self.architecture.clone(),
+            data: self.data.clone(),
+            coordinates: self.coordinates.clone(),
+            source: self.source.clone(),
+            method,
+            record: self.record.clone(),
+        })
+    }
+
     /// Writes the folder `dir`; files of a model that stands there are replaced with `force`, other files are left alone.
     ///
     /// # Errors

@@ -5,4 +5,5 @@ pub mod eval;
 pub mod fit;
 pub mod reproduce;
 pub mod sample;
+pub mod tune;
 pub mod zoo;

@@ -4,6 +4,7 @@
 //! To add one: write `experiments/NAME.toml` and a file here with a settings struct (`deny_unknown_fields`), an
 //! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
 mod generation;
+mod reward;
 
 use crate::common::Outcome;
 use crate::report::Report;
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] = &[generation::EXPERIMENT];
+const ALL: &[Experiment] = &[generation::EXPERIMENT, reward::EXPERIMENT];
 
 /// A table or figure of the paper.
 pub struct Experiment {

@@ -86,6 +86,10 @@ impl Method for FlowMatching {
         self.field.parameters_mut()
     }
 
+    fn velocity_field(&self) -> Option<&dyn Field> {
+        Some(&*self.field)
+    }
+
     fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         self.path.batch(curves, self.field.dimension(), c, streams)
     }

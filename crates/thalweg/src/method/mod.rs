@@ -48,6 +48,11 @@ pub trait Method: Send + Sync {
     /// All parameters, to be moved by an optimiser `[Q]`.
     fn parameters_mut(&mut self) -> &mut [f32];
 
+    /// The velocity field that samples follow, where there is one: what rewards are tuned through (M12).
+    fn velocity_field(&self) -> Option<&dyn Field> {
+        None
+    }
+
     /// What one step trains on, from coupled curves `[A, B, P]` and their contexts `[B, D]`: a pure function of them and the stream.
     ///
     /// # Errors

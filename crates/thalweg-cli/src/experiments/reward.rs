@@ -1,0 +1,307 @@
+//! Reward fine-tuning by adjoint matching (M12, M13): a flow over MNIST networks steered to other tasks, beside best of n, gradient
+//! ascent on samples, and guidance; and from how many networks on it pays to tune the generator.
+mod course;
+mod page;
+mod rivals;
+mod task;
+
+use super::{Experiment, Findings, Prepared};
+use crate::commands::data::ensure;
+use crate::commands::fit::fit_into;
+use crate::commands::zoo::plan;
+use crate::common::Outcome;
+use crate::results::{Row, object};
+use crate::row;
+use crate::session::Session;
+use crate::settings;
+use crate::study::Rows as Packed;
+use anyhow::{Context, Result, bail};
+use course::{Course, Judged};
+use rivals::{Ascent, Made};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use task::{Task, TaskSpec, accuracies};
+use thalweg::Streams;
+use thalweg::fit::FitConfig;
+use thalweg::model::MetaModel;
+use thalweg::sample::SampleRequest;
+use thalweg::tune::TuneConfig;
+use thalweg_nets::Error;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{TrainOptions, train_zoo};
+use toml::Table;
+
+const TOML: &str = include_str!("../../../../experiments/reward.toml");
+const ORIGIN: &str = "experiments/reward.toml";
+
+/// Its entry in the registry.
+pub const EXPERIMENT: Experiment = Experiment { name: "reward", prepare };
+
+/// What must be reached.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Gate {
+    task: String,
+    accuracy: f64,
+    iterations: u64,
+    seconds: f64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Settings {
+    seed: u64,
+    samples: usize,
+    tunings: u64,
+    rows: usize,
+    validation_rows: usize,
+    strengths: Vec<f64>,
+    best_of: usize,
+    ascent_rates: Vec<f64>,
+    guidance: Vec<f64>,
+    cost_at: Vec<usize>,
+    gate: Gate,
+    tasks: Vec<String>,
+    zoo: Table,
+    fit: FitConfig,
+    tune: TuneConfig,
+    task: BTreeMap<String, TaskSpec>,
+}
+
+struct RewardStudy {
+    scale: String,
+    settings: Settings,
+}
+
+fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
+    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
+    settings.seed = session.seed_or(settings.seed);
+    (settings.fit.seed, settings.tune.seed) = (settings.seed, settings.seed);
+    settings.fit.check()?;
+    let sizes =
+        [settings.samples, settings.rows, settings.validation_rows, settings.best_of, settings.tunings as usize];
+    let lists = [
+        settings.strengths.is_empty(),
+        settings.ascent_rates.is_empty(),
+        settings.guidance.is_empty(),
+        settings.tasks.is_empty(),
+    ];
+    if sizes.contains(&0) || lists.contains(&true) || settings.cost_at.contains(&0) {
+        bail!("{ORIGIN}: sizes must be at least 1; strengths, ascent-rates, guidance and tasks must name some");
+    }
+    for name in &settings.tasks {
+        let spec =
+            settings.task.get(name).with_context(|| format!("{ORIGIN}: task {name} has no table [task.{name}]"))?;
+        DataSpec::parse(&spec.data)?;
+    }
+    for &strength in &settings.strengths {
+        TuneConfig { strength, ..settings.tune.clone() }.check()?;
+    }
+    Ok(Box::new(RewardStudy { scale: scale.to_owned(), settings }))
+}
+
+/// What all tasks share.
+struct Bench<'a> {
+    settings: &'a Settings,
+    session: &'a Session,
+    base: MetaModel,
+    engine: Engine,
+    streams: Streams,
+    /// Samples of the base `[n, P]`.
+    before: Vec<f32>,
+    /// Test rows of the base's own data.
+    home: Packed,
+}
+
+/// What was found on one task.
+struct Found {
+    task: String,
+    /// Every way, judged; the base first.
+    judged: Vec<Judged>,
+    /// A course a strength.
+    courses: Vec<Course>,
+    /// The strength with the best validation accuracy.
+    chosen: usize,
+    /// Mean test accuracies of the tunings at that strength, a seed each.
+    over_seeds: Vec<f64>,
+    ascent: Ascent,
+    costs: Vec<Cost>,
+}
+
+/// Seconds for `n` good networks.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    n: usize,
+    /// Tuning the generator and sampling n.
+    tuned: f64,
+    /// Ascent on n samples until they are as good on average; NaN where it did not get there.
+    ascent: f64,
+}
+
+impl Prepared for RewardStudy {
+    fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
+    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
+        let bench = self.bench(out, session)?;
+        let mut found = Vec::new();
+        for name in &self.settings.tasks {
+            session.say(name);
+            found.push(bench.task(name, out)?);
+        }
+        let outcome = if self.scale == "smoke" { Outcome::Done } else { gate(&self.settings, &found) };
+        Ok(Findings {
+            rows: found.iter().flat_map(rows).collect(),
+            settings: object(&self.settings)?,
+            tables: found.iter().map(page::table).collect(),
+            report: page::page(&self.settings, &self.scale, &found, outcome),
+            outcome,
+        })
+    }
+}
+
+impl RewardStudy {
+    fn bench<'a>(&'a self, out: &Path, session: &'a Session) -> Result<Bench<'a>> {
+        let set = &self.settings;
+        if let Some(data) = set.zoo.get("data").and_then(|data| data.as_str()) {
+            ensure(&DataSpec::parse(data)?, &session.progress)?;
+        }
+        let mut spec = plan::from_table(Path::new(ORIGIN), set.zoo.clone(), &session.progress)?;
+        spec.seed = set.seed;
+        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
+        let zoo = train_zoo(&spec, &out.join("zoo"), &options, &session.progress)?;
+        session.progress.end();
+        let dir = out.join("models").join("base");
+        let base = match session.common.resume && dir.join("model.toml").exists() {
+            true => MetaModel::load(&dir)?,
+            false => {
+                std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+                fit_into(&zoo, &set.fit, &dir, session)?
+            }
+        };
+        let engine = Engine::new(base.architecture.as_ref().context("the zoo was trained here")?)?;
+        let home = Packed::new(&engine, spec.data.load()?.test)?;
+        let before = base.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
+        let streams = Streams::new(set.seed).child("reward");
+        Ok(Bench { settings: set, session, base, engine, streams, before, home })
+    }
+}
+
+impl Bench<'_> {
+    fn task(&self, name: &str, out: &Path) -> Result<Found> {
+        let (set, progress) = (self.settings, &self.session.progress);
+        let spec = &set.task[name];
+        let task = Task::new(name, spec, &self.engine, set.rows, set.validation_rows, progress)?;
+        let mut courses = Vec::new();
+        for &strength in &set.strengths {
+            courses.push(self.course(&task, strength, set.seed, out)?);
+        }
+        let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
+        let chosen = best.context("strengths are not empty")?;
+        let mut over_seeds = vec![mean_of(&accuracies(&self.engine, &courses[chosen].theta, &task.test)?)];
+        for seed in 1..set.tunings {
+            let again = self.course(&task, set.strengths[chosen], set.seed + seed, out)?;
+            over_seeds.push(mean_of(&accuracies(&self.engine, &again.theta, &task.test)?));
+        }
+        let budget = courses[chosen].seconds;
+        progress.begin("rivals", (3 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);
+        let best = rivals::best_of(self, &task)?;
+        progress.advance(1);
+        let ascent = rivals::ascent(self, &task, "ascent", &self.before, budget)?;
+        let fresh = self.fresh()?;
+        let scratch = rivals::ascent(self, &task, "ascent-from-initialisations", &fresh, budget)?;
+        let guided = rivals::guidance(self, &task)?;
+        let base = Made { method: "base".into(), setting: String::new(), theta: self.before.clone(), seconds: 0.0 };
+        let mut judged = vec![self.judge(&task, &base, f64::NAN)?];
+        for course in &courses {
+            judged.push(self.judge(&task, &course.made(), course.distance)?);
+        }
+        for made in [&best, &ascent.made, &scratch.made, &guided] {
+            judged.push(self.judge(&task, made, f64::NAN)?);
+        }
+        progress.advance(1);
+        let first = set.tasks.first().is_some_and(|first| first == name);
+        let costs = if first { self.costs(&task, &courses[chosen], &ascent)? } else { Vec::new() };
+        progress.end();
+        Ok(Found { task: name.into(), judged, courses, chosen, over_seeds, ascent, costs })
+    }
+
+    /// Fresh initialisations `[n, P]`, Kaiming's.
+    fn fresh(&self) -> Result<Vec<f32>> {
+        let law = thalweg_nets::init::Initialisation::default();
+        let streams = self.streams.child("fresh");
+        Ok((0..self.settings.samples).flat_map(|i| law.draw(&self.base.layout, &streams.index(i as u64))).collect())
+    }
+
+    /// What n networks as good as the tuned generator's cost each way.
+    fn costs(&self, task: &Task, course: &Course, ascent: &Ascent) -> Result<Vec<Cost>> {
+        let bar = course.validation();
+        let enough = ascent.course.iter().find(|(_, _, accuracy)| *accuracy >= bar).map(|(steps, ..)| *steps as f64);
+        let mut costs = Vec::new();
+        for &n in &self.settings.cost_at {
+            let request = SampleRequest::new(n, self.settings.seed);
+            let sampled = course.model.sample(&request)?.seconds;
+            let step = rivals::seconds_a_step(self, task, n, ascent.rate)?;
+            let ascent = enough.map_or(f64::NAN, |steps| sampled + steps * step);
+            costs.push(Cost { n, tuned: course.seconds + sampled, ascent });
+        }
+        Ok(costs)
+    }
+}
+
+fn mean_of(values: &[f64]) -> f64 {
+    rivals::mean(values)
+}
+
+/// The gate's task: accuracy on test data at the chosen strength, within so many iterations and seconds.
+fn gate(settings: &Settings, found: &[Found]) -> Outcome {
+    let gate = &settings.gate;
+    let holds = |found: &Found| {
+        let course = &found.courses[found.chosen];
+        found.over_seeds[0] >= gate.accuracy && course.iterations <= gate.iterations && course.seconds <= gate.seconds
+    };
+    match found.iter().filter(|f| f.task == gate.task).all(holds) {
+        true => Outcome::Done,
+        false => Outcome::Negative,
+    }
+}
+
+fn rows(found: &Found) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for j in &found.judged {
+        rows.push(row! {
+            "task" => found.task, "method" => j.method, "setting" => j.setting, "accuracy_mean" => j.accuracy.mean,
+            "accuracy_sem" => j.accuracy.sem, "accuracy_best" => j.accuracy.best, "home_accuracy_mean" => j.home,
+            "moved" => j.moved, "spread" => j.spread, "distance" => j.distance, "seconds" => j.seconds, "n" => j.accuracy.n,
+        });
+    }
+    let (accuracy, sem) = crate::report::figures::mean_sem(&found.over_seeds);
+    rows.push(row! {
+        "task" => found.task, "method" => "tuned", "strength" => found.courses[found.chosen].strength,
+        "accuracy_mean_over_tunings" => accuracy, "accuracy_sem_over_tunings" => sem, "tunings" => found.over_seeds.len(),
+    });
+    for course in &found.courses {
+        for (look, accuracy) in course.looks.iter().zip(&course.accuracies) {
+            rows.push(row! {
+                "task" => found.task, "method" => "tuned", "strength" => course.strength, "iteration" => look.iteration,
+                "reward_training" => look.training, "reward_validation" => look.held_out, "accuracy_validation" => accuracy,
+                "distance" => look.distance, "seconds" => look.seconds,
+            });
+        }
+    }
+    for (steps, seconds, accuracy) in &found.ascent.course {
+        rows.push(row! {
+            "task" => found.task, "method" => "ascent", "step" => steps, "seconds" => seconds, "accuracy_validation" => accuracy,
+        });
+    }
+    for cost in &found.costs {
+        rows.push(row! {
+            "task" => found.task, "networks" => cost.n, "seconds_tuned" => cost.tuned, "seconds_ascent" => cost.ascent,
+        });
+    }
+    rows
+}

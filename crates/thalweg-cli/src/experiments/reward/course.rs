@@ -1,0 +1,141 @@
+//! One tuning with what was seen along it, and the judgement of networks on a task.
+use super::Bench;
+use super::rivals::{Made, mean};
+use super::task::{Task, Watched, accuracies};
+use crate::commands::tune::tune_into;
+use anyhow::{Context, Result};
+use std::path::Path;
+use thalweg::metric::summary::{Better, Summary};
+use thalweg::model::MetaModel;
+use thalweg::sample::SampleRequest;
+use thalweg::tune::{TuneConfig, TuneLook};
+use thalweg_nets::Error;
+use thalweg_nets::files::write_whole;
+
+/// A tuning at one strength.
+pub struct Course {
+    /// λ.
+    pub strength: f64,
+    /// The tuned model.
+    pub model: MetaModel,
+    /// Samples of it `[n, P]`, from the starts of the base's samples.
+    pub theta: Vec<f32>,
+    /// Every look.
+    pub looks: Vec<TuneLook>,
+    /// Mean validation accuracy at every look; NaN where a resume lost it.
+    pub accuracies: Vec<f64>,
+    /// Iterations done.
+    pub iterations: u64,
+    /// The relative entropy to the base at the kept iteration.
+    pub distance: f64,
+    /// Seconds of the tuning, looks included, and of the sampling.
+    pub seconds: f64,
+    /// Mean validation accuracy of the samples.
+    validation: f64,
+}
+
+impl Course {
+    /// Mean validation accuracy of the samples.
+    pub fn validation(&self) -> f64 {
+        self.validation
+    }
+
+    /// As what a way made.
+    pub fn made(&self) -> Made {
+        let setting = format!("strength {}", self.strength);
+        Made { method: "tuned".into(), setting, theta: self.theta.clone(), seconds: self.seconds }
+    }
+}
+
+/// Networks judged on a task.
+pub struct Judged {
+    /// The way.
+    pub method: String,
+    /// Its setting.
+    pub setting: String,
+    /// On the task's test rows.
+    pub accuracy: Summary,
+    /// Mean accuracy on the test rows of the base's own data.
+    pub home: f64,
+    /// Root mean square move of a weight from the base's sample of the same start, in standardised units.
+    pub moved: f64,
+    /// Root mean square distance of networks to their mean, over that of the base's samples.
+    pub spread: f64,
+    /// Relative entropy of the path law to the base's; NaN where it is not known.
+    pub distance: f64,
+    /// Seconds for all networks.
+    pub seconds: f64,
+}
+
+impl Bench<'_> {
+    /// Tunes to `task`; what an interrupted run has finished is loaded.
+    pub fn course(&self, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Course> {
+        let dir = out.join("models").join(format!("{}-{strength}-{seed}", task.name));
+        std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+        let seen = dir.join("accuracies.json");
+        let watched = Watched::new(task, &self.engine);
+        let config = TuneConfig { strength, seed, ..self.settings.tune.clone() };
+        let finished = self.session.common.resume && dir.join("model.toml").exists() && seen.exists();
+        let (model, accuracies_seen): (MetaModel, Vec<f64>) = if finished {
+            let text = std::fs::read_to_string(&seen).map_err(Error::io("read", &seen))?;
+            (MetaModel::load(&dir)?, serde_json::from_str(&text).context("accuracies.json is damaged")?)
+        } else {
+            let model = tune_into(&self.base, &task.reward, Some(&watched), &config, &dir, self.session)?;
+            write_whole(&seen, serde_json::to_string(&watched.accuracies())?.as_bytes())?;
+            (model, watched.accuracies())
+        };
+        let record = model.record.tuned.clone().context("a tuned model has its record")?;
+        // A resumed tuning saw its earlier looks in another process.
+        let lost = record.looks.len().saturating_sub(accuracies_seen.len());
+        let along = [vec![f64::NAN; lost], accuracies_seen].concat();
+        let samples = model.sample(&SampleRequest::new(self.settings.samples, self.settings.seed))?;
+        let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
+        Ok(Course {
+            strength,
+            validation: mean(&accuracies(&self.engine, &samples.theta, &task.validation)?),
+            theta: samples.theta,
+            accuracies: along,
+            iterations: record.iterations,
+            distance: kept.map_or(f64::NAN, |look| look.distance),
+            seconds: record.seconds + samples.seconds,
+            looks: record.looks,
+            model,
+        })
+    }
+
+    /// Judges what a way made.
+    pub fn judge(&self, task: &Task, made: &Made, distance: f64) -> Result<Judged> {
+        let own = accuracies(&self.engine, &made.theta, &task.test)?;
+        let standardised = |theta: &[f32]| {
+            let mut z = theta.to_vec();
+            self.base.coordinates.standardise(&mut z);
+            z
+        };
+        let (z, before) = (standardised(&made.theta), standardised(&self.before));
+        let same_starts = !matches!(made.method.as_str(), "best-of-n" | "ascent-from-initialisations");
+        let square: f64 = z.iter().zip(&before).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let p = self.engine.parameters();
+        Ok(Judged {
+            method: made.method.clone(),
+            setting: made.setting.clone(),
+            accuracy: Summary::of("accuracy", &own, Better::Higher)?,
+            home: mean(&accuracies(&self.engine, &made.theta, &self.home)?),
+            moved: if same_starts { (square / z.len() as f64).sqrt() } else { f64::NAN },
+            spread: spread(&z, p) / spread(&before, p),
+            distance,
+            seconds: made.seconds,
+        })
+    }
+}
+
+/// Root mean square distance of points `[n, P]` to their mean: that between two of them, but for √2.
+fn spread(z: &[f32], p: usize) -> f64 {
+    let n = (z.len() / p) as f64;
+    let mut total = 0.0;
+    for i in 0..p {
+        let column = || z.iter().skip(i).step_by(p).map(|v| f64::from(*v));
+        let centre = column().sum::<f64>() / n;
+        total += column().map(|v| (v - centre) * (v - centre)).sum::<f64>();
+    }
+    (total / (n - 1.0)).sqrt()
+}

@@ -1,0 +1,166 @@
+//! Rewards: what a generator of networks is steered towards (M12, M13), a value and a gradient for every network of a batch.
+//!
+//! | reward | what | file |
+//! | --- | --- | --- |
+//! | [`OnData`] | −cross-entropy, margin, −loss of constrained disagreement (M14) on data, by minibatches | `data.rs` |
+//! | [`ToPoint`] | −½ weight · squared distance to a given θ | `distance.rs` |
+//! | [`Diversity`] | networks of a batch repel each other | `diversity.rs` |
+//! | [`WeightedSum`] | Σ wᵢ rᵢ | here |
+//!
+//! A reward of one's own is one `impl Reward` (`examples/own_reward.rs`). A reward seen through a map is a reward again:
+//! [`InCoordinates`] pulls gradients back through the standardiser (M2), and a decoder of latents (M8) would do the same.
+mod data;
+mod distance;
+mod diversity;
+mod margin;
+
+pub use data::{OnData, Rows};
+pub use distance::ToPoint;
+pub use diversity::Diversity;
+pub use margin::Margin;
+
+use crate::coordinates::Coordinates;
+use crate::{Error, Result, Streams};
+
+/// Rewards of n points with their gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graded {
+    /// r `[n]`.
+    pub values: Vec<f64>,
+    /// ∇r `[n, P]`, each row at its own point.
+    pub gradients: Vec<f32>,
+}
+
+/// A reward over points `[P]`; larger is better.
+pub trait Reward: Send + Sync {
+    /// P.
+    fn dimension(&self) -> usize;
+
+    /// In words, for model cards, and to tell one tuning from another: name everything that decides the values.
+    fn describe(&self) -> String;
+
+    /// Values `[n]` and gradients `[n, P]` at `theta [n, P]`: a pure function of the points and of `streams`, from which
+    /// whatever is random in it (a minibatch) is drawn.
+    ///
+    /// # Errors
+    /// Points that are not `[n, P]`, or not finite.
+    fn grade(&self, theta: &[f32], streams: &Streams) -> Result<Graded>;
+
+    /// Values `[n]` alone; cheaper where gradients cost.
+    ///
+    /// # Errors
+    /// As [`Self::grade`].
+    fn values(&self, theta: &[f32], streams: &Streams) -> Result<Vec<f64>> {
+        Ok(self.grade(theta, streams)?.values)
+    }
+}
+
+/// The number n of points `[n, P]`.
+///
+/// # Errors
+/// Another length.
+fn rows(theta: &[f32], dimension: usize) -> Result<usize> {
+    if dimension == 0 || !theta.len().is_multiple_of(dimension) {
+        return Err(Error::shape("points to reward", format!("[n, {dimension}]"), format!("[{}]", theta.len())));
+    }
+    Ok(theta.len() / dimension)
+}
+
+/// Σ wᵢ rᵢ.
+pub struct WeightedSum {
+    parts: Vec<(f64, Box<dyn Reward>)>,
+}
+
+impl WeightedSum {
+    /// The sum of `parts` with their weights.
+    ///
+    /// # Errors
+    /// No part, parts over points of different dimensions, or a weight that is not finite.
+    pub fn new(parts: Vec<(f64, Box<dyn Reward>)>) -> Result<Self> {
+        let Some((_, first)) = parts.first() else {
+            return Err(Error::parameter("reward", "at least one part of a weighted sum", "none"));
+        };
+        let p = first.dimension();
+        for (weight, part) in &parts {
+            if part.dimension() != p {
+                let found = format!("{} numbers for {}", part.dimension(), part.describe());
+                return Err(Error::shape("reward", format!("points of {p} numbers, as the first part"), found));
+            }
+            if !weight.is_finite() {
+                return Err(Error::parameter("reward.weight", "a finite number", weight));
+            }
+        }
+        Ok(Self { parts })
+    }
+}
+
+impl Reward for WeightedSum {
+    fn dimension(&self) -> usize {
+        self.parts[0].1.dimension()
+    }
+
+    fn describe(&self) -> String {
+        self.parts.iter().map(|(w, r)| format!("{w} × {}", r.describe())).collect::<Vec<_>>().join(" + ")
+    }
+
+    fn grade(&self, theta: &[f32], streams: &Streams) -> Result<Graded> {
+        let n = rows(theta, self.dimension())?;
+        let mut sum = Graded { values: vec![0.0; n], gradients: vec![0.0; theta.len()] };
+        for (i, (weight, part)) in self.parts.iter().enumerate() {
+            let graded = part.grade(theta, &streams.index(i as u64))?;
+            sum.values.iter_mut().zip(&graded.values).for_each(|(s, v)| *s += weight * v);
+            sum.gradients.iter_mut().zip(&graded.gradients).for_each(|(s, g)| *s += *weight as f32 * g);
+        }
+        Ok(sum)
+    }
+
+    fn values(&self, theta: &[f32], streams: &Streams) -> Result<Vec<f64>> {
+        let mut sum = vec![0.0; rows(theta, self.dimension())?];
+        for (i, (weight, part)) in self.parts.iter().enumerate() {
+            let values = part.values(theta, &streams.index(i as u64))?;
+            sum.iter_mut().zip(&values).for_each(|(s, v)| *s += weight * v);
+        }
+        Ok(sum)
+    }
+}
+
+/// A reward over weights as a reward over standardised coordinates z (M13): r(θ(z)), its gradient pulled back through M2.
+pub struct InCoordinates<'a> {
+    /// Over θ.
+    pub reward: &'a dyn Reward,
+    /// θ(z).
+    pub coordinates: &'a Coordinates,
+}
+
+impl InCoordinates<'_> {
+    fn weights(&self, z: &[f32]) -> Result<Vec<f32>> {
+        rows(z, self.dimension())?;
+        let mut theta = z.to_vec();
+        self.coordinates.restore(&mut theta);
+        Ok(theta)
+    }
+}
+
+impl Reward for InCoordinates<'_> {
+    fn dimension(&self) -> usize {
+        self.coordinates.dimension()
+    }
+
+    fn describe(&self) -> String {
+        self.reward.describe()
+    }
+
+    fn grade(&self, z: &[f32], streams: &Streams) -> Result<Graded> {
+        let theta = self.weights(z)?;
+        let mut graded = self.reward.grade(&theta, streams)?;
+        self.coordinates.pull_back(&theta, &mut graded.gradients);
+        Ok(graded)
+    }
+
+    fn values(&self, z: &[f32], streams: &Streams) -> Result<Vec<f64>> {
+        self.reward.values(&self.weights(z)?, streams)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What decides a tuning, as TOML holds it.
+use crate::optimiser::{AdamWConfig, Schedule};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Which controlled process is simulated (M12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Control {
+    /// Memoryless where the model allows it, else general with noise 0.3.
+    #[default]
+    Natural,
+    /// The memoryless process: the tuned law is p₁ exp(λ r) up to normalisation. Needs conditional flow matching with independent
+    /// coupling, path width 0 and a Gaussian source (standard, Kaiming, or a centre with normal noise; Kaiming uniform is
+    /// replaced by the normal law of the same variances while tuning).
+    Memoryless,
+    /// dX = v dt + σ dB with σ² = noise² (1 − t): for any velocity field. Two biases remain. The start's own value is not
+    /// accounted for: starts are drawn from p₀ as before, so the law is tilted given its start and not as a whole, and if
+    /// the start decides the end (paired couplings) rewards can only be reached by transport, not by selection. And
+    /// sampling follows the ODE without the noise that the control was found under.
+    General {
+        /// Scale of the noise in standardised units, above 0.
+        noise: f64,
+    },
+}
+
+/// Everything that decides a tuning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TuneConfig {
+    /// Seed of every random stream (0).
+    pub seed: u64,
+    /// λ, the reward's weight against the distance from the base law (10; above 0).
+    pub strength: f64,
+    /// Iterations (200; at least 1).
+    pub iterations: u64,
+    /// Steps of the simulated process (20; at least 4).
+    pub steps: usize,
+    /// Trajectories an iteration (16; at least 1).
+    pub trajectories: usize,
+    /// The process (natural).
+    pub control: Control,
+    /// Largest norm of ∇r in standardised coordinates (inf; above 0): rewards of weights have huge gradients off the data.
+    pub reward_clip: f64,
+    /// Largest residual of a trajectory at a step, over the median of its step's residuals (8; above 1, inf for none).
+    pub term_clip: f64,
+    /// Optimiser steps an iteration (2; at least 1).
+    pub updates: u64,
+    /// Iterations whose trajectories are kept for reuse, this one included (1; at least 1). Old ones belong to an older
+    /// control: the fixed point is the same, the way there is cheaper and less direct.
+    pub buffer: usize,
+    /// Iterations between two looks at the held-out reward (10; at least 1).
+    pub look_every: u64,
+    /// Networks sampled at a look (16; at least 1).
+    pub look_samples: usize,
+    /// Euler steps of a look (40; at least 1).
+    pub look_steps: usize,
+    /// Looks without a better held-out reward before it stops (0: never).
+    pub patience: usize,
+    /// The optimiser (AdamW, 3e-4, constant, no decay, average .9).
+    pub optimiser: AdamWConfig,
+}
+
+impl Default for TuneConfig {
+    fn default() -> Self {
+        let optimiser = AdamWConfig {
+            learning_rate: 3e-4,
+            schedule: Schedule::Constant,
+            weight_decay: 0.0,
+            average: 0.9,
+            ..AdamWConfig::default()
+        };
+        Self {
+            seed: 0,
+            strength: 10.0,
+            iterations: 200,
+            steps: 20,
+            trajectories: 16,
+            control: Control::default(),
+            reward_clip: f64::INFINITY,
+            term_clip: 8.0,
+            updates: 2,
+            buffer: 1,
+            look_every: 10,
+            look_samples: 16,
+            look_steps: 40,
+            patience: 0,
+            optimiser,
+        }
+    }
+}
+
+impl TuneConfig {
+    /// Reads and checks the TOML form, from `path` for the errors.
+    ///
+    /// # Errors
+    /// Unknown keys, wrong types, numbers outside their ranges: with file and key.
+    pub fn from_toml_str(path: &Path, text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| {
+            Error::format(path, "tuning configuration", "known keys with values of their types", e.to_string().trim())
+        })?;
+        match config.check() {
+            Err(Error::Parameter { field, expected, found }) => Err(Error::format(path, field, expected, found)),
+            checked => checked.map(|()| config),
+        }
+    }
+
+    /// # Errors
+    /// A number outside its range.
+    pub fn check(&self) -> Result<()> {
+        for (field, value, least) in [
+            ("iterations", self.iterations, 1),
+            ("steps", self.steps as u64, 4),
+            ("trajectories", self.trajectories as u64, 1),
+            ("updates", self.updates, 1),
+            ("buffer", self.buffer as u64, 1),
+            ("look-every", self.look_every, 1),
+            ("look-samples", self.look_samples as u64, 1),
+            ("look-steps", self.look_steps as u64, 1),
+        ] {
+            if value < least {
+                return Err(Error::parameter(field, format!("at least {least}"), value));
+            }
+        }
+        if self.seed > i64::MAX as u64 {
+            return Err(Error::parameter("seed", "at most 2^63 - 1 (what TOML holds)", self.seed));
+        }
+        let noise = match self.control {
+            Control::General { noise } => noise,
+            _ => 1.0,
+        };
+        for (field, value, fits, expected) in [
+            ("strength", self.strength, self.strength > 0.0 && self.strength.is_finite(), "a finite number above 0"),
+            ("reward-clip", self.reward_clip, self.reward_clip > 0.0, "above 0, inf for no clipping"),
+            ("term-clip", self.term_clip, self.term_clip > 1.0, "above 1, inf for no clipping"),
+            ("control.general.noise", noise, noise > 0.0 && noise.is_finite(), "a finite number above 0"),
+        ] {
+            if !fits {
+                return Err(Error::parameter(field, expected, value));
+            }
+        }
+        self.optimiser.check()
+    }
+}

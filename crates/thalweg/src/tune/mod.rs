@@ -1,0 +1,299 @@
+//! Reward fine-tuning of a meta-model by adjoint matching (M12, M13; Domingo-Enrich et al., ICLR 2025): the law p₁ of generated
+//! networks becomes p₁ exp(λ r) / Z, r any [`Reward`], without labels or trained networks of the new task.
+//!
+//! An iteration: simulate trajectories of the tuned field with noise, take the reward's gradient at their ends, pull it back
+//! through the *base* field (one product a step, no graph), and regress the tuned field on what these adjoints ask of it.
+//! Exact, up to discretisation and fit, for the memoryless process; see [`Control`] for when that is, and for what is
+//! biased elsewhere. The parameters with the best *held-out* reward are kept.
+//!
+//! - `config`: what decides a tuning; `process`: the controlled processes; `trajectory`: simulation and adjoints;
+//!   `regression`: the loss; `state`: what is saved; `rivals`: best of n, gradient ascent on samples, guidance.
+//!
+//! When not to use it: for a handful of networks, gradient ascent on samples ([`rivals::ascend`]) is cheaper; tuning pays when many
+//! networks are wanted, when they shall stay spread out, or when the reward has no training set of its own. Narrow
+//! fields (the default of `fit` has width 8) have little to tune; fit a wider one (256) for this.
+//! Models without a velocity field (potentials, M6) have few explicit steps and are to be differentiated through directly.
+//! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
+mod config;
+pub mod process;
+pub mod regression;
+pub mod rivals;
+mod state;
+pub mod trajectory;
+
+pub use config::{Control, TuneConfig};
+pub use state::{TuneLook, TuneState};
+
+use crate::field::{Field, Tape};
+use crate::method::Method;
+use crate::model::MetaModel;
+use crate::reward::{InCoordinates, Reward};
+use crate::solver::{Integration, Solver};
+use crate::{Error, Result, Streams};
+use process::Process;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Instant;
+use thalweg_nets::progress::Progress;
+use trajectory::{Buffers, Simulation};
+
+/// How a tuning is run; nothing here changes its bytes.
+#[derive(Clone, Debug, Default)]
+pub struct TuneOptions {
+    /// Where the state between iterations is kept; nowhere if not given.
+    pub state: Option<PathBuf>,
+    /// Iterations between two savings of the state; 0 for on interruption only.
+    pub save_every: u64,
+    /// Go on from the state where there is one.
+    pub resume: bool,
+}
+
+/// How a tuned model came to be, as its `model.toml` holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TuneRecord {
+    /// The reward in words.
+    pub reward: String,
+    /// The reward that chose the iteration, in words; empty where none did.
+    pub held_out: String,
+    /// The process in words, with what it is exact for.
+    pub process: String,
+    /// The iteration whose averaged parameters were kept.
+    pub best_iteration: u64,
+    /// Iterations done.
+    pub iterations: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// What decided the tuning.
+    pub config: TuneConfig,
+    /// Every look on the way.
+    pub looks: Vec<TuneLook>,
+}
+
+/// Tunes `base` towards `reward`, both over weights `[P]`; `held_out` chooses the iteration that is kept.
+///
+/// # Errors
+/// A model without a velocity field, or one that the asked control is wrong for; a reward of another dimension; a number that is not
+/// finite, with its iteration and seed; a state of another tuning; [`Error::Interrupted`], after the state was saved.
+pub fn tune(
+    base: &MetaModel,
+    reward: &dyn Reward,
+    held_out: Option<&dyn Reward>,
+    config: &TuneConfig,
+    options: &TuneOptions,
+    progress: &dyn Progress,
+) -> Result<MetaModel> {
+    config.check()?;
+    let p = base.layout.len();
+    if let Some(reward) = [Some(reward), held_out].into_iter().flatten().find(|r| r.dimension() != p) {
+        let found = format!("{} for {}", reward.dimension(), reward.describe());
+        return Err(Error::shape("reward", format!("networks of {p} numbers"), found));
+    }
+    let process = Process::of(config, &base.config.method, &base.source, &base.layout, &base.coordinates)?;
+    let mut tuned = base.duplicate()?;
+    let z = |reward| InCoordinates { reward, coordinates: &base.coordinates };
+    let (reward, held_out) = (z(reward), held_out.map(z));
+    let task = Task {
+        base: &*base.method,
+        process: &process,
+        reward: &reward,
+        held_out: held_out.as_ref().map(|r| r as &dyn Reward),
+    };
+    let state = task.run(&mut *tuned.method, config, options, progress)?;
+    let best = state.best_look().map_or(0, |look| look.iteration);
+    tuned.record.tuned = Some(TuneRecord {
+        reward: reward.describe(),
+        held_out: held_out.as_ref().map_or(String::new(), |r| r.describe()),
+        process: process.describe(&base.source),
+        best_iteration: best,
+        iterations: state.iteration,
+        seconds: state.seconds,
+        config: config.clone(),
+        looks: state.looks,
+    });
+    Ok(tuned)
+}
+
+/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
+pub struct Task<'a> {
+    /// With v₀.
+    pub base: &'a dyn Method,
+    /// The process.
+    pub process: &'a Process,
+    /// r over the fields' coordinates.
+    pub reward: &'a dyn Reward,
+    /// What chooses the iteration.
+    pub held_out: Option<&'a dyn Reward>,
+}
+
+impl Task<'_> {
+    /// Tunes `method`, a copy of the base, and leaves the parameters that are to be kept in it.
+    ///
+    /// # Errors
+    /// As [`tune`].
+    pub fn run(
+        &self,
+        method: &mut dyn Method,
+        config: &TuneConfig,
+        options: &TuneOptions,
+        progress: &dyn Progress,
+    ) -> Result<TuneState> {
+        config.check()?;
+        let base = field_of(self.base)?;
+        field_of(method)?;
+        let identity = self.identity(config)?;
+        let mut state = match &options.state {
+            Some(path) if options.resume && path.exists() => TuneState::load(path, &identity, config, method)?,
+            _ => TuneState::new(config, method)?,
+        };
+        let streams = Streams::new(config.seed).child("tune");
+        let mut gradient = vec![0.0; method.parameters().len()];
+        let (mut buffers, mut scratch) = (Buffers::default(), regression::Scratch::default());
+        let (clock, before) = (Instant::now(), state.seconds);
+        let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
+        progress.begin("tuning", config.iterations);
+        progress.advance(state.iteration);
+        if state.looks.is_empty() {
+            let held_out = self.look(method, &state, config, &streams)?;
+            state.judge(held_out);
+        }
+        let done = |state: &TuneState| {
+            state.iteration >= config.iterations || (config.patience > 0 && state.looks_since_best() >= config.patience)
+        };
+        while !done(&state) {
+            if progress.interrupted() {
+                if let Some(path) = &options.state {
+                    state.save(path, &identity, method)?;
+                }
+                return Err(Error::Interrupted);
+            }
+            let streams_now = streams.child("iteration").index(state.iteration);
+            let simulation = Simulation {
+                base,
+                tuned: field_of(method)?,
+                process: self.process,
+                reward: self.reward,
+                strength: config.strength,
+                clip: config.reward_clip,
+            };
+            let grid = process::grid(config.steps, &streams_now.child("grid"));
+            let (made, ends) = simulation
+                .run(grid, config.trajectories, &streams_now, &mut buffers)
+                .map_err(|e| at_place(e, &place(state.iteration)))?;
+            state.note(mean(&ends.rewards), mean(&ends.distances));
+            if state.buffer.len() == config.buffer {
+                state.buffer.pop_front();
+            }
+            state.buffer.push_back(made);
+            for update in 0..config.updates {
+                let streams = streams_now.child("update").index(update);
+                let made = &state.buffer[regression::entry(state.buffer.len(), update, &streams.child("entry"))];
+                let terms = regression::terms(config.steps, &streams.child("terms"));
+                let field = field_of(method)?;
+                let clip = config.term_clip;
+                let loss = regression::loss(field, self.process, made, &terms, clip, &mut scratch, &mut gradient)?;
+                if !loss.is_finite() {
+                    let what = "the regression loss of a tuning".to_string();
+                    return Err(Error::NotFinite { what, place: place(state.iteration), value: loss });
+                }
+                state.optimiser.step(method.parameters_mut(), &gradient)?;
+            }
+            state.iteration += 1;
+            state.seconds = before + clock.elapsed().as_secs_f64();
+            if state.iteration.is_multiple_of(config.look_every) || state.iteration == config.iterations {
+                let held_out = self.look(method, &state, config, &streams)?;
+                state.seconds = before + clock.elapsed().as_secs_f64();
+                state.judge(held_out);
+            }
+            if let Some(path) = &options.state
+                && options.save_every > 0
+                && state.iteration.is_multiple_of(options.save_every)
+            {
+                state.save(path, &identity, method)?;
+            }
+            progress.advance(1);
+        }
+        method.parameters_mut().copy_from_slice(&state.best);
+        Ok(state)
+    }
+
+    /// Mean held-out reward of networks that the averaged parameters make from starts that are the same at every look.
+    fn look(
+        &self,
+        method: &mut dyn Method,
+        state: &TuneState,
+        config: &TuneConfig,
+        streams: &Streams,
+    ) -> Result<Option<f64>> {
+        let Some(reward) = self.held_out else { return Ok(None) };
+        let own = method.parameters().to_vec();
+        method.parameters_mut().copy_from_slice(state.optimiser.average());
+        let streams = streams.child("look");
+        let values = draw(field_of(method)?, self.process, config.look_samples, config.look_steps, &streams)
+            .and_then(|z| reward.values(&z, &streams.child("reward")));
+        method.parameters_mut().copy_from_slice(&own);
+        let value = mean(&values?);
+        match value.is_finite() {
+            true => Ok(Some(value)),
+            false => {
+                let place = format!("the look after iteration {} of seed {}", state.iteration, config.seed);
+                Err(Error::NotFinite { what: "the mean held-out reward".into(), place, value })
+            }
+        }
+    }
+
+    /// Names a tuning: a state may only go on with the tuning that it belongs to.
+    fn identity(&self, config: &TuneConfig) -> Result<String> {
+        let text = toml::to_string(config)
+            .map_err(|e| Error::parameter("tuning configuration", "values that TOML can hold", e))?;
+        let mut hasher = blake3::Hasher::new();
+        for part in [text, self.reward.describe(), self.held_out.map_or(String::new(), |r| r.describe())] {
+            hasher.update(part.as_bytes());
+            hasher.update(&[0]);
+        }
+        hasher.update(&self.base.parameters().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+}
+
+/// `n` points `[n, P]` of the ODE of `field`, by Euler steps from the process's starts.
+///
+/// # Errors
+/// A state that is not finite.
+pub fn draw(field: &dyn Field, process: &Process, n: usize, steps: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let p = field.dimension();
+    let mut z = vec![0.0; n * p];
+    for (i, z) in z.chunks_exact_mut(p).enumerate() {
+        process.start.draw(i as u64, &streams.child("start"), z)?;
+    }
+    let mut tape = Tape::default();
+    let mut drift = |x: &[f32], t: &[f32], v: &mut [f32]| field.velocity(x, t, None, v, &mut tape);
+    let integration = Integration { solver: Solver::Euler, steps, span: [0.0, 1.0], at: Vec::new() };
+    integration.run(&mut z, p, &mut drift, None)?;
+    Ok(z)
+}
+
+/// The field of a method that can be tuned.
+fn field_of(method: &dyn Method) -> Result<&dyn Field> {
+    let found = "a method whose net is no velocity field";
+    method
+        .velocity_field()
+        .ok_or_else(|| Error::parameter("model", "a method with a velocity field (cfm, mmfm)", found))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Adds to a number that is not finite where it was.
+fn at_place(e: Error, at: &str) -> Error {
+    match e {
+        Error::NotFinite { what, place, value } => Error::NotFinite { what, place: format!("{at}, {place}"), value },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod linear_field;
+#[cfg(test)]
+mod tests;

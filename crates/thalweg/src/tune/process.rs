@@ -1,0 +1,186 @@
+//! The controlled processes of adjoint matching (M12): dX = [c v(X, t) − (X − m₀)/(t + h)] dt + σ(t) s dB.
+//!
+//! | process | c | pull to m₀ | σ² | s | exact for |
+//! | --- | --- | --- | --- | --- | --- |
+//! | memoryless | 2 | 1/(t + h) | 2 (1 − t + h)/(t + h) | deviations of the source | Gaussian sources, independent coupling |
+//! | general | 1 | none | noise² (1 − t + h) | 1 | nothing: see [`Control::General`] |
+//!
+//! h is one step of the mean size. Memoryless means that X₀ and X₁ are independent, so that no value of the start is left out when
+//! X₁ is tilted; the source's covariance S = diag(s²) cancels from the drift (E[x₁|x] = x + (1 − t) v, and the score is
+//! −S⁻¹ (x − m₀ − t v)/(1 − t)). Coordinates of variance 0 get no noise and no control.
+use super::config::{Control, TuneConfig};
+use crate::coordinates::Coordinates;
+use crate::coupling::Coupling;
+use crate::method::MethodConfig;
+use crate::path::Width;
+use crate::source::Source;
+use crate::{Error, Layout, Result, Streams};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::zoo::InitialLaw;
+
+/// Noise of the general process where none is asked for.
+const NOISE: f64 = 0.3;
+
+/// What starts are drawn from, in standardised coordinates.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// N(mean, diag(deviation²)), `[P]` each.
+    Normal {
+        /// m₀.
+        mean: Vec<f32>,
+        /// s.
+        deviation: Vec<f32>,
+    },
+    /// Draws of a source.
+    Source(Source, Layout, Coordinates),
+}
+
+impl Start {
+    /// Draw `i` of the family `streams` to `z [P]`.
+    ///
+    /// # Errors
+    /// A source that does not fit.
+    pub fn draw(&self, i: u64, streams: &Streams, z: &mut [f32]) -> Result<()> {
+        match self {
+            Self::Normal { mean, deviation } => {
+                let mut rng = streams.index(i).rng();
+                for ((z, m), s) in z.iter_mut().zip(mean).zip(deviation) {
+                    *z = m + s * rng.sample::<f32, _>(StandardNormal);
+                }
+                Ok(())
+            }
+            Self::Source(source, layout, coordinates) => source.draw(i, layout, coordinates, streams, z),
+        }
+    }
+}
+
+/// Mean, deviations and whether they are those of the sampled law itself, in standardised coordinates; none where the source is not
+/// (close to) Gaussian.
+fn normal(source: &Source, layout: &Layout, coordinates: &Coordinates) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
+    let law = match source {
+        Source::Gaussian => return Ok(Some((vec![0.0; layout.len()], vec![1.0; layout.len()]))),
+        Source::Recorded(_) => return Ok(None),
+        Source::Weights(law) => law,
+    };
+    let (mut mean, mut deviation) = law.moments(layout)?;
+    // Running variances are standardised through their logarithm; every law starts them at a constant, so they have no deviation.
+    coordinates.standardise(&mut mean);
+    deviation.iter_mut().zip(coordinates.scale()).for_each(|(d, s)| *d /= s);
+    Ok(Some((mean, deviation)))
+}
+
+/// One process with its starts.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Where it starts.
+    pub start: Start,
+    /// The noise of the general process; none for the memoryless one.
+    noise: Option<f64>,
+    /// s² `[P]`, or empty for 1.
+    variance: Vec<f32>,
+    offset: f64,
+}
+
+/// The numbers of one step from t of size d.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coefficients {
+    /// c: how much of the drift the velocity is.
+    pub velocity: f32,
+    /// 1/(t + h), the pull to m₀.
+    pub pull: f32,
+    /// σ(t).
+    pub sigma: f32,
+    /// d.
+    pub step: f32,
+}
+
+impl Process {
+    /// The memoryless process from N(mean, diag(deviation²)), `[P]` each, in `steps` steps.
+    pub fn memoryless(mean: Vec<f32>, deviation: Vec<f32>, steps: usize) -> Self {
+        let variance = deviation.iter().map(|s| s * s).collect();
+        Self { start: Start::Normal { mean, deviation }, noise: None, variance, offset: 1.0 / steps as f64 }
+    }
+
+    /// The general process.
+    pub fn general(start: Start, noise: f64, steps: usize) -> Self {
+        Self { start, noise: Some(noise), variance: Vec::new(), offset: 1.0 / steps as f64 }
+    }
+
+    /// The process that `config` asks for, for a model of this method and source.
+    ///
+    /// # Errors
+    /// The memoryless process for a model that it is wrong for.
+    pub fn of(
+        config: &TuneConfig,
+        method: &MethodConfig,
+        source: &Source,
+        layout: &Layout,
+        coordinates: &Coordinates,
+    ) -> Result<Self> {
+        let straight = matches!(
+            method,
+            MethodConfig::Cfm(c) if c.coupling == Coupling::Independent && c.width == (Width::Constant { sigma: 0.0 })
+        );
+        let normal = normal(source, layout, coordinates)?.filter(|_| straight);
+        let start = || Start::Source(source.clone(), layout.clone(), coordinates.clone());
+        match (config.control, normal) {
+            (Control::Natural | Control::Memoryless, Some((mean, deviation))) => {
+                Ok(Self::memoryless(mean, deviation, config.steps))
+            }
+            (Control::Natural, None) => Ok(Self::general(start(), NOISE, config.steps)),
+            (Control::General { noise }, _) => Ok(Self::general(start(), noise, config.steps)),
+            (Control::Memoryless, None) => {
+                let expected = "memoryless only for cfm with coupling independent, width 0 and a Gaussian source (fit with --set \
+                     method.cfm.coupling=independent --set method.cfm.source=gaussian), or control general";
+                Err(Error::parameter("control", expected, format!("{} from {}", method.name(), source.describe())))
+            }
+        }
+    }
+
+    /// In words, with the bias that remains.
+    pub fn describe(&self, source: &Source) -> String {
+        match (self.noise, source) {
+            (Some(noise), _) => format!(
+                "general control with noise {noise}: the law is tilted given its starts, not as a whole, and sampled without \
+                 the noise"
+            ),
+            (None, Source::Weights(InitialLaw::Kaiming(Initialisation::KaimingUniform))) => {
+                "memoryless, with the uniform source replaced by the normal law of its variances while tuning".into()
+            }
+            (None, _) => "memoryless: exact up to discretisation and fit".into(),
+        }
+    }
+
+    /// The coefficients at `t` for a step of size `d`.
+    pub fn at(&self, t: f64, d: f64) -> Coefficients {
+        let h = self.offset;
+        let (velocity, pull, square) = match self.noise {
+            Some(noise) => (1.0, 0.0, noise * noise * (1.0 - t + h)),
+            None => (2.0, 1.0 / (t + h), 2.0 * (1.0 - t + h) / (t + h)),
+        };
+        Coefficients { velocity, pull: pull as f32, sigma: square.sqrt() as f32, step: d as f32 }
+    }
+
+    /// m₀ of coordinate `i`.
+    pub fn mean(&self, i: usize) -> f32 {
+        match &self.start {
+            Start::Normal { mean, .. } if self.noise.is_none() => mean[i],
+            _ => 0.0,
+        }
+    }
+
+    /// s² of coordinate `i`.
+    pub fn variance(&self, i: usize) -> f32 {
+        self.variance.get(i).copied().unwrap_or(1.0)
+    }
+}
+
+/// The times of an iteration: 0, then `steps` − 1 times at unit share of the mean step, shifted together by a random part of a
+/// step, then 1. The shift lets the field be trained at every time, not on one grid between whose points it is free.
+pub fn grid(steps: usize, streams: &Streams) -> Vec<f64> {
+    let shift = streams.rng().random::<f64>() - 0.5;
+    let inner = (1..steps).map(|k| (k as f64 + shift) / steps as f64);
+    [0.0].into_iter().chain(inner).chain([1.0]).collect()
+}

@@ -1,0 +1,307 @@
+//! Adjoint matching against closed forms: Gaussian laws, quadratic rewards, their tilted laws; adjoints against differences.
+use super::linear_field::{LinearField, method};
+use super::trajectory::{Ends, Trajectories};
+use super::*;
+use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::optimiser::{AdamWConfig, Schedule};
+use crate::reward::{Graded, ToPoint};
+use rand::RngExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use thalweg_nets::progress::Silent;
+
+/// −½ (w · x − c)²: tilts along one direction, so that a diagonal covariance becomes a full one.
+struct Along {
+    w: Vec<f64>,
+    c: f64,
+}
+
+impl Reward for Along {
+    fn dimension(&self) -> usize {
+        self.w.len()
+    }
+
+    fn describe(&self) -> String {
+        format!("along {:?} to {}", self.w, self.c)
+    }
+
+    fn grade(&self, x: &[f32], _: &Streams) -> Result<Graded> {
+        let mut graded = Graded { values: vec![], gradients: vec![] };
+        for row in x.chunks_exact(self.w.len()) {
+            let off = row.iter().zip(&self.w).map(|(x, w)| f64::from(*x) * w).sum::<f64>() - self.c;
+            graded.values.push(-0.5 * off * off);
+            graded.gradients.extend(self.w.iter().map(|w| (-off * w) as f32));
+        }
+        Ok(graded)
+    }
+}
+
+fn config(iterations: u64) -> TuneConfig {
+    TuneConfig {
+        strength: 2.0,
+        iterations,
+        trajectories: 128,
+        updates: 2,
+        look_every: iterations,
+        optimiser: AdamWConfig {
+            learning_rate: 0.03,
+            schedule: Schedule::Cosine,
+            weight_decay: 0.0,
+            clip: f64::INFINITY,
+            average: 0.98,
+            ..AdamWConfig::default()
+        },
+        ..TuneConfig::default()
+    }
+}
+
+fn moments(x: &[f32], p: usize) -> (Vec<f64>, Vec<f64>) {
+    let n = (x.len() / p) as f64;
+    let mean: Vec<f64> = (0..p).map(|i| x.iter().skip(i).step_by(p).map(|v| f64::from(*v)).sum::<f64>() / n).collect();
+    let mut covariance = vec![0.0; p * p];
+    for row in x.chunks_exact(p) {
+        for i in 0..p {
+            for j in 0..p {
+                covariance[i * p + j] += (f64::from(row[i]) - mean[i]) * (f64::from(row[j]) - mean[j]) / n;
+            }
+        }
+    }
+    (mean, covariance)
+}
+
+/// Tunes the linear field between N(m₀, S) and N(m, s²), and compares samples of its ODE with `mean` and `covariance`.
+fn reaches(field: &LinearField, reward: &dyn Reward, mean: &[f64], covariance: &[f64]) {
+    let (p, config) = (mean.len(), config(400));
+    let process = Process::memoryless(field.start[0].clone(), field.start[1].clone(), config.steps);
+    let (base, mut tuned) = (method(field.clone()), method(field.clone()));
+    let task = Task { base: &base, process: &process, reward, held_out: None };
+    task.run(&mut tuned, &config, &TuneOptions::default(), &Silent).unwrap();
+    let z = draw(tuned.velocity_field().unwrap(), &process, 8000, 200, &Streams::new(77)).unwrap();
+    let (m, c) = moments(&z, p);
+    // Stated error: .06 deviations of the base in the mean; .06 of its variance in every covariance.
+    for i in 0..p {
+        let scale = f64::from(field.target[1][i]);
+        assert!((m[i] - mean[i]).abs() < 0.06 * scale, "mean {m:?}, expected {mean:?}");
+        for j in 0..p {
+            let scale = scale * f64::from(field.target[1][j]);
+            let (found, expected) = (c[i * p + j], covariance[i * p + j]);
+            assert!((found - expected).abs() < 0.06 * scale, "covariance {c:?}, expected {covariance:?}");
+        }
+    }
+}
+
+#[test]
+fn one_dimension_reaches_the_tilted_law() {
+    let field = LinearField::between([&[0.0], &[1.0]], [&[1.0], &[0.5]], 10);
+    // Precision 1/.25 + 2 · 2, mean (4 · 1 + 4 · 2)/8.
+    reaches(&field, &ToPoint::new(vec![2.0], 2.0).unwrap(), &[1.5], &[0.125]);
+}
+
+#[test]
+fn many_dimensions_reach_the_tilted_law_from_unit_and_from_diagonal_gaussian_sources() {
+    let (m, s) = ([0.5f32, -1.0, 0.0], [1.0f32, 0.5, 0.8]);
+    let (w, c, strength) = ([1.0f64, -1.0, 0.5], 0.0, 2.0);
+    // Sherman and Morrison: Σ − Σw wᵀΣ λ/(1 + λ wᵀΣw), and the mean moves along Σw.
+    let variance: Vec<f64> = s.iter().map(|s| f64::from(s * s)).collect();
+    let sw: Vec<f64> = variance.iter().zip(&w).map(|(v, w)| v * w).collect();
+    let gain = strength / (1.0 + strength * sw.iter().zip(&w).map(|(a, b)| a * b).sum::<f64>());
+    let off = c - m.iter().zip(&w).map(|(m, w)| f64::from(*m) * w).sum::<f64>();
+    let mean: Vec<f64> = m.iter().zip(&sw).map(|(m, sw)| f64::from(*m) + gain * off * sw).collect();
+    let mut covariance: Vec<f64> = (0..9).map(|i| -gain * sw[i / 3] * sw[i % 3]).collect();
+    (0..3).for_each(|i| covariance[4 * i] += variance[i]);
+    let reward = Along { w: w.to_vec(), c };
+    for start in [[[0.0f32; 3], [1.0; 3]], [[0.3, 0.0, -0.5], [0.6, 1.0, 1.4]]] {
+        let field = LinearField::between([&start[0], &start[1]], [&m, &s], 10);
+        reaches(&field, &reward, &mean, &covariance);
+    }
+}
+
+/// `rows` trajectories of `field` under itself.
+fn simulated(
+    field: &dyn Field,
+    process: &Process,
+    reward: &dyn Reward,
+    steps: usize,
+    rows: usize,
+) -> (Trajectories, Ends) {
+    let simulation = Simulation { base: field, tuned: field, process, reward, strength: 1.5, clip: f64::INFINITY };
+    let streams = Streams::new(3);
+    simulation.run(process::grid(steps, &streams), rows, &streams, &mut Buffers::default()).unwrap()
+}
+
+#[test]
+fn the_memoryless_process_forgets_its_start_and_ends_near_the_target() {
+    let field = LinearField::between([&[0.2, 0.0], &[0.7, 1.0]], [&[1.0, -0.5], &[0.5, 0.8]], 4);
+    let steps = 100;
+    let process = Process::memoryless(field.start[0].clone(), field.start[1].clone(), steps);
+    let (made, ends) = simulated(&field, &process, &ToPoint::new(vec![0.0; 2], 1.0).unwrap(), steps, 8000);
+    let starts = &made.x[..ends.x.len()];
+    let both: Vec<f32> = starts.chunks(2).zip(ends.x.chunks(2)).flat_map(|(a, b)| [a, b].concat()).collect();
+    let (mean, covariance) = moments(&both, 4);
+    for i in 0..2 {
+        let correlation = covariance[i * 4 + i + 2] / (covariance[i * 5] * covariance[(i + 2) * 5]).sqrt();
+        // The sampling error is .011.
+        assert!(correlation.abs() < 0.04, "{correlation}");
+        let (m, s) = (f64::from(field.target[0][i]), f64::from(field.target[1][i]));
+        assert!((mean[i + 2] - m).abs() < 0.05 * s, "{mean:?}");
+        assert!((covariance[(i + 2) * 5] / (s * s) - 1.0).abs() < 0.08, "{covariance:?}");
+    }
+    assert_eq!(ends.distances, vec![0.0; 8000], "the base is at no distance from itself");
+}
+
+#[test]
+fn lean_adjoints_are_differences_through_the_solver() {
+    let p = 3;
+    let linear = LinearField::between([&[0.0; 3], &[1.0; 3]], [&[0.5, -1.0, 0.0], &[1.0, 0.5, 0.8]], 4);
+    let small = ResidualMlpConfig { width: 8, blocks: 1, time_features: 4, embedding: 4, ..Default::default() };
+    let mut net = ResidualMlp::new(p, &small, &Streams::new(1)).unwrap();
+    let mut rng = Streams::new(2).rng();
+    net.parameters_mut().iter_mut().for_each(|v| *v += 0.4 * (rng.random::<f32>() - 0.5));
+    let reward = Along { w: vec![0.7, -0.4, 1.1], c: 0.3 };
+    let unit = || process::Start::Normal { mean: vec![0.0; p], deviation: vec![1.0; p] };
+    for field in [&linear as &dyn Field, &net] {
+        for process in [Process::memoryless(vec![0.0; p], vec![1.0; p], 8), Process::general(unit(), 0.5, 8)] {
+            let (steps, rows) = (8, 2);
+            let (made, ends) = simulated(field, &process, &reward, steps, rows);
+            let size = rows * p;
+            let state = |k: usize| if k == steps { &ends.x[..] } else { &made.x[k * size..(k + 1) * size] };
+            let step = |k: usize, x: &[f32]| {
+                let c = process.at(made.grid[k], made.grid[k + 1] - made.grid[k]);
+                let mut v = vec![0.0; size];
+                field.velocity(x, &vec![made.grid[k] as f32; rows], None, &mut v, &mut Tape::default());
+                let drift = |(x, v): (&f32, f32)| x + c.step * (c.velocity * v - c.pull * x);
+                x.iter().zip(v).map(drift).collect::<Vec<f32>>()
+            };
+            // The noise of a step is what its drift does not explain; the same noise carries the moved point on.
+            let noise = |k: usize| -> Vec<f32> {
+                step(k, state(k)).iter().zip(state(k + 1)).map(|(made, is)| is - made).collect()
+            };
+            let value = |mut x: Vec<f32>, from: usize, row: usize| {
+                for k in from..steps {
+                    x = step(k, &x).iter().zip(noise(k)).map(|(a, b)| a + b).collect();
+                }
+                reward.values(&x, &Streams::new(0)).unwrap()[row]
+            };
+            for (k, i) in [(0, 0), (0, 4), (3, 2), (5, 3), (7, 5)] {
+                let at = |h: f32| {
+                    let mut x = state(k + 1).to_vec();
+                    x[i] += h;
+                    value(x, k + 1, i / p)
+                };
+                let slope = -1.5 * (at(0.01) - at(-0.01)) / 0.02;
+                let found = f64::from(made.adjoint[k * size + i]);
+                assert!((slope - found).abs() < 4e-3 * (1.0 + slope.abs()), "step {k}: {slope} {found}");
+            }
+        }
+    }
+}
+
+/// A nonlinear field with parameters that are not at rest, and its copy.
+fn nets() -> [crate::method::FlowMatching; 2] {
+    let small = ResidualMlpConfig { width: 16, blocks: 1, time_features: 8, embedding: 8, ..Default::default() };
+    let mut net = ResidualMlp::new(40, &small, &Streams::new(1)).unwrap();
+    let mut rng = Streams::new(2).rng();
+    net.parameters_mut().iter_mut().for_each(|v| *v += 0.1 * (rng.random::<f32>() - 0.5));
+    [method(net.clone()), method(net)]
+}
+
+fn small_config() -> TuneConfig {
+    TuneConfig {
+        iterations: 6,
+        steps: 8,
+        trajectories: 5,
+        updates: 3,
+        buffer: 2,
+        look_every: 2,
+        look_samples: 4,
+        look_steps: 5,
+        ..TuneConfig::default()
+    }
+}
+
+/// Tunes a copy of the net; the parameters kept and the looks without their clock.
+fn tuned(
+    config: &TuneConfig,
+    weight: f64,
+    options: &TuneOptions,
+    progress: &dyn Progress,
+) -> Result<(Vec<f32>, Vec<TuneLook>)> {
+    let [base, mut copy] = nets();
+    let process = Process::memoryless(vec![0.0; 40], vec![1.0; 40], config.steps);
+    let reward = ToPoint::new((0..40).map(|i| (i as f32).sin()).collect(), weight).unwrap();
+    let task = Task { base: &base, process: &process, reward: &reward, held_out: Some(&reward) };
+    let mut state = task.run(&mut copy, config, options, progress)?;
+    state.looks.iter_mut().for_each(|look| look.seconds = 0.0);
+    // NaN is not equal to itself: the look before the first iteration has no training reward.
+    state.looks[0].training = 0.0;
+    Ok((copy.parameters().to_vec(), state.looks))
+}
+
+#[test]
+fn no_reward_no_move() {
+    let (parameters, looks) = tuned(&small_config(), 0.0, &TuneOptions::default(), &Silent).unwrap();
+    assert_eq!(parameters, nets()[0].parameters());
+    assert!(looks.iter().all(|look| look.distance == 0.0));
+}
+
+/// Interrupts after so many iterations.
+struct After(AtomicU64);
+
+impl Progress for After {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, n: u64) {
+        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+    fn note(&self, _: &str) {}
+    fn interrupted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+#[test]
+fn the_same_bytes_on_any_number_of_threads_and_after_a_resume() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| tuned(&small_config(), 1.0, &TuneOptions::default(), &Silent).unwrap())
+    };
+    let one = run(1);
+    assert!(one.1.last().unwrap().held_out > one.1[0].held_out, "{:?}", one.1);
+    assert!(one.1.last().unwrap().distance > 0.0 && one.0 != nets()[0].parameters());
+    assert_eq!(one, run(2));
+    let dir = tempfile::tempdir().unwrap();
+    let state = Some(dir.path().join("state.safetensors"));
+    let options = TuneOptions { state, save_every: 0, resume: true };
+    let stopped = tuned(&small_config(), 1.0, &options, &After(AtomicU64::new(3)));
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    let other = TuneConfig { strength: 11.0, ..small_config() };
+    let message = tuned(&other, 1.0, &options, &Silent).unwrap_err().to_string();
+    assert!(message.contains("identity"), "{message}");
+    assert_eq!(one, tuned(&small_config(), 1.0, &options, &Silent).unwrap());
+}
+
+#[test]
+fn it_stops_when_the_held_out_reward_stops_rising() {
+    // A learning rate far too large: the first looks are the best.
+    let optimiser = AdamWConfig { learning_rate: 0.3, ..TuneConfig::default().optimiser };
+    let config = TuneConfig { iterations: 60, look_every: 1, patience: 2, optimiser, ..small_config() };
+    let (_, looks) = tuned(&config, 1.0, &TuneOptions::default(), &Silent).unwrap();
+    let best = looks.iter().map(|l| l.held_out).fold(f64::NEG_INFINITY, f64::max);
+    assert!(looks.len() < 61, "it went on to the end");
+    assert_eq!(looks[looks.len() - 3].held_out, best, "{looks:?}");
+}
+
+#[test]
+fn rivals_raise_the_reward() {
+    assert_eq!(rivals::best(&[0.5, 2.0, 2.0, -1.0], 3), [1, 2, 0]);
+    let (reward, streams) = (ToPoint::new(vec![1.0; 40], 1.0).unwrap(), Streams::new(1));
+    let mut theta = vec![0.0; 80];
+    rivals::ascend(&mut theta, &reward, 300, 0.05, &streams, |_, _| Ok(true)).unwrap();
+    assert!(theta.iter().all(|v| (v - 1.0).abs() < 0.05), "{theta:?}");
+    let [base, _] = nets();
+    let field = base.velocity_field().unwrap();
+    let end = |strength| {
+        let mut z = vec![0.5; 80];
+        rivals::guide(field, &mut z, &reward, strength, 20, &streams).unwrap();
+        reward.values(&z, &streams).unwrap()[0]
+    };
+    assert!(end(0.3) > end(0.0));
+}
