@@ -33,6 +33,18 @@ impl Default for FeatureConfig {
     }
 }
 
+impl FeatureConfig {
+    /// # Errors
+    /// A number outside its range.
+    pub fn check(&self) -> Result<()> {
+        if !(self.length > 0.0 && self.length.is_finite() && self.ridge >= 0.0 && self.ridge.is_finite()) {
+            let found = format!("length {}, ridge {}", self.length, self.ridge);
+            return Err(Error::parameter("features", "length > 0 and ridge ≥ 0", found));
+        }
+        Ok(())
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -128,22 +140,43 @@ impl FeaturePotential {
         Ok(potential)
     }
 
-    fn unfitted(config: &FeatureConfig, dimension: usize, streams: &Streams) -> Result<Self> {
+    /// The flat potential V = 0 with its Fourier features drawn from `streams`.
+    ///
+    /// # Errors
+    /// No dimension, or a number outside its range.
+    pub(crate) fn unfitted(config: &FeatureConfig, dimension: usize, streams: &Streams) -> Result<Self> {
         if dimension == 0 {
             return Err(Error::parameter("dimension", "at least 1", dimension));
         }
-        if !(config.length > 0.0 && config.ridge >= 0.0) {
-            return Err(Error::parameter(
-                "features",
-                "length > 0 and ridge ≥ 0",
-                format!("length {}, ridge {}", config.length, config.ridge),
-            ));
-        }
+        config.check()?;
         let mut rng = streams.rng();
         let frequencies =
             (0..config.fourier * dimension).map(|_| rng.sample::<f64, _>(StandardNormal) / config.length).collect();
         let phases = (0..config.fourier).map(|_| rng.random::<f64>() * std::f64::consts::TAU).collect();
-        Ok(Self { dimension, quadratic: config.quadratic, frequencies, phases, weights: Vec::new(), beta: 0.0 })
+        let mut flat =
+            Self { dimension, quadratic: config.quadratic, frequencies, phases, weights: Vec::new(), beta: 0.0 };
+        flat.weights = vec![0.0; flat.features()];
+        Ok(flat)
+    }
+
+    /// All numbers in a fixed order: weights, frequencies, phases, β.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = f64> + '_ {
+        let parts = [&self.weights, &self.frequencies, &self.phases];
+        parts.into_iter().flatten().copied().chain([self.beta])
+    }
+
+    /// The potential with these [`Self::numbers`].
+    pub(crate) fn from_numbers(
+        config: &FeatureConfig,
+        dimension: usize,
+        mut numbers: impl Iterator<Item = f64>,
+    ) -> Self {
+        let mut take = |n: usize| numbers.by_ref().take(n).collect::<Vec<f64>>();
+        let quadratic = if config.quadratic { dimension * (dimension + 1) / 2 } else { 0 };
+        let weights = take(dimension + quadratic + config.fourier);
+        let (frequencies, phases) = (take(config.fourier * dimension), take(config.fourier));
+        let beta = take(1).first().copied().unwrap_or(0.0);
+        Self { dimension, quadratic: config.quadratic, frequencies, phases, weights, beta }
     }
 
     /// Number of features m.

@@ -145,6 +145,9 @@ pub struct FitOptions {
     pub resume: bool,
 }
 
+/// Curves that a closed form is solved from, at most.
+const CLOSED_FORM_CURVES: usize = 4096;
+
 /// Fits a meta-model to `zoo`.
 ///
 /// # Errors
@@ -158,10 +161,17 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let streams = Streams::new(config.seed).child("fit");
     let mut method = config.method.build(&plan.times, zoo.parameters(), &config.field, &streams.child("field"))?;
     let held_out = plan.held_out(&curves, config, &split, &*method, &streams.child("validation"))?;
+    let closed_form = method.closed_form();
+    if closed_form {
+        let most = split.train.len().min(CLOSED_FORM_CURVES);
+        method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?)?;
+    }
 
     let identity = identity(zoo, config)?;
     let mut state = match &options.state {
-        Some(path) if options.resume && path.exists() => FitState::load(path, &identity, config, &mut *method)?,
+        Some(path) if options.resume && !closed_form && path.exists() => {
+            FitState::load(path, &identity, config, &mut *method)?
+        }
         _ => FitState::new(config, &*method)?,
     };
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
@@ -170,9 +180,15 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         Some(path) => state.save(path, &identity, method),
         None => Ok(()),
     };
-    progress.begin("fitting", config.steps);
+    if closed_form {
+        let held_out = held_out.as_ref().map(|batch| averaged_loss(&mut *method, &state, batch, &mut scratch));
+        state.judge(held_out.map(|loss| finite("held-out loss", loss, 0, config)).transpose()?);
+        state.seconds = clock.elapsed().as_secs_f64();
+    }
+    let steps = if closed_form { 0 } else { config.steps };
+    progress.begin("fitting", steps);
     progress.advance(state.step());
-    while state.step() < config.steps {
+    while state.step() < steps {
         let step = state.step();
         if progress.interrupted() {
             save(&mut state, &*method)?;

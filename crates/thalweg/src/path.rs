@@ -117,6 +117,8 @@ pub struct Batch {
     pub u: Vec<f32>,
     /// Contexts `[B, D]`.
     pub c: Option<Vec<f32>>,
+    /// Scores ∇log ρ of the marginals at x `[B, P]`, where a method asks for them (β of M6).
+    pub scores: Option<Vec<f32>>,
 }
 
 /// A path through anchors at fixed times.
@@ -156,6 +158,22 @@ impl Path {
     /// # Errors
     /// Anchors of another shape.
     pub fn batch(&self, anchors: &[f32], dimension: usize, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        self.batch_at(None, anchors, dimension, c, streams)
+    }
+
+    /// As [`Self::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
+    /// the same stream, so that differences between times are differences along one path.
+    ///
+    /// # Errors
+    /// Anchors of another shape.
+    pub fn batch_at(
+        &self,
+        at: Option<f64>,
+        anchors: &[f32],
+        dimension: usize,
+        c: Option<Vec<f32>>,
+        streams: &Streams,
+    ) -> Result<Batch> {
         let per_marginal = self.anchors() * dimension;
         if dimension == 0 || !anchors.len().is_multiple_of(per_marginal) {
             let expected = format!("[{}, B, {dimension}]", self.anchors());
@@ -166,12 +184,13 @@ impl Path {
         let outputs = x.par_chunks_exact_mut(dimension).zip(u.par_chunks_exact_mut(dimension)).zip(t.par_iter_mut());
         outputs.enumerate().for_each(|(i, ((x, u), t))| {
             let mut rng = streams.index(i as u64).rng();
-            let time = self.time_law.draw(&mut rng);
+            let drawn = self.time_law.draw(&mut rng);
+            let time = at.unwrap_or(drawn);
             *t = time as f32;
             let curve = anchors.chunks_exact(rows * dimension).map(|marginal| &marginal[i * dimension..][..dimension]);
             self.point(time, curve, &mut rng, x, u);
         });
-        Ok(Batch { x, t, u, c })
+        Ok(Batch { x, t, u, c, scores: None })
     }
 
     /// x_t and u `[P]` of one curve at `t`.

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::Error;
 use thalweg::coupling::Coupling;
+use thalweg::field::MlpPotentialConfig;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::interpolant::Interpolant;
-use thalweg::method::{CfmConfig, MethodConfig, MmfmConfig};
+use thalweg::method::jko::PotentialConfig;
+use thalweg::method::{ActionConfig, CfmConfig, JkoConfig, MethodConfig, MmfmConfig};
 use thalweg::model::MetaModel;
 use thalweg::path::Width;
 use thalweg::sample::SampleRequest;
@@ -146,6 +148,22 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
     let mmfm =
         |coupling, source| MethodConfig::Mmfm(MmfmConfig { marginals: 2, coupling, source, ..MmfmConfig::default() });
     let cfm = |coupling, source| MethodConfig::Cfm(CfmConfig { coupling, source, ..CfmConfig::default() });
+    let potential = MlpPotentialConfig { width: 16, ..MlpPotentialConfig::default() };
+    let jko = |coupling, source| {
+        let potential = PotentialConfig::Mlp(potential.clone());
+        MethodConfig::Jko(JkoConfig {
+            steps: 3,
+            internal_energy: true,
+            coupling,
+            source,
+            potential,
+            ..JkoConfig::default()
+        })
+    };
+    let action = |coupling, source| {
+        let potential = potential.clone();
+        MethodConfig::Action(ActionConfig { marginals: 2, coupling, source, potential, ..ActionConfig::default() })
+    };
     use {Coupling::*, SourceKind::*};
     for (method, time_grid) in [
         (mmfm(Paired, Zoo), TimeGrid::ArcLength),
@@ -154,6 +172,10 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         (mmfm(Independent, Gaussian), TimeGrid::Uniform),
         (cfm(OptimalTransport, KaimingUniform), TimeGrid::Uniform),
         (cfm(Independent, Gaussian), TimeGrid::Uniform),
+        (jko(Paired, Zoo), TimeGrid::ArcLength),
+        (jko(OptimalTransport, Gaussian), TimeGrid::Uniform),
+        (action(Paired, Zoo), TimeGrid::Uniform),
+        (action(Independent, KaimingNormal), TimeGrid::LossDecrease),
     ] {
         let config = FitConfig { method, time_grid, steps: 10, ..config() };
         let model = quick(&zoo, &config);

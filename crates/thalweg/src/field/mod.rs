@@ -11,7 +11,7 @@ pub mod residual;
 mod tape;
 mod time;
 
-pub use potential::{MlpPotential, MlpPotentialConfig, Potential};
+pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
 pub use tape::Tape;
 

@@ -139,6 +139,20 @@ impl MlpPotential {
     /// # Errors
     /// A size outside its range.
     pub fn new(dimension: usize, config: &MlpPotentialConfig, streams: &Streams) -> Result<Self> {
+        Self::with_scalars(dimension, config, &[], streams)
+    }
+
+    /// As [`Self::new`], with numbers of a method's own at the end of the parameters (β of M6), to be trained and saved with the net. They
+    /// start at zero; the net neither reads them nor writes their gradients.
+    ///
+    /// # Errors
+    /// A size outside its range.
+    pub fn with_scalars(
+        dimension: usize,
+        config: &MlpPotentialConfig,
+        scalars: &[&str],
+        streams: &Streams,
+    ) -> Result<Self> {
         config.check()?;
         if dimension == 0 {
             return Err(Error::parameter("potential.dimension", "at least 1", dimension));
@@ -155,7 +169,8 @@ impl MlpPotential {
             .collect();
         let output = Affine::push_linear(&mut tensors, &mut end, "output", 1, w);
         let gate = Affine::push(&mut tensors, &mut end, "gate", 2 * dimension, f);
-        let mut parameters = vec![0.0; end];
+        tensors.extend(scalars.iter().map(|name| (name.to_string(), vec![1])));
+        let mut parameters = vec![0.0; end + scalars.len()];
         for (i, layer) in layers.iter().enumerate() {
             let streams = streams.child("layer").index(i as u64);
             layer.weight.draw(&mut parameters, &streams.child("weight"));

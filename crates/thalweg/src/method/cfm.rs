@@ -6,7 +6,7 @@
 //! Not for zoos of independent initialisations: no map from a start to its end can be learned from some hundred pairs.
 use super::{Method, Scratch, Transport};
 use crate::coupling::Coupling;
-use crate::field::{Field, Gradient};
+use crate::field::{Field, Gradient, Tape};
 use crate::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Diffusion, Integration, Solution, Solver};
@@ -117,6 +117,10 @@ impl Method for FlowMatching {
         }
         // Row by row in order: the same sum on any number of threads.
         squares.iter().sum::<f64>() / batch.x.len() as f64
+    }
+
+    fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
+        self.field.velocity(x, t, c, out, tape);
     }
 
     /// dx/dt = v. With Euler–Maruyama and noise η: dX = (v + ½ g² s) dt + g dW with g² = η² (1 − t), which has the same

@@ -3,10 +3,15 @@
 //! To add one: a file with its parameters (`check`, `build`) and an `impl Method`, and one arm in each `match` below. A method
 //! gets curves (points of the marginals it names, coupled as it asks) and owns whatever net it trains behind flat parameters,
 //! be it a velocity field, a potential or a denoiser. `transport` may be an ODE, an SDE or explicit steps.
+pub mod action;
 pub mod cfm;
+pub mod jko;
+mod jko_features;
 pub mod mmfm;
 
+pub use action::{ActionConfig, ActionMatching};
 pub use cfm::{CfmConfig, FlowMatching};
+pub use jko::{Jko, JkoConfig};
 pub use mmfm::MmfmConfig;
 
 use crate::coupling::Coupling;
@@ -53,6 +58,19 @@ pub trait Method: Send + Sync {
         None
     }
 
+    /// Whether the method is solved at once by [`Self::solve`], without optimiser steps.
+    fn closed_form(&self) -> bool {
+        false
+    }
+
+    /// Solves for the parameters from curves `[A, N, P]` of the training runs.
+    ///
+    /// # Errors
+    /// A method without closed form, or a system that cannot be solved.
+    fn solve(&mut self, _curves: &[f32]) -> Result<()> {
+        Err(Error::parameter("method", "one with a closed form", "one that is trained by steps"))
+    }
+
     /// What one step trains on, from coupled curves `[A, B, P]` and their contexts `[B, D]`: a pure function of them and the stream.
     ///
     /// # Errors
@@ -61,6 +79,10 @@ pub trait Method: Send + Sync {
 
     /// The loss on a batch, and its gradient over what was in `gradient [Q]` where that is asked for.
     fn loss(&self, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64;
+
+    /// The drift dx/dt at `x [B, P]`, `t [B]`, to `out [B, P]`: what [`Self::transport`] follows, noise aside, and what the action
+    /// gap (M7) is measured on.
+    fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape);
 
     /// Carries `x [B, P]` from the source (t = 0) to the target (t = 1) in place; row i draws its noise, if any, from `streams[i]`.
     ///
@@ -77,6 +99,10 @@ pub enum MethodConfig {
     Cfm(CfmConfig),
     /// Multi-marginal flow matching (M5).
     Mmfm(MmfmConfig),
+    /// JKO steps of a learned potential (M6).
+    Jko(JkoConfig),
+    /// Action matching (M7).
+    Action(ActionConfig),
 }
 
 impl Default for MethodConfig {
@@ -87,7 +113,7 @@ impl Default for MethodConfig {
 
 impl MethodConfig {
     /// The methods' names, as `--method` takes them.
-    pub const NAMES: [&str; 2] = ["cfm", "mmfm"];
+    pub const NAMES: [&str; 4] = ["cfm", "mmfm", "jko", "action"];
 
     /// The method of this name with its defaults.
     ///
@@ -97,6 +123,8 @@ impl MethodConfig {
         Ok(match name {
             "cfm" => Self::Cfm(CfmConfig::default()),
             "mmfm" => Self::Mmfm(MmfmConfig::default()),
+            "jko" => Self::Jko(JkoConfig::default()),
+            "action" => Self::Action(ActionConfig::default()),
             other => return Err(Error::parameter("method", Self::NAMES.join(", "), other)),
         })
     }
@@ -106,6 +134,8 @@ impl MethodConfig {
         match self {
             Self::Cfm(_) => "cfm",
             Self::Mmfm(_) => "mmfm",
+            Self::Jko(_) => "jko",
+            Self::Action(_) => "action",
         }
     }
 
@@ -115,6 +145,8 @@ impl MethodConfig {
         match self {
             Self::Cfm(c) => c.width.check("method.cfm.width").and_then(|()| c.time_law.check("method.cfm.time-law"))?,
             Self::Mmfm(c) => c.check()?,
+            Self::Jko(c) => c.check()?,
+            Self::Action(c) => c.check()?,
         }
         match (self.coupling(), self.source()) {
             (Coupling::Paired, SourceKind::KaimingUniform | SourceKind::KaimingNormal | SourceKind::Gaussian) => {
@@ -134,6 +166,8 @@ impl MethodConfig {
         match self {
             Self::Cfm(_) => 2,
             Self::Mmfm(c) => c.marginals + 2,
+            Self::Jko(c) => c.steps + 1,
+            Self::Action(c) => c.marginals + 2,
         }
     }
 
@@ -142,6 +176,8 @@ impl MethodConfig {
         match self {
             Self::Cfm(c) => c.coupling,
             Self::Mmfm(c) => c.coupling,
+            Self::Jko(c) => c.coupling,
+            Self::Action(c) => c.coupling,
         }
     }
 
@@ -150,10 +186,13 @@ impl MethodConfig {
         match self {
             Self::Cfm(c) => c.source,
             Self::Mmfm(c) => c.source,
+            Self::Jko(c) => c.source,
+            Self::Action(c) => c.source,
         }
     }
 
-    /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`.
+    /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`. Methods with a
+    /// potential have its sizes among their own parameters; `field` is the net of the others.
     ///
     /// # Errors
     /// A number outside its range, or times that do not fit.
@@ -165,10 +204,11 @@ impl MethodConfig {
         streams: &Streams,
     ) -> Result<Box<dyn Method>> {
         self.check()?;
-        let field = field.build(dimension, streams)?;
         Ok(match self {
-            Self::Cfm(c) => Box::new(c.build(times, field)?),
-            Self::Mmfm(c) => Box::new(c.build(times, field)?),
+            Self::Cfm(c) => Box::new(c.build(times, field.build(dimension, streams)?)?),
+            Self::Mmfm(c) => Box::new(c.build(times, field.build(dimension, streams)?)?),
+            Self::Jko(c) => Box::new(c.build(times, dimension, streams)?),
+            Self::Action(c) => Box::new(c.build(times, dimension, streams)?),
         })
     }
 }
