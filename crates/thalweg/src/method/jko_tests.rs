@@ -19,7 +19,7 @@ fn even_times(k: usize) -> Vec<f64> {
 
 /// Curves `[k + 1, n, 2]` along the gradient flow of `energy` over time 1.
 fn flow_curves(energy: &Energy, n: usize, k: usize, seed: u64) -> Vec<f32> {
-    let mut x = normals(seed, n * 2, 1.0);
+    let mut x = normals(seed, n * 2, 0.7);
     let mut curves: Vec<f32> = narrow(&x).collect();
     for _ in 0..k {
         energy.flow(&mut x, 2, 1.0 / k as f64, 200 / k);
@@ -44,7 +44,7 @@ fn step_curves(energy: &Energy, n: usize, k: usize, seed: u64) -> Vec<f32> {
 
 /// Relative root mean square error of `method`'s drift at time 0 where p₀ lies.
 fn drift_error(method: &Jko, energy: &Energy) -> f64 {
-    let x = normals(99, 800, 0.8);
+    let x = normals(99, 800, 0.5);
     let x32: Vec<f32> = narrow(&x).collect();
     let mut v = vec![0.0; x.len()];
     method.velocity(&x32, &vec![0.0; x.len() / 2], None, &mut v, &mut Tape::default());
@@ -109,8 +109,8 @@ fn the_network_recovers_the_gradients_of_energies() {
 
 #[test]
 fn the_closed_form_converges_with_k_and_with_n() {
-    // Two of the library have ripples shorter than the features' length.
-    let smooth = |e: &Energy| !matches!(e, Energy::Rastrigin { .. } | Energy::Bohachevsky);
+    // Three of the library have ripples or petals shorter than the features' length: their floor is the features'.
+    let smooth = |e: &Energy| !matches!(e, Energy::Rastrigin { .. } | Energy::Bohachevsky | Energy::Flower { .. });
     for energy in Energy::library(2).into_iter().filter(smooth) {
         let error = |k: usize, n: usize, noise: f32| {
             let config = JkoConfig { steps: k, noise: 0.0, potential: features(80), ..JkoConfig::default() };
@@ -122,8 +122,8 @@ fn the_closed_form_converges_with_k_and_with_n() {
         // In k: the explicit step sees the mean gradient over τ, an error of order τ. In n: observations with errors.
         let in_k = [error(2, 400, 0.0), error(5, 400, 0.0), error(40, 400, 0.0)];
         let in_n = [error(40, 100, 0.005), error(40, 800, 0.005)];
-        assert!(in_k[0] > in_k[1] && in_k[2] < 0.5 * in_k[1] && in_k[2] < 0.3, "{energy:?}: in k {in_k:?}");
-        assert!(in_n[0] > in_n[1], "{energy:?}: in n {in_n:?}");
+        assert!(in_k[0] > in_k[1] && in_k[2] < 0.3 * in_k[1] && in_k[2] < 0.1, "{energy:?}: in k {in_k:?}");
+        assert!(in_n[1] < 0.9 * in_n[0], "{energy:?}: in n {in_n:?}");
     }
 }
 
