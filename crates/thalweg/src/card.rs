@@ -9,6 +9,16 @@ pub fn text(model: &MetaModel) -> String {
         format!("`{}` with input {:?} and {} classes", a.name(), a.input(), a.classes())
     });
     let data = model.data.as_ref().map_or("data that are not recorded".into(), |d| format!("`{}`", d.name));
+    let latent = model.latent.as_ref().map_or("none: it runs on standardised weights".into(), |latent| {
+        let (scales, name) = (latent.scales(), model.config.latent.as_ref().map_or("", |config| config.name()));
+        let range = |f: fn(f32, f32) -> f32, from| scales.iter().copied().fold(from, f);
+        format!(
+            "{name}, {} dimensions, normalised from deviations of {:.3} to {:.3}",
+            latent.dimension(),
+            range(f32::min, f32::INFINITY),
+            range(f32::max, 0.0)
+        )
+    });
     let probe = match model.source.is_probe() {
         true => {
             "\n**This model starts from recorded training initialisations. Its samples show what it memorised; they are not results.**\n"
@@ -29,6 +39,7 @@ Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a ne
 | | |
 | --- | --- |
 | method | {method} on marginals at times {times:?} |
+| latent space | {latent} |
 | source | {source} |
 | zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
 | fit | seed {seed}, {steps} steps in {seconds:.1} s; step {best} kept, {held_out} |

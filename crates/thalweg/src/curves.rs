@@ -2,8 +2,8 @@
 //!
 //! Every draw is a pure function of its stream. Memory does not depend on the number of runs: what fits the budget is kept
 //! standardised from the start, larger zoos are gathered from their files batch by batch.
-use crate::coordinates::Coordinates;
 use crate::coupling::Coupling;
+use crate::latent::Space;
 use crate::source::Source;
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
@@ -26,7 +26,7 @@ pub enum Marginal {
 /// A zoo seen as curves through marginals.
 pub struct Curves<'a> {
     zoo: &'a ZooStore,
-    coordinates: &'a Coordinates,
+    space: Space<'a>,
     source: &'a Source,
     coupling: Coupling,
     marginals: Vec<Marginal>,
@@ -44,7 +44,7 @@ impl<'a> Curves<'a> {
     pub fn new(
         zoo: &'a ZooStore,
         runs: &[usize],
-        coordinates: &'a Coordinates,
+        space: Space<'a>,
         source: &'a Source,
         coupling: Coupling,
         marginals: Vec<Marginal>,
@@ -54,8 +54,8 @@ impl<'a> Curves<'a> {
             let expected = "independent or optimal-transport where starts are drawn afresh or not recorded";
             return Err(Error::parameter("coupling", expected, "paired"));
         }
-        let mut curves = Self { zoo, coordinates, source, coupling, marginals, rows: HashMap::new(), kept: vec![] };
-        let bytes = curves.marginals.len() * runs.len() * zoo.parameters() * size_of::<f32>();
+        let mut curves = Self { zoo, space, source, coupling, marginals, rows: HashMap::new(), kept: vec![] };
+        let bytes = curves.marginals.len() * runs.len() * space.dimension() * size_of::<f32>();
         if bytes <= budget {
             let each = vec![runs; curves.marginals.len()];
             // Rows of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
@@ -66,9 +66,9 @@ impl<'a> Curves<'a> {
         Ok(curves)
     }
 
-    /// P.
+    /// Numbers of a point: P, or those of the latent space.
     pub fn dimension(&self) -> usize {
-        self.zoo.parameters()
+        self.space.dimension()
     }
 
     /// `size` curves of `runs`: `[marginals, size, P]`. Paired curves go through all of `runs` before one comes twice; otherwise every
@@ -96,7 +96,8 @@ impl<'a> Curves<'a> {
             if *marginal == Marginal::Source {
                 let streams = streams.child("source");
                 points.par_chunks_exact_mut(p).enumerate().try_for_each(|(i, z)| {
-                    self.source.draw(i as u64, self.zoo.layout(), self.coordinates, &streams, z)
+                    z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), &streams)?);
+                    Ok(())
                 })?;
             }
         }
@@ -118,8 +119,9 @@ impl<'a> Curves<'a> {
             let (Marginal::Checkpoint(checkpoint), runs) = (self.marginals[m], runs.as_ref()) else { continue };
             if self.kept.is_empty() || !runs.iter().all(|run| self.rows.contains_key(run)) {
                 let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
-                self.zoo.gather(&items, points)?;
-                self.coordinates.standardise(points);
+                let mut theta = vec![0.0; items.len() * self.zoo.parameters()];
+                self.zoo.gather(&items, &mut theta)?;
+                points.copy_from_slice(&self.space.points(theta));
             } else {
                 let kept = &self.kept[m * self.rows.len() * p..];
                 for (run, point) in runs.iter().zip(points.chunks_exact_mut(p)) {

@@ -4,16 +4,15 @@
 //! interrupted and resumed makes the same bytes as one that was not, on any number of threads. Runs, not checkpoints, are held out;
 //! the averaged parameters with the least loss on held-out runs are the model: small zoos overfit after some hundred steps.
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
-use crate::coordinates::{Coordinates, Standardiser};
-use crate::coupling::Coupling;
-use crate::curves::{self, Curves, Marginal};
+use crate::coordinates::Standardiser;
 use crate::fit_state::FitState;
+use crate::latent::LatentConfig;
 use crate::method::{FieldConfig, Method, MethodConfig, Scratch};
 use crate::model::{MetaModel, Record};
 use crate::optimiser::AdamWConfig;
 use crate::path::Batch;
-use crate::source::Source;
-use crate::time::{self, TimeGrid};
+use crate::plan::Plan;
+use crate::time::TimeGrid;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -37,6 +36,9 @@ pub struct FitConfig {
     pub validation_points: usize,
     /// Coordinates (per-parameter).
     pub standardiser: Standardiser,
+    /// The latent space that the method runs in (none: on standardised weights).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latent: Option<LatentConfig>,
     /// Where checkpoints lie in time (uniform).
     pub time_grid: TimeGrid,
     /// Which runs are held out (a tenth to choose on, a tenth to report on, seed 0).
@@ -87,6 +89,7 @@ impl Default for FitConfig {
             validate_every: 50,
             validation_points: 256,
             standardiser: Standardiser::default(),
+            latent: None,
             time_grid: TimeGrid::default(),
             split: Split::default(),
             method: MethodConfig::default(),
@@ -128,6 +131,7 @@ impl FitConfig {
                 return Err(Error::parameter(field, "at most 2^63 - 1 (what TOML holds)", seed));
             }
         }
+        self.latent.as_ref().map_or(Ok(()), LatentConfig::check)?;
         self.method.check()?;
         self.field.check()?;
         self.optimiser.check()
@@ -159,7 +163,8 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let plan = Plan::new(zoo, config, &split)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
-    let mut method = config.method.build(&plan.times, zoo.parameters(), &config.field, &streams.child("field"))?;
+    let mut method =
+        config.method.build(&plan.times, plan.space().dimension(), &config.field, &streams.child("field"))?;
     let held_out = plan.held_out(&curves, config, &split, &*method, &streams.child("validation"))?;
     let closed_form = method.closed_form();
     if closed_form {
@@ -221,6 +226,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         data: zoo.data().cloned(),
         record: Record::new(zoo, &split, &state),
         coordinates: plan.coordinates.clone(),
+        latent: plan.latent.clone(),
         source: plan.source.clone(),
         method,
     })
@@ -248,58 +254,4 @@ fn identity(zoo: &ZooStore, config: &FitConfig) -> Result<String> {
     let text =
         toml::to_string(config).map_err(|e| Error::parameter("fit configuration", "values that TOML can hold", e))?;
     Ok(blake3::hash(format!("{}\n{text}", crate::model::zoo_id(zoo)).as_bytes()).to_hex().to_string())
-}
-
-/// What follows from zoo and configuration before the first step.
-struct Plan {
-    coordinates: Coordinates,
-    source: Source,
-    marginals: Vec<Marginal>,
-    times: Vec<f64>,
-}
-
-impl Plan {
-    fn new(zoo: &ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Self> {
-        let chunks = split.train.chunks(64).map(|runs| zoo.finals(runs));
-        let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
-        let source = Source::of(config.method.source(), zoo, &split.train)?;
-        let wanted = config.method.marginals();
-        let (marginals, times) = match (zoo.checkpoints(), wanted) {
-            // Final networks only: the source is all there is before them.
-            (1, 2) => (vec![Marginal::Source, Marginal::Checkpoint(0)], vec![0.0, 1.0]),
-            (k, wanted) => {
-                let grid = config.time_grid.times(zoo, &split.train)?;
-                let chosen = time::choose(k, wanted)?;
-                let times = chosen.iter().map(|&i| grid[i]).collect();
-                let mut marginals: Vec<_> = chosen.into_iter().map(Marginal::Checkpoint).collect();
-                if config.method.coupling() != Coupling::Paired {
-                    marginals[0] = Marginal::Source;
-                }
-                (marginals, times)
-            }
-        };
-        Ok(Self { coordinates, source, marginals, times })
-    }
-
-    fn curves<'a>(&'a self, zoo: &'a ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Curves<'a>> {
-        let runs = [&split.train[..], &split.validation].concat();
-        let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
-        Curves::new(zoo, &runs, &self.coordinates, &self.source, coupling, marginals, curves::BUDGET)
-    }
-
-    /// One fixed batch of the held-out runs, if there are any: every look sees the same points, so looks can be compared.
-    fn held_out(
-        &self,
-        curves: &Curves,
-        config: &FitConfig,
-        split: &RunSplit,
-        method: &dyn Method,
-        streams: &Streams,
-    ) -> Result<Option<Batch>> {
-        if split.validation.is_empty() {
-            return Ok(None);
-        }
-        let drawn = curves.draw(&split.validation, config.validation_points, &streams.child("curves"))?;
-        method.batch(&drawn, None, &streams.child("path")).map(Some)
-    }
 }

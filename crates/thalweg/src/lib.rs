@@ -1,6 +1,7 @@
 //! The flow: laws over points in weight space, learned from training trajectories and sampled in milliseconds.
 //!
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
+pub mod action_gap;
 pub mod assignment;
 pub mod baseline;
 pub mod canonical;
@@ -17,11 +18,13 @@ mod fit_state;
 pub mod interpolant;
 pub mod jonker_volgenant;
 pub mod judge;
+pub mod latent;
 pub mod method;
 pub mod metric;
 pub mod model;
 pub mod optimiser;
 pub mod path;
+mod plan;
 pub mod reward;
 pub mod sample;
 pub mod solver;

@@ -6,6 +6,7 @@
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
 use crate::fit_state::FitState;
+use crate::latent::{Autoencoder, Space};
 use crate::method::Method;
 use crate::source::Source;
 use crate::tune::TuneRecord;
@@ -14,6 +15,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
@@ -127,6 +129,8 @@ pub struct MetaModel {
     pub data: Option<DataSpec>,
     /// M2.
     pub coordinates: Coordinates,
+    /// M8, where the method runs in a latent space.
+    pub latent: Option<Arc<dyn Autoencoder>>,
     /// p₀.
     pub source: Source,
     /// The trained method.
@@ -136,13 +140,18 @@ pub struct MetaModel {
 }
 
 impl MetaModel {
+    /// Where the method's points live.
+    pub fn space(&self) -> Space<'_> {
+        Space { coordinates: &self.coordinates, latent: self.latent.as_deref() }
+    }
+
     /// A copy with a net of its own.
     ///
     /// # Errors
     /// None for a model that was made by `fit` or `load`.
     pub fn duplicate(&self) -> Result<Self> {
-        let p = self.layout.len();
-        let mut method = self.config.method.build(&self.times, p, &self.config.field, &Streams::new(0))?;
+        let dimension = self.space().dimension();
+        let mut method = self.config.method.build(&self.times, dimension, &self.config.field, &Streams::new(0))?;
         method.parameters_mut().copy_from_slice(self.method.parameters());
         Ok(Self {
             config: self.config.clone(),
@@ -151,6 +160,7 @@ impl MetaModel {
             architecture: self.architecture.clone(),
             data: self.data.clone(),
             coordinates: self.coordinates.clone(),
+            latent: self.latent.clone(),
             source: self.source.clone(),
             method,
             record: self.record.clone(),
@@ -171,6 +181,10 @@ impl MetaModel {
         let slots = self.method.layout().slots();
         let mut tensors: Vec<(String, Vec<usize>, &[f32])> =
             slots.iter().map(|s| (format!("net.{}", s.name), s.shape.clone(), &parameters[s.range()])).collect();
+        if let Some(latent) = &self.latent {
+            let (slots, numbers) = (latent.layout().slots(), latent.parameters());
+            tensors.extend(slots.iter().map(|s| (format!("latent.{}", s.name), s.shape.clone(), &numbers[s.range()])));
+        }
         tensors.push(("coordinates.mean".into(), vec![p], self.coordinates.mean()));
         tensors.push(("coordinates.scale".into(), vec![p], self.coordinates.scale()));
         let source = match &self.source {
@@ -260,13 +274,23 @@ impl MetaModel {
                 Source::Recorded(tensor("source", &[rows.max(1), p])?)
             }
         };
-        let mut method = file.fit.method.build(&file.times, p, &file.fit.field, &Streams::new(0)).map_err(in_toml)?;
+        let mut latent = file.fit.latent.as_ref().map(|config| config.unfitted(p)).transpose().map_err(in_toml)?;
+        if let Some(latent) = &mut latent {
+            for slot in latent.layout().slots().to_vec() {
+                let values = tensor(&format!("latent.{}", slot.name), &slot.shape)?;
+                latent.parameters_mut()[slot.range()].copy_from_slice(&values);
+            }
+        }
+        let dimension = latent.as_ref().map_or(p, |latent| latent.dimension());
+        let mut method =
+            file.fit.method.build(&file.times, dimension, &file.fit.field, &Streams::new(0)).map_err(in_toml)?;
         for slot in method.layout().slots().to_vec() {
             let values = tensor(&format!("net.{}", slot.name), &slot.shape)?;
             method.parameters_mut()[slot.range()].copy_from_slice(&values);
         }
         Ok(Self {
             coordinates,
+            latent: latent.map(Arc::from),
             config: file.fit,
             times: file.times,
             layout: file.layout,

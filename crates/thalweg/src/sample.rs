@@ -64,20 +64,17 @@ impl MetaModel {
         if request.n == 0 {
             return Err(Error::parameter("n", "at least 1", 0));
         }
-        let (start, p) = (Instant::now(), self.layout.len());
+        let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let block = |first: usize| {
-            let mut z = vec![0.0; BLOCK * p];
-            for (i, z) in z.chunks_exact_mut(p).enumerate() {
-                source.draw((first + i) as u64, &self.layout, &self.coordinates, &streams.child("source"), z)?;
-            }
+            let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
+            let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
             let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();
             let mut solution = self.method.transport(&mut z, None, &how, &noise).map_err(|e| in_block(e, first))?;
-            self.coordinates.restore(&mut z);
-            self.coordinates.restore(&mut solution.states);
-            Ok((z, solution))
+            solution.states = space.weights(&solution.states);
+            Ok((space.weights(&z), solution))
         };
         let blocks: Vec<_> =
             (0..request.n.div_ceil(BLOCK)).into_par_iter().map(|b| block(b * BLOCK)).collect::<Result<_>>()?;

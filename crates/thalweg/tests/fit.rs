@@ -6,11 +6,13 @@ use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use thalweg::Error;
+use thalweg::action_gap::action_gap;
 use thalweg::coupling::Coupling;
+use thalweg::feature_potential::FeatureConfig;
 use thalweg::field::MlpPotentialConfig;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::interpolant::Interpolant;
+use thalweg::latent::{LatentConfig, PcaConfig};
 use thalweg::method::jko::PotentialConfig;
 use thalweg::method::{ActionConfig, CfmConfig, JkoConfig, MethodConfig, MmfmConfig};
 use thalweg::model::MetaModel;
@@ -19,6 +21,7 @@ use thalweg::sample::SampleRequest;
 use thalweg::solver::Solver;
 use thalweg::source::{Source, SourceKind};
 use thalweg::time::TimeGrid;
+use thalweg::{Error, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::{Progress, Silent};
@@ -216,4 +219,48 @@ fn a_fork_zoo_is_learned_from_fresh_starts() {
     let (zoo_has, start, end) =
         (accuracy(&zoo.finals(&zoo.alive()).unwrap()), accuracy(&samples.states), accuracy(&samples.theta));
     assert!(end > zoo_has - 0.02 && end > start + 0.02, "zoo {zoo_has:.3}, samples from {start:.3} to {end:.3}");
+}
+
+#[test]
+fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 30, &dir.path().join("zoo"));
+    let features = PotentialConfig::Features(FeatureConfig::default());
+    let jko = |internal_energy| {
+        let potential = features.clone();
+        MethodConfig::Jko(JkoConfig { steps: 3, internal_energy, noise: 0.0, potential, ..JkoConfig::default() })
+    };
+    let gaussian = CfmConfig { coupling: Coupling::Independent, source: SourceKind::Gaussian, ..CfmConfig::default() };
+    for method in [MethodConfig::default(), MethodConfig::Cfm(gaussian), jko(false), jko(true)] {
+        let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+        let model = quick(&zoo, &FitConfig { method, latent, ..config() });
+        assert_eq!(model.latent.as_ref().unwrap().scales().len(), 4);
+        model.save(&dir.path().join("model"), true).unwrap();
+        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+        let request = SampleRequest { at: vec![0.0, 0.5], ..SampleRequest::new(35, 2) };
+        let (a, b) = (model.sample(&request).unwrap(), loaded.sample(&request).unwrap());
+        assert_eq!((a.theta.len(), &a.theta, &a.states), (35 * zoo.parameters(), &b.theta, &b.states));
+        let few = loaded.sample(&SampleRequest { n: 3, ..request }).unwrap();
+        assert_eq!(few.theta, a.theta[..3 * zoo.parameters()]);
+    }
+    // In weight space there are too many features for a closed form.
+    let message = fit(&zoo, &FitConfig { method: jko(false), ..config() }, &FitOptions::default(), &Silent);
+    assert!(message.err().unwrap().to_string().contains("latent"));
+}
+
+#[test]
+fn the_action_gap_of_a_fitted_flow_is_below_that_of_standing_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 60, &dir.path().join("zoo"));
+    let model = quick(&zoo, &FitConfig { steps: 300, batch: 24, ..config() });
+    let test = model.config.split.of(&zoo).unwrap().test;
+    let found = action_gap(&model, &zoo, &test, 400, &Streams::new(1)).unwrap();
+    assert!(found.gap < found.still && found.mean < found.still, "{found:?}");
+    assert_eq!(found, action_gap(&model, &zoo, &test, 400, &Streams::new(1)).unwrap());
+    // With no drift at all, the gap is half the mean square of the velocities.
+    let mut still = model;
+    still.method.parameters_mut().fill(0.0);
+    let found = action_gap(&still, &zoo, &test, 400, &Streams::new(1)).unwrap();
+    assert!((found.gap - found.still).abs() < 1e-9, "{found:?}");
+    assert!(action_gap(&still, &zoo, &test, 0, &Streams::new(1)).unwrap_err().to_string().contains("point"));
 }

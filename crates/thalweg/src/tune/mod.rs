@@ -85,6 +85,9 @@ pub fn tune(
 ) -> Result<MetaModel> {
     config.check()?;
     let p = base.layout.len();
+    if let Some(latent) = &base.config.latent {
+        return Err(Error::parameter("model to tune", "one that runs on weights", format!("latent {}", latent.name())));
+    }
     if let Some(reward) = [Some(reward), held_out].into_iter().flatten().find(|r| r.dimension() != p) {
         let found = format!("{} for {}", reward.dimension(), reward.describe());
         return Err(Error::shape("reward", format!("networks of {p} numbers"), found));

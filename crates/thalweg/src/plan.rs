@@ -1,0 +1,112 @@
+//! What follows from a zoo and a configuration before the first step of a fit: coordinates, latent space, source, marginals and
+//! their times; and the data that the fit draws from them.
+use crate::coordinates::Coordinates;
+use crate::coupling::Coupling;
+use crate::curves::{self, Curves, Marginal};
+use crate::fit::FitConfig;
+use crate::latent::{Autoencoder, LatentConfig, Space};
+use crate::method::Method;
+use crate::path::Batch;
+use crate::source::Source;
+use crate::time;
+use crate::{Result, Streams};
+use std::sync::Arc;
+use thalweg_nets::zoo::{RunSplit, ZooStore};
+
+/// Points that an autoencoder is fitted to, at most.
+const LATENT_POINTS: usize = 1024;
+
+/// What follows from zoo and configuration before the first step.
+pub(crate) struct Plan {
+    /// M2, by the final checkpoints of the training runs.
+    pub coordinates: Coordinates,
+    /// M8, by the checkpoints of the training runs that the method trains on.
+    pub latent: Option<Arc<dyn Autoencoder>>,
+    /// p₀.
+    pub source: Source,
+    /// Marginals that the method trains on.
+    pub marginals: Vec<Marginal>,
+    /// Their times.
+    pub times: Vec<f64>,
+}
+
+impl Plan {
+    /// # Errors
+    /// A configuration that does not fit the zoo, or a file that cannot be read.
+    pub fn new(zoo: &ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Self> {
+        let chunks = split.train.chunks(64).map(|runs| zoo.finals(runs));
+        let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
+        let source = Source::of(config.method.source(), zoo, &split.train)?;
+        let wanted = config.method.marginals();
+        let (checkpoints, marginals, times) = match (zoo.checkpoints(), wanted) {
+            // Final networks only: the source is all there is before them.
+            (1, 2) => (vec![0], vec![Marginal::Source, Marginal::Checkpoint(0)], vec![0.0, 1.0]),
+            (k, wanted) => {
+                let grid = config.time_grid.times(zoo, &split.train)?;
+                let chosen = time::choose(k, wanted)?;
+                let times = chosen.iter().map(|&i| grid[i]).collect();
+                let mut marginals: Vec<_> = chosen.iter().copied().map(Marginal::Checkpoint).collect();
+                if config.method.coupling() != Coupling::Paired {
+                    marginals[0] = Marginal::Source;
+                }
+                (chosen, marginals, times)
+            }
+        };
+        let latent = match &config.latent {
+            Some(config) => Some(Arc::from(fit_latent(config, zoo, &coordinates, &split.train, &checkpoints)?)),
+            None => None,
+        };
+        Ok(Self { coordinates, latent, source, marginals, times })
+    }
+
+    /// Where the method's points live.
+    pub fn space(&self) -> Space<'_> {
+        Space { coordinates: &self.coordinates, latent: self.latent.as_deref() }
+    }
+
+    /// The runs seen as curves through the marginals.
+    ///
+    /// # Errors
+    /// A coupling that does not fit, or a file that cannot be read.
+    pub fn curves<'a>(&'a self, zoo: &'a ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Curves<'a>> {
+        let runs = [&split.train[..], &split.validation].concat();
+        let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
+        Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::BUDGET)
+    }
+
+    /// One fixed batch of the held-out runs, if there are any: every look sees the same points, so looks can be compared.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn held_out(
+        &self,
+        curves: &Curves,
+        config: &FitConfig,
+        split: &RunSplit,
+        method: &dyn Method,
+        streams: &Streams,
+    ) -> Result<Option<Batch>> {
+        if split.validation.is_empty() {
+            return Ok(None);
+        }
+        let drawn = curves.draw(&split.validation, config.validation_points, &streams.child("curves"))?;
+        method.batch(&drawn, None, &streams.child("path")).map(Some)
+    }
+}
+
+/// An autoencoder fitted to `checkpoints` of `runs`: all of them, or as many runs, evenly chosen, as make [`LATENT_POINTS`].
+fn fit_latent(
+    config: &LatentConfig,
+    zoo: &ZooStore,
+    coordinates: &Coordinates,
+    runs: &[usize],
+    checkpoints: &[usize],
+) -> Result<Box<dyn Autoencoder>> {
+    let most = (LATENT_POINTS / checkpoints.len()).max(1).min(runs.len());
+    let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
+    let items: Vec<_> = chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
+    let mut points = vec![0.0; items.len() * zoo.parameters()];
+    zoo.gather(&items, &mut points)?;
+    coordinates.standardise(&mut points);
+    config.fit(&points, zoo.parameters())
+}
