@@ -32,7 +32,7 @@ impl Engine {
             || (Prepared::default(), Buffers::default()),
             |(prepared, buffers), (m, c, rows)| {
                 let theta = &thetas[m * p..(m + 1) * p];
-                prepared.prepare(&self.plan, theta);
+                prepared.prepare_for_logits(&self.plan, theta);
                 let blocks = c * EVALUATION..((c + 1) * EVALUATION).min(x.blocks());
                 self.runner(theta, x, Mode::Evaluate).logits(prepared, blocks, rows, buffers);
             },

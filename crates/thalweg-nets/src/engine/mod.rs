@@ -8,6 +8,8 @@
 //! - [`vector`]: the lanes, and the choice of instruction set at run time; `x86`: registers.
 //! - `plan`: a compiled architecture; `run`: its passes.
 //! - `conv`, `conv_gradient`, `conv_pool`, `dense`, `pool`, `pointwise`, `norm`: the kernels; `blocks`: what they hold in registers.
+//! - `winograd`: convolution and pool with fewer multiplications, for logits only; they differ in the last bits from
+//!   those within a gradient.
 //! - `many`: many models in parallel.
 //!
 //! Sums run in a fixed order over fixed chunks ([`CHUNK`] blocks), so results have the same bytes on any number of
@@ -42,6 +44,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 pub mod vector;
+mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -205,7 +208,7 @@ impl Engine {
         assert_eq!(theta.len(), self.parameters(), "theta must be [P]");
         assert_eq!(x.input_len(), self.input_len, "the inputs must be packed for this engine");
         assert_eq!(out.len(), x.len() * self.classes, "out must be [N, C]");
-        workspace.prepared.prepare(&self.plan, theta);
+        workspace.prepared.prepare_for_logits(&self.plan, theta);
         let runner = self.runner(theta, x, Mode::Evaluate);
         runner.logits(&workspace.prepared, 0..x.blocks(), out, &mut workspace.buffers);
     }

@@ -7,6 +7,7 @@
 use super::blocks;
 use super::conv_pool::SIDES;
 use super::vector::Machine;
+use super::winograd;
 use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
 use crate::error::Result;
 use crate::layout::{Layout, Role, Slot};
@@ -91,6 +92,8 @@ pub(super) enum Kind {
     ConvPool {
         conv: Conv,
         choices: usize,
+        /// Place of the weights that logits take instead, where fewer multiplications pay.
+        fast: Option<usize>,
     },
     Dense(Dense),
     MaxPool(Window),
@@ -157,6 +160,8 @@ pub(super) struct Plan {
     pub gradients: usize,
     /// Numbers in the repacked weights.
     pub weights: usize,
+    /// Numbers in the weights that only logits take.
+    pub fast_weights: usize,
     /// Vectors of scratch room.
     pub scratch: usize,
     /// Channels under batch normalisation.
@@ -175,6 +180,7 @@ impl Plan {
             choices: 0,
             gradients: 0,
             weights: 0,
+            fast_weights: 0,
             scratch: 0,
             norms: 0,
         };
@@ -254,7 +260,12 @@ impl Plan {
         }
         let choices = self.choices;
         self.choices += outputs * (oh / 2) * (ow / 2);
-        self.push(Kind::ConvPool { conv, choices }, value, [outputs, oh / 2, ow / 2])
+        let fast = winograd::pays(&conv).then_some(self.fast_weights);
+        if fast.is_some() {
+            self.fast_weights += winograd::weights(&conv);
+            self.scratch = self.scratch.max(winograd::room(&conv));
+        }
+        self.push(Kind::ConvPool { conv, choices, fast }, value, [outputs, oh / 2, ow / 2])
     }
 
     fn push_layer(

@@ -4,7 +4,7 @@ use super::norm::{self, Statistics};
 use super::packed::Packed;
 use super::plan::{Conv, Dense, Kind, Op, Place, Plan, Value};
 use super::vector::{LANES, Machine, Vector};
-use super::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool};
+use super::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;
 use std::ops::Range;
@@ -13,16 +13,31 @@ use std::ops::Range;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prepared {
     weights: Vec<f32>,
+    /// For logits only.
+    fast: Vec<f32>,
     statistics: Statistics,
 }
 
 impl Prepared {
-    /// Repacks `theta` `[P]`.
+    /// Repacks `theta` `[P]` for gradients.
     pub(super) fn prepare(&mut self, plan: &Plan, theta: &[f32]) {
+        self.repack(plan, theta, false);
+    }
+
+    /// Repacks `theta` `[P]` for [`Runner::logits`] only.
+    pub(super) fn prepare_for_logits(&mut self, plan: &Plan, theta: &[f32]) {
+        self.fast.resize(plan.fast_weights, 0.0);
+        self.repack(plan, theta, true);
+    }
+
+    fn repack(&mut self, plan: &Plan, theta: &[f32], only_logits: bool) {
         self.weights.resize(plan.weights, 0.0);
         self.statistics.resize(plan.norms);
         for op in &plan.ops {
             match &op.kind {
+                Kind::ConvPool { conv, fast: Some(at), .. } if only_logits => {
+                    winograd::transform_weights(conv, theta, &mut self.fast[*at..]);
+                }
                 Kind::Conv(conv) | Kind::ConvPool { conv, .. } => blocks::repack(conv, theta, &mut self.weights),
                 Kind::Norm(norm) => self.statistics.take_running(norm, theta),
                 _ => {}
@@ -103,7 +118,8 @@ impl Runner<'_> {
         let classes = self.plan.values[self.plan.output].len();
         for (b, rows) in blocks.zip(out.chunks_mut(LANES * classes)) {
             let block = block(self.x, b);
-            self.forward(0..self.plan.ops.len(), block, prepared, &mut buffers.tapes[0]);
+            let Buffers { tapes, scratch, .. } = &mut *buffers;
+            self.forward(0..self.plan.ops.len(), block, prepared, &mut tapes[0], Some(scratch));
             self.read_logits(block, &buffers.tapes[0].values, rows);
         }
     }
@@ -123,7 +139,7 @@ impl Runner<'_> {
         for b in blocks {
             let block = block(self.x, b);
             let Buffers { tapes, scratch, logits, dlogits } = &mut *buffers;
-            self.forward(ops.clone(), block, prepared, &mut tapes[0]);
+            self.forward(ops.clone(), block, prepared, &mut tapes[0], None);
             total += self.start_backward(block, loss, &mut tapes[0], logits, dlogits);
             self.backward(ops.clone(), block, prepared, &mut tapes[0], scratch, gradient);
         }
@@ -156,7 +172,7 @@ impl Runner<'_> {
                 prepared.statistics.measure(norm, self.x.len(), blocks, gradient);
             }
             for (b, tape) in tapes.iter_mut().enumerate() {
-                self.forward(segment.clone(), block(self.x, b), prepared, tape);
+                self.forward(segment.clone(), block(self.x, b), prepared, tape, None);
             }
         }
         let mut total = 0.0;
@@ -195,7 +211,15 @@ impl Runner<'_> {
         }
     }
 
-    fn forward(&self, ops: Range<usize>, block: Block, prepared: &Prepared, tape: &mut Tape) {
+    /// With `room`, for logits only: nothing is kept for a way back.
+    fn forward(
+        &self,
+        ops: Range<usize>,
+        block: Block,
+        prepared: &Prepared,
+        tape: &mut Tape,
+        mut room: Option<&mut [Vector]>,
+    ) {
         let Runner { plan, machine, theta, .. } = *self;
         for op in &plan.ops[ops] {
             let output = &plan.values[op.output];
@@ -218,7 +242,11 @@ impl Runner<'_> {
             let x = self.value(op.input, block.x, before);
             match &op.kind {
                 Kind::Conv(conv) => machine.run(conv::Forward { conv, theta, weights: &prepared.weights, x, y }),
-                Kind::ConvPool { conv, choices } => {
+                Kind::ConvPool { conv, choices, fast } => {
+                    if let (Some(at), Some(room)) = (*fast, room.as_deref_mut()) {
+                        machine.run(winograd::Forward { conv, theta, weights: &prepared.fast[at..], x, y, room });
+                        continue;
+                    }
                     let choices = &mut tape.choices[*choices..*choices + output.len()];
                     machine.run(conv_pool::Forward { conv, theta, weights: &prepared.weights, x, y, choices });
                 }
@@ -311,7 +339,7 @@ impl Runner<'_> {
             }
             match &op.kind {
                 Kind::Conv(conv) => machine.run(conv_gradient::WeightGradient { conv, x, dy, scratch, gradient }),
-                Kind::ConvPool { conv, choices: place } => {
+                Kind::ConvPool { conv, choices: place, .. } => {
                     let choices = &choices[*place..*place + output.len()];
                     machine.run(conv_pool::WeightGradient { conv, x, dy, choices, scratch, gradient });
                 }
@@ -330,7 +358,7 @@ impl Runner<'_> {
             let dx = &mut before[input.gradient..input.gradient + input.len()];
             match &op.kind {
                 Kind::Conv(conv) => machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy, dx }),
-                Kind::ConvPool { conv, choices: place } => {
+                Kind::ConvPool { conv, choices: place, .. } => {
                     let choices = &choices[*place..*place + output.len()];
                     let full = &mut scratch[..conv.output.iter().product()];
                     machine.run(conv_pool::Spread { conv, dy, choices, full });

@@ -136,6 +136,7 @@ pub(super) trait Simd: Copy {
     fn load(from: &Vector, part: usize) -> Self;
     fn store(self, to: &mut Vector, part: usize);
     fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
     /// self · factor + term.
     fn mul_add(self, factor: Self, term: Self) -> Self;
@@ -212,6 +213,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.zip(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {

@@ -65,6 +65,10 @@ impl Simd for Avx2 {
         unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
     }
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        unsafe { Avx2(_mm256_sub_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         unsafe { Avx2(_mm256_mul_ps(self.0, other.0)) }
     }
@@ -168,6 +172,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         unsafe { Avx512(_mm512_add_ps(self.0, other.0)) }
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        unsafe { Avx512(_mm512_sub_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
