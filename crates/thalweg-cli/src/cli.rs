@@ -1,5 +1,5 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, eval, fit, reproduce, sample, tune, zoo};
+use crate::commands::{data, demo, eval, fit, reproduce, sample, shift, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
@@ -47,6 +47,9 @@ enum Command {
     Tune(tune::Args),
     Sample(sample::Args),
     Eval(eval::Args),
+    /// Harmful shift: make a test ready for a model, ask it about new rows
+    #[command(subcommand)]
+    Shift(shift::Command),
     Reproduce(reproduce::Args),
 }
 
@@ -65,6 +68,7 @@ impl Cli {
             Command::Tune(args) => tune::run(args, &session),
             Command::Sample(args) => sample::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
+            Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),
         }
     }

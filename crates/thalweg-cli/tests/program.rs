@@ -18,6 +18,8 @@ const COMMANDS: &[&str] = &[
     "tune",
     "sample",
     "eval",
+    "shift calibrate",
+    "shift test",
     "reproduce",
 ];
 

@@ -27,6 +27,7 @@ pub mod path;
 mod plan;
 pub mod reward;
 pub mod sample;
+pub mod shift;
 pub mod solver;
 pub mod source;
 pub mod symmetry;

@@ -5,5 +5,6 @@ pub mod eval;
 pub mod fit;
 pub mod reproduce;
 pub mod sample;
+pub mod shift;
 pub mod tune;
 pub mod zoo;

@@ -5,6 +5,7 @@
 //! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
 mod generation;
 mod reward;
+mod shift;
 
 use crate::common::Outcome;
 use crate::report::Report;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] = &[generation::EXPERIMENT, reward::EXPERIMENT];
+const ALL: &[Experiment] = &[generation::EXPERIMENT, reward::EXPERIMENT, shift::EXPERIMENT];
 
 /// A table or figure of the paper.
 pub struct Experiment {

@@ -6,6 +6,7 @@ pub mod figures;
 mod labels;
 mod marks;
 pub mod pictures;
+pub mod pixels;
 pub mod plane;
 mod plot;
 
@@ -98,6 +99,12 @@ impl Report {
     /// Adds a plot with its caption.
     pub fn figure(&mut self, plot: &Plot, caption: impl Into<String>) -> &mut Self {
         self.parts.push(Part::Figure { svg: plot.svg(), caption: caption.into() });
+        self
+    }
+
+    /// Adds a picture that is an `<svg>` element already.
+    pub fn picture(&mut self, svg: String, caption: impl Into<String>) -> &mut Self {
+        self.parts.push(Part::Figure { svg, caption: caption.into() });
         self
     }
 

@@ -1,0 +1,27 @@
+//! `thalweg shift`: does a classifier still know what it does on new rows? Calibrated once, asked as often as one likes.
+mod calibrate;
+mod rows;
+mod test;
+
+use crate::common::Outcome;
+use crate::session::Session;
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What to do about shift.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    Calibrate(Box<calibrate::Args>),
+    Test(test::Args),
+}
+
+/// Runs it.
+///
+/// # Errors
+/// As the command's own.
+pub fn run(command: &Command, session: &Session) -> Result<Outcome> {
+    match command {
+        Command::Calibrate(args) => calibrate::run(args, session),
+        Command::Test(args) => test::run(args, session),
+    }
+}

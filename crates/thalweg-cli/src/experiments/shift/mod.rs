@@ -1,0 +1,346 @@
+//! Harmful covariate shift: every test on every home and shift, with type-I error on unshifted draws and a benign control; thresholds come
+//! from null draws, which are others than those judged.
+mod page;
+mod world;
+
+use super::{Experiment, Findings, Prepared};
+use crate::common::Outcome;
+use crate::results::{Row, object};
+use crate::row;
+use crate::session::Session;
+use crate::settings;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+use thalweg::Streams;
+use thalweg::shift::calibration::used;
+use thalweg::shift::cdc::Trainer;
+use thalweg::shift::choose::choose;
+use thalweg::shift::method::{Config, Parts};
+use thalweg::shift::null::NullLaw;
+use thalweg::shift::power::{Share, auroc};
+use thalweg::shift::{Method, Sample, ShiftTest};
+use thalweg_nets::progress::Progress;
+use world::{Home, World};
+
+const TOML: &str = include_str!("../../../../../experiments/shift.toml");
+const ORIGIN: &str = "experiments/shift.toml";
+/// Queries that are timed one by one.
+const TIMED: usize = 15;
+
+/// Its entry in the registry.
+pub const EXPERIMENT: Experiment = Experiment { name: "shift", prepare };
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    seed: u64,
+    homes: Vec<String>,
+    sizes: Vec<usize>,
+    bases: u64,
+    draws: usize,
+    null: usize,
+    level: f64,
+    choose: bool,
+    methods: Vec<Method>,
+    #[serde(default)]
+    tests: Option<Config>,
+    home: BTreeMap<String, Home>,
+}
+
+struct Shifts {
+    scale: String,
+    settings: Settings,
+}
+
+fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
+    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
+    settings.seed = session.seed_or(settings.seed);
+    let empty = [settings.homes.is_empty(), settings.sizes.is_empty(), settings.methods.is_empty()].contains(&true);
+    if empty || settings.bases == 0 || settings.draws < 2 || settings.null == 0 || settings.sizes.contains(&0) {
+        bail!(
+            "{ORIGIN}: homes, sizes and methods must name some; bases, null and sizes be at least 1, draws at least 2"
+        );
+    }
+    if !(settings.level > 0.0 && settings.level < 1.0) {
+        bail!("{ORIGIN}: level: expected a number in (0, 1), found {}", settings.level);
+    }
+    for name in &settings.homes {
+        let home = settings.home.get(name).with_context(|| format!("{ORIGIN}: no table [home.{name}]"))?;
+        home.recipe.check()?;
+        thalweg_nets::data::DataSpec::parse(&home.data)?;
+    }
+    Ok(Box::new(Shifts { scale: scale.to_owned(), settings }))
+}
+
+/// One statistic of one test in one cell, over the base networks.
+#[derive(Clone, Debug)]
+struct Line {
+    home: String,
+    shift: String,
+    size: usize,
+    method: &'static str,
+    statistic: String,
+    /// Whether it counts for the verdict of harm.
+    verdict: bool,
+    /// Of each base network: power, AUROC with its error, milliseconds, set-up seconds, f's accuracy at home and away.
+    of_base: Vec<OfBase>,
+    /// Unshifted draws rejected, and all of them.
+    type_one: (usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OfBase {
+    power: Share,
+    auroc: (f64, f64),
+    milliseconds: f64,
+    setup: f64,
+    accuracy: (f64, f64),
+}
+
+impl Line {
+    /// Mean over the base networks with its standard error: of the draws where there is one network, else the spread over networks.
+    fn estimate(&self, of: impl Fn(&OfBase) -> (f64, f64)) -> (f64, f64) {
+        let values: Vec<(f64, f64)> = self.of_base.iter().map(of).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().map(|v| v.0).sum::<f64>() / n;
+        let spread = (values.iter().map(|v| (v.0 - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
+        let within = values.iter().map(|v| v.1 * v.1).sum::<f64>().sqrt() / n;
+        (mean, if spread.is_finite() { spread.max(within) } else { within })
+    }
+
+    fn power(&self) -> (f64, f64) {
+        self.estimate(|b| (b.power.share, b.power.error))
+    }
+
+    fn auroc(&self) -> (f64, f64) {
+        self.estimate(|b| b.auroc)
+    }
+
+    fn mean(&self, of: impl Fn(&OfBase) -> f64) -> f64 {
+        self.estimate(|b| (of(b), 0.0)).0
+    }
+
+    fn type_one(&self) -> Result<Share> {
+        Ok(Share::of(self.type_one.0, self.type_one.1)?)
+    }
+
+    fn row(&self) -> Result<Row> {
+        let ((power, power_error), (auroc, auroc_error), one) = (self.power(), self.auroc(), self.type_one()?);
+        Ok(row! {
+            "home" => self.home, "shift" => self.shift, "query_rows" => self.size, "method" => self.method,
+            "statistic" => self.statistic, "verdict" => self.verdict, "base_networks" => self.of_base.len(),
+            "tpr" => power, "tpr_standard_error" => power_error,
+            "auroc" => auroc, "auroc_standard_error" => auroc_error,
+            "type_one_error" => one.share, "type_one_low" => one.low, "type_one_high" => one.high, "unshifted_draws" => self.type_one.1,
+            "milliseconds_a_query" => self.mean(|b| b.milliseconds), "set_up_seconds" => self.mean(|b| b.setup),
+            "accuracy_on_p" => self.mean(|b| b.accuracy.0), "accuracy_on_q" => self.mean(|b| b.accuracy.1),
+        })
+    }
+}
+
+impl Prepared for Shifts {
+    fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
+    fn run(&self, _: &Path, session: &Session) -> Result<Findings> {
+        let set = &self.settings;
+        let mut lines: Vec<Line> = Vec::new();
+        let mut notes = Vec::new();
+        for name in &set.homes {
+            let home = &set.home[name];
+            for index in 0..set.bases {
+                let world = world::world(home, index, set.seed, session)?;
+                session.say(&format!(
+                    "{name}, base network {}: accuracy {:.3} on held-out rows, trained in {:.1} s",
+                    index + 1,
+                    world.fresh.1,
+                    world.seconds
+                ));
+                if index == 0 {
+                    notes.push(format!(
+                        "{name}: unshifted draws come from {}.",
+                        if world.shared {
+                            "the held-out rows that null draws come from"
+                        } else {
+                            "other rows than null draws do"
+                        }
+                    ));
+                }
+                self.of_world(name, index, &world, &mut lines, &mut notes, session)?;
+            }
+        }
+        let rows = lines.iter().map(Line::row).collect::<Result<_>>()?;
+        Ok(Findings {
+            rows,
+            settings: object(set)?,
+            tables: page::tables(&lines)?,
+            report: page::page(&self.scale, set, &lines, &notes)?,
+            outcome: Outcome::Done,
+        })
+    }
+}
+
+impl Shifts {
+    fn of_world(
+        &self,
+        home: &str,
+        index: u64,
+        world: &World,
+        lines: &mut Vec<Line>,
+        notes: &mut Vec<String>,
+        session: &Session,
+    ) -> Result<()> {
+        let set = &self.settings;
+        let images = world.base.architecture().input()[1] > 1;
+        let streams = Streams::new(set.seed).child("shift").child(home).index(index);
+        let mut config = set.tests.clone().unwrap_or_else(|| Config::like(images));
+        let mut trained: BTreeMap<&str, (Vec<f32>, f64)> = BTreeMap::new();
+        for &size in &set.sizes {
+            session
+                .progress
+                .begin(&format!("{home}, base network {}, |Q| = {size}", index + 1), set.methods.len() as u64);
+            let (rows, _) = world.reference.draws(size, set.null, &streams.child("null"))?;
+            let null: Vec<Sample> = rows.iter().map(|r| world.reference.held.rows(r)).collect();
+            let draw = |away: &Sample, share: f64, what: &str| {
+                world::queries(away, &world.fresh.0, share, size, set.draws, &streams.child(what).index(size as u64))
+            };
+            let unshifted = draw(&world.fresh.0, 1.0, "unshifted")
+                .with_context(|| format!("{home}: |Q| = {size} exceeds the held-out rows"))?;
+            for &method in &set.methods {
+                if session.progress.interrupted() {
+                    return Err(thalweg_nets::Error::Interrupted.into());
+                }
+                let start = Instant::now();
+                if method == Method::Detectron && set.choose {
+                    let trainer = Trainer::new(world.base.clone(), &world.reference, config.cdc, &streams)?;
+                    let choice = choose(&trainer, &world.reference, config.detectron, size, &streams)?;
+                    config.cdc = choice.config;
+                    let last = choice.trials.iter().find(|t| t.config == choice.config).context("no trial")?;
+                    notes.push(format!(
+                        "{home}, base network {}, |Q| = {size}: κ = {:.2e}, learning rate {}, {} steps; {:.2} of null rows still agreed on{}; agreement with f on P {:.4}.",
+                        index + 1, choice.config.kappa, choice.config.learning_rate, choice.config.steps, last.agreed,
+                        if choice.inside { "" } else { " (outside the window)" }, last.agreement
+                    ));
+                }
+                let parts = Parts {
+                    base: Some(world.base.clone()),
+                    reference: &world.reference,
+                    labels: &world.labels,
+                    size,
+                    config: &config,
+                };
+                let kept = trained.get(method.name());
+                let before = kept.map_or(0.0, |k| k.1);
+                let test = method.prepare(&parts, kept.map(|k| k.0.clone()), &streams)?;
+                let prepared = before + start.elapsed().as_secs_f64();
+                if !test.weights().is_empty() && before == 0.0 {
+                    trained.insert(test.name(), (test.weights().to_vec(), prepared));
+                }
+                let law = NullLaw::new(test.measure(&null, &streams.child("law"))?, test.statistics().len())?;
+                let setup = before + start.elapsed().as_secs_f64();
+                let milliseconds = timed(test.as_ref(), &unshifted, &streams)?;
+                let usual = judged(test.as_ref(), &law, &unshifted, &streams.child("usual"))?;
+                for (shift, rows, accuracy, share) in &world.shifted {
+                    let Some(queries) = draw(rows, *share, shift) else { continue };
+                    let found = judged(test.as_ref(), &law, &queries, &streams.child("away").child(shift))?;
+                    for (f, u) in found.iter().zip(&usual) {
+                        let power = Share::rejected(&f.p, set.level)?;
+                        let known = world.fresh.1;
+                        let of = OfBase {
+                            power,
+                            auroc: auroc(&f.values, &u.values)?,
+                            milliseconds,
+                            setup,
+                            accuracy: (known, share * accuracy + (1.0 - share) * known),
+                        };
+                        let one = u.p.iter().filter(|p| **p <= set.level).count();
+                        put(lines, home, shift, size, test.name(), f, of, (one, u.p.len()));
+                    }
+                }
+                session.progress.advance(1);
+            }
+            session.progress.end();
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "a cell's coordinates")]
+fn put(
+    lines: &mut Vec<Line>,
+    home: &str,
+    shift: &str,
+    size: usize,
+    method: &'static str,
+    f: &Judged,
+    of: OfBase,
+    one: (usize, usize),
+) {
+    let same = |l: &&mut Line| {
+        l.home == home && l.shift == shift && l.size == size && l.method == method && l.statistic == f.statistic
+    };
+    match lines.iter_mut().find(same) {
+        Some(line) => {
+            line.of_base.push(of);
+            line.type_one.0 += one.0;
+            line.type_one.1 += one.1;
+        }
+        None => lines.push(Line {
+            home: home.into(),
+            shift: shift.into(),
+            size,
+            method,
+            statistic: f.statistic.clone(),
+            verdict: f.verdict,
+            of_base: vec![of],
+            type_one: one,
+        }),
+    }
+}
+
+/// Values and p-values of one statistic over queries; larger values are more shifted.
+struct Judged {
+    statistic: String,
+    verdict: bool,
+    values: Vec<f64>,
+    p: Vec<f64>,
+}
+
+/// Every statistic, and the combined p-value of those in use where there are several (its value is −p).
+fn judged(test: &dyn ShiftTest, law: &NullLaw, queries: &[Sample], streams: &Streams) -> Result<Vec<Judged>> {
+    let statistics = test.statistics();
+    let (used, harmful) = used(statistics);
+    let values = test.measure(queries, streams)?;
+    let blank = |name: &str, verdict| Judged { statistic: name.into(), verdict, values: Vec::new(), p: Vec::new() };
+    let mut out: Vec<Judged> = statistics.iter().map(|s| blank(s.name, s.verdict)).collect();
+    let mut combined = blank("combined", harmful);
+    for row in values.chunks_exact(statistics.len()) {
+        for ((judged, value), p) in out.iter_mut().zip(row).zip(law.p_values(row)?) {
+            judged.values.push(*value);
+            judged.p.push(p);
+        }
+        let p = law.combined(row, &used)?;
+        combined.values.push(-p);
+        combined.p.push(p);
+    }
+    if used.iter().filter(|u| **u).count() > 1 {
+        out.push(combined);
+    }
+    Ok(out)
+}
+
+/// Median milliseconds of one query, asked by itself.
+fn timed(test: &dyn ShiftTest, queries: &[Sample], streams: &Streams) -> Result<f64> {
+    let mut each = Vec::new();
+    for query in queries.iter().take(TIMED) {
+        let start = Instant::now();
+        test.measure(std::slice::from_ref(query), streams)?;
+        each.push(1e3 * start.elapsed().as_secs_f64());
+    }
+    each.sort_by(f64::total_cmp);
+    Ok(each[each.len() / 2])
+}

@@ -1,0 +1,230 @@
+//! Homes (P with base networks trained on it) and the shifts that lead away from them.
+use crate::commands::data::ensure;
+use crate::commands::zoo::plan;
+use crate::session::Session;
+use anyhow::{Result, bail};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Instant;
+use thalweg::Streams;
+use thalweg::shift::{Base, Reference, Sample};
+use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Site, Splits};
+use thalweg_nets::engine::Engine;
+use thalweg_nets::evaluate::evaluate;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::train::{Recipe, Trainer};
+
+/// The column of cholesterol in the heart data, 0 where it was not measured.
+const CHOLESTEROL: usize = 4;
+/// Held-out rows from which on unshifted draws come from others than the null law's.
+const PLENTY: usize = 2_000;
+
+/// Where P comes from and what f is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    pub data: String,
+    pub architecture: String,
+    #[serde(default)]
+    pub widths: Vec<usize>,
+    pub train: Option<usize>,
+    pub validation: Option<usize>,
+    pub test: Option<usize>,
+    pub fit: Option<Fit>,
+    pub recipe: Recipe,
+    pub shifts: Vec<Shift>,
+}
+
+/// A way to get away from P.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Shift {
+    /// Another hospital of the heart data.
+    Site { site: Site },
+    /// Rows of the first shift at this share, the rest held-out rows of P.
+    Mixture { share: f64 },
+    /// Other hospitals with cholesterol "not measured" set to P's mean, so that the inputs do not give the shift away.
+    Imputed,
+    /// Images of P, corrupted.
+    Corruption { name: String, severity: u8 },
+    /// Another data set, brought to P's size.
+    Data { data: String },
+    /// Held-out rows of P of which f is surer than of most, and right: shifted, and nothing is wrong.
+    Benign,
+}
+
+impl Shift {
+    /// Its name in tables.
+    pub fn name(&self) -> String {
+        match self {
+            Shift::Site { site } => format!("{site:?}").to_lowercase(),
+            Shift::Mixture { share } => format!("{:.0} % mixture", 100.0 * share),
+            Shift::Imputed => "imputed".into(),
+            Shift::Corruption { name, severity } => format!("{name} {severity}"),
+            Shift::Data { data } => data.split(':').next().unwrap_or(data).into(),
+            Shift::Benign => "benign".into(),
+        }
+    }
+}
+
+/// One f with its P and everything that queries are drawn from.
+pub struct World {
+    pub base: Arc<Base>,
+    pub reference: Reference,
+    pub labels: Vec<u32>,
+    /// Rows that unshifted draws come from, and f's accuracy there.
+    pub fresh: (Sample, f64),
+    /// Whether those are the null law's own rows.
+    pub shared: bool,
+    /// Rows of every shift, f's accuracy there, and the share of a query that they make.
+    pub shifted: Vec<(String, Sample, f64, f64)>,
+    pub seconds: f64,
+}
+
+/// Trains f number `index` of a home and draws up its shifts.
+///
+/// # Errors
+/// Data that cannot be had, a shift that does not fit the data.
+pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<World> {
+    let mut spec = DataSpec::parse(&home.data)?;
+    (spec.train, spec.validation, spec.test, spec.fit, spec.seed) =
+        (home.train, home.validation, home.test, home.fit, seed + index);
+    ensure(&spec, &session.progress)?;
+    let net = plan::architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
+    let splits = spec.load()?;
+    let start = Instant::now();
+    let engine = Engine::new(&net)?;
+    let recipe = Recipe { checkpoints: vec![1.0], ..home.recipe.clone() };
+    let trainer = Trainer::new(&engine, &net, &splits.train, &splits.validation, &recipe)?;
+    let streams = Streams::new(seed).child("base").index(index);
+    let theta = Initialisation::default().draw(engine.layout(), &streams.child("start"));
+    let run = trainer.train(&theta, &streams, &|| false)?;
+    if let Some(step) = run.died {
+        bail!("the base network of {} died at step {step}: a smaller recipe.learning_rate may help", home.data);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let base = Arc::new(Base::new(&net, run.theta)?);
+    let rows = |data: &Dataset| base.sample(&data.inputs);
+    let shared = splits.test.len() < PLENTY;
+    let half: Vec<usize> = (0..splits.test.len() / 2).collect();
+    let rest: Vec<usize> = (half.len()..splits.test.len()).collect();
+    let (held, fresh) = match shared {
+        true => (splits.test.clone(), splits.test.clone()),
+        false => (splits.test.subset(&half), splits.test.subset(&rest)),
+    };
+    let reference = Reference::new(rows(&splits.train)?, rows(&splits.validation)?, rows(&held)?)?;
+    let mut shifted = Vec::new();
+    for shift in &home.shifts {
+        let (data, share) = shifted_rows(shift, home, &splits, &fresh, &base, seed + index)?;
+        shifted.push((shift.name(), rows(&data)?, accuracy(&base, &data)?, share));
+    }
+    let known = accuracy(&base, &fresh)?;
+    Ok(World {
+        labels: splits.train.labels.clone(),
+        fresh: (rows(&fresh)?, known),
+        base,
+        reference,
+        shared,
+        shifted,
+        seconds,
+    })
+}
+
+fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
+    let x = base.engine().pack(&data.inputs)?;
+    Ok(evaluate(base.engine(), base.theta(), &x, &data.labels)?[0].accuracy)
+}
+
+fn shifted_rows(
+    shift: &Shift,
+    home: &Home,
+    splits: &Splits,
+    fresh: &Dataset,
+    base: &Base,
+    seed: u64,
+) -> Result<(Dataset, f64)> {
+    let normal = &splits.record.normalisation;
+    let site = |site: Site| -> Result<Dataset> {
+        let spec = DataSpec { site: Some(site), ..DataSpec::parse(&home.data)? };
+        Ok(spec.load_whole()?.standardised_as(normal)?)
+    };
+    Ok(match shift {
+        Shift::Site { site: at } => (site(*at)?, 1.0),
+        Shift::Mixture { share } => match home.shifts.first() {
+            Some(first) if !matches!(first, Shift::Mixture { .. }) && (0.0..=1.0).contains(share) => {
+                (shifted_rows(first, home, splits, fresh, base, seed)?.0, *share)
+            }
+            _ => bail!("a mixture wants a share from 0 to 1 and another shift before it"),
+        },
+        Shift::Imputed => {
+            let mut data = site(Site::Others)?;
+            let wide = data.input_len();
+            for row in data.inputs.chunks_exact_mut(wide) {
+                let raw = row[CHOLESTEROL] * normal.std[CHOLESTEROL] + normal.mean[CHOLESTEROL];
+                if raw.abs() < 0.5 {
+                    row[CHOLESTEROL] = 0.0;
+                }
+            }
+            (data, 1.0)
+        }
+        Shift::Corruption { name, severity } => (Corruption::named(name, *severity)?.apply(fresh, seed)?, 1.0),
+        Shift::Data { data } => {
+            let mut spec = DataSpec::parse(data)?;
+            let [_, height, width] = fresh.shape;
+            if height == width && height > 1 {
+                spec.fit = Some(Fit::Area { side: height });
+            }
+            (spec.load_whole()?.standardised_as(normal)?, 1.0)
+        }
+        Shift::Benign => {
+            let sample = base.sample(&fresh.inputs)?;
+            let (p, predictions, c) = (sample.probabilities(), sample.predictions(), sample.classes());
+            let sure = |i: usize| p[i * c + predictions[i] as usize];
+            let mut sorted: Vec<f32> = (0..fresh.len()).map(sure).collect();
+            sorted.sort_by(f32::total_cmp);
+            let middle = sorted[sorted.len() * 3 / 10];
+            let kept: Vec<usize> =
+                (0..fresh.len()).filter(|&i| sure(i) >= middle && predictions[i] == fresh.labels[i]).collect();
+            if kept.is_empty() {
+                bail!("{}: f is right on none of the rows it is surest of", home.data);
+            }
+            (fresh.subset(&kept), 1.0)
+        }
+    })
+}
+
+/// `count` queries of `size` rows: each row is of `away` with probability `share` (a fixed number of rows, rounded), else of `home`.
+/// None where the rows do not suffice.
+pub fn queries(
+    away: &Sample,
+    home: &Sample,
+    share: f64,
+    size: usize,
+    count: usize,
+    streams: &Streams,
+) -> Option<Vec<Sample>> {
+    let from_away = ((share * size as f64).round() as usize).min(size);
+    if from_away > away.len() || size - from_away > home.len() {
+        return None;
+    }
+    let pick = |n: usize, of: usize, streams: &Streams| {
+        let mut all: Vec<usize> = (0..of).collect();
+        let mut rng = streams.rng();
+        for i in 0..n {
+            let j = rng.random_range(i as u64..of as u64) as usize;
+            all.swap(i, j);
+        }
+        all.truncate(n);
+        all
+    };
+    let one = |i: usize| {
+        let streams = streams.index(i as u64);
+        let a = away.rows(&pick(from_away, away.len(), &streams.child("away")));
+        match size - from_away {
+            0 => a,
+            rest => a.joined(&home.rows(&pick(rest, home.len(), &streams.child("home")))),
+        }
+    };
+    Some((0..count).map(one).collect())
+}

@@ -1,0 +1,104 @@
+//! `thalweg shift` as its users meet it: a model of their own, rows in files, exit codes.
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::fmt::Write;
+use std::path::Path;
+use thalweg_nets::Streams;
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::train::{Length, Recipe, Trainer};
+
+fn thalweg(dir: &Path, words: &str) -> Command {
+    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
+    command.current_dir(dir).args(words.split_whitespace());
+    command
+}
+
+/// Rows of two features around ±1.5 with noise from a fixed sequence, `shift` added to the second; the label is the side.
+fn csv(n: usize, shift: f64) -> String {
+    let mut text = String::from("a,b,label\n");
+    let mut state = 12345u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (0..4).map(|k| ((state >> (8 + 12 * k)) & 0xfff) as f64 / 4096.0 - 0.5).sum::<f64>() * 1.7
+    };
+    for i in 0..n {
+        let side = if i % 2 == 0 { 1.5 } else { -1.5 };
+        let _ = writeln!(text, "{:.4},{:.4},{}", side + 0.7 * noise(), noise() + shift, i % 2);
+    }
+    text
+}
+
+/// A network trained on the file, as a user's safetensors.
+fn trained(home: &Path) -> Vec<u8> {
+    let data = DataSpec { folder: Some(home.to_path_buf()), ..DataSpec::named("csv") }.load().unwrap();
+    let net = Preset::Mlp { widths: vec![16, 16] }.build([2, 1, 1], 2).unwrap();
+    let engine = Engine::new(&net).unwrap();
+    let recipe =
+        Recipe { learning_rate: 0.01, length: Length::Steps(300), checkpoints: vec![1.0], ..Recipe::default() };
+    let trainer = Trainer::new(&engine, &net, &data.train, &data.validation, &recipe).unwrap();
+    let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
+    let run = trainer.train(&start, &Streams::new(2), &|| false).unwrap();
+    engine.layout().to_safetensors(&run.theta).unwrap()
+}
+
+#[test]
+fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
+    std::fs::write(dir.join("near.csv"), csv(12, 0.0)).unwrap();
+    std::fs::write(dir.join("far.csv"), csv(40, 6.0)).unwrap();
+    std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
+    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 60 --set bank.size=40 --out home.cal";
+    thalweg(dir, make).assert().success().stdout(contains("held-out rows").and(contains("bank")));
+    thalweg(dir, make).assert().code(2).stderr(contains("--force"));
+    thalweg(dir, "shift test home.cal --q csv:far.csv")
+        .assert()
+        .code(2)
+        .stderr(contains("Q has 40").and(contains("--draw")));
+    thalweg(dir, "shift test home.cal --q csv:near.csv").assert().success().stdout(contains("no harmful shift"));
+    let json = thalweg(dir, "shift test home.cal --q csv:far.csv --draw --out far --json").assert().code(1);
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    assert!(value["rows"].as_array().is_some_and(|rows| rows.len() > 6));
+    let page = std::fs::read_to_string(dir.join("far/report.html")).unwrap();
+    assert!(page.contains("Rows that look most out of place"));
+    thalweg(dir, "shift test home.cal --q csv:near.csv --level 2").assert().code(2).stderr(contains("--level"));
+    thalweg(dir, "shift test zoo/zoo.toml --q csv:near.csv").assert().code(2);
+    thalweg(dir, "shift test home.cal --q-logits near.csv").assert().code(2).stderr(contains("--q"));
+}
+
+#[test]
+fn logits_alone_are_enough_for_a_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let logits = |n: usize, margin: f64| {
+        (0..n).fold(String::new(), |mut text, i| {
+            let z = margin * (1.0 + 0.5 * (i as f64 * 1.7).sin()) * if i % 2 == 0 { 1.0 } else { -1.0 };
+            let _ = writeln!(text, "{:.4},{:.4}", z, -z);
+            text
+        })
+    };
+    std::fs::write(dir.join("home.csv"), logits(400, 2.0)).unwrap();
+    std::fs::write(dir.join("unsure.csv"), logits(10, 0.1)).unwrap();
+    std::fs::write(dir.join("sure.csv"), logits(10, 4.0)).unwrap();
+    thalweg(dir, "shift calibrate --logits home.csv -n 10 --null 99 --out l.cal").assert().success();
+    thalweg(dir, "shift test l.cal --q-logits unsure.csv").assert().code(1).stdout(contains("harmful shift found"));
+    // Surer than at home is no harm, though every two-sided test fires.
+    thalweg(dir, "shift test l.cal --q-logits sure.csv").assert().success().stdout(contains("no harmful shift"));
+    thalweg(dir, "shift calibrate --logits home.csv -n 300 --out m.cal")
+        .assert()
+        .code(2)
+        .stderr(contains("held-out rows"));
+    thalweg(dir, "shift calibrate --logits home.csv -n 10 --methods bank --out m.cal")
+        .assert()
+        .code(2)
+        .stderr(contains("logits alone"));
+    thalweg(dir, "shift calibrate --logits home.csv -n 10 --methods magic --out m.cal")
+        .assert()
+        .code(2)
+        .stderr(contains("h-divergence"));
+}

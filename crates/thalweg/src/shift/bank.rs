@@ -1,0 +1,272 @@
+//! The amortised test (M15's cheapest form, beyond the paper): a bank of CDCs trained once, of which a query takes those that fit.
+//!
+//! Each member is a CDC of f against a **synthetic shift**: validation rows of P, moved by a common random offset and, per row, by half as
+//! much again. Rows of features need that; for images the rows as they are suffice (`offset = 0`). For a query, `members` of the bank are
+//! taken greedily so that their disagreements cover the most rows, then the ensemble statistics are those of [`super::entropy`]. No training
+//! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
+//! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
+use super::base::{Base, Sample, argmax, softmax_rows};
+use super::cdc::{Scratch, Trainer};
+use super::entropy::{OF_ENSEMBLES, Reading};
+use super::reference::{Reference, draws};
+use super::test::{self, ShiftTest, Statistic};
+use crate::{Error, Result, Streams};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Queries of validation rows whose entropies are the usual ones.
+const USUAL: usize = 30;
+
+/// The bank.
+///
+/// | field | default | range |
+/// | --- | --- | --- |
+/// | `size` | 200 | ≥ `members` CDCs |
+/// | `members` | 5 | ≥ 1 taken for a query |
+/// | `rows` | 32 | ≥ 1 rows in a synthetic query |
+/// | `offset` | 1.5 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BankConfig {
+    /// CDCs in the bank.
+    pub size: usize,
+    /// CDCs taken for a query.
+    pub members: usize,
+    /// Rows in a synthetic query.
+    pub rows: usize,
+    /// Greatest offset.
+    pub offset: f64,
+}
+
+impl Default for BankConfig {
+    fn default() -> Self {
+        Self { size: 200, members: 5, rows: 32, offset: 1.5 }
+    }
+}
+
+impl BankConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the parameter under `bank`.
+    pub fn check(&self) -> Result<()> {
+        if self.members == 0 || self.members > self.size {
+            return Err(Error::parameter("bank.members", format!("from 1 to bank.size {}", self.size), self.members));
+        }
+        if self.rows == 0 {
+            return Err(Error::parameter("bank.rows", "at least 1", 0));
+        }
+        if !(self.offset >= 0.0 && self.offset.is_finite()) {
+            return Err(Error::parameter("bank.offset", "a finite number of at least 0", self.offset));
+        }
+        Ok(())
+    }
+}
+
+/// The test, ready for queries.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    base: Arc<Base>,
+    config: BankConfig,
+    /// `[size, P]`.
+    thetas: Vec<f32>,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+impl Bank {
+    /// Trains the bank, in parallel over its members.
+    ///
+    /// # Errors
+    /// Parameters out of range, a training that diverged.
+    pub fn train(
+        trainer: &Trainer,
+        reference: &Reference,
+        config: BankConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        let base = trainer.base();
+        let spread = deviations(&reference.train);
+        let members: Vec<Vec<f32>> = (0..config.size)
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, m| {
+                let mut rng = streams.child("member").index(m as u64).rng();
+                let shifted = synthetic(base, &reference.validation, &spread, config, &mut rng)?;
+                let mut theta = base.theta().to_vec();
+                trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
+                Ok(theta)
+            })
+            .collect::<Result<_>>()?;
+        Self::of(base.clone(), reference, config, members.concat(), query, streams)
+    }
+
+    /// A bank of CDCs `[size, P]` that are there already (from a file, or drawn from a meta-model); usual entropies come from
+    /// validation rows, `query` at a time.
+    ///
+    /// # Errors
+    /// Weights that are not `[size, P]`.
+    pub fn of(
+        base: Arc<Base>,
+        reference: &Reference,
+        config: BankConfig,
+        thetas: Vec<f32>,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        let held = base.engine().layout().check("bank", &thetas)?;
+        if held != config.size {
+            return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{held}, P]")));
+        }
+        let validation = &reference.validation;
+        let mut bank = Self { base, config, thetas, like: validation.rows(&[0]), usual: Vec::new() };
+        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("usual"))?;
+        let readings: Vec<Reading> = rows.par_iter().map(|r| bank.read(&validation.rows(r))).collect::<Result<_>>()?;
+        bank.usual = readings.into_iter().flat_map(|r| r.entropies).collect();
+        Ok(bank)
+    }
+
+    /// What the members chosen for this query say of it.
+    ///
+    /// # Errors
+    /// A query that does not fit.
+    pub fn read(&self, query: &Sample) -> Result<Reading> {
+        test::check(query, &self.like, true)?;
+        let engine = self.base.engine();
+        let (n, c, p) = (query.len(), query.classes(), engine.parameters());
+        let packed = self.base.pack(query)?;
+        let mut workspace = engine.workspace();
+        let mut all = vec![0.0; self.config.size * n * c];
+        for (theta, logits) in self.thetas.chunks_exact(p).zip(all.chunks_exact_mut(n * c)) {
+            engine.logits(theta, &packed, logits, &mut workspace);
+        }
+        let chosen = cover(&all, &query.predictions(), c, self.config.members);
+        Ok(Reading::new(query, chosen.iter().map(|&m| &all[m * n * c..(m + 1) * n * c])))
+    }
+}
+
+/// Members of logits `[M, N, C]`, chosen one by one: most rows newly disagreed on; among equals, most probability taken from f's class on rows
+/// not covered yet, then on all.
+fn cover(all: &[f32], predictions: &[u32], classes: usize, members: usize) -> Vec<usize> {
+    let n = predictions.len();
+    let each = all.chunks_exact(n * classes);
+    let taken: Vec<Vec<f32>> = each
+        .clone()
+        .map(|logits| {
+            let p = softmax_rows(logits, classes);
+            (0..n).map(|i| 1.0 - p[i * classes + predictions[i] as usize]).collect()
+        })
+        .collect();
+    let flips: Vec<Vec<bool>> = each
+        .map(|logits| (0..n).map(|i| argmax(&logits[i * classes..(i + 1) * classes]) != predictions[i]).collect())
+        .collect();
+    let mut open = vec![true; n];
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < members.min(taken.len()) {
+        let gain = |m: usize| {
+            let new = (0..n).filter(|&i| open[i] && flips[m][i]).count() as f32;
+            let doubt: f32 = (0..n).map(|i| if open[i] { taken[m][i] } else { 0.001 * taken[m][i] }).sum();
+            new + 0.5 * doubt / n as f32
+        };
+        let best = (0..taken.len()).filter(|m| !chosen.contains(m)).map(|m| (m, gain(m)));
+        let best = best.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
+        (0..n).for_each(|i| open[i] &= !flips[best][i]);
+        chosen.push(best);
+    }
+    chosen
+}
+
+/// Deviation of every column, `[D]`.
+fn deviations(rows: &Sample) -> Vec<f32> {
+    let (n, d) = (rows.len() as f64, rows.width());
+    let column = |j: usize| rows.inputs.iter().skip(j).step_by(d).map(|v| f64::from(*v));
+    let of = |j: usize| {
+        let mean = column(j).sum::<f64>() / n;
+        (column(j).map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt() as f32
+    };
+    (0..d).map(of).collect()
+}
+
+/// Rows of P moved away: a common offset of up to `offset` deviations, and half of it per row.
+fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng: &mut ChaCha8Rng) -> Result<Sample> {
+    let d = rows.width();
+    let chosen: Vec<usize> = (0..config.rows).map(|_| rng.random_range(0..rows.len() as u64) as usize).collect();
+    let mut inputs = rows.rows(&chosen).inputs;
+    if config.offset > 0.0 {
+        let strength = config.offset as f32 * rng.random::<f32>();
+        let common: Vec<f32> = (0..d).map(|_| strength * rng.sample::<f32, _>(StandardNormal)).collect();
+        for row in inputs.chunks_exact_mut(d) {
+            for j in 0..d {
+                row[j] += spread[j] * (common[j] + 0.5 * strength * rng.sample::<f32, _>(StandardNormal));
+            }
+        }
+    }
+    base.sample(&inputs)
+}
+
+impl ShiftTest for Bank {
+    fn name(&self) -> &'static str {
+        "bank"
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        OF_ENSEMBLES
+    }
+
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+        let each = queries.par_iter().map(|q| Ok(self.read(q)?.statistics(&self.usual)));
+        Ok(each.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
+        Ok(self.read(query)?.doubt)
+    }
+
+    fn weights(&self) -> &[f32] {
+        &self.thetas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cdc::CdcConfig;
+    use super::super::world;
+    use super::*;
+
+    #[test]
+    fn greedy_cover_by_hand() {
+        // Four members over three rows of which f says class 0: flips {0,1}, {1,2}, {2}, {}.
+        let (f, g) = ([4.0, 0.0], [0.0, 4.0]);
+        let all = [g, g, f, f, g, g, f, f, g, f, f, f].concat();
+        assert_eq!(cover(&all, &[0, 0, 0], 2, 2), [0, 1]);
+        assert_eq!(cover(&all, &[0, 0, 0], 2, 9).len(), 4);
+    }
+
+    #[test]
+    fn planted_shifts_are_found_and_benign_ones_are_not() {
+        let world = world::two_clouds(1);
+        let streams = Streams::new(7);
+        let config = BankConfig { size: 60, ..BankConfig::default() };
+        let cdc = CdcConfig { steps: 100, ..CdcConfig::default() };
+        let trainer = Trainer::new(world.base.clone(), &world.reference, cdc, &streams).unwrap();
+        let bank = Bank::train(&trainer, &world.reference, config, 10, &streams).unwrap();
+        let of = |i: u64, kind: usize| [world.near(10, i), world.far(10, i), world.benign(10, i)][kind].clone();
+        let s: Vec<Vec<f64>> = (0..3)
+            .map(|kind| bank.measure(&(0..10).map(|i| of(i, kind)).collect::<Vec<_>>(), &streams).unwrap())
+            .collect();
+        let mean = |kind: usize, j: usize| (0..10).map(|i| s[kind][i * 4 + j]).sum::<f64>() / 10.0;
+        assert!(mean(1, 0) > mean(0, 0) + 3.0 && mean(2, 0) <= mean(0, 0), "{s:?}");
+        assert!(mean(1, 2) > 1.5 * mean(0, 2) && mean(2, 2) <= mean(0, 2), "{s:?}");
+        let again =
+            Bank::of(world.base.clone(), &world.reference, config, bank.weights().to_vec(), 10, &streams).unwrap();
+        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap(), s[1][12..16]);
+        assert!(Bank::of(world.base.clone(), &world.reference, config, vec![0.0; 5], 10, &streams).is_err());
+        assert!(BankConfig { members: 0, ..config }.check().is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! f, and rows as f sees them: inputs, logits, and features (the last hidden layer).
+//!
+//! A classifier known only by its logits gives [`Sample`]s without inputs; tests that need no more work on those.
+use crate::{Error, Result};
+use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::{Architecture, architecture::Operation};
+
+/// Rows with what f makes of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    len: usize,
+    /// Inputs `[N, D]`; empty where only logits are known.
+    pub inputs: Vec<f32>,
+    /// f's logits `[N, C]`.
+    pub logits: Vec<f32>,
+    /// f's last hidden layer `[N, F]`; the logits where there is none.
+    pub features: Vec<f32>,
+}
+
+impl Sample {
+    /// Rows of a classifier known by its logits `[N, C]` only; the logits serve as features.
+    ///
+    /// # Errors
+    /// Not `[N ≥ 1, C ≥ 2]`, or a number that is not finite.
+    pub fn of_logits(logits: Vec<f32>, classes: usize) -> Result<Self> {
+        if classes < 2 || logits.is_empty() || !logits.len().is_multiple_of(classes) {
+            return Err(Error::shape("logits", format!("[N ≥ 1, {}]", classes.max(2)), format!("[{}]", logits.len())));
+        }
+        finite("logits", &logits, classes)?;
+        Ok(Self { len: logits.len() / classes, inputs: Vec::new(), features: logits.clone(), logits })
+    }
+
+    /// N.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// D; 0 where inputs are unknown.
+    pub fn width(&self) -> usize {
+        self.inputs.len().checked_div(self.len).unwrap_or(0)
+    }
+
+    /// C.
+    pub fn classes(&self) -> usize {
+        self.logits.len().checked_div(self.len).unwrap_or(0)
+    }
+
+    /// F.
+    pub fn feature_width(&self) -> usize {
+        self.features.len().checked_div(self.len).unwrap_or(0)
+    }
+
+    /// The given rows, in their order; a row may come twice. Panics where a row does not exist.
+    pub fn rows(&self, rows: &[usize]) -> Sample {
+        let of = |values: &[f32]| {
+            let wide = values.len().checked_div(self.len).unwrap_or(0);
+            rows.iter().flat_map(|&r| values[r * wide..(r + 1) * wide].iter().copied()).collect()
+        };
+        Sample { len: rows.len(), inputs: of(&self.inputs), logits: of(&self.logits), features: of(&self.features) }
+    }
+
+    /// These rows and, after them, those of `other`, which has the same widths.
+    pub fn joined(mut self, other: &Sample) -> Sample {
+        self.len += other.len;
+        self.inputs.extend_from_slice(&other.inputs);
+        self.logits.extend_from_slice(&other.logits);
+        self.features.extend_from_slice(&other.features);
+        self
+    }
+
+    /// f(x) of every row, `[N]`: the first of equal logits.
+    pub fn predictions(&self) -> Vec<u32> {
+        self.logits.chunks_exact(self.classes().max(1)).map(argmax).collect()
+    }
+
+    /// Softmax of f's logits, `[N, C]`.
+    pub fn probabilities(&self) -> Vec<f32> {
+        softmax_rows(&self.logits, self.classes())
+    }
+}
+
+/// The base classifier f: an architecture, its weights, and engines for logits and features.
+#[derive(Clone, Debug)]
+pub struct Base {
+    architecture: Architecture,
+    theta: Vec<f32>,
+    engine: Engine,
+    /// f without its last layer, and how many of its weights that takes; absent where the last layer is no plain dense one.
+    trunk: Option<(Engine, usize)>,
+}
+
+impl Base {
+    /// f with weights `theta [P]`.
+    ///
+    /// # Errors
+    /// Weights that are not one finite network of the architecture; fewer than two classes.
+    pub fn new(architecture: &Architecture, theta: Vec<f32>) -> Result<Self> {
+        let engine = Engine::new(architecture)?;
+        if engine.layout().check("theta", &theta)? != 1 {
+            return Err(Error::shape("theta", format!("[{}]", engine.parameters()), format!("[{}]", theta.len())));
+        }
+        if engine.classes() < 2 {
+            return Err(Error::parameter("architecture", "at least 2 logits", engine.classes()));
+        }
+        let trunk = match architecture.layers().split_last() {
+            Some((last, before)) if matches!(last.operation, Operation::Dense { .. }) && !before.is_empty() => {
+                let name = format!("{}-features", architecture.name());
+                let trunk = Architecture::new(name, architecture.input(), before.to_vec());
+                trunk.ok().map(|trunk| Engine::new(&trunk)).transpose()?
+            }
+            _ => None,
+        };
+        let trunk = trunk
+            .map(|engine| {
+                let p = engine.parameters();
+                (engine, p)
+            })
+            .filter(|(_, p)| *p > 0);
+        Ok(Self { architecture: architecture.clone(), theta, engine, trunk })
+    }
+
+    /// Its architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Its weights `[P]`.
+    pub fn theta(&self) -> &[f32] {
+        &self.theta
+    }
+
+    /// Its engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Rows `[N, D]` as f sees them.
+    ///
+    /// # Errors
+    /// No row, a length that is no multiple of D, an input that is not finite, logits that are not finite.
+    pub fn sample(&self, inputs: &[f32]) -> Result<Sample> {
+        let d = self.engine.input_len();
+        if inputs.is_empty() || !inputs.len().is_multiple_of(d) {
+            return Err(Error::shape("inputs", format!("[N ≥ 1, {d}]"), format!("[{}]", inputs.len())));
+        }
+        finite("inputs", inputs, d)?;
+        let packed = self.engine.pack(inputs)?;
+        let logits = self.engine.logits_of_many(&self.theta, &packed)?;
+        finite("logits of f", &logits, self.engine.classes())?;
+        let features = match &self.trunk {
+            Some((engine, p)) => engine.logits_of_many(&self.theta[..*p], &engine.pack(inputs)?)?,
+            None => logits.clone(),
+        };
+        Ok(Sample { len: packed.len(), inputs: inputs.to_vec(), logits, features })
+    }
+
+    /// Rows of a sample in the engine's layout.
+    ///
+    /// # Errors
+    /// A sample without inputs, or of another width.
+    pub fn pack(&self, sample: &Sample) -> Result<Packed> {
+        if sample.width() != self.engine.input_len() {
+            let found = format!("[{}, {}]", sample.len(), sample.width());
+            return Err(Error::shape("inputs", format!("[N, {}]", self.engine.input_len()), found));
+        }
+        self.engine.pack(&sample.inputs)
+    }
+}
+
+/// The class of the greatest logit, the first of equals.
+pub(super) fn argmax(z: &[f32]) -> u32 {
+    let mut best = 0;
+    for (k, v) in z.iter().enumerate() {
+        if *v > z[best] {
+            best = k;
+        }
+    }
+    best as u32
+}
+
+/// Softmax of each row of logits `[N, C]`.
+pub(super) fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
+    let mut out = logits.to_vec();
+    for row in out.chunks_exact_mut(classes.max(1)) {
+        let most = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+        row.iter_mut().for_each(|z| *z = (*z - most).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|z| *z /= sum);
+    }
+    out
+}
+
+/// Checks that all of `[N, wide]` is finite.
+pub(super) fn finite(what: &str, values: &[f32], wide: usize) -> Result<()> {
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(Error::NotFinite {
+            what: what.into(),
+            place: format!("row {}, column {}", i / wide.max(1), i % wide.max(1)),
+            value: f64::from(values[i]),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg_nets::architecture::Preset;
+
+    #[test]
+    fn features_times_the_last_layer_are_the_logits() {
+        let net = Preset::Mlp { widths: vec![5, 3] }.build([4, 1, 1], 2).unwrap();
+        let engine = Engine::new(&net).unwrap();
+        let theta: Vec<f32> = (0..engine.parameters()).map(|i| ((i * 37 % 19) as f32 - 9.0) / 10.0).collect();
+        let base = Base::new(&net, theta.clone()).unwrap();
+        let x: Vec<f32> = (0..28).map(|i| (i as f32 * 0.7).sin()).collect();
+        let sample = base.sample(&x).unwrap();
+        assert_eq!((sample.len(), sample.width(), sample.classes(), sample.feature_width()), (7, 4, 2, 3));
+        let head = &theta[theta.len() - 8..];
+        for i in 0..7 {
+            for c in 0..2 {
+                let by_hand: f32 =
+                    (0..3).map(|j| head[c * 3 + j] * sample.features[i * 3 + j]).sum::<f32>() + head[6 + c];
+                assert!((by_hand - sample.logits[i * 2 + c]).abs() < 1e-5);
+            }
+        }
+        let few = sample.rows(&[6, 0, 6]);
+        assert_eq!((few.len(), &few.inputs[..4], &few.logits[4..]), (3, &x[24..], &sample.logits[12..]));
+    }
+
+    #[test]
+    fn bad_rows_are_named() {
+        let net = Preset::Mlp { widths: vec![3] }.build([2, 1, 1], 2).unwrap();
+        let p = Engine::new(&net).unwrap().parameters();
+        let base = Base::new(&net, vec![0.1; p]).unwrap();
+        let said = |x: &[f32]| base.sample(x).unwrap_err().to_string();
+        assert!(said(&[]).contains("[N ≥ 1, 2]"));
+        assert!(said(&[1.0; 3]).contains("[3]"));
+        assert!(said(&[0.0, 0.0, f32::NAN, 0.0]).contains("row 1, column 0"));
+        assert!(Base::new(&net, vec![0.1; p + 1]).is_err());
+        assert!(Sample::of_logits(vec![0.0; 5], 2).is_err());
+        assert!(Sample::of_logits(vec![0.0, f32::INFINITY], 2).unwrap_err().to_string().contains("column 1"));
+    }
+}

@@ -1,0 +1,251 @@
+//! Detectron (M14; Ginsberg, Liang, Krishnan, ICLR 2023): an ensemble of CDCs trained for this very query.
+//!
+//! In rounds: from f's weights a CDC is trained to disagree on the rows of Q that no earlier one disagreed on; those it manages are dropped.
+//! It ends when no row is left, after `rounds`, after `idle` rounds without a new row, or when a CDC agrees with f on fewer than
+//! 1 − `tolerance` of the validation rows of P (that CDC is not counted).
+//! Cost: a query is up to `rounds` trainings on one thread (tens of milliseconds for a small network); queries run in parallel.
+//! Where calibration may train once and for all, [`super::bank`] has the same power a hundred times faster.
+use super::base::Sample;
+use super::cdc::{Scratch, Trainer, agreement};
+use super::entropy::{OF_ENSEMBLES, Reading};
+use super::reference::{Reference, draws};
+use super::test::{self, ShiftTest, Statistic};
+use crate::{Error, Result, Streams};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thalweg_nets::engine::Packed;
+
+/// Validation rows that a CDC's agreement is watched on.
+const WATCHED: usize = 256;
+/// Queries of validation rows whose entropies are the usual ones.
+const USUAL: usize = 30;
+
+/// The rounds.
+///
+/// | field | default | range |
+/// | --- | --- | --- |
+/// | `rounds` | 5 | ≥ 1 members |
+/// | `idle` | 2 | ≥ 1 rounds without a new row end it |
+/// | `tolerance` | 0.05 | (0, 1]: of agreement with f on validation rows |
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rounds {
+    /// Most members.
+    pub rounds: usize,
+    /// Rounds without a new row after which it ends.
+    pub idle: usize,
+    /// Disagreement with f on validation rows of P that spoils a member.
+    pub tolerance: f64,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { rounds: 5, idle: 2, tolerance: 0.05 }
+    }
+}
+
+impl Rounds {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the parameter under `detectron`.
+    pub fn check(&self) -> Result<()> {
+        for (field, value) in [("rounds", self.rounds), ("idle", self.idle)] {
+            if value == 0 {
+                return Err(Error::parameter(format!("detectron.{field}"), "at least 1", 0));
+            }
+        }
+        if !(self.tolerance > 0.0 && self.tolerance <= 1.0) {
+            return Err(Error::parameter("detectron.tolerance", "a number in (0, 1]", self.tolerance));
+        }
+        Ok(())
+    }
+}
+
+/// The test, ready for queries.
+#[derive(Clone, Debug)]
+pub struct Detectron {
+    trainer: Trainer,
+    rounds: Rounds,
+    watched: Packed,
+    expected: Vec<u32>,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+/// What one query came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What the ensemble says of the query.
+    pub reading: Reading,
+    /// Members that count.
+    pub members: usize,
+    /// Mean agreement of the members with f on validation rows of P; 1 without members.
+    pub agreement: f64,
+    /// Whether a CDC was not counted, for it had lost P.
+    pub spoiled: bool,
+}
+
+impl Detectron {
+    /// A test whose usual entropies come from `size` validation rows at a time.
+    ///
+    /// # Errors
+    /// Parameters out of range, rows that do not fit.
+    pub fn new(
+        trainer: Trainer,
+        reference: &Reference,
+        rounds: Rounds,
+        size: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        let mut test = Self::bare(trainer, reference, rounds)?;
+        let (validation, streams) = (&reference.validation, streams.child("usual"));
+        let (queries, _) = draws(validation.len(), size.min(validation.len()), USUAL, &streams.child("rows"))?;
+        let queries: Vec<Sample> = queries.iter().map(|rows| validation.rows(rows)).collect();
+        test.usual = test.run(&queries, &streams)?.iter().flat_map(|run| run.reading.entropies.clone()).collect();
+        Ok(test)
+    }
+
+    /// A test without usual entropies, for [`Self::run`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn bare(trainer: Trainer, reference: &Reference, rounds: Rounds) -> Result<Self> {
+        rounds.check()?;
+        let validation = &reference.validation;
+        let watched = validation.rows(&(0..validation.len().min(WATCHED)).collect::<Vec<_>>());
+        Ok(Self {
+            watched: trainer.base().pack(&watched)?,
+            expected: watched.predictions(),
+            like: validation.rows(&[0]),
+            trainer,
+            rounds,
+            usual: Vec::new(),
+        })
+    }
+
+    /// The rounds of every query, in parallel over queries.
+    ///
+    /// # Errors
+    /// A query that does not fit, a training that diverged.
+    pub fn run(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Run>> {
+        queries.iter().try_for_each(|q| test::check(q, &self.like, true))?;
+        let each = queries.par_iter().enumerate();
+        each.map_init(Scratch::default, |scratch, (i, query)| self.one(query, &streams.index(i as u64), scratch))
+            .collect()
+    }
+
+    fn one(&self, query: &Sample, streams: &Streams, scratch: &mut Scratch) -> Result<Run> {
+        let base = self.trainer.base();
+        let (engine, packed) = (base.engine(), base.pack(query)?);
+        let predictions = query.predictions();
+        let mut left: Vec<usize> = (0..query.len()).collect();
+        let (mut members, mut agreements, mut idle, mut spoiled) = (Vec::new(), Vec::new(), 0, false);
+        let mut rng = streams.rng();
+        let mut workspace = engine.workspace();
+        let mut seen = vec![0.0; self.watched.len() * engine.classes()];
+        for _ in 0..self.rounds.rounds {
+            let mut theta = base.theta().to_vec();
+            let asked: Vec<u32> = left.iter().map(|&r| predictions[r]).collect();
+            self.trainer.train(&mut theta, &query.rows(&left), &asked, &mut rng, scratch)?;
+            engine.logits(&theta, &self.watched, &mut seen, &mut workspace);
+            let agrees = agreement(&seen, &self.expected);
+            if agrees < 1.0 - self.rounds.tolerance {
+                spoiled = true;
+                break;
+            }
+            agreements.push(agrees);
+            let mut logits = vec![0.0; query.logits.len()];
+            engine.logits(&theta, &packed, &mut logits, &mut workspace);
+            let before = left.len();
+            let row = |r: usize| &logits[r * engine.classes()..(r + 1) * engine.classes()];
+            left.retain(|&r| super::base::argmax(row(r)) == predictions[r]);
+            members.push(logits);
+            idle = if left.len() == before { idle + 1 } else { 0 };
+            if left.is_empty() || idle == self.rounds.idle {
+                break;
+            }
+        }
+        let reading = Reading::new(query, members.iter().map(Vec::as_slice));
+        let agreement =
+            if agreements.is_empty() { 1.0 } else { agreements.iter().sum::<f64>() / agreements.len() as f64 };
+        Ok(Run { reading, members: members.len(), agreement, spoiled })
+    }
+}
+
+impl ShiftTest for Detectron {
+    fn name(&self) -> &'static str {
+        "detectron"
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        OF_ENSEMBLES
+    }
+
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
+        let mut out = Vec::with_capacity(queries.len() * OF_ENSEMBLES.len());
+        for run in self.run(queries, streams)? {
+            out.extend(run.reading.statistics(&self.usual));
+        }
+        Ok(out)
+    }
+
+    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
+        Ok(self.run(std::slice::from_ref(query), streams)?.remove(0).reading.doubt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cdc::CdcConfig;
+    use super::super::world;
+    use super::*;
+
+    fn detectron(world: &world::World) -> Detectron {
+        let streams = Streams::new(7);
+        let trainer = Trainer::new(world.base.clone(), &world.reference, CdcConfig::default(), &streams).unwrap();
+        Detectron::new(trainer, &world.reference, Rounds::default(), 10, &streams).unwrap()
+    }
+
+    #[test]
+    fn a_planted_shift_is_disagreed_on_and_home_and_benign_rows_are_not() {
+        let world = world::two_clouds(1);
+        let test = detectron(world);
+        let queries: Vec<Sample> = (0..8)
+            .map(|i| world.near(10, i))
+            .chain((0..8).map(|i| world.far(10, i)))
+            .chain((0..8).map(|i| world.benign(10, i)))
+            .collect();
+        let s = test.measure(&queries, &Streams::new(1)).unwrap();
+        let mean = |from: usize, j: usize| (from..from + 8).map(|i| s[i * 4 + j]).sum::<f64>() / 8.0;
+        assert!(mean(8, 0) > 7.0 && mean(0, 0) < 4.0 && mean(16, 0) <= mean(0, 0) + 0.5, "{s:?}");
+        assert!(mean(8, 2) > 1.5 * mean(0, 2) && mean(16, 2) <= mean(0, 2), "{s:?}");
+        let runs = test.run(&queries, &Streams::new(1)).unwrap();
+        assert!(runs.iter().all(|r| r.agreement > 0.95 && r.members <= 5));
+    }
+
+    #[test]
+    fn a_query_has_the_same_numbers_in_any_company_and_on_any_threads() {
+        let world = world::two_clouds(1);
+        let test = detectron(world);
+        let queries: Vec<Sample> = (0..6).map(|i| world.far(9, i)).collect();
+        let on = |threads: usize, queries: &[Sample]| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| test.measure(queries, &Streams::new(4)).unwrap())
+        };
+        let (one, two) = (on(1, &queries), on(2, &queries));
+        assert_eq!(one, two);
+        assert_eq!(on(2, &queries[..2]), one[..8]);
+    }
+
+    #[test]
+    fn bad_queries_are_named() {
+        let world = world::two_clouds(1);
+        let test = detectron(world);
+        let logits = Sample::of_logits(vec![0.0, 1.0], 2).unwrap();
+        let said = test.measure(&[logits], &Streams::new(0)).unwrap_err().to_string();
+        assert!(said.contains("logits alone"), "{said}");
+        assert!(test.measure(&[Sample::default()], &Streams::new(0)).unwrap_err().to_string().contains("[0, D]"));
+        assert!(Rounds { tolerance: 0.0, ..Rounds::default() }.check().is_err());
+    }
+}

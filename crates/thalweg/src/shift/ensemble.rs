@@ -1,0 +1,164 @@
+//! Deep ensemble (M16; Lakshminarayanan et al. 2017, as Ginsberg et al. use it): networks like f from other starts. Where they and f differ,
+//! or are unsure together, f is out of its depth. The strongest baseline, at the price of training several f's on labelled rows.
+use super::base::{Base, Sample};
+use super::entropy::{OF_ENSEMBLES, Reading};
+use super::reference::{Reference, draws};
+use super::test::{self, ShiftTest, Statistic};
+use crate::{Error, Result, Streams};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use thalweg_nets::data::{Dataset, Normalisation};
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::train::{Length, Recipe, Trainer};
+
+/// Queries of validation rows whose entropies are the usual ones.
+const USUAL: usize = 30;
+
+/// The ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// Networks beside f: 5.
+    pub members: usize,
+    /// How they are trained: Adam 0.003, 400 steps of 64 rows.
+    pub recipe: Recipe,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        let recipe =
+            Recipe { learning_rate: 3e-3, length: Length::Steps(400), checkpoints: vec![1.0], ..Recipe::default() };
+        Self { members: 5, recipe }
+    }
+}
+
+/// The test, ready for queries.
+#[derive(Clone, Debug)]
+pub struct DeepEnsemble {
+    base: Arc<Base>,
+    thetas: Vec<f32>,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+impl DeepEnsemble {
+    /// Trains the members on the training rows with `labels` `[N]`, in parallel.
+    ///
+    /// # Errors
+    /// No member, labels of another number, a recipe that does not fit, a training that died.
+    pub fn train(
+        base: Arc<Base>,
+        reference: &Reference,
+        labels: &[u32],
+        config: &EnsembleConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        if config.members == 0 {
+            return Err(Error::parameter("ensemble.members", "at least 1", 0));
+        }
+        let (train, net, engine) = (&reference.train, base.architecture(), base.engine());
+        let as_they_are = Normalisation::identity(net.input());
+        let data =
+            Dataset::new("P", net.input(), engine.classes(), train.inputs.clone(), labels.to_vec(), as_they_are)?;
+        let recipe =
+            Recipe { batch: config.recipe.batch.min(data.len()), checkpoints: vec![1.0], ..config.recipe.clone() };
+        let trainer = Trainer::new(engine, net, &data, &data.first(64), &recipe)?;
+        let one = |m: usize| {
+            let streams = streams.child("member").index(m as u64);
+            let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
+            let run = trainer.train(&start, &streams, &|| false)?;
+            match run.died {
+                Some(step) => Err(Error::NotFinite {
+                    what: "loss of the ensemble".into(),
+                    place: format!("member {m}, step {step}"),
+                    value: f64::NAN,
+                }),
+                None => Ok(run.theta),
+            }
+        };
+        let thetas: Vec<Vec<f32>> = (0..config.members).into_par_iter().map(one).collect::<Result<_>>()?;
+        Self::of(base.clone(), reference, thetas.concat(), query, streams)
+    }
+
+    /// Members `[M, P]` that are there already.
+    ///
+    /// # Errors
+    /// Weights that are no networks of f's architecture.
+    pub fn of(
+        base: Arc<Base>,
+        reference: &Reference,
+        thetas: Vec<f32>,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        base.engine().layout().check("ensemble", &thetas)?;
+        let validation = &reference.validation;
+        let mut test = Self { base, thetas, like: validation.rows(&[0]), usual: Vec::new() };
+        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("usual"))?;
+        let readings: Vec<Reading> = rows.par_iter().map(|r| test.read(&validation.rows(r))).collect::<Result<_>>()?;
+        test.usual = readings.into_iter().flat_map(|r| r.entropies).collect();
+        Ok(test)
+    }
+
+    fn read(&self, query: &Sample) -> Result<Reading> {
+        test::check(query, &self.like, true)?;
+        let engine = self.base.engine();
+        let (packed, mut workspace) = (self.base.pack(query)?, engine.workspace());
+        let mut all = vec![0.0; self.thetas.len() / engine.parameters() * query.logits.len()];
+        for (theta, logits) in
+            self.thetas.chunks_exact(engine.parameters()).zip(all.chunks_exact_mut(query.logits.len()))
+        {
+            engine.logits(theta, &packed, logits, &mut workspace);
+        }
+        Ok(Reading::new(query, all.chunks_exact(query.logits.len())))
+    }
+}
+
+impl ShiftTest for DeepEnsemble {
+    fn name(&self) -> &'static str {
+        "ensemble"
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        OF_ENSEMBLES
+    }
+
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+        let each = queries.par_iter().map(|q| Ok(self.read(q)?.statistics(&self.usual)));
+        Ok(each.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
+        Ok(self.read(query)?.doubt)
+    }
+
+    fn weights(&self) -> &[f32] {
+        &self.thetas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::world;
+    use super::*;
+
+    #[test]
+    fn members_learn_the_task_and_doubt_what_f_was_never_shown() {
+        let world = world::two_clouds(1);
+        let config = EnsembleConfig { members: 3, ..EnsembleConfig::default() };
+        let test =
+            DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &config, 10, &Streams::new(2))
+                .unwrap();
+        let s = test.measure(&[world.near(50, 1), world.far(50, 1)], &Streams::new(0)).unwrap();
+        assert!(s[0] < 8.0, "as f almost everywhere at home: {s:?}");
+        assert!(s[5] > s[1], "{s:?}");
+        assert_eq!(test.weights().len(), 3 * world.base.theta().len());
+        let none = EnsembleConfig { members: 0, ..config };
+        assert!(
+            DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &none, 10, &Streams::new(2))
+                .is_err()
+        );
+    }
+}

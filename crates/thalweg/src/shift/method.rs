@@ -1,0 +1,284 @@
+//! All tests by name, made ready from the same parts.
+use super::bank::{Bank, BankConfig};
+use super::base::Base;
+use super::bbsd::Bbsd;
+use super::cdc::{CdcConfig, Trainer};
+use super::detectron::{Detectron, Rounds};
+use super::divergence::HDivergence;
+use super::ensemble::{DeepEnsemble, EnsembleConfig};
+use super::entropy::MeanEntropy;
+use super::mahalanobis::{Distance, Mahalanobis};
+use super::mmd::{Mmd, Space};
+use super::reference::Reference;
+use super::test::ShiftTest;
+use super::two_sample::TwoSample;
+use crate::{Error, Result, Streams};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A test of shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// CDCs trained once (M15, amortised).
+    Bank,
+    /// CDCs trained for the query (M14).
+    Detectron,
+    /// f's mean entropy.
+    Entropy,
+    /// Networks like f from other starts.
+    Ensemble,
+    /// f's outputs, two-sided.
+    Bbsd,
+    /// Distance of inputs.
+    Mahalanobis,
+    /// Distance of features, classes against the whole.
+    RelativeMahalanobis,
+    /// Mean discrepancy of inputs.
+    Mmd,
+    /// Mean discrepancy of features.
+    FeatureMmd,
+    /// H-divergence of features.
+    HDivergence,
+    /// A network that tells Q from P.
+    TwoSample,
+}
+
+/// What a test may need besides rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// f's logits.
+    Logits,
+    /// Inputs too.
+    Inputs,
+    /// f's weights too.
+    Network,
+}
+
+/// Parameters of all tests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// CDCs for a query.
+    pub cdc: CdcConfig,
+    /// Rounds of CDCs for a query.
+    pub detectron: Rounds,
+    /// CDCs of the bank; those of its members.
+    pub bank: BankConfig,
+    /// How members of the bank are trained.
+    pub bank_cdc: BankCdc,
+    /// The deep ensemble.
+    pub ensemble: EnsembleConfig,
+}
+
+impl Config {
+    /// Parameters measured to work for rows of features (`images` false: κ .01, learning rate .01, 60 steps, rows of the bank moved) or for
+    /// images (κ .1, learning rate .003, 30 steps, three rounds, batches of 64; a bank of 50 on rows as they are).
+    pub fn like(images: bool) -> Self {
+        if !images {
+            return Self::default();
+        }
+        let cdc = CdcConfig { kappa: 0.1, learning_rate: 3e-3, steps: 30, batch: 64 };
+        Self {
+            cdc,
+            detectron: Rounds { rounds: 3, ..Rounds::default() },
+            bank: BankConfig { size: 50, offset: 0.0, ..BankConfig::default() },
+            bank_cdc: BankCdc(CdcConfig { steps: 90, ..cdc }),
+            ensemble: EnsembleConfig::default(),
+        }
+    }
+}
+
+/// [`CdcConfig`] with the bank's defaults: κ = .01, learning rate .01, 100 steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BankCdc(pub CdcConfig);
+
+impl Default for BankCdc {
+    fn default() -> Self {
+        Self(CdcConfig { steps: 100, ..CdcConfig::default() })
+    }
+}
+
+/// What tests are made from.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    /// f; none where only its logits are known.
+    pub base: Option<Arc<Base>>,
+    /// P.
+    pub reference: &'a Reference,
+    /// Labels of the training rows `[N]`; f's predictions serve where there are none.
+    pub labels: &'a [u32],
+    /// |Q|.
+    pub size: usize,
+    /// Parameters.
+    pub config: &'a Config,
+}
+
+impl Method {
+    /// All, the default first.
+    pub const ALL: [Method; 11] = [
+        Method::Bank,
+        Method::Detectron,
+        Method::Ensemble,
+        Method::Entropy,
+        Method::Bbsd,
+        Method::Mahalanobis,
+        Method::RelativeMahalanobis,
+        Method::Mmd,
+        Method::FeatureMmd,
+        Method::HDivergence,
+        Method::TwoSample,
+    ];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Bank => "bank",
+            Method::Detectron => "detectron",
+            Method::Ensemble => "ensemble",
+            Method::Entropy => "entropy",
+            Method::Bbsd => "bbsd",
+            Method::Mahalanobis => "mahalanobis",
+            Method::RelativeMahalanobis => "relative-mahalanobis",
+            Method::Mmd => "mmd",
+            Method::FeatureMmd => "feature-mmd",
+            Method::HDivergence => "h-divergence",
+            Method::TwoSample => "two-sample",
+        }
+    }
+
+    /// The test called `name`.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn named(name: &str) -> Result<Self> {
+        let names = || Self::ALL.map(Method::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|m| m.name() == name)
+            .ok_or_else(|| Error::parameter("method", format!("one of {}", names()), name))
+    }
+
+    /// What it needs.
+    pub fn needs(self) -> Needs {
+        match self {
+            Method::Entropy | Method::Bbsd | Method::RelativeMahalanobis | Method::FeatureMmd | Method::HDivergence => {
+                Needs::Logits
+            }
+            Method::Mahalanobis | Method::Mmd | Method::TwoSample => Needs::Inputs,
+            Method::Bank | Method::Detectron | Method::Ensemble => Needs::Network,
+        }
+    }
+
+    /// Makes it ready. `weights` are those that [`ShiftTest::weights`] gave when it was made ready before, or none to train them.
+    ///
+    /// # Errors
+    /// What it needs is not there; as the test's own.
+    pub fn prepare(self, parts: &Parts, weights: Option<Vec<f32>>, streams: &Streams) -> Result<Box<dyn ShiftTest>> {
+        let Parts { reference, config, size, .. } = *parts;
+        let streams = streams.child(self.name());
+        let base = || {
+            let missing =
+                || Error::parameter(format!("method {}", self.name()), "f's weights and architecture", "logits alone");
+            parts.base.clone().ok_or_else(missing)
+        };
+        Ok(match self {
+            Method::Bank => match weights {
+                Some(thetas) => Box::new(Bank::of(base()?, reference, config.bank, thetas, size, &streams)?),
+                None => {
+                    let trainer = Trainer::new(base()?, reference, config.bank_cdc.0, &streams)?;
+                    Box::new(Bank::train(&trainer, reference, config.bank, size, &streams)?)
+                }
+            },
+            Method::Detectron => {
+                let trainer = Trainer::new(base()?, reference, config.cdc, &streams)?;
+                Box::new(Detectron::new(trainer, reference, config.detectron, size, &streams)?)
+            }
+            Method::Ensemble => match weights {
+                Some(thetas) => Box::new(DeepEnsemble::of(base()?, reference, thetas, size, &streams)?),
+                None => {
+                    let labels =
+                        if parts.labels.is_empty() { reference.train.predictions() } else { parts.labels.to_vec() };
+                    Box::new(DeepEnsemble::train(base()?, reference, &labels, &config.ensemble, size, &streams)?)
+                }
+            },
+            Method::Entropy => Box::new(MeanEntropy::new(&reference.validation)),
+            Method::Bbsd => Box::new(Bbsd::new(&reference.validation)),
+            Method::Mahalanobis => Box::new(Mahalanobis::new(Distance::Inputs, &reference.train)?),
+            Method::RelativeMahalanobis => Box::new(Mahalanobis::new(Distance::Relative, &reference.train)?),
+            Method::Mmd => Box::new(Mmd::new(Space::Inputs, &reference.train)?),
+            Method::FeatureMmd => Box::new(Mmd::new(Space::Features, &reference.train)?),
+            Method::HDivergence => Box::new(HDivergence::new(&reference.train)?),
+            Method::TwoSample => Box::new(TwoSample::new(&reference.train, &reference.validation, &streams)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::null::NullLaw;
+    use super::super::power::Share;
+    use super::super::world;
+    use super::*;
+
+    /// Every statistic of every test, and their combination, over queries of P drawn as the null law's are: p ≤ .1 in at most a tenth of
+    /// them, up to chance (a one-sided binomial bound at 1e-4 for each).
+    #[test]
+    fn every_p_value_is_super_uniform_on_unshifted_draws() {
+        let world = world::two_clouds(1);
+        let config = Config { bank: BankConfig { size: 40, ..BankConfig::default() }, ..Config::default() };
+        let parts = Parts {
+            base: Some(world.base.clone()),
+            reference: &world.reference,
+            labels: &world.labels,
+            size: 10,
+            config: &config,
+        };
+        let streams = Streams::new(11);
+        let draw = |name: &str, n: usize| -> Vec<_> {
+            let (rows, _) = world.reference.draws(10, n, &streams.child(name)).unwrap();
+            rows.iter().map(|r| world.reference.held.rows(r)).collect()
+        };
+        let (null, fresh) = (draw("null", 99), draw("fresh", 200));
+        for method in Method::ALL {
+            let test = method.prepare(&parts, None, &streams).unwrap();
+            let s = test.statistics().len();
+            let law = NullLaw::new(test.measure(&null, &streams.child("a")).unwrap(), s).unwrap();
+            let observed = test.measure(&fresh, &streams.child("b")).unwrap();
+            let mut p: Vec<Vec<f64>> = vec![Vec::new(); s + 1];
+            for row in observed.chunks_exact(s) {
+                let each = law.p_values(row).unwrap();
+                each.iter().enumerate().for_each(|(j, v)| p[j].push(*v));
+                p[s].push(law.combined(row, &vec![true; s]).unwrap());
+            }
+            for p in &p {
+                let share = Share::rejected(p, 0.1).unwrap();
+                // 99 null draws and 200 fresh ones have a deviation of √(.09/200 + .09/99) = .037.
+                assert!(share.share <= 0.1 + 3.7 * 0.037, "{}: {share:?}", test.name());
+            }
+        }
+    }
+
+    #[test]
+    fn names_lead_back_and_needs_are_checked() {
+        for method in Method::ALL {
+            assert_eq!(Method::named(method.name()).unwrap(), method);
+        }
+        assert!(Method::named("magic").unwrap_err().to_string().contains("relative-mahalanobis"));
+        let logits = super::super::Sample::of_logits((0..80).map(|i| (i as f32 * 0.9).sin()).collect(), 2).unwrap();
+        let reference = Reference::new(logits.clone(), logits.clone(), logits.clone()).unwrap();
+        let config = Config::default();
+        let parts = Parts { base: None, reference: &reference, labels: &[], size: 5, config: &config };
+        for method in Method::ALL {
+            let ready = method.prepare(&parts, None, &Streams::new(0));
+            match ready {
+                Ok(test) => {
+                    assert_eq!(method.needs(), Needs::Logits);
+                    assert!(test.measure(&[logits.rows(&[0, 1, 2])], &Streams::new(0)).is_ok());
+                }
+                Err(e) => assert!(method.needs() > Needs::Logits && e.to_string().contains("logits alone"), "{e}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Maximum mean discrepancy (M16; Gretton et al. 2012) with a Gaussian kernel of median width, in inputs or in f's features.
+//!
+//! The unbiased estimate against a fixed set of rows at home; its part that does not involve the query is the same for all queries and left
+//! out. Features are those of f, which is the deep kernel that costs nothing (Deviates: the kernel of Liu et al. 2020 is trained per query).
+//! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
+use super::base::Sample;
+use super::test::{self, ShiftTest, Statistic};
+use crate::{Error, Result, Streams};
+use rayon::prelude::*;
+
+/// Rows at home that a query is compared with.
+const HOME: usize = 256;
+
+/// Where distances are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Inputs.
+    Inputs,
+    /// f's last hidden layer.
+    Features,
+}
+
+impl Space {
+    fn of(self, rows: &Sample) -> &[f32] {
+        if self == Space::Inputs { &rows.inputs } else { &rows.features }
+    }
+}
+
+/// The test.
+#[derive(Clone, Debug)]
+pub struct Mmd {
+    space: Space,
+    home: Vec<f32>,
+    wide: usize,
+    /// 1/(2σ²), σ² half the median squared distance at home.
+    rate: f64,
+    like: Sample,
+}
+
+impl Mmd {
+    /// With the first rows of `home`.
+    ///
+    /// # Errors
+    /// Fewer than two rows; rows without inputs where those are asked for; rows that are all the same.
+    pub fn new(space: Space, home: &Sample) -> Result<Self> {
+        let few = home.rows(&(0..home.len().min(HOME)).collect::<Vec<_>>());
+        let values = space.of(&few).to_vec();
+        let wide = values.len() / few.len();
+        if wide == 0 {
+            return Err(Error::parameter("mmd", "rows with inputs", "logits alone"));
+        }
+        if few.len() < 2 {
+            return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", few.len())));
+        }
+        let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
+        let mut distances: Vec<f64> =
+            (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| squared(rows[i], rows[j])).collect();
+        distances.sort_by(f64::total_cmp);
+        let median = distances[distances.len() / 2];
+        if median <= 0.0 {
+            return Err(Error::parameter("mmd", "rows at home that differ", "half of all pairs equal"));
+        }
+        Ok(Self { space, wide, rate: 1.0 / median, like: home.rows(&[0]), home: values })
+    }
+
+    fn of(&self, query: &Sample) -> Result<f64> {
+        test::check(query, &self.like, self.space == Space::Inputs)?;
+        let rows: Vec<&[f32]> = self.space.of(query).chunks_exact(self.wide).collect();
+        let kernel = |a: &[f32], b: &[f32]| (-self.rate * squared(a, b)).exp();
+        let n = rows.len() as f64;
+        let within: f64 = (1..rows.len()).map(|i| (0..i).map(|j| kernel(rows[i], rows[j])).sum::<f64>()).sum();
+        let across: f64 =
+            rows.iter().map(|r| self.home.chunks_exact(self.wide).map(|h| kernel(r, h)).sum::<f64>()).sum();
+        let within = if rows.len() > 1 { 2.0 * within / (n * (n - 1.0)) } else { 0.0 };
+        Ok(within - 2.0 * across / (n * (self.home.len() / self.wide) as f64))
+    }
+}
+
+fn squared(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}
+
+impl ShiftTest for Mmd {
+    fn name(&self) -> &'static str {
+        if self.space == Space::Inputs { "mmd" } else { "feature-mmd" }
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        const { &[Statistic::printed("mmd")] }
+    }
+
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+        queries.par_iter().map(|q| self.of(q)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::draws;
+    use super::super::world;
+    use super::*;
+
+    #[test]
+    fn the_unbiased_estimate_averages_to_that_of_home() {
+        // E of the statistic over queries from home is −E k(x, x') at home, up to the fixed rows: so its mean over many small queries
+        // equals that over few large ones, and shifted queries lie above.
+        let world = world::two_clouds(1);
+        let test = Mmd::new(Space::Inputs, &world.reference.train).unwrap();
+        let mean = |n: usize, count: u64| {
+            let (all, streams) = (world.near(4000, 1), Streams::new(n as u64));
+            let rows = |i: u64| draws(4000, n, 1, &streams.index(i)).unwrap().0.remove(0);
+            let queries: Vec<Sample> = (0..count).map(|i| all.rows(&rows(i))).collect();
+            test.measure(&queries, &Streams::new(0)).unwrap().iter().sum::<f64>() / count as f64
+        };
+        let (small, large) = (mean(5, 400), mean(200, 10));
+        assert!((small - large).abs() < 0.02, "{small} {large}");
+        let far = test.measure(&[world.far(20, 1)], &Streams::new(0)).unwrap()[0];
+        assert!(far > large + 0.3, "{far} {large}");
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_named() {
+        let same = Sample::of_logits(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 2).unwrap();
+        assert!(Mmd::new(Space::Features, &same).unwrap_err().to_string().contains("differ"));
+        assert!(Mmd::new(Space::Inputs, &same).is_err());
+    }
+}

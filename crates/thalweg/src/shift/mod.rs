@@ -1,0 +1,40 @@
+//! Harmful covariate shift (M14, M15, M16): does a classifier f, trained on P, still know what it does on the unlabelled rows Q?
+//!
+//! A **constrained disagreement classifier** (CDC, Ginsberg et al. 2023) is a network that agrees with f on P and was asked to disagree
+//! on Q. Where Q looks like P it cannot do both; where f is guessing it can. How often it disagrees is compared with how often CDCs
+//! disagree on held-out rows of P of the same number: that is the null law, and it gives a p-value without any assumption.
+//!
+//! - [`base`]: f and rows as f sees them; [`reference`]: the parts of P.
+//! - [`test`]: what every test is, [`ShiftTest`]; [`null`]: null laws, p-values, their combination; [`power`]: what a test is worth.
+//! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained once.
+//! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`divergence`]: M16.
+//! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
+//!
+//! Which to take: the bank has the most power per second; input Mahalanobis is as strong where the shift shows in the inputs, but it also
+//! fires where f does better than usual, and then nothing is wrong. No test here says *which* rows f gets wrong.
+pub mod bank;
+pub mod base;
+pub mod bbsd;
+pub mod calibration;
+pub mod cdc;
+pub mod choose;
+pub mod detectron;
+pub mod divergence;
+pub mod ensemble;
+pub mod entropy;
+pub mod mahalanobis;
+pub mod method;
+pub mod mmd;
+pub mod null;
+pub mod power;
+pub mod reference;
+pub mod test;
+pub mod two_sample;
+#[cfg(test)]
+mod world;
+
+pub use base::{Base, Sample};
+pub use method::Method;
+pub use null::NullLaw;
+pub use reference::Reference;
+pub use test::{ShiftTest, Statistic};

@@ -1,0 +1,112 @@
+//! The parts of P: rows that CDCs must agree on, rows for choices, rows held out for the null law.
+//!
+//! The null law draws queries from held-out rows that f was never trained on. Where the rows suffice, draws are **disjoint**: a fresh query
+//! of P is then exchangeable with them, and p-values are exact. Where they do not, draws **overlap**: they are exchangeable with further
+//! draws from the same rows, and for fresh rows of P the law is that of this sample of P, an approximation that grows with the number of
+//! held-out rows. [`Draws`] says which.
+use super::base::Sample;
+use crate::{Error, Result, Streams};
+use serde::{Deserialize, Serialize};
+use thalweg_nets::streams::shuffle;
+
+/// P in three disjoint parts, as f sees them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// Rows to agree on (f's training rows); empty of inputs where only logits are known.
+    pub train: Sample,
+    /// Rows for choices and for synthetic shifts.
+    pub validation: Sample,
+    /// Rows for the null law, never trained on.
+    pub held: Sample,
+}
+
+/// How null queries lie among the held-out rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draws {
+    /// No row in two queries: p-values are exact.
+    Disjoint,
+    /// Queries share rows.
+    Overlapping,
+}
+
+impl Reference {
+    /// Parts that fit together.
+    ///
+    /// # Errors
+    /// A part without rows, other widths or classes.
+    pub fn new(train: Sample, validation: Sample, held: Sample) -> Result<Self> {
+        for (name, part) in [("train", &train), ("validation", &validation), ("held", &held)] {
+            let of = |s: &Sample| format!("[N ≥ 1, {}] with {} classes", s.width(), s.classes());
+            if part.is_empty() || (part.width(), part.classes()) != (held.width(), held.classes()) {
+                let found = format!("[{}, {}] with {} classes", part.len(), part.width(), part.classes());
+                return Err(Error::shape(format!("rows of P ({name})"), of(&held), found));
+            }
+        }
+        Ok(Self { train, validation, held })
+    }
+
+    /// Null queries of `size` rows each: row numbers within the held-out part, `count` of them, and how they lie.
+    ///
+    /// # Errors
+    /// A size of 0 or above the held-out rows.
+    pub fn draws(&self, size: usize, count: usize, streams: &Streams) -> Result<(Vec<Vec<usize>>, Draws)> {
+        draws(self.held.len(), size, count, streams)
+    }
+}
+
+/// `count` queries of `size` among `rows`: disjoint where that is possible, else each without replacement by itself.
+///
+/// # Errors
+/// A size of 0 or above the rows, no query.
+pub fn draws(rows: usize, size: usize, count: usize, streams: &Streams) -> Result<(Vec<Vec<usize>>, Draws)> {
+    if size == 0 || size > rows {
+        return Err(Error::parameter("query size |Q|", format!("from 1 to the {rows} held-out rows of P"), size));
+    }
+    if count == 0 {
+        return Err(Error::parameter("null draws", "at least 1", 0));
+    }
+    let mut all: Vec<usize> = (0..rows).collect();
+    if rows / size >= count {
+        shuffle(&mut all, &mut streams.rng());
+        return Ok((all.chunks_exact(size).take(count).map(<[usize]>::to_vec).collect(), Draws::Disjoint));
+    }
+    let one = |i: usize| {
+        let mut all = all.clone();
+        shuffle(&mut all, &mut streams.index(i as u64).rng());
+        all.truncate(size);
+        all
+    };
+    Ok(((0..count).map(one).collect(), Draws::Overlapping))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn draws_are_disjoint_where_rows_suffice() {
+        let (queries, kind) = draws(100, 10, 10, &Streams::new(1)).unwrap();
+        assert_eq!((kind, queries.concat().iter().collect::<HashSet<_>>().len()), (Draws::Disjoint, 100));
+        let (queries, kind) = draws(100, 10, 11, &Streams::new(1)).unwrap();
+        assert_eq!((kind, queries.len()), (Draws::Overlapping, 11));
+        assert!(queries.iter().all(|q| q.iter().collect::<HashSet<_>>().len() == 10));
+        // Every row is as likely as any other: 4,000 draws of 3 among 12, a thousand each.
+        let (queries, _) = draws(12, 3, 4000, &Streams::new(2)).unwrap();
+        let mut counts = [0f64; 12];
+        queries.iter().flatten().for_each(|&r| counts[r] += 1.0);
+        assert!(counts.iter().all(|c| (c - 1000.0).abs() < 130.0), "{counts:?}");
+    }
+
+    #[test]
+    fn wrong_sizes_are_named() {
+        let said = |size, count| draws(20, size, count, &Streams::new(0)).unwrap_err().to_string();
+        assert!(said(0, 5).contains("from 1 to the 20 held-out rows"));
+        assert!(said(21, 5).contains("found 21"));
+        assert!(said(5, 0).contains("null draws"));
+        let few = Sample::of_logits(vec![0.0; 4], 2).unwrap();
+        let other = Sample::of_logits(vec![0.0; 6], 3).unwrap();
+        assert!(Reference::new(few.clone(), other, few).unwrap_err().to_string().contains("validation"));
+    }
+}
