@@ -54,7 +54,51 @@ pub fn read(path: &Path, site: Site) -> Result<Table> {
     decode(&gzip::read(path)?, path, site)
 }
 
+/// Rows of some sites as recorded, an empty cell as none, to be filled by the moments of another part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cells {
+    /// The features of every row, in the order of [`FEATURES`].
+    pub rows: Vec<[Option<f32>; 9]>,
+    /// 1 where disease was found.
+    pub labels: Vec<u32>,
+}
+
+/// Reads all rows of `sites`, in the file's order.
+///
+/// # Errors
+/// As [`read`]; sites without a row.
+pub fn read_cells(path: &Path, sites: &[Site]) -> Result<Cells> {
+    let mut cells = Cells::default();
+    each_row(&gzip::read(path)?, path, |home, row, label| {
+        if sites.iter().any(|site| site.holds(home)) {
+            cells.rows.push(row);
+            cells.labels.push(label);
+        }
+    })?;
+    match cells.labels.is_empty() {
+        true => Err(Error::format(path, "rows", format!("a row of {sites:?}"), "none")),
+        false => Ok(cells),
+    }
+}
+
 fn decode(bytes: &[u8], path: &Path, site: Site) -> Result<Table> {
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    each_row(bytes, path, |home, row, label| {
+        let whole: Vec<f32> = row.iter().flatten().copied().collect();
+        if site.holds(home) && whole.len() == row.len() {
+            values.extend(whole);
+            labels.push(label);
+        }
+    })?;
+    if labels.is_empty() {
+        return Err(Error::format(path, "rows", format!("a whole row of {site:?}"), "none"));
+    }
+    let names = vec!["no disease".into(), "disease".into()];
+    Ok(Table::of_values("heart", [FEATURES.len(), 1, 1], 2, values, labels, None)?.with_class_names(names))
+}
+
+/// Calls `take(place, features, label)` for every row.
+fn each_row(bytes: &[u8], path: &Path, mut take: impl FnMut(&str, [Option<f32>; 9], u32)) -> Result<()> {
     let mut rows = rows(bytes, path);
     let header = rows.next().transpose()?.map(|(_, row)| row).unwrap_or_default();
     let column = |name: &str| {
@@ -66,7 +110,6 @@ fn decode(bytes: &[u8], path: &Path, site: Site) -> Result<Table> {
     let (id, place, disease) = (column("id")?, column("dataset")?, column("num")?);
     let features = FEATURES.map(|name| Ok((name, column(name)?)));
     let features = features.into_iter().collect::<Result<Vec<_>>>()?;
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
     for row in rows {
         let (line, row) = row?;
         if row.len() != header.len() {
@@ -74,19 +117,15 @@ fn decode(bytes: &[u8], path: &Path, site: Site) -> Result<Table> {
         }
         // Patient 304 is the first of Hungary; the published table calls the place Cleveland.
         let home = if &row[id] == "304" { "Hungary" } else { &row[place] };
-        if !site.holds(home) || features.iter().any(|&(_, at)| row[at].is_empty()) {
-            continue;
+        let mut cells = [None; 9];
+        for (cell, &(name, at)) in cells.iter_mut().zip(&features) {
+            if !row[at].is_empty() {
+                *cell = Some(feature(name, &row[at], path, line)?);
+            }
         }
-        for &(name, at) in &features {
-            values.push(feature(name, &row[at], path, line)?);
-        }
-        labels.push(u32::from(number(&row[disease], path, line, "num")? > 0.0));
+        take(home, cells, u32::from(number(&row[disease], path, line, "num")? > 0.0));
     }
-    if labels.is_empty() {
-        return Err(Error::format(path, "rows", format!("a whole row of {site:?}"), "none"));
-    }
-    let names = vec!["no disease".into(), "disease".into()];
-    Ok(Table::of_values("heart", [FEATURES.len(), 1, 1], 2, values, labels, None)?.with_class_names(names))
+    Ok(())
 }
 
 /// A cell as a number: categories by the codes of the original study.
@@ -130,6 +169,16 @@ mod tests {
         assert_eq!(read(ROWS, Site::Hungary).unwrap().labels(), [1]);
         assert_eq!(read(ROWS, Site::Others).unwrap().len(), 1);
         assert!(read(ROWS, Site::Switzerland).unwrap_err().to_string().contains("Switzerland"));
+    }
+
+    #[test]
+    fn cells_keep_rows_that_lack_something() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("h.csv");
+        std::fs::write(&path, format!("{HEADER}\n{ROWS}")).unwrap();
+        let cells = read_cells(&path, &[Site::Hungary, Site::Switzerland]).unwrap();
+        assert_eq!((cells.labels.clone(), cells.rows[1][4], cells.rows[1][3]), (vec![1, 0], None, Some(140.0)));
+        assert!(read_cells(&path, &[Site::Switzerland]).is_err());
     }
 
     #[test]

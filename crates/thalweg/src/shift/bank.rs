@@ -27,8 +27,8 @@ const USUAL: usize = 30;
 /// | --- | --- | --- |
 /// | `size` | 200 | ≥ `members` CDCs |
 /// | `members` | 5 | ≥ 1 taken for a query |
-/// | `rows` | 32 | ≥ 1 rows in a synthetic query |
-/// | `offset` | 1.5 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
+/// | `rows` | 16 | ≥ 1 rows in a synthetic query |
+/// | `offset` | 3 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BankConfig {
@@ -44,7 +44,7 @@ pub struct BankConfig {
 
 impl Default for BankConfig {
     fn default() -> Self {
-        Self { size: 200, members: 5, rows: 32, offset: 1.5 }
+        Self { size: 200, members: 5, rows: 16, offset: 3.0 }
     }
 }
 

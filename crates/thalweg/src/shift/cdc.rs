@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thalweg_nets::engine::{Mode, Packed, Workspace};
-use thalweg_nets::loss::{CrossEntropy, Disagreement};
+use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss, SoftCrossEntropy};
 use thalweg_nets::train::optimiser::{Optimiser, Stepper};
 
 /// Packed batches of P; more would cost memory and change nothing.
@@ -28,6 +28,7 @@ const BATCHES: usize = 64;
 /// | `learning_rate` | 0.01 | > 0, of Adam |
 /// | `steps` | 60 | ≥ 1 |
 /// | `batch` | 128 | ≥ 1 rows of P a step; all of P where it has no more |
+/// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CdcConfig {
@@ -39,11 +40,24 @@ pub struct CdcConfig {
     pub steps: usize,
     /// Rows of P in a step.
     pub batch: usize,
+    /// What g is held to on P.
+    pub agree: Agree,
+}
+
+/// What a CDC is held to on P.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agree {
+    /// f's class, as in the paper: also sharpens f, which moves its boundary without being asked to.
+    Class,
+    /// f's probabilities: at f's own weights the gradient is 0, so what moves g is Q alone.
+    #[default]
+    Probabilities,
 }
 
 impl Default for CdcConfig {
     fn default() -> Self {
-        Self { kappa: 0.01, learning_rate: 0.01, steps: 60, batch: 128 }
+        Self { kappa: 0.01, learning_rate: 0.01, steps: 60, batch: 128, agree: Agree::default() }
     }
 }
 
@@ -72,8 +86,8 @@ impl CdcConfig {
 pub struct Trainer {
     base: Arc<Base>,
     config: CdcConfig,
-    /// Rows of P with f's predictions.
-    batches: Vec<(Packed, Vec<u32>)>,
+    /// Rows of P with f's classes and probabilities.
+    batches: Vec<(Packed, Vec<u32>, Vec<f32>)>,
     stepper: Stepper,
     /// Places in θ that no gradient moves.
     still: Vec<std::ops::Range<usize>>,
@@ -87,16 +101,17 @@ impl Trainer {
     pub fn new(base: Arc<Base>, reference: &Reference, config: CdcConfig, streams: &Streams) -> Result<Self> {
         config.check()?;
         let train = &reference.train;
-        let predictions = train.predictions();
+        let (predictions, probabilities, c) = (train.predictions(), train.probabilities(), train.classes());
         let mut rng = streams.child("batches").rng();
         let mut batches = Vec::new();
         if train.len() <= config.batch {
-            batches.push((base.pack(train)?, predictions));
+            batches.push((base.pack(train)?, predictions, probabilities));
         } else {
             for _ in 0..BATCHES.min(train.len().div_ceil(config.batch) * 4) {
                 let rows: Vec<usize> =
                     (0..config.batch).map(|_| rng.random_range(0..train.len() as u64) as usize).collect();
-                batches.push((base.pack(&train.rows(&rows))?, rows.iter().map(|&r| predictions[r]).collect()));
+                let targets = rows.iter().flat_map(|&r| probabilities[r * c..(r + 1) * c].iter().copied()).collect();
+                batches.push((base.pack(&train.rows(&rows))?, rows.iter().map(|&r| predictions[r]).collect(), targets));
             }
         }
         let stepper = Stepper::new(Optimiser::default(), 0.0, base.architecture());
@@ -145,10 +160,20 @@ impl Trainer {
         scratch.of_query.resize(theta.len(), 0.0);
         for _ in 0..self.config.steps {
             let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
-            let (p, labels) = &self.batches[at];
-            let agree = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+            let (p, labels, targets) = &self.batches[at];
+            let (class, soft);
+            let agree: &dyn LogitLoss = match self.config.agree {
+                Agree::Class => {
+                    class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+                    &class
+                }
+                Agree::Probabilities => {
+                    soft = SoftCrossEntropy::new(targets, engine.classes())?;
+                    &soft
+                }
+            };
             let Scratch { gradient, of_query, workspace } = scratch;
-            engine.gradient(theta, p, Mode::Evaluate, &agree, gradient, workspace);
+            engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
             engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
             gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
             // The stepper averages these places towards what stands in the gradient.
@@ -208,7 +233,7 @@ mod tests {
     #[test]
     fn training_lowers_the_objective_and_keeps_agreement_on_p() {
         let world = world::two_clouds(1);
-        let config = CdcConfig { batch: 10_000, kappa: 0.05, ..CdcConfig::default() };
+        let config = CdcConfig { batch: 10_000, kappa: 0.05, agree: Agree::Class, ..CdcConfig::default() };
         let trainer = Trainer::new(world.base.clone(), &world.reference, config, &Streams::new(0)).unwrap();
         let query = world.far(20, 3);
         let mut theta = world.base.theta().to_vec();
@@ -228,7 +253,7 @@ mod tests {
     fn one_plain_step_goes_along_the_finite_difference() {
         // Adam's first step is η times the sign of the gradient: compare signs where the difference quotient is clear.
         let world = world::two_clouds(2);
-        let config = CdcConfig { batch: 10_000, kappa: 0.5, steps: 1, learning_rate: 1e-3 };
+        let config = CdcConfig { batch: 10_000, kappa: 0.5, steps: 1, learning_rate: 1e-3, agree: Agree::Class };
         let trainer = Trainer::new(world.base.clone(), &world.reference, config, &Streams::new(0)).unwrap();
         let query = world.far(12, 4);
         let start = world.base.theta().to_vec();

@@ -18,7 +18,9 @@ const QUERIES: usize = 24;
 /// Most queries with a spoiled CDC.
 const SPOILED: f64 = 0.1;
 /// Most trials.
-const TRIALS: usize = 9;
+const TRIALS: usize = 12;
+/// Factor from one κ to the next before the window is bracketed: small enough not to jump over it.
+const STEP: f64 = 2.0;
 
 /// One trial.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,8 +91,8 @@ pub fn choose(
         }
         config.kappa = match (low, high) {
             (Some(low), Some(high)) => (low * high).sqrt(),
-            (Some(low), None) if low < 3.0 => low * 10f64.sqrt(),
-            (None, Some(high)) if high > 1e-5 => high / 10f64.sqrt(),
+            (Some(low), None) if low < 3.0 => low * STEP,
+            (None, Some(high)) if high > 1e-5 => high / STEP,
             (Some(_), None) => {
                 config.steps = config.steps * 3 / 2 + 1;
                 low = None;

@@ -26,7 +26,7 @@ const USUAL: usize = 30;
 /// | --- | --- | --- |
 /// | `rounds` | 5 | ≥ 1 members |
 /// | `idle` | 2 | ≥ 1 rounds without a new row end it |
-/// | `tolerance` | 0.05 | (0, 1]: of agreement with f on validation rows |
+/// | `tolerance` | 0.1 | (0, 1]: of agreement with f on validation rows |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rounds {
@@ -40,7 +40,7 @@ pub struct Rounds {
 
 impl Default for Rounds {
     fn default() -> Self {
-        Self { rounds: 5, idle: 2, tolerance: 0.05 }
+        Self { rounds: 5, idle: 2, tolerance: 0.1 }
     }
 }
 

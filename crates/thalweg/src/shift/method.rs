@@ -2,7 +2,7 @@
 use super::bank::{Bank, BankConfig};
 use super::base::Base;
 use super::bbsd::Bbsd;
-use super::cdc::{CdcConfig, Trainer};
+use super::cdc::{Agree, CdcConfig, Trainer};
 use super::detectron::{Detectron, Rounds};
 use super::divergence::HDivergence;
 use super::ensemble::{DeepEnsemble, EnsembleConfig};
@@ -78,25 +78,26 @@ impl Config {
         if !images {
             return Self::default();
         }
-        let cdc = CdcConfig { kappa: 0.1, learning_rate: 3e-3, steps: 30, batch: 64 };
+        let cdc = CdcConfig { kappa: 0.1, learning_rate: 3e-3, steps: 30, batch: 64, ..CdcConfig::default() };
         Self {
             cdc,
             detectron: Rounds { rounds: 3, ..Rounds::default() },
             bank: BankConfig { size: 50, offset: 0.0, ..BankConfig::default() },
-            bank_cdc: BankCdc(CdcConfig { steps: 90, ..cdc }),
+            bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             ensemble: EnsembleConfig::default(),
         }
     }
 }
 
-/// [`CdcConfig`] with the bank's defaults: κ = .01, learning rate .01, 100 steps.
+/// [`CdcConfig`] with the bank's defaults: κ = .01, learning rate .01, 100 steps, held to f's class. (On UCI Heart at |Q| = 10 the class gives the
+/// bank AUROC .98, probabilities .97; for Detectron it is the other way about.)
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BankCdc(pub CdcConfig);
 
 impl Default for BankCdc {
     fn default() -> Self {
-        Self(CdcConfig { steps: 100, ..CdcConfig::default() })
+        Self(CdcConfig { steps: 100, agree: Agree::Class, ..CdcConfig::default() })
     }
 }
 

@@ -5,11 +5,15 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::shift::{Base, Reference, Sample};
-use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Site, Splits};
+use thalweg_nets::data::heart::{Cells, FEATURES, read_cells};
+use thalweg_nets::data::place::root;
+use thalweg_nets::data::split::cut;
+use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Normalisation, Site, Splits};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::init::Initialisation;
@@ -25,6 +29,9 @@ const PLENTY: usize = 2_000;
 #[serde(deny_unknown_fields)]
 pub struct Home {
     pub data: String,
+    /// Of the heart data: the hospitals that are P. All their rows are taken, gaps filled with the means of P's training rows.
+    #[serde(default)]
+    pub sites: Vec<Site>,
     pub architecture: String,
     #[serde(default)]
     pub widths: Vec<usize>,
@@ -40,12 +47,12 @@ pub struct Home {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Shift {
-    /// Another hospital of the heart data.
-    Site { site: Site },
+    /// Other hospitals of the heart data.
+    Sites { sites: Vec<Site> },
     /// Rows of the first shift at this share, the rest held-out rows of P.
     Mixture { share: f64 },
     /// Other hospitals with cholesterol "not measured" set to P's mean, so that the inputs do not give the shift away.
-    Imputed,
+    Imputed { sites: Vec<Site> },
     /// Images of P, corrupted.
     Corruption { name: String, severity: u8 },
     /// Another data set, brought to P's size.
@@ -58,14 +65,18 @@ impl Shift {
     /// Its name in tables.
     pub fn name(&self) -> String {
         match self {
-            Shift::Site { site } => format!("{site:?}").to_lowercase(),
+            Shift::Sites { sites } => named(sites),
             Shift::Mixture { share } => format!("{:.0} % mixture", 100.0 * share),
-            Shift::Imputed => "imputed".into(),
+            Shift::Imputed { sites } => format!("{}, imputed", named(sites)),
             Shift::Corruption { name, severity } => format!("{name} {severity}"),
             Shift::Data { data } => data.split(':').next().unwrap_or(data).into(),
             Shift::Benign => "benign".into(),
         }
     }
+}
+
+fn named(sites: &[Site]) -> String {
+    sites.iter().map(|s| format!("{s:?}").to_lowercase()).collect::<Vec<_>>().join(" and ")
 }
 
 /// One f with its P and everything that queries are drawn from.
@@ -92,7 +103,7 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
         (home.train, home.validation, home.test, home.fit, seed + index);
     ensure(&spec, &session.progress)?;
     let net = plan::architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
-    let splits = spec.load()?;
+    let splits = if home.sites.is_empty() { Parts::of(spec.load()?) } else { hearts(home, &spec)? };
     let start = Instant::now();
     let engine = Engine::new(&net)?;
     let recipe = Recipe { checkpoints: vec![1.0], ..home.recipe.clone() };
@@ -131,6 +142,56 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     })
 }
 
+/// P in three parts, standardised alike.
+struct Parts {
+    train: Dataset,
+    validation: Dataset,
+    test: Dataset,
+}
+
+impl Parts {
+    fn of(splits: Splits) -> Self {
+        Self { train: splits.train, validation: splits.validation, test: splits.test }
+    }
+}
+
+fn heart_file(spec: &DataSpec) -> Result<PathBuf> {
+    const FILE: &str = "heart_disease_uci.csv";
+    let folder = match &spec.folder {
+        Some(folder) => folder.clone(),
+        None => root()?.join("heart"),
+    };
+    Ok(if folder.is_file() { folder } else { folder.join(FILE) })
+}
+
+/// The hospitals of P, cut by the seed; moments and fillings are those of the training rows.
+fn hearts(home: &Home, spec: &DataSpec) -> Result<Parts> {
+    let cells = read_cells(&heart_file(spec)?, &home.sites)?;
+    let (validation, test) = (home.validation.unwrap_or(60), home.test.unwrap_or(120));
+    let rows = cut(cells.labels.len(), home.train, validation, Some(test), spec.seed)?;
+    let mut normal = Normalisation { mean: Vec::new(), std: Vec::new(), range: None };
+    for j in 0..FEATURES.len() {
+        let known: Vec<f64> = rows.train.iter().filter_map(|&r| cells.rows[r][j]).map(f64::from).collect();
+        let n = known.len().max(1) as f64;
+        let mean = known.iter().sum::<f64>() / n;
+        let std = (known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        normal.mean.push(mean as f32);
+        normal.std.push(if std > 0.0 { std as f32 } else { 1.0 });
+    }
+    let part = |rows: &[usize]| filled(&cells, Some(rows), &normal);
+    Ok(Parts { train: part(&rows.train)?, validation: part(&rows.validation)?, test: part(&rows.test)? })
+}
+
+/// The given rows, or all, standardised, with gaps at the mean.
+fn filled(cells: &Cells, rows: Option<&[usize]>, normal: &Normalisation) -> Result<Dataset> {
+    let all: Vec<usize> = (0..cells.labels.len()).collect();
+    let rows = rows.unwrap_or(&all);
+    let value = |r: usize, j: usize| cells.rows[r][j].map_or(0.0, |v| (v - normal.mean[j]) / normal.std[j]);
+    let inputs = rows.iter().flat_map(|&r| (0..FEATURES.len()).map(move |j| value(r, j))).collect();
+    let labels = rows.iter().map(|&r| cells.labels[r]).collect();
+    Ok(Dataset::new("heart", [FEATURES.len(), 1, 1], 2, inputs, labels, normal.clone())?)
+}
+
 fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
     let x = base.engine().pack(&data.inputs)?;
     Ok(evaluate(base.engine(), base.theta(), &x, &data.labels)?[0].accuracy)
@@ -139,26 +200,23 @@ fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
 fn shifted_rows(
     shift: &Shift,
     home: &Home,
-    splits: &Splits,
+    splits: &Parts,
     fresh: &Dataset,
     base: &Base,
     seed: u64,
 ) -> Result<(Dataset, f64)> {
-    let normal = &splits.record.normalisation;
-    let site = |site: Site| -> Result<Dataset> {
-        let spec = DataSpec { site: Some(site), ..DataSpec::parse(&home.data)? };
-        Ok(spec.load_whole()?.standardised_as(normal)?)
-    };
+    let normal = &splits.train.normalisation;
+    let away = |sites: &[Site]| filled(&read_cells(&heart_file(&DataSpec::parse(&home.data)?)?, sites)?, None, normal);
     Ok(match shift {
-        Shift::Site { site: at } => (site(*at)?, 1.0),
+        Shift::Sites { sites } => (away(sites)?, 1.0),
         Shift::Mixture { share } => match home.shifts.first() {
             Some(first) if !matches!(first, Shift::Mixture { .. }) && (0.0..=1.0).contains(share) => {
                 (shifted_rows(first, home, splits, fresh, base, seed)?.0, *share)
             }
             _ => bail!("a mixture wants a share from 0 to 1 and another shift before it"),
         },
-        Shift::Imputed => {
-            let mut data = site(Site::Others)?;
+        Shift::Imputed { sites } => {
+            let mut data = away(sites)?;
             let wide = data.input_len();
             for row in data.inputs.chunks_exact_mut(wide) {
                 let raw = row[CHOLESTEROL] * normal.std[CHOLESTEROL] + normal.mean[CHOLESTEROL];
