@@ -34,15 +34,17 @@ fn csv(n: usize, shift: f64) -> String {
 
 /// A network trained on the file, as a user's safetensors.
 fn trained(home: &Path) -> Vec<u8> {
-    let data = DataSpec { folder: Some(home.to_path_buf()), ..DataSpec::named("csv") }.load().unwrap();
-    let net = Preset::Mlp { widths: vec![16, 16] }.build([2, 1, 1], 2).unwrap();
-    let engine = Engine::new(&net).unwrap();
+    let data = DataSpec { folder: Some(home.to_path_buf()), ..DataSpec::named("csv") }
+        .load()
+        .expect("the file was just written");
+    let net = Preset::Mlp { widths: vec![16, 16] }.build([2, 1, 1], 2).expect("a network");
+    let engine = Engine::new(&net).expect("an engine");
     let recipe =
         Recipe { learning_rate: 0.01, length: Length::Steps(300), checkpoints: vec![1.0], ..Recipe::default() };
-    let trainer = Trainer::new(&engine, &net, &data.train, &data.validation, &recipe).unwrap();
+    let trainer = Trainer::new(&engine, &net, &data.train, &data.validation, &recipe).expect("a recipe that fits");
     let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
-    let run = trainer.train(&start, &Streams::new(2), &|| false).unwrap();
-    engine.layout().to_safetensors(&run.theta).unwrap()
+    let run = trainer.train(&start, &Streams::new(2), &|| false).expect("a run");
+    engine.layout().to_safetensors(&run.theta).expect("one network")
 }
 
 #[test]
