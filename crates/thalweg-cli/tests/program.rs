@@ -222,6 +222,21 @@ fn the_demo_goes_the_whole_way() {
     run("fit d/zoo --steps 4 --out m").code(2).stderr(contains("exists already"));
     run("fit d/zoo --set stpes=4 --out n").code(2).stderr(contains("stpes"));
     run("fit d/zoo --method magic --out n").code(2).stderr(contains("cfm, mmfm"));
+    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set look-samples=2";
+    run(&format!("tune d/model-cfm --reward loss:digits {small} --out t")).success().stdout(contains("test accuracy"));
+    run("sample t -n 3 --out tuned.safetensors").success();
+    assert!(std::fs::read_to_string(dir.path().join("t/README.md")).unwrap().contains("adjoint matching"));
+    run(&format!("tune d/model-cfm --reward loss:digits {small} --out t")).code(2).stderr(contains("exists already"));
+    for (wrong, said) in [
+        ("--reward loss:minst", "fashion-mnist"),
+        ("--reward gain:digits", "loss or margin"),
+        ("--reward digits", "loss:DATA"),
+        ("--reward loss:digits --set stpes=3", "stpes"),
+        ("--reward loss:digits --strength 0", "strength"),
+        ("--reward loss:digits --set control=memoryless", "coupling"),
+    ] {
+        run(&format!("tune d/model-cfm {wrong} --out n")).code(2).stderr(contains(said));
+    }
     run("zoo import nets --arch digits --data digits --out imported").success();
     run("zoo info imported").success().stdout(contains("3 runs"));
 }
@@ -255,6 +270,34 @@ fn generation_is_reproduced_at_the_smallest_scale() {
         ("--set fit.cfm.stpes=3", "stpes"),
     ] {
         let words = format!("reproduce generation --scale smoke --out w {wrong}");
+        in_dir(dir.path(), &words).assert().code(2).stderr(contains(said));
+        assert!(!dir.path().join("w").exists(), "{wrong}");
+    }
+}
+
+#[test]
+fn rewards_are_reproduced_at_the_smallest_scale() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "reproduce reward --scale smoke --set zoo.runs=12 --set samples=4 --set tune.iterations=4 --set tasks=[\"classes\"] \
+                 --set cost-at=[1] --out r";
+    in_dir(dir.path(), words).assert().success().stdout(contains("tuned generator"));
+    let value = results(&dir.path().join("r"));
+    let rows = value["rows"].as_array().unwrap();
+    let methods = ["base", "tuned", "best-of-n", "ascent", "ascent-from-initialisations", "guidance"];
+    for method in methods {
+        let row = rows.iter().find(|row| row["method"] == method).unwrap_or_else(|| panic!("{method}"));
+        for key in ["task", "accuracy_mean", "accuracy_sem", "moved", "spread", "seconds", "n"] {
+            assert!(row.get(key).is_some(), "{key} of {method}");
+        }
+    }
+    assert!(rows.iter().any(|row| row["seconds_tuned"].as_f64().is_some_and(|s| s > 0.0)));
+    let page = std::fs::read_to_string(dir.path().join("r/report.html")).unwrap();
+    assert!(page.matches("<svg").count() >= 5, "figures");
+    in_dir(dir.path(), &format!("{words} --resume")).assert().success();
+    for (wrong, said) in
+        [("--set tasks=[\"moon\"]", "task.moon"), ("--set tune.stpes=1", "stpes"), ("--set samples=0", "sizes")]
+    {
+        let words = format!("reproduce reward --scale smoke --out w {wrong}");
         in_dir(dir.path(), &words).assert().code(2).stderr(contains(said));
         assert!(!dir.path().join("w").exists(), "{wrong}");
     }

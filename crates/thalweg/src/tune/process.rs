@@ -184,3 +184,83 @@ pub fn grid(steps: usize, streams: &Streams) -> Vec<f64> {
     let inner = (1..steps).map(|k| (k as f64 + shift) / steps as f64);
     [0.0].into_iter().chain(inner).chain([1.0]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinates::Standardiser;
+    use crate::method::CfmConfig;
+    use crate::source::SourceKind;
+    use thalweg_nets::Architecture;
+
+    /// A network with batch normalisation, and coordinates of it.
+    fn setting() -> (Layout, Coordinates) {
+        let net = "input = [1, 4, 4]\nlayers = [{ kind = \"conv\", out = 3, kernel = 2 }, { kind = \"batch-norm\" }, { kind = \"flatten\" }, { kind = \"dense\", out = 2 }]";
+        let layout = Layout::of(&Architecture::from_toml_str(net).unwrap());
+        let mut rng = Streams::new(1).rng();
+        let p = layout.len();
+        let (mean, scale) =
+            ((0..p).map(|_| rng.random::<f32>()).collect(), (0..p).map(|_| 0.5 + rng.random::<f32>()).collect());
+        let coordinates = Coordinates::from_parts(Standardiser::PerParameter, &layout, mean, scale).unwrap();
+        (layout, coordinates)
+    }
+
+    fn process(coupling: Coupling, source: &Source, control: Control) -> Result<Process> {
+        let (layout, coordinates) = setting();
+        let method = MethodConfig::Cfm(CfmConfig { coupling, source: SourceKind::Zoo, ..CfmConfig::default() });
+        let config = TuneConfig { control, ..TuneConfig::default() };
+        Process::of(&config, &method, source, &layout, &coordinates)
+    }
+
+    #[test]
+    fn starts_of_the_memoryless_process_are_those_of_the_source() {
+        let (layout, coordinates) = setting();
+        let centre: Vec<f32> = (0..layout.len()).map(|i| 0.2 + (i as f32).cos().abs()).collect();
+        for law in [
+            InitialLaw::Kaiming(Initialisation::KaimingNormal),
+            InitialLaw::AroundCentre { centre: centre.clone(), noise: 0.3 },
+        ] {
+            let source = Source::Weights(law);
+            let process = process(Coupling::Independent, &source, Control::Natural).unwrap();
+            let (n, p) = (4000, layout.len());
+            let draw = |f: &dyn Fn(u64, &mut [f32])| {
+                let mut z = vec![0.0; n * p];
+                z.chunks_exact_mut(p).enumerate().for_each(|(i, z)| f(i as u64, z));
+                z
+            };
+            let ours = draw(&|i, z| process.start.draw(i, &Streams::new(1), z).unwrap());
+            let theirs = draw(&|i, z| source.draw(i, &layout, &coordinates, &Streams::new(2), z).unwrap());
+            for i in 0..p {
+                let moments = |z: &[f32]| {
+                    let column = || z.iter().skip(i).step_by(p).map(|v| f64::from(*v));
+                    let mean = column().sum::<f64>() / n as f64;
+                    (mean, (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64).sqrt())
+                };
+                let ((a, s), (b, r)) = (moments(&ours), moments(&theirs));
+                assert!((a - b).abs() < 0.1 * r + 1e-4 && (s - r).abs() < 0.06 * r + 1e-5, "{i}: {a} {s}, {b} {r}");
+                assert!((f64::from(process.variance(i)).sqrt() - r).abs() < 0.06 * r + 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn the_memoryless_process_is_refused_where_it_is_wrong() {
+        let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).unwrap_err().to_string();
+        assert!(message.contains("coupling independent"), "{message}");
+        let paired = process(Coupling::Paired, &Source::Gaussian, Control::Natural).unwrap();
+        assert_eq!(paired.noise, Some(NOISE));
+        let (layout, _) = setting();
+        let recorded = Source::Recorded(vec![0.0; layout.len()]);
+        assert!(process(Coupling::Independent, &recorded, Control::Memoryless).is_err());
+        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Natural).unwrap().noise.is_none());
+    }
+
+    #[test]
+    fn grids_are_shifted_but_whole() {
+        for seed in 0..50 {
+            let times = grid(10, &Streams::new(seed));
+            assert_eq!((times.len(), times[0], times[10]), (11, 0.0, 1.0));
+            assert!(times.windows(2).all(|w| w[1] - w[0] > 0.049 && w[1] - w[0] < 0.151), "{times:?}");
+        }
+    }
+}
