@@ -302,3 +302,39 @@ fn rewards_are_reproduced_at_the_smallest_scale() {
         assert!(!dir.path().join("w").exists(), "{wrong}");
     }
 }
+
+#[test]
+fn the_figures_of_trajectory_inference_are_reproduced_at_the_smallest_scale() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = "--scale smoke --set flows.zoo.all.runs=20 --set flows.samples=6 --set flows.fit.steps=8 --set flows.kinds=[\"fork\"]";
+    in_dir(dir.path(), &format!("reproduce inference-loss {small} --out l"))
+        .assert()
+        .success()
+        .stdout(contains("JKO_3"));
+    let value = results(&dir.path().join("l"));
+    let rows = value["rows"].as_array().unwrap();
+    let losses = |method: &str| rows.iter().filter(|r| r["method"] == method && r.get("loss_mean").is_some()).count();
+    assert_eq!((losses("CFM"), losses("JKO_3"), losses("real-runs")), (5, 5, 7));
+    in_dir(dir.path(), &format!("reproduce marginals {small} --out m")).assert().success().stdout(contains("floor"));
+    let value = results(&dir.path().join("m"));
+    let rows = value["rows"].as_array().unwrap();
+    let of = |method: &str| rows.iter().filter(|r| r["method"] == method).cloned().collect::<Vec<_>>();
+    let course = of("Action_5−gauss");
+    assert_eq!(course.len(), 8);
+    for key in ["w1_x100_mean", "w1_x100_sem", "floor_x100_mean", "spread_ratio", "energy_distance"] {
+        assert!(course[0][key].is_number(), "{key}");
+    }
+    for key in ["interior_w1_over_floor", "action_gap", "action_gap_still", "accuracy_mean"] {
+        assert!(course[7][key].is_number(), "{key}");
+    }
+    for (wrong, said) in [
+        ("--set flows.kinds=[\"tail\"]", "tail"),
+        ("--set flows.only=[\"MMFM\"]", "MMFM_5"),
+        ("--set flows.fit.stpes=3", "stpes"),
+        ("--set repeats=0", "repeats"),
+    ] {
+        let words = format!("reproduce marginals --scale smoke --out w {wrong}");
+        in_dir(dir.path(), &words).assert().code(2).stderr(contains(said));
+        assert!(!dir.path().join("w").exists(), "{wrong}");
+    }
+}

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::fit::FitConfig;
+use thalweg::method::MethodConfig;
 use thalweg::model::MetaModel;
 use thalweg::sample::{SampleRequest, Samples};
 use thalweg::source::Source;
@@ -53,8 +54,11 @@ struct Generation {
 fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
     settings.seed = session.seed_or(settings.seed);
-    let tables =
-        settings.zoo.keys().chain(settings.fit.keys()).filter(|t| *t != "all" && !settings.methods.contains(t));
+    let tables = settings
+        .zoo
+        .keys()
+        .chain(settings.fit.keys())
+        .filter(|t| *t != "all" && !MethodConfig::NAMES.contains(&t.as_str()));
     for kind in settings.kinds.iter().chain(tables) {
         if !ZooKind::NAMES.contains(&kind.as_str()) {
             bail!("{ORIGIN}: expected kinds among {}, found {kind}", ZooKind::NAMES.join(", "));
@@ -259,7 +263,7 @@ struct Made {
 }
 
 /// The model of one fit seed; what an interrupted run has finished is loaded.
-fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
+pub(super) fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
     if session.common.resume && dir.join("model.toml").exists() {
         return Ok(MetaModel::load(dir)?);
     }

@@ -3,7 +3,10 @@
 //!
 //! To add one: write `experiments/NAME.toml` and a file here with a settings struct (`deny_unknown_fields`), an
 //! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
+mod flows;
 mod generation;
+mod inference_loss;
+mod marginals;
 mod reward;
 mod shift;
 
@@ -16,7 +19,13 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] = &[generation::EXPERIMENT, reward::EXPERIMENT, shift::EXPERIMENT];
+const ALL: &[Experiment] = &[
+    generation::EXPERIMENT,
+    inference_loss::EXPERIMENT,
+    marginals::EXPERIMENT,
+    reward::EXPERIMENT,
+    shift::EXPERIMENT,
+];
 
 /// A table or figure of the paper.
 pub struct Experiment {

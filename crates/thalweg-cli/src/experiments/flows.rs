@@ -1,0 +1,147 @@
+//! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
+use super::generation::fitted;
+use crate::commands::data::ensure;
+use crate::commands::zoo::plan;
+use crate::session::Session;
+use crate::settings;
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use thalweg::fit::FitConfig;
+use thalweg::model::MetaModel;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooStore, train_zoo};
+use toml::{Table, Value};
+
+/// A method of the comparison: its name in tables, and its fit.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// What it changes of the common fit.
+    pub fit: Table,
+}
+
+/// Zoos and fits, as the TOML files of the figures have them.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flows {
+    /// Seed of the zoos, and of the first fit.
+    pub seed: u64,
+    /// Data sets, `NAME[:PATH]`.
+    pub data: Vec<String>,
+    /// Kinds of zoos.
+    pub kinds: Vec<String>,
+    /// Fits of each method, seeds `seed`, `seed + 1`, …
+    pub fits: u64,
+    /// Networks sampled from each fit.
+    pub samples: usize,
+    /// Only these of the methods; all where empty.
+    pub only: Vec<String>,
+    /// Zoos: `all`, then what a kind changes.
+    pub zoo: BTreeMap<String, Table>,
+    /// What all fits share.
+    pub fit: Table,
+    /// The methods, in the order of tables.
+    pub methods: Vec<Named>,
+}
+
+/// One fit.
+pub struct Fit {
+    /// Its method's name.
+    pub method: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The model.
+    pub model: MetaModel,
+}
+
+impl Flows {
+    /// # Errors
+    /// Unknown kinds, data or methods, empty lists, fits that are no fits: before anything is touched.
+    pub fn check(&self, origin: &str) -> Result<()> {
+        for kind in self.kinds.iter().chain(self.zoo.keys().filter(|k| *k != "all")) {
+            if !ZooKind::NAMES.contains(&kind.as_str()) || kind == "tail" {
+                bail!("{origin}: expected kinds among independent, shared, fork (with trajectories), found {kind}");
+            }
+        }
+        if self.fits == 0 || self.samples < 2 || self.data.is_empty() || self.kinds.is_empty() {
+            bail!("{origin}: expected fits of at least 1, samples of at least 2, some data and some kinds");
+        }
+        for name in &self.data {
+            DataSpec::parse(name)?;
+        }
+        if let Some(unknown) = self.only.iter().find(|name| !self.methods.iter().any(|m| m.name == **name)) {
+            let names = self.methods.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+            bail!("{origin}: expected only among {names}, found {unknown}");
+        }
+        for method in self.chosen() {
+            self.config(origin, method, 0)?;
+        }
+        Ok(())
+    }
+
+    /// The methods to run.
+    pub fn chosen(&self) -> impl Iterator<Item = &Named> {
+        self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name))
+    }
+
+    /// The configuration of fit number `fit` of `method`.
+    ///
+    /// # Errors
+    /// A table that is no fit.
+    pub fn config(&self, origin: &str, method: &Named, fit: u64) -> Result<FitConfig> {
+        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
+        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
+        let mut config = FitConfig::from_toml_str(Path::new(&format!("{origin}, method {}", method.name)), &text)?;
+        config.seed = self.seed + fit;
+        Ok(config)
+    }
+
+    /// The zoo of this kind on these data, trained under `out` if it is not there.
+    ///
+    /// # Errors
+    /// Data that cannot be had, a zoo that cannot be trained.
+    pub fn zoo(&self, origin: &str, data: &str, kind: &str, out: &Path, session: &Session) -> Result<ZooStore> {
+        let mut table = settings::merged(&self.zoo, &["all", kind]);
+        table.insert("data".into(), Value::String(data.into()));
+        ensure(&DataSpec::parse(data)?, &session.progress)?;
+        let mut spec = plan::from_table(Path::new(origin), table, &session.progress)?;
+        spec.seed = self.seed;
+        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
+        let zoo = train_zoo(&spec, &out.join("zoos").join(folder(data, kind)), &options, &session.progress)?;
+        session.progress.end();
+        Ok(zoo)
+    }
+
+    /// Every fit of every chosen method on `zoo`, one after the other, handed to `use_it`.
+    ///
+    /// # Errors
+    /// A fit's own, and those of `use_it`.
+    pub fn each_fit(
+        &self,
+        origin: &str,
+        zoo: &ZooStore,
+        cell: (&str, &str),
+        out: &Path,
+        session: &Session,
+        mut use_it: impl FnMut(Fit) -> Result<()>,
+    ) -> Result<()> {
+        for method in self.chosen() {
+            for fit in 0..self.fits {
+                let config = self.config(origin, method, fit)?;
+                let dir = out.join("models").join(format!("{}-{}-{fit}", folder(cell.0, cell.1), method.name));
+                let model = fitted(zoo, &config, &dir, session)?;
+                session.progress.end();
+                use_it(Fit { method: method.name.clone(), seed: config.seed, model })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn folder(data: &str, kind: &str) -> String {
+    format!("{}-{kind}", data.split(':').next().unwrap_or(data))
+}
