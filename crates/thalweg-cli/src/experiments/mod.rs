@@ -19,13 +19,8 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] = &[
-    generation::EXPERIMENT,
-    inference_loss::EXPERIMENT,
-    marginals::EXPERIMENT,
-    reward::EXPERIMENT,
-    shift::EXPERIMENT,
-];
+const ALL: &[Experiment] =
+    &[generation::EXPERIMENT, inference_loss::EXPERIMENT, marginals::EXPERIMENT, reward::EXPERIMENT, shift::EXPERIMENT];
 
 /// A table or figure of the paper.
 pub struct Experiment {
