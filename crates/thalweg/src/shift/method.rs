@@ -82,7 +82,7 @@ impl Config {
         Self {
             cdc,
             detectron: Rounds { rounds: 3, ..Rounds::default() },
-            bank: BankConfig { size: 50, offset: 0.0, ..BankConfig::default() },
+            bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             ensemble: EnsembleConfig::default(),
         }
