@@ -8,7 +8,7 @@
 //! | [`WeightedSum`] | Σ wᵢ rᵢ | here |
 //!
 //! A reward of one's own is one `impl Reward` (`examples/own_reward.rs`). A reward seen through a map is a reward again:
-//! [`InCoordinates`] pulls gradients back through the standardiser (M2), and a decoder of latents (M8) would do the same.
+//! [`InSpace`] pulls gradients back through the standardiser (M2) and, for models in a latent space, the decoder (M8).
 mod data;
 mod distance;
 mod diversity;
@@ -19,7 +19,7 @@ pub use distance::ToPoint;
 pub use diversity::Diversity;
 pub use margin::Margin;
 
-use crate::coordinates::Coordinates;
+use crate::latent::Space;
 use crate::{Error, Result, Streams};
 
 /// Rewards of n points with their gradients.
@@ -124,41 +124,38 @@ impl Reward for WeightedSum {
     }
 }
 
-/// A reward over weights as a reward over standardised coordinates z (M13): r(θ(z)), its gradient pulled back through M2.
-pub struct InCoordinates<'a> {
+/// A reward over weights as a reward over a method's points (M13): r(θ(y)) for y `[D]` in standardised weights or in a latent space, its
+/// gradient pulled back through the decoder (M8) and the standardiser (M2).
+pub struct InSpace<'a> {
     /// Over θ.
     pub reward: &'a dyn Reward,
-    /// θ(z).
-    pub coordinates: &'a Coordinates,
+    /// θ(y).
+    pub space: Space<'a>,
 }
 
-impl InCoordinates<'_> {
-    fn weights(&self, z: &[f32]) -> Result<Vec<f32>> {
-        rows(z, self.dimension())?;
-        let mut theta = z.to_vec();
-        self.coordinates.restore(&mut theta);
-        Ok(theta)
-    }
-}
-
-impl Reward for InCoordinates<'_> {
+impl Reward for InSpace<'_> {
     fn dimension(&self) -> usize {
-        self.coordinates.dimension()
+        self.space.dimension()
     }
 
     fn describe(&self) -> String {
         self.reward.describe()
     }
 
-    fn grade(&self, z: &[f32], streams: &Streams) -> Result<Graded> {
-        let theta = self.weights(z)?;
+    fn grade(&self, y: &[f32], streams: &Streams) -> Result<Graded> {
+        rows(y, self.dimension())?;
+        let theta = self.space.weights(y);
         let mut graded = self.reward.grade(&theta, streams)?;
-        self.coordinates.pull_back(&theta, &mut graded.gradients);
+        self.space.coordinates.pull_back(&theta, &mut graded.gradients);
+        if let Some(latent) = self.space.latent {
+            graded.gradients = latent.pull_back(y, &graded.gradients);
+        }
         Ok(graded)
     }
 
-    fn values(&self, z: &[f32], streams: &Streams) -> Result<Vec<f64>> {
-        self.reward.values(&self.weights(z)?, streams)
+    fn values(&self, y: &[f32], streams: &Streams) -> Result<Vec<f64>> {
+        rows(y, self.dimension())?;
+        self.reward.values(&self.space.weights(y), streams)
     }
 }
 

@@ -27,7 +27,7 @@ pub use state::{TuneLook, TuneState};
 use crate::field::{Field, Tape};
 use crate::method::Method;
 use crate::model::MetaModel;
-use crate::reward::{InCoordinates, Reward};
+use crate::reward::{InSpace, Reward};
 use crate::solver::{Integration, Solver};
 use crate::{Error, Result, Streams};
 use process::Process;
@@ -85,17 +85,14 @@ pub fn tune(
 ) -> Result<MetaModel> {
     config.check()?;
     let p = base.layout.len();
-    if let Some(latent) = &base.config.latent {
-        return Err(Error::parameter("model to tune", "one that runs on weights", format!("latent {}", latent.name())));
-    }
     if let Some(reward) = [Some(reward), held_out].into_iter().flatten().find(|r| r.dimension() != p) {
         let found = format!("{} for {}", reward.dimension(), reward.describe());
         return Err(Error::shape("reward", format!("networks of {p} numbers"), found));
     }
-    let process = Process::of(config, &base.config.method, &base.source, &base.layout, &base.coordinates)?;
+    let process = Process::of(config, &base.config.method, &base.source, &base.layout, base.space())?;
     let mut tuned = base.duplicate()?;
-    let z = |reward| InCoordinates { reward, coordinates: &base.coordinates };
-    let (reward, held_out) = (z(reward), held_out.map(z));
+    let there = |reward| InSpace { reward, space: base.space() };
+    let (reward, held_out) = (there(reward), held_out.map(there));
     let task = Task {
         base: &*base.method,
         process: &process,
@@ -122,7 +119,7 @@ pub struct Task<'a> {
     /// With v₀.
     pub base: &'a dyn Method,
     /// The process.
-    pub process: &'a Process,
+    pub process: &'a Process<'a>,
     /// r over the fields' coordinates.
     pub reward: &'a dyn Reward,
     /// What chooses the iteration.

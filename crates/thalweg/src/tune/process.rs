@@ -9,8 +9,8 @@
 //! X₁ is tilted; the source's covariance S = diag(s²) cancels from the drift (E[x₁|x] = x + (1 − t) v, and the score is
 //! −S⁻¹ (x − m₀ − t v)/(1 − t)). Coordinates of variance 0 get no noise and no control.
 use super::config::{Control, TuneConfig};
-use crate::coordinates::Coordinates;
 use crate::coupling::Coupling;
+use crate::latent::Space;
 use crate::method::MethodConfig;
 use crate::path::Width;
 use crate::source::Source;
@@ -23,9 +23,9 @@ use thalweg_nets::zoo::InitialLaw;
 /// Noise of the general process where none is asked for.
 const NOISE: f64 = 0.3;
 
-/// What starts are drawn from, in standardised coordinates.
-#[derive(Clone, Debug)]
-pub enum Start {
+/// What starts are drawn from, as points of the method.
+#[derive(Clone)]
+pub enum Start<'a> {
     /// N(mean, diag(deviation²)), `[P]` each.
     Normal {
         /// m₀.
@@ -34,10 +34,10 @@ pub enum Start {
         deviation: Vec<f32>,
     },
     /// Draws of a source.
-    Source(Source, Layout, Coordinates),
+    Source(&'a Source, &'a Layout, Space<'a>),
 }
 
-impl Start {
+impl Start<'_> {
     /// Draw `i` of the family `streams` to `z [P]`.
     ///
     /// # Errors
@@ -51,31 +51,34 @@ impl Start {
                 }
                 Ok(())
             }
-            Self::Source(source, layout, coordinates) => source.draw(i, layout, coordinates, streams, z),
+            Self::Source(source, layout, space) => {
+                z.copy_from_slice(&space.draw(source, i, layout, streams)?);
+                Ok(())
+            }
         }
     }
 }
 
-/// Mean, deviations and whether they are those of the sampled law itself, in standardised coordinates; none where the source is not
-/// (close to) Gaussian.
-fn normal(source: &Source, layout: &Layout, coordinates: &Coordinates) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
-    let law = match source {
-        Source::Gaussian => return Ok(Some((vec![0.0; layout.len()], vec![1.0; layout.len()]))),
-        Source::Recorded(_) => return Ok(None),
-        Source::Weights(law) => law,
+/// Mean and deviations of a source as points of the method; none where it is not (close to) Gaussian with a diagonal covariance.
+fn normal(source: &Source, layout: &Layout, space: Space) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
+    let law = match (source, space.latent) {
+        (Source::Gaussian, _) => return Ok(Some((vec![0.0; space.dimension()], vec![1.0; space.dimension()]))),
+        (Source::Weights(law), None) => law,
+        // Encoding mixes weights: their covariance is no longer diagonal.
+        (Source::Weights(_), Some(_)) | (Source::Recorded(_), _) => return Ok(None),
     };
     let (mut mean, mut deviation) = law.moments(layout)?;
     // Running variances are standardised through their logarithm; every law starts them at a constant, so they have no deviation.
-    coordinates.standardise(&mut mean);
-    deviation.iter_mut().zip(coordinates.scale()).for_each(|(d, s)| *d /= s);
+    space.coordinates.standardise(&mut mean);
+    deviation.iter_mut().zip(space.coordinates.scale()).for_each(|(d, s)| *d /= s);
     Ok(Some((mean, deviation)))
 }
 
 /// One process with its starts.
-#[derive(Clone, Debug)]
-pub struct Process {
+#[derive(Clone)]
+pub struct Process<'a> {
     /// Where it starts.
-    pub start: Start,
+    pub start: Start<'a>,
     /// The noise of the general process; none for the memoryless one.
     noise: Option<f64>,
     /// s² `[P]`, or empty for 1.
@@ -96,7 +99,7 @@ pub struct Coefficients {
     pub step: f32,
 }
 
-impl Process {
+impl<'a> Process<'a> {
     /// The memoryless process from N(mean, diag(deviation²)), `[P]` each, in `steps` steps.
     pub fn memoryless(mean: Vec<f32>, deviation: Vec<f32>, steps: usize) -> Self {
         let variance = deviation.iter().map(|s| s * s).collect();
@@ -104,7 +107,7 @@ impl Process {
     }
 
     /// The general process.
-    pub fn general(start: Start, noise: f64, steps: usize) -> Self {
+    pub fn general(start: Start<'a>, noise: f64, steps: usize) -> Self {
         Self { start, noise: Some(noise), variance: Vec::new(), offset: 1.0 / steps as f64 }
     }
 
@@ -115,16 +118,16 @@ impl Process {
     pub fn of(
         config: &TuneConfig,
         method: &MethodConfig,
-        source: &Source,
-        layout: &Layout,
-        coordinates: &Coordinates,
+        source: &'a Source,
+        layout: &'a Layout,
+        space: Space<'a>,
     ) -> Result<Self> {
         let straight = matches!(
             method,
             MethodConfig::Cfm(c) if c.coupling == Coupling::Independent && c.width == (Width::Constant { sigma: 0.0 })
         );
-        let normal = normal(source, layout, coordinates)?.filter(|_| straight);
-        let start = || Start::Source(source.clone(), layout.clone(), coordinates.clone());
+        let normal = normal(source, layout, space)?.filter(|_| straight);
+        let start = || Start::Source(source, layout, space);
         match (config.control, normal) {
             (Control::Natural | Control::Memoryless, Some((mean, deviation))) => {
                 Ok(Self::memoryless(mean, deviation, config.steps))
@@ -188,7 +191,7 @@ pub fn grid(steps: usize, streams: &Streams) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinates::Standardiser;
+    use crate::coordinates::{Coordinates, Standardiser};
     use crate::method::CfmConfig;
     use crate::source::SourceKind;
     use thalweg_nets::Architecture;
@@ -205,11 +208,18 @@ mod tests {
         (layout, coordinates)
     }
 
-    fn process(coupling: Coupling, source: &Source, control: Control) -> Result<Process> {
+    /// The process, and what its noise is.
+    fn process(coupling: Coupling, source: &Source, control: Control) -> Result<(Process<'static>, Option<f64>)> {
         let (layout, coordinates) = setting();
         let method = MethodConfig::Cfm(CfmConfig { coupling, source: SourceKind::Zoo, ..CfmConfig::default() });
         let config = TuneConfig { control, ..TuneConfig::default() };
-        Process::of(&config, &method, source, &layout, &coordinates)
+        let space = Space { coordinates: &coordinates, latent: None };
+        let made = Process::of(&config, &method, source, &layout, space)?;
+        let start = match &made.start {
+            Start::Normal { mean, deviation } => (mean.clone(), deviation.clone()),
+            Start::Source(..) => (vec![], vec![]),
+        };
+        Ok((Process::memoryless(start.0, start.1, config.steps), made.noise))
     }
 
     #[test]
@@ -221,7 +231,7 @@ mod tests {
             InitialLaw::AroundCentre { centre: centre.clone(), noise: 0.3 },
         ] {
             let source = Source::Weights(law);
-            let process = process(Coupling::Independent, &source, Control::Natural).unwrap();
+            let process = process(Coupling::Independent, &source, Control::Natural).unwrap().0;
             let (n, p) = (4000, layout.len());
             let draw = |f: &dyn Fn(u64, &mut [f32])| {
                 let mut z = vec![0.0; n * p];
@@ -245,14 +255,14 @@ mod tests {
 
     #[test]
     fn the_memoryless_process_is_refused_where_it_is_wrong() {
-        let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).unwrap_err().to_string();
+        let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).err().unwrap().to_string();
         assert!(message.contains("coupling independent"), "{message}");
         let paired = process(Coupling::Paired, &Source::Gaussian, Control::Natural).unwrap();
-        assert_eq!(paired.noise, Some(NOISE));
+        assert_eq!(paired.1, Some(NOISE));
         let (layout, _) = setting();
         let recorded = Source::Recorded(vec![0.0; layout.len()]);
         assert!(process(Coupling::Independent, &recorded, Control::Memoryless).is_err());
-        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Natural).unwrap().noise.is_none());
+        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Natural).unwrap().1.is_none());
     }
 
     #[test]

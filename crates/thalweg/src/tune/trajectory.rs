@@ -55,7 +55,7 @@ pub struct Simulation<'a> {
     /// v.
     pub tuned: &'a dyn Field,
     /// The process.
-    pub process: &'a Process,
+    pub process: &'a Process<'a>,
     /// r over the process's coordinates.
     pub reward: &'a dyn Reward,
     /// λ.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::model::MetaModel;
-use thalweg::reward::{InCoordinates, Reward};
+use thalweg::reward::{InSpace, Reward};
 use thalweg::sample::SampleRequest;
 use thalweg::tune::rivals::{ascend, best, guide};
 use thalweg_nets::Error;
@@ -100,7 +100,7 @@ pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
     let set = &bench.settings;
     let base: &MetaModel = &bench.base;
     let field = base.method.velocity_field().context("the base has a velocity field")?;
-    let reward = InCoordinates { reward: &task.reward, coordinates: &base.coordinates };
+    let reward = InSpace { reward: &task.reward, space: base.space() };
     let mut found: Option<(f64, Made)> = None;
     for &strength in &set.guidance {
         let begun = Instant::now();
@@ -110,14 +110,14 @@ pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
         let p = reward.dimension();
         let mut z = vec![0.0; set.samples * p];
         for (i, z) in z.chunks_exact_mut(p).enumerate() {
-            base.source.draw(i as u64, &base.layout, &base.coordinates, &starts, z)?;
+            z.copy_from_slice(&base.space().draw(&base.source, i as u64, &base.layout, &starts)?);
         }
         guide(field, &mut z, &reward, strength, GUIDED_STEPS, &streams)?;
-        base.coordinates.restore(&mut z);
+        let theta = base.space().weights(&z);
         let seconds = begun.elapsed().as_secs_f64();
-        let accuracy = mean(&accuracies(&bench.engine, &z, &task.validation)?);
+        let accuracy = mean(&accuracies(&bench.engine, &theta, &task.validation)?);
         let setting = format!("length {strength}");
-        let made = Made { method: "guidance".into(), setting, theta: z, seconds };
+        let made = Made { method: "guidance".into(), setting, theta, seconds };
         if found.as_ref().is_none_or(|(best, _)| accuracy > *best) {
             found = Some((accuracy, made));
         }
