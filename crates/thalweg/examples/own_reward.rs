@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p thalweg --example own_reward`: half a minute on two cores, nothing to fetch. It trains a small zoo on the
 //! embedded digits, fits a flow with a Gaussian source, tunes it towards (sparsity + 20 × minus cross-entropy) and prints both
-//! parts before and after.
+//! parts before and after: L1 norm 167.0 and test accuracy .867, then 123.3 and .865.
 use rayon::prelude::*;
 use thalweg::coupling::Coupling;
 use thalweg::field::ResidualMlpConfig;
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     let sparsity = Sparsity { parameters: engine.parameters() };
     let loss = OnData::loss("digits", &engine, data.train.inputs, data.train.labels, Rows::Batch(256))?;
     let reward = WeightedSum::new(vec![(1.0, Box::new(sparsity)), (20.0, Box::new(loss))])?;
-    let config = TuneConfig { strength: 20.0, iterations: 100, ..TuneConfig::default() };
+    let config = TuneConfig { strength: 200.0, iterations: 100, ..TuneConfig::default() };
     let tuned = tune(&model, &reward, None, &config, &TuneOptions::default(), &Silent)?;
 
     let test = engine.pack(&data.test.inputs)?;
