@@ -9,6 +9,7 @@ mod inference_loss;
 mod marginals;
 mod reward;
 mod shift;
+mod shift_curve;
 
 use crate::common::Outcome;
 use crate::report::Report;
@@ -19,8 +20,14 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] =
-    &[generation::EXPERIMENT, inference_loss::EXPERIMENT, marginals::EXPERIMENT, reward::EXPERIMENT, shift::EXPERIMENT];
+const ALL: &[Experiment] = &[
+    generation::EXPERIMENT,
+    inference_loss::EXPERIMENT,
+    marginals::EXPERIMENT,
+    reward::EXPERIMENT,
+    shift::EXPERIMENT,
+    shift_curve::EXPERIMENT,
+];
 
 /// A table or figure of the paper.
 pub struct Experiment {

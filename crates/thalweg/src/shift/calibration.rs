@@ -339,6 +339,7 @@ pub fn used(statistics: &[Statistic]) -> (Vec<bool>, bool) {
 #[cfg(test)]
 mod tests {
     use super::super::bank::BankConfig;
+    use super::super::method::small;
     use super::super::world;
     use super::*;
     use thalweg_nets::progress::Silent;
@@ -346,7 +347,8 @@ mod tests {
     #[test]
     fn a_file_says_of_a_query_what_was_said_before_it_was_written() {
         let world = world::two_clouds(1);
-        let config = Config { bank: BankConfig { size: 30, ..BankConfig::default() }, ..Config::default() };
+        let config =
+            Config { bank: BankConfig { size: 30, ..BankConfig::default() }, meta: small(), ..Config::default() };
         let request = Request {
             parts: Parts {
                 base: Some(world.base.clone()),

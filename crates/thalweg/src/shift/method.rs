@@ -8,6 +8,7 @@ use super::divergence::HDivergence;
 use super::ensemble::{DeepEnsemble, EnsembleConfig};
 use super::entropy::MeanEntropy;
 use super::mahalanobis::{Distance, Mahalanobis};
+use super::meta::{MetaConfig, MetaDetectron};
 use super::mmd::{Mmd, Space};
 use super::reference::Reference;
 use super::test::ShiftTest;
@@ -24,6 +25,8 @@ pub enum Method {
     Bank,
     /// CDCs trained for the query (M14).
     Detectron,
+    /// CDCs drawn from a flow tuned to the query (M15).
+    MetaDetectron,
     /// f's mean entropy.
     Entropy,
     /// Networks like f from other starts.
@@ -67,6 +70,8 @@ pub struct Config {
     pub bank: BankConfig,
     /// How members of the bank are trained.
     pub bank_cdc: BankCdc,
+    /// The flow over CDCs; its zoo is trained as the bank is.
+    pub meta: MetaConfig,
     /// The deep ensemble.
     pub ensemble: EnsembleConfig,
 }
@@ -84,6 +89,7 @@ impl Config {
             detectron: Rounds { rounds: 3, ..Rounds::default() },
             bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
+            meta: MetaConfig { rows: 64, kappa: 0.1, ..MetaConfig::default() },
             ensemble: EnsembleConfig::default(),
         }
     }
@@ -118,9 +124,10 @@ pub struct Parts<'a> {
 
 impl Method {
     /// All, the default first.
-    pub const ALL: [Method; 11] = [
+    pub const ALL: [Method; 12] = [
         Method::Bank,
         Method::Detectron,
+        Method::MetaDetectron,
         Method::Ensemble,
         Method::Entropy,
         Method::Bbsd,
@@ -137,6 +144,7 @@ impl Method {
         match self {
             Method::Bank => "bank",
             Method::Detectron => "detectron",
+            Method::MetaDetectron => "meta-detectron",
             Method::Ensemble => "ensemble",
             Method::Entropy => "entropy",
             Method::Bbsd => "bbsd",
@@ -168,7 +176,7 @@ impl Method {
                 Needs::Logits
             }
             Method::Mahalanobis | Method::Mmd | Method::TwoSample => Needs::Inputs,
-            Method::Bank | Method::Detectron | Method::Ensemble => Needs::Network,
+            Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Ensemble => Needs::Network,
         }
     }
 
@@ -196,6 +204,13 @@ impl Method {
                 let trainer = Trainer::new(base()?, reference, config.cdc, &streams)?;
                 Box::new(Detectron::new(trainer, reference, config.detectron, size, &streams)?)
             }
+            Method::MetaDetectron => match weights {
+                Some(zoo) => Box::new(MetaDetectron::of(base()?, reference, config.meta, zoo, size, &streams)?),
+                None => {
+                    let trainer = Trainer::new(base()?, reference, config.bank_cdc.0, &streams)?;
+                    Box::new(MetaDetectron::train(&trainer, reference, config.bank, config.meta, size, &streams)?)
+                }
+            },
             Method::Ensemble => match weights {
                 Some(thetas) => Box::new(DeepEnsemble::of(base()?, reference, thetas, size, &streams)?),
                 None => {
@@ -216,6 +231,12 @@ impl Method {
     }
 }
 
+/// A meta-detectron of moments, for tests.
+#[cfg(test)]
+pub(super) fn small() -> MetaConfig {
+    MetaConfig { dimension: 6, width: 16, iterations: 1, trajectories: 2, samples: 4, ..MetaConfig::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::null::NullLaw;
@@ -228,7 +249,8 @@ mod tests {
     #[test]
     fn every_p_value_is_super_uniform_on_unshifted_draws() {
         let world = world::two_clouds(1);
-        let config = Config { bank: BankConfig { size: 40, ..BankConfig::default() }, ..Config::default() };
+        let config =
+            Config { bank: BankConfig { size: 40, ..BankConfig::default() }, meta: small(), ..Config::default() };
         let parts = Parts {
             base: Some(world.base.clone()),
             reference: &world.reference,

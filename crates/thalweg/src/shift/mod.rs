@@ -6,7 +6,8 @@
 //!
 //! - [`base`]: f and rows as f sees them; [`reference`]: the parts of P.
 //! - [`test`]: what every test is, [`ShiftTest`]; [`null`]: null laws, p-values, their combination; [`power`]: what a test is worth.
-//! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained once.
+//! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained
+//!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`divergence`]: M16.
 //! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
 //!
@@ -23,6 +24,7 @@ pub mod divergence;
 pub mod ensemble;
 pub mod entropy;
 pub mod mahalanobis;
+pub mod meta;
 pub mod method;
 pub mod mmd;
 pub mod null;

@@ -1,7 +1,7 @@
 //! Harmful covariate shift: every test on every home and shift, with type-I error on unshifted draws and a benign control; thresholds come
 //! from null draws, which are others than those judged.
 mod page;
-mod world;
+pub mod world;
 
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;

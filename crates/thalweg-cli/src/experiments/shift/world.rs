@@ -17,6 +17,7 @@ use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Normalisation, Site
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::init::Initialisation;
+use thalweg_nets::streams::shuffle;
 use thalweg_nets::train::{Recipe, Trainer};
 
 /// The column of cholesterol in the heart data, 0 where it was not measured.
@@ -40,6 +41,7 @@ pub struct Home {
     pub test: Option<usize>,
     pub fit: Option<Fit>,
     pub recipe: Recipe,
+    #[serde(default)]
     pub shifts: Vec<Shift>,
 }
 
@@ -118,11 +120,13 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     let base = Arc::new(Base::new(&net, run.theta)?);
     let rows = |data: &Dataset| base.sample(&data.inputs);
     let shared = splits.test.len() < PLENTY;
-    let half: Vec<usize> = (0..splits.test.len() / 2).collect();
-    let rest: Vec<usize> = (half.len()..splits.test.len()).collect();
+    // In random order: the first half of MNIST's test rows is harder than the second.
+    let mut order: Vec<usize> = (0..splits.test.len()).collect();
+    shuffle(&mut order, &mut streams.child("halves").rng());
+    let (half, rest) = order.split_at(order.len() / 2);
     let (held, fresh) = match shared {
         true => (splits.test.clone(), splits.test.clone()),
-        false => (splits.test.subset(&half), splits.test.subset(&rest)),
+        false => (splits.test.subset(half), splits.test.subset(rest)),
     };
     let reference = Reference::new(rows(&splits.train)?, rows(&splits.validation)?, rows(&held)?)?;
     let mut shifted = Vec::new();

@@ -1,0 +1,410 @@
+//! Meta-detectron (M15): disagreement classifiers are drawn from a flow over CDCs that adjoint matching has steered towards this query.
+//!
+//! A zoo of CDCs of f (those of [`super::bank`]) is brought to whitened principal components, a velocity field is fitted to it by
+//! conditional flow matching from a standard Gaussian, and for a query the field is tuned (M12) with r = −ℓ_cdc, agreement on P and disagreement
+//! on Q, pulled back through the projection. `samples` networks of the tuned flow are the ensemble. A flow over ordinary trained
+//! networks would be the wrong base: they agree with f too seldom for ℓ_cdc to say anything.
+//! Cost: a query is `iterations` simulations of `trajectories` networks (hundreds of milliseconds). Measured, it has no more power than the
+//! bank that it is fitted to, at a thousand times its cost: take it to study tuning, not to guard a model.
+use super::bank::{Bank, BankConfig};
+use super::base::{Base, Sample};
+use super::cdc::Trainer;
+use super::entropy::{OF_ENSEMBLES, Reading};
+use super::reference::{Reference, draws};
+use super::test::{self, ShiftTest, Statistic};
+use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::interpolant::Interpolant;
+use crate::latent::{Autoencoder, Pca, PcaConfig};
+use crate::method::{FlowMatching, Method, Scratch};
+use crate::optimiser::{AdamW, AdamWConfig};
+use crate::path::{Path, TimeLaw, Width};
+use crate::reward::{Graded, OnData, Reward, Rows};
+use crate::tune::process::Process;
+use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
+use crate::{Error, Result, Streams};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use thalweg_nets::progress::Silent;
+
+/// Queries of validation rows whose entropies are the usual ones.
+const USUAL: usize = 6;
+/// Steps of the flow's fit, and between two looks at its held-out loss.
+const FIT: [u64; 2] = [600, 25];
+/// Curves in a batch of the fit, and in its held-out batch.
+const BATCH: [usize; 2] = [64, 512];
+/// Euler steps of the samples.
+const SAMPLING: usize = 20;
+
+/// Parameters.
+///
+/// | field | default | range |
+/// | --- | --- | --- |
+/// | `dimension` | 32 | 1 to members of the bank less one: principal components |
+/// | `width` | 128 | ≥ 1: of the field |
+/// | `kappa` | 0.03 | > 0, as for CDCs |
+/// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc |
+/// | `strength` | 1000 | > 0: λ |
+/// | `iterations` | 40 | ≥ 0; 0 leaves the flow as it was fitted |
+/// | `steps` | 20 | ≥ 4 of the simulated process |
+/// | `trajectories` | 16 | ≥ 1 an iteration |
+/// | `learning_rate` | 0.002 | > 0, of the tuning |
+/// | `samples` | 20 | ≥ 1 networks in the ensemble |
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetaConfig {
+    /// Principal components.
+    pub dimension: usize,
+    /// Width of the field.
+    pub width: usize,
+    /// κ.
+    pub kappa: f64,
+    /// Rows of P in ℓ_cdc.
+    pub rows: usize,
+    /// λ.
+    pub strength: f64,
+    /// Iterations of the tuning.
+    pub iterations: u64,
+    /// Steps of the simulated process.
+    pub steps: usize,
+    /// Trajectories an iteration.
+    pub trajectories: usize,
+    /// Of the tuning.
+    pub learning_rate: f64,
+    /// Networks in the ensemble.
+    pub samples: usize,
+}
+
+impl Default for MetaConfig {
+    fn default() -> Self {
+        Self {
+            dimension: 32,
+            width: 128,
+            kappa: 0.03,
+            rows: 128,
+            strength: 1000.0,
+            iterations: 40,
+            steps: 20,
+            trajectories: 16,
+            learning_rate: 2e-3,
+            samples: 20,
+        }
+    }
+}
+
+impl MetaConfig {
+    /// Checks what other types do not check.
+    ///
+    /// # Errors
+    /// Names the parameter under `meta`.
+    pub fn check(&self) -> Result<()> {
+        if !(self.kappa > 0.0 && self.kappa.is_finite()) {
+            return Err(Error::parameter("meta.kappa", "a finite number above 0", self.kappa));
+        }
+        for (field, value) in [("rows", self.rows), ("samples", self.samples)] {
+            if value == 0 {
+                return Err(Error::parameter(format!("meta.{field}"), "at least 1", 0));
+            }
+        }
+        self.tuning(0, 0).check()
+    }
+
+    fn tuning(&self, seed: u64, look_every: u64) -> TuneConfig {
+        let of = TuneConfig::default();
+        let optimiser = AdamWConfig { learning_rate: self.learning_rate, ..of.optimiser.clone() };
+        TuneConfig {
+            seed,
+            strength: self.strength,
+            iterations: self.iterations.max(1),
+            steps: self.steps,
+            trajectories: self.trajectories,
+            look_every: if look_every == 0 { self.iterations.max(1) } else { look_every },
+            look_samples: self.samples,
+            look_steps: SAMPLING,
+            optimiser,
+            ..of
+        }
+    }
+}
+
+/// The test, ready for queries.
+pub struct MetaDetectron {
+    base: Arc<Base>,
+    config: MetaConfig,
+    /// The zoo of CDCs, `[M, P]`.
+    zoo: Vec<f32>,
+    pca: Pca,
+    flow: FlowMatching,
+    /// Rows of P in ℓ_cdc.
+    home: Sample,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+/// What the flow came to for one query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetaRun {
+    /// What the ensemble says of the query.
+    pub reading: Reading,
+    /// ℓ_cdc of the ensemble's networks, mean.
+    pub loss: f64,
+    /// Their mean agreement with f on the watched rows of P.
+    pub agreement: f64,
+    /// Looks along the tuning.
+    pub looks: Vec<TuneLook>,
+}
+
+impl MetaDetectron {
+    /// Trains the zoo and fits the flow.
+    ///
+    /// # Errors
+    /// Parameters out of range, a training that diverged.
+    pub fn train(
+        trainer: &Trainer,
+        reference: &Reference,
+        zoo: BankConfig,
+        config: MetaConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        let bank = Bank::train(trainer, reference, zoo, query, &streams.child("zoo"))?;
+        Self::of(trainer.base().clone(), reference, config, bank.weights().to_vec(), query, streams)
+    }
+
+    /// Fits the flow to a zoo of CDCs `[M, P]` that is there already.
+    ///
+    /// # Errors
+    /// Parameters out of range; fewer CDCs than dimensions ask for.
+    pub fn of(
+        base: Arc<Base>,
+        reference: &Reference,
+        config: MetaConfig,
+        zoo: Vec<f32>,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        base.engine().layout().check("zoo of CDCs", &zoo)?;
+        let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
+        let flow = fitted(&pca.encode(&zoo), &config, &streams.child("fit"))?;
+        let train = &reference.train;
+        let mut rng = streams.child("rows").rng();
+        let rows: Vec<usize> = (0..config.rows.min(train.len()))
+            .map(|i| if train.len() <= config.rows { i } else { rng.random_range(0..train.len() as u64) as usize })
+            .collect();
+        let validation = &reference.validation;
+        let (home, like) = (train.rows(&rows), validation.rows(&[0]));
+        let mut test = Self { base, config, zoo, pca, flow, home, like, usual: Vec::new() };
+        let streams = streams.child("usual");
+        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("rows"))?;
+        let queries: Vec<Sample> = rows.iter().map(|r| validation.rows(r)).collect();
+        let runs = test.run(&queries, &reference.validation, config.iterations, 0, &streams)?;
+        test.usual = runs.into_iter().flat_map(|run| run.reading.entropies).collect();
+        Ok(test)
+    }
+
+    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on `watched` rows of P. With `look_every` above 0,
+    /// ℓ_cdc along the way is recorded.
+    ///
+    /// # Errors
+    /// A query that does not fit, a tuning that diverged.
+    pub fn run(
+        &self,
+        queries: &[Sample],
+        watched: &Sample,
+        iterations: u64,
+        look_every: u64,
+        streams: &Streams,
+    ) -> Result<Vec<MetaRun>> {
+        queries.iter().try_for_each(|q| test::check(q, &self.like, true))?;
+        let each = queries.par_iter().enumerate();
+        each.map(|(i, q)| self.one(q, watched, iterations, look_every, &streams.index(i as u64))).collect()
+    }
+
+    fn one(
+        &self,
+        query: &Sample,
+        watched: &Sample,
+        iterations: u64,
+        look_every: u64,
+        streams: &Streams,
+    ) -> Result<MetaRun> {
+        let (engine, d) = (self.base.engine(), self.config.dimension);
+        let reward = self.reward(query)?;
+        let process = Process::memoryless(vec![0.0; d], vec![1.0; d], self.config.steps);
+        let mut flow = duplicate(&self.flow, &self.config)?;
+        let mut looks = Vec::new();
+        if iterations > 0 {
+            let config =
+                MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
+            let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
+            let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
+            looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
+        }
+        let y = draw(flow.field(), &process, self.config.samples, SAMPLING, &streams.child("samples"))?;
+        let thetas = self.pca.decode(&y);
+        let logits = engine.logits_of_many(&thetas, &self.base.pack(query)?)?;
+        let at_home = engine.logits_of_many(&thetas, &self.base.pack(watched)?)?;
+        let expected = watched.predictions();
+        let each = at_home.chunks_exact(watched.logits.len()).map(|l| super::cdc::agreement(l, &expected));
+        let losses = reward.values(&y, streams)?;
+        Ok(MetaRun {
+            reading: Reading::new(query, logits.chunks_exact(query.logits.len())),
+            loss: -losses.iter().sum::<f64>() / losses.len() as f64,
+            agreement: each.sum::<f64>() / self.config.samples as f64,
+            looks,
+        })
+    }
+
+    fn reward(&self, query: &Sample) -> Result<OnLatents<'_>> {
+        let rows = self.home.clone().joined(query);
+        let disagree: Vec<bool> = (0..rows.len()).map(|i| i >= self.home.len()).collect();
+        let alpha = (self.config.kappa * self.home.len() as f64 / query.len() as f64) as f32;
+        let predictions = rows.predictions();
+        let engine = self.base.engine();
+        let reward = OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)?;
+        Ok(OnLatents { reward, pca: &self.pca })
+    }
+}
+
+/// A reward over weights, seen from the principal components.
+struct OnLatents<'a> {
+    reward: OnData,
+    pca: &'a Pca,
+}
+
+impl Reward for OnLatents<'_> {
+    fn dimension(&self) -> usize {
+        self.pca.dimension()
+    }
+
+    fn describe(&self) -> String {
+        format!("{} on principal components", self.reward.describe())
+    }
+
+    fn grade(&self, y: &[f32], streams: &Streams) -> Result<Graded> {
+        let mut graded = self.reward.grade(&self.pca.decode(y), streams)?;
+        graded.gradients = self.pca.pull_back(y, &graded.gradients);
+        Ok(graded)
+    }
+
+    fn values(&self, y: &[f32], streams: &Streams) -> Result<Vec<f64>> {
+        self.reward.values(&self.pca.decode(y), streams)
+    }
+}
+
+/// An untrained flow of the configuration.
+fn blank(config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
+    let field = ResidualMlpConfig { width: config.width, ..ResidualMlpConfig::default() };
+    let field = ResidualMlp::new(config.dimension, &field, streams)?;
+    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
+    Ok(FlowMatching::new(path, Box::new(field), true))
+}
+
+fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
+    let mut copy = blank(config, &Streams::new(0))?;
+    copy.parameters_mut().copy_from_slice(flow.parameters());
+    Ok(copy)
+}
+
+/// Conditional flow matching on `latents [M, D]` from a standard Gaussian; a seventh of them chooses the step that is kept.
+fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
+    let d = config.dimension;
+    let (held, train) = latents.split_at(latents.len() / d / 7 * d);
+    let curves = |from: &[f32], n: usize, streams: &Streams| -> Vec<f32> {
+        let (mut rng, mut curves) = (streams.rng(), Vec::with_capacity(2 * n * d));
+        for _ in 0..n {
+            let row = rng.random_range(0..(from.len() / d) as u64) as usize;
+            curves.extend((0..d).map(|_| rng.sample::<f32, _>(StandardNormal)));
+            curves.extend_from_slice(&from[row * d..(row + 1) * d]);
+        }
+        curves
+    };
+    let mut flow = blank(config, &streams.child("start"))?;
+    let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
+    let mut adam = AdamW::new(&optimiser, FIT[0], flow.parameters())?;
+    let judged = streams.child("held out");
+    let judged = flow.batch(&curves(if held.is_empty() { train } else { held }, BATCH[1], &judged), None, &judged)?;
+    let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
+    let mut best = (f64::INFINITY, flow.parameters().to_vec());
+    for step in 0..FIT[0] {
+        let now = streams.child("step").index(step);
+        let batch = flow.batch(&curves(train, BATCH[0], &now.child("rows")), None, &now)?;
+        flow.loss(&batch, &mut scratch, Some(&mut gradient));
+        adam.step(flow.parameters_mut(), &gradient)?;
+        if (step + 1).is_multiple_of(FIT[1]) {
+            let own = flow.parameters().to_vec();
+            flow.parameters_mut().copy_from_slice(adam.average());
+            let loss = flow.loss(&judged, &mut scratch, None);
+            if !loss.is_finite() {
+                let place = format!("step {}", step + 1);
+                return Err(Error::NotFinite {
+                    what: "held-out loss of the flow over CDCs".into(),
+                    place,
+                    value: loss,
+                });
+            }
+            if loss < best.0 {
+                best = (loss, adam.average().to_vec());
+            }
+            flow.parameters_mut().copy_from_slice(&own);
+        }
+    }
+    flow.parameters_mut().copy_from_slice(&best.1);
+    Ok(flow)
+}
+
+impl ShiftTest for MetaDetectron {
+    fn name(&self) -> &'static str {
+        "meta-detectron"
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        OF_ENSEMBLES
+    }
+
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
+        let runs = self.run(queries, &self.like, self.config.iterations, 0, streams)?;
+        Ok(runs.iter().flat_map(|run| run.reading.statistics(&self.usual)).collect())
+    }
+
+    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
+        let query = std::slice::from_ref(query);
+        Ok(self.run(query, &self.like, self.config.iterations, 0, streams)?.remove(0).reading.doubt)
+    }
+
+    fn weights(&self) -> &[f32] {
+        &self.zoo
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::method::BankCdc;
+    use super::super::world;
+    use super::*;
+
+    #[test]
+    fn tuning_lowers_the_loss_on_this_query_and_keeps_agreement_at_home() {
+        let world = world::two_clouds(1);
+        let streams = Streams::new(5);
+        let trainer = Trainer::new(world.base.clone(), &world.reference, BankCdc::default().0, &streams).unwrap();
+        let zoo = BankConfig { size: 80, ..BankConfig::default() };
+        let config = MetaConfig { dimension: 12, width: 48, ..MetaConfig::default() };
+        let test = MetaDetectron::train(&trainer, &world.reference, zoo, config, 10, &streams).unwrap();
+        let queries = [world.far(10, 1), world.near(10, 1)];
+        let at = |iterations| test.run(&queries, &world.reference.held, iterations, 0, &Streams::new(2)).unwrap();
+        let (untuned, tuned) = (at(0), at(40));
+        assert!(tuned[0].loss < 0.8 * untuned[0].loss, "{} {}", tuned[0].loss, untuned[0].loss);
+        assert!(tuned[0].agreement > 0.95, "{}", tuned[0].agreement);
+        let count = |run: &MetaRun| run.reading.rejected.iter().filter(|r| **r).count();
+        assert!(count(&tuned[0]) > count(&tuned[1]) + 3, "{tuned:?}");
+        // The same query has the same bytes alone.
+        let alone = test.run(&queries[..1], &world.reference.held, 40, 0, &Streams::new(2)).unwrap().remove(0);
+        assert_eq!((alone.reading, alone.loss), (tuned[0].reading.clone(), tuned[0].loss));
+        assert!(MetaConfig { kappa: 0.0, ..config }.check().is_err());
+        assert!(MetaConfig { steps: 1, ..config }.check().is_err());
+    }
+}
