@@ -56,6 +56,9 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     Ok(Box::new(Curve { scale: scale.to_owned(), settings }))
 }
 
+/// Name, colour and value of a line.
+type Series<'a> = (&'a str, usize, fn(&Point) -> f64);
+
 /// What one method has on one base network.
 #[derive(Clone, Debug)]
 struct Point {
@@ -180,7 +183,7 @@ impl Curve {
                 set.draws, set.size, set.bases, self.scale
             ),
         );
-        let along = |title: &str, label: &str, of: &[(&str, usize, fn(&Point) -> f64)]| {
+        let along = |title: &str, label: &str, of: &[Series]| {
             let mut plot = Plot { title: title.into(), size: (820.0, 300.0), ..Plot::default() };
             plot.x.label = "iterations of adjoint matching".into();
             plot.y.label = label.into();
