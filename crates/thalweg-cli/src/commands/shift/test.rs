@@ -136,7 +136,7 @@ fn table(findings: &[Finding], level: f64) -> Table {
                     format!("{name}{}", if *counts { " *" } else { "" }).into(),
                     Cell::Number(*value, 4),
                     Cell::Number(*p, 4),
-                    "".into(),
+                    Cell::Number(f64::NAN, 0),
                 ],
             );
         }
@@ -146,7 +146,7 @@ fn table(findings: &[Finding], level: f64) -> Table {
             vec![
                 finding.method.into(),
                 "together".into(),
-                "".into(),
+                Cell::Number(f64::NAN, 0),
                 Cell::Number(finding.p_value, 4),
                 Cell::Number(1e3 * finding.seconds, 2),
             ],

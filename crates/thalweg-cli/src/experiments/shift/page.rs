@@ -1,4 +1,5 @@
 //! The table and the page of `reproduce shift`.
+use super::world::BENIGN;
 use super::{Line, Settings};
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::{Cell, Table, Weight};
@@ -8,6 +9,9 @@ use std::collections::BTreeMap;
 const NOTE: &str = "TPR: shifted draws rejected at the level, with thresholds from null draws. Type I: unshifted draws rejected, with the exact 95 % \
     binomial interval over the draws of all base networks. ± are standard errors (over base networks where there are several, and never less than \
     that of the draws). Statistics marked * count for a verdict of harm; the others also fire where nothing is wrong.";
+
+/// What counts as equally good: in TPR and in AUROC.
+const NEAR: (f64, f64) = (0.02, 0.005);
 
 /// One table a home and shift.
 ///
@@ -85,8 +89,9 @@ pub fn page(scale: &str, set: &Settings, lines: &[Line], notes: &[String]) -> Re
         report.paragraph("At this scale the numbers mean nothing; it shows that everything runs.");
     }
     report.heading("Who wins where").paragraph(
-        "For every shift and query size the test with the greatest power, among those that count for a verdict of harm and among all; within \
-         two standard errors of it, the fastest. Benign rows are rows of P that f is sure of and right about: a test of harm must stay silent there.",
+        "For every shift and query size the test with the greatest power and AUROC, among those that count for a verdict of harm and among all; \
+         where several are as good to .02 and .005, the fastest. A shift that f bears well is no failure to miss: see its accuracy. Benign rows, \
+         further down, are rows of P that f is sure of and right about: a test of harm must stay silent there.",
     );
     report.table(&winners(lines)?);
     for (home, shift) in cells(lines) {
@@ -126,7 +131,7 @@ fn winners(lines: &[Line]) -> Result<Table> {
     ]);
     let mut sizes: BTreeMap<(usize, usize), Vec<&Line>> = BTreeMap::new();
     let order = cells(lines);
-    for line in lines {
+    for line in lines.iter().filter(|l| l.shift != BENIGN) {
         let at = order.iter().position(|c| *c == (&*line.home, &*line.shift)).unwrap_or(0);
         sizes.entry((at, line.size)).or_default().push(line);
     }
@@ -137,7 +142,7 @@ fn winners(lines: &[Line]) -> Result<Table> {
                 .iter()
                 .copied()
                 .max_by(|a, b| (a.power().0 + a.auroc().0).total_cmp(&(b.power().0 + b.auroc().0)))?;
-            let near = |l: &&&&Line| l.power().0 >= top.power().0 - 2.0 * top.power().1.hypot(l.power().1);
+            let near = |l: &&&&Line| l.power().0 >= top.power().0 - NEAR.0 && l.auroc().0 >= top.auroc().0 - NEAR.1;
             among
                 .iter()
                 .filter(near)

@@ -22,6 +22,8 @@ use thalweg_nets::train::{Recipe, Trainer};
 
 /// The column of cholesterol in the heart data, 0 where it was not measured.
 const CHOLESTEROL: usize = 4;
+/// The benign control, in tables.
+pub const BENIGN: &str = "benign";
 /// Held-out rows from which on unshifted draws come from others than the null law's.
 const PLENTY: usize = 2_000;
 
@@ -72,13 +74,20 @@ impl Shift {
             Shift::Imputed { sites } => format!("{}, imputed", named(sites)),
             Shift::Corruption { name, severity } => format!("{name} {severity}"),
             Shift::Data { data } => data.split(':').next().unwrap_or(data).into(),
-            Shift::Benign => "benign".into(),
+            Shift::Benign => BENIGN.into(),
         }
     }
 }
 
 fn named(sites: &[Site]) -> String {
-    sites.iter().map(|s| format!("{s:?}").to_lowercase()).collect::<Vec<_>>().join(" and ")
+    let name = |site: &Site| match site {
+        Site::Cleveland => "Cleveland",
+        Site::Hungary => "Hungary",
+        Site::Switzerland => "Switzerland",
+        Site::LongBeach => "Long Beach",
+        Site::Others => "others",
+    };
+    sites.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// One f with its P and everything that queries are drawn from.
