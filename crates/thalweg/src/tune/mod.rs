@@ -9,8 +9,9 @@
 //! - `config`: what decides a tuning; `process`: the controlled processes; `trajectory`: simulation and adjoints;
 //!   `regression`: the loss; `state`: what is saved; `rivals`: best of n, gradient ascent on samples, guidance.
 //!
-//! When not to use it: for a handful of networks, gradient ascent on samples ([`rivals::ascend`]) is cheaper; tuning pays when many
-//! networks are wanted, when they shall stay spread out, or when the reward has no training set of its own. Narrow
+//! When not to use it: for a few networks, gradient ascent on samples ([`rivals::ascend`]) is cheaper and, given the tuning's seconds
+//! for 100 networks, better: an MNIST flow steered to Fashion-MNIST makes networks of .721 test accuracy (from .087), ascent on
+//! its samples .784. Beyond some 300 networks of that accuracy tuning is the cheaper way: 1,000 cost 132 s against 426 s. Narrow
 //! fields (the default of `fit` has width 8) have little to tune; fit a wider one (256) for this.
 //! Models without a velocity field (potentials, M6) have few explicit steps and are to be differentiated through directly.
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
