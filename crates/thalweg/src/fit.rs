@@ -45,9 +45,9 @@ pub struct FitConfig {
     pub split: Split,
     /// The method (cfm).
     pub method: MethodConfig,
-    /// Its net (residual-mlp 8 × 2).
+    /// Its net (residual-mlp 4 × 2).
     pub field: FieldConfig,
-    /// The optimiser (AdamW, 1e-3, cosine, average .995).
+    /// The optimiser (AdamW, 5e-3, cosine, average .995).
     pub optimiser: AdamWConfig,
 }
 

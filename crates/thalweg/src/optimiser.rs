@@ -30,7 +30,7 @@ pub enum Schedule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AdamWConfig {
-    /// Learning rate η at the end of the warm-up (1e-3; above 0).
+    /// Learning rate η at the end of the warm-up (5e-3; above 0: what narrow fields want; take 1e-3 from some hundred units on).
     pub learning_rate: f64,
     /// What follows the warm-up (cosine).
     pub schedule: Schedule,
@@ -51,7 +51,7 @@ pub struct AdamWConfig {
 impl Default for AdamWConfig {
     fn default() -> Self {
         Self {
-            learning_rate: 1e-3,
+            learning_rate: 5e-3,
             schedule: Schedule::default(),
             warm_up: 0,
             betas: [0.9, 0.999],

@@ -265,7 +265,14 @@ struct Made {
 /// The model of one fit seed; what an interrupted run has finished is loaded.
 pub(super) fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
     if session.common.resume && dir.join("model.toml").exists() {
-        return Ok(MetaModel::load(dir)?);
+        let model = MetaModel::load(dir)?;
+        if model.config != *config {
+            bail!(
+                "{}: expected the fit that is asked for, found another (settings were changed; use another --out)",
+                dir.display()
+            );
+        }
+        return Ok(model);
     }
     std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     fit_into(zoo, config, dir, session)

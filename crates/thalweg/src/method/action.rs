@@ -29,7 +29,7 @@ pub struct ActionConfig {
     pub source: SourceKind,
     /// σ of the path (constant 0.3).
     pub width: Width,
-    /// The action's network.
+    /// The action's network (16 × 2).
     pub potential: MlpPotentialConfig,
 }
 
@@ -41,7 +41,7 @@ impl Default for ActionConfig {
             coupling: Coupling::default(),
             source: SourceKind::default(),
             width: Width::Constant { sigma: 0.3 },
-            potential: MlpPotentialConfig::default(),
+            potential: MlpPotentialConfig { width: 16, ..MlpPotentialConfig::default() },
         }
     }
 }

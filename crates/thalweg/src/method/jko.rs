@@ -44,7 +44,7 @@ pub struct JkoConfig {
     pub noise: f64,
     /// Whether β is learned (false: β = 0).
     pub internal_energy: bool,
-    /// V.
+    /// V (mlp 16 × 2: wider ones measured no better on zoos of some hundred runs).
     pub potential: PotentialConfig,
 }
 
@@ -68,7 +68,7 @@ impl Default for JkoConfig {
             time_dependent: true,
             noise: 0.3,
             internal_energy: false,
-            potential: PotentialConfig::Mlp(MlpPotentialConfig::default()),
+            potential: PotentialConfig::Mlp(MlpPotentialConfig { width: 16, ..MlpPotentialConfig::default() }),
         }
     }
 }
