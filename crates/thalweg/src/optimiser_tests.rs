@@ -76,7 +76,7 @@ fn resumed_steps_and_other_thread_counts_give_the_same_bytes() {
 
 #[test]
 fn the_rate_rises_then_falls_to_nothing() {
-    let config = AdamWConfig { warm_up: 10, ..AdamWConfig::default() };
+    let config = AdamWConfig { learning_rate: 1e-3, warm_up: 10, ..AdamWConfig::default() };
     assert!((config.rate(5, 110) - 5e-4).abs() < 1e-12);
     assert!((config.rate(10, 110) - 1e-3).abs() < 1e-12);
     assert!((config.rate(60, 110) - 5e-4).abs() < 1e-12);
