@@ -8,6 +8,7 @@ use thalweg::baseline::{Finals, Start};
 use thalweg::judge::{Judge, ZooReference};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
 
 /// Rows of data as the engine takes them.
@@ -25,6 +26,14 @@ impl Rows {
     /// Inputs of another size than the engine's.
     pub fn new(engine: &Engine, data: Dataset) -> Result<Self> {
         Ok(Self { inputs: engine.pack(&data.inputs)?, labels: data.labels })
+    }
+
+    /// Accuracies `[n]` of networks `theta [n, P]`.
+    ///
+    /// # Errors
+    /// Weights that are not finite.
+    pub fn accuracies(&self, engine: &Engine, theta: &[f32]) -> Result<Vec<f64>> {
+        Ok(evaluate(engine, theta, &self.inputs, &self.labels)?.iter().map(|score| score.accuracy).collect())
     }
 }
 

@@ -71,8 +71,8 @@ fn of_each<T: Send>(
     Ok(out)
 }
 
-/// Index of the first largest number.
-fn argmax(z: &[f32]) -> u32 {
+/// The class that logits `[C]` name: the first of equal largest ones.
+pub fn argmax(z: &[f32]) -> u32 {
     let mut best = 0;
     for (k, value) in z.iter().enumerate() {
         if *value > z[best] {

@@ -175,7 +175,7 @@ impl LogitLoss for Disagreement<'_> {
 }
 
 /// Writes softmax(z) to `p`, both `[C]`; returns log Σ exp(z).
-fn softmax(z: &[f32], p: &mut [f32]) -> f64 {
+pub fn softmax(z: &[f32], p: &mut [f32]) -> f64 {
     let most = z.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     let mut sum = 0.0;
     for (p, &z) in p.iter_mut().zip(z) {

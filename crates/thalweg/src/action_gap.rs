@@ -8,7 +8,7 @@ use crate::coupling::Coupling;
 use crate::curves::{self, Curves, Marginal};
 use crate::field::Tape;
 use crate::interpolant::Interpolant;
-use crate::latent::Space;
+use crate::latent::{Decoder, Space};
 use crate::model::MetaModel;
 use crate::path::{Path, TimeLaw, Width};
 use crate::source::Source;
@@ -50,14 +50,14 @@ pub fn action_gap(
     let times = model.config.time_grid.times(zoo, &training)?;
     let space = model.space();
     let marginals: Vec<_> = (0..k).map(Marginal::Checkpoint).collect();
-    let curves = Curves::new(zoo, runs, space, &Source::Gaussian, Coupling::Paired, marginals.clone(), curves::BUDGET)?;
+    let curves = Curves::new(zoo, runs, space, &Source::Gaussian, Coupling::Paired, marginals, curves::BUDGET)?;
     let d = curves.dimension();
     let path = Path::new(Interpolant::Linear, &times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
     let drawn = curves.draw(runs, points, &streams.child("curves"))?;
     let batch = path.batch(&drawn, d, None, &streams.child("path"))?;
     let mut v = vec![0.0; batch.x.len()];
     model.method.velocity(&batch.x, &batch.t, None, &mut v, &mut Tape::default());
-    let mean = mean_velocity(zoo, &training, space, &times, marginals)?;
+    let mean = mean_velocity(zoo, &training, space, &times)?;
     let piece = |t: f32| times[1..k - 1].iter().filter(|&&other| other <= f64::from(t)).count();
     let (mut gap, mut still, mut of_mean) = (0.0, 0.0, 0.0);
     for (i, (u, v)) in batch.u.chunks_exact(d).zip(v.chunks_exact(d)).enumerate() {
@@ -73,24 +73,16 @@ pub fn action_gap(
 }
 
 /// Mean velocity of `runs` between neighbouring checkpoints `[K − 1, D]`.
-fn mean_velocity(
-    zoo: &ZooStore,
-    runs: &[usize],
-    space: Space<'_>,
-    times: &[f64],
-    marginals: Vec<Marginal>,
-) -> Result<Vec<f32>> {
+fn mean_velocity(zoo: &ZooStore, runs: &[usize], space: Space<'_>, times: &[f64]) -> Result<Vec<f32>> {
     let (d, k) = (space.dimension(), times.len());
-    let mut sums = vec![0.0f64; k * d];
+    let mut mean = vec![0.0f64; k * d];
     for &run in runs {
-        let curves =
-            Curves::new(zoo, &[run], space, &Source::Gaussian, Coupling::Paired, marginals.clone(), usize::MAX)?;
-        let points = curves.draw(&[run], 1, &Streams::new(0))?;
-        sums.iter_mut().zip(&points).for_each(|(s, x)| *s += f64::from(*x) / runs.len() as f64);
+        let points = space.points(zoo.trajectory(run)?);
+        mean.iter_mut().zip(&points).for_each(|(m, x)| *m += f64::from(*x) / runs.len() as f64);
     }
     let step = |i: usize| {
         let tau = times[i + 1] - times[i];
-        let (from, to) = (&sums[i * d..(i + 1) * d], &sums[(i + 1) * d..(i + 2) * d]);
+        let (from, to) = (&mean[i * d..(i + 1) * d], &mean[(i + 1) * d..(i + 2) * d]);
         from.iter().zip(to).map(move |(a, b)| ((b - a) / tau) as f32).collect::<Vec<_>>()
     };
     Ok((0..k - 1).flat_map(step).collect())

@@ -3,7 +3,7 @@
 //! Every draw is a pure function of its stream. Memory does not depend on the number of runs: what fits the budget is kept
 //! standardised from the start, larger zoos are gathered from their files batch by batch.
 use crate::coupling::Coupling;
-use crate::latent::Space;
+use crate::latent::{Decoder, Space};
 use crate::source::Source;
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;

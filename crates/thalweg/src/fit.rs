@@ -6,7 +6,7 @@
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
 use crate::coordinates::Standardiser;
 use crate::fit_state::FitState;
-use crate::latent::LatentConfig;
+use crate::latent::{Decoder, LatentConfig};
 use crate::method::{FieldConfig, Method, MethodConfig, Scratch};
 use crate::model::{MetaModel, Record};
 use crate::optimiser::AdamWConfig;

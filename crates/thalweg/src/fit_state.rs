@@ -5,12 +5,9 @@
 use crate::fit::FitConfig;
 use crate::method::Method;
 use crate::optimiser::{AdamW, STATE};
+use crate::tensors::{In, Out};
 use crate::{Error, Result};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashMap;
 use std::path::Path;
-use thalweg_nets::files::write_whole;
-use thalweg_nets::layout;
 
 /// One look at the held-out runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,31 +77,15 @@ impl FitState {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, path: &Path, identity: &str, method: &dyn Method) -> Result<()> {
-        let history: Vec<u8> = self
-            .history
-            .iter()
-            .flat_map(|look| [look.step as f64, look.training, look.held_out])
-            .chain(self.running)
-            .flat_map(f64::to_le_bytes)
-            .collect();
-        let [first, second, average] = self.optimiser.state();
-        let slices = [method.parameters(), first, second, average, &self.best[..]];
-        let bytes: Vec<Vec<u8>> = slices.iter().map(|s| s.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-        let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("length fits shape");
-        let mut views: Vec<(&str, TensorView)> =
-            names().into_iter().zip(&bytes).map(|(name, b)| (name, view(Dtype::F32, vec![b.len() / 4], b))).collect();
-        views.push(("history", view(Dtype::F64, vec![history.len() / 8], &history)));
-        let metadata = HashMap::from([
-            ("identity".to_string(), identity.to_string()),
-            ("step".to_string(), self.step().to_string()),
-            ("seconds".to_string(), self.seconds.to_string()),
-        ]);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        }
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|e| Error::parameter("state", "serialisable tensors", e))?;
-        write_whole(path, &bytes)
+        let looks = self.history.iter().flat_map(|look| [look.step as f64, look.training, look.held_out]);
+        let history: Vec<f64> = looks.chain(self.running).collect();
+        let mut out = Out::default();
+        put_training(&mut out, method, &self.optimiser, &self.best);
+        out.double("history", &[history.len()], &history);
+        out.word("identity", identity);
+        out.word("step", self.step());
+        out.word("seconds", self.seconds);
+        out.write_state(path)
     }
 
     /// Reads the state of fit `identity` from `path`, and its parameters into `method`.
@@ -113,32 +94,11 @@ impl FitState {
     /// A file that cannot be read, is damaged, or belongs to another fit.
     pub fn load(path: &Path, identity: &str, config: &FitConfig, method: &mut dyn Method) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = layout::open(path, &bytes)?;
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
-        let value = |key: &str| header.metadata().as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default();
-        if value("identity") != identity {
-            let expected = "the state of this very fit (same zoo, same configuration)";
-            return Err(Error::format(
-                path,
-                "identity",
-                expected,
-                "that of another; run without --resume, or with the configuration it had",
-            ));
-        }
-        let number = |key: &str| value(key).parse().map_err(|_| Error::format(path, key, "a number", value(key)));
-        let (step, seconds) = (number("step")?, number("seconds")?);
-        let q = method.parameters().len();
-        let mut slices = Vec::new();
-        for name in names() {
-            let view = file.tensor(name).map_err(|e| Error::format(path, name, format!("shape [{q}]"), e))?;
-            if view.shape() != [q] {
-                return Err(Error::format(path, name, format!("shape [{q}]"), format!("shape {:?}", view.shape())));
-            }
-            slices.push(layout::floats(path, name, &view)?);
-        }
-        let view = file.tensor("history").map_err(|e| Error::format(path, "history", "numbers in f64", e))?;
-        let history: Vec<f64> = view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        let file = In::open(path, &bytes)?;
+        file.check_identity(identity, "fit (same zoo, same configuration)")?;
+        let (step, seconds) = (file.number("step")?, file.number("seconds")?);
+        let [parameters, first, second, average, best] = training_slices(&file, method.parameters().len())?;
+        let history = file.double("history")?;
         let Some((looks, running)) = history.split_last_chunk::<2>().filter(|(looks, _)| looks.len() % 3 == 0) else {
             return Err(Error::format(path, "history", "three numbers a look and two more", history.len()));
         };
@@ -148,13 +108,27 @@ impl FitState {
             .iter()
             .map(|l| Look { step: l[0] as u64, training: l[1], held_out: l[2] })
             .collect();
-        let [parameters, first, second, average, best] = slices.try_into().expect("as many as names");
         let optimiser = AdamW::resume(&config.optimiser, config.steps, step as u64, [first, second, average])?;
         method.parameters_mut().copy_from_slice(&parameters);
         Ok(Self { optimiser, best, history, running: *running, seconds })
     }
 }
 
-fn names() -> [&'static str; 5] {
-    ["parameters", STATE[0], STATE[1], STATE[2], "best"]
+const NAMES: [&str; 5] = ["parameters", STATE[0], STATE[1], STATE[2], "best"];
+
+/// What every training by [`AdamW`] keeps between two steps: parameters, the optimiser's slices, the best parameters.
+pub(crate) fn put_training(out: &mut Out, method: &dyn Method, optimiser: &AdamW, best: &[f32]) {
+    let [first, second, average] = optimiser.state();
+    for (name, slice) in NAMES.into_iter().zip([method.parameters(), first, second, average, best]) {
+        out.single(name, &[slice.len()], slice);
+    }
+}
+
+/// The slices that [`put_training`] put, `[q]` each.
+///
+/// # Errors
+/// A slice that is missing or of another length.
+pub(crate) fn training_slices(file: &In<'_>, q: usize) -> Result<[Vec<f32>; 5]> {
+    let [parameters, first, second, average, best] = NAMES.map(|name| file.single(name, &[q]));
+    Ok([parameters?, first?, second?, average?, best?])
 }

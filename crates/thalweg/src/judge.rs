@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 
 /// Networks whose logits are held at once.
@@ -274,12 +275,6 @@ fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<(Vec<f64>, Vec<f64>
         }
     }
     Ok((accuracy, loss, wrong))
-}
-
-/// Index of the first largest logit.
-fn argmax(z: &[f32]) -> u32 {
-    let first_largest = |best: usize, k: usize| if z[k] > z[best] { k } else { best };
-    (1..z.len()).fold(0, first_largest) as u32
 }
 
 mod runs;

@@ -6,12 +6,12 @@
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
 use crate::fit_state::FitState;
-use crate::latent::{Autoencoder, Space};
+use crate::latent::{Autoencoder, Decoder, Space};
 use crate::method::Method;
 use crate::source::Source;
+use crate::tensors::{In, Out};
 use crate::tune::TuneRecord;
 use crate::{Error, Layout, Result, Streams};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,6 @@ use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::init::Initialisation;
-use thalweg_nets::layout;
 use thalweg_nets::zoo::{InitialLaw, Origin, RunSplit, ZooStore};
 
 const FORMAT: u32 = 1;
@@ -177,29 +176,31 @@ impl MetaModel {
         }
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let p = self.layout.len();
-        let parameters = self.method.parameters();
-        let slots = self.method.layout().slots();
-        let mut tensors: Vec<(String, Vec<usize>, &[f32])> =
-            slots.iter().map(|s| (format!("net.{}", s.name), s.shape.clone(), &parameters[s.range()])).collect();
+        let mut tensors = Out::default();
+        let mut put = |family: &str, layout: &Layout, numbers: &[f32]| {
+            for slot in layout.slots() {
+                tensors.single(format!("{family}.{}", slot.name), &slot.shape, &numbers[slot.range()]);
+            }
+        };
+        put("net", self.method.layout(), self.method.parameters());
         if let Some(latent) = &self.latent {
-            let (slots, numbers) = (latent.layout().slots(), latent.parameters());
-            tensors.extend(slots.iter().map(|s| (format!("latent.{}", s.name), s.shape.clone(), &numbers[s.range()])));
+            put("latent", latent.layout(), latent.parameters());
         }
-        tensors.push(("coordinates.mean".into(), vec![p], self.coordinates.mean()));
-        tensors.push(("coordinates.scale".into(), vec![p], self.coordinates.scale()));
+        tensors.single("coordinates.mean", &[p], self.coordinates.mean());
+        tensors.single("coordinates.scale", &[p], self.coordinates.scale());
         let source = match &self.source {
             Source::Gaussian => SourceFile::Gaussian,
             Source::Weights(InitialLaw::Kaiming(law)) => SourceFile::Kaiming(*law),
             Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
-                tensors.push(("source".into(), vec![p], centre));
+                tensors.single("source", &[p], centre);
                 SourceFile::AroundCentre { noise: *noise }
             }
             Source::Recorded(theta) => {
-                tensors.push(("source".into(), vec![theta.len() / p, p], theta));
+                tensors.single("source", &[theta.len() / p, p], theta);
                 SourceFile::Recorded
             }
         };
-        let weights = serialise(&tensors)?;
+        let weights = tensors.bytes()?;
         let file = ModelFile {
             format: FORMAT,
             weights: blake3::hash(&weights).to_hex().to_string(),
@@ -250,13 +251,13 @@ impl MetaModel {
         }
         let weights = dir.join("model.safetensors");
         let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
-        let tensors = layout::open(&weights, &bytes)?;
+        let tensors = In::open(&weights, &bytes)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         if hash != file.weights {
             return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));
         }
         // The coordinates come first: they prove P before a net of that size is made.
-        let (p, tensor) = (file.layout.len(), |name: &str, shape: &[usize]| tensor(&weights, &tensors, name, shape));
+        let (p, tensor) = (file.layout.len(), |name: &str, shape: &[usize]| tensors.single(name, shape));
         let (mean, scale) = (tensor("coordinates.mean", &[p])?, tensor("coordinates.scale", &[p])?);
         let coordinates =
             Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale).map_err(|e| match e {
@@ -270,24 +271,24 @@ impl MetaModel {
                 Source::Weights(InitialLaw::AroundCentre { centre: tensor("source", &[p])?, noise })
             }
             SourceFile::Recorded => {
-                let rows = tensors.tensor("source").ok().and_then(|view| view.shape().first().copied()).unwrap_or(0);
+                let rows = tensors.shape("source").and_then(|shape| shape.first().copied()).unwrap_or(0);
                 Source::Recorded(tensor("source", &[rows.max(1), p])?)
             }
         };
+        let fill = |family: &str, layout: &Layout, numbers: &mut [f32]| {
+            layout.slots().iter().try_for_each(|slot| {
+                numbers[slot.range()].copy_from_slice(&tensor(&format!("{family}.{}", slot.name), &slot.shape)?);
+                Ok(())
+            })
+        };
         let mut latent = file.fit.latent.as_ref().map(|config| config.unfitted(p)).transpose().map_err(in_toml)?;
         if let Some(latent) = &mut latent {
-            for slot in latent.layout().slots().to_vec() {
-                let values = tensor(&format!("latent.{}", slot.name), &slot.shape)?;
-                latent.parameters_mut()[slot.range()].copy_from_slice(&values);
-            }
+            fill("latent", &latent.layout().clone(), latent.parameters_mut())?;
         }
         let dimension = latent.as_ref().map_or(p, |latent| latent.dimension());
         let mut method =
             file.fit.method.build(&file.times, dimension, &file.fit.field, &Streams::new(0)).map_err(in_toml)?;
-        for slot in method.layout().slots().to_vec() {
-            let values = tensor(&format!("net.{}", slot.name), &slot.shape)?;
-            method.parameters_mut()[slot.range()].copy_from_slice(&values);
-        }
+        fill("net", &method.layout().clone(), method.parameters_mut())?;
         Ok(Self {
             coordinates,
             latent: latent.map(Arc::from),
@@ -318,27 +319,4 @@ fn check_layout(path: &Path, layout: &Layout) -> Result<()> {
         0 => Err(Error::format(path, "layout", "at least one tensor", "none")),
         _ => Ok(()),
     }
-}
-
-/// Named f32 tensors as safetensors bytes.
-pub(crate) fn serialise(tensors: &[(String, Vec<usize>, &[f32])]) -> Result<Vec<u8>> {
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| t.2.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let wrong = |e| Error::parameter("tensors", "numbers that fit their shapes", e);
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    safetensors::serialize(views, None).map_err(wrong)
-}
-
-/// The numbers of tensor `name`, of exactly this shape and finite.
-fn tensor(path: &Path, file: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-    let field = || format!("tensor {name}");
-    let view: TensorView =
-        file.tensor(name).map_err(|_| Error::format(path, field(), format!("shape {shape:?}"), "no such tensor"))?;
-    if view.shape() != shape || view.dtype() != Dtype::F32 {
-        let found = format!("shape {:?} of {:?}", view.shape(), view.dtype());
-        return Err(Error::format(path, field(), format!("shape {shape:?} of F32"), found));
-    }
-    layout::floats(path, name, &view)
 }

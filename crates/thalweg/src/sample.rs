@@ -2,10 +2,12 @@
 //!
 //! Sample i draws its start and its noise from streams of its own, and rows go through the net in blocks of one fixed size, so
 //! that no kernel sees another shape for another n. Blocks run in parallel; the bytes do not depend on the number of threads.
+use crate::latent::Decoder;
 use crate::method::Transport;
-use crate::model::{MetaModel, serialise};
+use crate::model::MetaModel;
 use crate::solver::Solver;
 use crate::source::Source;
+use crate::tensors::Out;
 use crate::{Error, Layout, Result, Streams};
 use rayon::prelude::*;
 use std::fs;
@@ -73,8 +75,8 @@ impl MetaModel {
             let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
             let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();
             let mut solution = self.method.transport(&mut z, None, &how, &noise).map_err(|e| in_block(e, first))?;
-            solution.states = space.weights(&solution.states);
-            Ok((space.weights(&z), solution))
+            solution.states = space.decode(&solution.states);
+            Ok((space.decode(&z), solution))
         };
         let blocks: Vec<_> =
             (0..request.n.div_ceil(BLOCK)).into_par_iter().map(|b| block(b * BLOCK)).collect::<Result<_>>()?;
@@ -122,12 +124,13 @@ impl Samples {
         }
         let (n, p, t) = (self.len(layout), layout.len(), self.at.len());
         let at: Vec<f32> = self.at.iter().map(|&t| t as f32).collect();
-        let mut tensors = vec![("theta".to_string(), vec![n, p], &self.theta[..])];
+        let mut tensors = Out::default();
+        tensors.single("theta", &[n, p], &self.theta);
         if t > 0 {
-            tensors.push(("states".into(), vec![t, n, p], &self.states));
-            tensors.push(("at".into(), vec![t], &at));
+            tensors.single("states", &[t, n, p], &self.states);
+            tensors.single("at", &[t], &at);
         }
-        write_whole(path, &serialise(&tensors)?)
+        write_whole(path, &tensors.bytes()?)
     }
 
     /// Writes one safetensors file a network to the folder `dir`, named `00000.safetensors` and so on, with the tensor names that

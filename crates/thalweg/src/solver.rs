@@ -158,12 +158,7 @@ impl Integration {
             Solver::DormandPrince { tolerance } => self.adaptive(tolerance, x, &mut states, &mut stepper, drift)?,
             _ => self.fixed(x, &mut states, &mut stepper, drift, diffusion),
         }
-        for values in [&*x, &states] {
-            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                let place = format!("row {}, coordinate {}", i % x.len() / dimension, i % dimension);
-                return Err(Error::NotFinite { what: "the solver's state".into(), place, value: values[i].into() });
-            }
-        }
+        check_finite("the solver's state", x, &states, dimension)?;
         Ok(Solution { states, evaluations: stepper.evaluations })
     }
 
@@ -264,6 +259,20 @@ impl Integration {
         let found = format!("row {slowest} at t = {:.6}", t[slowest]);
         Err(Error::parameter("solver.dormand-prince", format!("t = {end} within 100000 steps"), found))
     }
+}
+
+/// Checks the end points `x [B, P]` and the kept states `[A, B, P]`.
+///
+/// # Errors
+/// A number that is not finite, with its row and coordinate.
+pub(crate) fn check_finite(what: &str, x: &[f32], states: &[f32], dimension: usize) -> Result<()> {
+    for values in [x, states] {
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            let place = format!("row {}, coordinate {}", i % x.len() / dimension, i % dimension);
+            return Err(Error::NotFinite { what: what.into(), place, value: values[i].into() });
+        }
+    }
+    Ok(())
 }
 
 /// A Runge–Kutta method: stage i is at t + c_i h, x + h Σ_j a_ij k_j; the step ends at x + h Σ_i b_i k_i.

@@ -19,7 +19,6 @@ use thalweg::tune::{TuneConfig, TuneOptions, TuneRecord, tune};
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
-use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Progress;
 
 /// Tune a meta-model towards a reward: its networks move to another task, without a single network trained on it
@@ -98,9 +97,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.progress.begin("sampling and evaluating, before and after", 2);
     let [before, after] = [&base, &model].map(|model| {
         let samples = model.sample(&SampleRequest::new(args.samples, config.seed))?;
-        let scores = evaluate(&engine, &samples.theta, &test.inputs, &test.labels)?;
+        let accuracies = test.accuracies(&engine, &samples.theta)?;
         session.progress.advance(1);
-        let accuracies: Vec<f64> = scores.iter().map(|s| s.accuracy).collect();
         Ok::<_, anyhow::Error>(Summary::of("accuracy", &accuracies, Better::Higher)?)
     });
     let (before, after) = (before?, after?);

@@ -1,17 +1,19 @@
 //! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
-use super::generation::fitted;
-use crate::commands::data::ensure;
-use crate::commands::zoo::plan;
+use super::made::{self, folder};
+use crate::report::Look;
+use crate::report::figures::mean_sem;
 use crate::session::Session;
 use crate::settings;
-use anyhow::{Result, bail};
+use crate::study::Rows;
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooStore, train_zoo};
+use thalweg_nets::data::{DataSpec, Dataset};
+use thalweg_nets::engine::Engine;
+use thalweg_nets::zoo::{RunSplit, ZooKind, ZooStore};
 use toml::{Table, Value};
 
 /// A method of the comparison: its name in tables, and its fit.
@@ -100,31 +102,26 @@ impl Flows {
         Ok(config)
     }
 
-    /// The zoo of this kind on these data, trained under `out` if it is not there.
+    /// The zoo of this kind on these data, trained under `out` if it is not there, with what its flows are judged by.
     ///
     /// # Errors
-    /// Data that cannot be had, a zoo that cannot be trained.
-    pub fn zoo(&self, origin: &str, data: &str, kind: &str, out: &Path, session: &Session) -> Result<ZooStore> {
+    /// Data that cannot be had, a zoo that cannot be trained, no method.
+    pub fn ground(&self, origin: &str, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Ground> {
         let mut table = settings::merged(&self.zoo, &["all", kind]);
         table.insert("data".into(), Value::String(data.into()));
-        ensure(&DataSpec::parse(data)?, &session.progress)?;
-        let mut spec = plan::from_table(Path::new(origin), table, &session.progress)?;
-        spec.seed = self.seed;
-        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
-        let zoo = train_zoo(&spec, &out.join("zoos").join(folder(data, kind)), &options, &session.progress)?;
-        session.progress.end();
-        Ok(zoo)
+        let zoo = made::zoo(origin, table, self.seed, &out.join("zoos").join(folder(data, kind)), session)?;
+        let first = self.chosen().next().context("no method")?;
+        Ground::new(zoo, folder(data, kind), &self.config(origin, first, 0)?)
     }
 
-    /// Every fit of every chosen method on `zoo`, one after the other, handed to `use_it`.
+    /// Every fit of every chosen method on the zoo of `ground`, one after the other, handed to `use_it`.
     ///
     /// # Errors
     /// A fit's own, and those of `use_it`.
     pub fn each_fit(
         &self,
         origin: &str,
-        zoo: &ZooStore,
-        cell: (&str, &str),
+        ground: &Ground,
         out: &Path,
         session: &Session,
         mut use_it: impl FnMut(Fit) -> Result<()>,
@@ -132,9 +129,8 @@ impl Flows {
         for method in self.chosen() {
             for fit in 0..self.fits {
                 let config = self.config(origin, method, fit)?;
-                let dir = out.join("models").join(format!("{}-{}-{fit}", folder(cell.0, cell.1), method.name));
-                let model = fitted(zoo, &config, &dir, session)?;
-                session.progress.end();
+                let dir = out.join("models").join(format!("{}-{}-{fit}", ground.name, method.name));
+                let model = made::fitted(&ground.zoo, &config, &dir, session)?;
                 use_it(Fit { method: method.name.clone(), seed: config.seed, model })?;
             }
         }
@@ -142,6 +138,58 @@ impl Flows {
     }
 }
 
-fn folder(data: &str, kind: &str) -> String {
-    format!("{}-{kind}", data.split(':').next().unwrap_or(data))
+/// A zoo with what its flows are judged by.
+pub struct Ground {
+    /// The zoo.
+    pub zoo: ZooStore,
+    /// Its folder's name.
+    name: String,
+    /// Its engine.
+    pub engine: Engine,
+    /// Validation rows, for curves.
+    pub validation: Dataset,
+    /// Test rows, for tables.
+    pub test: Rows,
+    /// Who is trained on, chosen by, and the reference.
+    pub split: RunSplit,
+    /// Times of the checkpoints `[K]`.
+    pub times: Vec<f64>,
+}
+
+impl Ground {
+    fn new(zoo: ZooStore, name: String, config: &FitConfig) -> Result<Self> {
+        let engine = Engine::new(zoo.architecture().context("a trained zoo knows its architecture")?)?;
+        let splits = zoo.data().context("a trained zoo knows its data")?.load()?;
+        let split = config.split.of(&zoo)?;
+        let times = config.time_grid.times(&zoo, &split.train)?;
+        let test = Rows::new(&engine, splits.test)?;
+        Ok(Self { zoo, name, engine, validation: splits.validation, test, split, times })
+    }
+
+    /// The networks of `runs` at every checkpoint, `[K][n, P]`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn checkpoints(&self, runs: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let at = |checkpoint: usize| {
+            let mut theta = vec![0.0; runs.len() * self.zoo.parameters()];
+            self.zoo.gather(&runs.iter().map(|&run| (run, checkpoint)).collect::<Vec<_>>(), &mut theta)?;
+            Ok(theta)
+        };
+        (0..self.zoo.checkpoints()).map(at).collect()
+    }
+
+    /// Mean test accuracy of `theta [n, P]` with its standard error.
+    ///
+    /// # Errors
+    /// Weights that are not finite.
+    pub fn accuracy(&self, theta: &[f32]) -> Result<(f64, f64)> {
+        Ok(mean_sem(&self.test.accuracies(&self.engine, theta)?))
+    }
+}
+
+/// The look of the `i`-th method's line: seven colours, then dashed.
+pub fn look(i: usize, method: &str) -> Look {
+    let look = Look::new(i % 7 + 1, method);
+    if i >= 7 { look.dashed() } else { look }
 }

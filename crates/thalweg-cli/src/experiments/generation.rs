@@ -1,10 +1,8 @@
 //! Generation of trained networks: NM-CFM on every kind of zoo, from fresh initialisations, judged by accuracy and novelty
 //! beside the zoo, held-out runs, the memorisation probe and every trivial baseline.
+use super::made::{self, folder};
 use super::{Experiment, Findings, Prepared};
-use crate::commands::data::ensure;
 use crate::commands::eval::{about, judge_all};
-use crate::commands::fit::fit_into;
-use crate::commands::zoo::plan;
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report, figures};
 use crate::results::{Row, object};
@@ -19,12 +17,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::fit::FitConfig;
 use thalweg::method::MethodConfig;
-use thalweg::model::MetaModel;
 use thalweg::sample::{SampleRequest, Samples};
 use thalweg::source::Source;
-use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooStore, train_zoo};
+use thalweg_nets::zoo::ZooKind;
 use toml::{Table, Value};
 
 const TOML: &str = include_str!("../../../../experiments/generation.toml");
@@ -151,20 +147,15 @@ impl Generation {
         let set = &self.settings;
         let mut table = settings::merged(&set.zoo, &["all", kind]);
         table.insert("data".into(), Value::String(data.into()));
-        ensure(&DataSpec::parse(data)?, &session.progress)?;
-        let mut spec = plan::from_table(Path::new(ORIGIN), table, &session.progress)?;
-        spec.seed = set.seed;
-        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
-        let folder = format!("{}-{kind}", data.split(':').next().unwrap_or(data));
-        let zoo = train_zoo(&spec, &out.join("zoos").join(&folder), &options, &session.progress)?;
-        session.progress.end();
+        let folder = folder(data, kind);
+        let zoo = made::zoo(ORIGIN, table, set.seed, &out.join("zoos").join(&folder), session)?;
         let methods = methods_for(set, kind);
         let split = fit_config(set, methods[0], kind, 0)?.split.of(&zoo)?;
         let (mut fresh, mut probes) = (Vec::new(), Vec::new());
         for method in &methods {
             for fit in 0..set.fits {
                 let dir = out.join("models").join(format!("{folder}-{method}-{fit}"));
-                let model = fitted(&zoo, &fit_config(set, method, kind, fit)?, &dir, session)?;
+                let model = made::fitted(&zoo, &fit_config(set, method, kind, fit)?, &dir, session)?;
                 let request = SampleRequest::new(set.samples, set.seed + fit);
                 let made = |name: String, samples: Samples| Made { name, samples, fit_seconds: model.record.seconds };
                 fresh.push(made((*method).to_owned(), model.sample(&request)?));
@@ -260,22 +251,6 @@ struct Made {
     name: String,
     samples: Samples,
     fit_seconds: f64,
-}
-
-/// The model of one fit seed; what an interrupted run has finished is loaded.
-pub(super) fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
-    if session.common.resume && dir.join("model.toml").exists() {
-        let model = MetaModel::load(dir)?;
-        if model.config != *config {
-            bail!(
-                "{}: expected the fit that is asked for, found another (settings were changed; use another --out)",
-                dir.display()
-            );
-        }
-        return Ok(model);
-    }
-    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    fit_into(zoo, config, dir, session)
 }
 
 /// Fork zoos: the flow reaches the zoo's accuracy within .005 and more novel-and-performing networks than every baseline.

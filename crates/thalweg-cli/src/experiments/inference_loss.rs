@@ -1,6 +1,6 @@
 //! Figure 2: the base networks' validation loss along inference, for every method, beside the zoo's own at its checkpoints.
 //! Is the claim shown that it falls monotonically, at no cost of accuracy at the end?
-use super::flows::Flows;
+use super::flows::{Flows, look};
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
@@ -11,13 +11,11 @@ use crate::session::Session;
 use crate::settings;
 use crate::study::Rows;
 use crate::table::{Cell, Table, Weight};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg::metric::along::{At, loss_along};
 use thalweg::sample::SampleRequest;
-use thalweg_nets::engine::Engine;
-use thalweg_nets::evaluate::evaluate;
 
 const TOML: &str = include_str!("../../../../experiments/inference-loss.toml");
 const ORIGIN: &str = "experiments/inference-loss.toml";
@@ -121,37 +119,23 @@ impl Prepared for InferenceLoss {
 impl InferenceLoss {
     fn zoo(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Zoo> {
         let set = &self.settings;
-        let zoo = set.flows.zoo(ORIGIN, data, kind, out, session)?;
-        let engine = Engine::new(zoo.architecture().context("a trained zoo knows its architecture")?)?;
-        let splits = zoo.data().context("a trained zoo knows its data")?.load()?;
-        let validation = Rows::new(&engine, splits.validation.first(set.rows))?;
-        let test = Rows::new(&engine, splits.test)?;
-        let first = set.flows.chosen().next().context("no method")?;
-        let config = set.flows.config(ORIGIN, first, 0)?;
-        let split = config.split.of(&zoo)?;
-        let accuracies = |theta: &[f32]| -> Result<Vec<f64>> {
-            Ok(evaluate(&engine, theta, &test.inputs, &test.labels)?.into_iter().map(|s| s.accuracy).collect())
+        let ground = set.flows.ground(ORIGIN, data, kind, out, session)?;
+        let (engine, split) = (&ground.engine, &ground.split);
+        let validation = Rows::new(engine, ground.validation.first(set.rows))?;
+        let along = |times: &[f64], states: &[&[f32]]| {
+            loss_along(engine, times, states, &validation.inputs, &validation.labels)
         };
-        let unseen = if split.test.is_empty() { &split.train } else { &split.test };
-        let (k, p) = (zoo.checkpoints(), zoo.parameters());
-        let states = (0..k).map(|checkpoint| {
-            let mut theta = vec![0.0; unseen.len() * p];
-            zoo.gather(&unseen.iter().map(|&run| (run, checkpoint)).collect::<Vec<_>>(), &mut theta)?;
-            Ok(theta)
-        });
-        let states = states.collect::<Result<Vec<_>>>()?;
-        let times = config.time_grid.times(&zoo, &split.train)?;
-        let reference = loss_along(&engine, &times, &states, &validation.inputs, &validation.labels)?;
+        let states = ground.checkpoints(if split.test.is_empty() { &split.train } else { &split.test })?;
+        let reference = along(&ground.times, &states.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         let last = set.looks as f64 - 1.0;
         let at: Vec<f64> = (0..set.looks).map(|i| i as f64 / last).collect();
         let mut curves: Vec<Curve> = Vec::new();
-        set.flows.each_fit(ORIGIN, &zoo, (data, kind), out, session, |fit| {
+        set.flows.each_fit(ORIGIN, &ground, out, session, |fit| {
             let request =
                 SampleRequest { steps: set.steps, at: at.clone(), ..SampleRequest::new(set.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
             let states: Vec<&[f32]> = samples.states.chunks_exact(samples.theta.len()).collect();
-            let along = loss_along(&engine, &at, &states, &validation.inputs, &validation.labels)?;
-            let accuracy = mean_sem(&accuracies(&samples.theta)?).0;
+            let (along, accuracy) = (along(&at, &states)?, ground.accuracy(&samples.theta)?.0);
             if curves.last().is_none_or(|c| c.method != fit.method) {
                 let (method, fits) = (fit.method.clone(), Vec::new());
                 curves.push(Curve { method, fits, accuracy: Vec::new(), fit_seconds: Vec::new() });
@@ -167,7 +151,7 @@ impl InferenceLoss {
             data: data.into(),
             kind: kind.into(),
             reference: reference.iter().map(|a| (a.t, a.loss.mean, a.loss.sem)).collect(),
-            accuracy: mean_sem(&accuracies(&states[k - 1])?),
+            accuracy: ground.accuracy(&states[states.len() - 1])?,
             curves,
         })
     }
@@ -193,10 +177,8 @@ impl InferenceLoss {
             plot.y.label = "validation loss".into();
             plot.y.scale = Scale::Log;
             for (i, curve) in zoo.curves.iter().enumerate() {
-                let look = Look::new(i % 7 + 1, &curve.method);
-                let look = if i >= 7 { look.dashed() } else { look };
                 let points = curve.losses().into_iter().map(|(t, loss, _)| (t, loss)).collect();
-                plot.marks.push(Mark::Line { points, arrow: false, look });
+                plot.marks.push(Mark::Line { points, arrow: false, look: look(i, &curve.method) });
             }
             let points: Vec<_> = zoo.reference.iter().map(|(t, loss, _)| (*t, *loss)).collect();
             plot.marks.push(Mark::Dots { points, look: Look::new(0, "real runs").size(5.0) });

@@ -1,6 +1,6 @@
 //! Figure 3: exact W₁ between generated and real weights at every checkpoint, for every method, with the sampling floor, the spread ratio
 //! and the energy distance beside it, and the action gap (M7, M19). W₁ alone rewards shrinkage.
-use super::flows::Flows;
+use super::flows::{Flows, look};
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
@@ -9,17 +9,14 @@ use crate::results::{Row, object};
 use crate::row;
 use crate::session::Session;
 use crate::settings;
-use crate::study::Rows;
 use crate::table::{Cell, Table, Weight};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg::Streams;
 use thalweg::action_gap::{ActionGap, action_gap};
 use thalweg::metric::wasserstein::{Comparison, compare};
 use thalweg::sample::SampleRequest;
-use thalweg_nets::engine::Engine;
-use thalweg_nets::evaluate::evaluate;
 
 const TOML: &str = include_str!("../../../../experiments/marginals.toml");
 const ORIGIN: &str = "experiments/marginals.toml";
@@ -138,29 +135,16 @@ impl Prepared for Marginals {
 impl Marginals {
     fn zoo(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Zoo> {
         let set = &self.settings;
-        let zoo = set.flows.zoo(ORIGIN, data, kind, out, session)?;
-        let engine = Engine::new(zoo.architecture().context("a trained zoo knows its architecture")?)?;
-        let splits = zoo.data().context("a trained zoo knows its data")?.load()?;
-        let test = Rows::new(&engine, splits.test)?;
-        let first = set.flows.chosen().next().context("no method")?;
-        let config = set.flows.config(ORIGIN, first, 0)?;
-        let split = config.split.of(&zoo)?;
+        let ground = set.flows.ground(ORIGIN, data, kind, out, session)?;
+        let (zoo, split) = (&ground.zoo, &ground.split);
         if split.test.len() < 4 {
             bail!("{ORIGIN}: expected at least 4 runs in the test part of the split, found {}", split.test.len());
         }
-        let accuracies = |theta: &[f32]| -> Result<Vec<f64>> {
-            Ok(evaluate(&engine, theta, &test.inputs, &test.labels)?.into_iter().map(|s| s.accuracy).collect())
-        };
         let (k, p) = (zoo.checkpoints(), zoo.parameters());
-        let references = (0..k).map(|checkpoint| {
-            let mut theta = vec![0.0; split.test.len() * p];
-            zoo.gather(&split.test.iter().map(|&run| (run, checkpoint)).collect::<Vec<_>>(), &mut theta)?;
-            Ok(theta)
-        });
-        let references = references.collect::<Result<Vec<_>>>()?;
+        let references = ground.checkpoints(&split.test)?;
         let mut courses: Vec<Course> = Vec::new();
-        set.flows.each_fit(ORIGIN, &zoo, (data, kind), out, session, |fit| {
-            let at = fit.model.config.time_grid.times(&zoo, &split.train)?;
+        set.flows.each_fit(ORIGIN, &ground, out, session, |fit| {
+            let at = fit.model.config.time_grid.times(zoo, &split.train)?;
             let request = SampleRequest { steps: set.steps, at, ..SampleRequest::new(set.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
             let streams = Streams::new(fit.seed).child("marginals");
@@ -170,8 +154,8 @@ impl Marginals {
             });
             let outcomes = Outcomes {
                 marginals: marginals.collect::<Result<_>>()?,
-                accuracy: mean_sem(&accuracies(&samples.theta)?).0,
-                gap: action_gap(&fit.model, &zoo, &split.test, set.gap_points, &streams.child("gap"))?,
+                accuracy: ground.accuracy(&samples.theta)?.0,
+                gap: action_gap(&fit.model, zoo, &split.test, set.gap_points, &streams.child("gap"))?,
                 seconds: fit.model.record.seconds,
             };
             match courses.last_mut().filter(|c| c.method == fit.method) {
@@ -183,7 +167,7 @@ impl Marginals {
         Ok(Zoo {
             data: data.into(),
             kind: kind.into(),
-            accuracy: mean_sem(&accuracies(&references[k - 1])?),
+            accuracy: ground.accuracy(&references[k - 1])?,
             checkpoints: k,
             courses,
         })
@@ -230,9 +214,8 @@ fn figure(zoo: &Zoo) -> Plot {
         (0..zoo.checkpoints).map(|k| (k as f64, 100.0 * course.at(k, of).0)).collect::<Vec<_>>()
     };
     for (i, course) in zoo.courses.iter().enumerate() {
-        let look = Look::new(i % 7 + 1, &course.method);
-        let look = if i >= 7 { look.dashed() } else { look };
-        plot.marks.push(Mark::Line { points: line(course, &|c| c.wasserstein.mean), arrow: false, look });
+        let points = line(course, &|c| c.wasserstein.mean);
+        plot.marks.push(Mark::Line { points, arrow: false, look: look(i, &course.method) });
     }
     if let Some(course) = zoo.courses.first() {
         let look = Look::new(0, "floor").dashed();

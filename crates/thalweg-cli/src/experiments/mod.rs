@@ -6,6 +6,7 @@
 mod flows;
 mod generation;
 mod inference_loss;
+mod made;
 mod marginals;
 mod reward;
 mod shift;

@@ -5,10 +5,7 @@ mod page;
 mod rivals;
 mod task;
 
-use super::{Experiment, Findings, Prepared};
-use crate::commands::data::ensure;
-use crate::commands::fit::fit_into;
-use crate::commands::zoo::plan;
+use super::{Experiment, Findings, Prepared, made};
 use crate::common::Outcome;
 use crate::results::{Row, object};
 use crate::row;
@@ -21,17 +18,15 @@ use rivals::{Ascent, Made};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use task::{Task, TaskSpec, accuracies};
+use task::{Task, TaskSpec};
 use thalweg::Streams;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::sample::SampleRequest;
 use thalweg::tune::TuneConfig;
-use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{TrainOptions, train_zoo};
 use toml::Table;
 
 const TOML: &str = include_str!("../../../../experiments/reward.toml");
@@ -167,24 +162,11 @@ impl Prepared for RewardStudy {
 impl RewardStudy {
     fn bench<'a>(&'a self, out: &Path, session: &'a Session) -> Result<Bench<'a>> {
         let set = &self.settings;
-        if let Some(data) = set.zoo.get("data").and_then(|data| data.as_str()) {
-            ensure(&DataSpec::parse(data)?, &session.progress)?;
-        }
-        let mut spec = plan::from_table(Path::new(ORIGIN), set.zoo.clone(), &session.progress)?;
-        spec.seed = set.seed;
-        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
-        let zoo = train_zoo(&spec, &out.join("zoo"), &options, &session.progress)?;
-        session.progress.end();
-        let dir = out.join("models").join("base");
-        let base = match session.common.resume && dir.join("model.toml").exists() {
-            true => MetaModel::load(&dir)?,
-            false => {
-                std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-                fit_into(&zoo, &set.fit, &dir, session)?
-            }
-        };
+        let zoo = made::zoo(ORIGIN, set.zoo.clone(), set.seed, &out.join("zoo"), session)?;
+        let base = made::fitted(&zoo, &set.fit, &out.join("models").join("base"), session)?;
         let engine = Engine::new(base.architecture.as_ref().context("the zoo was trained here")?)?;
-        let home = Packed::new(&engine, spec.data.load()?.test)?;
+        let home = zoo.data().context("the zoo was trained here")?.load()?.test;
+        let home = Packed::new(&engine, home)?;
         let before = base.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
         let streams = Streams::new(set.seed).child("reward");
         Ok(Bench { settings: set, session, base, engine, streams, before, home })
@@ -202,10 +184,10 @@ impl Bench<'_> {
         }
         let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
         let chosen = best.context("strengths are not empty")?;
-        let mut over_seeds = vec![mean_of(&accuracies(&self.engine, &courses[chosen].theta, &task.test)?)];
+        let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &courses[chosen].theta)?)];
         for seed in 1..set.tunings {
             let again = self.course(&task, set.strengths[chosen], set.seed + seed, out)?;
-            over_seeds.push(mean_of(&accuracies(&self.engine, &again.theta, &task.test)?));
+            over_seeds.push(mean_of(&task.test.accuracies(&self.engine, &again.theta)?));
         }
         let budget = courses[chosen].seconds;
         progress.begin("rivals", (3 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);

@@ -14,22 +14,22 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-/// A weight autoencoder. A row's bytes do not depend on the other rows.
-pub trait Autoencoder: Send + Sync {
-    /// P.
-    fn weights(&self) -> usize;
-
-    /// D.
+/// The way from points to what they stand for, with its derivative. A row's bytes do not depend on the other rows.
+pub trait Decoder: Send + Sync {
+    /// D, numbers of a point.
     fn dimension(&self) -> usize;
 
+    /// What `points [n, D]` stand for, `[n, P]`.
+    fn decode(&self, points: &[f32]) -> Vec<f32>;
+
+    /// Pulls `gradients [n, P]`, the derivative of a scalar with respect to `decoded [n, P]`, back to the `points [n, D]` that were decoded: `[n, D]`.
+    fn pull_back(&self, points: &[f32], decoded: &[f32], gradients: Vec<f32>) -> Vec<f32>;
+}
+
+/// A weight autoencoder; it decodes to standardised weights.
+pub trait Autoencoder: Decoder {
     /// Latents `[n, D]` of standardised weights `z [n, P]`.
     fn encode(&self, z: &[f32]) -> Vec<f32>;
-
-    /// Standardised weights `[n, P]` of latents `y [n, D]`.
-    fn decode(&self, y: &[f32]) -> Vec<f32>;
-
-    /// Pulls `dz [n, P]`, the derivative of a scalar with respect to decoded weights, back to the latents `y [n, D]`: `[n, D]`.
-    fn pull_back(&self, y: &[f32], dz: &[f32]) -> Vec<f32>;
 
     /// Standard deviations that latents had before they were normalised `[D]`.
     fn scales(&self) -> &[f32];
@@ -106,22 +106,10 @@ pub struct Space<'a> {
 }
 
 impl Space<'_> {
-    /// Numbers of a point.
-    pub fn dimension(&self) -> usize {
-        self.latent.map_or(self.coordinates.dimension(), Autoencoder::dimension)
-    }
-
     /// Points `[n, D]` of weights `theta [n, P]`.
     pub fn points(&self, mut theta: Vec<f32>) -> Vec<f32> {
         self.coordinates.standardise(&mut theta);
         self.encoded(theta)
-    }
-
-    /// Weights `[n, P]` of `points [n, D]`.
-    pub fn weights(&self, points: &[f32]) -> Vec<f32> {
-        let mut theta = self.latent.map_or_else(|| points.to_vec(), |latent| latent.decode(points));
-        self.coordinates.restore(&mut theta);
-        theta
     }
 
     /// Draw `i` of `source`: a point `[D]`. A Gaussian source is standard in the space itself.
@@ -139,7 +127,35 @@ impl Space<'_> {
     }
 
     fn encoded(&self, z: Vec<f32>) -> Vec<f32> {
-        self.latent.map_or_else(|| z.clone(), |latent| latent.encode(&z))
+        match self.latent {
+            Some(latent) => latent.encode(&z),
+            None => z,
+        }
+    }
+}
+
+/// Points decode to weights θ, through M8 and M2.
+impl Decoder for Space<'_> {
+    fn dimension(&self) -> usize {
+        self.latent.map_or(self.coordinates.dimension(), |latent| latent.dimension())
+    }
+
+    fn decode(&self, points: &[f32]) -> Vec<f32> {
+        let mut theta = self.latent.map_or_else(|| points.to_vec(), |latent| latent.decode(points));
+        self.coordinates.restore(&mut theta);
+        theta
+    }
+
+    fn pull_back(&self, points: &[f32], theta: &[f32], mut gradients: Vec<f32>) -> Vec<f32> {
+        self.coordinates.pull_back(theta, &mut gradients);
+        match self.latent {
+            Some(latent) => {
+                let mut z = theta.to_vec();
+                self.coordinates.standardise(&mut z);
+                latent.pull_back(points, &z, gradients)
+            }
+            None => gradients,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y.
 //! By the Gram matrix of n points: O(n²P + n³). Linear, so it knows the affine hull of the training points only: what it decodes lies among
 //! them, and is close to copies where there are few.
-use super::{Autoencoder, check_points};
+use super::{Autoencoder, Decoder, check_points};
 use crate::dense::{Put, product, view};
 use crate::{Error, Layout, Result};
 use faer::linalg::matmul::matmul;
@@ -110,28 +110,19 @@ impl Pca {
     fn directions(&self) -> &[f32] {
         &self.parameters[self.p..self.p * (1 + self.d)]
     }
+
+    /// x·(S_k V_k) of every row of `x [n, P]`: `[n, D]`.
+    fn along_directions(&self, x: &[f32]) -> Vec<f32> {
+        let n = x.len() / self.p;
+        let mut y = vec![0.0; n * self.d];
+        product(&mut y, Put::Replace, view(x, n, self.p), view(self.directions(), self.d, self.p).transpose());
+        y
+    }
 }
 
-impl Autoencoder for Pca {
-    fn weights(&self) -> usize {
-        self.p
-    }
-
+impl Decoder for Pca {
     fn dimension(&self) -> usize {
         self.d
-    }
-
-    /// y_k = (z − m)·(S_k V_k)/S_k².
-    fn encode(&self, z: &[f32]) -> Vec<f32> {
-        let n = z.len() / self.p;
-        let centred: Vec<f32> =
-            z.chunks_exact(self.p).flat_map(|z| z.iter().zip(self.mean()).map(|(z, m)| z - m)).collect();
-        let mut y = self.pull_back(&[], &centred);
-        for y in y.chunks_exact_mut(self.d) {
-            y.iter_mut().zip(self.scales()).for_each(|(y, s)| *y /= s * s);
-        }
-        debug_assert_eq!(y.len(), n * self.d);
-        y
     }
 
     /// z = m + Σ_k y_k S_k V_k.
@@ -142,11 +133,21 @@ impl Autoencoder for Pca {
         z
     }
 
-    fn pull_back(&self, _: &[f32], dz: &[f32]) -> Vec<f32> {
-        let n = dz.len() / self.p;
-        let mut dy = vec![0.0; n * self.d];
-        product(&mut dy, Put::Replace, view(dz, n, self.p), view(self.directions(), self.d, self.p).transpose());
-        dy
+    fn pull_back(&self, _: &[f32], _: &[f32], dz: Vec<f32>) -> Vec<f32> {
+        self.along_directions(&dz)
+    }
+}
+
+impl Autoencoder for Pca {
+    /// y_k = (z − m)·(S_k V_k)/S_k².
+    fn encode(&self, z: &[f32]) -> Vec<f32> {
+        let centred: Vec<f32> =
+            z.chunks_exact(self.p).flat_map(|z| z.iter().zip(self.mean()).map(|(z, m)| z - m)).collect();
+        let mut y = self.along_directions(&centred);
+        for y in y.chunks_exact_mut(self.d) {
+            y.iter_mut().zip(self.scales()).for_each(|(y, s)| *y /= s * s);
+        }
+        y
     }
 
     fn scales(&self) -> &[f32] {
@@ -205,7 +206,7 @@ mod tests {
         let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points(50), 20).unwrap();
         let dz: Vec<f32> = (0..20).map(|i| (i as f32).sin()).collect();
         let value = |y: &[f32]| pca.decode(y).iter().zip(&dz).map(|(z, d)| f64::from(z * d)).sum::<f64>();
-        let dy = pca.pull_back(&[0.3, -0.2], &dz);
+        let dy = pca.pull_back(&[0.3, -0.2], &[], dz.clone());
         for k in 0..2 {
             let mut ends = [[0.3f32, -0.2]; 2];
             (ends[0][k], ends[1][k]) = (ends[0][k] + 0.1, ends[1][k] - 0.1);

@@ -17,7 +17,7 @@ use crate::coupling::Coupling;
 use crate::feature_potential::{FeatureConfig, StepForm};
 use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
 use crate::path::Batch;
-use crate::solver::{Solution, Solver};
+use crate::solver::{Solution, Solver, check_finite};
 use crate::source::SourceKind;
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
@@ -359,12 +359,7 @@ impl Method for Jko {
                 state.copy_from_slice(x);
             }
         }
-        for values in [&*x, &states] {
-            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                let place = format!("row {}, coordinate {}", i % len / p, i % p);
-                return Err(Error::NotFinite { what: "the state after a step".into(), place, value: values[i].into() });
-            }
-        }
+        check_finite("the state after a step", x, &states, p)?;
         Ok(Solution { states, evaluations })
     }
 }

@@ -19,7 +19,7 @@ pub use distance::ToPoint;
 pub use diversity::Diversity;
 pub use margin::Margin;
 
-use crate::latent::Space;
+use crate::latent::Decoder;
 use crate::{Error, Result, Streams};
 
 /// Rewards of n points with their gradients.
@@ -124,13 +124,13 @@ impl Reward for WeightedSum {
     }
 }
 
-/// A reward over weights as a reward over a method's points (M13): r(θ(y)) for y `[D]` in standardised weights or in a latent space, its
-/// gradient pulled back through the decoder (M8) and the standardiser (M2).
+/// A reward over weights as a reward over points that decode to them (M13): r(θ(y)), its gradient pulled back through the decoder (M8) and,
+/// for the points of a method, the standardiser (M2).
 pub struct InSpace<'a> {
-    /// Over θ.
+    /// Over what points decode to.
     pub reward: &'a dyn Reward,
     /// θ(y).
-    pub space: Space<'a>,
+    pub space: &'a dyn Decoder,
 }
 
 impl Reward for InSpace<'_> {
@@ -144,18 +144,14 @@ impl Reward for InSpace<'_> {
 
     fn grade(&self, y: &[f32], streams: &Streams) -> Result<Graded> {
         rows(y, self.dimension())?;
-        let theta = self.space.weights(y);
-        let mut graded = self.reward.grade(&theta, streams)?;
-        self.space.coordinates.pull_back(&theta, &mut graded.gradients);
-        if let Some(latent) = self.space.latent {
-            graded.gradients = latent.pull_back(y, &graded.gradients);
-        }
-        Ok(graded)
+        let theta = self.space.decode(y);
+        let graded = self.reward.grade(&theta, streams)?;
+        Ok(Graded { gradients: self.space.pull_back(y, &theta, graded.gradients), ..graded })
     }
 
     fn values(&self, y: &[f32], streams: &Streams) -> Result<Vec<f64>> {
         rows(y, self.dimension())?;
-        self.reward.values(&self.space.weights(y), streams)
+        self.reward.values(&self.space.decode(y), streams)
     }
 }
 

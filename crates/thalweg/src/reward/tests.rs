@@ -2,7 +2,7 @@
 use super::*;
 use crate::Layout;
 use crate::coordinates::{Coordinates, Standardiser};
-use crate::latent::{LatentConfig, PcaConfig};
+use crate::latent::{LatentConfig, PcaConfig, Space};
 use rand::RngExt;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::Engine;
@@ -79,11 +79,12 @@ fn gradients_are_differences() {
     let scale = (0..p).map(|_| 0.2 + rng.random::<f32>()).collect();
     let coordinates = Coordinates::from_parts(Standardiser::PerParameter, &layout, vec![0.1; p], scale).unwrap();
     let inner = loss(Rows::All);
-    check(&InSpace { reward: &inner, space: Space { coordinates: &coordinates, latent: None } }, &theta, 5e-3);
+    let space = Space { coordinates: &coordinates, latent: None };
+    check(&InSpace { reward: &inner, space: &space }, &theta, 5e-3);
     let points: Vec<f32> = (0..30 * p).map(|_| rng.random::<f32>() - 0.5).collect();
     let latent = LatentConfig::Pca(PcaConfig { dimension: 5 }).fit(&points, p).unwrap();
     let space = Space { coordinates: &coordinates, latent: Some(&*latent) };
-    check(&InSpace { reward: &inner, space }, &theta[..15], 5e-3);
+    check(&InSpace { reward: &inner, space: &space }, &theta[..15], 5e-3);
 }
 
 #[test]

@@ -5,11 +5,12 @@
 //! taken greedily so that their disagreements cover the most rows, then the ensemble statistics are those of [`super::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use super::base::{Base, Sample, argmax, softmax_rows};
+use super::base::{Base, Sample, column_moments, softmax_rows};
 use super::cdc::{Scratch, Trainer};
-use super::entropy::{OF_ENSEMBLES, Reading};
-use super::reference::{Reference, draws};
-use super::test::{self, ShiftTest, Statistic};
+use super::entropy::Reading;
+use super::members::Members;
+use super::reference::Reference;
+use super::test;
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,12 +18,10 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use thalweg_nets::evaluate::argmax;
 
 /// Least expected share of features that a synthetic shift moves.
 const FEWEST: f32 = 0.1;
-/// Queries of validation rows whose entropies are the usual ones.
-const USUAL: usize = 30;
-
 /// The bank.
 ///
 /// | field | default | range |
@@ -94,7 +93,8 @@ impl Bank {
     ) -> Result<Self> {
         config.check()?;
         let base = trainer.base();
-        let spread = deviations(&reference.train);
+        let columns = column_moments(&reference.train.inputs, reference.train.width());
+        let spread: Vec<f32> = columns.into_iter().map(|(_, variance)| variance.sqrt() as f32).collect();
         let members: Vec<Vec<f32>> = (0..config.size)
             .into_par_iter()
             .map_init(Scratch::default, |scratch, m| {
@@ -126,11 +126,8 @@ impl Bank {
         if held != config.size {
             return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{held}, P]")));
         }
-        let validation = &reference.validation;
-        let mut bank = Self { base, config, thetas, like: validation.rows(&[0]), usual: Vec::new() };
-        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("usual"))?;
-        let readings: Vec<Reading> = rows.par_iter().map(|r| bank.read(&validation.rows(r))).collect::<Result<_>>()?;
-        bank.usual = readings.into_iter().flat_map(|r| r.entropies).collect();
+        let mut bank = Self { base, config, thetas, like: reference.validation.rows(&[0]), usual: Vec::new() };
+        bank.usual = bank.usual_of(reference, query, &streams.child("usual"), streams)?;
         Ok(bank)
     }
 
@@ -140,14 +137,8 @@ impl Bank {
     /// A query that does not fit.
     pub fn read(&self, query: &Sample) -> Result<Reading> {
         test::check(query, &self.like, true)?;
-        let engine = self.base.engine();
-        let (n, c, p) = (query.len(), query.classes(), engine.parameters());
-        let packed = self.base.pack(query)?;
-        let mut workspace = engine.workspace();
-        let mut all = vec![0.0; self.config.size * n * c];
-        for (theta, logits) in self.thetas.chunks_exact(p).zip(all.chunks_exact_mut(n * c)) {
-            engine.logits(theta, &packed, logits, &mut workspace);
-        }
+        let (n, c) = (query.len(), query.classes());
+        let all = self.base.logits_of(&self.thetas, query)?;
         let chosen = cover(&all, &query.predictions(), c, self.config.members);
         Ok(Reading::new(query, chosen.iter().map(|&m| &all[m * n * c..(m + 1) * n * c])))
     }
@@ -184,17 +175,6 @@ fn cover(all: &[f32], predictions: &[u32], classes: usize, members: usize) -> Ve
     chosen
 }
 
-/// Deviation of every column, `[D]`.
-fn deviations(rows: &Sample) -> Vec<f32> {
-    let (n, d) = (rows.len() as f64, rows.width());
-    let column = |j: usize| rows.inputs.iter().skip(j).step_by(d).map(|v| f64::from(*v));
-    let of = |j: usize| {
-        let mean = column(j).sum::<f64>() / n;
-        (column(j).map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt() as f32
-    };
-    (0..d).map(of).collect()
-}
-
 /// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.
 fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng: &mut ChaCha8Rng) -> Result<Sample> {
     let d = rows.width();
@@ -217,25 +197,18 @@ fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng
     base.sample(&inputs)
 }
 
-impl ShiftTest for Bank {
-    fn name(&self) -> &'static str {
-        "bank"
+impl Members for Bank {
+    const NAME: &'static str = "bank";
+
+    fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
+        queries.par_iter().map(|query| self.read(query)).collect()
     }
 
-    fn statistics(&self) -> &'static [Statistic] {
-        OF_ENSEMBLES
+    fn usual(&self) -> &[f64] {
+        &self.usual
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        let each = queries.par_iter().map(|q| Ok(self.read(q)?.statistics(&self.usual)));
-        Ok(each.collect::<Result<Vec<_>>>()?.concat())
-    }
-
-    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
-        Ok(self.read(query)?.doubt)
-    }
-
-    fn weights(&self) -> &[f32] {
+    fn kept(&self) -> &[f32] {
         &self.thetas
     }
 }
@@ -243,6 +216,7 @@ impl ShiftTest for Bank {
 #[cfg(test)]
 mod tests {
     use super::super::cdc::CdcConfig;
+    use super::super::test::ShiftTest;
     use super::super::world;
     use super::*;
 

@@ -3,6 +3,8 @@
 //! A classifier known only by its logits gives [`Sample`]s without inputs; tests that need no more work on those.
 use crate::{Error, Result};
 use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::evaluate::argmax;
+use thalweg_nets::loss::softmax;
 use thalweg_nets::{Architecture, architecture::Operation};
 
 /// Rows with what f makes of them.
@@ -159,6 +161,19 @@ impl Base {
         Ok(Sample { len: packed.len(), inputs: inputs.to_vec(), logits, features })
     }
 
+    /// Logits `[M, N, C]` of networks `thetas [M, P]` of f's architecture on a query, on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Self::pack`].
+    pub fn logits_of(&self, thetas: &[f32], query: &Sample) -> Result<Vec<f32>> {
+        let (p, packed, mut workspace) = (self.engine.parameters(), self.pack(query)?, self.engine.workspace());
+        let mut all = vec![0.0; thetas.len() / p * query.logits.len()];
+        for (theta, logits) in thetas.chunks_exact(p).zip(all.chunks_exact_mut(query.logits.len())) {
+            self.engine.logits(theta, &packed, logits, &mut workspace);
+        }
+        Ok(all)
+    }
+
     /// Rows of a sample in the engine's layout.
     ///
     /// # Errors
@@ -172,27 +187,24 @@ impl Base {
     }
 }
 
-/// The class of the greatest logit, the first of equals.
-pub(super) fn argmax(z: &[f32]) -> u32 {
-    let mut best = 0;
-    for (k, v) in z.iter().enumerate() {
-        if *v > z[best] {
-            best = k;
-        }
-    }
-    best as u32
-}
-
 /// Softmax of each row of logits `[N, C]`.
 pub(super) fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
-    let mut out = logits.to_vec();
-    for row in out.chunks_exact_mut(classes.max(1)) {
-        let most = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-        row.iter_mut().for_each(|z| *z = (*z - most).exp());
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|z| *z /= sum);
+    let mut out = vec![0.0; logits.len()];
+    for (z, p) in logits.chunks_exact(classes.max(1)).zip(out.chunks_exact_mut(classes.max(1))) {
+        softmax(z, p);
     }
     out
+}
+
+/// Mean and variance of every column of `values [N, d]`.
+pub(super) fn column_moments(values: &[f32], d: usize) -> Vec<(f64, f64)> {
+    let n = (values.len() / d.max(1)) as f64;
+    let column = |j: usize| values.iter().skip(j).step_by(d).map(|v| f64::from(*v));
+    let of = |j: usize| {
+        let mean = column(j).sum::<f64>() / n;
+        (mean, column(j).map(|v| (v - mean) * (v - mean)).sum::<f64>() / n)
+    };
+    (0..d).map(of).collect()
 }
 
 /// Checks that all of `[N, wide]` is finite.

@@ -10,17 +10,16 @@ use super::method::{Config, Method, Parts};
 use super::null::NullLaw;
 use super::reference::{Draws, Reference};
 use super::test::{ShiftTest, Statistic};
+use crate::tensors::{In, Out};
 use crate::{Error, Result, Streams};
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::Normalisation;
 use thalweg_nets::files::write_whole;
-use thalweg_nets::layout::{floats, open};
 use thalweg_nets::progress::Progress;
 
 /// The header's word for such a file, with its version.
@@ -224,40 +223,26 @@ impl Calibration {
     /// # Errors
     /// Where the system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let bytes = |v: &[f32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-        let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut out = Out::default();
         if let Some(base) = &self.base {
-            tensors.push(("f".into(), Dtype::F32, vec![base.theta().len()], bytes(base.theta())));
+            out.single("f", &[base.theta().len()], base.theta());
         }
         for (name, rows) in [("train", &self.reference.train), ("validation", &self.reference.validation)] {
             let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
-            tensors.push((name.into(), Dtype::F32, vec![rows.len(), values.len() / rows.len()], bytes(values)));
+            out.single(name, &[rows.len(), values.len() / rows.len()], values);
         }
         for (test, law) in &self.tests {
-            let values = law.values().iter().flat_map(|x| x.to_le_bytes()).collect();
-            let shape = vec![law.draws(), test.statistics().len()];
-            tensors.push((format!("null.{}", test.name()), Dtype::F64, shape, values));
+            out.double(format!("null.{}", test.name()), &[law.draws(), test.statistics().len()], law.values());
             if let (weights @ [_, ..], Some(base)) = (test.weights(), &self.base) {
                 let p = base.theta().len();
-                tensors.push((
-                    format!("weights.{}", test.name()),
-                    Dtype::F32,
-                    vec![weights.len() / p, p],
-                    bytes(weights),
-                ));
+                out.single(format!("weights.{}", test.name()), &[weights.len() / p, p], weights);
             }
         }
-        let refuse =
-            |e: &dyn std::fmt::Display| Error::format(path, "calibration", "what can be written as safetensors", e);
-        let views: Vec<_> = tensors
-            .iter()
-            .map(|(name, dtype, shape, data)| {
-                Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), data).map_err(|e| refuse(&e))?))
-            })
-            .collect::<Result<_>>()?;
-        let record = toml::to_string(&self.record).map_err(|e| refuse(&e))?;
-        let header = HashMap::from([("format".to_owned(), FORMAT.to_owned()), ("record".to_owned(), record)]);
-        write_whole(path, &safetensors::serialize(views, Some(header)).map_err(|e| refuse(&e))?)
+        let record = toml::to_string(&self.record)
+            .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
+        out.word("format", FORMAT);
+        out.word("record", record);
+        write_whole(path, &out.bytes()?)
     }
 
     /// Reads a file that [`Self::write`] made; tests are made ready again without training.
@@ -266,32 +251,20 @@ impl Calibration {
     /// No such file, another kind of file, tensors that do not fit the record.
     pub fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = open(path, &data)?;
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&data)
-            .map_err(|e| Error::format(path, "safetensors header", "a valid header", e))?;
-        let header = metadata.metadata().clone().unwrap_or_default();
-        let said = header.get("format").map_or("nothing", String::as_str);
-        if said != FORMAT {
-            return Err(Error::format(
-                path,
-                "format",
-                format!("{FORMAT}, as `thalweg shift calibrate` writes it"),
-                said,
-            ));
+        let file = In::open(path, &data)?;
+        if file.word("format") != FORMAT {
+            let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
+            let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");
+            return Err(Error::format(path, "format", expected, found));
         }
-        let text = header.get("record").map_or("", String::as_str);
-        let record: Record =
-            toml::from_str(text).map_err(|e| Error::format(path, "record", "a record of this version", e))?;
-        let tensor = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-            let view = file.tensor(name).map_err(|e| Error::format(path, format!("tensor {name}"), "a tensor", e))?;
-            Ok((view.shape().to_vec(), floats(path, name, &view)?))
-        };
+        let record: Record = toml::from_str(file.word("record"))
+            .map_err(|e| Error::format(path, "record", "a record of this version", e))?;
         let base = match &record.architecture {
-            Some(net) => Some(Arc::new(Base::new(net, tensor("f")?.1)?)),
+            Some(net) => Some(Arc::new(Base::new(net, file.any("f")?.1)?)),
             None => None,
         };
         let rows = |name: &str| -> Result<Sample> {
-            let (shape, values) = tensor(name)?;
+            let (shape, values) = file.any(name)?;
             match (&base, &shape[..]) {
                 (Some(base), [_, _]) => base.sample(&values),
                 (None, [_, c]) if *c == record.classes => Sample::of_logits(values, *c),
@@ -309,21 +282,10 @@ impl Calibration {
         let mut tests = Vec::new();
         for method in &record.methods {
             let kept = format!("weights.{}", method.name());
-            let weights = if file.names().contains(&kept.as_str()) { Some(tensor(&kept)?.1) } else { None };
+            let weights = file.shape(&kept).map(|_| file.any(&kept)).transpose()?.map(|(_, weights)| weights);
             let test = method.prepare(&parts, weights, &streams)?;
-            let name = format!("null.{}", method.name());
-            let view =
-                file.tensor(&name).map_err(|e| Error::format(path, format!("tensor {name}"), "a null law", e))?;
-            if view.dtype() != Dtype::F64 {
-                return Err(Error::format(
-                    path,
-                    format!("tensor {name}"),
-                    "64-bit floats",
-                    format!("{:?}", view.dtype()),
-                ));
-            }
-            let eight = view.data().as_chunks::<8>().0;
-            let law = NullLaw::new(eight.iter().map(|b| f64::from_le_bytes(*b)).collect(), test.statistics().len())?;
+            let values = file.double(&format!("null.{}", method.name()))?;
+            let law = NullLaw::new(values, test.statistics().len())?;
             tests.push((test, law));
         }
         Ok(Self { record, base, reference, tests })

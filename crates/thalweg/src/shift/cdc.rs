@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thalweg_nets::engine::{Mode, Packed, Workspace};
+use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss, SoftCrossEntropy};
 use thalweg_nets::train::optimiser::{Optimiser, Stepper};
 
@@ -207,7 +208,7 @@ pub struct Scratch {
 /// The share of rows on which logits `[N, C]` name the class in `predictions` `[N]`.
 pub fn agreement(logits: &[f32], predictions: &[u32]) -> f64 {
     let classes = logits.len().checked_div(predictions.len()).unwrap_or(1).max(1);
-    let same = logits.chunks_exact(classes).zip(predictions).filter(|(z, p)| super::base::argmax(z) == **p).count();
+    let same = logits.chunks_exact(classes).zip(predictions).filter(|(z, p)| argmax(z) == **p).count();
     same as f64 / predictions.len().max(1) as f64
 }
 

@@ -7,7 +7,7 @@
 use super::base::Sample;
 use super::cdc::{CdcConfig, Trainer};
 use super::detectron::{Detectron, Rounds};
-use super::reference::{Reference, draws};
+use super::reference::Reference;
 use crate::{Result, Streams};
 use serde::{Deserialize, Serialize};
 
@@ -70,10 +70,8 @@ pub fn choose(
     streams: &Streams,
 ) -> Result<Choice> {
     let streams = streams.child("choose");
-    let validation = &reference.validation;
-    let size = size.min(validation.len());
-    let (rows, _) = draws(validation.len(), size, QUERIES, &streams.child("rows"))?;
-    let queries: Vec<Sample> = rows.iter().map(|rows| validation.rows(rows)).collect();
+    let size = size.min(reference.validation.len());
+    let queries = reference.validation_queries(size, QUERIES, &streams.child("rows"))?;
     let mut config = start.config();
     let (mut low, mut high) = (None::<f64>, None::<f64>);
     let mut trials: Vec<Trial> = Vec::new();

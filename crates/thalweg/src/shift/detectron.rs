@@ -7,19 +7,18 @@
 //! Where calibration may train once and for all, [`super::bank`] has the same power a hundred times faster.
 use super::base::Sample;
 use super::cdc::{Scratch, Trainer, agreement};
-use super::entropy::{OF_ENSEMBLES, Reading};
-use super::reference::{Reference, draws};
-use super::test::{self, ShiftTest, Statistic};
+use super::entropy::Reading;
+use super::members::Members;
+use super::reference::Reference;
+use super::test;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::Packed;
+use thalweg_nets::evaluate::argmax;
 
 /// Validation rows that a CDC's agreement is watched on.
 const WATCHED: usize = 256;
-/// Queries of validation rows whose entropies are the usual ones.
-const USUAL: usize = 30;
-
 /// The rounds.
 ///
 /// | field | default | range |
@@ -99,10 +98,8 @@ impl Detectron {
         streams: &Streams,
     ) -> Result<Self> {
         let mut test = Self::bare(trainer, reference, rounds)?;
-        let (validation, streams) = (&reference.validation, streams.child("usual"));
-        let (queries, _) = draws(validation.len(), size.min(validation.len()), USUAL, &streams.child("rows"))?;
-        let queries: Vec<Sample> = queries.iter().map(|rows| validation.rows(rows)).collect();
-        test.usual = test.run(&queries, &streams)?.iter().flat_map(|run| run.reading.entropies.clone()).collect();
+        let streams = streams.child("usual");
+        test.usual = test.usual_of(reference, size, &streams.child("rows"), &streams)?;
         Ok(test)
     }
 
@@ -159,7 +156,7 @@ impl Detectron {
             engine.logits(&theta, &packed, &mut logits, &mut workspace);
             let before = left.len();
             let row = |r: usize| &logits[r * engine.classes()..(r + 1) * engine.classes()];
-            left.retain(|&r| super::base::argmax(row(r)) == predictions[r]);
+            left.retain(|&r| argmax(row(r)) == predictions[r]);
             members.push(logits);
             idle = if left.len() == before { idle + 1 } else { 0 };
             if left.is_empty() || idle == self.rounds.idle {
@@ -173,31 +170,22 @@ impl Detectron {
     }
 }
 
-impl ShiftTest for Detectron {
-    fn name(&self) -> &'static str {
-        "detectron"
+impl Members for Detectron {
+    const NAME: &'static str = "detectron";
+
+    fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>> {
+        Ok(self.run(queries, streams)?.into_iter().map(|run| run.reading).collect())
     }
 
-    fn statistics(&self) -> &'static [Statistic] {
-        OF_ENSEMBLES
-    }
-
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
-        let mut out = Vec::with_capacity(queries.len() * OF_ENSEMBLES.len());
-        for run in self.run(queries, streams)? {
-            out.extend(run.reading.statistics(&self.usual));
-        }
-        Ok(out)
-    }
-
-    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
-        Ok(self.run(std::slice::from_ref(query), streams)?.remove(0).reading.doubt)
+    fn usual(&self) -> &[f64] {
+        &self.usual
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::cdc::CdcConfig;
+    use super::super::test::ShiftTest;
     use super::super::world;
     use super::*;
 

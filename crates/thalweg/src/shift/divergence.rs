@@ -3,7 +3,7 @@
 //! H_ℓ(p) is the least expected loss of one action for p. Here the action is a diagonal Gaussian and the loss its negative log-density, so
 //! that H_ℓ(p) = ½ Σ_d log(2πe Var_d) in closed form; the statistic is H((p + q)/2) − min(H(p), H(q)) over f's features. Deviates: the paper also
 //! uses mixtures and autoencoders as actions. Two-sided: fires on any difference. Columns that do not vary at home are left out.
-use super::base::Sample;
+use super::base::{Sample, column_moments};
 use super::test::{self, ShiftTest, Statistic};
 use crate::{Error, Result, Streams};
 
@@ -45,13 +45,7 @@ impl HDivergence {
 }
 
 fn moments(rows: &Sample) -> Vec<(f64, f64)> {
-    let (n, d) = (rows.len() as f64, rows.feature_width());
-    let column = |j: usize| rows.features.iter().skip(j).step_by(d).map(|v| f64::from(*v));
-    let of = |j: usize| {
-        let mean = column(j).sum::<f64>() / n;
-        (mean, column(j).map(|v| (v - mean) * (v - mean)).sum::<f64>() / n)
-    };
-    (0..d).map(of).collect()
+    column_moments(&rows.features, rows.feature_width())
 }
 
 impl ShiftTest for HDivergence {

@@ -1,9 +1,10 @@
 //! Deep ensemble (M16; Lakshminarayanan et al. 2017, as Ginsberg et al. use it): networks like f from other starts. Where they and f differ,
 //! or are unsure together, f is out of its depth. The strongest baseline, at the price of training several f's on labelled rows.
 use super::base::{Base, Sample};
-use super::entropy::{OF_ENSEMBLES, Reading};
-use super::reference::{Reference, draws};
-use super::test::{self, ShiftTest, Statistic};
+use super::entropy::Reading;
+use super::members::Members;
+use super::reference::Reference;
+use super::test;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,6 @@ use std::sync::Arc;
 use thalweg_nets::data::{Dataset, Normalisation};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::train::{Length, Recipe, Trainer};
-
-/// Queries of validation rows whose entropies are the usual ones.
-const USUAL: usize = 30;
 
 /// The ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,53 +92,37 @@ impl DeepEnsemble {
         streams: &Streams,
     ) -> Result<Self> {
         base.engine().layout().check("ensemble", &thetas)?;
-        let validation = &reference.validation;
-        let mut test = Self { base, thetas, like: validation.rows(&[0]), usual: Vec::new() };
-        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("usual"))?;
-        let readings: Vec<Reading> = rows.par_iter().map(|r| test.read(&validation.rows(r))).collect::<Result<_>>()?;
-        test.usual = readings.into_iter().flat_map(|r| r.entropies).collect();
+        let mut test = Self { base, thetas, like: reference.validation.rows(&[0]), usual: Vec::new() };
+        test.usual = test.usual_of(reference, query, &streams.child("usual"), streams)?;
         Ok(test)
     }
 
     fn read(&self, query: &Sample) -> Result<Reading> {
         test::check(query, &self.like, true)?;
-        let engine = self.base.engine();
-        let (packed, mut workspace) = (self.base.pack(query)?, engine.workspace());
-        let mut all = vec![0.0; self.thetas.len() / engine.parameters() * query.logits.len()];
-        for (theta, logits) in
-            self.thetas.chunks_exact(engine.parameters()).zip(all.chunks_exact_mut(query.logits.len()))
-        {
-            engine.logits(theta, &packed, logits, &mut workspace);
-        }
+        let all = self.base.logits_of(&self.thetas, query)?;
         Ok(Reading::new(query, all.chunks_exact(query.logits.len())))
     }
 }
 
-impl ShiftTest for DeepEnsemble {
-    fn name(&self) -> &'static str {
-        "ensemble"
+impl Members for DeepEnsemble {
+    const NAME: &'static str = "ensemble";
+
+    fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
+        queries.par_iter().map(|query| self.read(query)).collect()
     }
 
-    fn statistics(&self) -> &'static [Statistic] {
-        OF_ENSEMBLES
+    fn usual(&self) -> &[f64] {
+        &self.usual
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        let each = queries.par_iter().map(|q| Ok(self.read(q)?.statistics(&self.usual)));
-        Ok(each.collect::<Result<Vec<_>>>()?.concat())
-    }
-
-    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
-        Ok(self.read(query)?.doubt)
-    }
-
-    fn weights(&self) -> &[f32] {
+    fn kept(&self) -> &[f32] {
         &self.thetas
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::test::ShiftTest;
     use super::super::world;
     use super::*;
 

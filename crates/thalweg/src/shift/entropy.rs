@@ -2,9 +2,10 @@
 //!
 //! The **one-sided** mean entropy is part of verdicts: it does not fire where f is surer than usual. The two-sided Kolmogorov–Smirnov
 //! distance of the paper fires there too, so it is printed only. [`MeanEntropy`] is f's own (M16), the cheapest test there is.
-use super::base::{Sample, argmax, softmax_rows};
+use super::base::{Sample, softmax_rows};
 use super::test::{self, ShiftTest, Statistic};
 use crate::{Result, Streams};
+use thalweg_nets::evaluate::argmax;
 
 /// What an ensemble gives: rows disagreed on, mean entropy; printed: mean disagreement (it adds nothing to the other two, and a third
 /// statistic costs power), two-sided KS of entropies.

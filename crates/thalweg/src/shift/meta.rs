@@ -10,16 +10,17 @@
 use super::bank::{Bank, BankConfig};
 use super::base::{Base, Sample};
 use super::cdc::Trainer;
-use super::entropy::{OF_ENSEMBLES, Reading};
-use super::reference::{Reference, draws};
-use super::test::{self, ShiftTest, Statistic};
+use super::entropy::Reading;
+use super::members::Members;
+use super::reference::Reference;
+use super::test::{self, ShiftTest};
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::interpolant::Interpolant;
-use crate::latent::{Autoencoder, Pca, PcaConfig};
+use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::optimiser::{AdamW, AdamWConfig};
 use crate::path::{Path, TimeLaw, Width};
-use crate::reward::{Graded, OnData, Reward, Rows};
+use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
 use crate::{Error, Result, Streams};
@@ -30,8 +31,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thalweg_nets::progress::Silent;
 
-/// Queries of validation rows whose entropies are the usual ones.
-const USUAL: usize = 6;
 /// Steps of the flow's fit, and between two looks at its held-out loss.
 const FIT: [u64; 2] = [600, 25];
 /// Curves in a batch of the fit, and in its held-out batch.
@@ -195,14 +194,10 @@ impl MetaDetectron {
         let rows: Vec<usize> = (0..config.rows.min(train.len()))
             .map(|i| if train.len() <= config.rows { i } else { rng.random_range(0..train.len() as u64) as usize })
             .collect();
-        let validation = &reference.validation;
-        let (home, like) = (train.rows(&rows), validation.rows(&[0]));
+        let (home, like) = (train.rows(&rows), reference.validation.rows(&[0]));
         let mut test = Self { base, config, zoo, pca, flow, home, like, usual: Vec::new() };
         let streams = streams.child("usual");
-        let (rows, _) = draws(validation.len(), query.min(validation.len()), USUAL, &streams.child("rows"))?;
-        let queries: Vec<Sample> = rows.iter().map(|r| validation.rows(r)).collect();
-        let runs = test.run(&queries, &reference.validation, config.iterations, 0, &streams)?;
-        test.usual = runs.into_iter().flat_map(|run| run.reading.entropies).collect();
+        test.usual = test.usual_of(reference, query, &streams.child("rows"), &streams)?;
         Ok(test)
     }
 
@@ -233,7 +228,8 @@ impl MetaDetectron {
         streams: &Streams,
     ) -> Result<MetaRun> {
         let (engine, d) = (self.base.engine(), self.config.dimension);
-        let reward = self.reward(query)?;
+        let on_data = self.reward(query)?;
+        let reward = InSpace { reward: &on_data, space: &self.pca };
         let process = Process::memoryless(vec![0.0; d], vec![1.0; d], self.config.steps);
         let mut flow = duplicate(&self.flow, &self.config)?;
         let mut looks = Vec::new();
@@ -259,40 +255,13 @@ impl MetaDetectron {
         })
     }
 
-    fn reward(&self, query: &Sample) -> Result<OnLatents<'_>> {
+    fn reward(&self, query: &Sample) -> Result<OnData> {
         let rows = self.home.clone().joined(query);
         let disagree: Vec<bool> = (0..rows.len()).map(|i| i >= self.home.len()).collect();
         let alpha = (self.config.kappa * self.home.len() as f64 / query.len() as f64) as f32;
         let predictions = rows.predictions();
         let engine = self.base.engine();
-        let reward = OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)?;
-        Ok(OnLatents { reward, pca: &self.pca })
-    }
-}
-
-/// A reward over weights, seen from the principal components.
-struct OnLatents<'a> {
-    reward: OnData,
-    pca: &'a Pca,
-}
-
-impl Reward for OnLatents<'_> {
-    fn dimension(&self) -> usize {
-        self.pca.dimension()
-    }
-
-    fn describe(&self) -> String {
-        format!("{} on principal components", self.reward.describe())
-    }
-
-    fn grade(&self, y: &[f32], streams: &Streams) -> Result<Graded> {
-        let mut graded = self.reward.grade(&self.pca.decode(y), streams)?;
-        graded.gradients = self.pca.pull_back(y, &graded.gradients);
-        Ok(graded)
-    }
-
-    fn values(&self, y: &[f32], streams: &Streams) -> Result<Vec<f64>> {
-        self.reward.values(&self.pca.decode(y), streams)
+        OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
 }
 
@@ -357,26 +326,21 @@ fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<Flo
     Ok(flow)
 }
 
-impl ShiftTest for MetaDetectron {
-    fn name(&self) -> &'static str {
-        "meta-detectron"
-    }
+impl Members for MetaDetectron {
+    const NAME: &'static str = "meta-detectron";
+    /// Each is a tuning.
+    const USUAL: usize = 6;
 
-    fn statistics(&self) -> &'static [Statistic] {
-        OF_ENSEMBLES
-    }
-
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
+    fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>> {
         let runs = self.run(queries, &self.like, self.config.iterations, 0, streams)?;
-        Ok(runs.iter().flat_map(|run| run.reading.statistics(&self.usual)).collect())
+        Ok(runs.into_iter().map(|run| run.reading).collect())
     }
 
-    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
-        let query = std::slice::from_ref(query);
-        Ok(self.run(query, &self.like, self.config.iterations, 0, streams)?.remove(0).reading.doubt)
+    fn usual(&self) -> &[f64] {
+        &self.usual
     }
 
-    fn weights(&self) -> &[f32] {
+    fn kept(&self) -> &[f32] {
         &self.zoo
     }
 }

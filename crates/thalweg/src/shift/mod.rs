@@ -8,6 +8,7 @@
 //! - [`test`]: what every test is, [`ShiftTest`]; [`null`]: null laws, p-values, their combination; [`power`]: what a test is worth.
 //! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained
 //!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query.
+//! - [`members`]: what all tests by networks beside f share.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`divergence`]: M16.
 //! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
 //!
@@ -24,6 +25,7 @@ pub mod divergence;
 pub mod ensemble;
 pub mod entropy;
 pub mod mahalanobis;
+pub mod members;
 pub mod meta;
 pub mod method;
 pub mod mmd;

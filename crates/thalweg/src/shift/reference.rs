@@ -53,6 +53,15 @@ impl Reference {
     pub fn draws(&self, size: usize, count: usize, streams: &Streams) -> Result<(Vec<Vec<usize>>, Draws)> {
         draws(self.held.len(), size, count, streams)
     }
+
+    /// `count` queries of `size` validation rows, or of all where there are fewer: for choices, and for what is usual.
+    ///
+    /// # Errors
+    /// A size of 0, no query.
+    pub fn validation_queries(&self, size: usize, count: usize, streams: &Streams) -> Result<Vec<Sample>> {
+        let (rows, _) = draws(self.validation.len(), size.min(self.validation.len()), count, streams)?;
+        Ok(rows.iter().map(|rows| self.validation.rows(rows)).collect())
+    }
 }
 
 /// `count` queries of `size` among `rows`: disjoint where that is possible, else each without replacement by itself.

@@ -12,7 +12,7 @@
 //! When not to use it: for a few networks, gradient ascent on samples ([`rivals::ascend`]) is cheaper and, given the tuning's seconds
 //! for 100 networks, better: an MNIST flow steered to Fashion-MNIST makes networks of .721 test accuracy (from .087), ascent on
 //! its samples .784. Beyond some 300 networks of that accuracy tuning is the cheaper way: 1,000 cost 132 s against 426 s. Narrow
-//! fields (the default of `fit` has width 8) have little to tune; fit a wider one (256) for this.
+//! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
 //! Models without a velocity field (potentials, M6) have few explicit steps and are to be differentiated through directly.
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
 mod config;
@@ -92,7 +92,8 @@ pub fn tune(
     }
     let process = Process::of(config, &base.config.method, &base.source, &base.layout, base.space())?;
     let mut tuned = base.duplicate()?;
-    let there = |reward| InSpace { reward, space: base.space() };
+    let space = base.space();
+    let there = |reward| InSpace { reward, space: &space };
     let (reward, held_out) = (there(reward), held_out.map(there));
     let task = Task {
         base: &*base.method,
@@ -142,7 +143,8 @@ impl Task<'_> {
         config.check()?;
         let base = field_of(self.base)?;
         field_of(method)?;
-        let identity = self.identity(config)?;
+        // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
+        let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
         let mut state = match &options.state {
             Some(path) if options.resume && path.exists() => TuneState::load(path, &identity, config, method)?,
             _ => TuneState::new(config, method)?,

@@ -10,7 +10,7 @@
 //! −S⁻¹ (x − m₀ − t v)/(1 − t)). Coordinates of variance 0 get no noise and no control.
 use super::config::{Control, TuneConfig};
 use crate::coupling::Coupling;
-use crate::latent::Space;
+use crate::latent::{Decoder, Space};
 use crate::method::MethodConfig;
 use crate::path::Width;
 use crate::source::Source;

@@ -4,6 +4,7 @@
 //! at the predicted end x + (1 − t) v to the velocity: dx = (v + g ∇r(x + (1 − t) v) / ‖∇r‖ · √P) dt, a direction of fixed length g in
 //! standardised units, since raw gradients of weights have no useful size. Cost: a reward gradient a step and network, each.
 use crate::field::{Field, Tape};
+use crate::optimiser::{AdamW, AdamWConfig, Schedule};
 use crate::reward::Reward;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
@@ -29,19 +30,18 @@ pub fn ascend(
     streams: &Streams,
     mut after: impl FnMut(u64, &[f32]) -> Result<bool>,
 ) -> Result<u64> {
-    let (b1, b2) = (0.9f32, 0.999f32);
-    let (mut first, mut second) = (vec![0.0f32; theta.len()], vec![0.0f32; theta.len()]);
+    let config = AdamWConfig {
+        learning_rate: rate,
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        clip: f64::INFINITY,
+        ..AdamWConfig::default()
+    };
+    let mut adam = AdamW::new(&config, steps, theta)?;
     for step in 0..steps {
-        let graded = reward.grade(theta, &streams.index(step))?;
-        let s = (step + 1) as i32;
-        let rate = (rate / (1.0 - f64::from(b1).powi(s))) as f32;
-        let root = (1.0 - f64::from(b2).powi(s)).sqrt().recip() as f32;
-        let moved = theta.par_iter_mut().zip(&graded.gradients).zip(first.par_iter_mut().zip(&mut second));
-        moved.for_each(|((t, g), (m, v))| {
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
-            *t += rate * *m / (v.sqrt() * root + 1e-8);
-        });
+        let mut descent = reward.grade(theta, &streams.index(step))?.gradients;
+        descent.par_iter_mut().for_each(|g| *g = -*g);
+        adam.step(theta, &descent)?;
         if !after(step + 1, theta)? {
             return Ok(step + 1);
         }

@@ -4,15 +4,14 @@
 //! the iteration and the identity of the tuning in its metadata. Written whole or not at all.
 use super::config::TuneConfig;
 use super::trajectory::Trajectories;
+use crate::fit_state::{put_training, training_slices};
 use crate::method::Method;
-use crate::optimiser::{AdamW, STATE};
+use crate::optimiser::AdamW;
+use crate::tensors::{In, Out};
 use crate::{Error, Result};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
-use thalweg_nets::files::write_whole;
-use thalweg_nets::layout;
 
 /// One look along a tuning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,43 +109,24 @@ impl TuneState {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, path: &Path, identity: &str, method: &dyn Method) -> Result<()> {
-        let [first, second, average] = self.optimiser.state();
-        let mut tensors: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
-        let single = |x: &[f32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let double = |x: &[f64]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        for (name, slice) in names().into_iter().zip([method.parameters(), first, second, average, &self.best]) {
-            tensors.push((name.into(), Dtype::F32, single(slice)));
-        }
+        let mut out = Out::default();
+        put_training(&mut out, method, &self.optimiser, &self.best);
         for (i, made) in self.buffer.iter().enumerate() {
-            tensors.push((format!("buffer.{i}.grid"), Dtype::F64, double(&made.grid)));
+            out.double(format!("buffer.{i}.grid"), &[made.grid.len()], &made.grid);
             for (name, slice) in PARTS.into_iter().zip([&made.x, &made.base, &made.adjoint]) {
-                tensors.push((format!("buffer.{i}.{name}"), Dtype::F32, single(slice)));
+                out.single(format!("buffer.{i}.{name}"), &[slice.len()], slice);
             }
         }
-        let looks: Vec<f64> = self
-            .looks
-            .iter()
-            .flat_map(|l| [l.iteration as f64, l.training, l.held_out, l.distance, l.seconds])
-            .chain(self.running)
-            .collect();
-        tensors.push(("looks".into(), Dtype::F64, double(&looks)));
-        let views = tensors.iter().map(|(name, dtype, bytes)| {
-            let count = bytes.len() / if *dtype == Dtype::F32 { 4 } else { 8 };
-            (name.as_str(), TensorView::new(*dtype, vec![count], bytes).expect("length fits shape"))
-        });
-        let metadata = HashMap::from([
-            ("identity".to_string(), identity.to_string()),
-            ("iteration".to_string(), self.iteration.to_string()),
-            ("updates".to_string(), self.optimiser.steps_done().to_string()),
-            ("buffer".to_string(), self.buffer.len().to_string()),
-            ("seconds".to_string(), self.seconds.to_string()),
-        ]);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        }
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|e| Error::parameter("state", "serialisable tensors", e))?;
-        write_whole(path, &bytes)
+        let looks = self.looks.iter();
+        let looks = looks.flat_map(|l| [l.iteration as f64, l.training, l.held_out, l.distance, l.seconds]);
+        let looks: Vec<f64> = looks.chain(self.running).collect();
+        out.double("looks", &[looks.len()], &looks);
+        out.word("identity", identity);
+        out.word("iteration", self.iteration);
+        out.word("updates", self.optimiser.steps_done());
+        out.word("buffer", self.buffer.len());
+        out.word("seconds", self.seconds);
+        out.write_state(path)
     }
 
     /// Reads the state of tuning `identity` from `path`, and its parameters into `method`.
@@ -155,24 +135,15 @@ impl TuneState {
     /// A file that cannot be read, is damaged, or belongs to another tuning.
     pub fn load(path: &Path, identity: &str, config: &TuneConfig, method: &mut dyn Method) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = File { path, tensors: layout::open(path, &bytes)? };
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
-        let value = |key: &str| header.metadata().as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default();
-        if value("identity") != identity {
-            let expected = "the state of this very tuning (same model, reward and configuration)";
-            let found = "that of another; run without --resume, or with the configuration it had";
-            return Err(Error::format(path, "identity", expected, found));
-        }
-        let number =
-            |key: &str| value(key).parse::<f64>().map_err(|_| Error::format(path, key, "a number", value(key)));
+        let file = In::open(path, &bytes)?;
+        file.check_identity(identity, "tuning (same model, reward and configuration)")?;
         let (q, p) = (method.parameters().len(), method.velocity_field().map_or(0, |f| f.dimension()));
-        let slices: Vec<Vec<f32>> = names().into_iter().map(|name| file.single(name, q)).collect::<Result<_>>()?;
+        let [parameters, first, second, average, best] = training_slices(&file, q)?;
         let mut buffer = VecDeque::new();
-        for i in 0..number("buffer")? as usize {
+        for i in 0..file.number("buffer")? as usize {
             let grid = file.double(&format!("buffer.{i}.grid"))?;
             let size = grid.len().saturating_sub(1) * config.trajectories * p;
-            let [x, base, adjoint] = PARTS.map(|name| file.single(&format!("buffer.{i}.{name}"), size));
+            let [x, base, adjoint] = PARTS.map(|name| file.single(&format!("buffer.{i}.{name}"), &[size]));
             buffer.push_back(Trajectories { grid, x: x?, base: base?, adjoint: adjoint? });
         }
         let looks = file.double("looks")?;
@@ -187,43 +158,12 @@ impl TuneState {
             seconds: l[4],
         };
         let looks = looks.as_chunks::<LOOK>().0.iter().map(look).collect();
-        let [parameters, first, second, average, best] = slices.try_into().expect("as many as names");
-        let (updates, total) = (number("updates")? as u64, config.iterations * config.updates);
+        let (updates, total) = (file.number("updates")? as u64, config.iterations * config.updates);
         let optimiser = AdamW::resume(&config.optimiser, total, updates, [first, second, average])?;
         method.parameters_mut().copy_from_slice(&parameters);
-        let (iteration, seconds) = (number("iteration")? as u64, number("seconds")?);
+        let (iteration, seconds) = (file.number("iteration")? as u64, file.number("seconds")?);
         Ok(Self { iteration, optimiser, best, looks, buffer, running: *running, seconds })
     }
 }
 
-/// A state file under reading.
-struct File<'a> {
-    path: &'a Path,
-    tensors: SafeTensors<'a>,
-}
-
-impl File<'_> {
-    fn single(&self, name: &str, len: usize) -> Result<Vec<f32>> {
-        let wrong = |found: String| Error::format(self.path, name, format!("shape [{len}] of F32"), found);
-        let view = self.tensors.tensor(name).map_err(|e| wrong(e.to_string()))?;
-        if view.shape() != [len] || view.dtype() != Dtype::F32 {
-            return Err(wrong(format!("shape {:?} of {:?}", view.shape(), view.dtype())));
-        }
-        layout::floats(self.path, name, &view)
-    }
-
-    fn double(&self, name: &str) -> Result<Vec<f64>> {
-        let wrong = |found: String| Error::format(self.path, name, "numbers in F64", found);
-        let view = self.tensors.tensor(name).map_err(|e| wrong(e.to_string()))?;
-        match view.dtype() {
-            Dtype::F64 => Ok(view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
-            other => Err(wrong(format!("{other:?}"))),
-        }
-    }
-}
-
 const PARTS: [&str; 3] = ["x", "base", "adjoint"];
-
-fn names() -> [&'static str; 5] {
-    ["parameters", STATE[0], STATE[1], STATE[2], "best"]
-}

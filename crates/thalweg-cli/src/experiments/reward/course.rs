@@ -1,11 +1,12 @@
 //! One tuning with what was seen along it, and the judgement of networks on a task.
 use super::Bench;
 use super::rivals::{Made, mean};
-use super::task::{Task, Watched, accuracies};
+use super::task::{Task, Watched};
 use crate::commands::tune::tune_into;
 use anyhow::{Context, Result};
 use std::path::Path;
 use thalweg::metric::summary::{Better, Summary};
+use thalweg::metric::wasserstein::spread;
 use thalweg::model::MetaModel;
 use thalweg::sample::SampleRequest;
 use thalweg::tune::{TuneConfig, TuneLook};
@@ -92,7 +93,7 @@ impl Bench<'_> {
         let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
         Ok(Course {
             strength,
-            validation: mean(&accuracies(&self.engine, &samples.theta, &task.validation)?),
+            validation: mean(&task.validation.accuracies(&self.engine, &samples.theta)?),
             theta: samples.theta,
             accuracies: along,
             iterations: record.iterations,
@@ -105,7 +106,7 @@ impl Bench<'_> {
 
     /// Judges what a way made.
     pub fn judge(&self, task: &Task, made: &Made, distance: f64) -> Result<Judged> {
-        let own = accuracies(&self.engine, &made.theta, &task.test)?;
+        let own = task.test.accuracies(&self.engine, &made.theta)?;
         let standardised = |theta: &[f32]| {
             let mut z = theta.to_vec();
             self.base.coordinates.standardise(&mut z);
@@ -119,23 +120,11 @@ impl Bench<'_> {
             method: made.method.clone(),
             setting: made.setting.clone(),
             accuracy: Summary::of("accuracy", &own, Better::Higher)?,
-            home: mean(&accuracies(&self.engine, &made.theta, &self.home)?),
+            home: mean(&self.home.accuracies(&self.engine, &made.theta)?),
             moved: if same_starts { (square / z.len() as f64).sqrt() } else { f64::NAN },
-            spread: spread(&z, p) / spread(&before, p),
+            spread: spread(&z, p)? / spread(&before, p)?,
             distance,
             seconds: made.seconds,
         })
     }
-}
-
-/// Root mean square distance of points `[n, P]` to their mean: that between two of them, but for √2.
-fn spread(z: &[f32], p: usize) -> f64 {
-    let n = (z.len() / p) as f64;
-    let mut total = 0.0;
-    for i in 0..p {
-        let column = || z.iter().skip(i).step_by(p).map(|v| f64::from(*v));
-        let centre = column().sum::<f64>() / n;
-        total += column().map(|v| (v - centre) * (v - centre)).sum::<f64>();
-    }
-    (total / (n - 1.0)).sqrt()
 }

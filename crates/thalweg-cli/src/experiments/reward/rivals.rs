@@ -1,10 +1,11 @@
 //! What tuning is held against, each with its clock: best of n, gradient ascent on samples (and on fresh initialisations),
 //! guidance. A rival's settings are chosen for it on validation rows, and only its chosen run's seconds are counted.
 use super::Bench;
-use super::task::{Task, accuracies};
+use super::task::Task;
 use anyhow::{Context, Result};
 use std::time::Instant;
 use thalweg::Streams;
+use thalweg::latent::Decoder;
 use thalweg::model::MetaModel;
 use thalweg::reward::{InSpace, Reward};
 use thalweg::sample::SampleRequest;
@@ -80,7 +81,7 @@ fn ascent_at(bench: &Bench, task: &Task, method: &str, mut theta: Vec<f32>, rate
             return Err(Error::Interrupted);
         }
         if over || look_at(step) {
-            match accuracies(&bench.engine, theta, &task.validation) {
+            match task.validation.accuracies(&bench.engine, theta) {
                 Ok(found) => course.push((step, seconds, mean(&found))),
                 Err(e) => broke = Some(e),
             }
@@ -100,7 +101,8 @@ pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
     let set = &bench.settings;
     let base: &MetaModel = &bench.base;
     let field = base.method.velocity_field().context("the base has a velocity field")?;
-    let reward = InSpace { reward: &task.reward, space: base.space() };
+    let space = base.space();
+    let reward = InSpace { reward: &task.reward, space: &space };
     let mut found: Option<(f64, Made)> = None;
     for &strength in &set.guidance {
         let begun = Instant::now();
@@ -110,12 +112,12 @@ pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
         let p = reward.dimension();
         let mut z = vec![0.0; set.samples * p];
         for (i, z) in z.chunks_exact_mut(p).enumerate() {
-            z.copy_from_slice(&base.space().draw(&base.source, i as u64, &base.layout, &starts)?);
+            z.copy_from_slice(&space.draw(&base.source, i as u64, &base.layout, &starts)?);
         }
         guide(field, &mut z, &reward, strength, GUIDED_STEPS, &streams)?;
-        let theta = base.space().weights(&z);
+        let theta = space.decode(&z);
         let seconds = begun.elapsed().as_secs_f64();
-        let accuracy = mean(&accuracies(&bench.engine, &theta, &task.validation)?);
+        let accuracy = mean(&task.validation.accuracies(&bench.engine, &theta)?);
         let setting = format!("length {strength}");
         let made = Made { method: "guidance".into(), setting, theta, seconds };
         if found.as_ref().is_none_or(|(best, _)| accuracy > *best) {

@@ -79,14 +79,6 @@ impl Task {
     }
 }
 
-/// Accuracies `[n]` of networks `theta [n, P]`.
-///
-/// # Errors
-/// Weights that are not finite.
-pub fn accuracies(engine: &Engine, theta: &[f32], rows: &Packed) -> Result<Vec<f64>> {
-    Ok(evaluate(engine, theta, &rows.inputs, &rows.labels)?.iter().map(|s| s.accuracy).collect())
-}
-
 /// −cross-entropy on validation rows, that also remembers the mean accuracy at every look.
 pub struct Watched<'a> {
     engine: &'a Engine,

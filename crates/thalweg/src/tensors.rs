@@ -1,0 +1,180 @@
+//! Named tensors with words beside them, in one safetensors file: models, samples, states of fits and tunings, calibrations.
+//!
+//! [`Out`] collects and serialises; [`In`] reads back what it is asked for, with name, shape and type checked and every number finite
+//! (but for f64, whose NaNs mean something to their owners).
+use crate::{Error, Result};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::HashMap;
+use std::path::Path;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::layout;
+
+/// Tensors about to be written.
+#[derive(Default)]
+pub struct Out {
+    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    words: HashMap<String, String>,
+}
+
+impl Out {
+    /// Adds numbers of this shape in single precision.
+    pub fn single(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors.push((name.into(), Dtype::F32, shape.to_vec(), bytes));
+    }
+
+    /// Adds numbers of this shape in double precision.
+    pub fn double(&mut self, name: impl Into<String>, shape: &[usize], values: &[f64]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tensors.push((name.into(), Dtype::F64, shape.to_vec(), bytes));
+    }
+
+    /// Adds a word to the header.
+    pub fn word(&mut self, key: &str, value: impl ToString) {
+        self.words.insert(key.into(), value.to_string());
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// Numbers that do not fill their shape, or names that are not unique.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let wrong = |e| Error::parameter("tensors", "numbers that fit their shapes", e);
+        let views = self.tensors.iter().map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        let words = (!self.words.is_empty()).then(|| self.words.clone());
+        safetensors::serialize(views, words).map_err(wrong)
+    }
+
+    /// Writes the file, whole or not at all, into a folder that is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`], or whatever the system refuses.
+    pub fn write_state(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        write_whole(path, &self.bytes()?)
+    }
+}
+
+/// Tensors under reading.
+pub struct In<'a> {
+    path: &'a Path,
+    file: SafeTensors<'a>,
+    words: HashMap<String, String>,
+}
+
+impl<'a> In<'a> {
+    /// Reads the header of `bytes`, the content of `path`.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file.
+    pub fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let file = layout::open(path, bytes)?;
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
+        Ok(Self { path, file, words: header.metadata().clone().unwrap_or_default() })
+    }
+
+    /// A word of the header; empty where it is not there.
+    pub fn word(&self, key: &str) -> &str {
+        self.words.get(key).map_or("", String::as_str)
+    }
+
+    /// A number of the header.
+    ///
+    /// # Errors
+    /// None there.
+    pub fn number(&self, key: &str) -> Result<f64> {
+        self.word(key).parse().map_err(|_| Error::format(self.path, key, "a number", self.word(key)))
+    }
+
+    /// Checks that this is the state of the work that names itself `identity`; `whose` says in words what that would be.
+    ///
+    /// # Errors
+    /// The state of another.
+    pub fn check_identity(&self, identity: &str, whose: &str) -> Result<()> {
+        if self.word("identity") == identity {
+            return Ok(());
+        }
+        let found = "that of another; run without --resume, or with the configuration it had";
+        Err(Error::format(self.path, "identity", format!("the state of this very {whose}"), found))
+    }
+
+    /// The shape of a tensor; none where there is no such tensor.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.file.tensor(name).ok().map(|view| view.shape().to_vec())
+    }
+
+    fn view(&self, name: &str, expected: &str) -> Result<TensorView<'_>> {
+        let missing = |_| Error::format(self.path, format!("tensor {name}"), expected, "no such tensor");
+        self.file.tensor(name).map_err(missing)
+    }
+
+    /// The finite f32 numbers of a tensor of exactly this shape.
+    ///
+    /// # Errors
+    /// No such tensor, another shape or type, a number that is not finite.
+    pub fn single(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let view = self.view(name, &format!("shape {shape:?}"))?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            let found = format!("shape {:?} of {:?}", view.shape(), view.dtype());
+            return Err(Error::format(self.path, format!("tensor {name}"), format!("shape {shape:?} of F32"), found));
+        }
+        layout::floats(self.path, name, &view)
+    }
+
+    /// The shape and the finite numbers of a tensor of any float type.
+    ///
+    /// # Errors
+    /// No such tensor, no floats, a number that is not finite.
+    pub fn any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let view = self.view(name, "a tensor")?;
+        Ok((view.shape().to_vec(), layout::floats(self.path, name, &view)?))
+    }
+
+    /// The f64 numbers of a tensor of any shape, NaNs among them.
+    ///
+    /// # Errors
+    /// No such tensor, or another type.
+    pub fn double(&self, name: &str) -> Result<Vec<f64>> {
+        let view = self.view(name, "numbers in F64")?;
+        match view.dtype() {
+            Dtype::F64 => Ok(view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+            other => Err(Error::format(self.path, format!("tensor {name}"), "numbers in F64", format!("{other:?}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_what_was_not_is_named() {
+        let mut out = Out::default();
+        out.single("a", &[2, 1], &[1.5, -2.0]);
+        out.double("b", &[2], &[f64::NAN, 3.0]);
+        out.word("step", 7);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/state");
+        out.write_state(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let read = In::open(&path, &bytes).unwrap();
+        assert_eq!(read.single("a", &[2, 1]).unwrap(), [1.5, -2.0]);
+        assert_eq!(read.any("a").unwrap(), (vec![2, 1], vec![1.5, -2.0]));
+        assert!(read.double("b").unwrap()[0].is_nan() && read.number("step").unwrap() == 7.0);
+        let said = |e: Option<Error>| e.unwrap().to_string();
+        assert!(said(read.single("a", &[2]).err()).contains("tensor a"));
+        assert!(said(read.single("c", &[2]).err()).contains("no such tensor"));
+        assert!(said(read.double("a").err()).contains("F64"));
+        assert!(said(read.number("stop").err()).contains("stop"));
+        assert!(said(read.check_identity("x", "fit").err()).contains("this very fit"));
+        assert!(In::open(&path, b"no").is_err());
+        out.single("d", &[3], &[0.0]);
+        assert!(said(out.bytes().err()).contains("fit their shapes"));
+    }
+}
