@@ -1,11 +1,10 @@
 //! Networks in files: a stack `theta [n, P]` in one safetensors file, which says in its header what the networks are; or one
 //! file a network with PyTorch's tensor names, which `load_state_dict` takes as it is.
 use anyhow::{Context, Result, bail};
-use safetensors::tensor::{Dtype, TensorView};
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use thalweg::fit::Split;
+use thalweg::tensors::Out;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::layout::{floats, open};
@@ -48,28 +47,23 @@ impl Networks {
     /// Where the system refuses.
     pub fn write_stack(&self, path: &Path, p: usize, states: Option<&States>) -> Result<()> {
         let n = self.len(p);
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let mut tensors = vec![("theta", Dtype::F32, vec![n, p], bytes(&self.theta))];
+        let mut out = Out::default();
+        out.single("theta", &[n, p], &self.theta);
         if let Some(states) = states {
-            let at = states.times.iter().flat_map(|t| t.to_le_bytes()).collect();
-            tensors.push(("states", Dtype::F32, vec![states.times.len(), n, p], bytes(states.theta)));
-            tensors.push(("at", Dtype::F64, vec![states.times.len()], at));
+            out.single("states", &[states.times.len(), n, p], states.theta);
+            out.double("at", &[states.times.len()], states.times);
         }
-        let views = tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| TensorView::new(*dtype, shape.clone(), bytes).map(|view| (*name, view)));
-        let views = views.collect::<Result<Vec<_>, _>>()?;
-        let mut header = HashMap::from([("format".to_owned(), FORMAT.to_owned())]);
+        out.word("format", FORMAT);
         if let Some(architecture) = &self.architecture {
-            header.insert("architecture".into(), toml::to_string(architecture)?);
+            out.word("architecture", toml::to_string(architecture)?);
         }
         if let Some(data) = &self.data {
-            header.insert("data".into(), toml::to_string(data)?);
+            out.word("data", toml::to_string(data)?);
         }
         if let Some(split) = &self.split {
-            header.insert("split".into(), toml::to_string(split)?);
+            out.word("split", toml::to_string(split)?);
         }
-        Ok(write_whole(path, &safetensors::serialize(views, Some(header))?)?)
+        Ok(write_whole(path, &out.bytes()?)?)
     }
 
     /// Writes one file a network, `network-00000.safetensors` and on, into `dir`.
@@ -175,6 +169,9 @@ mod tests {
         let states = States { times: &[0.0, 1.0], theta: &[all.theta.clone(), all.theta.clone()].concat() };
         all.write_stack(&stack, layout.len(), Some(&states)).unwrap();
         assert_eq!(Networks::read(&stack, None).unwrap(), all);
+        let bytes = fs::read(&stack).unwrap();
+        all.write_stack(&stack, layout.len(), Some(&states)).unwrap();
+        assert_eq!(fs::read(&stack).unwrap(), bytes, "the same networks, the same bytes");
         assert_eq!(Networks::read(&stack, Some(&architecture)).unwrap().theta, all.theta);
         let folder = dir.path().join("each");
         fs::create_dir(&folder).unwrap();

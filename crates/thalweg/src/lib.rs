@@ -31,7 +31,7 @@ pub mod shift;
 pub mod solver;
 pub mod source;
 pub mod symmetry;
-mod tensors;
+pub mod tensors;
 pub mod time;
 pub mod tune;
 

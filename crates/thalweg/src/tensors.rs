@@ -4,16 +4,19 @@
 //! (but for f64, whose NaNs mean something to their owners).
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::layout;
+
+/// How a header with words begins.
+const WORDS: &[u8] = b"{\"__metadata__\":";
 
 /// Tensors about to be written.
 #[derive(Default)]
 pub struct Out {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
-    words: HashMap<String, String>,
+    words: BTreeMap<String, String>,
 }
 
 impl Out {
@@ -34,7 +37,7 @@ impl Out {
         self.words.insert(key.into(), value.to_string());
     }
 
-    /// The file's bytes.
+    /// The file's bytes: a function of what was added, words in the order of their keys.
     ///
     /// # Errors
     /// Numbers that do not fill their shape, or names that are not unique.
@@ -44,8 +47,27 @@ impl Out {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let words = (!self.words.is_empty()).then(|| self.words.clone());
-        safetensors::serialize(views, words).map_err(wrong)
+        let words = (!self.words.is_empty()).then(|| self.words.clone().into_iter().collect());
+        let mut bytes = safetensors::serialize(views, words).map_err(wrong)?;
+        if !self.words.is_empty() {
+            self.order_words(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Puts the words in order: the library writes them in another order each time. They stand first in the header, after its length,
+    /// and in another order they have the same length.
+    fn order_words(&self, bytes: &mut [u8]) -> Result<()> {
+        let wrong = |found: &str| Error::parameter("tensors", "a header that begins with its words", found);
+        let words = serde_json::to_vec(&self.words).map_err(|e| wrong(&e.to_string()))?;
+        let start = 8 + WORDS.len();
+        match bytes.get_mut(8..start + words.len() + 1).map(|head| head.split_at_mut(WORDS.len())) {
+            Some((key, [place @ .., b',' | b'}'])) if *key == *WORDS => {
+                place.copy_from_slice(&words);
+                Ok(())
+            }
+            _ => Err(wrong("another")),
+        }
     }
 
     /// Writes the file, whole or not at all, into a folder that is made if it is not there.
@@ -64,7 +86,7 @@ impl Out {
 pub struct In<'a> {
     path: &'a Path,
     file: SafeTensors<'a>,
-    words: HashMap<String, String>,
+    words: BTreeMap<String, String>,
 }
 
 impl<'a> In<'a> {
@@ -76,7 +98,7 @@ impl<'a> In<'a> {
         let file = layout::open(path, bytes)?;
         let (_, header) =
             SafeTensors::read_metadata(bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
-        Ok(Self { path, file, words: header.metadata().clone().unwrap_or_default() })
+        Ok(Self { path, file, words: header.metadata().clone().unwrap_or_default().into_iter().collect() })
     }
 
     /// A word of the header; empty where it is not there.
@@ -167,6 +189,14 @@ mod tests {
         assert_eq!(read.single("a", &[2, 1]).unwrap(), [1.5, -2.0]);
         assert_eq!(read.any("a").unwrap(), (vec![2, 1], vec![1.5, -2.0]));
         assert!(read.double("b").unwrap()[0].is_nan() && read.number("step").unwrap() == 7.0);
+        // The library's own order of the words is another each time: with four of them, six equal files are no accident.
+        for (key, value) in [("a", "\"quoted\""), ("z", "grün\n"), ("m", "")] {
+            out.word(key, value);
+        }
+        let bytes = out.bytes().unwrap();
+        assert!((0..5).all(|_| out.bytes().unwrap() == bytes));
+        let words = In::open(&path, &bytes).unwrap();
+        assert_eq!([words.word("a"), words.word("z"), words.word("step")], ["\"quoted\"", "grün\n", "7"]);
         let said = |e: Option<Error>| e.unwrap().to_string();
         assert!(said(read.single("a", &[2]).err()).contains("tensor a"));
         assert!(said(read.single("c", &[2]).err()).contains("no such tensor"));
