@@ -37,6 +37,23 @@ fn bytes_do_not_depend_on_threads_and_every_kind_has_its_shape() {
 }
 
 #[test]
+fn shared_zoos_start_around_a_network_that_is_given() {
+    let root = tempfile::tempdir().unwrap();
+    let fork = train(&spec("fork"), &root.path().join("fork")).unwrap();
+    let path = root.path().join("fork/centre.safetensors");
+    let around = |kind| {
+        let mut spec = spec(kind);
+        spec.centre = Some(path.clone());
+        spec
+    };
+    let zoo = train(&around("shared"), &root.path().join("around")).unwrap();
+    assert_eq!(zoo.centre().unwrap(), fork.centre().unwrap());
+    assert_ne!(zoo.centre().unwrap(), train(&spec("shared"), &root.path().join("drawn")).unwrap().centre().unwrap());
+    let message = train(&around("fork"), &root.path().join("no")).unwrap_err().to_string();
+    assert!(message.contains("centre") && message.contains("fork"), "{message}");
+}
+
+#[test]
 fn runs_start_by_the_law_that_samplers_draw_from() {
     let root = tempfile::tempdir().unwrap();
     for kind in ["independent", "shared", "fork"] {

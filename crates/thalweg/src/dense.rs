@@ -39,6 +39,11 @@ pub fn product(out: &mut [f32], put: Put, left: View<'_>, right: View<'_>) {
     blocks(MatMut::from_row_major_slice_mut(out, left.nrows(), right.ncols()), put, left, right);
 }
 
+/// `out` = (or +=) `scale` · `left` · `right` on this thread, for small products within a task of their own; any strides.
+pub fn sequential(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>, scale: f32) {
+    matmul(out, if put == Put::Add { Accum::Add } else { Accum::Replace }, left, right, scale, Par::Seq);
+}
+
 /// One row alone would meet another kernel, with another order of summation, than a row in company: it is given company.
 fn single_row(out: &mut [f32], put: Put, left: View<'_>, right: View<'_>) {
     let row: Vec<f32> = left.row(0).iter().copied().collect();

@@ -3,6 +3,7 @@
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod action_gap;
 pub mod assignment;
+pub mod attention;
 pub mod baseline;
 pub mod canonical;
 mod card;

@@ -15,6 +15,7 @@ pub mod cifar;
 pub mod corrupt;
 pub mod csv_file;
 pub mod dataset;
+pub mod derive;
 pub mod digits;
 pub mod fetch;
 pub mod fit;
@@ -35,6 +36,7 @@ pub mod table;
 
 pub use corrupt::Corruption;
 pub use dataset::Dataset;
+pub use derive::Change;
 pub use fit::Fit;
 pub use heart::Site;
 pub use normalisation::Normalisation;

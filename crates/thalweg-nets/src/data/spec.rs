@@ -1,6 +1,7 @@
 //! [`DataSpec`]: where data come from and how they are split, as a `zoo.toml` records it; [`DataRecord`]: what was found there.
 use super::catalogue::{self, FORMATS, Origin};
 use super::dataset::Dataset;
+use super::derive::{self, Change};
 use super::fit::Fit;
 use super::heart::Site;
 use super::known::{self, Source};
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 /// | `test` | a fifth of the pool, at most 10,000 | test rows; only where the set has no official test split |
 /// | `seed` | 0 | which rows go where |
 /// | `fit` | as they are | images brought to another size ([`Fit`]) |
+/// | `derive` | none | a task made from the set ([`Change`]), e.g. `[{ classes = [3, 7] }, { rotate = 40 }]` |
 /// | `site` | Cleveland | `heart` only: the hospital ([`Site`]) |
 /// | `inputs` | `x`, else `x_train` | `npz` only: name of the array of inputs |
 /// | `label` | `label`; `y`, else `y_train` | `csv` and `npz` only: the column or array of labels |
@@ -48,6 +50,9 @@ pub struct DataSpec {
     /// Brings images to another size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
+    /// Makes a task of the set: classes, labels, images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derive: Vec<Change>,
     /// The hospital of the heart data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
@@ -95,16 +100,18 @@ impl DataSpec {
             test: None,
             seed: 0,
             fit: None,
+            derive: Vec::new(),
             site: None,
             inputs: None,
             label: None,
         }
     }
 
-    /// Reads `NAME` or `NAME:PATH`, as `--data` takes it.
+    /// Reads `NAME[@CHANGE…][:PATH]`, as `--data` takes it: `mnist`, `mnist:/data/mnist`, `mnist@classes=3+7@rotate=40` (changes: see
+    /// [`super::derive`]).
     ///
     /// # Errors
-    /// An unknown name, an empty path.
+    /// An unknown name or change, an empty path.
     pub fn parse(text: &str) -> Result<Self> {
         let (name, path) = match text.split_once(':') {
             Some((name, path)) => (name, Some(path)),
@@ -113,9 +120,15 @@ impl DataSpec {
         if path == Some("") {
             return Err(Error::parameter("data", format!("a path after {name}:"), "nothing"));
         }
-        let spec = Self { folder: path.map(PathBuf::from), ..Self::named(name) };
+        let (name, fit, derive) = derive::parse(name)?;
+        let spec = Self { folder: path.map(PathBuf::from), fit, derive, ..Self::named(name) };
         spec.check()?;
         Ok(spec)
+    }
+
+    /// The set's name with its changes, as [`Self::parse`] reads them (without size and folder): what tables call it.
+    pub fn title(&self) -> String {
+        self.derive.iter().fold(self.name.clone(), |title, change| title + &change.to_string())
     }
 
     /// Checks what can be checked without opening a file.
@@ -124,6 +137,7 @@ impl DataSpec {
     /// An unknown name, a folder for a set that has none.
     pub fn check(&self) -> Result<()> {
         let name = self.name.as_str();
+        self.derive.iter().try_for_each(Change::check)?;
         let set = catalogue::find(name);
         if set.is_none() && !FORMATS.contains(&name) {
             return Err(known::unknown(name));
@@ -151,10 +165,20 @@ impl DataSpec {
     fn open(&self) -> Result<Source> {
         self.check()?;
         let Source { pool, test } = known::open(self)?;
-        match self.fit {
-            Some(fit) => Ok(Source { pool: fit.apply(pool)?, test: test.map(|test| fit.apply(test)).transpose()? }),
-            None => Ok(Source { pool, test }),
-        }
+        let ready = |table| {
+            let mut table = derive::labels(&self.derive, table)?;
+            table.name = self.title();
+            match self.fit {
+                Some(fit) => fit.apply(table),
+                None => Ok(table),
+            }
+        };
+        Ok(Source { pool: ready(pool)?, test: test.map(ready).transpose()? })
+    }
+
+    /// The images of one part of the rows, changed; parts are numbered so that corruptions differ between them.
+    fn changed(&self, data: Dataset, part: u64) -> Result<Dataset> {
+        derive::images(&self.derive, data, self.seed.wrapping_mul(3).wrapping_add(part))
     }
 
     /// All rows as one set, official test rows last, standardised by the moments of the training pool: for foreign inputs that
@@ -172,7 +196,7 @@ impl DataSpec {
             whole.labels.extend_from_slice(&test.labels);
             whole.check()?;
         }
-        Ok(whole)
+        self.changed(whole, 0)
     }
 
     /// Reads, splits and standardises: validation and training rows come from the training pool, both standardised (and the
@@ -207,7 +231,7 @@ impl DataSpec {
         let train = pool.standardised(&rows.train, &normalisation)?;
         let validation = pool.standardised(&rows.validation, &normalisation)?;
         let record = DataRecord {
-            name: self.name.clone(),
+            name: self.title(),
             shape: pool.shape(),
             classes: pool.classes(),
             train: train.len(),
@@ -217,7 +241,8 @@ impl DataSpec {
             class_names: pool.class_names().to_vec(),
             normalisation,
         };
-        Ok(Splits { train, validation, test, record })
+        let [train, validation, test] = [(train, 0), (validation, 1), (test, 2)].map(|(part, i)| self.changed(part, i));
+        Ok(Splits { train: train?, validation: validation?, test: test?, record })
     }
 }
 

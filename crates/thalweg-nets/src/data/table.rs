@@ -15,6 +15,14 @@ pub(super) enum Values {
     Floats(Vec<f32>),
 }
 
+fn retain<T>(values: &mut Vec<T>, keep: impl Fn(usize) -> bool) {
+    let mut i = 0;
+    values.retain(|_| {
+        i += 1;
+        keep(i - 1)
+    });
+}
+
 /// Raw labelled rows of one file or set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
@@ -104,6 +112,21 @@ impl Table {
 
     pub(super) fn with_class_names(self, class_names: Vec<String>) -> Self {
         Self { class_names, ..self }
+    }
+
+    /// The rows whose label becomes another (`becomes [C]`), under it; labels that become none are left out with their rows.
+    pub(super) fn relabelled(mut self, becomes: &[Option<u32>]) -> Result<Self> {
+        let wide = self.input_len();
+        let new: Vec<Option<u32>> = self.labels.iter().map(|&label| becomes[label as usize]).collect();
+        let keep = |i: usize| new[i / wide].is_some();
+        match &mut self.values {
+            _ if new.iter().all(Option::is_some) => {}
+            Values::Bytes { bytes, .. } => retain(bytes, keep),
+            Values::Floats(values) => retain(values, keep),
+        }
+        self.labels = new.into_iter().flatten().collect();
+        self.class_names = Vec::new();
+        self.checked()
     }
 
     /// More classes than the rows happen to name.

@@ -24,7 +24,12 @@ impl ZooSpec {
     pub(crate) fn recorded(&self, data: DataRecord) -> Result<Self> {
         let bare = Self { record: None, ..self.clone() };
         let what = (bare.comparable()?.to_string(), &data.checksum);
-        let id = blake3::hash(format!("{what:?}").as_bytes()).to_hex()[..16].to_owned();
+        let mut text = format!("{what:?}");
+        if let Some(centre) = &self.centre {
+            let bytes = std::fs::read(centre).map_err(Error::io("read", centre))?;
+            text += blake3::hash(&bytes).to_hex().as_str();
+        }
+        let id = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
         let found = Record { id, version: env!("CARGO_PKG_VERSION").into(), data };
         let with = |record| Self { record: Some(record), ..bare.clone() };
         if let Some(old) = &self.record {

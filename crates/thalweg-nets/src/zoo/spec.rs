@@ -10,7 +10,7 @@ use crate::init::Initialisation;
 use crate::streams::Streams;
 use crate::train::Recipe;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the runs of a zoo are related (the findings on generation say why it decides everything).
 ///
@@ -92,6 +92,7 @@ impl ZooKind {
 /// | `shard` | 64 | runs in one file; all that a kill can cost |
 /// | `kind` | `"independent"` | or `{ shared = { noise } }`, `{ fork = { noise, steps } }`, `{ tail = { every } }` |
 /// | `initialisation` | `kaiming-uniform` | the law of initial weights |
+/// | `centre` | a draw | shared zoos only: a safetensors file of one network by tensor names, around which all runs start |
 /// | `data`, `recipe`, `architecture` | | tables of their own |
 /// | `record` | | filled in when the zoo is made; where given, data must be the same |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,9 @@ pub struct ZooSpec {
     /// The law of initial weights.
     #[serde(default)]
     pub initialisation: Initialisation,
+    /// The network around which the runs of a shared zoo start, in the place of a draw: zoos of many tasks then share one start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centre: Option<PathBuf>,
     /// What is trained on.
     pub data: DataSpec,
     /// How.
@@ -134,7 +138,19 @@ impl ZooSpec {
             recipe.checkpoints = vec![1.0];
         }
         let (name, initialisation) = (String::new(), Initialisation::default());
-        Self { name, runs, seed: 0, shard: shard(), kind, initialisation, data, recipe, architecture, record: None }
+        Self {
+            name,
+            runs,
+            seed: 0,
+            shard: shard(),
+            kind,
+            initialisation,
+            centre: None,
+            data,
+            recipe,
+            architecture,
+            record: None,
+        }
     }
 
     /// Reads and checks the TOML form, from `path` for the errors.
@@ -182,6 +198,10 @@ impl ZooSpec {
         }
         if self.seed > i64::MAX as u64 {
             return Err(Error::parameter("seed", "at most 2^63 - 1 (what TOML holds)", self.seed));
+        }
+        if let (Some(centre), false) = (&self.centre, matches!(self.kind, ZooKind::Shared { .. })) {
+            let expected = format!("none (it belongs to shared zoos, and this is {})", self.kind.name());
+            return Err(Error::parameter("centre", expected, centre.display()));
         }
         match self.kind {
             ZooKind::Shared { noise } | ZooKind::Fork { noise, .. } if !(noise >= 0.0 && noise.is_finite()) => {

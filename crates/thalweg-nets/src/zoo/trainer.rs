@@ -109,7 +109,10 @@ impl Job<'_> {
             return self.layout.from_safetensors(&path, &fs::read(&path).map_err(Error::io("read", &path))?);
         }
         let streams = Streams::new(self.spec.seed).child("centre");
-        let mut centre = self.spec.initialisation.draw(self.layout, &streams.child("start"));
+        let mut centre = match &self.spec.centre {
+            Some(path) => self.layout.from_safetensors(path, &fs::read(path).map_err(Error::io("read", path))?)?,
+            None => self.spec.initialisation.draw(self.layout, &streams.child("start")),
+        };
         if let ZooKind::Fork { steps, .. } = self.spec.kind {
             let mut trunk = self.trainer.begin(&centre, &streams)?;
             trunk.advance(steps, |_| self.spec.recipe.learning_rate, &|| self.stop())?;

@@ -3,8 +3,8 @@
 //! A field is a pure function of flat parameters. [`Field::velocity`] leaves on its [`Tape`] what [`Field::backward`]
 //! needs, so that training costs two calls a step, adjoint matching (M12) gets its vector–Jacobian products in x from the same
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
-mod affine;
-mod passes;
+pub(crate) mod affine;
+pub(crate) mod passes;
 pub mod potential;
 mod potential_passes;
 pub mod residual;
