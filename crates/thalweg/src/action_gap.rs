@@ -54,7 +54,7 @@ pub fn action_gap(
     let d = curves.dimension();
     let path = Path::new(Interpolant::Linear, &times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
     let drawn = curves.draw(runs, points, &streams.child("curves"))?;
-    let batch = path.batch(&drawn, d, None, &streams.child("path"))?;
+    let batch = path.batch(&drawn, None, &streams.child("path"))?;
     let mut v = vec![0.0; batch.x.len()];
     model.method.velocity(&batch.x, &batch.t, None, &mut v, &mut Tape::default());
     let mean = mean_velocity(zoo, &training, space, &times)?;

@@ -2,12 +2,14 @@
 //!
 //! Every draw is a pure function of its stream. Memory does not depend on the number of runs: what fits the budget is kept
 //! standardised from the start, larger zoos are gathered from their files batch by batch.
+use crate::anchors::{Anchors, MarginalPoints};
 use crate::coupling::Coupling;
 use crate::latent::{Decoder, Space};
 use crate::source::Source;
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use thalweg_nets::zoo::ZooStore;
 
@@ -31,7 +33,7 @@ pub struct Curves<'a> {
     coupling: Coupling,
     marginals: Vec<Marginal>,
     /// Row of each run in `kept`.
-    rows: HashMap<usize, usize>,
+    row_of: HashMap<usize, usize>,
     /// `[marginals, rows, P]`, or nothing where that is above the budget.
     kept: Vec<f32>,
 }
@@ -54,14 +56,16 @@ impl<'a> Curves<'a> {
             let expected = "independent or optimal-transport where starts are drawn afresh or not recorded";
             return Err(Error::parameter("coupling", expected, "paired"));
         }
-        let mut curves = Self { zoo, space, source, coupling, marginals, rows: HashMap::new(), kept: vec![] };
+        let mut curves = Self { zoo, space, source, coupling, marginals, row_of: HashMap::new(), kept: vec![] };
         let bytes = curves.marginals.len() * runs.len() * space.dimension() * size_of::<f32>();
         if bytes <= budget {
-            let each = vec![runs; curves.marginals.len()];
-            // Rows of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
-            let kept = curves.gather(&each)?;
-            curves.rows = runs.iter().enumerate().map(|(row, &run)| (run, row)).collect();
-            curves.kept = kept;
+            // MarginalPoints of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
+            curves.kept.reserve(curves.marginals.len() * runs.len() * space.dimension());
+            for m in 0..curves.marginals.len() {
+                let points = curves.gathered(m, runs)?;
+                curves.kept.extend(points);
+            }
+            curves.row_of = runs.iter().enumerate().map(|(row, &run)| (run, row)).collect();
         }
         Ok(curves)
     }
@@ -71,12 +75,12 @@ impl<'a> Curves<'a> {
         self.space.dimension()
     }
 
-    /// `size` curves of `runs`: `[marginals, size, P]`. Paired curves go through all of `runs` before one comes twice; otherwise every
+    /// `size` curves of `runs`. Paired curves go through all of `runs` before one comes twice; otherwise every
     /// marginal takes runs of its own, and the coupling joins them.
     ///
     /// # Errors
     /// No run, or a file that cannot be read.
-    pub fn draw(&self, runs: &[usize], size: usize, streams: &Streams) -> Result<Vec<f32>> {
+    pub fn draw(&self, runs: &[usize], size: usize, streams: &Streams) -> Result<Anchors<'_>> {
         if runs.is_empty() {
             return Err(Error::parameter("split", "at least one run to draw curves from", "none"));
         }
@@ -89,46 +93,68 @@ impl<'a> Curves<'a> {
             Coupling::Paired => streams.child("runs"),
             _ => streams.child("runs").index(marginal as u64),
         };
-        let picked: Vec<Vec<usize>> = (0..self.marginals.len()).map(|m| pick(streams_of(m))).collect();
-        let mut points = self.gather(&picked)?;
-        let (p, each) = (self.dimension(), size * self.dimension());
-        for (marginal, points) in self.marginals.iter().zip(points.chunks_exact_mut(each)) {
-            if *marginal == Marginal::Source {
-                let streams = streams.child("source");
-                points.par_chunks_exact_mut(p).enumerate().try_for_each(|(i, z)| {
-                    z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), &streams)?);
-                    Ok(())
-                })?;
+        let marginals = (0..self.marginals.len()).map(|m| match self.marginals[m] {
+            Marginal::Source => self.fresh(size, &streams.child("source")),
+            Marginal::Checkpoint(_) => self.rows(m, &pick(streams_of(m))),
+        });
+        let (p, mut marginals) = (self.dimension(), marginals.collect::<Result<Vec<_>>>()?);
+        match self.coupling {
+            Coupling::Paired => {}
+            Coupling::Independent => {
+                // Marginals without their points: this coupling does not look at them.
+                let nothing = vec![0.0; size];
+                let order =
+                    self.coupling.chain(&vec![&nothing[..]; marginals.len()], 1, None, &streams.child("coupling"))?;
+                reorder(&mut marginals, &order);
+            }
+            Coupling::OptimalTransport => {
+                let dense = Anchors::new(p, marginals.clone())?.to_dense();
+                let views: Vec<&[f32]> = dense.chunks_exact(size * p).collect();
+                let order = self.coupling.chain(&views, p, None, &streams.child("coupling"))?;
+                reorder(&mut marginals, &order);
             }
         }
-        if self.coupling == Coupling::Paired {
-            return Ok(points);
-        }
-        let views: Vec<&[f32]> = points.chunks_exact(each).collect();
-        let order = self.coupling.chain(&views, p, None, &streams.child("coupling"))?;
-        let coupled =
-            views.iter().zip(&order).flat_map(|(view, order)| order.iter().flat_map(|&i| &view[i * p..(i + 1) * p]));
-        Ok(coupled.copied().collect())
+        Anchors::new(p, marginals)
     }
 
-    /// Standardised points `[marginals, B, P]` of the runs of each marginal; zeros for a source marginal.
-    fn gather(&self, runs: &[impl AsRef<[usize]>]) -> Result<Vec<f32>> {
-        let (p, size) = (self.dimension(), runs[0].as_ref().len());
-        let mut points = vec![0.0; self.marginals.len() * size * p];
-        for (m, (runs, points)) in runs.iter().zip(points.chunks_exact_mut((size * p).max(1))).enumerate() {
-            let (Marginal::Checkpoint(checkpoint), runs) = (self.marginals[m], runs.as_ref()) else { continue };
-            if self.kept.is_empty() || !runs.iter().all(|run| self.rows.contains_key(run)) {
-                let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
-                let mut theta = vec![0.0; items.len() * self.zoo.parameters()];
-                self.zoo.gather(&items, &mut theta)?;
-                points.copy_from_slice(&self.space.points(theta));
-            } else {
-                let kept = &self.kept[m * self.rows.len() * p..];
-                for (run, point) in runs.iter().zip(points.chunks_exact_mut(p)) {
-                    point.copy_from_slice(&kept[self.rows[run] * p..][..p]);
-                }
+    /// `size` fresh draws of the source.
+    fn fresh(&self, size: usize, streams: &Streams) -> Result<MarginalPoints<'_>> {
+        let p = self.dimension();
+        let mut points = vec![0.0; size * p];
+        points.par_chunks_exact_mut(p).enumerate().try_for_each(|(i, z)| {
+            z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), streams)?);
+            Ok(())
+        })?;
+        Ok(MarginalPoints { points: Cow::Owned(points), of_curve: (0..size).collect() })
+    }
+
+    /// The points of `runs` at marginal `m`: named where they are kept, gathered where they are not.
+    fn rows(&self, m: usize, runs: &[usize]) -> Result<MarginalPoints<'_>> {
+        let kept = runs.iter().map(|run| self.row_of.get(run).copied()).collect::<Option<Vec<_>>>();
+        Ok(match kept {
+            Some(of_curve) => {
+                let each = self.row_of.len() * self.dimension();
+                MarginalPoints { points: Cow::Borrowed(&self.kept[m * each..(m + 1) * each]), of_curve }
             }
-        }
-        Ok(points)
+            None => MarginalPoints { points: Cow::Owned(self.gathered(m, runs)?), of_curve: (0..runs.len()).collect() },
+        })
+    }
+
+    /// Points `[B, P]` of `runs` at marginal `m`, from their files; zeros for the source.
+    fn gathered(&self, m: usize, runs: &[usize]) -> Result<Vec<f32>> {
+        let Marginal::Checkpoint(checkpoint) = self.marginals[m] else {
+            return Ok(vec![0.0; runs.len() * self.dimension()]);
+        };
+        let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
+        let mut theta = vec![0.0; items.len() * self.zoo.parameters()];
+        self.zoo.gather(&items, &mut theta)?;
+        Ok(self.space.points(theta))
+    }
+}
+
+/// Curve i takes the row that `order[marginal][i]` had.
+fn reorder(marginals: &mut [MarginalPoints], order: &[Vec<usize>]) {
+    for (rows, order) in marginals.iter_mut().zip(order) {
+        rows.of_curve = order.iter().map(|&i| rows.of_curve[i]).collect();
     }
 }

@@ -169,7 +169,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let closed_form = method.closed_form();
     if closed_form {
         let most = split.train.len().min(CLOSED_FORM_CURVES);
-        method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?)?;
+        method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
     }
 
     let identity = identity(zoo, config)?;

@@ -2,6 +2,7 @@
 //!
 //! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
 pub mod action_gap;
+pub mod anchors;
 pub mod assignment;
 pub mod attention;
 pub mod baseline;
@@ -23,6 +24,7 @@ pub mod latent;
 pub mod method;
 pub mod metric;
 pub mod model;
+mod normal;
 pub mod optimiser;
 pub mod path;
 mod plan;

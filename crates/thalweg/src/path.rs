@@ -4,10 +4,12 @@
 //! (METHODS writes u = μ̇_t + (σ̇_t/σ_t)(x_t − μ_t): the same, and without the quotient.) Two anchors at times 0 and 1 give
 //! M4, x_t = (1 − t) x₀ + t x₁ + σ ε, u = x₁ − x₀; there is no other code for it.
 //!
-//! Cost: one pass over the anchors and one normal number a weight. Path noise is what teaches the field to come back to the
+//! Cost: one pass over the anchors that have weight at t (two of them where pieces are straight) and one normal number a weight. Path noise is what teaches the field to come back to the
 //! curves: without it many-anchor paths leave the field off the curves unconstrained, and samples diverge.
+use crate::anchors::Anchors;
+use crate::dense::vectorised;
 use crate::interpolant::{Basis, Interpolant};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, normal};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
@@ -153,33 +155,30 @@ impl Path {
         self.basis.times()
     }
 
-    /// One record a curve at random times, from `anchors [A, B, P]`. Row i depends on its own anchors and `streams.index(i)` only.
+    /// One record a curve at random times. Row i depends on its own anchors and `streams.index(i)` only.
     ///
     /// # Errors
-    /// Anchors of another shape.
-    pub fn batch(&self, anchors: &[f32], dimension: usize, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        self.batch_at(None, anchors, dimension, c, streams)
+    /// Anchors at another number of times.
+    pub fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        self.batch_at(None, anchors, c, streams)
     }
 
     /// As [`Self::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
     /// the same stream, so that differences between times are differences along one path.
     ///
     /// # Errors
-    /// Anchors of another shape.
+    /// Anchors at another number of times.
     pub fn batch_at(
         &self,
         at: Option<f64>,
-        anchors: &[f32],
-        dimension: usize,
+        anchors: &Anchors,
         c: Option<Vec<f32>>,
         streams: &Streams,
     ) -> Result<Batch> {
-        let per_marginal = self.anchors() * dimension;
-        if dimension == 0 || !anchors.len().is_multiple_of(per_marginal) {
-            let expected = format!("[{}, B, {dimension}]", self.anchors());
-            return Err(Error::shape("anchors", expected, format!("[{}]", anchors.len())));
+        if anchors.marginals() != self.anchors() {
+            return Err(Error::shape("anchors of a curve", self.anchors(), anchors.marginals()));
         }
-        let rows = anchors.len() / per_marginal;
+        let (rows, dimension) = (anchors.curves(), anchors.dimension());
         let (mut x, mut u, mut t) = (vec![0.0; rows * dimension], vec![0.0; rows * dimension], vec![0.0; rows]);
         let outputs = x.par_chunks_exact_mut(dimension).zip(u.par_chunks_exact_mut(dimension)).zip(t.par_iter_mut());
         outputs.enumerate().for_each(|(i, ((x, u), t))| {
@@ -187,40 +186,48 @@ impl Path {
             let drawn = self.time_law.draw(&mut rng);
             let time = at.unwrap_or(drawn);
             *t = time as f32;
-            let curve = anchors.chunks_exact(rows * dimension).map(|marginal| &marginal[i * dimension..][..dimension]);
-            self.point(time, curve, &mut rng, x, u);
+            self.point(time, |anchor| anchors.point(anchor, i), &mut rng, x, u);
         });
         Ok(Batch { x, t, u, c, scores: None })
     }
 
-    /// x_t and u `[P]` of one curve at `t`.
-    fn point<'a>(
-        &self,
-        t: f64,
-        curve: impl Iterator<Item = &'a [f32]>,
-        rng: &mut impl Rng,
-        x: &mut [f32],
-        u: &mut [f32],
-    ) {
+    /// x_t and u `[P]` at `t` of the curve through `anchor(0)`, `anchor(1)`, …
+    fn point<'a>(&self, t: f64, anchor: impl Fn(usize) -> &'a [f32], rng: &mut impl Rng, x: &mut [f32], u: &mut [f32]) {
         let (w, dw) = self.basis.weights(t);
-        for (anchor, (w, dw)) in curve.zip(w.into_iter().zip(dw)) {
-            let (w, dw) = (w as f32, dw as f32);
-            for ((x, u), a) in x.iter_mut().zip(&mut *u).zip(anchor) {
-                *x += w * a;
-                *u += dw * a;
+        let weights = w.iter().zip(&dw).enumerate().filter(|(_, (w, dw))| **w != 0.0 || **dw != 0.0);
+        let weighted: Vec<_> = weights.map(|(a, (w, dw))| (*w as f32, *dw as f32, anchor(a))).collect();
+        // Piece by piece, so that x and u are in the first-level cache while the anchors pass by.
+        for (i, (x, u)) in x.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)).enumerate() {
+            for (w, dw, anchor) in &weighted {
+                let anchor = &anchor[i * PIECE..][..x.len()];
+                vectorised(|| {
+                    for ((x, u), a) in x.iter_mut().zip(&mut *u).zip(anchor) {
+                        *x += w * a;
+                        *u += dw * a;
+                    }
+                });
             }
         }
         let (_, start, h) = self.basis.piece(t);
         let (sigma, rate) = self.width.at((t - start) / h, h);
         if sigma > 0.0 {
-            for (x, u) in x.iter_mut().zip(u) {
-                let noise: f32 = rng.sample(StandardNormal);
-                *x += sigma as f32 * noise;
-                *u += rate as f32 * noise;
+            let (mut noise, sigma, rate) = ([0.0; PIECE], sigma as f32, rate as f32);
+            for (x, u) in x.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)) {
+                let noise = &mut noise[..x.len()];
+                normal::fill(rng, noise);
+                vectorised(|| {
+                    for ((x, u), z) in x.iter_mut().zip(u).zip(&*noise) {
+                        *x += sigma * z;
+                        *u += rate * z;
+                    }
+                });
             }
         }
     }
 }
+
+/// Numbers of x and u that are worked on together.
+const PIECE: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -238,7 +245,7 @@ mod tests {
         let anchors = normals(1, 2 * 5 * 7);
         let batch = |kind| {
             let path = Path::new(kind, &[0.0, 1.0], Width::Constant { sigma: 0.3 }, TimeLaw::Uniform).unwrap();
-            path.batch(&anchors, 7, None, &Streams::new(2)).unwrap()
+            path.batch(&Anchors::dense(&anchors, 2, 7).unwrap(), None, &Streams::new(2)).unwrap()
         };
         let line = batch(Interpolant::Linear);
         assert_eq!(line, batch(Interpolant::CubicNotAKnot));
@@ -261,7 +268,7 @@ mod tests {
             let path = Path::new(Interpolant::CubicNotAKnot, &times, width, TimeLaw::Uniform).unwrap();
             let at = |t: f64| {
                 let (mut x, mut u) = (vec![0.0; 6], vec![0.0; 6]);
-                path.point(t, anchors.chunks(6), &mut Streams::new(4).rng(), &mut x, &mut u);
+                path.point(t, |a| &anchors[a * 6..][..6], &mut Streams::new(4).rng(), &mut x, &mut u);
                 (x, u)
             };
             for t in [0.05, 0.2, 0.4, 0.6, 0.9] {
@@ -285,7 +292,10 @@ mod tests {
     #[test]
     fn times_follow_their_law() {
         let path = |law| Path::new(Interpolant::Linear, &[0.0, 1.0], STILL, law).unwrap();
-        let times = |law| path(law).batch(&vec![0.0; 2 * 4000], 1, None, &Streams::new(5)).unwrap().t;
+        let times = |law| {
+            let curves = vec![0.0; 2 * 4000];
+            path(law).batch(&Anchors::dense(&curves, 2, 1).unwrap(), None, &Streams::new(5)).unwrap().t
+        };
         let share = |t: &[f32], below| t.iter().filter(|&&t| t < below).count() as f64 / t.len() as f64;
         let uniform = times(TimeLaw::Uniform);
         assert!((share(&uniform, 0.25) - 0.25).abs() < 0.03);
@@ -310,6 +320,6 @@ mod tests {
         let law = TimeLaw::LogitNormal { mean: 0.0, deviation: 0.0 };
         assert!(message(&[0.0, 1.0], STILL, law).contains("method.time-law"));
         let path = Path::new(Interpolant::Linear, &[0.0, 1.0], STILL, TimeLaw::Uniform).unwrap();
-        assert!(path.batch(&[0.0; 7], 2, None, &Streams::new(0)).is_err());
+        assert!(path.batch(&Anchors::dense(&[0.0; 6], 3, 2).unwrap(), None, &Streams::new(0)).is_err());
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! A draw is a pure function of its stream. The default is the zoo's own initialisation law, drawn afresh.
 use crate::coordinates::Coordinates;
-use crate::{Error, Layout, Result, Streams};
-use rand::RngExt;
-use rand_distr::StandardNormal;
+use crate::{Error, Layout, Result, Streams, normal};
 use serde::{Deserialize, Serialize};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{InitialLaw, ZooStore};
@@ -100,8 +98,7 @@ impl Source {
         let streams = streams.index(i);
         match self {
             Self::Gaussian => {
-                let mut rng = streams.rng();
-                z.iter_mut().for_each(|z| *z = rng.sample(StandardNormal));
+                normal::fill(&mut streams.rng(), z);
             }
             Self::Weights(law) => {
                 z.copy_from_slice(&law.draw(layout, &streams)?);

@@ -9,9 +9,7 @@ pub use pca::{Pca, PcaConfig};
 
 use crate::coordinates::Coordinates;
 use crate::source::Source;
-use crate::{Error, Layout, Result, Streams};
-use rand::RngExt;
-use rand_distr::StandardNormal;
+use crate::{Error, Layout, Result, Streams, normal};
 use serde::{Deserialize, Serialize};
 
 /// The way from points to what they stand for, with its derivative. A row's bytes do not depend on the other rows.
@@ -118,8 +116,9 @@ impl Space<'_> {
     /// A law that does not fit the layout.
     pub fn draw(&self, source: &Source, i: u64, layout: &Layout, streams: &Streams) -> Result<Vec<f32>> {
         if let (Source::Gaussian, Some(latent)) = (source, self.latent) {
-            let mut rng = streams.index(i).rng();
-            return Ok((0..latent.dimension()).map(|_| rng.sample(StandardNormal)).collect());
+            let mut y = vec![0.0; latent.dimension()];
+            normal::fill(&mut streams.index(i).rng(), &mut y);
+            return Ok(y);
         }
         let mut z = vec![0.0; self.coordinates.dimension()];
         source.draw(i, layout, self.coordinates, streams, &mut z)?;

@@ -6,6 +6,7 @@
 //! negative, and compares fits on the same data only; the action gap ([`crate::action_gap`]) compares methods.
 //! When not: where curves are known, regression on their velocities (M5) has less variance for the same answer.
 use super::{Method, Scratch, Transport};
+use crate::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
 use crate::interpolant::Interpolant;
@@ -89,11 +90,10 @@ impl Method for ActionMatching {
     }
 
     /// Three rows a curve: B at random times, B at 0, B at 1, on the same paths.
-    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        let p = self.potential.dimension();
-        let mut batch = self.path.batch(curves, p, c, streams)?;
+    fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        let mut batch = self.path.batch(curves, c, streams)?;
         for end in [0.0, 1.0] {
-            let ends = self.path.batch_at(Some(end), curves, p, None, streams)?;
+            let ends = self.path.batch_at(Some(end), curves, None, streams)?;
             batch.x.extend(ends.x);
             batch.t.extend(ends.t);
             batch.u.extend(ends.u);

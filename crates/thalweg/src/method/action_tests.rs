@@ -22,11 +22,11 @@ fn method(width: f64, seed: u64) -> ActionMatching {
     config.build(&[0.0, 1.0], P, &Streams::new(seed)).unwrap()
 }
 
-/// Curves from N(0, I) to N(m, s² I), independent.
-fn curves(streams: &Streams, rows: usize) -> Vec<f32> {
-    let mut x = normals(streams, 2 * rows * P);
+/// A batch of curves from N(0, I) to N(m, s² I), independent.
+fn batch(method: &ActionMatching, from: &Streams, rows: usize, streams: &Streams) -> Batch {
+    let mut x = normals(from, 2 * rows * P);
     x[rows * P..].iter_mut().enumerate().for_each(|(i, x)| *x = [1.0, -1.5][i % P] + 0.5 * *x);
-    x
+    method.batch(&Anchors::dense(&x, 2, P).unwrap(), None, streams).unwrap()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn gaussians_without_pairs_are_carried_along_their_closed_form() {
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     for step in 0..steps {
         let streams = Streams::new(2).index(step);
-        let batch = method.batch(&curves(&streams.child("curves"), rows), None, &streams).unwrap();
+        let batch = batch(&method, &streams.child("curves"), rows, &streams);
         method.loss(&batch, &mut scratch, Some(&mut gradient));
         optimiser.step(method.parameters_mut(), &gradient).unwrap();
     }
@@ -65,7 +65,7 @@ fn the_loss_is_that_of_regression_up_to_the_kinetic_energy_of_the_path() {
         let mut rng = Streams::new(5).rng();
         method.parameters_mut().iter_mut().for_each(|p| *p += 0.05 * rng.sample::<f32, _>(StandardNormal));
         let n = 40_000;
-        let batch = method.batch(&curves(&Streams::new(6), n), None, &Streams::new(7)).unwrap();
+        let batch = batch(&method, &Streams::new(6), n, &Streams::new(7));
         let loss = method.loss(&batch, &mut Scratch::default(), None);
         let mut v = vec![0.0; n * P];
         method.velocity(&batch.x[..n * P], &batch.t[..n], None, &mut v, &mut Tape::default());
@@ -80,7 +80,7 @@ fn loss_and_gradient_agree_by_finite_differences() {
     let mut method = method(0.3, 8);
     let mut rng = Streams::new(9).rng();
     method.parameters_mut().iter_mut().for_each(|p| *p += 0.1 * rng.sample::<f32, _>(StandardNormal));
-    let batch = method.batch(&curves(&Streams::new(10), 30), None, &Streams::new(11)).unwrap();
+    let batch = batch(&method, &Streams::new(10), 30, &Streams::new(11));
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     method.loss(&batch, &mut scratch, Some(&mut gradient));
     let (own, slope) = (method.parameters().to_vec(), gradient.iter().map(|g| f64::from(g.abs())).sum::<f64>());

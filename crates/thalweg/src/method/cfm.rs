@@ -5,6 +5,7 @@
 //! method of the paper; with `Independent` and a Gaussian source the field also gives the score, and Euler–Maruyama may be used.
 //! Not for zoos of independent initialisations: no map from a start to its end can be learned from some hundred pairs.
 use super::{Method, Scratch, Transport};
+use crate::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::{Field, Gradient, Tape};
 use crate::interpolant::Interpolant;
@@ -90,8 +91,8 @@ impl Method for FlowMatching {
         Some(&*self.field)
     }
 
-    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        self.path.batch(curves, self.field.dimension(), c, streams)
+    fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        self.path.batch(curves, c, streams)
     }
 
     /// mean over B and P of (v − u)². Deviates: M4 sums over P; the mean keeps the loss of one size for networks of any size.

@@ -31,7 +31,7 @@ fn trained() -> FlowMatching {
         for (i, x) in curves[rows * P..].iter_mut().enumerate() {
             *x = (MEAN[i % P] + SPREAD * f64::from(*x)) as f32;
         }
-        let batch = method.batch(&curves, None, &streams.child("path")).unwrap();
+        let batch = method.batch(&Anchors::dense(&curves, 2, P).unwrap(), None, &streams.child("path")).unwrap();
         method.loss(&batch, &mut scratch, Some(&mut gradient));
         optimiser.step(method.parameters_mut(), &gradient).unwrap();
     }
@@ -93,7 +93,8 @@ fn the_loss_and_its_gradient_agree_by_finite_differences() {
     let mut method = CfmConfig::default().build(&[0.0, 1.0], Box::new(field)).unwrap();
     let mut rng = Streams::new(7).rng();
     method.parameters_mut().iter_mut().for_each(|p| *p += 0.3 * rng.sample::<f32, _>(StandardNormal));
-    let batch = method.batch(&normals(&Streams::new(8), 20), None, &Streams::new(9)).unwrap();
+    let curves = normals(&Streams::new(8), 20);
+    let batch = method.batch(&Anchors::dense(&curves, 2, P).unwrap(), None, &Streams::new(9)).unwrap();
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     let loss = method.loss(&batch, &mut scratch, Some(&mut gradient));
     let direction: Vec<f32> = gradient.iter().map(|g| g.signum()).collect();

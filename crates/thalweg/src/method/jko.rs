@@ -13,15 +13,15 @@
 //! on and, between them, straight lines.
 use super::jko_features::FeatureNet;
 use super::{Method, Scratch, Transport};
+use crate::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::feature_potential::{FeatureConfig, StepForm};
 use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
 use crate::path::Batch;
 use crate::solver::{Solution, Solver, check_finite};
 use crate::source::SourceKind;
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Layout, Result, Streams, normal};
 use rand::RngExt;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -239,18 +239,18 @@ impl Method for Jko {
     }
 
     /// One step of each curve, all steps equally often: x the point where the gradient is taken, t its time, u = (x_{k+1} − x_k)/τ.
-    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+    fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         let (p, k) = (self.dimension, self.config.steps);
-        if !curves.len().is_multiple_of((k + 1) * p) || curves.is_empty() {
-            return Err(Error::shape("curves", format!("[{}, B, {p}]", k + 1), format!("[{}]", curves.len())));
+        if curves.marginals() != k + 1 || curves.dimension() != p {
+            let found = format!("{} of them in [{}]", curves.marginals(), curves.dimension());
+            return Err(Error::shape("anchors of a curve", format!("{} of them in [{p}]", k + 1), found));
         }
-        let rows = curves.len() / ((k + 1) * p);
-        let marginal = |m: usize| &curves[m * rows * p..(m + 1) * rows * p];
+        let rows = curves.curves();
         let end = |step: usize| if self.config.form == StepForm::Explicit { step } else { step + 1 };
         let first = streams.child("step").rng().random_range(0..k);
         let step_of = |row: usize| (first + row) % k;
         let densities: Vec<_> = match self.config.internal_energy {
-            true => (0..k).map(|step| diagonal_gaussian(marginal(end(step)), p, self.config.noise)).collect(),
+            true => (0..k).map(|step| diagonal_gaussian(curves, end(step), self.config.noise)).collect(),
             false => vec![],
         };
         let (mut x, mut u) = (vec![0.0; rows * p], vec![0.0; rows * p]);
@@ -258,13 +258,15 @@ impl Method for Jko {
         x.par_chunks_exact_mut(p).zip(u.par_chunks_exact_mut(p)).enumerate().for_each(|(i, (x, u))| {
             let step = step_of(i);
             let tau = self.tau(step) as f32;
-            let (old, new) = (&marginal(step)[i * p..][..p], &marginal(step + 1)[i * p..][..p]);
+            let (old, new) = (curves.point(step, i), curves.point(step + 1, i));
             u.iter_mut().zip(old.iter().zip(new)).for_each(|(u, (old, new))| *u = (new - old) / tau);
-            x.copy_from_slice(&marginal(end(step))[i * p..][..p]);
+            x.copy_from_slice(curves.point(end(step), i));
             if self.config.noise > 0.0 {
                 let mut rng = streams.child("noise").index(i as u64).rng();
                 let sigma = self.config.noise as f32;
-                x.iter_mut().for_each(|x| *x += sigma * rng.sample::<f32, _>(StandardNormal));
+                let mut noise = vec![0.0; p];
+                normal::fill(&mut rng, &mut noise);
+                x.iter_mut().zip(&noise).for_each(|(x, z)| *x += sigma * z);
             }
         });
         if !densities.is_empty() {
@@ -349,10 +351,10 @@ impl Method for Jko {
                         *s = from + share as f32 * (to - from);
                     }
                     let own = |row: usize| streams[row].child("at").index(a as u64).rng();
-                    kick(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| fill(&mut own(row), z));
+                    kick(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| normal::fill(&mut own(row), z));
                 }
             }
-            kick(x, p, (2.0 * beta * tau).sqrt(), &mut |row, z| fill(&mut rngs[row], z));
+            kick(x, p, (2.0 * beta * tau).sqrt(), &mut |row, z| normal::fill(&mut rngs[row], z));
         }
         for (&wanted, state) in how.at.iter().zip(states.chunks_exact_mut(len.max(1))) {
             if wanted >= 1.0 {
@@ -368,10 +370,6 @@ fn softplus(b: f64) -> f64 {
     b.max(0.0) + (-b.abs()).exp().ln_1p()
 }
 
-fn fill(rng: &mut impl rand::Rng, z: &mut [f32]) {
-    z.iter_mut().for_each(|z| *z = rng.sample(StandardNormal));
-}
-
 /// Adds `size` times normal numbers to each row.
 fn kick(x: &mut [f32], p: usize, size: f64, draw: &mut dyn FnMut(usize, &mut [f32])) {
     if size > 0.0 {
@@ -383,14 +381,14 @@ fn kick(x: &mut [f32], p: usize, size: f64, draw: &mut dyn FnMut(usize, &mut [f3
     }
 }
 
-/// Mean and variance `[P]` of `points [n, P]` with normal noise of deviation `noise` on them.
-fn diagonal_gaussian(points: &[f32], p: usize, noise: f64) -> (Vec<f32>, Vec<f32>) {
-    let n = (points.len() / p) as f64;
+/// Mean and variance `[P]` of the points at `marginal` with normal noise of deviation `noise` on them.
+fn diagonal_gaussian(curves: &Anchors, marginal: usize, noise: f64) -> (Vec<f32>, Vec<f32>) {
+    let (n, p) = (curves.curves() as f64, curves.dimension());
     let (mut mean, mut variance) = (vec![0.0f64; p], vec![0.0f64; p]);
-    for x in points.chunks_exact(p) {
+    for x in curves.marginal(marginal) {
         mean.iter_mut().zip(x).for_each(|(m, x)| *m += f64::from(*x) / n);
     }
-    for x in points.chunks_exact(p) {
+    for x in curves.marginal(marginal) {
         variance.iter_mut().zip(x.iter().zip(&mean)).for_each(|(v, (x, m))| *v += (f64::from(*x) - m).powi(2) / n);
     }
     let narrow = |values: Vec<f64>, floor: f64| values.into_iter().map(|v| (v + floor) as f32).collect();

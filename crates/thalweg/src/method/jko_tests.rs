@@ -1,8 +1,11 @@
 //! NM-JKO against energies with known gradients, Ornstein–Uhlenbeck marginals, and finite differences.
 use super::*;
+use crate::anchors::MarginalPoints;
 use crate::energy::Energy;
 use crate::method::MethodConfig;
 use crate::optimiser::{AdamW, AdamWConfig};
+use rand_distr::StandardNormal;
+use std::borrow::Cow;
 
 fn normals(seed: u64, n: usize, scale: f64) -> Vec<f64> {
     let mut rng = Streams::new(seed).rng();
@@ -79,11 +82,9 @@ fn trained(config: &JkoConfig, curves: &[f32], rows: usize, steps: u64) -> Jko {
             let mut rng = streams.child("rows").rng();
             (0..rows).map(|_| rng.random_range(0..n)).collect()
         };
-        let picked: Vec<f32> = curves
-            .chunks_exact(2 * n)
-            .flat_map(|m| chosen.iter().flat_map(move |&i| [m[2 * i], m[2 * i + 1]]))
-            .collect();
-        let batch = method.batch(&picked, None, &streams).unwrap();
+        let points = curves.chunks_exact(2 * n).map(Cow::Borrowed);
+        let rows = points.map(|points| MarginalPoints { points, of_curve: chosen.clone() }).collect();
+        let batch = method.batch(&Anchors::new(2, rows).unwrap(), None, &streams).unwrap();
         method.loss(&batch, &mut scratch, Some(&mut gradient));
         optimiser.step(method.parameters_mut(), &gradient).unwrap();
     }
@@ -222,7 +223,7 @@ fn loss_and_gradient_agree_by_finite_differences_with_and_without_internal_energ
         let mut rng = Streams::new(9).rng();
         method.parameters_mut().iter_mut().for_each(|p| *p += 0.3 * rng.sample::<f32, _>(StandardNormal));
         let curves: Vec<f32> = narrow(&normals(10, 4 * 20 * 3, 1.0)).collect();
-        let batch = method.batch(&curves, None, &Streams::new(11)).unwrap();
+        let batch = method.batch(&Anchors::dense(&curves, 4, 3).unwrap(), None, &Streams::new(11)).unwrap();
         assert_eq!(batch.scores.is_some(), internal_energy);
         let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
         method.loss(&batch, &mut scratch, Some(&mut gradient));
@@ -255,7 +256,7 @@ fn steps_are_balanced_and_rows_stand_alone() {
     let config = JkoConfig { steps: 3, noise: 0.0, ..JkoConfig::default() };
     let method = config.build(&even_times(3), 2, &Streams::new(12)).unwrap();
     let curves: Vec<f32> = narrow(&normals(13, 4 * 9 * 2, 1.0)).collect();
-    let batch = method.batch(&curves, None, &Streams::new(14)).unwrap();
+    let batch = method.batch(&Anchors::dense(&curves, 4, 2).unwrap(), None, &Streams::new(14)).unwrap();
     for time in [0.0f32, 1.0 / 3.0, 2.0 / 3.0] {
         assert_eq!(batch.t.iter().filter(|t| **t == time).count(), 3);
     }
@@ -281,7 +282,7 @@ fn what_cannot_be_is_refused_by_name() {
     let how = Transport { solver: Solver::Heun, steps: 5, at: vec![] };
     let refused = method.transport(&mut [0.0; 2], None, &how, &[Streams::new(0)]).unwrap_err().to_string();
     assert!(refused.contains("euler"), "{refused}");
-    assert!(method.batch(&[0.0; 7], None, &Streams::new(0)).is_err());
+    assert!(method.batch(&Anchors::dense(&[0.0; 14], 7, 2).unwrap(), None, &Streams::new(0)).is_err());
     let read: MethodConfig = toml::from_str("[jko]\nsteps = 3\npotential = { features = { fourier = 10 } }").unwrap();
     assert_eq!(read.marginals(), 4);
 }

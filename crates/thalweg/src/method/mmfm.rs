@@ -71,6 +71,7 @@ mod tests {
     use super::super::{CfmConfig, FieldConfig, Method, Scratch};
     use super::*;
     use crate::Streams;
+    use crate::anchors::Anchors;
     use rand::RngExt;
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
             let mmfm = mmfm.build(&[0.0, 1.0], field()).unwrap();
             let cfm = CfmConfig { width, ..CfmConfig::default() }.build(&[0.0, 1.0], field()).unwrap();
             for step in 0..5 {
-                let streams = Streams::new(3).index(step);
+                let (streams, curves) = (Streams::new(3).index(step), Anchors::dense(&curves, 2, 9).unwrap());
                 let (a, b) =
                     (mmfm.batch(&curves, None, &streams).unwrap(), cfm.batch(&curves, None, &streams).unwrap());
                 assert_eq!(a, b);

@@ -14,6 +14,7 @@ pub use cfm::{CfmConfig, FlowMatching};
 pub use jko::{Jko, JkoConfig};
 pub use mmfm::MmfmConfig;
 
+use crate::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::{Field, ResidualMlp, ResidualMlpConfig, Tape};
 use crate::path::Batch;
@@ -71,11 +72,11 @@ pub trait Method: Send + Sync {
         Err(Error::parameter("method", "one with a closed form", "one that is trained by steps"))
     }
 
-    /// What one step trains on, from coupled curves `[A, B, P]` and their contexts `[B, D]`: a pure function of them and the stream.
+    /// What one step trains on, from coupled curves and their contexts `[B, D]`: a pure function of them and the stream.
     ///
     /// # Errors
     /// Curves of another shape.
-    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch>;
+    fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch>;
 
     /// The loss on a batch, and its gradient over what was in `gradient [Q]` where that is asked for.
     fn loss(&self, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64;

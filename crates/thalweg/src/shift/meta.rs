@@ -14,6 +14,7 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test::{self, ShiftTest};
+use crate::anchors::{Anchors, MarginalPoints};
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::interpolant::Interpolant;
 use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
@@ -23,11 +24,11 @@ use crate::path::{Path, TimeLaw, Width};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, normal};
 use rand::RngExt;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 use thalweg_nets::progress::Silent;
 
@@ -283,25 +284,25 @@ fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
 fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
     let d = config.dimension;
     let (held, train) = latents.split_at(latents.len() / d / 7 * d);
-    let curves = |from: &[f32], n: usize, streams: &Streams| -> Vec<f32> {
-        let (mut rng, mut curves) = (streams.rng(), Vec::with_capacity(2 * n * d));
-        for _ in 0..n {
-            let row = rng.random_range(0..(from.len() / d) as u64) as usize;
-            curves.extend((0..d).map(|_| rng.sample::<f32, _>(StandardNormal)));
-            curves.extend_from_slice(&from[row * d..(row + 1) * d]);
-        }
-        curves
+    let batch = |flow: &FlowMatching, from: &[f32], n: usize, streams: &Streams| {
+        let mut rng = streams.child("rows").rng();
+        let rows = (0..n).map(|_| rng.random_range(0..(from.len() / d) as u64) as usize).collect();
+        let mut noise = vec![0.0; n * d];
+        normal::fill(&mut rng, &mut noise);
+        let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
+        let end = MarginalPoints { points: Cow::Borrowed(from), of_curve: rows };
+        flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
     };
     let mut flow = blank(config, &streams.child("start"))?;
     let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
     let mut adam = AdamW::new(&optimiser, FIT[0], flow.parameters())?;
     let judged = streams.child("held out");
-    let judged = flow.batch(&curves(if held.is_empty() { train } else { held }, BATCH[1], &judged), None, &judged)?;
+    let judged = batch(&flow, if held.is_empty() { train } else { held }, BATCH[1], &judged)?;
     let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
     let mut best = (f64::INFINITY, flow.parameters().to_vec());
     for step in 0..FIT[0] {
         let now = streams.child("step").index(step);
-        let batch = flow.batch(&curves(train, BATCH[0], &now.child("rows")), None, &now)?;
+        let batch = batch(&flow, train, BATCH[0], &now)?;
         flow.loss(&batch, &mut scratch, Some(&mut gradient));
         adam.step(flow.parameters_mut(), &gradient)?;
         if (step + 1).is_multiple_of(FIT[1]) {
