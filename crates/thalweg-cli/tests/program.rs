@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "data get",
     "zoo train",
     "zoo import",
+    "zoo align",
     "zoo info",
     "fit",
     "tune",

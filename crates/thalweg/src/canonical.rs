@@ -9,6 +9,9 @@ use crate::symmetry::{SymmetryTable, strides};
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use std::path::Path;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{DeriveOptions, ZooStore, derive};
 
 /// Sweeps after which an ascent that still moves is left; it converges in about ten.
 const SWEEPS: usize = 200;
@@ -99,14 +102,44 @@ pub fn align(
         return Err(Error::shape("trajectories", expected, format!("[{}]", trajectories.len())));
     }
     let runs = trajectories.par_chunks_exact_mut(checkpoints * p).enumerate();
-    runs.map(|(r, run)| {
-        let last = (checkpoints - 1) * p;
-        let before = squared_distance(reference, &run[last..]).sqrt();
-        let permutations = match_weights(table, reference, &run[last..], &streams.index(r as u64))?;
-        table.permute(run, &permutations)?;
-        Ok([before, squared_distance(reference, &run[last..]).sqrt()])
-    })
-    .collect()
+    runs.map(|(r, run)| align_run(table, reference, run, &streams.index(r as u64))).collect()
+}
+
+/// Aligns one trajectory `[K, P]`; distances before and after.
+fn align_run(table: &SymmetryTable, reference: &[f32], run: &mut [f32], streams: &Streams) -> Result<[f64; 2]> {
+    let last = run.len() - reference.len();
+    let before = squared_distance(reference, &run[last..]).sqrt();
+    let permutations = match_weights(table, reference, &run[last..], streams)?;
+    table.permute(run, &permutations)?;
+    Ok([before, squared_distance(reference, &run[last..]).sqrt()])
+}
+
+/// The zoo `source` aligned to the final network of run `reference`, as a zoo of its own in `out`.
+///
+/// # Errors
+/// A zoo whose architecture is not known, a run that does not exist, and whatever [`derive`] says.
+pub fn align_zoo(
+    source: &ZooStore,
+    reference: usize,
+    out: &Path,
+    options: DeriveOptions,
+    progress: &dyn Progress,
+) -> Result<ZooStore> {
+    let architecture = source.architecture().ok_or_else(|| {
+        let found = format!("{}, imported without", source.dir().display());
+        Error::parameter("zoo to align", "a zoo whose architecture is known (import it with one)", found)
+    })?;
+    if reference >= source.runs() {
+        return Err(Error::parameter("reference", format!("a run below {}", source.runs()), reference));
+    }
+    let table = SymmetryTable::of(architecture);
+    let target = source.finals(&[reference])?;
+    let streams = Streams::new(0).child("align");
+    let step = |run: usize, trajectory: &mut [f32]| {
+        align_run(&table, &target, trajectory, &streams.index(run as u64)).map(|_| ())
+    };
+    let how = format!("aligned to run {reference} by weight matching");
+    derive(source, out, &how, options, &step, progress)
 }
 
 #[cfg(test)]

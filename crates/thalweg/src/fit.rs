@@ -253,5 +253,5 @@ fn finite(what: &str, loss: f64, step: u64, config: &FitConfig) -> Result<f64> {
 fn identity(zoo: &ZooStore, config: &FitConfig) -> Result<String> {
     let text =
         toml::to_string(config).map_err(|e| Error::parameter("fit configuration", "values that TOML can hold", e))?;
-    Ok(blake3::hash(format!("{}\n{text}", crate::model::zoo_id(zoo)).as_bytes()).to_hex().to_string())
+    Ok(blake3::hash(format!("{}\n{text}", zoo.origin().id()).as_bytes()).to_hex().to_string())
 }

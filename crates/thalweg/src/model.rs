@@ -20,7 +20,7 @@ use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::init::Initialisation;
-use thalweg_nets::zoo::{InitialLaw, Origin, RunSplit, ZooStore};
+use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
 
 const FORMAT: u32 = 1;
 
@@ -58,14 +58,11 @@ impl Record {
     /// The record of a fit that has come to its end.
     pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState) -> Self {
         let best = state.best_look();
-        let zoo_name = match zoo.origin() {
-            Origin::Trained(spec) => &spec.name,
-            Origin::Imported(imported) => &imported.name,
-        };
+        let zoo_name = zoo.origin().name();
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            zoo: if zoo_name.is_empty() { zoo.dir().display().to_string() } else { zoo_name.clone() },
-            zoo_id: zoo_id(zoo),
+            zoo: if zoo_name.is_empty() { zoo.dir().display().to_string() } else { zoo_name.to_owned() },
+            zoo_id: zoo.origin().id().to_owned(),
             training_runs: split.train.len(),
             validation_runs: split.validation.len(),
             test_runs: split.test.len(),
@@ -75,14 +72,6 @@ impl Record {
             seconds: state.seconds,
             tuned: None,
         }
-    }
-}
-
-/// The hash that a zoo names itself by.
-pub fn zoo_id(zoo: &ZooStore) -> String {
-    match zoo.origin() {
-        Origin::Trained(spec) => spec.record.as_ref().map_or(String::new(), |record| record.id.clone()),
-        Origin::Imported(imported) => imported.id.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A folder counts as a zoo when its `zoo.toml` can be read as one; only then may it be gone on with or replaced, and only
 //! the zoo's own files are ever removed.
+use super::derive::Derived;
 use super::import::Imported;
 use super::shard::{self, Frame};
 use super::spec::ZooSpec;
@@ -9,6 +10,7 @@ use crate::architecture::Architecture;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::files::{part_of, write_whole};
+use crate::init::Initialisation;
 use crate::layout::Layout;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
@@ -38,18 +40,25 @@ impl Existing {
 }
 
 /// Where a zoo came from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// Trained here.
     Trained(Box<ZooSpec>),
     /// Foreign checkpoints.
     Imported(Box<Imported>),
+    /// Another zoo, moved.
+    Derived(Box<Derived>),
 }
 
+/// A `zoo.toml` that is no plain [`ZooSpec`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ImportedFile {
-    imported: Imported,
+struct OtherFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imported: Option<Imported>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    derived: Option<Derived>,
 }
 
 impl Origin {
@@ -60,15 +69,76 @@ impl Origin {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = toml_of(dir);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let imported = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("imported"));
-        if !imported {
+        let holds = |key: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
+        if !holds("imported") && !holds("derived") {
             return Ok(Self::Trained(Box::new(ZooSpec::from_toml_str(&path, &text)?)));
         }
-        let file: ImportedFile = toml::from_str(&text).map_err(|e| {
-            Error::format(&path, "imported zoo", "known keys with values of their types", e.to_string().trim())
+        let file: OtherFile = toml::from_str(&text).map_err(|e| {
+            Error::format(
+                &path,
+                "imported or derived zoo",
+                "known keys with values of their types",
+                e.to_string().trim(),
+            )
         })?;
-        file.imported.check(&path)?;
-        Ok(Self::Imported(Box::new(file.imported)))
+        let origin = match (file.imported, file.derived) {
+            (Some(imported), None) => Self::Imported(Box::new(imported)),
+            (None, Some(derived)) => Self::Derived(Box::new(derived)),
+            _ => return Err(Error::format(&path, "zoo", "imported or derived", "both")),
+        };
+        origin.check(&path)?;
+        Ok(origin)
+    }
+
+    /// Checks what a hand could have spoilt in the `zoo.toml` at `path`.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        match self {
+            Self::Trained(spec) => spec.check(),
+            Self::Imported(imported) => imported.check(path),
+            Self::Derived(derived) => derived.check(path),
+        }
+    }
+
+    /// The zoo that all of its runs come from in the end: trained or imported.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Derived(derived) => derived.of.root(),
+            other => other,
+        }
+    }
+
+    /// What the user calls it.
+    pub fn name(&self) -> &str {
+        match self.root() {
+            Self::Trained(spec) => &spec.name,
+            Self::Imported(imported) => &imported.name,
+            Self::Derived(_) => "",
+        }
+    }
+
+    /// What it names itself by; empty for a specification that nothing was made from yet.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Trained(spec) => spec.record.as_ref().map_or("", |record| &record.id),
+            Self::Imported(imported) => &imported.id,
+            Self::Derived(derived) => &derived.id,
+        }
+    }
+
+    /// The specification that its runs were trained by, where they were trained here.
+    pub fn spec(&self) -> Option<&ZooSpec> {
+        match self.root() {
+            Self::Trained(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
+    /// The law that runs started from, where no specification says it.
+    pub(super) fn initialisation(&self) -> Option<Initialisation> {
+        match self.root() {
+            Self::Imported(imported) => imported.initialisation,
+            _ => None,
+        }
     }
 
     /// The architecture, where known.
@@ -76,6 +146,7 @@ impl Origin {
         match self {
             Self::Trained(spec) => Some(&spec.architecture),
             Self::Imported(imported) => imported.architecture.as_ref(),
+            Self::Derived(derived) => derived.of.architecture(),
         }
     }
 
@@ -84,6 +155,7 @@ impl Origin {
         match self {
             Self::Trained(spec) => Some(&spec.data),
             Self::Imported(imported) => imported.data.as_ref(),
+            Self::Derived(derived) => derived.of.data(),
         }
     }
 
@@ -92,16 +164,18 @@ impl Origin {
         match self {
             Self::Trained(spec) => &spec.recipe.checkpoints,
             Self::Imported(imported) => &imported.times,
+            Self::Derived(derived) => derived.of.times(),
         }
     }
 
     /// The text of `zoo.toml`.
     pub(super) fn to_toml(&self) -> Result<String> {
-        match self {
-            Self::Trained(spec) => spec.to_toml(),
-            Self::Imported(imported) => toml::to_string(&ImportedFile { imported: (**imported).clone() })
-                .map_err(|e| Error::parameter("imported zoo", "values that TOML can hold", e)),
-        }
+        let file = match self {
+            Self::Trained(spec) => return spec.to_toml(),
+            Self::Imported(imported) => OtherFile { imported: Some((**imported).clone()), derived: None },
+            Self::Derived(derived) => OtherFile { imported: None, derived: Some((**derived).clone()) },
+        };
+        toml::to_string(&file).map_err(|e| Error::parameter("zoo.toml", "values that TOML can hold", e))
     }
 
     /// What the zoo's shards have in common.
@@ -119,6 +193,7 @@ impl Origin {
                 })
             }
             Self::Imported(imported) => Ok(imported.frame()),
+            Self::Derived(derived) => derived.frame(dir),
         }
     }
 }
@@ -194,7 +269,11 @@ fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
                 Err(Error::format(toml_of(dir), key, format!("{was}, as this zoo was begun with"), is))
             }
         },
-        _ => Err(Error::format(toml_of(dir), "zoo", "a zoo that was trained", "an imported one")),
+        (Origin::Derived(old), Origin::Derived(new)) if old.id == new.id => Ok(()),
+        (Origin::Derived(old), Origin::Derived(new)) => {
+            Err(Error::format(toml_of(dir), "derived.id", format!("{}, as this zoo was begun with", old.id), &new.id))
+        }
+        _ => Err(Error::format(toml_of(dir), "zoo", "a zoo of the same origin, not imported", "another")),
     }
 }
 

@@ -81,9 +81,10 @@ impl Summary {
     /// # Errors
     /// A folder that cannot be read any more.
     pub fn of(zoo: &ZooStore) -> Result<Self> {
-        let (name, kind) = match zoo.origin() {
-            Origin::Trained(spec) => (spec.name.clone(), spec.kind.name()),
-            Origin::Imported(imported) => (imported.name.clone(), "imported"),
+        let (name, kind) = (zoo.origin().name().to_owned(), zoo.spec().map_or("imported", |spec| spec.kind.name()));
+        let kind = match zoo.origin() {
+            Origin::Derived(derived) => format!("{kind}, {}", derived.how),
+            _ => kind.to_owned(),
         };
         let (alive, k) = (zoo.alive(), zoo.checkpoints());
         let scored = zoo.is_scored() && !alive.is_empty();
@@ -102,7 +103,7 @@ impl Summary {
         finals.sort_unstable_by(f64::total_cmp);
         Ok(Self {
             name,
-            kind: kind.into(),
+            kind,
             architecture: zoo.architecture().map_or("unknown".into(), |a| a.name().into()),
             data: zoo.data().map_or("unknown".into(), |d| d.name.clone()),
             runs: zoo.runs(),

@@ -8,11 +8,13 @@
 //! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
 //!
 //! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),
 //! and `centre.safetensors` for the kinds that have one.
 mod cache;
+pub mod derive;
 pub mod folder;
 mod header;
 pub mod import;
@@ -25,6 +27,7 @@ pub mod split;
 pub mod store;
 pub mod trainer;
 
+pub use derive::{DeriveOptions, Derived, derive};
 pub use folder::Origin;
 pub use import::{ImportOptions, import};
 pub use info::Summary;

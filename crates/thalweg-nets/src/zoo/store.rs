@@ -104,12 +104,9 @@ impl ZooStore {
         &self.origin
     }
 
-    /// The specification it was trained by; none for imported zoos.
+    /// The specification that its runs were trained by; none for imported runs.
     pub fn spec(&self) -> Option<&ZooSpec> {
-        match &self.origin {
-            Origin::Trained(spec) => Some(spec),
-            Origin::Imported(_) => None,
-        }
+        self.origin.spec()
     }
 
     /// The architecture of its networks; imported zoos may not know.
@@ -266,9 +263,9 @@ impl ZooStore {
     /// # Errors
     /// A centre that cannot be read; an imported zoo whose initialisation was not recorded.
     pub fn initial_law(&self) -> Result<InitialLaw> {
-        match &self.origin {
+        match self.origin.root() {
             Origin::Trained(spec) => InitialLaw::of(spec, self.centre()?),
-            Origin::Imported(imported) => match imported.initialisation {
+            origin => match origin.initialisation() {
                 Some(law) => Ok(InitialLaw::Kaiming(law)),
                 None => Err(Error::parameter(
                     "initial law",

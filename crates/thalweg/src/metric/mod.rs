@@ -5,11 +5,13 @@
 //! | --- | --- | --- |
 //! | [`summary`] | mean, spread, best, quantiles of any score | M17 |
 //! | [`along`] | loss and accuracy at the states of a sampler | M18 |
+//! | [`barrier`] | how much worse networks are between two networks | M3 |
 //! | [`wasserstein`] | W₁ with its sampling floor, spread ratio, energy distance | M19 |
 //! | [`novelty`] | distance in weights to the nearest training network | M20 |
 //! | [`behaviour`] | overlap of the sets of wrongly classified inputs | M20 |
 //! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
 pub mod along;
+pub mod barrier;
 pub mod behaviour;
 pub mod calibration;
 pub mod distance;

@@ -1,4 +1,5 @@
-//! `thalweg zoo`: zoos are made, brought in from elsewhere, looked at.
+//! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at.
+mod align;
 mod import;
 mod info;
 pub mod plan;
@@ -14,6 +15,7 @@ use clap::Subcommand;
 pub enum Command {
     Train(Box<train::Args>),
     Import(import::Args),
+    Align(align::Args),
     Info(info::Args),
 }
 
@@ -25,6 +27,7 @@ pub fn run(command: &Command, session: &Session) -> Result<Outcome> {
     match command {
         Command::Train(args) => train::run(args, session),
         Command::Import(args) => import::run(args, session),
+        Command::Align(args) => align::run(args, session),
         Command::Info(args) => info::run(args, session),
     }
 }

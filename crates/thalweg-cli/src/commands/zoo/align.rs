@@ -1,0 +1,144 @@
+//! `thalweg zoo align`: a zoo whose runs are permuted to lie close to one of them (M3), and what that does to the lines between them.
+use crate::common::Outcome;
+use crate::results::Results;
+use crate::row;
+use crate::session::Session;
+use crate::study::Rows;
+use crate::table::{Cell, Table, Weight};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use thalweg::assignment::squared_distance;
+use thalweg::canonical::align_zoo;
+use thalweg::metric::barrier;
+use thalweg::metric::summary::{Better, Summary};
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::zoo::{DeriveOptions, ZooStore};
+
+/// Points on the line between two networks.
+const POINTS: usize = 11;
+
+/// Permute the hidden units of every run so that it lies close to a reference run
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg zoo align zoo/ --out aligned/
+  thalweg zoo align zoo/ --reference 3 --pairs 50 --out aligned/
+  thalweg zoo align zoo/ --pairs 0 --out aligned/       without the table of loss barriers
+
+Networks compute what they computed before; whole trajectories move by the permutation of their final checkpoint.")]
+pub struct Args {
+    /// Folder of the zoo
+    #[arg(value_name = "ZOO")]
+    zoo: PathBuf,
+    /// The run that the others are aligned to; the one of least final validation loss by default
+    #[arg(long, value_name = "RUN")]
+    reference: Option<usize>,
+    /// Pairs of runs between which the loss barrier is measured, on validation rows
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pairs: usize,
+    /// Data in the place of what the zoo says (its folder may have moved)
+    #[arg(long, value_name = "NAME[:PATH]")]
+    data: Option<String>,
+}
+
+/// Aligns and tells.
+///
+/// # Errors
+/// A zoo without architecture, too few runs, an output folder that holds something else.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    session.no_settings("zoo align")?;
+    let zoo = ZooStore::open(&args.zoo)?;
+    let alive = zoo.alive();
+    let reference = match args.reference {
+        Some(run) => run,
+        None => best(&zoo, &alive).with_context(|| format!("{}: no run that is alive", args.zoo.display()))?,
+    };
+    let others: Vec<usize> = alive.iter().copied().filter(|&run| run != reference).collect();
+    if others.is_empty() {
+        bail!("{}: expected at least two runs that are alive, found {}", args.zoo.display(), alive.len());
+    }
+    let out = session.out_or("zoo-aligned");
+    let options = DeriveOptions { resume: session.common.resume, force: session.common.force };
+    let aligned = align_zoo(&zoo, reference, &out, options, &session.progress)?;
+    session.progress.end();
+
+    let mut table = Table::new(&["zoo", "distance to reference", "loss barrier", "accuracy halfway"]).note(format!(
+        "Final networks. Distance: L2 of {} runs to run {reference}. Barrier: how far the loss rises above the chord on the straight line \
+         between two runs, on validation rows, over {} pairs; ± standard errors.",
+        others.len(),
+        args.pairs.min(pairs(&others, args.pairs).len()),
+    ));
+    let mut results = Results::new(0);
+    for (name, zoo) in [("as it was", &zoo), ("aligned", &aligned)] {
+        let distance = distances(zoo, reference, &others)?;
+        let lines = lines(zoo, &pairs(&others, args.pairs), args.data.as_deref())?;
+        let mut row = row! { "zoo" => name, "reference" => reference, "runs" => others.len(), "distance_mean" => distance.mean, "distance_sem" => distance.sem };
+        let mut cells = vec![name.into(), Cell::Estimate(distance.mean, distance.sem, 2)];
+        match &lines {
+            Some([loss, accuracy]) => {
+                cells.extend([Cell::Estimate(loss.mean, loss.sem, 3), Cell::Estimate(accuracy.mean, accuracy.sem, 3)]);
+                row.extend(row! { "pairs" => loss.n, "barrier_mean" => loss.mean, "barrier_sem" => loss.sem, "middle_accuracy_mean" => accuracy.mean, "middle_accuracy_sem" => accuracy.sem });
+            }
+            None => cells.extend(["–".into(), "–".into()]),
+        }
+        table.push(Weight::Plain, cells);
+        results.rows.push(row);
+    }
+    session.show(&table);
+    results.made(&out);
+    session.finish(Some(&out), results)?;
+    session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
+    Ok(Outcome::Done)
+}
+
+/// The run of `alive` with the least final validation loss; the first where losses are not known.
+fn best(zoo: &ZooStore, alive: &[usize]) -> Option<usize> {
+    let k = zoo.checkpoints();
+    match zoo.is_scored() {
+        true => alive.iter().copied().min_by(|a, b| {
+            let last = |run: &usize| zoo.losses()[run * k + k - 1];
+            last(a).total_cmp(&last(b))
+        }),
+        false => alive.first().copied(),
+    }
+}
+
+/// Neighbours among `runs`, then every second one, and so on, until there are `wanted`.
+fn pairs(runs: &[usize], wanted: usize) -> Vec<(usize, usize)> {
+    let gaps = 1..runs.len();
+    gaps.flat_map(|gap| runs.windows(gap + 1).map(move |w| (w[0], w[gap]))).take(wanted).collect()
+}
+
+fn distances(zoo: &ZooStore, reference: usize, runs: &[usize]) -> Result<Summary> {
+    let target = zoo.finals(&[reference])?;
+    let distance = |&run: &usize| Ok(squared_distance(&target, &zoo.finals(&[run])?).sqrt());
+    let all: Vec<f64> = runs.iter().map(distance).collect::<Result<_>>()?;
+    Ok(Summary::of("distance", &all, Better::Lower)?)
+}
+
+/// Barrier and accuracy halfway over `pairs`; none where there are no pairs or no data to evaluate on.
+fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], data: Option<&str>) -> Result<Option<[Summary; 2]>> {
+    let named = data.map(DataSpec::parse).transpose()?;
+    let (Some(architecture), Some(data), false) = (zoo.architecture(), named.as_ref().or(zoo.data()), pairs.is_empty())
+    else {
+        return Ok(None);
+    };
+    let engine = Engine::new(architecture)?;
+    let rows = Rows::new(&engine, data.load()?.validation)?;
+    let ends = pairs.iter().map(|&(a, b)| Ok((zoo.finals(&[a])?, zoo.finals(&[b])?))).collect::<Result<Vec<_>>>()?;
+    let ends: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+    let found = barrier::barriers(&engine, &ends, &rows.inputs, &rows.labels, POINTS)?;
+    Ok(Some(barrier::summaries(&found)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_distinct_and_as_many_as_wanted_or_there_are() {
+        assert_eq!(pairs(&[3, 5, 9], 2), [(3, 5), (5, 9)]);
+        assert_eq!(pairs(&[3, 5, 9], 20), [(3, 5), (5, 9), (3, 9)]);
+        assert!(pairs(&[3, 5, 9], 0).is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! [`derive`]: a zoo whose runs are another zoo's, moved within weight space by something that keeps what each network computes (M3).
+//!
+//! Losses and accuracies, dead runs, the law of starts and its centre are the source's own and are taken over; `zoo.toml` says what was derived
+//! from what, and holds the source's own description. A run that moves changes its start as well: fresh starts from the law are
+//! then alike in law only where the law is symmetric under the move (Kaiming's laws are, under permutations of hidden units).
+use super::folder::{self, Existing, Origin};
+use super::shard::{self, Frame, Shard};
+use super::store::ZooStore;
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::progress::Progress;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What the `zoo.toml` of a derived zoo says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derived {
+    /// Names the zoo; every shard carries it.
+    pub id: String,
+    /// Version of Thalweg that made it.
+    pub version: String,
+    /// What was done, in words.
+    pub how: String,
+    /// The folder of the zoo that it was made from.
+    pub source: PathBuf,
+    /// That zoo's own description.
+    pub of: Origin,
+}
+
+impl Derived {
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        match self.id.is_empty() {
+            true => Err(Error::format(path, "derived.id", "the zoo's id", "nothing")),
+            false => self.of.check(path),
+        }
+    }
+
+    /// The source's, with an id of its own.
+    pub(super) fn frame(&self, dir: &Path) -> Result<Frame> {
+        Ok(Frame { id: self.id.clone(), ..self.of.frame(dir)? })
+    }
+}
+
+/// How a derived zoo is made; nothing here changes its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeriveOptions {
+    /// Go on with the same zoo where it is there already.
+    pub resume: bool,
+    /// Replace a zoo that is there already.
+    pub force: bool,
+}
+
+/// Makes `out` the zoo of all trajectories `[K, P]` of `source` after `step(run, trajectory)`, in parallel over the runs of a shard, and opens
+/// it. `how` says what the step does, down to every choice: zoos of one source and one `how` are the same zoo.
+///
+/// # Errors
+/// The step's own; numbers that are not finite; `out` as for [`train_zoo`](super::train_zoo); [`Error::Interrupted`].
+pub fn derive(
+    source: &ZooStore,
+    out: &Path,
+    how: &str,
+    options: DeriveOptions,
+    step: &(dyn Fn(usize, &mut [f32]) -> Result<()> + Sync),
+    progress: &dyn Progress,
+) -> Result<ZooStore> {
+    let of = source.origin().clone();
+    let id = blake3::hash(format!("{}\n{how}", of.id()).as_bytes()).to_hex()[..16].to_owned();
+    let version = env!("CARGO_PKG_VERSION").into();
+    let derived = Derived { id, version, how: how.into(), source: source.dir().to_path_buf(), of };
+    let origin = Origin::Derived(Box::new(derived));
+    let frame = origin.frame(out)?;
+    let guard = folder::claim(out, &origin, Existing::of(options.resume, options.force)?)?;
+    if let Some(centre) = source.centre()? {
+        write_whole(&folder::centre_of(out), &source.layout().to_safetensors(&centre)?)?;
+    }
+    progress.begin("deriving runs", frame.runs as u64);
+    let k = frame.checkpoints;
+    for index in 0..frame.shards() {
+        let runs = frame.runs_of(index);
+        if shard::path(out, index).exists() {
+            frame.open(out, index)?;
+            progress.advance(runs.len() as u64);
+            continue;
+        }
+        let moved: Vec<Vec<f32>> = runs
+            .clone()
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|run| {
+                if progress.interrupted() {
+                    return Err(Error::Interrupted);
+                }
+                let mut trajectory = source.trajectory(run)?;
+                step(run, &mut trajectory)?;
+                progress.advance(1);
+                Ok(trajectory)
+            })
+            .collect::<Result<_>>()?;
+        let scores = |all: &[f32]| if frame.scored { all[runs.start * k..runs.end * k].to_vec() } else { vec![] };
+        let shard = Shard {
+            theta: moved.concat(),
+            loss: scores(source.losses()),
+            accuracy: scores(source.accuracies()),
+            died: source.died()[runs.clone()].to_vec(),
+        };
+        frame.write(out, index, &shard)?;
+    }
+    drop(guard);
+    ZooStore::open(out)
+}
