@@ -160,7 +160,7 @@ const CLOSED_FORM_CURVES: usize = 4096;
 pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &dyn Progress) -> Result<MetaModel> {
     config.check()?;
     let split = config.split.of(zoo)?;
-    let plan = Plan::new(zoo, config, &split)?;
+    let plan = Plan::new(zoo, config, &split, progress)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
     let mut method =
@@ -224,7 +224,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         layout: zoo.layout().clone(),
         architecture: zoo.architecture().cloned(),
         data: zoo.data().cloned(),
-        record: Record::new(zoo, &split, &state),
+        record: Record::new(zoo, &split, &state, plan.latent_record),
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),
         source: plan.source.clone(),

@@ -6,7 +6,7 @@
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
 use crate::fit_state::FitState;
-use crate::latent::{Autoencoder, Decoder, Space};
+use crate::latent::{Autoencoder, Decoder, LatentRecord, Space};
 use crate::method::Method;
 use crate::source::Source;
 use crate::tensors::{In, Out};
@@ -47,8 +47,11 @@ pub struct Record {
     pub best_loss: Option<f64>,
     /// Looks on the way: step, mean training loss since the last look, held-out loss (NaN for none).
     pub history: Vec<(u64, f64, f64)>,
-    /// Wall time in seconds.
+    /// Wall time in seconds, the autoencoder's among them.
     pub seconds: f64,
+    /// How the autoencoder came out, where the method runs in a latent space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<LatentRecord>,
     /// What the model was tuned for afterwards, where it was (M12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<TuneRecord>,
@@ -56,7 +59,7 @@ pub struct Record {
 
 impl Record {
     /// The record of a fit that has come to its end.
-    pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState) -> Self {
+    pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState, latent: Option<LatentRecord>) -> Self {
         let best = state.best_look();
         let zoo_name = zoo.origin().name();
         Self {
@@ -69,7 +72,8 @@ impl Record {
             best_step: best.map_or(0, |look| look.step),
             best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
             history: state.history.iter().map(|look| (look.step, look.training, look.held_out)).collect(),
-            seconds: state.seconds,
+            seconds: state.seconds + latent.map_or(0.0, |latent| latent.seconds),
+            latent,
             tuned: None,
         }
     }
@@ -270,7 +274,8 @@ impl MetaModel {
                 Ok(())
             })
         };
-        let mut latent = file.fit.latent.as_ref().map(|config| config.unfitted(p)).transpose().map_err(in_toml)?;
+        let mut latent =
+            file.fit.latent.as_ref().map(|config| config.unfitted(&file.layout)).transpose().map_err(in_toml)?;
         if let Some(latent) = &mut latent {
             fill("latent", &latent.layout().clone(), latent.parameters_mut())?;
         }

@@ -4,17 +4,15 @@ use crate::coordinates::Coordinates;
 use crate::coupling::Coupling;
 use crate::curves::{self, Curves, Marginal};
 use crate::fit::FitConfig;
-use crate::latent::{Autoencoder, LatentConfig, Space};
+use crate::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space};
 use crate::method::Method;
 use crate::path::Batch;
 use crate::source::Source;
 use crate::time;
 use crate::{Result, Streams};
 use std::sync::Arc;
+use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
-
-/// Points that an autoencoder is fitted to, at most.
-const LATENT_POINTS: usize = 1024;
 
 /// What follows from zoo and configuration before the first step.
 pub(crate) struct Plan {
@@ -22,6 +20,8 @@ pub(crate) struct Plan {
     pub coordinates: Coordinates,
     /// M8, by the checkpoints of the training runs that the method trains on.
     pub latent: Option<Arc<dyn Autoencoder>>,
+    /// How that came out.
+    pub latent_record: Option<LatentRecord>,
     /// p₀.
     pub source: Source,
     /// Marginals that the method trains on.
@@ -32,8 +32,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// # Errors
-    /// A configuration that does not fit the zoo, or a file that cannot be read.
-    pub fn new(zoo: &ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Self> {
+    /// A configuration that does not fit the zoo, a file that cannot be read, or [`crate::Error::Interrupted`] while an autoencoder is trained.
+    pub fn new(zoo: &ZooStore, config: &FitConfig, split: &RunSplit, progress: &dyn Progress) -> Result<Self> {
         let chunks = split.train.chunks(64).map(|runs| zoo.finals(runs));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
         let source = Source::of(config.method.source(), zoo, &split.train)?;
@@ -52,11 +52,17 @@ impl Plan {
                 (chosen, marginals, times)
             }
         };
-        let latent = match &config.latent {
-            Some(config) => Some(Arc::from(fit_latent(config, zoo, &coordinates, &split.train, &checkpoints)?)),
-            None => None,
-        };
-        Ok(Self { coordinates, latent, source, marginals, times })
+        // A Gaussian source is Gaussian in the latent space itself: then no start is ever encoded.
+        let starts = marginals[0] != Marginal::Source || source != Source::Gaussian;
+        let encoded = if starts || checkpoints.len() == 1 { &checkpoints[..] } else { &checkpoints[1..] };
+        let streams = Streams::new(config.seed).child("fit").child("latent");
+        let fitted = config
+            .latent
+            .as_ref()
+            .map(|config| fit_latent(config, zoo, &coordinates, split, encoded, &streams, progress))
+            .transpose()?;
+        let (latent, latent_record) = fitted.map(|(latent, record)| (Arc::from(latent), record)).unzip();
+        Ok(Self { coordinates, latent, latent_record, source, marginals, times })
     }
 
     /// Where the method's points live.
@@ -94,19 +100,35 @@ impl Plan {
     }
 }
 
-/// An autoencoder fitted to `checkpoints` of `runs`: all of them, or as many runs, evenly chosen, as make [`LATENT_POINTS`].
+/// An autoencoder fitted to `checkpoints` of the training runs: all of them, or as many runs, evenly chosen, as it takes points. Those of
+/// the validation runs choose where it is trained by steps.
 fn fit_latent(
     config: &LatentConfig,
     zoo: &ZooStore,
     coordinates: &Coordinates,
-    runs: &[usize],
+    split: &RunSplit,
     checkpoints: &[usize],
-) -> Result<Box<dyn Autoencoder>> {
-    let most = (LATENT_POINTS / checkpoints.len()).max(1).min(runs.len());
-    let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
-    let items: Vec<_> = chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
-    let mut points = vec![0.0; items.len() * zoo.parameters()];
-    zoo.gather(&items, &mut points)?;
-    coordinates.standardise(&mut points);
-    config.fit(&points, zoo.parameters())
+    streams: &Streams,
+    progress: &dyn Progress,
+) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
+    let points = |runs: &[usize]| -> Result<Vec<f32>> {
+        let most = (config.most_points(zoo.parameters()) / checkpoints.len()).max(1).min(runs.len());
+        let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
+        let items: Vec<_> =
+            chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
+        let mut points = vec![0.0; items.len() * zoo.parameters()];
+        zoo.gather(&items, &mut points)?;
+        coordinates.standardise(&mut points);
+        Ok(points)
+    };
+    let (training, held_out) = (points(&split.train)?, points(&split.validation)?);
+    let functional = config.functional().of_zoo(zoo, coordinates)?;
+    config.fit(&LatentTask {
+        layout: zoo.layout(),
+        points: &training,
+        held_out: &held_out,
+        functional: functional.as_ref(),
+        streams,
+        progress,
+    })
 }

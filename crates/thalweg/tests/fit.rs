@@ -12,7 +12,7 @@ use thalweg::feature_potential::FeatureConfig;
 use thalweg::field::MlpPotentialConfig;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::interpolant::Interpolant;
-use thalweg::latent::{LatentConfig, PcaConfig};
+use thalweg::latent::{DenoisingConfig, FunctionalConfig, LatentConfig, PcaConfig, TrainingConfig, VaeConfig};
 use thalweg::method::jko::PotentialConfig;
 use thalweg::method::{ActionConfig, CfmConfig, JkoConfig, MethodConfig, MmfmConfig};
 use thalweg::model::MetaModel;
@@ -243,6 +243,33 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
         let few = loaded.sample(&SampleRequest { n: 3, ..request }).unwrap();
         assert_eq!(few.theta, a.theta[..3 * zoo.parameters()]);
     }
+    // Learned ones: any method, with a functional term, and with a network that is decoded as it was before it went to disk.
+    let functional = FunctionalConfig { weight: 0.1, rows: 16 };
+    let training = TrainingConfig { steps: 30, batch: 16, functional, ..TrainingConfig::default() };
+    let vae = VaeConfig { dimension: 4, training: training.clone(), ..VaeConfig::default() };
+    let denoising = DenoisingConfig { dimension: 4, training, ..DenoisingConfig::default() };
+    let mmfm = MethodConfig::Mmfm(MmfmConfig { marginals: 2, ..MmfmConfig::default() });
+    for (method, latent) in [
+        (MethodConfig::default(), LatentConfig::Vae(vae.clone())),
+        (jko(false), LatentConfig::Vae(vae.clone())),
+        (mmfm, LatentConfig::Denoising(denoising)),
+    ] {
+        let model = quick(&zoo, &FitConfig { method, latent: Some(latent), ..config() });
+        let record = model.record.latent.unwrap();
+        assert!(record.error_held_out.unwrap() < 20.0 && record.best_step > 0 && model.record.seconds > record.seconds);
+        model.save(&dir.path().join("model"), true).unwrap();
+        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+        assert_eq!(
+            (loaded.record.latent, loaded.latent.as_ref().unwrap().parameters()),
+            (model.record.latent, model.latent.as_ref().unwrap().parameters())
+        );
+        let request = SampleRequest::new(35, 2);
+        assert_eq!(model.sample(&request).unwrap().theta, loaded.sample(&request).unwrap().theta);
+    }
+    // An interruption while the autoencoder is trained is one of the fit.
+    let learned = FitConfig { latent: Some(LatentConfig::Vae(vae)), ..config() };
+    let stopped = fit(&zoo, &learned, &FitOptions::default(), &StopAfter(AtomicU64::new(7)));
+    assert!(matches!(stopped, Err(Error::Interrupted)));
     // In weight space there are too many features for a closed form.
     let message = fit(&zoo, &FitConfig { method: jko(false), ..config() }, &FitOptions::default(), &Silent);
     assert!(message.err().unwrap().to_string().contains("latent"));

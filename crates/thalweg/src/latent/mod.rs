@@ -3,14 +3,36 @@
 //! A flow in a latent space trains on encoded checkpoints and decodes what it samples. Latents are normalised, each to mean 0 and
 //! deviation 1 over the training points, and the model card tells their scale. An autoencoder bounds what a flow in it can reach: judge its
 //! reconstructions by the accuracy of decoded networks, beside the samples. [`Space`] is the way from weights to a method's points and back.
+//!
+//! | autoencoder | what | when |
+//! | --- | --- | --- |
+//! | [`Pca`] | principal components, in closed form | the floor; hard to beat on zoos of some hundred runs |
+//! | [`VaeConfig`] | variational, trained | where points lie along few curved directions and noise |
+//! | [`DenoisingConfig`] | p-diff's, trained | tails of one run |
+mod denoising;
+mod functional;
+mod half;
+mod learned;
+mod objective;
 pub mod pca;
+mod stack;
+mod training;
+mod vae;
 
+pub use denoising::DenoisingConfig;
+pub use functional::{Functional, FunctionalConfig};
+pub use half::{CoderConfig, StackConfig};
+pub use learned::Learned;
 pub use pca::{Pca, PcaConfig};
+pub use training::{Trained, TrainingConfig};
+pub use vae::VaeConfig;
 
 use crate::coordinates::Coordinates;
 use crate::source::Source;
 use crate::{Error, Layout, Result, Streams, normal};
 use serde::{Deserialize, Serialize};
+use std::time::Instant;
+use thalweg_nets::progress::Progress;
 
 /// The way from points to what they stand for, with its derivative. A row's bytes do not depend on the other rows.
 pub trait Decoder: Send + Sync {
@@ -48,6 +70,47 @@ pub trait Autoencoder: Decoder {
 pub enum LatentConfig {
     /// Principal components.
     Pca(PcaConfig),
+    /// A variational autoencoder.
+    Vae(VaeConfig),
+    /// A denoising autoencoder.
+    Denoising(DenoisingConfig),
+}
+
+/// What an autoencoder is fitted to.
+#[derive(Clone, Copy)]
+pub struct LatentTask<'a> {
+    /// Of the networks, P numbers in all.
+    pub layout: &'a Layout,
+    /// Standardised weights `[n, P]` to learn from.
+    pub points: &'a [f32],
+    /// Standardised weights `[m, P]` of runs that only choose; may be empty.
+    pub held_out: &'a [f32],
+    /// The functional term, where the configuration asks for one.
+    pub functional: Option<&'a Functional>,
+    /// Of all that is random in the fit.
+    pub streams: &'a Streams,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+}
+
+/// How an autoencoder came out, as `model.toml` holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LatentRecord {
+    /// Points that it was fitted to.
+    pub points: usize,
+    /// Mean squared error of their reconstruction, in standardised weights (1: no better than the mean of the finals is on finals).
+    pub error: f64,
+    /// The same for held-out points; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_held_out: Option<f64>,
+    /// The step whose averaged parameters were kept; 0 for a closed form.
+    pub best_step: u64,
+    /// Held-out loss there; none for a closed form, and where nothing was held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_loss: Option<f64>,
+    /// Wall time in seconds.
+    pub seconds: f64,
 }
 
 impl LatentConfig {
@@ -56,6 +119,8 @@ impl LatentConfig {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Pca(c) => c.check(),
+            Self::Vae(c) => c.check(),
+            Self::Denoising(c) => c.check(),
         }
     }
 
@@ -63,6 +128,8 @@ impl LatentConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pca(_) => "pca",
+            Self::Vae(_) => "vae",
+            Self::Denoising(_) => "denoising",
         }
     }
 
@@ -70,27 +137,82 @@ impl LatentConfig {
     pub fn dimension(&self) -> usize {
         match self {
             Self::Pca(c) => c.dimension,
+            Self::Vae(c) => c.dimension,
+            Self::Denoising(c) => c.dimension,
         }
     }
 
-    /// Fits the autoencoder to standardised weights `points [n, P]`.
+    /// The most points of `p` numbers that a fit takes: what a closed form can solve, or what memory is set aside for.
+    pub(crate) fn most_points(&self, p: usize) -> usize {
+        match self {
+            Self::Pca(_) => 1024,
+            Self::Vae(_) | Self::Denoising(_) => (TRAINING_BYTES / (p * size_of::<f32>())).max(1),
+        }
+    }
+
+    /// The functional term that is asked for.
+    pub fn functional(&self) -> FunctionalConfig {
+        match self {
+            Self::Pca(_) => FunctionalConfig::default(),
+            Self::Vae(c) => c.training.functional,
+            Self::Denoising(c) => c.training.functional,
+        }
+    }
+
+    /// Fits the autoencoder.
     ///
     /// # Errors
-    /// Fewer points than dimensions ask for, or points that span less.
-    pub fn fit(&self, points: &[f32], p: usize) -> Result<Box<dyn Autoencoder>> {
-        match self {
-            Self::Pca(c) => Ok(Box::new(Pca::fit(c, points, p)?)),
-        }
+    /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`].
+    pub fn fit(&self, task: &LatentTask) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
+        let (clock, p) = (Instant::now(), task.layout.len());
+        let (autoencoder, trained): (Box<dyn Autoencoder>, _) = match self {
+            Self::Pca(c) => (Box::new(Pca::fit(c, task.points, p)?), Trained { best_step: 0, best_loss: None }),
+            Self::Vae(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
+            Self::Denoising(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
+        };
+        let record = LatentRecord {
+            points: task.points.len() / p,
+            error: squared_error(&*autoencoder, task.points, p),
+            error_held_out: (!task.held_out.is_empty()).then(|| squared_error(&*autoencoder, task.held_out, p)),
+            best_step: trained.best_step,
+            best_loss: trained.best_loss,
+            seconds: clock.elapsed().as_secs_f64(),
+        };
+        Ok((autoencoder, record))
     }
 
-    /// An autoencoder of this shape whose parameters are still to be read.
+    /// An autoencoder of this shape for networks of `layout` whose parameters are still to be read.
     ///
     /// # Errors
     /// A size outside its range.
-    pub fn unfitted(&self, p: usize) -> Result<Box<dyn Autoencoder>> {
-        match self {
-            Self::Pca(c) => Ok(Box::new(Pca::unfitted(c, p)?)),
-        }
+    pub fn unfitted(&self, layout: &Layout) -> Result<Box<dyn Autoencoder>> {
+        let streams = Streams::new(0);
+        Ok(match self {
+            Self::Pca(c) => Box::new(Pca::unfitted(c, layout.len())?),
+            Self::Vae(c) => Box::new(c.untrained(layout, &streams)?),
+            Self::Denoising(c) => Box::new(c.untrained(layout, &streams)?),
+        })
+    }
+}
+
+/// Bytes of points that a training holds.
+const TRAINING_BYTES: usize = 256 << 20;
+
+/// Mean squared error of the reconstruction of `points [n, P]`.
+fn squared_error(autoencoder: &dyn Autoencoder, points: &[f32], p: usize) -> f64 {
+    let mut total = 0.0;
+    for block in points.chunks(256 * p) {
+        let back = autoencoder.decode(&autoencoder.encode(block));
+        total += back.iter().zip(block).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>();
+    }
+    total / points.len() as f64
+}
+
+/// Checks D; `field` is its name in the error.
+fn check_dimension(field: &str, dimension: usize) -> Result<()> {
+    match dimension {
+        1..=1_024 => Ok(()),
+        other => Err(Error::parameter(field, "1 to 1,024", other)),
     }
 }
 

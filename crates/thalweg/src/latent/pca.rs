@@ -28,10 +28,7 @@ impl PcaConfig {
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {
-        match self.dimension {
-            1..=1_024 => Ok(()),
-            other => Err(Error::parameter("latent.pca.dimension", "1 to 1,024", other)),
-        }
+        super::check_dimension("latent.pca.dimension", self.dimension)
     }
 }
 

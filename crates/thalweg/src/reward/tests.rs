@@ -2,10 +2,11 @@
 use super::*;
 use crate::Layout;
 use crate::coordinates::{Coordinates, Standardiser};
-use crate::latent::{LatentConfig, PcaConfig, Space};
+use crate::latent::{LatentConfig, LatentTask, PcaConfig, Space, TrainingConfig, VaeConfig};
 use rand::RngExt;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::Engine;
+use thalweg_nets::progress::Silent;
 
 /// A small network, 40 inputs with labels, and three points of weights.
 fn setting() -> (Engine, Vec<f32>, Vec<u32>, Vec<f32>) {
@@ -82,9 +83,22 @@ fn gradients_are_differences() {
     let space = Space { coordinates: &coordinates, latent: None };
     check(&InSpace { reward: &inner, space: &space }, &theta, 5e-3);
     let points: Vec<f32> = (0..30 * p).map(|_| rng.random::<f32>() - 0.5).collect();
-    let latent = LatentConfig::Pca(PcaConfig { dimension: 5 }).fit(&points, p).unwrap();
-    let space = Space { coordinates: &coordinates, latent: Some(&*latent) };
-    check(&InSpace { reward: &inner, space: &space }, &theta[..15], 5e-3);
+    let training = TrainingConfig { steps: 60, ..TrainingConfig::default() };
+    let vae = VaeConfig { dimension: 5, beta: 1e-3, training, ..VaeConfig::default() };
+    for config in [LatentConfig::Pca(PcaConfig { dimension: 5 }), LatentConfig::Vae(vae)] {
+        let streams = Streams::new(9);
+        let task = LatentTask {
+            layout: &layout,
+            points: &points,
+            held_out: &[],
+            functional: None,
+            streams: &streams,
+            progress: &Silent,
+        };
+        let (latent, _) = config.fit(&task).unwrap();
+        let space = Space { coordinates: &coordinates, latent: Some(&*latent) };
+        check(&InSpace { reward: &inner, space: &space }, &theta[..15], 5e-3);
+    }
 }
 
 #[test]
