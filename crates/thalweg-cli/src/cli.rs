@@ -1,5 +1,5 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, eval, fit, reproduce, sample, shift, tune, zoo};
+use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
@@ -46,6 +46,7 @@ enum Command {
     Fit(fit::Args),
     Tune(tune::Args),
     Sample(sample::Args),
+    Encode(encode::Args),
     Eval(eval::Args),
     /// Harmful shift: make a test ready for a model, ask it about new rows
     #[command(subcommand)]
@@ -67,6 +68,7 @@ impl Cli {
             Command::Fit(args) => fit::run(args, &session),
             Command::Tune(args) => tune::run(args, &session),
             Command::Sample(args) => sample::run(args, &session),
+            Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),

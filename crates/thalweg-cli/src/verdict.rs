@@ -121,6 +121,7 @@ pub fn label(method: &str) -> String {
         "held-out" => "held-out real runs".into(),
         "cfm" => "NM-CFM".into(),
         "mmfm" => "NM-MMFM".into(),
+        "ddpm" => "DDPM".into(),
         "mean" => "mean of the finals".into(),
         "interpolation" => "interpolation of two finals".into(),
         "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),

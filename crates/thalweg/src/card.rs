@@ -12,7 +12,7 @@ pub fn text(model: &MetaModel) -> String {
     let latent = model.latent.as_ref().map_or("none: it runs on standardised weights".into(), |latent| {
         let (scales, name) = (latent.scales(), model.config.latent.as_ref().map_or("", |config| config.name()));
         let range = |f: fn(f32, f32) -> f32, from| scales.iter().copied().fold(from, f);
-        let error = record.latent.map_or(String::new(), |latent| {
+        let error = record.latent.as_ref().map_or(String::new(), |latent| {
             let held_out = latent.error_held_out.map_or(String::new(), |e| format!(", {e:.3} on held-out runs"));
             format!(
                 "; mean squared error of standardised weights {:.3} on {} points{held_out}",

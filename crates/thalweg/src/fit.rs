@@ -224,7 +224,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         layout: zoo.layout().clone(),
         architecture: zoo.architecture().cloned(),
         data: zoo.data().cloned(),
-        record: Record::new(zoo, &split, &state, plan.latent_record),
+        record: Record::new(zoo, &split, &state, plan.latent_record.clone()),
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),
         source: plan.source.clone(),

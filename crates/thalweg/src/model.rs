@@ -72,7 +72,7 @@ impl Record {
             best_step: best.map_or(0, |look| look.step),
             best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
             history: state.history.iter().map(|look| (look.step, look.training, look.held_out)).collect(),
-            seconds: state.seconds + latent.map_or(0.0, |latent| latent.seconds),
+            seconds: state.seconds + latent.as_ref().map_or(0.0, |latent| latent.seconds),
             latent,
             tuned: None,
         }

@@ -4,7 +4,7 @@ use crate::coordinates::Coordinates;
 use crate::coupling::Coupling;
 use crate::curves::{self, Curves, Marginal};
 use crate::fit::FitConfig;
-use crate::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space};
+use crate::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
 use crate::method::Method;
 use crate::path::Batch;
 use crate::source::Source;
@@ -100,8 +100,7 @@ impl Plan {
     }
 }
 
-/// An autoencoder fitted to `checkpoints` of the training runs: all of them, or as many runs, evenly chosen, as it takes points. Those of
-/// the validation runs choose where it is trained by steps.
+/// An autoencoder fitted to `checkpoints` of the training runs; those of the validation runs choose where it is trained by steps.
 fn fit_latent(
     config: &LatentConfig,
     zoo: &ZooStore,
@@ -111,24 +110,16 @@ fn fit_latent(
     streams: &Streams,
     progress: &dyn Progress,
 ) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
-    let points = |runs: &[usize]| -> Result<Vec<f32>> {
-        let most = (config.most_points(zoo.parameters()) / checkpoints.len()).max(1).min(runs.len());
-        let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
-        let items: Vec<_> =
-            chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
-        let mut points = vec![0.0; items.len() * zoo.parameters()];
-        zoo.gather(&items, &mut points)?;
-        coordinates.standardise(&mut points);
-        Ok(points)
-    };
+    let points = |runs: &[usize]| training_points(config, zoo, coordinates, runs, checkpoints);
     let (training, held_out) = (points(&split.train)?, points(&split.validation)?);
     let functional = config.functional().of_zoo(zoo, coordinates)?;
-    config.fit(&LatentTask {
+    let (autoencoder, record) = config.fit(&LatentTask {
         layout: zoo.layout(),
         points: &training,
         held_out: &held_out,
         functional: functional.as_ref(),
         streams,
         progress,
-    })
+    })?;
+    Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }))
 }

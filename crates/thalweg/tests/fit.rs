@@ -252,16 +252,17 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
     for (method, latent) in [
         (MethodConfig::default(), LatentConfig::Vae(vae.clone())),
         (jko(false), LatentConfig::Vae(vae.clone())),
-        (mmfm, LatentConfig::Denoising(denoising)),
+        (mmfm, LatentConfig::Denoising(denoising.clone())),
+        (MethodConfig::named("ddpm").unwrap(), LatentConfig::Denoising(denoising)),
     ] {
         let model = quick(&zoo, &FitConfig { method, latent: Some(latent), ..config() });
-        let record = model.record.latent.unwrap();
+        let record = model.record.latent.clone().unwrap();
         assert!(record.error_held_out.unwrap() < 20.0 && record.best_step > 0 && model.record.seconds > record.seconds);
         model.save(&dir.path().join("model"), true).unwrap();
         let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
         assert_eq!(
-            (loaded.record.latent, loaded.latent.as_ref().unwrap().parameters()),
-            (model.record.latent, model.latent.as_ref().unwrap().parameters())
+            (&loaded.record.latent, loaded.latent.as_ref().unwrap().parameters()),
+            (&model.record.latent, model.latent.as_ref().unwrap().parameters())
         );
         let request = SampleRequest::new(35, 2);
         assert_eq!(model.sample(&request).unwrap().theta, loaded.sample(&request).unwrap().theta);

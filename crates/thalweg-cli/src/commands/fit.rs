@@ -19,6 +19,7 @@ use thalweg_nets::zoo::ZooStore;
 #[command(after_help = "Examples:
   thalweg fit zoo/ --out model/                            NM-CFM with its defaults: under a minute
   thalweg fit zoo/ --method mmfm --steps 3000 --out model/
+  thalweg fit zoo/ --set latent.vae.dimension=32           in the latent space of an autoencoder (pca, vae, denoising)
   thalweg fit zoo/ --config fit.toml --set batch=96 --set field.residual-mlp.width=512
   thalweg fit zoo/ --out model/ --resume                   after Ctrl-C: goes on, to the same bytes
 
@@ -27,7 +28,7 @@ pub struct Args {
     /// Folder of the zoo
     #[arg(value_name = "ZOO")]
     zoo: PathBuf,
-    /// Method: cfm (conditional flow matching), mmfm (multi-marginal flow matching)
+    /// Method: cfm, mmfm (flow matching on two or more marginals), jko, action, ddpm (diffusion)
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// A TOML file with the fit's settings; flags override it

@@ -1,6 +1,7 @@
 //! One file (or folder) a command: its flags, what it does, what it says at the end.
 pub mod data;
 pub mod demo;
+pub mod encode;
 pub mod eval;
 pub mod fit;
 pub mod reproduce;

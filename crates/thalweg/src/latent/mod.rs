@@ -33,6 +33,7 @@ use crate::{Error, Layout, Result, Streams, normal};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::ZooStore;
 
 /// The way from points to what they stand for, with its derivative. A row's bytes do not depend on the other rows.
 pub trait Decoder: Send + Sync {
@@ -94,9 +95,11 @@ pub struct LatentTask<'a> {
 }
 
 /// How an autoencoder came out, as `model.toml` holds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LatentRecord {
+    /// Checkpoints of the training runs that it was fitted to; empty where that is not known.
+    pub checkpoints: Vec<usize>,
     /// Points that it was fitted to.
     pub points: usize,
     /// Mean squared error of their reconstruction, in standardised weights (1: no better than the mean of the finals is on finals).
@@ -171,6 +174,7 @@ impl LatentConfig {
             Self::Denoising(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
         };
         let record = LatentRecord {
+            checkpoints: Vec::new(),
             points: task.points.len() / p,
             error: squared_error(&*autoencoder, task.points, p),
             error_held_out: (!task.held_out.is_empty()).then(|| squared_error(&*autoencoder, task.held_out, p)),
@@ -193,6 +197,27 @@ impl LatentConfig {
             Self::Denoising(c) => Box::new(c.untrained(layout, &streams)?),
         })
     }
+}
+
+/// Standardised weights `[n, P]` that an autoencoder is fitted to: `checkpoints` of `runs`, all of them, or of as many runs, evenly chosen, as
+/// it takes points.
+///
+/// # Errors
+/// A run or checkpoint beyond the zoo, or a file that cannot be read.
+pub fn training_points(
+    config: &LatentConfig,
+    zoo: &ZooStore,
+    coordinates: &Coordinates,
+    runs: &[usize],
+    checkpoints: &[usize],
+) -> Result<Vec<f32>> {
+    let most = (config.most_points(zoo.parameters()) / checkpoints.len().max(1)).max(1).min(runs.len());
+    let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
+    let items: Vec<_> = chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
+    let mut points = vec![0.0; items.len() * zoo.parameters()];
+    zoo.gather(&items, &mut points)?;
+    coordinates.standardise(&mut points);
+    Ok(points)
 }
 
 /// Bytes of points that a training holds.
@@ -245,6 +270,17 @@ impl Space<'_> {
         let mut z = vec![0.0; self.coordinates.dimension()];
         source.draw(i, layout, self.coordinates, streams, &mut z)?;
         Ok(self.encoded(z))
+    }
+
+    /// Weights `theta [n, P]` to points and back `[n, P]`, and the mean squared error of the standardised weights.
+    pub fn reconstruct(&self, theta: &[f32]) -> (Vec<f32>, f64) {
+        let mut z = theta.to_vec();
+        self.coordinates.standardise(&mut z);
+        let Some(latent) = self.latent else { return (theta.to_vec(), 0.0) };
+        let mut back = latent.decode(&latent.encode(&z));
+        let error = back.iter().zip(&z).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>() / z.len() as f64;
+        self.coordinates.restore(&mut back);
+        (back, error)
     }
 
     fn encoded(&self, z: Vec<f32>) -> Vec<f32> {

@@ -5,12 +5,14 @@
 //! be it a velocity field, a potential or a denoiser. `transport` may be an ODE, an SDE or explicit steps.
 pub mod action;
 pub mod cfm;
+pub mod ddpm;
 pub mod jko;
 mod jko_features;
 pub mod mmfm;
 
 pub use action::{ActionConfig, ActionMatching};
 pub use cfm::{CfmConfig, FlowMatching};
+pub use ddpm::{Ddpm, DdpmConfig};
 pub use jko::{Jko, JkoConfig};
 pub use mmfm::MmfmConfig;
 
@@ -104,6 +106,8 @@ pub enum MethodConfig {
     Jko(JkoConfig),
     /// Action matching (M7).
     Action(ActionConfig),
+    /// Denoising diffusion (M9).
+    Ddpm(DdpmConfig),
 }
 
 impl Default for MethodConfig {
@@ -114,7 +118,7 @@ impl Default for MethodConfig {
 
 impl MethodConfig {
     /// The methods' names, as `--method` takes them.
-    pub const NAMES: [&str; 4] = ["cfm", "mmfm", "jko", "action"];
+    pub const NAMES: [&str; 5] = ["cfm", "mmfm", "jko", "action", "ddpm"];
 
     /// The method of this name with its defaults.
     ///
@@ -126,6 +130,7 @@ impl MethodConfig {
             "mmfm" => Self::Mmfm(MmfmConfig::default()),
             "jko" => Self::Jko(JkoConfig::default()),
             "action" => Self::Action(ActionConfig::default()),
+            "ddpm" => Self::Ddpm(DdpmConfig::default()),
             other => return Err(Error::parameter("method", Self::NAMES.join(", "), other)),
         })
     }
@@ -137,6 +142,7 @@ impl MethodConfig {
             Self::Mmfm(_) => "mmfm",
             Self::Jko(_) => "jko",
             Self::Action(_) => "action",
+            Self::Ddpm(_) => "ddpm",
         }
     }
 
@@ -148,6 +154,7 @@ impl MethodConfig {
             Self::Mmfm(c) => c.check()?,
             Self::Jko(c) => c.check()?,
             Self::Action(c) => c.check()?,
+            Self::Ddpm(c) => c.check()?,
         }
         match (self.coupling(), self.source()) {
             (Coupling::Paired, SourceKind::KaimingUniform | SourceKind::KaimingNormal | SourceKind::Gaussian) => {
@@ -169,6 +176,7 @@ impl MethodConfig {
             Self::Mmfm(c) => c.marginals + 2,
             Self::Jko(c) => c.steps + 1,
             Self::Action(c) => c.marginals + 2,
+            Self::Ddpm(_) => 2,
         }
     }
 
@@ -179,6 +187,7 @@ impl MethodConfig {
             Self::Mmfm(c) => c.coupling,
             Self::Jko(c) => c.coupling,
             Self::Action(c) => c.coupling,
+            Self::Ddpm(_) => Coupling::Independent,
         }
     }
 
@@ -189,6 +198,7 @@ impl MethodConfig {
             Self::Mmfm(c) => c.source,
             Self::Jko(c) => c.source,
             Self::Action(c) => c.source,
+            Self::Ddpm(_) => SourceKind::Gaussian,
         }
     }
 
@@ -210,6 +220,7 @@ impl MethodConfig {
             Self::Mmfm(c) => Box::new(c.build(times, field.build(dimension, streams)?)?),
             Self::Jko(c) => Box::new(c.build(times, dimension, streams)?),
             Self::Action(c) => Box::new(c.build(times, dimension, streams)?),
+            Self::Ddpm(c) => Box::new(c.build(field.build(dimension, streams)?)?),
         })
     }
 }
