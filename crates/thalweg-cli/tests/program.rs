@@ -18,6 +18,7 @@ const COMMANDS: &[&str] = &[
     "fit",
     "tune",
     "sample",
+    "encode",
     "eval",
     "shift calibrate",
     "shift test",
@@ -77,6 +78,8 @@ fn wrong_use_is_told_and_exits_with_2() {
         ("sample nowhere --set a=1", "no settings"),
         ("fit nowhere", "nowhere"),
         ("sample nowhere -n 3", "nowhere"),
+        ("encode nowhere", "NETWORKS"),
+        ("encode nowhere --zoo nowhere", "nowhere"),
         ("eval nowhere.safetensors --zoo nowhere", "nowhere"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -126,6 +129,32 @@ fn a_zoo_is_trained_told_and_never_overwritten_unasked() {
     assert!(value["rows"][2]["accuracy_mean"].as_f64().unwrap() > 0.0);
     let page = std::fs::read_to_string(dir.path().join("look/report.html")).unwrap();
     assert!(page.contains("Loss along training") && page.ends_with("</html>\n"));
+}
+
+#[test]
+fn latents_are_written_and_decoded_networks_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let ok = |words: &str| in_dir(dir.path(), words).assert().success();
+    ok(&format!("{ZOO} --runs 20 --out zoo -q"));
+    let vae = "--set latent.vae.dimension=3 --set latent.vae.training.steps=60";
+    ok(&format!("fit zoo --method ddpm --steps 30 {vae} --out model -q"));
+    ok("sample model -n 4 --steps 10 --out s.safetensors -q");
+    let shown = ok("encode model --zoo zoo --runs 4 --out l.safetensors");
+    shown.stdout(contains("runs never seen").and(contains("decoded by PCA")).and(contains("[20, 3, 3]")));
+    let text = std::fs::read_to_string(dir.path().join("l.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // Three checkpoints of two parts; the mean of the finals is what an error of 1 stands for, at the end and on average.
+    assert_eq!(value["rows"].as_array().unwrap().len(), 6);
+    for row in value["rows"].as_array().unwrap() {
+        assert!((0.0..=1.0).contains(&row["accuracy_vae"].as_f64().unwrap()), "{row}");
+        assert!(row["error_vae"].as_f64().unwrap() > 0.0 && row["error_pca"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let bytes = std::fs::read(dir.path().join("l.safetensors")).unwrap();
+    assert_eq!(u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8 + 4 * (20 * 3 * 3 + 3), bytes.len());
+    ok("encode model s.safetensors --out ls.safetensors").stdout(contains("[4, 3]").and(contains("PCA").not()));
+    ok("fit zoo --steps 5 --out plain -q");
+    in_dir(dir.path(), "encode plain --zoo zoo --out n").assert().code(2).stderr(contains("latent space"));
+    assert!(!dir.path().join("n").exists());
 }
 
 #[cfg(unix)]

@@ -9,6 +9,7 @@
 //! p-diff (Wang et al. 2024) is this on the latents of a denoising autoencoder, the unconditional part of D2NWG (Soro et al. 2025) on those of a
 //! VAE. Not for weight space itself: some hundred points in thousands of dimensions are learned by heart. Not to be tuned by M12.
 use super::{Method, Scratch, Transport};
+use crate::anchors::Anchors;
 use crate::field::{Field, Gradient, Tape};
 use crate::path::Batch;
 use crate::solver::{Integration, Solution, Solver, check_finite};
@@ -211,24 +212,26 @@ impl Method for Ddpm {
         self.net.parameters_mut()
     }
 
-    /// From curves `[2, B, P]`, noise and data: x_k at a random k for each, with u = ε.
-    fn batch(&self, curves: &[f32], c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        let p = self.net.dimension();
-        if curves.is_empty() || !curves.len().is_multiple_of(2 * p) {
-            return Err(Error::shape("curves", format!("[2, B, {p}]"), format!("[{}]", curves.len())));
+    /// From curves through noise and data: x_k at a random k for each, with u = ε.
+    fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        let (p, rows) = (self.net.dimension(), curves.curves());
+        if curves.marginals() != 2 || curves.dimension() != p {
+            let found = format!("{} of them in [{}]", curves.marginals(), curves.dimension());
+            return Err(Error::shape("anchors of a curve", format!("2 of them in [{p}]"), found));
         }
-        let (noise, data) = curves.split_at(curves.len() / 2);
-        let mut t = vec![0.0; noise.len() / p];
-        let mut x = vec![0.0; noise.len()];
-        let rows = x.par_chunks_exact_mut(p).zip(noise.par_chunks_exact(p)).zip(data.par_chunks_exact(p));
-        rows.zip(t.par_iter_mut()).enumerate().for_each(|(i, (((x, noise), data), t))| {
+        let (mut x, mut u, mut t) = (vec![0.0; rows * p], vec![0.0; rows * p], vec![0.0; rows]);
+        let outputs = x.par_chunks_exact_mut(p).zip(u.par_chunks_exact_mut(p)).zip(t.par_iter_mut());
+        outputs.enumerate().for_each(|(i, ((x, u), t))| {
             let k = streams.index(i as u64).rng().random_range(1..=self.config.steps) as f64;
             let alpha_bar = self.alpha_bar(k);
             let (signal, spread) = (alpha_bar.sqrt() as f32, (1.0 - alpha_bar).sqrt() as f32);
             *t = self.time(k) as f32;
-            x.iter_mut().zip(noise.iter().zip(data)).for_each(|(x, (e, d))| *x = signal * d + spread * e);
+            u.copy_from_slice(curves.point(0, i));
+            for ((x, e), d) in x.iter_mut().zip(&*u).zip(curves.point(1, i)) {
+                *x = signal * d + spread * e;
+            }
         });
-        Ok(Batch { x, t, u: noise.to_vec(), c, scores: None })
+        Ok(Batch { x, t, u, c, scores: None })
     }
 
     /// Mean over B and P of (ε̂ − ε)².

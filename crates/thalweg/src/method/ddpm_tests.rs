@@ -161,7 +161,7 @@ fn ddim_and_the_velocity_follow_the_flow_map_of_the_ode() {
 fn a_batch_is_noise_and_data_by_the_schedule_and_the_gradient_that_of_differences() {
     let mut method = learned(&DdpmConfig::default());
     let curves = normals(8, 40);
-    let batch = method.batch(&curves, None, &Streams::new(9)).unwrap();
+    let batch = method.batch(&Anchors::dense(&curves, 2, P).unwrap(), None, &Streams::new(9)).unwrap();
     for (i, t) in batch.t.iter().enumerate() {
         let k = (1.0 - f64::from(*t)) * 1000.0;
         assert!((k - k.round()).abs() < 1e-2 && (1.0..=1000.0).contains(&k.round()));
@@ -183,7 +183,7 @@ fn a_batch_is_noise_and_data_by_the_schedule_and_the_gradient_that_of_difference
     };
     let numeric = (at(1e-4) - at(-2e-4)) / 2e-4;
     assert!((numeric / slope - 1.0).abs() < 0.02, "{numeric} {slope}");
-    assert!(method.batch(&curves[1..], None, &Streams::new(9)).is_err());
+    assert!(method.batch(&Anchors::dense(&curves, 4, P).unwrap(), None, &Streams::new(9)).is_err());
 }
 
 #[test]
