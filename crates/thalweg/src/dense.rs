@@ -33,9 +33,6 @@ const BLOCK_ROWS: usize = 1024;
 /// and however many.
 pub fn product(out: &mut [f32], put: Put, left: View<'_>, right: View<'_>) {
     assert_eq!(out.len(), left.nrows() * right.ncols(), "output of a product has the wrong size");
-    if left.nrows() == 1 {
-        return single_row(out, put, left, right);
-    }
     blocks(MatMut::from_row_major_slice_mut(out, left.nrows(), right.ncols()), put, left, right);
 }
 
@@ -44,17 +41,22 @@ pub fn sequential(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_
     matmul(out, if put == Put::Add { Accum::Add } else { Accum::Replace }, left, right, scale, Par::Seq);
 }
 
-/// One row alone would meet another kernel, with another order of summation, than a row in company: it is given company.
-fn single_row(out: &mut [f32], put: Put, left: View<'_>, right: View<'_>) {
-    let row: Vec<f32> = left.row(0).iter().copied().collect();
-    let mut both = [&*out, &*out].concat();
-    blocks(
-        MatMut::from_row_major_slice_mut(&mut both, 2, right.ncols()),
-        put,
-        view(&row.repeat(2), 2, row.len()),
-        right,
-    );
-    out.copy_from_slice(&both[..out.len()]);
+/// Products of this many multiplications or fewer, and single rows, meet other kernels of faer's, with another order of summation.
+const SMALL: usize = 16 * 16 * 16;
+
+/// One block's product; where it has so few rows that it would meet another kernel than in company, it is given company.
+fn block(mut out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
+    let (m, n, k) = (left.nrows(), right.ncols(), left.ncols());
+    let least = (SMALL / (n * k).max(1) + 1).max(2);
+    let beta = if put == Put::Add { Accum::Add } else { Accum::Replace };
+    if m >= least {
+        return matmul(out, beta, left, right, 1.0, Par::Seq);
+    }
+    let (mut rows, mut both) = (vec![0.0; least * k], vec![0.0; least * n]);
+    MatMut::from_row_major_slice_mut(&mut rows[..m * k], m, k).copy_from(left);
+    MatMut::from_row_major_slice_mut(&mut both[..m * n], m, n).copy_from(out.as_ref());
+    matmul(MatMut::from_row_major_slice_mut(&mut both, least, n), beta, view(&rows, least, k), right, 1.0, Par::Seq);
+    out.copy_from(view(&both[..m * n], m, n));
 }
 
 fn blocks(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
@@ -70,8 +72,7 @@ fn blocks(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
         let (la, lb) = left.split_at_row(middle);
         rayon::join(|| blocks(a, put, la, right), || blocks(b, put, lb, right));
     } else {
-        let beta = if put == Put::Add { Accum::Add } else { Accum::Replace };
-        matmul(out, beta, left, right, 1.0, Par::Seq);
+        block(out, put, left, right);
     }
 }
 
@@ -168,16 +169,19 @@ mod tests {
 
     #[test]
     fn a_row_has_the_same_bytes_in_any_company() {
-        let (n, k) = (200, 600);
-        let (a, b, old) = (random(300 * k, 1), random(k * n, 2), random(300 * n, 3));
-        let run = |m: usize| {
-            let mut out = old[..m * n].to_vec();
-            product(&mut out, Put::Add, view(&a[..m * k], m, k), view(&b, n, k).transpose());
-            out
-        };
-        let all = run(300);
-        for m in [1, 2, 3, 7, 16, 33, 64, 255] {
-            assert!(run(m) == all[..m * n], "{m}");
+        // Large and small, with a last block of one column, and where a product as a whole is smaller than a kernel likes.
+        for (n, k) in [(200, 600), (6, 96), (12, 49), (2, 3), (65, 30), (1, 50), (5, 1)] {
+            let rows = if n == 200 { 300 } else { 1100 };
+            let (a, b, old) = (random(rows * k, 1), random(k * n, 2), random(rows * n, 3));
+            let run = |m: usize| {
+                let mut out = old[..m * n].to_vec();
+                product(&mut out, Put::Add, view(&a[..m * k], m, k), view(&b, n, k).transpose());
+                out
+            };
+            let all = run(rows);
+            for m in [1, 2, 3, 7, 16, 33, 64, 255, rows.min(1025)] {
+                assert!(run(m) == all[..m * n], "{n} {k}: {m}");
+            }
         }
     }
 

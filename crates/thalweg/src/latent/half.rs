@@ -1,5 +1,6 @@
 //! The two halves of a learned autoencoder (M8): maps of rows whose parameters lie in one flat vector that both share.
 use super::stack::Stack;
+use super::tokens;
 use crate::field::{Gradient, Tape};
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub(super) trait Half: Send + Sync {
 pub enum CoderConfig {
     /// Residual multilayer perceptrons over flat weights.
     Mlp(StackConfig),
+    /// Transformers over layer-wise tokens.
+    Tokens(TokensConfig),
 }
 
 impl Default for CoderConfig {
@@ -56,6 +59,26 @@ impl Default for StackConfig {
     }
 }
 
+/// The size of a transformer over tokens, the same for encoder and decoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TokensConfig {
+    /// Numbers of a token (64; 1 to 4,096).
+    pub width: usize,
+    /// Blocks of attention and perceptron (2; 0 to 64).
+    pub blocks: usize,
+    /// Heads, which divide the width (4; at least 1).
+    pub heads: usize,
+    /// Hidden width of a block's perceptron over `width` (2; 1 to 16).
+    pub expansion: usize,
+}
+
+impl Default for TokensConfig {
+    fn default() -> Self {
+        Self { width: 64, blocks: 2, heads: 4, expansion: 2 }
+    }
+}
+
 /// Encoder and decoder, before their parameters are drawn.
 pub(super) struct Halves {
     pub encoder: Box<dyn Half>,
@@ -72,22 +95,44 @@ impl CoderConfig {
     /// # Errors
     /// A size outside its range.
     pub fn check(&self, field: &str) -> Result<()> {
-        let Self::Mlp(c) = self;
-        for (name, value, range) in [("width", c.width, 1..=8_192), ("blocks", c.blocks, 0..=64)] {
+        let (name, sizes) = match self {
+            Self::Mlp(c) => ("mlp", vec![("width", c.width, 1..=8_192), ("blocks", c.blocks, 0..=64)]),
+            Self::Tokens(c) => {
+                let sizes = [("width", c.width, 1..=4_096), ("blocks", c.blocks, 0..=64)];
+                (
+                    "tokens",
+                    [&sizes[..], &[("heads", c.heads, 1..=c.width), ("expansion", c.expansion, 1..=16)]].concat(),
+                )
+            }
+        };
+        for (size, value, range) in sizes {
             if !range.contains(&value) {
                 let expected = format!("{} to {}", range.start(), range.end());
-                return Err(Error::parameter(format!("{field}.mlp.{name}"), expected, value));
+                return Err(Error::parameter(format!("{field}.{name}.{size}"), expected, value));
             }
         }
-        Ok(())
+        match self {
+            Self::Tokens(c) if !c.width.is_multiple_of(c.heads) => {
+                let expected = format!("a number that divides the width {}", c.width);
+                Err(Error::parameter(format!("{field}.tokens.heads"), expected, c.heads))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Halves between weights of `layout` and `codes` numbers from the encoder, `dimension` numbers to the decoder.
     pub(super) fn build(&self, layout: &Layout, codes: usize, dimension: usize) -> Halves {
         let (mut tensors, mut end, p) = (Vec::new(), 0, layout.len());
-        let Self::Mlp(c) = self;
-        let encoder = Box::new(Stack::push(&mut tensors, &mut end, "encoder", c, p, codes));
-        let decoder = Box::new(Stack::push(&mut tensors, &mut end, "decoder", c, dimension, p));
+        let (encoder, decoder): (Box<dyn Half>, Box<dyn Half>) = match self {
+            Self::Mlp(c) => {
+                let encoder = Box::new(Stack::push(&mut tensors, &mut end, "encoder", c, p, codes));
+                (encoder, Box::new(Stack::push(&mut tensors, &mut end, "decoder", c, dimension, p)))
+            }
+            Self::Tokens(c) => {
+                let encoder = Box::new(tokens::Encoder::push(&mut tensors, &mut end, c, layout, codes));
+                (encoder, Box::new(tokens::Decoder::push(&mut tensors, &mut end, c, layout, dimension)))
+            }
+        };
         Halves { encoder, decoder, tensors, end }
     }
 }

@@ -16,12 +16,14 @@ mod learned;
 mod objective;
 pub mod pca;
 mod stack;
+mod tokens;
 mod training;
+mod trunk;
 mod vae;
 
 pub use denoising::DenoisingConfig;
 pub use functional::{Functional, FunctionalConfig};
-pub use half::{CoderConfig, StackConfig};
+pub use half::{CoderConfig, StackConfig, TokensConfig};
 pub use learned::Learned;
 pub use pca::{Pca, PcaConfig};
 pub use training::{Trained, TrainingConfig};

@@ -204,4 +204,4 @@ impl Bottleneck {
 
 #[cfg(test)]
 #[path = "objective_tests.rs"]
-mod tests;
+pub(super) mod tests;
