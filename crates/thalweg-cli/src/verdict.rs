@@ -100,6 +100,25 @@ impl Verdict {
     }
 }
 
+/// Fits of one method become one verdict; the accuracies behind them are joined.
+pub fn by_method(judged: Vec<(Verdict, Vec<f64>)>) -> (Vec<Verdict>, Vec<Vec<f64>>) {
+    let (mut verdicts, mut accuracies): (Vec<Verdict>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
+    for (verdict, accuracy) in judged {
+        match verdicts.iter().position(|v| v.method == verdict.method) {
+            Some(at) => {
+                verdicts[at].rows.extend(verdict.rows);
+                verdicts[at].fit_seconds.extend(verdict.fit_seconds);
+                accuracies[at].extend(accuracy);
+            }
+            None => {
+                verdicts.push(verdict);
+                accuracies.push(accuracy);
+            }
+        }
+    }
+    (verdicts, accuracies)
+}
+
 /// What ends the name of a method that started from recorded training initialisations.
 pub const PROBE: &str = "-from-training-starts";
 
@@ -107,8 +126,9 @@ pub const PROBE: &str = "-from-training-starts";
 pub fn colour(method: &str) -> usize {
     match method {
         "zoo" | "held-out" => 0,
-        "cfm" | "samples" => 5,
-        "mmfm" => 3,
+        "samples" | "cfm" | "NM-CFM" => 5,
+        "NM-MMFM" => 3,
+        other if other.starts_with("NM-") => 4,
         probe if probe.ends_with(PROBE) => 7,
         _ => 2,
     }
@@ -120,7 +140,6 @@ pub fn label(method: &str) -> String {
         "zoo" => "training runs of the zoo".into(),
         "held-out" => "held-out real runs".into(),
         "cfm" => "NM-CFM".into(),
-        "mmfm" => "NM-MMFM".into(),
         "ddpm" => "DDPM".into(),
         "mean" => "mean of the finals".into(),
         "interpolation" => "interpolation of two finals".into(),
@@ -143,25 +162,31 @@ pub fn label(method: &str) -> String {
 
 /// The table of verdicts.
 pub fn table(verdicts: &[Verdict]) -> Table {
-    let columns = ["method", "accuracy", "best", "top 5", "d", "N&P", "overlap", "diversity", "n"];
+    let mut columns = vec!["method", "accuracy", "best", "top 5", "d", "N&P", "overlap", "diversity", "n"];
+    let timed = verdicts.iter().any(|v| !v.fit_seconds.is_empty());
+    if timed {
+        columns.extend(["fit s", "ms each"]);
+    }
     let mut table = Table::new(&columns);
     for v in verdicts {
         let (accuracy, novel, novelty) = (v.accuracy(), v.novel_and_performing(), v.novelty());
         let best = v.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max);
-        table.push(
-            v.weight,
-            vec![
-                v.label.clone().into(),
-                Cell::Estimate(accuracy.0, accuracy.1, 4),
-                Cell::Number(best, 4),
-                Cell::Number(v.mean(|r| r.accuracy_top5), 4),
-                Cell::Estimate(novelty.0, novelty.1, 2),
-                Cell::Estimate(novel.0, novel.1, 2),
-                Cell::Number(v.mean(|r| r.novelty_iou), 2),
-                Cell::Number(v.mean(|r| r.diversity_l2), 2),
-                Cell::Count(v.rows.iter().map(|r| r.n).sum()),
-            ],
-        );
+        let mut cells = vec![
+            v.label.clone().into(),
+            Cell::Estimate(accuracy.0, accuracy.1, 4),
+            Cell::Number(best, 4),
+            Cell::Number(v.mean(|r| r.accuracy_top5), 4),
+            Cell::Estimate(novelty.0, novelty.1, 2),
+            Cell::Estimate(novel.0, novel.1, 2),
+            Cell::Number(v.mean(|r| r.novelty_iou), 2),
+            Cell::Number(v.mean(|r| r.diversity_l2), 2),
+            Cell::Count(v.rows.iter().map(|r| r.n).sum()),
+        ];
+        if timed {
+            cells.push(Cell::Number(mean_sem(&v.fit_seconds).0, 1));
+            cells.push(Cell::Number(1e3 * v.mean(|r| r.seconds / r.n as f64), 2));
+        }
+        table.push(v.weight, cells);
     }
     let several = verdicts.iter().any(|v| v.rows.len() > 1);
     table.note = format!(

@@ -274,8 +274,8 @@ fn the_demo_goes_the_whole_way() {
 #[test]
 fn generation_is_reproduced_at_the_smallest_scale() {
     let dir = tempfile::tempdir().unwrap();
-    let words = "reproduce generation --scale smoke --set kinds=[\"fork\",\"tail\"] --set zoo.all.runs=12 --set zoo.tail.runs=12 \
-                 --set samples=6 --set fit.all.steps=10 --out g";
+    let words = "reproduce generation --scale smoke --set kinds=[\"aligned\",\"fork\",\"tail\"] --set zoo.all.runs=12 --set zoo.independent.runs=12 --set zoo.tail.runs=12 \
+                 --set samples=6 --set fit.all.steps=10 --set only=[\"NM-CFM\",\"NM-MMFM\"] --out g";
     in_dir(dir.path(), words).assert().success().stdout(contains("memorisation probe"));
     let value = results(&dir.path().join("g"));
     let rows = value["rows"].as_array().unwrap();
@@ -284,25 +284,47 @@ fn generation_is_reproduced_at_the_smallest_scale() {
         found.unwrap_or_else(|| panic!("{method} on {kind}")).clone()
     };
     for key in ROW_KEYS {
-        assert!(of("fork", "cfm").get(key).is_some(), "{key}");
+        assert!(of("fork", "NM-CFM").get(key).is_some(), "{key}");
     }
-    assert_eq!((&of("fork", "cfm")["fits"], &of("fork", "cfm")["errors_over"]), (&2.into(), &"fits".into()));
-    assert_eq!(of("fork", "mmfm")["n"], 12);
-    of("fork", "cfm-from-training-starts");
+    assert_eq!((&of("fork", "NM-CFM")["fits"], &of("fork", "NM-CFM")["errors_over"]), (&2.into(), &"fits".into()));
+    assert_eq!(of("fork", "NM-MMFM")["n"], 12);
+    of("fork", "NM-CFM-from-training-starts");
+    of("aligned", "NM-CFM");
     of("fork", "mean-move");
-    of("tail", "cfm");
-    assert!(!rows.iter().any(|row| row["zoo_kind"] == "tail" && row["method"] == "mmfm"));
+    of("tail", "NM-CFM");
+    assert!(rows.iter().any(|row| row["ensemble"] == 4 && row["method"] == "NM-CFM" && row["nll_mean"].is_number()));
+    assert!(!rows.iter().any(|row| row["zoo_kind"] == "tail" && row["method"] == "NM-MMFM"));
     for (wrong, said) in [
         ("--set kinds=[\"forked\"]", "forked"),
         ("--set fits=0", "fits"),
         ("--set smaples=3", "smaples"),
         ("--set data=[\"minst\"]", "minst"),
-        ("--set fit.cfm.stpes=3", "stpes"),
+        ("--set fit.fork.stpes=3", "stpes"),
+        ("--set only=[\"NM-CFN\"]", "NM-CFN"),
     ] {
         let words = format!("reproduce generation --scale smoke --out w {wrong}");
         in_dir(dir.path(), &words).assert().code(2).stderr(contains(said));
         assert!(!dir.path().join("w").exists(), "{wrong}");
     }
+}
+
+#[test]
+fn accuracy_by_number_of_runs_is_reproduced_at_the_smallest_scale() {
+    let dir = tempfile::tempdir().unwrap();
+    in_dir(dir.path(), "reproduce by-runs --scale smoke --out b").assert().success().stdout(contains("20 runs"));
+    let value = results(&dir.path().join("b"));
+    let rows = value["rows"].as_array().unwrap();
+    for (kind, runs) in [("independent", 10), ("independent", 20), ("aligned", 20)] {
+        for method in ["NM-CFM", "zoo", "held-out", "mean-move"] {
+            let of =
+                |row: &&serde_json::Value| row["zoo_kind"] == kind && row["runs"] == runs && row["method"] == method;
+            assert!(rows.iter().find(of).is_some_and(|row| row["accuracy_mean"].is_number()), "{kind} {runs} {method}");
+        }
+    }
+    in_dir(dir.path(), "reproduce by-runs --scale smoke --set runs=[10,29] --out c")
+        .assert()
+        .code(2)
+        .stderr(contains("nine tenths"));
 }
 
 #[test]

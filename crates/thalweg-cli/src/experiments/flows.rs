@@ -1,5 +1,5 @@
 //! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
-use super::made::{self, folder};
+use super::made::{self, ALIGNED, Zoos, folder};
 use crate::report::Look;
 use crate::report::figures::mean_sem;
 use crate::session::Session;
@@ -14,7 +14,7 @@ use thalweg::model::MetaModel;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::zoo::{RunSplit, ZooKind, ZooStore};
-use toml::{Table, Value};
+use toml::Table;
 
 /// A method of the comparison: its name in tables, and its fit.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -65,8 +65,10 @@ impl Flows {
     /// Unknown kinds, data or methods, empty lists, fits that are no fits: before anything is touched.
     pub fn check(&self, origin: &str) -> Result<()> {
         for kind in self.kinds.iter().chain(self.zoo.keys().filter(|k| *k != "all")) {
-            if !ZooKind::NAMES.contains(&kind.as_str()) || kind == "tail" {
-                bail!("{origin}: expected kinds among independent, shared, fork (with trajectories), found {kind}");
+            if (!ZooKind::NAMES.contains(&kind.as_str()) && kind != ALIGNED) || kind == "tail" {
+                bail!(
+                    "{origin}: expected kinds among independent, {ALIGNED}, shared, fork (with trajectories), found {kind}"
+                );
             }
         }
         if self.fits == 0 || self.samples < 2 || self.data.is_empty() || self.kinds.is_empty() {
@@ -107,9 +109,7 @@ impl Flows {
     /// # Errors
     /// Data that cannot be had, a zoo that cannot be trained, no method.
     pub fn ground(&self, origin: &str, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Ground> {
-        let mut table = settings::merged(&self.zoo, &["all", kind]);
-        table.insert("data".into(), Value::String(data.into()));
-        let zoo = made::zoo(origin, table, self.seed, &out.join("zoos").join(folder(data, kind)), session)?;
+        let zoo = Zoos { origin, tables: &self.zoo, seed: self.seed, out }.get(data, kind, session)?;
         let first = self.chosen().next().context("no method")?;
         Ground::new(zoo, folder(data, kind), &self.config(origin, first, 0)?)
     }

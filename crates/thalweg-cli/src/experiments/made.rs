@@ -1,31 +1,88 @@
 //! What experiments are made from, and what an interrupted run has made already: zoos, and models fitted to them.
 use crate::commands::data::ensure;
 use crate::commands::fit::fit_into;
+use crate::commands::zoo::align::best_run;
 use crate::commands::zoo::plan;
 use crate::session::Session;
-use anyhow::{Result, bail};
+use crate::settings;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::path::Path;
+use thalweg::canonical::align_zoo;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::{TrainOptions, ZooStore, train_zoo};
-use toml::Table;
+use thalweg_nets::zoo::{DeriveOptions, TrainOptions, ZooStore, train_zoo};
+use toml::{Table, Value};
+
+/// The kind that is made by aligning the independent zoo to its best run.
+pub const ALIGNED: &str = "aligned";
+
+/// Kinds of zoos, and what decides them: `all`, then what a kind changes.
+pub struct Zoos<'a> {
+    /// The file that the tables are from.
+    pub origin: &'a str,
+    /// The tables.
+    pub tables: &'a BTreeMap<String, Table>,
+    /// Their seed.
+    pub seed: u64,
+    /// The folder of the experiment.
+    pub out: &'a Path,
+}
+
+impl Zoos<'_> {
+    /// The zoo of `kind` on data `NAME[:PATH]`, trained under `out` if it is not there.
+    ///
+    /// # Errors
+    /// As [`zoo`].
+    pub fn get(&self, data: &str, kind: &str, session: &Session) -> Result<ZooStore> {
+        let trained = if kind == ALIGNED { "independent" } else { kind };
+        let mut table = settings::merged(self.tables, &["all", trained]);
+        table.insert("data".into(), Value::String(data.into()));
+        let (zoos, resume) = (self.out.join("zoos"), session.common.resume || kind == ALIGNED);
+        let zoo = trained_into(&zoos.join(folder(data, trained)), self.origin, table, self.seed, resume, session)?;
+        match kind {
+            ALIGNED => aligned(&zoo, &zoos.join(folder(data, ALIGNED)), session),
+            _ => Ok(zoo),
+        }
+    }
+}
 
 /// The zoo that `table` of `origin` describes, trained into `dir`; its data are fetched if they are not there.
 ///
 /// # Errors
 /// A table that is no zoo, data that cannot be had, a zoo that cannot be trained.
 pub fn zoo(origin: &str, table: Table, seed: u64, dir: &Path, session: &Session) -> Result<ZooStore> {
+    trained_into(dir, origin, table, seed, session.common.resume, session)
+}
+
+fn trained_into(
+    dir: &Path,
+    origin: &str,
+    table: Table,
+    seed: u64,
+    resume: bool,
+    session: &Session,
+) -> Result<ZooStore> {
     if let Some(data) = table.get("data").and_then(|data| data.as_str()) {
         ensure(&DataSpec::parse(data)?, &session.progress)?;
     }
     let mut spec = plan::from_table(Path::new(origin), table, &session.progress)?;
     spec.seed = seed;
-    let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
+    let options = TrainOptions { resume, ..TrainOptions::default() };
     let zoo = train_zoo(&spec, dir, &options, &session.progress)?;
     session.progress.end();
     Ok(zoo)
+}
+
+/// `zoo` aligned to its run of least final validation loss, in `dir`.
+fn aligned(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<ZooStore> {
+    let reference = best_run(zoo).with_context(|| format!("{}: no run that is alive", zoo.dir().display()))?;
+    let options = DeriveOptions { resume: session.common.resume, force: false };
+    let aligned = align_zoo(zoo, reference, dir, options, &session.progress)?;
+    session.progress.end();
+    Ok(aligned)
 }
 
 /// The folder of a zoo's kind on data `NAME[:PATH]`.

@@ -3,6 +3,7 @@
 //!
 //! To add one: write `experiments/NAME.toml` and a file here with a settings struct (`deny_unknown_fields`), an
 //! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
+mod by_runs;
 mod flows;
 mod generation;
 mod inference_loss;
@@ -22,6 +23,7 @@ use std::path::Path;
 
 /// Everything that can be reproduced.
 const ALL: &[Experiment] = &[
+    by_runs::EXPERIMENT,
     generation::EXPERIMENT,
     inference_loss::EXPERIMENT,
     marginals::EXPERIMENT,

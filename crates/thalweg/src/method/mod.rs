@@ -8,12 +8,14 @@ pub mod cfm;
 pub mod ddpm;
 pub mod jko;
 mod jko_features;
+pub mod kde;
 pub mod mmfm;
 
 pub use action::{ActionConfig, ActionMatching};
 pub use cfm::{CfmConfig, FlowMatching};
 pub use ddpm::{Ddpm, DdpmConfig};
 pub use jko::{Jko, JkoConfig};
+pub use kde::{Kde, KdeConfig};
 pub use mmfm::MmfmConfig;
 
 use crate::anchors::Anchors;
@@ -108,6 +110,8 @@ pub enum MethodConfig {
     Action(ActionConfig),
     /// Denoising diffusion (M9).
     Ddpm(DdpmConfig),
+    /// Kernel density around trained networks, SANE's sampling (M9).
+    Kde(KdeConfig),
 }
 
 impl Default for MethodConfig {
@@ -118,7 +122,7 @@ impl Default for MethodConfig {
 
 impl MethodConfig {
     /// The methods' names, as `--method` takes them.
-    pub const NAMES: [&str; 5] = ["cfm", "mmfm", "jko", "action", "ddpm"];
+    pub const NAMES: [&str; 6] = ["cfm", "mmfm", "jko", "action", "ddpm", "kde"];
 
     /// The method of this name with its defaults.
     ///
@@ -131,6 +135,7 @@ impl MethodConfig {
             "jko" => Self::Jko(JkoConfig::default()),
             "action" => Self::Action(ActionConfig::default()),
             "ddpm" => Self::Ddpm(DdpmConfig::default()),
+            "kde" => Self::Kde(KdeConfig::default()),
             other => return Err(Error::parameter("method", Self::NAMES.join(", "), other)),
         })
     }
@@ -143,6 +148,7 @@ impl MethodConfig {
             Self::Jko(_) => "jko",
             Self::Action(_) => "action",
             Self::Ddpm(_) => "ddpm",
+            Self::Kde(_) => "kde",
         }
     }
 
@@ -155,6 +161,7 @@ impl MethodConfig {
             Self::Jko(c) => c.check()?,
             Self::Action(c) => c.check()?,
             Self::Ddpm(c) => c.check()?,
+            Self::Kde(c) => c.check()?,
         }
         match (self.coupling(), self.source()) {
             (Coupling::Paired, SourceKind::KaimingUniform | SourceKind::KaimingNormal | SourceKind::Gaussian) => {
@@ -172,7 +179,7 @@ impl MethodConfig {
     /// Marginals of a curve, ends included.
     pub fn marginals(&self) -> usize {
         match self {
-            Self::Cfm(_) => 2,
+            Self::Cfm(_) | Self::Kde(_) => 2,
             Self::Mmfm(c) => c.marginals + 2,
             Self::Jko(c) => c.steps + 1,
             Self::Action(c) => c.marginals + 2,
@@ -188,6 +195,7 @@ impl MethodConfig {
             Self::Jko(c) => c.coupling,
             Self::Action(c) => c.coupling,
             Self::Ddpm(_) => Coupling::Independent,
+            Self::Kde(_) => Coupling::Independent,
         }
     }
 
@@ -199,6 +207,7 @@ impl MethodConfig {
             Self::Jko(c) => c.source,
             Self::Action(c) => c.source,
             Self::Ddpm(_) => SourceKind::Gaussian,
+            Self::Kde(_) => SourceKind::Gaussian,
         }
     }
 
@@ -221,6 +230,7 @@ impl MethodConfig {
             Self::Jko(c) => Box::new(c.build(times, dimension, streams)?),
             Self::Action(c) => Box::new(c.build(times, dimension, streams)?),
             Self::Ddpm(c) => Box::new(c.build(field.build(dimension, streams)?)?),
+            Self::Kde(c) => Box::new(c.build(times, dimension)?),
         })
     }
 }

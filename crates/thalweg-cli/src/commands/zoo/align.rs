@@ -51,7 +51,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let alive = zoo.alive();
     let reference = match args.reference {
         Some(run) => run,
-        None => best(&zoo, &alive).with_context(|| format!("{}: no run that is alive", args.zoo.display()))?,
+        None => best_run(&zoo).with_context(|| format!("{}: no run that is alive", args.zoo.display()))?,
     };
     let others: Vec<usize> = alive.iter().copied().filter(|&run| run != reference).collect();
     if others.is_empty() {
@@ -91,9 +91,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The run of `alive` with the least final validation loss; the first where losses are not known.
-fn best(zoo: &ZooStore, alive: &[usize]) -> Option<usize> {
-    let k = zoo.checkpoints();
+/// The run with the least final validation loss of those that are alive; the first where losses are not known.
+pub fn best_run(zoo: &ZooStore) -> Option<usize> {
+    let (alive, k) = (zoo.alive(), zoo.checkpoints());
     match zoo.is_scored() {
         true => alive.iter().copied().min_by(|a, b| {
             let last = |run: &usize| zoo.losses()[run * k + k - 1];

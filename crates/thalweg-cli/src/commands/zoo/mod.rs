@@ -1,5 +1,5 @@
 //! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at.
-mod align;
+pub mod align;
 mod import;
 mod info;
 pub mod plan;
