@@ -1,10 +1,9 @@
-//! Exact minimum-cost assignment, and the distances that feed it: optimal-transport couplings (M4, M5) and W₁ (M19) stand on it.
+//! Exact minimum-cost assignment, and the distance of two points: optimal-transport couplings (M4, M5) and W₁ (M19) stand on it.
 //!
 //! [`assign`] takes rectangular costs to the square solver [`crate::jonker_volgenant`] by rows that cost nothing: at n = 1,000 it takes
 //! 0.03 to 0.07 s where crates `lapjv`, `lsap` and `pathfinding` take 0.1 to 0.6 s, with the same totals. Above some thousands of points
 //! use a subsample: time grows with the cube.
 use crate::{Error, Result, jonker_volgenant};
-use rayon::prelude::*;
 
 /// The columns assigned to rows 0, 1, … of `cost [n, m]`, n ≤ m, so that the total cost is least.
 ///
@@ -31,33 +30,6 @@ pub fn assign(cost: &[f64], n: usize, m: usize) -> Result<Vec<usize>> {
     let mut columns = jonker_volgenant::assign(&square, m)?;
     columns.truncate(n);
     Ok(columns)
-}
-
-/// Squared Euclidean distances `[n, m]` between the rows of `a [n, dimension]` and of `b [m, dimension]`, by differences
-/// and not by inner products, so that near-copies keep their small distances.
-///
-/// # Errors
-/// Lengths that are no multiples of `dimension`.
-pub fn squared_distances(a: &[f32], b: &[f32], dimension: usize) -> Result<Vec<f64>> {
-    for (what, x) in [("first points", a), ("second points", b)] {
-        if dimension == 0 || x.len() % dimension != 0 {
-            return Err(Error::shape(what, format!("[n, {dimension}]"), format!("[{}]", x.len())));
-        }
-    }
-    let m = b.len() / dimension;
-    let mut distances = vec![0.0; a.len() / dimension * m];
-    if m == 0 {
-        return Ok(distances);
-    }
-    // Four rows of `a` meet each row of `b` while it is in cache.
-    distances.par_chunks_mut(4 * m).zip(a.par_chunks(4 * dimension)).for_each(|(block, rows)| {
-        for (j, y) in b.chunks_exact(dimension).enumerate() {
-            for (i, x) in rows.chunks_exact(dimension).enumerate() {
-                block[i * m + j] = squared_distance(x, y);
-            }
-        }
-    });
-    Ok(distances)
 }
 
 /// ‖x − y‖², summed in f32 lanes within pieces of 1,024 and in f64 across them: a fixed order, and an error of about 1e-6.
@@ -133,9 +105,9 @@ mod tests {
     fn distances_equal_the_sum_in_double_precision() {
         let mut rng = Streams::new(3).rng();
         let (a, b): (Vec<f32>, Vec<f32>) = (0..7 * 2500).map(|_| (rng.random::<f32>(), rng.random::<f32>())).unzip();
-        let distances = squared_distances(&a, &b, 2500).unwrap();
-        for (k, distance) in distances.iter().enumerate() {
+        for k in 0..49 {
             let (x, y) = (&a[k / 7 * 2500..][..2500], &b[k % 7 * 2500..][..2500]);
+            let distance = squared_distance(x, y);
             let exact: f64 = x.iter().zip(y).map(|(p, q)| (f64::from(*p) - f64::from(*q)).powi(2)).sum();
             assert!((distance / exact - 1.0).abs() < 1e-6, "{distance} {exact}");
         }
@@ -146,6 +118,5 @@ mod tests {
         assert!(assign(&[1.0; 6], 3, 2).unwrap_err().to_string().contains("no more rows than columns"));
         let message = assign(&[1.0, f64::NAN, 0.0, 0.0], 2, 2).unwrap_err().to_string();
         assert!(message.contains("row 0, column 1"), "{message}");
-        assert!(squared_distances(&[0.0; 5], &[0.0; 4], 2).is_err());
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Every coupling returns index pairs, so that whatever belongs to a point (its run, its context) can follow it. Points of
 //! different classes of context are never paired: the coupling works within each class.
-use crate::assignment::{assign, squared_distances};
+use crate::assignment::assign;
+use crate::metric::distance::Points;
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A coupling of source and target.
@@ -68,7 +70,9 @@ impl Coupling {
                 let gather = |x: &[f32], rows: &[usize]| -> Vec<f32> {
                     rows.iter().flat_map(|&i| &x[i * dimension..(i + 1) * dimension]).copied().collect()
                 };
-                let cost = squared_distances(&gather(b, &to), &gather(a, &from), dimension)?;
+                let (to_points, from_points) = (gather(b, &to), gather(a, &from));
+                let mut cost = Points::new(&to_points, &from_points, dimension)?.all();
+                cost.iter_mut().for_each(|d| *d *= *d);
                 let columns = assign(&cost, to.len(), from.len())?;
                 from = columns.into_iter().map(|i| from[i]).collect();
             }
@@ -91,10 +95,13 @@ impl Coupling {
         streams: &Streams,
     ) -> Result<Vec<Vec<usize>>> {
         let Some(last) = marginals.last() else { return Ok(vec![]) };
-        let mut rows = vec![(0..last.len() / dimension.max(1)).collect::<Vec<_>>(); marginals.len()];
-        for k in (0..marginals.len() - 1).rev() {
+        let links = (0..marginals.len() - 1).into_par_iter().map(|k| {
             let classes = classes.map(|c| (c[k], c[k + 1]));
-            let link = self.pairs(marginals[k], marginals[k + 1], dimension, classes, &streams.index(k as u64))?;
+            self.pairs(marginals[k], marginals[k + 1], dimension, classes, &streams.index(k as u64))
+        });
+        let links: Vec<_> = links.collect::<Result<_>>()?;
+        let mut rows = vec![(0..last.len() / dimension.max(1)).collect::<Vec<_>>(); marginals.len()];
+        for (k, link) in links.iter().enumerate().rev() {
             // Sorted by j and complete: link[j].0 is the partner of row j.
             rows[k] = rows[k + 1].iter().map(|&j| link[j].0).collect();
         }

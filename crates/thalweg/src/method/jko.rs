@@ -20,6 +20,7 @@ use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialC
 use crate::path::Batch;
 use crate::solver::{Solution, Solver, check_finite};
 use crate::source::SourceKind;
+use crate::tune::direct::Steps;
 use crate::{Error, Layout, Result, Streams, normal};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -223,6 +224,15 @@ impl Method for Jko {
         match &mut self.net {
             Net::Mlp(net) => net.parameters_mut(),
             Net::Features(net) => net.parameters_mut(),
+        }
+    }
+
+    fn explicit_steps(&self) -> Option<Steps<'_>> {
+        match &self.net {
+            Net::Mlp(potential) if self.config.form == StepForm::Explicit && !self.config.internal_energy => {
+                Some(Steps { potential, times: &self.times, time_dependent: self.config.time_dependent })
+            }
+            _ => None,
         }
     }
 

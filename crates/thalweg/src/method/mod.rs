@@ -24,6 +24,7 @@ use crate::field::{Field, ResidualMlp, ResidualMlpConfig, Tape};
 use crate::path::Batch;
 use crate::solver::{Solution, Solver};
 use crate::source::SourceKind;
+use crate::tune::direct::Steps;
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,11 @@ pub trait Method: Send + Sync {
 
     /// The velocity field that samples follow, where there is one: what rewards are tuned through (M12).
     fn velocity_field(&self) -> Option<&dyn Field> {
+        None
+    }
+
+    /// The explicit noiseless steps of a potential that samples take, where they do: what rewards are differentiated through (M12).
+    fn explicit_steps(&self) -> Option<Steps<'_>> {
         None
     }
 

@@ -13,9 +13,10 @@
 //! for 100 networks, better: an MNIST flow steered to Fashion-MNIST makes networks of .721 test accuracy (from .087), ascent on
 //! its samples .784. Beyond some 300 networks of that accuracy tuning is the cheaper way: 1,000 cost 132 s against 426 s. Narrow
 //! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
-//! Models without a velocity field (potentials, M6) have few explicit steps and are to be differentiated through directly.
+//! Models of explicit potential steps (NM-JKO, M6) are differentiated through directly (`direct`).
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
 mod config;
+pub mod direct;
 pub mod process;
 pub mod regression;
 pub mod rivals;
@@ -26,17 +27,18 @@ pub use config::{Control, TuneConfig};
 pub use state::{TuneLook, TuneState};
 
 use crate::field::{Field, Tape};
-use crate::method::Method;
+use crate::method::{Method, Transport};
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
 use crate::solver::{Integration, Solver};
 use crate::{Error, Result, Streams};
+use direct::{Steps, Through};
 use process::Process;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
-use trajectory::{Buffers, Simulation};
+use trajectory::Simulation;
 
 /// How a tuning is run; nothing here changes its bytes.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +76,7 @@ pub struct TuneRecord {
 /// Tunes `base` towards `reward`, both over weights `[P]`; `held_out` chooses the iteration that is kept.
 ///
 /// # Errors
-/// A model without a velocity field, or one that the asked control is wrong for; a reward of another dimension; a number that is not
+/// A model with neither velocity field nor explicit steps, or one that the asked control is wrong for; a reward of another dimension; a number that is not
 /// finite, with its iteration and seed; a state of another tuning; [`Error::Interrupted`], after the state was saved.
 pub fn tune(
     base: &MetaModel,
@@ -106,7 +108,13 @@ pub fn tune(
     tuned.record.tuned = Some(TuneRecord {
         reward: reward.describe(),
         held_out: held_out.as_ref().map_or(String::new(), |r| r.describe()),
-        process: process.describe(&base.source),
+        process: match base.method.explicit_steps() {
+            Some(_) => {
+                "differentiated through its explicit steps: the law is tilted given its starts, by transport only"
+                    .into()
+            }
+            None => process.describe(&base.source),
+        },
         best_iteration: best,
         iterations: state.iteration,
         seconds: state.seconds,
@@ -141,8 +149,7 @@ impl Task<'_> {
         progress: &dyn Progress,
     ) -> Result<TuneState> {
         config.check()?;
-        let base = field_of(self.base)?;
-        field_of(method)?;
+        let way = Way::of(self.base)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
         let mut state = match &options.state {
@@ -150,8 +157,7 @@ impl Task<'_> {
             _ => TuneState::new(config, method)?,
         };
         let streams = Streams::new(config.seed).child("tune");
-        let mut gradient = vec![0.0; method.parameters().len()];
-        let (mut buffers, mut scratch) = (Buffers::default(), regression::Scratch::default());
+        let mut tools = Tools { gradient: vec![0.0; method.parameters().len()], ..Tools::default() };
         let (clock, before) = (Instant::now(), state.seconds);
         let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
         progress.begin("tuning", config.iterations);
@@ -171,36 +177,12 @@ impl Task<'_> {
                 return Err(Error::Interrupted);
             }
             let streams_now = streams.child("iteration").index(state.iteration);
-            let simulation = Simulation {
-                base,
-                tuned: field_of(method)?,
-                process: self.process,
-                reward: self.reward,
-                strength: config.strength,
-                clip: config.reward_clip,
-            };
-            let grid = process::grid(config.steps, &streams_now.child("grid"));
-            let (made, ends) = simulation
-                .run(grid, config.trajectories, &streams_now, &mut buffers)
-                .map_err(|e| at_place(e, &place(state.iteration)))?;
-            state.note(mean(&ends.rewards), mean(&ends.distances));
-            if state.buffer.len() == config.buffer {
-                state.buffer.pop_front();
+            let place = place(state.iteration);
+            match way {
+                Way::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
+                Way::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
             }
-            state.buffer.push_back(made);
-            for update in 0..config.updates {
-                let streams = streams_now.child("update").index(update);
-                let made = &state.buffer[regression::entry(state.buffer.len(), update, &streams.child("entry"))];
-                let terms = regression::terms(config.steps, &streams.child("terms"));
-                let field = field_of(method)?;
-                let clip = config.term_clip;
-                let loss = regression::loss(field, self.process, made, &terms, clip, &mut scratch, &mut gradient)?;
-                if !loss.is_finite() {
-                    let what = "the regression loss of a tuning".to_string();
-                    return Err(Error::NotFinite { what, place: place(state.iteration), value: loss });
-                }
-                state.optimiser.step(method.parameters_mut(), &gradient)?;
-            }
+            .map_err(|e| at_place(e, &place))?;
             state.iteration += 1;
             state.seconds = before + clock.elapsed().as_secs_f64();
             if state.iteration.is_multiple_of(config.look_every) || state.iteration == config.iterations {
@@ -220,6 +202,74 @@ impl Task<'_> {
         Ok(state)
     }
 
+    /// One iteration of adjoint matching.
+    fn match_adjoints(
+        &self,
+        base: &dyn Field,
+        method: &mut dyn Method,
+        config: &TuneConfig,
+        state: &mut TuneState,
+        tools: &mut Tools,
+        streams: &Streams,
+    ) -> Result<()> {
+        let simulation = Simulation {
+            base,
+            tuned: field_of(method)?,
+            process: self.process,
+            reward: self.reward,
+            strength: config.strength,
+            clip: config.reward_clip,
+        };
+        let grid = process::grid(config.steps, &streams.child("grid"));
+        let (made, ends) = simulation.run(grid, config.trajectories, streams, &mut tools.simulation)?;
+        state.note(mean(&ends.rewards), mean(&ends.distances));
+        if state.buffer.len() == config.buffer {
+            state.buffer.pop_front();
+        }
+        state.buffer.push_back(made);
+        for update in 0..config.updates {
+            let streams = streams.child("update").index(update);
+            let made = &state.buffer[regression::entry(state.buffer.len(), update, &streams.child("entry"))];
+            let terms = regression::terms(config.steps, &streams.child("terms"));
+            let (field, clip) = (field_of(method)?, config.term_clip);
+            let scratch = &mut tools.regression;
+            let loss = regression::loss(field, self.process, made, &terms, clip, scratch, &mut tools.gradient)?;
+            if !loss.is_finite() {
+                let what = "the regression loss of a tuning".to_string();
+                return Err(Error::NotFinite { what, place: format!("update {update}"), value: loss });
+            }
+            state.optimiser.step(method.parameters_mut(), &tools.gradient)?;
+        }
+        Ok(())
+    }
+
+    /// One iteration of direct differentiation: every update with a simulation of its own.
+    fn differentiate(
+        &self,
+        base: Steps,
+        method: &mut dyn Method,
+        config: &TuneConfig,
+        state: &mut TuneState,
+        tools: &mut Tools,
+        streams: &Streams,
+    ) -> Result<()> {
+        for update in 0..config.updates {
+            let through = Through {
+                base,
+                tuned: method.explicit_steps().ok_or_else(not_tunable)?,
+                process: self.process,
+                reward: self.reward,
+                strength: config.strength,
+                clip: config.reward_clip,
+            };
+            let streams = streams.child("update").index(update);
+            let ends = through.run(config.trajectories, &streams, &mut tools.steps, &mut tools.gradient)?;
+            state.note(mean(&ends.rewards), mean(&ends.distances));
+            state.optimiser.step(method.parameters_mut(), &tools.gradient)?;
+        }
+        Ok(())
+    }
+
     /// Mean held-out reward of networks that the averaged parameters make from starts that are the same at every look.
     fn look(
         &self,
@@ -232,7 +282,7 @@ impl Task<'_> {
         let own = method.parameters().to_vec();
         method.parameters_mut().copy_from_slice(state.optimiser.average());
         let streams = streams.child("look");
-        let values = draw(field_of(method)?, self.process, config.look_samples, config.look_steps, &streams)
+        let values = sampled(method, self.process, config.look_samples, config.look_steps, &streams)
             .and_then(|z| reward.values(&z, &streams.child("reward")));
         method.parameters_mut().copy_from_slice(&own);
         let value = mean(&values?);
@@ -259,16 +309,63 @@ impl Task<'_> {
     }
 }
 
+/// How a model is tuned.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By adjoint matching of its velocity field.
+    Adjoints(&'a dyn Field),
+    /// By differentiating through its explicit steps.
+    Steps(Steps<'a>),
+}
+
+impl<'a> Way<'a> {
+    fn of(base: &'a dyn Method) -> Result<Self> {
+        let field = base.velocity_field().map(Way::Adjoints);
+        field.or(base.explicit_steps().map(Way::Steps)).ok_or_else(not_tunable)
+    }
+}
+
+/// What is kept from iteration to iteration to be used again.
+#[derive(Default)]
+struct Tools {
+    gradient: Vec<f32>,
+    simulation: trajectory::Buffers,
+    regression: regression::Scratch,
+    steps: direct::Buffers,
+}
+
+/// `n` points `[n, P]` that `method` makes of the process's starts, by so many Euler `steps` where it has no steps of its own.
+fn sampled(method: &dyn Method, process: &Process, n: usize, steps: usize, streams: &Streams) -> Result<Vec<f32>> {
+    if let Some(field) = method.velocity_field() {
+        return draw(field, process, n, steps, streams);
+    }
+    let own = method.explicit_steps().ok_or_else(not_tunable)?;
+    let mut z = starts(process, n, own.potential.dimension(), streams)?;
+    let row_streams: Vec<_> = (0..n as u64).map(|i| streams.child("noise").index(i)).collect();
+    method.transport(&mut z, None, &Transport { solver: Solver::Euler, steps, at: vec![] }, &row_streams)?;
+    Ok(z)
+}
+
+fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let mut z = vec![0.0; n * p];
+    for (i, z) in z.chunks_exact_mut(p).enumerate() {
+        process.start.draw(i as u64, &streams.child("start"), z)?;
+    }
+    Ok(z)
+}
+
+fn not_tunable() -> Error {
+    let expected = "a method with a velocity field (cfm, mmfm) or explicit noiseless steps (jko with an mlp potential)";
+    Error::parameter("model", expected, "a method with neither")
+}
+
 /// `n` points `[n, P]` of the ODE of `field`, by Euler steps from the process's starts.
 ///
 /// # Errors
 /// A state that is not finite.
 pub fn draw(field: &dyn Field, process: &Process, n: usize, steps: usize, streams: &Streams) -> Result<Vec<f32>> {
     let p = field.dimension();
-    let mut z = vec![0.0; n * p];
-    for (i, z) in z.chunks_exact_mut(p).enumerate() {
-        process.start.draw(i as u64, &streams.child("start"), z)?;
-    }
+    let mut z = starts(process, n, p, streams)?;
     let mut tape = Tape::default();
     let mut drift = |x: &[f32], t: &[f32], v: &mut [f32]| field.velocity(x, t, None, v, &mut tape);
     let integration = Integration { solver: Solver::Euler, steps, span: [0.0, 1.0], at: Vec::new() };
@@ -278,10 +375,7 @@ pub fn draw(field: &dyn Field, process: &Process, n: usize, steps: usize, stream
 
 /// The field of a method that can be tuned.
 fn field_of(method: &dyn Method) -> Result<&dyn Field> {
-    let found = "a method whose net is no velocity field";
-    method
-        .velocity_field()
-        .ok_or_else(|| Error::parameter("model", "a method with a velocity field (cfm, mmfm)", found))
+    method.velocity_field().ok_or_else(not_tunable)
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -1,8 +1,12 @@
 //! Adjoint matching against closed forms: Gaussian laws, quadratic rewards, their tilted laws; adjoints against differences.
 use super::linear_field::{LinearField, method};
+use super::process::Start;
 use super::trajectory::{Ends, Trajectories};
 use super::*;
-use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::feature_potential::StepForm;
+use crate::field::{MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
+use crate::method::JkoConfig;
+use crate::method::jko::PotentialConfig;
 use crate::optimiser::{AdamWConfig, Schedule};
 use crate::reward::{Graded, ToPoint};
 use rand::RngExt;
@@ -125,7 +129,7 @@ fn simulated(
 ) -> (Trajectories, Ends) {
     let simulation = Simulation { base: field, tuned: field, process, reward, strength: 1.5, clip: f64::INFINITY };
     let streams = Streams::new(3);
-    simulation.run(process::grid(steps, &streams), rows, &streams, &mut Buffers::default()).unwrap()
+    simulation.run(process::grid(steps, &streams), rows, &streams, &mut trajectory::Buffers::default()).unwrap()
 }
 
 #[test]
@@ -325,4 +329,42 @@ fn rivals_raise_the_reward() {
         reward.values(&z, &streams).unwrap()[0]
     };
     assert!(end(0.3) > end(0.0));
+}
+
+#[test]
+fn potential_steps_reach_the_closed_form_optimum() {
+    // From a flat potential, each row on its own: x_K = (x₀ + S λ c)/(1 + S λ) with S = Σ τ_k σ_k² minimises ½ λ ‖x_K − c‖² + Σ τ ‖u‖²/(2 σ²),
+    // and its drift is linear in x, which the potential can say.
+    let jko = JkoConfig {
+        steps: 3,
+        noise: 0.0,
+        time_dependent: true,
+        potential: PotentialConfig::Mlp(MlpPotentialConfig { width: 4, layers: 1, time_features: 8 }),
+        ..JkoConfig::default()
+    };
+    let times = [0.0, 0.25, 0.5, 1.0];
+    let build = || jko.build(&times, 2, &Streams::new(1)).unwrap();
+    let (base, mut tuned) = (build(), build());
+    let start = Start::Normal { mean: vec![0.0; 2], deviation: vec![1.0; 2] };
+    let process = Process::general(start, 0.8, 20);
+    let (c, strength) = ([1.5f64, -1.0], 3.0);
+    let reward = ToPoint::new(c.iter().map(|c| *c as f32).collect(), 1.0).unwrap();
+    let task = Task { base: &base, process: &process, reward: &reward, held_out: Some(&reward) };
+    let config = TuneConfig { strength, ..config(300) };
+    let state = task.run(&mut tuned, &config, &TuneOptions::default(), &Silent).unwrap();
+    assert!(state.best_look().unwrap().held_out > state.looks[0].held_out);
+    let s: f64 = times.windows(2).map(|w| (w[1] - w[0]) * f64::from(process.at(w[0], w[1] - w[0]).sigma).powi(2)).sum();
+    let streams = Streams::new(9);
+    let (x0, x) = (starts(&process, 200, 2, &streams).unwrap(), sampled(&tuned, &process, 200, 1, &streams).unwrap());
+    for (x0, x) in x0.chunks_exact(2).zip(x.chunks_exact(2)) {
+        for k in 0..2 {
+            let truth = (f64::from(x0[k]) + s * strength * c[k]) / (1.0 + s * strength);
+            assert!((f64::from(x[k]) - truth).abs() < 0.1, "{truth} {}", x[k]);
+        }
+    }
+    let implicit = JkoConfig { form: StepForm::Implicit, ..jko };
+    let refused = implicit.build(&times, 2, &Streams::new(1)).unwrap();
+    let task = Task { base: &refused, ..task };
+    let said = task.run(&mut tuned, &config, &TuneOptions::default(), &Silent).err().unwrap().to_string();
+    assert!(said.contains("explicit"), "{said}");
 }

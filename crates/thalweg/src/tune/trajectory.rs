@@ -133,16 +133,8 @@ impl Simulation<'_> {
 
     /// Fills the adjoints, from ∇r at the ends `[B, P]` backwards.
     fn adjoints(&self, mut gradient: Vec<f32>, made: &mut Trajectories, buffers: &mut Buffers) -> Result<()> {
-        let (p, size) = (self.base.dimension(), gradient.len());
-        for row in gradient.chunks_exact_mut(p) {
-            let norm = row.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            if !norm.is_finite() {
-                let what = "the norm of a reward's gradient".to_string();
-                return Err(Error::NotFinite { what, place: "the end of a trajectory".into(), value: norm });
-            }
-            let factor = (-self.strength * (self.clip / norm).min(1.0)) as f32;
-            row.iter_mut().for_each(|g| *g *= factor);
-        }
+        let size = gradient.len();
+        descent(&mut gradient, self.base.dimension(), self.strength, self.clip)?;
         let mut a = gradient;
         for k in (0..made.grid.len() - 1).rev() {
             made.adjoint[k * size..(k + 1) * size].copy_from_slice(&a);
@@ -153,4 +145,21 @@ impl Simulation<'_> {
         }
         Ok(())
     }
+}
+
+/// Turns gradients of the reward `[B, P]` into −λ ∇r, each of norm at most λ `clip`.
+///
+/// # Errors
+/// A gradient whose norm is not finite.
+pub fn descent(gradients: &mut [f32], p: usize, strength: f64, clip: f64) -> Result<()> {
+    for row in gradients.chunks_exact_mut(p) {
+        let norm = row.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let what = "the norm of a reward's gradient".to_string();
+            return Err(Error::NotFinite { what, place: "the end of a trajectory".into(), value: norm });
+        }
+        let factor = (-strength * (clip / norm).min(1.0)) as f32;
+        row.iter_mut().for_each(|g| *g *= factor);
+    }
+    Ok(())
 }
