@@ -47,9 +47,16 @@ struct Listed {
     /// The kinds that it is for; all where empty.
     #[serde(default)]
     kinds: Vec<String>,
+    /// Solver steps, or strides of a diffusion.
+    #[serde(default = "steps")]
+    steps: usize,
     /// Whether it is also sampled from training starts, as a memorisation probe.
     #[serde(default)]
     probe: bool,
+}
+
+fn steps() -> usize {
+    100
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -204,7 +211,7 @@ impl Generation {
             for fit in 0..set.fits {
                 let dir = out.join("models").join(format!("{}-{}-{fit}", folder(data, kind), method.name));
                 let model = made::fitted(&zoo, &set.config(method, kind, fit)?, &dir, session)?;
-                let request = SampleRequest::new(set.samples, set.seed + fit);
+                let request = SampleRequest { steps: method.steps, ..SampleRequest::new(set.samples, set.seed + fit) };
                 let made = |name: String, samples: Samples| Made { name, samples, fit_seconds: model.record.seconds };
                 fresh.push(made(method.name.clone(), model.sample(&request)?));
                 // Iterates of a tail have no starts to begin from.
