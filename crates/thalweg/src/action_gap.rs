@@ -38,6 +38,9 @@ pub fn action_gap(
     points: usize,
     streams: &Streams,
 ) -> Result<ActionGap> {
+    if model.context.is_some() {
+        return Err(Error::parameter("action gap", "a model without contexts", "one that was fitted with --context"));
+    }
     let k = zoo.checkpoints();
     if k < 2 || points == 0 {
         return Err(Error::parameter(

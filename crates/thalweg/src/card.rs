@@ -38,6 +38,17 @@ pub fn text(model: &MetaModel) -> String {
             tuned.reward, tuned.config.strength, tuned.process, tuned.best_iteration, tuned.iterations, tuned.seconds
         )
     });
+    let context = model.context.as_ref().map_or(String::new(), |context| {
+        let (e, c) = (&context.encoder, model.config.context.clone().unwrap_or_default());
+        format!(
+            "| context | support sets of rows `[n, {}]` in {} classes → {} numbers; features: {:?}; dropped with probability {} |\n",
+            e.inputs(),
+            e.classes(),
+            e.dimension(),
+            c.features,
+            c.drop
+        )
+    });
     format!(
         "# A law over the weights of networks
 
@@ -50,7 +61,7 @@ Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a ne
 | source | {source} |
 | zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
 | fit | seed {seed}, {steps} steps in {seconds:.1} s; step {best} kept, {held_out} |
-{tuned}
+{context}{tuned}
 ```
 thalweg sample THIS-FOLDER -n 100 --seed 1 --out samples.safetensors
 thalweg eval samples.safetensors --zoo ZOO

@@ -4,8 +4,11 @@
 //! interrupted and resumed makes the same bytes as one that was not, on any number of threads. Runs, not checkpoints, are held out;
 //! the averaged parameters with the least loss on held-out runs are the model: small zoos overfit after some hundred steps.
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
+use crate::context::ContextConfig;
 use crate::coordinates::Standardiser;
-use crate::fit_state::FitState;
+use crate::curves::Curves;
+use crate::field::ResidualMlpConfig;
+use crate::fit_loop::{self, Learner};
 use crate::latent::{Decoder, LatentConfig};
 use crate::method::{FieldConfig, Method, MethodConfig, Scratch};
 use crate::model::{MetaModel, Record};
@@ -49,6 +52,9 @@ pub struct FitConfig {
     pub field: FieldConfig,
     /// The optimiser (AdamW, 5e-3, cosine, average .995).
     pub optimiser: AdamWConfig,
+    /// Conditioning on support sets (none), for [`crate::context::fit_tasks`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
 }
 
 /// How runs are split. It has a seed of its own, so that fits of several seeds hold out the same runs.
@@ -95,11 +101,27 @@ impl Default for FitConfig {
             method: MethodConfig::default(),
             field: FieldConfig::default(),
             optimiser: AdamWConfig::default(),
+            context: None,
         }
     }
 }
 
 impl FitConfig {
+    /// Defaults of a fit with contexts: a wider field than one zoo wants, since it holds the networks of all tasks.
+    pub fn for_tasks() -> Self {
+        let field = ResidualMlpConfig { width: 128, embedding: 128, ..ResidualMlpConfig::default() };
+        Self {
+            steps: 3000,
+            batch: 64,
+            validate_every: 100,
+            validation_points: 512,
+            field: FieldConfig::ResidualMlp(field),
+            optimiser: AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() },
+            context: Some(ContextConfig::default()),
+            ..Self::default()
+        }
+    }
+
     /// Reads and checks the TOML form, from `path` for the errors.
     ///
     /// # Errors
@@ -132,6 +154,7 @@ impl FitConfig {
             }
         }
         self.latent.as_ref().map_or(Ok(()), LatentConfig::check)?;
+        self.context.as_ref().map_or(Ok(()), ContextConfig::check)?;
         self.method.check()?;
         self.field.check()?;
         self.optimiser.check()
@@ -152,15 +175,18 @@ pub struct FitOptions {
 /// Curves that a closed form is solved from, at most.
 const CLOSED_FORM_CURVES: usize = 4096;
 
-/// Fits a meta-model to `zoo`.
+/// Fits a meta-model to `zoo`; one with contexts is [`crate::context::fit_tasks`]'s.
 ///
 /// # Errors
 /// A configuration that does not fit the zoo; a loss that is not finite, with step and seed; a state of another fit; files that cannot be
 /// read or written; [`Error::Interrupted`], after the state was saved.
 pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &dyn Progress) -> Result<MetaModel> {
     config.check()?;
+    if config.context.is_some() {
+        return crate::context::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
+    }
     let split = config.split.of(zoo)?;
-    let plan = Plan::new(zoo, config, &split, progress)?;
+    let plan = Plan::new(&[(zoo, &split)], config, progress)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
     let mut method =
@@ -171,52 +197,20 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         let most = split.train.len().min(CLOSED_FORM_CURVES);
         method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
     }
-
-    let identity = identity(zoo, config)?;
-    let mut state = match &options.state {
-        Some(path) if options.resume && !closed_form && path.exists() => {
-            FitState::load(path, &identity, config, &mut *method)?
-        }
-        _ => FitState::new(config, &*method)?,
-    };
-    let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
-    let (clock, before) = (Instant::now(), state.seconds);
-    let save = |state: &mut FitState, method: &dyn Method| match &options.state {
-        Some(path) => state.save(path, &identity, method),
-        None => Ok(()),
-    };
+    let identity = identity(&[zoo], config)?;
+    let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
+    let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
+    let options = &FitOptions { resume: options.resume && !closed_form, ..options.clone() };
+    let mut state = fit_loop::start(&mut learner, config, options, &identity)?;
     if closed_form {
-        let held_out = held_out.as_ref().map(|batch| averaged_loss(&mut *method, &state, batch, &mut scratch));
-        state.judge(held_out.map(|loss| finite("held-out loss", loss, 0, config)).transpose()?);
+        let clock = Instant::now();
+        progress.begin("fitting", 0);
+        fit_loop::look(&mut learner, &mut state, 0, config)?;
         state.seconds = clock.elapsed().as_secs_f64();
+    } else {
+        fit_loop::run(&mut learner, &mut state, config, options, &identity, progress)?;
     }
-    let steps = if closed_form { 0 } else { config.steps };
-    progress.begin("fitting", steps);
-    progress.advance(state.step());
-    while state.step() < steps {
-        let step = state.step();
-        if progress.interrupted() {
-            save(&mut state, &*method)?;
-            return Err(Error::Interrupted);
-        }
-        let streams = streams.child("step").index(step);
-        let drawn = curves.draw(&split.train, config.batch, &streams.child("curves"))?;
-        let batch = method.batch(&drawn, None, &streams.child("path"))?;
-        let loss = finite("training loss", method.loss(&batch, &mut scratch, Some(&mut gradient)), step, config)?;
-        state.optimiser.step(method.parameters_mut(), &gradient)?;
-        state.note(loss);
-        let last = step + 1 == config.steps;
-        if (step + 1) % config.validate_every == 0 || last {
-            let held_out = held_out.as_ref().map(|batch| averaged_loss(&mut *method, &state, batch, &mut scratch));
-            let held_out = held_out.map(|loss| finite("held-out loss", loss, step, config)).transpose()?;
-            state.judge(held_out);
-        }
-        state.seconds = before + clock.elapsed().as_secs_f64();
-        if options.save_every > 0 && (step + 1) % options.save_every == 0 && !last {
-            save(&mut state, &*method)?;
-        }
-        progress.advance(1);
-    }
+    let mut method = learner.method;
     method.parameters_mut().copy_from_slice(&state.best);
     Ok(MetaModel {
         config: config.clone(),
@@ -228,30 +222,47 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),
         source: plan.source.clone(),
+        context: None,
         method,
     })
 }
 
-/// The loss of the averaged parameters; the method's own are put back.
-fn averaged_loss(method: &mut dyn Method, state: &FitState, batch: &Batch, scratch: &mut Scratch) -> f64 {
-    let own = method.parameters().to_vec();
-    method.parameters_mut().copy_from_slice(state.optimiser.average());
-    let loss = method.loss(batch, scratch, None);
-    method.parameters_mut().copy_from_slice(&own);
-    loss
+/// A method that learns from the curves of one zoo.
+struct OneZoo<'a> {
+    curves: Curves<'a>,
+    runs: &'a [usize],
+    batch: usize,
+    held_out: Option<Batch>,
+    method: Box<dyn Method>,
+    streams: Streams,
+    scratch: Scratch,
 }
 
-fn finite(what: &str, loss: f64, step: u64, config: &FitConfig) -> Result<f64> {
-    if loss.is_finite() {
-        return Ok(loss);
+impl Learner for OneZoo<'_> {
+    fn parameters(&self) -> &[f32] {
+        self.method.parameters()
     }
-    let place = format!("step {} of seed {} (a smaller optimiser.learning-rate may help)", step + 1, config.seed);
-    Err(Error::NotFinite { what: what.into(), place, value: loss })
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.method.parameters_mut()
+    }
+
+    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+        let streams = self.streams.child("step").index(step);
+        let drawn = self.curves.draw(self.runs, self.batch, &streams.child("curves"))?;
+        let batch = self.method.batch(&drawn, None, &streams.child("path"))?;
+        Ok(self.method.loss(&batch, &mut self.scratch, Some(gradient)))
+    }
+
+    fn held_out(&mut self) -> Option<f64> {
+        self.held_out.as_ref().map(|batch| self.method.loss(batch, &mut self.scratch, None))
+    }
 }
 
 /// Names a fit: a state may only go on with the fit that it belongs to.
-fn identity(zoo: &ZooStore, config: &FitConfig) -> Result<String> {
+pub(crate) fn identity(zoos: &[&ZooStore], config: &FitConfig) -> Result<String> {
     let text =
         toml::to_string(config).map_err(|e| Error::parameter("fit configuration", "values that TOML can hold", e))?;
-    Ok(blake3::hash(format!("{}\n{text}", zoo.origin().id()).as_bytes()).to_hex().to_string())
+    let ids: String = zoos.iter().map(|zoo| format!("{}\n", zoo.origin().id())).collect();
+    Ok(blake3::hash(format!("{ids}{text}").as_bytes()).to_hex().to_string())
 }

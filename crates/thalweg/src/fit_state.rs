@@ -3,7 +3,6 @@
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the history in f64; the step and the
 //! identity of the fit in its metadata. Written whole or not at all.
 use crate::fit::FitConfig;
-use crate::method::Method;
 use crate::optimiser::{AdamW, STATE};
 use crate::tensors::{In, Out};
 use crate::{Error, Result};
@@ -20,7 +19,7 @@ pub struct Look {
     pub held_out: f64,
 }
 
-/// A fit between two steps, but for the method's own parameters.
+/// A fit between two steps, but for the parameters themselves.
 pub struct FitState {
     /// The optimiser.
     pub optimiser: AdamW,
@@ -39,9 +38,9 @@ impl FitState {
     ///
     /// # Errors
     /// An optimiser's number outside its range.
-    pub fn new(config: &FitConfig, method: &dyn Method) -> Result<Self> {
-        let optimiser = AdamW::new(&config.optimiser, config.steps, method.parameters())?;
-        Ok(Self { optimiser, best: method.parameters().to_vec(), history: vec![], running: [0.0; 2], seconds: 0.0 })
+    pub fn new(config: &FitConfig, parameters: &[f32]) -> Result<Self> {
+        let optimiser = AdamW::new(&config.optimiser, config.steps, parameters)?;
+        Ok(Self { optimiser, best: parameters.to_vec(), history: vec![], running: [0.0; 2], seconds: 0.0 })
     }
 
     /// Steps done.
@@ -76,11 +75,11 @@ impl FitState {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save(&self, path: &Path, identity: &str, method: &dyn Method) -> Result<()> {
+    pub fn save(&self, path: &Path, identity: &str, parameters: &[f32]) -> Result<()> {
         let looks = self.history.iter().flat_map(|look| [look.step as f64, look.training, look.held_out]);
         let history: Vec<f64> = looks.chain(self.running).collect();
         let mut out = Out::default();
-        put_training(&mut out, method, &self.optimiser, &self.best);
+        put_training(&mut out, parameters, &self.optimiser, &self.best);
         out.double("history", &[history.len()], &history);
         out.word("identity", identity);
         out.word("step", self.step());
@@ -88,16 +87,16 @@ impl FitState {
         out.write_state(path)
     }
 
-    /// Reads the state of fit `identity` from `path`, and its parameters into `method`.
+    /// Reads the state of fit `identity` from `path`, and its parameters into `parameters [Q]`.
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, or belongs to another fit.
-    pub fn load(path: &Path, identity: &str, config: &FitConfig, method: &mut dyn Method) -> Result<Self> {
+    pub fn load(path: &Path, identity: &str, config: &FitConfig, parameters: &mut [f32]) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = In::open(path, &bytes)?;
         file.check_identity(identity, "fit (same zoo, same configuration)")?;
         let (step, seconds) = (file.number("step")?, file.number("seconds")?);
-        let [parameters, first, second, average, best] = training_slices(&file, method.parameters().len())?;
+        let [current, first, second, average, best] = training_slices(&file, parameters.len())?;
         let history = file.double("history")?;
         let Some((looks, running)) = history.split_last_chunk::<2>().filter(|(looks, _)| looks.len() % 3 == 0) else {
             return Err(Error::format(path, "history", "three numbers a look and two more", history.len()));
@@ -109,7 +108,7 @@ impl FitState {
             .map(|l| Look { step: l[0] as u64, training: l[1], held_out: l[2] })
             .collect();
         let optimiser = AdamW::resume(&config.optimiser, config.steps, step as u64, [first, second, average])?;
-        method.parameters_mut().copy_from_slice(&parameters);
+        parameters.copy_from_slice(&current);
         Ok(Self { optimiser, best, history, running: *running, seconds })
     }
 }
@@ -117,9 +116,9 @@ impl FitState {
 const NAMES: [&str; 5] = ["parameters", STATE[0], STATE[1], STATE[2], "best"];
 
 /// What every training by [`AdamW`] keeps between two steps: parameters, the optimiser's slices, the best parameters.
-pub(crate) fn put_training(out: &mut Out, method: &dyn Method, optimiser: &AdamW, best: &[f32]) {
+pub(crate) fn put_training(out: &mut Out, parameters: &[f32], optimiser: &AdamW, best: &[f32]) {
     let [first, second, average] = optimiser.state();
-    for (name, slice) in NAMES.into_iter().zip([method.parameters(), first, second, average, best]) {
+    for (name, slice) in NAMES.into_iter().zip([parameters, first, second, average, best]) {
         out.single(name, &[slice.len()], slice);
     }
 }

@@ -3,6 +3,7 @@
 //! `model.safetensors` holds the net's parameters (`net.*`), the coordinates (`coordinates.mean`, `coordinates.scale` `[P]`) and the
 //! source's weights where it has some; `model.toml` the rest, down to the configuration of the fit and a hash of the weights, so that
 //! files of two models are never mixed; `README.md` is the model card. Files are written whole, `model.toml` last.
+use crate::context::{Context, Encoder, Frozen};
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
 use crate::fit_state::FitState;
@@ -89,6 +90,9 @@ struct ModelFile {
     times: Vec<f64>,
     source: SourceFile,
     record: Record,
+    /// Numbers of a row, and classes, of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder: Option<[usize; 2]>,
     fit: FitConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataSpec>,
@@ -125,6 +129,8 @@ pub struct MetaModel {
     pub latent: Option<Arc<dyn Autoencoder>>,
     /// p₀.
     pub source: Source,
+    /// The encoder of support sets, of a conditional model.
+    pub context: Option<Context>,
     /// The trained method.
     pub method: Box<dyn Method>,
     /// How it came to be.
@@ -140,8 +146,11 @@ impl MetaModel {
     /// A copy with a net of its own.
     ///
     /// # Errors
-    /// None for a model that was made by `fit` or `load`.
+    /// A model with contexts: what tunes and measures copies does not give them any.
     pub fn duplicate(&self) -> Result<Self> {
+        if self.context.is_some() {
+            return Err(Error::parameter("model", "one without contexts", "one that was fitted with --context"));
+        }
         let dimension = self.space().dimension();
         let mut method = self.config.method.build(&self.times, dimension, &self.config.field, &Streams::new(0))?;
         method.parameters_mut().copy_from_slice(self.method.parameters());
@@ -154,6 +163,7 @@ impl MetaModel {
             coordinates: self.coordinates.clone(),
             latent: self.latent.clone(),
             source: self.source.clone(),
+            context: None,
             method,
             record: self.record.clone(),
         })
@@ -179,6 +189,12 @@ impl MetaModel {
         if let Some(latent) = &self.latent {
             put("latent", latent.layout(), latent.parameters());
         }
+        if let Some(context) = &self.context {
+            put("encoder", context.encoder.layout(), context.encoder.parameters());
+            if let Some(frozen) = &context.frozen {
+                tensors.single("frozen", &[frozen.theta().len()], frozen.theta());
+            }
+        }
         tensors.single("coordinates.mean", &[p], self.coordinates.mean());
         tensors.single("coordinates.scale", &[p], self.coordinates.scale());
         let source = match &self.source {
@@ -201,6 +217,7 @@ impl MetaModel {
             source,
             record: self.record.clone(),
             fit: self.config.clone(),
+            encoder: self.context.as_ref().map(|c| [c.encoder.inputs(), c.encoder.classes()]),
             data: self.data.clone(),
             architecture: self.architecture.clone(),
             layout: self.layout.clone(),
@@ -280,8 +297,28 @@ impl MetaModel {
             fill("latent", &latent.layout().clone(), latent.parameters_mut())?;
         }
         let dimension = latent.as_ref().map_or(p, |latent| latent.dimension());
-        let mut method =
-            file.fit.method.build(&file.times, dimension, &file.fit.field, &Streams::new(0)).map_err(in_toml)?;
+        let context = match (&file.fit.context, file.encoder) {
+            (None, None) => None,
+            (Some(config), Some([inputs, classes])) if inputs <= 1 << 24 && classes <= 1 << 16 => {
+                let mut encoder = Encoder::new(inputs, classes, config, &Streams::new(0)).map_err(in_toml)?;
+                fill("encoder", &encoder.layout().clone(), encoder.parameters_mut())?;
+                let frozen = match (tensors.shape("frozen"), &file.architecture) {
+                    (None, _) => None,
+                    (Some(_), Some(architecture)) => {
+                        let theta = tensor("frozen", &[Frozen::parameters(architecture).map_err(in_toml)?])?;
+                        Some(Frozen::of_body(architecture, theta)?)
+                    }
+                    (Some(_), None) => {
+                        return Err(Error::format(&path, "architecture", "that of the frozen network", "none"));
+                    }
+                };
+                Some(Context { encoder, frozen })
+            }
+            _ => return Err(Error::format(&path, "encoder", "sizes beside a [fit.context], or neither", "another")),
+        };
+        let field =
+            context.as_ref().map_or(file.fit.field.clone(), |c| file.fit.field.with_context(c.encoder.dimension()));
+        let mut method = file.fit.method.build(&file.times, dimension, &field, &Streams::new(0)).map_err(in_toml)?;
         fill("net", &method.layout().clone(), method.parameters_mut())?;
         Ok(Self {
             coordinates,
@@ -292,6 +329,7 @@ impl MetaModel {
             architecture: file.architecture,
             data: file.data,
             source,
+            context,
             method,
             record: file.record,
         })

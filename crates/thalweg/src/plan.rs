@@ -31,10 +31,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What follows from `zoos` with the splits of their runs: one zoo, or one a task, all of one layout and one law of starts.
+    ///
     /// # Errors
-    /// A configuration that does not fit the zoo, a file that cannot be read, or [`crate::Error::Interrupted`] while an autoencoder is trained.
-    pub fn new(zoo: &ZooStore, config: &FitConfig, split: &RunSplit, progress: &dyn Progress) -> Result<Self> {
-        let chunks = split.train.chunks(64).map(|runs| zoo.finals(runs));
+    /// A configuration that does not fit the zoos, zoos that do not fit each other, a file that cannot be read, or [`crate::Error::Interrupted`] while
+    /// an autoencoder is trained.
+    pub fn new(zoos: &[(&ZooStore, &RunSplit)], config: &FitConfig, progress: &dyn Progress) -> Result<Self> {
+        let (zoo, split) = zoos[0];
+        let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(64).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
         let source = Source::of(config.method.source(), zoo, &split.train)?;
         let wanted = config.method.marginals();
@@ -59,7 +63,7 @@ impl Plan {
         let fitted = config
             .latent
             .as_ref()
-            .map(|config| fit_latent(config, zoo, &coordinates, split, encoded, &streams, progress))
+            .map(|config| fit_latent(config, zoos, &coordinates, encoded, &streams, progress))
             .transpose()?;
         let (latent, latent_record) = fitted.map(|(latent, record)| (Arc::from(latent), record)).unzip();
         Ok(Self { coordinates, latent, latent_record, source, marginals, times })
@@ -103,15 +107,18 @@ impl Plan {
 /// An autoencoder fitted to `checkpoints` of the training runs; those of the validation runs choose where it is trained by steps.
 fn fit_latent(
     config: &LatentConfig,
-    zoo: &ZooStore,
+    zoos: &[(&ZooStore, &RunSplit)],
     coordinates: &Coordinates,
-    split: &RunSplit,
     checkpoints: &[usize],
     streams: &Streams,
     progress: &dyn Progress,
 ) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
-    let points = |runs: &[usize]| training_points(config, zoo, coordinates, runs, checkpoints);
-    let (training, held_out) = (points(&split.train)?, points(&split.validation)?);
+    let (zoo, _) = zoos[0];
+    let points = |runs: fn(&RunSplit) -> &[usize]| {
+        let each = zoos.iter().map(|(zoo, split)| training_points(config, zoo, coordinates, runs(split), checkpoints));
+        Ok(thinned(each.collect::<Result<Vec<_>>>()?.concat(), zoo.parameters(), config.most_points(zoo.parameters())))
+    };
+    let (training, held_out) = (points(|split| &split.train)?, points(|split| &split.validation)?);
     let functional = config.functional().of_zoo(zoo, coordinates)?;
     let (autoencoder, record) = config.fit(&LatentTask {
         layout: zoo.layout(),
@@ -122,4 +129,13 @@ fn fit_latent(
         progress,
     })?;
     Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }))
+}
+
+/// At most `most` of `points [n, P]`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.
+fn thinned(points: Vec<f32>, p: usize, most: usize) -> Vec<f32> {
+    let n = points.len() / p;
+    if n <= most {
+        return points;
+    }
+    (0..most).flat_map(|i| &points[i * n / most * p..][..p]).copied().collect()
 }

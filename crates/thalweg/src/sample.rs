@@ -2,6 +2,7 @@
 //!
 //! Sample i draws its start and its noise from streams of its own, and rows go through the net in blocks of one fixed size, so
 //! that no kernel sees another shape for another n. Blocks run in parallel; the bytes do not depend on the number of threads.
+use crate::context::{Conditioning, guided};
 use crate::latent::Decoder;
 use crate::method::Transport;
 use crate::model::MetaModel;
@@ -33,12 +34,14 @@ pub struct SampleRequest {
     pub at: Vec<f64>,
     /// A source in the place of the model's own.
     pub source: Option<Source>,
+    /// The context to sample for (none: the unconditional law, which is all that a model without contexts has).
+    pub context: Option<Conditioning>,
 }
 
 impl SampleRequest {
     /// `n` networks by 100 Euler steps, nothing kept on the way.
     pub fn new(n: usize, seed: u64) -> Self {
-        Self { n, seed, solver: Solver::Euler, steps: 100, at: Vec::new(), source: None }
+        Self { n, seed, solver: Solver::Euler, steps: 100, at: Vec::new(), source: None, context: None }
     }
 }
 
@@ -70,11 +73,16 @@ impl MetaModel {
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
+        let contexts = self.contexts(request.context.as_ref())?;
         let block = |first: usize| {
             let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
             let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
             let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();
-            let mut solution = self.method.transport(&mut z, None, &how, &noise).map_err(|e| in_block(e, first))?;
+            let solution = match &contexts {
+                Some((c, g)) if *g != 1.0 => guided(&*self.method, &mut z, c, *g, &how, space.dimension()),
+                contexts => self.method.transport(&mut z, contexts.as_ref().map(|(c, _)| &c[..]), &how, &noise),
+            };
+            let mut solution = solution.map_err(|e| in_block(e, first))?;
             solution.states = space.decode(&solution.states);
             Ok((space.decode(&z), solution))
         };
@@ -94,6 +102,31 @@ impl MetaModel {
         self.layout.check("sampled weights", &theta)?;
         let evaluations = blocks.iter().map(|(_, solution)| solution.evaluations).max().unwrap_or(0);
         Ok(Samples { theta, at: how.at, states, evaluations, seconds: start.elapsed().as_secs_f64() })
+    }
+}
+
+impl MetaModel {
+    /// What a block is sampled with: its rows' contexts `[BLOCK, D]`, and the guidance.
+    fn contexts(&self, asked: Option<&Conditioning>) -> Result<Option<(Vec<f32>, f64)>> {
+        let nothing =
+            || Conditioning { c: vec![0.0; self.context.as_ref().map_or(0, |c| c.encoder.dimension())], guidance: 1.0 };
+        match (&self.context, asked) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => {
+                Err(Error::parameter("context", "none for a model without contexts (fit one with --context)", "one"))
+            }
+            (Some(context), asked) => {
+                let Conditioning { c, guidance } = asked.cloned().unwrap_or_else(nothing);
+                let d = context.encoder.dimension();
+                if c.len() != d || c.iter().any(|c| !c.is_finite()) {
+                    return Err(Error::shape("context", format!("[{d}], finite"), format!("[{}]", c.len())));
+                }
+                if !guidance.is_finite() {
+                    return Err(Error::parameter("guidance", "a finite number", guidance));
+                }
+                Ok(Some((c.repeat(BLOCK), guidance)))
+            }
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::settings;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
+use thalweg::context::fit_tasks;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::method::MethodConfig;
 use thalweg::model::MetaModel;
@@ -22,12 +23,16 @@ use thalweg_nets::zoo::ZooStore;
   thalweg fit zoo/ --set latent.vae.dimension=32           in the latent space of an autoencoder (pca, vae, denoising)
   thalweg fit zoo/ --config fit.toml --set batch=96 --set field.residual-mlp.width=512
   thalweg fit zoo/ --out model/ --resume                   after Ctrl-C: goes on, to the same bytes
+  thalweg fit --context tasks/ --out model/                one zoo a task (a folder of them): networks for tasks by a few of their rows
 
 A model is a folder: model.safetensors, model.toml (all that decided it), README.md (its card), report.html (its course).")]
 pub struct Args {
-    /// Folder of the zoo
-    #[arg(value_name = "ZOO")]
-    zoo: PathBuf,
+    /// Folder of the zoo; with --context, of each zoo, or of all of them
+    #[arg(value_name = "ZOO", required = true)]
+    zoos: Vec<PathBuf>,
+    /// Condition on context data: one zoo a task, all of one architecture, with runs that start around one network
+    #[arg(long)]
+    context: bool,
     /// Method: cfm, mmfm (flow matching on two or more marginals), jko, action, ddpm (diffusion)
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
@@ -51,15 +56,15 @@ const SAVE_EVERY: u64 = 500;
 /// Settings that do not hold together, a folder that exists, Ctrl-C.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let config = config(args, session)?;
-    let zoo = ZooStore::open(&args.zoo)?;
+    let zoos = opened(args)?;
     let out = folder::claim(&session.out_or("model"), &session.common)?;
     if session.common.resume && out.join("model.toml").exists() {
         session.say(&format!("{} is finished already.", out.display()));
         return Ok(Outcome::Done);
     }
-    let model = fit_into(&zoo, &config, &out, session)?;
+    let model = fit_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, session)?;
     let mut results = Results::new(config.seed).with_settings(&config)?;
-    let zoo_dir = args.zoo.display().to_string();
+    let zoo_dir = args.zoos.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" ");
     for &(step, training, held_out) in &model.record.history {
         results.rows.push(row! {
             "method" => config.method.name(), "zoo" => zoo_dir, "step" => step, "loss_training" => training,
@@ -71,25 +76,54 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(&out), results)?;
     let held_out = model.record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
     session.say(&format!(
-        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {} -n 100",
+        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{} -n 100",
         out.display(),
         config.method.name(),
         model.record.training_runs,
         model.record.best_step,
         config.steps,
-        out.display()
+        out.display(),
+        if args.context { " --context DATA:20" } else { "" }
     ));
     Ok(Outcome::Done)
+}
+
+/// The zoos that the arguments name; under `--context` a folder that is no zoo stands for all zoos in it, by name.
+fn opened(args: &Args) -> Result<Vec<ZooStore>> {
+    let is_zoo = |dir: &Path| dir.join("zoo.toml").exists();
+    let mut dirs = Vec::new();
+    for dir in &args.zoos {
+        if !args.context || is_zoo(dir) {
+            dirs.push(dir.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?.collect::<Result<Vec<_>, _>>();
+        let mut within: Vec<_> = entries.map_err(Error::io("read", dir))?.iter().map(|entry| entry.path()).collect();
+        within.retain(|dir| is_zoo(dir));
+        within.sort();
+        if within.is_empty() {
+            bail!("{}: expected a zoo or a folder of zoos, found neither", dir.display());
+        }
+        dirs.extend(within);
+    }
+    if !args.context && dirs.len() > 1 {
+        bail!("{} zoos: a fit of several is one with --context", dirs.len());
+    }
+    let budget = thalweg_nets::zoo::BUDGET / dirs.len();
+    Ok(dirs.iter().map(|dir| ZooStore::open_within(dir, budget)).collect::<Result<_, _>>()?)
 }
 
 /// Fits a model into the claimed folder `out`, going on from a state there under `--resume`.
 ///
 /// # Errors
-/// As [`fit`]; where the model cannot be written.
-pub fn fit_into(zoo: &ZooStore, config: &FitConfig, out: &Path, session: &Session) -> Result<MetaModel> {
+/// As [`fit`] and [`fit_tasks`]; where the model cannot be written.
+pub fn fit_into(zoos: &[&ZooStore], config: &FitConfig, out: &Path, session: &Session) -> Result<MetaModel> {
     let state = out.join("fit-state.safetensors");
     let options = FitOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
-    let model = fit(zoo, config, &options, &session.progress)?;
+    let model = match config.context {
+        Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,
+        None => fit(zoos[0], config, &options, &session.progress)?,
+    };
     session.progress.end();
     let record = &model.record;
     session.progress.detail(&format!(
@@ -110,8 +144,14 @@ pub fn fit_into(zoo: &ZooStore, config: &FitConfig, out: &Path, session: &Sessio
 fn config(args: &Args, session: &Session) -> Result<FitConfig> {
     let mut config = match &args.config {
         Some(path) => FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?,
+        None if args.context => FitConfig::for_tasks(),
         None => FitConfig::default(),
     };
+    if args.context {
+        config.context.get_or_insert_default();
+    } else if config.context.is_some() {
+        bail!("the fit's settings have a [context]: say --context too");
+    }
     if let Some(name) = &args.method {
         // A file's own settings stay where the flag only repeats its method.
         if config.method.name() != name {

@@ -1,4 +1,5 @@
 //! `thalweg sample`: networks from a meta-model.
+use crate::commands::data::ensure;
 use crate::common::Outcome;
 use crate::folder;
 use crate::results::Results;
@@ -8,9 +9,12 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::path::PathBuf;
+use thalweg::Streams;
+use thalweg::context::Conditioning;
 use thalweg::model::MetaModel;
 use thalweg::sample::{SampleRequest, Samples};
 use thalweg::solver::Solver;
+use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
 /// Sample networks from a meta-model
@@ -20,6 +24,7 @@ use thalweg_nets::progress::Progress;
   thalweg sample model/ -n 8 --format per-network --out nets/      a file a network, as load_state_dict takes them
   thalweg sample model/ -n 50 --at 0,0.25,0.5,0.75,1               with the states on the way
   thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
+  thalweg sample model/ --context mnist@rotate=40:20        networks for a task by 20 of its rows a class (model: fit --context)
 
 In PyTorch: model.load_state_dict(safetensors.torch.load_file('nets/network-00000.safetensors'))")]
 pub struct Args {
@@ -41,6 +46,12 @@ pub struct Args {
     /// Also keep the states at these times in [0, 1]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     at: Vec<f64>,
+    /// The task to sample for, by so many random training rows a class of these data (20)
+    #[arg(long, value_name = "DATA[:N]")]
+    context: Option<String>,
+    /// Guidance by the context: 1 as learned, above 1 to overdo it
+    #[arg(long, value_name = "G", default_value_t = 1.0, requires = "context")]
+    guidance: f64,
 }
 
 /// How networks are written.
@@ -64,7 +75,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let model = MetaModel::load(&args.model)?;
     let seed = session.seed_or(0);
     let solver = Solver::named(&args.solver)?;
-    let request = SampleRequest { solver, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
+    let (context, task) = match &args.context {
+        Some(text) => conditioned(text, &model, args.guidance, seed, session)?,
+        None => (None, None),
+    };
+    let request =
+        SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
     let (out, json) = match args.format {
         Format::Stack => {
             let out = folder::claim_file(&session.out_or("samples.safetensors"), &session.common)?;
@@ -80,7 +96,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.progress.begin("sampling", 1);
     let samples = model.sample(&request)?;
     session.progress.end();
-    let networks = networks(&model, &samples);
+    let mut networks = networks(&model, &samples);
+    if let Some(task) = task {
+        networks.data = Some(task);
+    }
     match args.format {
         Format::Stack => {
             let states = States { times: &samples.at, theta: &samples.states };
@@ -105,6 +124,26 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         out.display()
     ));
     Ok(Outcome::Done)
+}
+
+/// The context that `DATA[:N]` names, and the data.
+fn conditioned(
+    text: &str,
+    model: &MetaModel,
+    guidance: f64,
+    seed: u64,
+    session: &Session,
+) -> Result<(Option<Conditioning>, Option<DataSpec>)> {
+    let (data, each) = match text.rsplit_once(':').and_then(|(data, n)| Some((data, n.parse::<usize>().ok()?))) {
+        Some((data, each)) => (data, each),
+        None => (text, 20),
+    };
+    let spec = DataSpec::parse(data)?;
+    ensure(&spec, &session.progress)?;
+    let rows = spec.load()?.train;
+    let (context, support) = model.condition(&rows, each, guidance, &Streams::new(seed).child("context"))?;
+    session.progress.detail(&format!("context: {} rows of {}", support.len(), spec.title()));
+    Ok((Some(context), Some(spec)))
 }
 
 /// Samples with what their model knows of them.

@@ -95,6 +95,14 @@ pub fn folder(data: &str, kind: &str) -> String {
 /// # Errors
 /// The fit's own; a finished model of another configuration.
 pub fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
+    fitted_to(&[zoo], config, dir, session)
+}
+
+/// The same for a fit to several zoos, one a task.
+///
+/// # Errors
+/// As [`fitted`].
+pub fn fitted_to(zoos: &[&ZooStore], config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
     if session.common.resume && dir.join("model.toml").exists() {
         let model = MetaModel::load(dir)?;
         if model.config != *config {
@@ -106,5 +114,5 @@ pub fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session)
         return Ok(model);
     }
     std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    fit_into(zoo, config, dir, session)
+    fit_into(zoos, config, dir, session)
 }

@@ -4,14 +4,17 @@
 //! To add one: write `experiments/NAME.toml` and a file here with a settings struct (`deny_unknown_fields`), an
 //! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
 mod by_runs;
+mod context;
 mod flows;
 mod generation;
 mod inference_loss;
+mod initialisation;
 mod made;
 mod marginals;
 mod reward;
 mod shift;
 mod shift_curve;
+mod tasks;
 
 use crate::common::Outcome;
 use crate::report::Report;
@@ -24,8 +27,10 @@ use std::path::Path;
 /// Everything that can be reproduced.
 const ALL: &[Experiment] = &[
     by_runs::EXPERIMENT,
+    context::EXPERIMENT,
     generation::EXPERIMENT,
     inference_loss::EXPERIMENT,
+    initialisation::EXPERIMENT,
     marginals::EXPERIMENT,
     reward::EXPERIMENT,
     shift::EXPERIMENT,

@@ -35,5 +35,5 @@ pub use law::InitialLaw;
 pub use record::Record;
 pub use spec::{ZooKind, ZooSpec};
 pub use split::{RunSplit, Shares};
-pub use store::ZooStore;
+pub use store::{BUDGET, ZooStore};
 pub use trainer::{TrainOptions, train_zoo};

@@ -56,6 +56,10 @@ pub trait Field: Send + Sync {
     /// (`gradient [Q]`) and to the points (`dx [B, P]`, overwritten). May be called several times after one `velocity`.
     fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);
 
+    /// The derivative with respect to the contexts, `dc [B, D]`, of what the last [`Self::backward`] that computed a gradient pulled back.
+    /// Fields without contexts leave `dc` as it is.
+    fn pull_context(&self, _tape: &mut Tape, _dc: &mut [f32]) {}
+
     /// The number of rows B of a batch.
     ///
     /// # Errors

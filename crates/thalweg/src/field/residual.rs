@@ -305,6 +305,12 @@ impl Field for ResidualMlp {
             self.input.pull(q, &b.d_h, Put::Add, dx);
         }
     }
+
+    fn pull_context(&self, tape: &mut Tape, dc: &mut [f32]) {
+        if let Some(context) = &self.context {
+            context.pull(&self.parameters, &tape.of::<Buffers>().d_embedding, Put::Replace, dc);
+        }
+    }
 }
 
 impl ResidualMlp {

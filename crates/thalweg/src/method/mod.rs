@@ -35,6 +35,9 @@ pub struct Scratch {
     pub tape: Tape,
     /// Its output, then the loss's derivative with respect to it `[B, P]`.
     pub output: Vec<f32>,
+    /// The loss's derivative with respect to the contexts `[B, D]`, for an encoder that learns with the method: left by [`Method::loss`] of
+    /// a batch with contexts, where a gradient is asked for.
+    pub d_context: Vec<f32>,
 }
 
 /// How samples are carried from the source to the target.
@@ -265,6 +268,14 @@ impl FieldConfig {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::ResidualMlp(c) => c.check(),
+        }
+    }
+
+    /// The same net for contexts `[context]`.
+    #[must_use]
+    pub fn with_context(&self, context: usize) -> Self {
+        match self {
+            Self::ResidualMlp(c) => Self::ResidualMlp(ResidualMlpConfig { context, ..c.clone() }),
         }
     }
 

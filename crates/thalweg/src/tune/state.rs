@@ -110,7 +110,7 @@ impl TuneState {
     /// A file that cannot be written.
     pub fn save(&self, path: &Path, identity: &str, method: &dyn Method) -> Result<()> {
         let mut out = Out::default();
-        put_training(&mut out, method, &self.optimiser, &self.best);
+        put_training(&mut out, method.parameters(), &self.optimiser, &self.best);
         for (i, made) in self.buffer.iter().enumerate() {
             out.double(format!("buffer.{i}.grid"), &[made.grid.len()], &made.grid);
             for (name, slice) in PARTS.into_iter().zip([&made.x, &made.base, &made.adjoint]) {

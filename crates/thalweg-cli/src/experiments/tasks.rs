@@ -1,0 +1,289 @@
+//! Many tasks of one layout with a zoo each, whose runs all start around one network: what `context` and `initialisation` are made from.
+//!
+//! The common start is meta-learned on the training tasks (Reptile, Nichol et al. 2018: some steps on one task, then a part of the way there, task
+//! after task); its last layer is zero, so that it does not tell classes apart. With `rounds = 0` it is a plain draw.
+use crate::commands::data::ensure;
+use crate::session::Session;
+use crate::study::Rows;
+use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use thalweg::Streams;
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::data::{DataSpec, Splits};
+use thalweg_nets::engine::Engine;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::streams::shuffle;
+use thalweg_nets::train::{Length, Recipe, Trainer};
+use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
+use thalweg_nets::{Architecture, Error};
+
+/// Tasks of one kind.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// What differs between them.
+    pub name: String,
+    /// Tasks that have zoos, as `--data` reads them.
+    pub seen: Vec<String>,
+    /// Tasks that nothing sees before they are judged.
+    pub unseen: Vec<String>,
+}
+
+/// The zoo `spec` where it stands finished in `folder`: its data are not read again, as many sets would be.
+fn finished(spec: &ZooSpec, folder: &Path) -> Option<ZooStore> {
+    let zoo = ZooStore::open(folder).ok()?;
+    let (made, centre) = (zoo.spec()?, zoo.centre().ok()??);
+    let given = spec.centre.as_ref().and_then(|path| Some((path, std::fs::read(path).ok()?)));
+    let same_centre =
+        given.is_some_and(|(path, bytes)| zoo.layout().from_safetensors(path, &bytes).is_ok_and(|c| c == centre));
+    let plain = |spec: &ZooSpec| {
+        let data = DataSpec { train: None, validation: None, ..spec.data.clone() };
+        ZooSpec { data, centre: None, record: None, ..spec.clone() }
+    };
+    let same_rows = made.data.train == spec.data.train || made.data.train.is_none();
+    (same_centre && same_rows && plain(made) == plain(spec)).then_some(zoo)
+}
+
+/// Progress that hears of interruptions only: many small zoos are one stage.
+struct Quiet<'a>(&'a dyn Progress);
+
+impl Progress for Quiet<'_> {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn note(&self, text: &str) {
+        self.0.note(text);
+    }
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+}
+
+/// All tasks, and how their zoos are made.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tasks {
+    /// Architecture of all networks.
+    pub architecture: String,
+    /// Runs of every zoo.
+    pub runs: usize,
+    /// Steps of a run.
+    pub steps: u64,
+    /// Learning rate of a run.
+    pub learning_rate: f64,
+    /// Training rows of a task, at most.
+    pub rows: usize,
+    /// Rows that a network is judged on, at most.
+    pub tests: usize,
+    /// Relative noise of starts.
+    pub noise: f64,
+    /// Reptile's passes over the training tasks; 0 for a draw.
+    pub rounds: usize,
+    /// Steps on a task in each of them.
+    pub inner: u64,
+    /// What share of the way is gone afterwards.
+    pub outer: f32,
+    /// The tasks, by kind.
+    pub families: Vec<Family>,
+}
+
+/// What all zoos have in common.
+#[derive(Clone)]
+pub struct Common {
+    /// Of all networks.
+    pub architecture: Architecture,
+    /// The file of the network that all runs start around.
+    pub centre: PathBuf,
+    /// Where the zoos lie.
+    pub dir: PathBuf,
+}
+
+impl Common {
+    /// The folder of a task's zoo.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.dir.join(name.replace(['@', '=', '+'], "-"))
+    }
+}
+
+/// A task with its rows.
+pub struct Task {
+    /// As it is written.
+    pub name: String,
+    /// Its kind.
+    pub family: String,
+    /// Whether it has a zoo that the flow learns from.
+    pub seen: bool,
+    /// The rows.
+    pub data: Splits,
+    /// Those that networks are judged on.
+    pub test: Rows,
+}
+
+impl Tasks {
+    /// # Errors
+    /// No task, names that are none, sizes of 0.
+    pub fn check(&self, origin: &str) -> Result<()> {
+        if self.runs < 2 || self.steps == 0 || self.rows == 0 || self.tests == 0 || self.seen().count() == 0 {
+            bail!(
+                "{origin}: runs must be at least 2; steps, rows and tests at least 1; some family must have seen tasks"
+            );
+        }
+        for name in self.families.iter().flat_map(|f| f.seen.iter().chain(&f.unseen)) {
+            DataSpec::parse(name).with_context(|| format!("{origin}: task {name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Names of the tasks that have zoos.
+    pub fn seen(&self) -> impl Iterator<Item = &String> {
+        self.families.iter().flat_map(|f| &f.seen)
+    }
+
+    fn asked(&self, name: &str) -> Result<DataSpec> {
+        Ok(DataSpec { train: Some(self.rows), validation: Some(self.tests.min(500)), ..DataSpec::parse(name)? })
+    }
+
+    /// Where a task's rows come from: so many training rows as asked, or all where there are fewer.
+    fn splits(&self, name: &str) -> Result<Splits> {
+        let spec = self.asked(name)?;
+        match spec.load() {
+            Err(Error::Parameter { field, .. }) if field.starts_with("data.") => {
+                Ok(DataSpec { train: None, validation: None, ..spec }.load()?)
+            }
+            loaded => Ok(loaded?),
+        }
+    }
+
+    /// The task of this name, loaded.
+    ///
+    /// # Errors
+    /// Data that cannot be had, of another shape than the networks'.
+    pub fn load(&self, name: &str, family: &str, seen: bool, engine: &Engine, session: &Session) -> Result<Task> {
+        ensure(&DataSpec::parse(name)?, &session.progress)?;
+        let data = self.splits(name)?;
+        let test = Rows::new(engine, data.test.first(self.tests))?;
+        Ok(Task { name: name.into(), family: family.into(), seen, data, test })
+    }
+
+    /// The common architecture, fitted to the first task.
+    ///
+    /// # Errors
+    /// An unknown preset, data that cannot be had.
+    pub fn architecture(&self, session: &Session) -> Result<Architecture> {
+        let name = self.seen().next().context("some family has seen tasks")?;
+        ensure(&DataSpec::parse(name)?, &session.progress)?;
+        let data = self.splits(name)?.train;
+        Ok(Preset::named(&self.architecture, &[])?.build(data.shape, data.classes)?)
+    }
+
+    fn recipe(&self, checkpoints: Vec<f64>) -> Recipe {
+        Recipe {
+            length: Length::Steps(self.steps),
+            learning_rate: self.learning_rate,
+            checkpoints,
+            ..Recipe::default()
+        }
+    }
+
+    /// The network that all runs start around, made into `dir` if it is not there.
+    ///
+    /// # Errors
+    /// Data that cannot be had, Ctrl-C.
+    pub fn centre(&self, architecture: &Architecture, seed: u64, dir: &Path, session: &Session) -> Result<PathBuf> {
+        let path = dir.join("centre.safetensors");
+        if session.common.resume && path.exists() {
+            return Ok(path);
+        }
+        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let engine = Engine::new(architecture)?;
+        let streams = Streams::new(seed).child("tasks").child("centre");
+        let mut centre = Initialisation::default().draw(engine.layout(), &streams.child("start"));
+        let head: usize = engine.layout().slots().iter().rev().take(2).map(|slot| slot.len()).sum();
+        let body = centre.len() - head;
+        centre[body..].fill(0.0);
+        if self.rounds > 0 {
+            let names: Vec<&String> = self.seen().collect();
+            for name in &names {
+                ensure(&DataSpec::parse(name)?, &session.progress)?;
+            }
+            session.progress.begin("reading tasks for the common start", names.len() as u64);
+            let load = |name: &&String| {
+                let splits = self.splits(name)?;
+                session.progress.advance(1);
+                // Some epochs of a thousand rows are enough for a start.
+                anyhow::Ok([splits.train.first(1000), splits.validation.first(64)])
+            };
+            let data = names.par_iter().map(load).collect::<Result<Vec<_>>>()?;
+            let recipe = self.recipe(vec![1.0]);
+            session.progress.begin("common start", (self.rounds * names.len()) as u64);
+            for round in 0..self.rounds {
+                let streams = streams.child("round").index(round as u64);
+                let mut order: Vec<usize> = (0..names.len()).collect();
+                shuffle(&mut order, &mut streams.rng());
+                for task in order {
+                    if session.progress.interrupted() {
+                        return Err(Error::Interrupted.into());
+                    }
+                    let [train, validation] = &data[task];
+                    let trainer = Trainer::new(&engine, architecture, train, validation, &recipe)?;
+                    let mut run = trainer.begin(&centre, &streams.index(task as u64))?;
+                    run.advance(self.inner, |_| self.learning_rate, &|| false)?;
+                    if run.died().is_none() {
+                        let there = run.theta();
+                        centre[..body].iter_mut().zip(there).for_each(|(c, t)| *c += self.outer * (t - *c));
+                    }
+                    session.progress.advance(1);
+                }
+            }
+            session.progress.end();
+        }
+        write_whole(&path, &engine.layout().to_safetensors(&centre)?)?;
+        Ok(path)
+    }
+
+    /// The zoo of one task.
+    ///
+    /// # Errors
+    /// Data that cannot be had, Ctrl-C.
+    pub fn zoo(&self, name: &str, runs: usize, common: &Common, seed: u64, session: &Session) -> Result<ZooStore> {
+        let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
+        let folder = common.folder(name);
+        ensure(&DataSpec::parse(name)?, &session.progress)?;
+        let kind = ZooKind::Shared { noise: self.noise };
+        let mut spec = ZooSpec::new(common.architecture.clone(), self.asked(name)?, kind, runs);
+        (spec.name, spec.seed, spec.centre) = (name.into(), seed, Some(common.centre.clone()));
+        spec.recipe = self.recipe(vec![0.0, 1.0]);
+        if let Some(zoo) = finished(&spec, &folder).filter(|_| session.common.resume) {
+            return Ok(zoo);
+        }
+        let quiet = Quiet(&session.progress);
+        match train_zoo(&spec, &folder, &options, &quiet) {
+            Err(Error::Parameter { field, .. }) if field.starts_with("data.") => {
+                (spec.data.train, spec.data.validation) = (None, None);
+                Ok(train_zoo(&spec, &folder, &options, &quiet)?)
+            }
+            trained => Ok(trained?),
+        }
+    }
+
+    /// The zoos of all seen tasks, with their names.
+    ///
+    /// # Errors
+    /// As [`Self::zoo`].
+    pub fn zoos(&self, common: &Common, seed: u64, session: &Session) -> Result<Vec<ZooStore>> {
+        let names: Vec<&String> = self.seen().collect();
+        session.progress.begin("training zoos", names.len() as u64);
+        let zoos = names.iter().enumerate().map(|(i, name)| {
+            // A seed of its own: no two zoos draw the same starts.
+            let zoo = self.zoo(name, self.runs, common, seed.wrapping_mul(1000) + i as u64, session)?;
+            session.progress.advance(1);
+            Ok(zoo)
+        });
+        let zoos = zoos.collect::<Result<Vec<_>>>();
+        session.progress.end();
+        zoos
+    }
+}

@@ -1,0 +1,141 @@
+//! One block of the set transformer (Lee et al. 2019; layer norm before, Xiong et al. 2020) over tokens `[S, C, W]`:
+//! z ← z + attention(norm(z)), z ← z + W_down silu(W_up norm(z) + b_up) + b_down, with keys of absent tokens masked.
+use crate::attention::{Attention, AttentionBuffers};
+use crate::dense::{Put, column_sums};
+use crate::field::Gradient;
+use crate::field::affine::Affine;
+use crate::field::passes::{self, Rows};
+use crate::{Result, Streams};
+use std::ops::Range;
+
+/// Layer normalisation with gain 1 + s and shift: s and shift `[2, W]` as a place within flat parameters.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    place: Range<usize>,
+}
+
+/// What a norm leaves.
+#[derive(Default)]
+pub struct NormBuffers {
+    normal: Vec<f32>,
+    inverse: Vec<f32>,
+    /// The result `[rows, W]`, then its derivative.
+    pub a: Vec<f32>,
+    d_modulation: Vec<f32>,
+}
+
+impl Norm {
+    /// Appends `NAME [2, W]`; it starts at zeros, plain normalisation.
+    pub fn push(tensors: &mut Vec<(String, Vec<usize>)>, end: &mut usize, name: &str, width: usize) -> Self {
+        let place = *end..*end + 2 * width;
+        *end = place.end;
+        tensors.push((name.to_owned(), vec![2, width]));
+        Self { place }
+    }
+
+    fn rows<'a>(&self, parameters: &'a [f32]) -> [Rows<'a>; 2] {
+        let (all, w) = (&parameters[self.place.clone()], self.place.len() / 2);
+        [0, w].map(|start| Rows::new(all, 2 * w, start, w))
+    }
+
+    /// norm(z) to `b.a`, for `z [rows, W]`.
+    pub fn forward(&self, parameters: &[f32], z: &mut [f32], b: &mut NormBuffers) {
+        let w = self.place.len() / 2;
+        b.normal.resize(z.len(), 0.0);
+        b.inverse.resize(z.len() / w, 0.0);
+        b.a.resize(z.len(), 0.0);
+        let nothing = vec![0.0; w];
+        passes::normalise(z, &nothing, self.rows(parameters), &mut b.normal, &mut b.inverse, &mut b.a);
+    }
+
+    /// Pulls the derivative in `b.a` back, adding it to `dz`.
+    pub fn backward(&self, parameters: &[f32], b: &mut NormBuffers, dz: &mut [f32], gradient: &mut Gradient<'_>) {
+        let scale = self.rows(parameters)[0];
+        b.d_modulation.resize(2 * dz.len(), 0.0);
+        passes::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
+        match gradient {
+            Gradient::Skip => {}
+            Gradient::Write(slice) => column_sums(&mut slice[self.place.clone()], Put::Replace, &b.d_modulation),
+            Gradient::Add(slice) => column_sums(&mut slice[self.place.clone()], Put::Add, &b.d_modulation),
+        }
+    }
+}
+
+/// The block's places within flat parameters.
+#[derive(Clone, Debug)]
+pub struct Block {
+    norms: [Norm; 2],
+    attention: Attention,
+    up: Affine,
+    down: Affine,
+}
+
+/// What a block leaves.
+#[derive(Default)]
+pub struct BlockBuffers {
+    norms: [NormBuffers; 2],
+    attention: AttentionBuffers,
+    /// Attention's result, then scratch `[rows, W]`.
+    mixed: Vec<f32>,
+    /// Slope of silu, and silu `[rows, 2W]`.
+    up: [Vec<f32>; 2],
+    d_up: Vec<f32>,
+}
+
+impl Block {
+    /// Appends the block's tensors.
+    ///
+    /// # Errors
+    /// A width that heads do not divide.
+    pub fn push(
+        tensors: &mut Vec<(String, Vec<usize>)>,
+        end: &mut usize,
+        name: &str,
+        width: usize,
+        heads: usize,
+    ) -> Result<Self> {
+        let first = Norm::push(tensors, end, &format!("{name}.norm-1"), width);
+        let attention = Attention::push(tensors, end, &format!("{name}.attention"), [width; 2], heads)?;
+        let second = Norm::push(tensors, end, &format!("{name}.norm-2"), width);
+        let up = Affine::push(tensors, end, &format!("{name}.up"), 2 * width, width);
+        let down = Affine::push(tensors, end, &format!("{name}.down"), width, 2 * width);
+        Ok(Self { norms: [first, second], attention, up, down })
+    }
+
+    /// Draws all but the norms.
+    pub fn draw(&self, parameters: &mut [f32], streams: &Streams) {
+        self.attention.draw(parameters, &streams.child("attention"));
+        self.up.draw(parameters, &streams.child("up"));
+        self.down.draw(parameters, &streams.child("down"));
+    }
+
+    /// z `[S, C, W]` to its next value, in place; `mask [S, C]`.
+    pub fn forward(&self, parameters: &[f32], sets: usize, z: &mut [f32], mask: &[bool], b: &mut BlockBuffers) {
+        self.norms[0].forward(parameters, z, &mut b.norms[0]);
+        b.mixed.resize(z.len(), 0.0);
+        self.attention.forward(parameters, sets, &b.norms[0].a, None, Some(mask), &mut b.mixed, &mut b.attention);
+        z.iter_mut().zip(&b.mixed).for_each(|(z, m)| *z += m);
+        self.norms[1].forward(parameters, z, &mut b.norms[1]);
+        let [slope, after] = &mut b.up;
+        slope.resize(2 * z.len(), 0.0);
+        after.resize(2 * z.len(), 0.0);
+        self.up.apply(parameters, &b.norms[1].a, Put::Replace, slope);
+        passes::silu(slope, self.up.bias(parameters), after);
+        self.down.apply(parameters, after, Put::Add, z);
+        passes::add_bias(z, self.down.bias(parameters));
+    }
+
+    /// dz of the result to dz of what went in, in place.
+    pub fn backward(&self, parameters: &[f32], dz: &mut [f32], b: &mut BlockBuffers, gradient: &mut Gradient<'_>) {
+        let [slope, after] = &b.up;
+        self.down.gradient(gradient, dz, after);
+        b.d_up.resize(2 * dz.len(), 0.0);
+        self.down.pull(parameters, dz, Put::Replace, &mut b.d_up);
+        passes::times_into(&mut b.d_up, slope);
+        self.up.gradient(gradient, &b.d_up, &b.norms[1].a);
+        self.up.pull(parameters, &b.d_up, Put::Replace, &mut b.norms[1].a);
+        self.norms[1].backward(parameters, &mut b.norms[1], dz, gradient);
+        self.attention.backward(parameters, dz, &mut b.attention, gradient, Some(&mut b.norms[0].a), None);
+        self.norms[0].backward(parameters, &mut b.norms[0], dz, gradient);
+    }
+}

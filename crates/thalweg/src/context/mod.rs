@@ -1,0 +1,100 @@
+//! Conditioning on context data (M10): a few labelled rows of a task in, a law over networks for that task out.
+//!
+//! A [`Support`] set goes through the [`Encoder`] to a context c `[D]`, trained jointly with the velocity field ([`fit_tasks`]) over many zoos, one a
+//! task, all of one architecture. Contexts are dropped (c = 0) at random in training, so the same field is also the unconditional one, and samples
+//! may be guided: v_g = v_∅ + g (v_c − v_∅).
+//!
+//! What makes it work is in the zoos: runs of all tasks must start from one law around one network, or the tasks' networks have nothing in common
+//! that a field could interpolate. Where that network's last layer is zero, tasks may also be shown with their classes permuted
+//! (`context.relabel`), which teaches the field what a label is. Not for zoos of independent initialisations.
+mod block;
+mod centre;
+mod config;
+mod encoder;
+mod fit;
+mod frozen;
+mod guidance;
+mod pool;
+mod relabel;
+mod support;
+
+pub use config::{ContextConfig, Features};
+pub use encoder::{Encoder, EncoderBuffers};
+pub use fit::{check_many, fit_tasks};
+pub use frozen::Frozen;
+pub(crate) use guidance::guided;
+pub use pool::Pool;
+pub use support::Support;
+
+use crate::model::MetaModel;
+use crate::{Error, Result, Streams};
+use thalweg_nets::data::Dataset;
+
+/// What a conditional model knows beside its field.
+#[derive(Debug)]
+pub struct Context {
+    /// From support sets to contexts.
+    pub encoder: Encoder,
+    /// What rows go through before the encoder, where features are frozen.
+    pub frozen: Option<Frozen>,
+}
+
+/// A context to sample for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conditioning {
+    /// c `[D]`.
+    pub c: Vec<f32>,
+    /// g: 1 for the conditional law as it was learned, 0 for the unconditional one, above 1 to overdo the difference.
+    pub guidance: f64,
+}
+
+impl Context {
+    /// A support set of labelled rows `[n, D]`, as the encoder takes them.
+    ///
+    /// # Errors
+    /// Rows or labels that do not fit.
+    pub fn support(&self, inputs: &[f32], labels: &[u32]) -> Result<Support> {
+        let features = self.frozen.as_ref().map(|frozen| frozen.of_rows(inputs)).transpose()?;
+        let support = Support::new(features.as_deref().unwrap_or(inputs), labels)?;
+        self.encoder.check(&support)?;
+        Ok(support)
+    }
+
+    /// The context `[D]` of a support set that [`Self::support`] made.
+    pub fn encode(&self, support: &Support) -> Vec<f32> {
+        self.encoder.forward(std::slice::from_ref(support), &mut EncoderBuffers::default()).to_vec()
+    }
+}
+
+impl MetaModel {
+    /// The context of `each` random rows a class of `data`, to sample for; and the rows themselves.
+    ///
+    /// # Errors
+    /// A model without contexts, data that do not fit.
+    pub fn condition(
+        &self,
+        data: &Dataset,
+        each: usize,
+        guidance: f64,
+        streams: &Streams,
+    ) -> Result<(Conditioning, Dataset)> {
+        if each == 0 {
+            return Err(Error::parameter("samples a class", "at least 1", each));
+        }
+        let rows = data.subset(&Support::rows(&data.labels, each, streams));
+        Ok((self.condition_on(&rows, guidance)?, rows))
+    }
+
+    /// The context of all of these rows.
+    ///
+    /// # Errors
+    /// As [`Self::condition`].
+    pub fn condition_on(&self, rows: &Dataset, guidance: f64) -> Result<Conditioning> {
+        let Some(context) = &self.context else {
+            return Err(Error::parameter("context", "a model that was fitted with --context", "one without contexts"));
+        };
+        let raw = (self.config.context.as_ref().is_some_and(|c| c.features == Features::File)).then(|| rows.raw());
+        let support = context.support(raw.as_deref().unwrap_or(&rows.inputs), &rows.labels)?;
+        Ok(Conditioning { c: context.encode(&support), guidance })
+    }
+}
