@@ -1,4 +1,5 @@
 //! Conditional flows as users meet them: zoos of two tasks, a fit over both, networks for a task by a few of its rows; and their experiments.
+#![allow(clippy::unwrap_used)]
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;

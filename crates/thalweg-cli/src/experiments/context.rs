@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::settings;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
@@ -34,17 +35,21 @@ struct Settings {
     shots: Vec<usize>,
     draws: u64,
     networks: usize,
+    ode_steps: usize,
     guidance: Vec<f64>,
     references: usize,
     seen_judged: usize,
     tasks: Tasks,
     fit: Table,
+    #[serde(default)]
+    rivals: BTreeMap<String, Table>,
 }
 
 struct Contexts {
     scale: String,
     settings: Settings,
     fit: FitConfig,
+    rivals: Vec<(String, FitConfig)>,
 }
 
 fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
@@ -52,14 +57,25 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     settings.seed = session.seed_or(settings.seed);
     settings.tasks.check(ORIGIN)?;
     let empty = [settings.shots.is_empty(), settings.guidance.is_empty()].contains(&true);
-    if settings.draws == 0 || settings.networks == 0 || settings.references < 2 || empty || settings.shots.contains(&0)
+    if settings.draws == 0
+        || settings.networks == 0
+        || settings.ode_steps == 0
+        || settings.references < 2
+        || empty
+        || settings.shots.contains(&0)
     {
         bail!(
-            "{ORIGIN}: draws and networks must be at least 1, references at least 2; shots (above 0) and guidance must name some"
+            "{ORIGIN}: draws, networks and ode_steps must be at least 1, references at least 2; shots (above 0) and guidance must name some"
         );
     }
     let fit = fit_config(ORIGIN, &settings.fit, settings.seed)?;
-    Ok(Box::new(Contexts { scale: scale.to_owned(), settings, fit }))
+    let rivals = settings.rivals.iter().map(|(name, over)| {
+        let both = BTreeMap::from([("fit".to_owned(), settings.fit.clone()), ("over".to_owned(), over.clone())]);
+        let table = settings::merged(&both, &["fit", "over"]);
+        Ok((name.clone(), fit_config(ORIGIN, &table, settings.seed).with_context(|| format!("rivals.{name}"))?))
+    });
+    let rivals = rivals.collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(Contexts { scale: scale.to_owned(), settings, fit, rivals }))
 }
 
 /// The conditional fit that a table describes.
@@ -131,7 +147,14 @@ impl Prepared for Contexts {
         let (set, tasks) = (&self.settings, &self.settings.tasks);
         let Made { common, zoos, model } = make(tasks, &self.fit, set.seed, out, session)?;
         let engine = Engine::new(&common.architecture)?;
-        let judge = judge::Judge::new(set, &model, &zoos, &self.fit, &engine, &common)?;
+        let borrowed: Vec<&ZooStore> = zoos.iter().collect();
+        let mut rivals = Vec::new();
+        for (i, (name, fit)) in self.rivals.iter().enumerate() {
+            let rival = made::fitted_to(&borrowed, fit, &out.join(format!("rival-{i}")), session)?;
+            session.say(&format!("{name}: step {} of {} kept", rival.record.best_step, fit.steps));
+            rivals.push((name.clone(), rival));
+        }
+        let judge = judge::Judge::new(set, &model, rivals, &zoos, &self.fit, &engine, &common)?;
         let mut judged = Vec::new();
         let names: Vec<(String, String, bool)> = tasks
             .families

@@ -132,8 +132,8 @@ pub fn fit_tasks(
     let encoder = Encoder::new(inputs, classes, &asked, &streams.child("encoder"))?;
     let field = config.field.with_context(encoder.dimension());
     let method = config.method.build(&plan.times, plan.space().dimension(), &field, &streams.child("field"))?;
-    if method.velocity_field().is_none_or(|field| field.context() != encoder.dimension()) {
-        return Err(Error::parameter("method", "one whose net takes contexts (cfm, mmfm)", config.method.name()));
+    if method.context() != encoder.dimension() {
+        return Err(Error::parameter("method", "one whose net takes contexts (cfm, mmfm, ddpm)", config.method.name()));
     }
     let tasks = zoos.iter().zip(&splits).map(|(zoo, split)| {
         let runs = [&split.train[..], &split.validation, &split.test].concat();

@@ -57,8 +57,10 @@ pub trait Field: Send + Sync {
     fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);
 
     /// The derivative with respect to the contexts, `dc [B, D]`, of what the last [`Self::backward`] that computed a gradient pulled back.
-    /// Fields without contexts leave `dc` as it is.
-    fn pull_context(&self, _tape: &mut Tape, _dc: &mut [f32]) {}
+    /// Fields that cannot say leave NaNs, which no optimiser takes.
+    fn pull_context(&self, _tape: &mut Tape, dc: &mut [f32]) {
+        dc.fill(f32::NAN);
+    }
 
     /// The number of rows B of a batch.
     ///

@@ -115,10 +115,7 @@ impl Method for FlowMatching {
             .collect();
         if let Some(gradient) = gradient {
             self.field.backward(&scratch.output, &mut scratch.tape, Gradient::Write(gradient), None);
-            if let Some(c) = &batch.c {
-                scratch.d_context.resize(c.len(), 0.0);
-                self.field.pull_context(&mut scratch.tape, &mut scratch.d_context);
-            }
+            scratch.pull_context(&*self.field, batch);
         }
         // Row by row in order: the same sum on any number of threads.
         squares.iter().sum::<f64>() / batch.x.len() as f64

@@ -212,6 +212,10 @@ impl Method for Ddpm {
         self.net.parameters_mut()
     }
 
+    fn context(&self) -> usize {
+        self.net.context()
+    }
+
     /// From curves through noise and data: x_k at a random k for each, with u = ε.
     fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         let (p, rows) = (self.net.dimension(), curves.curves());
@@ -254,6 +258,7 @@ impl Method for Ddpm {
             .collect();
         if let Some(gradient) = gradient {
             self.net.backward(&scratch.output, &mut scratch.tape, Gradient::Write(gradient), None);
+            scratch.pull_context(&*self.net, batch);
         }
         squares.iter().sum::<f64>() / batch.x.len() as f64
     }

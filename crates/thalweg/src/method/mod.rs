@@ -40,6 +40,16 @@ pub struct Scratch {
     pub d_context: Vec<f32>,
 }
 
+impl Scratch {
+    /// Leaves in `d_context` what the last backward pass of `net` on `batch` comes to in its contexts, if it has some.
+    pub(crate) fn pull_context(&mut self, net: &dyn Field, batch: &Batch) {
+        if let Some(c) = &batch.c {
+            self.d_context.resize(c.len(), 0.0);
+            net.pull_context(&mut self.tape, &mut self.d_context);
+        }
+    }
+}
+
 /// How samples are carried from the source to the target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transport {
@@ -70,6 +80,11 @@ pub trait Method: Send + Sync {
     /// The explicit noiseless steps of a potential that samples take, where they do: what rewards are differentiated through (M12).
     fn explicit_steps(&self) -> Option<Steps<'_>> {
         None
+    }
+
+    /// Numbers of a context that it takes, D; 0 where it takes none.
+    fn context(&self) -> usize {
+        self.velocity_field().map_or(0, |field| field.context())
     }
 
     /// Whether the method is solved at once by [`Self::solve`], without optimiser steps.

@@ -57,6 +57,7 @@ impl Judged {
 pub struct Judge<'a> {
     set: &'a Settings,
     model: &'a MetaModel,
+    rivals: Vec<(String, MetaModel)>,
     engine: &'a Engine,
     common: &'a Common,
     /// Final networks of the training runs of all zoos `[n, P]`.
@@ -70,6 +71,7 @@ impl<'a> Judge<'a> {
     pub fn new(
         set: &'a Settings,
         model: &'a MetaModel,
+        rivals: Vec<(String, MetaModel)>,
         zoos: &[ZooStore],
         fit: &FitConfig,
         engine: &'a Engine,
@@ -80,7 +82,7 @@ impl<'a> Judge<'a> {
             finals.extend(zoo.finals(&fit.split.of(zoo)?.train)?);
         }
         let start = zoos.first().context("there is a zoo")?.initial_law()?;
-        Ok(Self { set, model, engine, common, finals, start })
+        Ok(Self { set, model, rivals, engine, common, finals, start })
     }
 
     /// All methods on all support sets of `task`, the `index`-th.
@@ -102,8 +104,9 @@ impl<'a> Judge<'a> {
             seconds,
             steps,
         };
-        let unconditional = SampleRequest::new(self.set.networks, self.set.seed + index);
-        let (theta, seconds) = self.sampled(&unconditional)?;
+        let unconditional =
+            SampleRequest { steps: self.set.ode_steps, ..SampleRequest::new(self.set.networks, self.set.seed + index) };
+        let (theta, seconds) = sampled(self.model, &unconditional)?;
         let plain = task.test.accuracies(self.engine, &theta)?;
         let (reference, seconds_reference) = self.reference(task, &streams.child("reference"))?;
         let steps = self.set.tasks.steps;
@@ -118,7 +121,7 @@ impl<'a> Judge<'a> {
                 for &guidance in &self.set.guidance {
                     let clock = Instant::now();
                     let context = Some(self.model.condition_on(&support, guidance)?);
-                    let (theta, _) = self.sampled(&SampleRequest { context, ..unconditional.clone() })?;
+                    let (theta, _) = sampled(self.model, &SampleRequest { context, ..unconditional.clone() })?;
                     let seconds = clock.elapsed().as_secs_f64();
                     if guidance == self.set.guidance[0] {
                         spent = seconds;
@@ -137,6 +140,15 @@ impl<'a> Judge<'a> {
                         all.push(of("conditional flow, best by support loss", shots, draw, &accuracy, seconds, 0));
                     }
                 }
+                for (name, rival) in &self.rivals {
+                    let clock = Instant::now();
+                    let context = Some(rival.condition_on(&support, 1.0)?);
+                    // Diffusion takes more, smaller steps than a straight flow.
+                    let steps = 100;
+                    let (theta, _) = sampled(rival, &SampleRequest { context, steps, ..unconditional.clone() })?;
+                    let seconds = clock.elapsed().as_secs_f64();
+                    all.push(of(name, shots, draw, &task.test.accuracies(self.engine, &theta)?, seconds, 0));
+                }
                 let clock = Instant::now();
                 let best = self.best(&self.finals, &support)?;
                 let seconds = clock.elapsed().as_secs_f64();
@@ -153,11 +165,6 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(all)
-    }
-
-    fn sampled(&self, request: &SampleRequest) -> Result<(Vec<f32>, f64)> {
-        let samples = self.model.sample(request)?;
-        Ok((samples.theta, samples.seconds))
     }
 
     /// Which of `theta [n, P]` has the least loss on the support set.
@@ -218,4 +225,9 @@ impl<'a> Judge<'a> {
         }
         Ok((task.test.accuracies(self.engine, &theta)?, clock.elapsed().as_secs_f64()))
     }
+}
+
+fn sampled(model: &MetaModel, request: &SampleRequest) -> Result<(Vec<f32>, f64)> {
+    let samples = model.sample(request)?;
+    Ok((samples.theta, samples.seconds))
 }
