@@ -6,11 +6,12 @@
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
 use crate::context::ContextConfig;
 use crate::coordinates::Standardiser;
+use crate::coupling::Coupling;
 use crate::curves::Curves;
 use crate::field::ResidualMlpConfig;
 use crate::fit_loop::{self, Learner};
 use crate::latent::{Decoder, LatentConfig};
-use crate::method::{FieldConfig, Method, MethodConfig, Scratch};
+use crate::method::{CfmConfig, FieldConfig, Method, MethodConfig, Scratch};
 use crate::model::{MetaModel, Record};
 use crate::optimiser::AdamWConfig;
 use crate::path::Batch;
@@ -107,14 +108,17 @@ impl Default for FitConfig {
 }
 
 impl FitConfig {
-    /// Defaults of a fit with contexts: a wider field than one zoo wants, since it holds the networks of all tasks.
+    /// Defaults of a fit with contexts: a wider field than one zoo wants, since it holds the networks of all tasks, and ends drawn independently of
+    /// starts within a task. Over 54 tasks of 10 runs the paired coupling told runs apart and sent fresh starts astray: accuracy of samples on
+    /// seen tasks .60 ± .11, where the independent coupling had .71 ± .10.
     pub fn for_tasks() -> Self {
-        let field = ResidualMlpConfig { width: 128, embedding: 128, ..ResidualMlpConfig::default() };
+        let field = ResidualMlpConfig { width: 64, embedding: 256, ..ResidualMlpConfig::default() };
         Self {
-            steps: 3000,
+            steps: 1500,
             batch: 64,
             validate_every: 100,
             validation_points: 512,
+            method: MethodConfig::Cfm(CfmConfig { coupling: Coupling::Independent, ..CfmConfig::default() }),
             field: FieldConfig::ResidualMlp(field),
             optimiser: AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() },
             context: Some(ContextConfig::default()),

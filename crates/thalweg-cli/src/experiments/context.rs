@@ -70,7 +70,13 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     }
     let fit = fit_config(ORIGIN, &settings.fit, settings.seed)?;
     let rivals = settings.rivals.iter().map(|(name, over)| {
-        let both = BTreeMap::from([("fit".to_owned(), settings.fit.clone()), ("over".to_owned(), over.clone())]);
+        let mut fit = settings.fit.clone();
+        // A choice takes the place of another; only what both have settings for is merged.
+        ["method", "latent", "field"]
+            .iter()
+            .filter(|key| over.contains_key(**key))
+            .for_each(|key| drop(fit.remove(*key)));
+        let both = BTreeMap::from([("fit".to_owned(), fit), ("over".to_owned(), over.clone())]);
         let table = settings::merged(&both, &["fit", "over"]);
         Ok((name.clone(), fit_config(ORIGIN, &table, settings.seed).with_context(|| format!("rivals.{name}"))?))
     });
