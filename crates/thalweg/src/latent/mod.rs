@@ -184,6 +184,18 @@ impl LatentConfig {
             best_loss: trained.best_loss,
             seconds: clock.elapsed().as_secs_f64(),
         };
+        if !matches!(self, Self::Pca(_)) {
+            let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);
+            task.progress.note(&format!(
+                "{}: step {} kept, mean squared error {:.3}{}, latents normalised from deviations of {:.3} to {:.3}",
+                self.name(),
+                record.best_step,
+                record.error,
+                record.error_held_out.map_or(String::new(), |e| format!(" ({e:.3} on held-out runs)")),
+                range(f32::min, f32::INFINITY),
+                range(f32::max, 0.0)
+            ));
+        }
         Ok((autoencoder, record))
     }
 

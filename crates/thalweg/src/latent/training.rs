@@ -19,7 +19,7 @@ const HELD_OUT: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainingConfig {
-    /// Optimiser steps (2,000; at least 1).
+    /// Optimiser steps (800; at least 1).
     pub steps: u64,
     /// Points a step (64; at least 1).
     pub batch: usize,
@@ -34,7 +34,7 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
-            steps: 2000,
+            steps: 800,
             batch: 64,
             validate_every: 50,
             optimiser: AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() },

@@ -2,10 +2,24 @@
 //!
 //! Loss = mean squared error of standardised weights + β KL to N(0, I), each a mean (see `objective`); to encode is to take the posterior's mean.
 //! β decides how much of a zoo is taken for noise: on zoos of some hundred runs, whose finals differ along nearly as many directions as
-//! there are runs, most of it is. What is left out, decoded networks do not have: they lie nearer to each other than trained ones do, and
-//! are often *better* than the mean for it, but never as far from the zoo as a new run. Read d and N&P beside the accuracy. Not for zoos of
-//! independent initialisations, which no few latents describe.
-use super::LatentTask;
+//! there are runs, most of it is. What is left out, decoded networks do not have: they are better than the mean of the finals, but never as far
+//! from the zoo as a new run. Read d and N&P beside the accuracy.
+//!
+//! Measured on 150 MNIST runs around one start, NM-CFM from a Gaussian in the latent space, 100 fresh networks of each of three fits (runs
+//! themselves: .949; fresh start + mean move: .870; N&P 0 in every row):
+//!
+//! | latent space | accuracy | d |
+//! | --- | --- | --- |
+//! | VAE, 32 latents, β = .1 (the defaults) | .914 | .76 |
+//! | the same, β = .5 | .918 | .74 |
+//! | the same, β = .1, functional term of weight .02 (four times the time) | .934 | .76 |
+//! | the same by layer-wise tokens (six times the time or more) | .901 | .79 |
+//! | 8 principal components | .909 | .76 |
+//! | 32 principal components | .882 | .86 |
+//!
+//! Principal components have less squared error at as many dimensions (.46 against .50 on finals of unseen runs), these decode to better
+//! networks (.919 against .913; .944 before). Fork zoos differ along so many directions that nothing but their mean is learned (.948, d .69, N&P
+//! 0): stay on weights there. Not for zoos of independent initialisations, which no few latents describe. A latent field may be wide (64).
 use super::half::CoderConfig;
 use super::learned::Learned;
 use super::objective::Bottleneck;
