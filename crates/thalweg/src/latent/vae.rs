@@ -20,6 +20,7 @@
 //! Principal components have less squared error at as many dimensions (.46 against .50 on finals of unseen runs), these decode to better
 //! networks (.919 against .913; .944 before). Fork zoos differ along so many directions that nothing but their mean is learned (.948, d .69, N&P
 //! 0): stay on weights there. Not for zoos of independent initialisations, which no few latents describe. A latent field may be wide (64).
+use super::LatentTask;
 use super::half::CoderConfig;
 use super::learned::Learned;
 use super::objective::Bottleneck;
