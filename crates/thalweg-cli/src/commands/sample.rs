@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use thalweg::Streams;
-use thalweg::context::Conditioning;
+use thalweg::context::{Conditioning, Features};
 use thalweg::model::MetaModel;
 use thalweg::sample::{SampleRequest, Samples};
 use thalweg::solver::Solver;
@@ -143,7 +143,9 @@ fn conditioned(
     let rows = spec.load()?.train;
     let (context, support) = model.condition(&rows, each, guidance, &Streams::new(seed).child("context"))?;
     session.progress.detail(&format!("context: {} rows of {}", support.len(), spec.title()));
-    Ok((Some(context), Some(spec)))
+    // A user's own features say what task it is; they are not what the networks take.
+    let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
+    Ok((Some(context), of_networks.then_some(spec)))
 }
 
 /// Samples with what their model knows of them.
