@@ -196,18 +196,7 @@ impl Path {
         let (w, dw) = self.basis.weights(t);
         let weights = w.iter().zip(&dw).enumerate().filter(|(_, (w, dw))| **w != 0.0 || **dw != 0.0);
         let weighted: Vec<_> = weights.map(|(a, (w, dw))| (*w as f32, *dw as f32, anchor(a))).collect();
-        // Piece by piece, so that x and u are in the first-level cache while the anchors pass by.
-        for (i, (x, u)) in x.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)).enumerate() {
-            for (w, dw, anchor) in &weighted {
-                let anchor = &anchor[i * PIECE..][..x.len()];
-                vectorised(|| {
-                    for ((x, u), a) in x.iter_mut().zip(&mut *u).zip(anchor) {
-                        *x += w * a;
-                        *u += dw * a;
-                    }
-                });
-            }
-        }
+        vectorised(|| sum_of_anchors(&weighted, x, u));
         let (_, start, h) = self.basis.piece(t);
         let (sigma, rate) = self.width.at((t - start) / h, h);
         if sigma > 0.0 {
@@ -226,8 +215,32 @@ impl Path {
     }
 }
 
-/// Numbers of x and u that are worked on together.
+/// Normal numbers that are drawn together.
 const PIECE: usize = 1024;
+/// Numbers of x and u that stay in registers while the anchors pass by.
+const LANES: usize = 64;
+
+/// x = Σ w a and u = Σ ẇ a over the `anchors` (w, ẇ, a), each number summed from the first anchor to the last.
+#[inline(always)]
+fn sum_of_anchors(anchors: &[(f32, f32, &[f32])], x: &mut [f32], u: &mut [f32]) {
+    let (mut at, whole) = (0, x.len() / LANES * LANES);
+    while at < whole {
+        let (mut xs, mut us) = ([0f32; LANES], [0f32; LANES]);
+        for (w, dw, anchor) in anchors {
+            let anchor: &[f32; LANES] = anchor[at..at + LANES].try_into().expect("a slice of LANES numbers");
+            for l in 0..LANES {
+                xs[l] += w * anchor[l];
+                us[l] += dw * anchor[l];
+            }
+        }
+        x[at..at + LANES].copy_from_slice(&xs);
+        u[at..at + LANES].copy_from_slice(&us);
+        at += LANES;
+    }
+    for i in whole..x.len() {
+        (x[i], u[i]) = anchors.iter().fold((0.0, 0.0), |(x, u), (w, dw, a)| (x + w * a[i], u + dw * a[i]));
+    }
+}
 
 #[cfg(test)]
 mod tests {
