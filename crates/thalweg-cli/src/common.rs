@@ -16,6 +16,9 @@ pub struct Common {
     /// Worker threads; all cores by default
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Where velocity fields live: cpu (the default, our own code), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
+    #[arg(long, global = true, value_name = "NAME")]
+    pub device: Option<String>,
     /// Go on from what an interrupted run of the same command has finished
     #[arg(long, global = true, conflicts_with = "force")]
     pub resume: bool,

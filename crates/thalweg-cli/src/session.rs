@@ -32,6 +32,9 @@ impl Session {
             }
             rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
         }
+        if let Some(name) = common.device.as_deref().filter(|name| *name != "cpu") {
+            choose_device(name)?;
+        }
         let progress = Terminal::new(common.quiet, common.verbose);
         let session = Self { common, progress, started: Instant::now() };
         session.progress.detail(&format!("thalweg {} on {} threads", env!("CARGO_PKG_VERSION"), session.threads()));
@@ -113,4 +116,19 @@ impl Session {
 /// Prints a line on stdout; a closed pipe (`thalweg … | head`) is no failure.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Moves the fields of this process to the device of this name.
+#[cfg(feature = "burn")]
+fn choose_device(name: &str) -> Result<()> {
+    let place = thalweg_burn::place(name.parse()?)?;
+    Ok(thalweg::method::place_fields(Box::new(place))?)
+}
+
+/// Moves the fields of this process to the device of this name.
+#[cfg(not(feature = "burn"))]
+fn choose_device(name: &str) -> Result<()> {
+    bail!(
+        "--device {name}: this program was built for the cpu alone; build it with cargo build --release -p thalweg-cli --features cuda (or wgpu)"
+    )
 }

@@ -57,6 +57,7 @@ fn wrong_use_is_told_and_exits_with_2() {
         ("frobnicate", "unrecognized subcommand"),
         ("demo --sede 3", "--sede"),
         ("demo --threads 0", "--threads"),
+        ("demo --device cuda:7", "--device cuda:7"),
         ("demo --threads 99999", "--threads"),
         ("demo --resume --force", "cannot be used with"),
         ("demo --quiet --verbose", "cannot be used with"),

@@ -27,6 +27,7 @@ use crate::source::SourceKind;
 use crate::tune::direct::Steps;
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// Buffers that a method uses again from step to step.
 #[derive(Default)]
@@ -259,6 +260,21 @@ impl MethodConfig {
     }
 }
 
+/// Moves a field to another device, with its parameters.
+pub type Place = dyn Fn(&dyn Field) -> Result<Box<dyn Field>> + Send + Sync;
+
+/// Where this process's fields live; on the CPU, by our own code, where nothing is set.
+static PLACE: OnceLock<Box<Place>> = OnceLock::new();
+
+/// From now on the fields of this process are moved by `place` when they are made: a choice for the whole process, like its thread pool.
+/// Potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU. Bytes are those of the device.
+///
+/// # Errors
+/// Where the choice was made before.
+pub fn place_fields(place: Box<Place>) -> Result<()> {
+    PLACE.set(place).map_err(|_| Error::parameter("device", "one choice a process", "a second one"))
+}
+
 /// A net of a meta-model and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -300,7 +316,13 @@ impl FieldConfig {
     /// As [`Self::check`].
     pub fn build(&self, dimension: usize, streams: &Streams) -> Result<Box<dyn Field>> {
         match self {
-            Self::ResidualMlp(c) => Ok(Box::new(ResidualMlp::new(dimension, c, streams)?)),
+            Self::ResidualMlp(c) => {
+                let field = ResidualMlp::new(dimension, c, streams)?;
+                match PLACE.get() {
+                    Some(place) => place(&field),
+                    None => Ok(Box::new(field)),
+                }
+            }
         }
     }
 }

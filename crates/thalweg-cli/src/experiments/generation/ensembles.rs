@@ -5,10 +5,13 @@ use crate::row;
 use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
-use thalweg::metric::calibration::{Calibration, of_networks};
+use rayon::prelude::*;
+use thalweg::metric::calibration::{Calibration, Ensemble};
 
 /// Groups of one size that are averaged over, at most.
 const GROUPS: usize = 16;
+/// Networks whose logits are held at once.
+const AT_ONCE: usize = 32;
 
 /// Ensembles of one size from one source of networks.
 #[derive(Clone, Debug)]
@@ -31,23 +34,40 @@ pub fn of_fits(
     fits: &[&[f32]],
     sizes: &[usize],
 ) -> Result<Vec<Ensembles>> {
-    let (p, test) = (study.parameters(), &study.test);
-    let mut all = Vec::new();
-    for &members in sizes {
-        let of_fit = |theta: &&[f32]| -> Result<Vec<Calibration>> {
-            let groups = theta.chunks_exact(members * p).take(GROUPS);
-            groups.map(|group| Ok(of_networks(&study.engine, group, &test.inputs, &test.labels)?)).collect()
-        };
-        let fits: Vec<Vec<Calibration>> = fits.iter().map(of_fit).collect::<Result<_>>()?;
+    let fits: Vec<Vec<Vec<Calibration>>> =
+        fits.iter().map(|theta| of_fit(study, theta, sizes)).collect::<Result<_>>()?;
+    let of_size = |(i, &members): (usize, &usize)| {
         let judged = match &fits[..] {
-            [one] => one.clone(),
-            several => several.iter().filter(|groups| !groups.is_empty()).map(|groups| mean(groups)).collect(),
+            [one] => one[i].clone(),
+            several => several.iter().map(|fit| &fit[i]).filter(|groups| !groups.is_empty()).map(|g| mean(g)).collect(),
         };
-        if !judged.is_empty() {
-            all.push(Ensembles { source: source.into(), weight, members, judged });
-        }
+        Ensembles { source: source.into(), weight, members, judged }
+    };
+    Ok(sizes.iter().enumerate().map(of_size).filter(|e| !e.judged.is_empty()).collect())
+}
+
+/// The judged groups of each size that networks `theta [n, P]` fill; every network is evaluated once.
+fn of_fit(study: &Study, theta: &[f32], sizes: &[usize]) -> Result<Vec<Vec<Calibration>>> {
+    let (p, test, classes) = (study.parameters(), &study.test, study.engine.classes());
+    let n = theta.len() / p;
+    let groups = |members: usize| (n / members).min(GROUPS);
+    let empty = |members: usize| (0..groups(members)).map(|_| Ensemble::new(test.labels.len(), classes)).collect();
+    let mut ensembles: Vec<Vec<Ensemble>> =
+        sizes.iter().map(|&members| empty(members)).collect::<thalweg::Result<_>>()?;
+    let used = sizes.iter().map(|&members| groups(members) * members).max().unwrap_or(0);
+    for (block, theta) in theta[..used * p].chunks(AT_ONCE * p).enumerate() {
+        let logits = study.engine.logits_of_many(theta, &test.inputs)?;
+        let of_size = |(&members, ensembles): (&usize, &mut Vec<Ensemble>)| {
+            ensembles.par_iter_mut().enumerate().try_for_each(|(group, ensemble)| {
+                let all = logits.chunks_exact(test.labels.len() * classes).enumerate();
+                let own = all.filter(|(i, _)| (block * AT_ONCE + i) / members == group);
+                own.map(|(_, logits)| logits).try_for_each(|logits| ensemble.add(logits))
+            })
+        };
+        sizes.iter().zip(&mut ensembles).try_for_each(of_size)?;
     }
-    Ok(all)
+    let judge = |groups: &Vec<Ensemble>| groups.iter().map(|e| Ok(e.judge(&test.labels)?)).collect();
+    ensembles.iter().map(judge).collect()
 }
 
 fn mean(groups: &[Calibration]) -> Calibration {
