@@ -168,6 +168,15 @@ impl Origin {
         }
     }
 
+    /// How it was made, in words.
+    fn made(&self) -> &'static str {
+        match self {
+            Self::Trained(_) => "a trained one",
+            Self::Imported(_) => "an imported one",
+            Self::Derived(_) => "a derived one",
+        }
+    }
+
     /// The text of `zoo.toml`.
     pub(super) fn to_toml(&self) -> Result<String> {
         let file = match self {
@@ -273,7 +282,7 @@ fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
         (Origin::Derived(old), Origin::Derived(new)) => {
             Err(Error::format(toml_of(dir), "derived.id", format!("{}, as this zoo was begun with", old.id), &new.id))
         }
-        _ => Err(Error::format(toml_of(dir), "zoo", "a zoo of the same origin, not imported", "another")),
+        _ => Err(Error::format(toml_of(dir), "zoo to go on with", new.made(), old.made())),
     }
 }
 
