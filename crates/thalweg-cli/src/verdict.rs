@@ -127,7 +127,7 @@ pub fn colour(method: &str) -> usize {
     match method {
         "zoo" | "held-out" => 0,
         "samples" | "cfm" | "NM-CFM" => 5,
-        "NM-MMFM" => 3,
+        "mmfm" | "NM-MMFM" => 3,
         other if other.starts_with("NM-") => 4,
         probe if probe.ends_with(PROBE) => 7,
         _ => 2,
@@ -140,6 +140,7 @@ pub fn label(method: &str) -> String {
         "zoo" => "training runs of the zoo".into(),
         "held-out" => "held-out real runs".into(),
         "cfm" => "NM-CFM".into(),
+        "mmfm" => "NM-MMFM".into(),
         "ddpm" => "DDPM".into(),
         "mean" => "mean of the finals".into(),
         "interpolation" => "interpolation of two finals".into(),
@@ -252,6 +253,7 @@ mod tests {
 
     #[test]
     fn labels_are_for_people() {
+        assert_eq!(label("mmfm"), "NM-MMFM");
         assert_eq!(label("soup-16"), "soup of 16 finals");
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
         assert_eq!(label("something-else"), "something-else");
