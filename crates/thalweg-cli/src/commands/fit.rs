@@ -33,7 +33,7 @@ pub struct Args {
     /// Condition on context data: one zoo a task, all of one architecture, with runs that start around one network
     #[arg(long)]
     context: bool,
-    /// Method: cfm, mmfm (flow matching on two or more marginals), jko, action, ddpm (diffusion)
+    /// Method: cfm, mmfm (flow matching on two or more marginals), jko, action, ddpm (diffusion), kde (kernel density)
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// A TOML file with the fit's settings; flags override it
