@@ -4,7 +4,7 @@
 //! from what, and holds the source's own description. A run that moves changes its start as well: fresh starts from the law are
 //! then alike in law only where the law is symmetric under the move (Kaiming's laws are, under permutations of hidden units).
 use super::folder::{self, Existing, Origin};
-use super::shard::{self, Frame, Shard};
+use super::shard::{Frame, Shard};
 use super::store::ZooStore;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -77,13 +77,8 @@ pub fn derive(
     }
     progress.begin("deriving runs", frame.runs as u64);
     let k = frame.checkpoints;
-    for index in 0..frame.shards() {
+    for index in frame.missing(out, progress)? {
         let runs = frame.runs_of(index);
-        if shard::path(out, index).exists() {
-            frame.open(out, index)?;
-            progress.advance(runs.len() as u64);
-            continue;
-        }
         let moved: Vec<Vec<f32>> = runs
             .clone()
             .into_par_iter()

@@ -6,6 +6,7 @@ use super::header::Header;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::layout::Layout;
+use crate::progress::Progress;
 use crate::train::Trajectory;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -115,6 +116,20 @@ impl Frame {
     pub(crate) fn runs_of(&self, index: usize) -> std::ops::Range<usize> {
         let first = index.saturating_mul(self.shard);
         first..first.saturating_add(self.shard).min(self.runs)
+    }
+
+    /// The shards in `dir` that are still to be made, in order; those that are there are checked, and told as done.
+    pub(crate) fn missing(&self, dir: &Path, progress: &dyn Progress) -> Result<Vec<usize>> {
+        let mut missing = Vec::new();
+        for index in 0..self.shards() {
+            if path(dir, index).exists() {
+                self.open(dir, index)?;
+                progress.advance(self.runs_of(index).len() as u64);
+            } else {
+                missing.push(index);
+            }
+        }
+        Ok(missing)
     }
 
     /// Writes shard `index` whole or not at all.

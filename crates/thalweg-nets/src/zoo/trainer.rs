@@ -77,7 +77,7 @@ impl Job<'_> {
         let centre = if self.spec.kind.has_centre() { Some(self.centre()?) } else { None };
         let law = InitialLaw::of(self.spec, centre)?;
         self.progress.begin("training runs", self.spec.runs as u64);
-        let missing = self.missing()?;
+        let missing = self.frame.missing(self.dir, self.progress)?;
         match self.spec.kind {
             ZooKind::Tail { every } => self.tail(&law, every, &missing),
             _ => missing.into_iter().try_for_each(|index| self.shard(&law, index)),
@@ -86,20 +86,6 @@ impl Job<'_> {
 
     fn stop(&self) -> bool {
         self.progress.interrupted()
-    }
-
-    /// The shards that are still to be made, in order; those that are there are checked.
-    fn missing(&self) -> Result<Vec<usize>> {
-        let mut missing = Vec::new();
-        for index in 0..self.frame.shards() {
-            if super::shard::path(self.dir, index).exists() {
-                self.frame.open(self.dir, index)?;
-                self.progress.advance(self.frame.runs_of(index).len() as u64);
-            } else {
-                missing.push(index);
-            }
-        }
-        Ok(missing)
     }
 
     /// The network around which all runs start: read where it was saved already, else made and saved.
