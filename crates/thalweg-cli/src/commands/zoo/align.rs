@@ -62,16 +62,18 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let aligned = align_zoo(&zoo, reference, &out, options, &session.progress)?;
     session.progress.end();
 
+    let pairs = pairs(&others, args.pairs);
+    let ground = ground(&zoo, &pairs, args.data.as_deref())?;
     let mut table = Table::new(&["zoo", "distance to reference", "loss barrier", "accuracy halfway"]).note(format!(
         "Final networks. Distance: L2 of {} runs to run {reference}. Barrier: how far the loss rises above the chord on the straight line \
          between two runs, on validation rows, over {} pairs; ± standard errors.",
         others.len(),
-        args.pairs.min(pairs(&others, args.pairs).len()),
+        pairs.len(),
     ));
     let mut results = Results::new(0);
     for (name, zoo) in [("as it was", &zoo), ("aligned", &aligned)] {
         let distance = distances(zoo, reference, &others)?;
-        let lines = lines(zoo, &pairs(&others, args.pairs), args.data.as_deref())?;
+        let lines = ground.as_ref().map(|(engine, rows)| lines(zoo, &pairs, engine, rows)).transpose()?;
         let mut row = row! { "zoo" => name, "reference" => reference, "runs" => others.len(), "distance_mean" => distance.mean, "distance_sem" => distance.sem };
         let mut cells = vec![name.into(), Cell::Estimate(distance.mean, distance.sem, 2)];
         match &lines {
@@ -116,8 +118,8 @@ fn distances(zoo: &ZooStore, reference: usize, runs: &[usize]) -> Result<Summary
     Ok(Summary::of("distance", &all, Better::Lower)?)
 }
 
-/// Barrier and accuracy halfway over `pairs`; none where there are no pairs or no data to evaluate on.
-fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], data: Option<&str>) -> Result<Option<[Summary; 2]>> {
+/// What barriers are measured by, for both zoos; none where there are no pairs or no data to evaluate on.
+fn ground(zoo: &ZooStore, pairs: &[(usize, usize)], data: Option<&str>) -> Result<Option<(Engine, Rows)>> {
     let named = data.map(DataSpec::parse).transpose()?;
     let (Some(architecture), Some(data), false) = (zoo.architecture(), named.as_ref().or(zoo.data()), pairs.is_empty())
     else {
@@ -125,10 +127,15 @@ fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], data: Option<&str>) -> Result
     };
     let engine = Engine::new(architecture)?;
     let rows = Rows::new(&engine, data.load()?.validation)?;
+    Ok(Some((engine, rows)))
+}
+
+/// Barrier and accuracy halfway over `pairs`.
+fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], engine: &Engine, rows: &Rows) -> Result<[Summary; 2]> {
     let ends = pairs.iter().map(|&(a, b)| Ok((zoo.finals(&[a])?, zoo.finals(&[b])?))).collect::<Result<Vec<_>>>()?;
     let ends: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
-    let found = barrier::barriers(&engine, &ends, &rows.inputs, &rows.labels, POINTS)?;
-    Ok(Some(barrier::summaries(&found)?))
+    let found = barrier::barriers(engine, &ends, &rows.inputs, &rows.labels, POINTS)?;
+    Ok(barrier::summaries(&found)?)
 }
 
 #[cfg(test)]
