@@ -3,9 +3,11 @@
 //!
 //! What the encoder says besides μ (a VAE's log σ²) is for training only: to encode is to take the mean.
 use super::half::{CoderConfig, Half, Halves};
-use super::{Autoencoder, Decoder};
+use super::objective::Bottleneck;
+use super::training::{Trained, TrainingConfig, train};
+use super::{Autoencoder, Decoder, LatentTask};
 use crate::field::{Gradient, Tape};
-use crate::{Layout, Streams};
+use crate::{Layout, Result, Streams};
 
 /// Rows that go through a half together where there are many: memory stays bounded.
 const BLOCK: usize = 512;
@@ -22,16 +24,33 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// One with `codes` numbers from the encoder, the first `dimension` of them μ; parameters from `streams`. An untrained one decodes
+    /// One for this bottleneck, trained on the task's points.
+    ///
+    /// # Errors
+    /// Points that do not fit, a loss that is not finite, [`crate::Error::Interrupted`].
+    pub(super) fn fit(
+        config: &CoderConfig,
+        bottleneck: Bottleneck,
+        dimension: usize,
+        training: &TrainingConfig,
+        task: &LatentTask,
+    ) -> Result<(Self, Trained)> {
+        let mut net = Self::new(config, task.layout, bottleneck, dimension, &task.streams.child("net"));
+        let trained = train(&mut net, bottleneck, training, task)?;
+        Ok((net, trained))
+    }
+
+    /// One for this bottleneck, the first `dimension` numbers of whose encoder are μ; parameters from `streams`. An untrained one decodes
     /// everything to the mean of the finals, z = 0.
     pub(super) fn new(
         config: &CoderConfig,
         weights: &Layout,
-        codes: usize,
+        bottleneck: Bottleneck,
         dimension: usize,
         streams: &Streams,
     ) -> Self {
-        let Halves { encoder, decoder, mut tensors, end } = config.build(weights, codes, dimension);
+        let Halves { encoder, decoder, mut tensors, end } =
+            config.build(weights, bottleneck.codes(dimension), dimension);
         tensors.extend(["centre", "scales"].map(|name| (name.to_string(), vec![dimension])));
         let mut parameters = vec![0.0; end + 2 * dimension];
         encoder.draw(&mut parameters, false, &streams.child("encoder"));

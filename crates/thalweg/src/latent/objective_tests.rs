@@ -19,7 +19,7 @@ pub(in crate::latent) fn check_gradient(
     functional: Option<&Functional>,
 ) {
     let (d, rows) = (4, 6);
-    let mut net = Learned::new(coder, weights, bottleneck.codes(d), d, &Streams::new(1));
+    let mut net = Learned::new(coder, weights, bottleneck, d, &Streams::new(1));
     let shake = random(net.trained().len(), 2);
     net.trained_mut().iter_mut().zip(&shake).for_each(|(q, s)| *q += 0.1 * s);
     let (z, streams) = (random(rows * weights.len(), 3), Streams::new(4));

@@ -324,7 +324,8 @@ mod tests {
     fn rows_do_not_mind_company_and_gradients_pull_back_as_differences_say() {
         let layout = layout();
         let coder = CoderConfig::Tokens(TokensConfig { width: 12, blocks: 1, heads: 3, expansion: 1 });
-        let mut net = Learned::new(&coder, &layout, 6, 3, &Streams::new(1));
+        let bottleneck = super::super::objective::Bottleneck::Variational { beta: 0.1 };
+        let mut net = Learned::new(&coder, &layout, bottleneck, 3, &Streams::new(1));
         let mut rng = Streams::new(2).rng();
         net.trained_mut().iter_mut().for_each(|v| *v += 0.2 * (rng.random::<f32>() - 0.5));
         let p = layout.len();

@@ -25,7 +25,7 @@ use super::LatentTask;
 use super::half::CoderConfig;
 use super::learned::Learned;
 use super::objective::Bottleneck;
-use super::training::{Trained, TrainingConfig, train};
+use super::training::{Trained, TrainingConfig};
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +71,7 @@ impl VaeConfig {
     /// Points that do not fit, a loss that is not finite, [`Error::Interrupted`].
     pub fn fit(&self, task: &LatentTask) -> Result<(Learned, Trained)> {
         self.check()?;
-        let mut net = self.untrained(task.layout, &task.streams.child("net"))?;
-        let trained = train(&mut net, self.bottleneck(), &self.training, task)?;
-        Ok((net, trained))
+        Learned::fit(&self.coder, self.bottleneck(), self.dimension, &self.training, task)
     }
 
     /// One with parameters from `streams`.
@@ -82,8 +80,7 @@ impl VaeConfig {
     /// A number outside its range.
     pub fn untrained(&self, layout: &Layout, streams: &Streams) -> Result<Learned> {
         self.check()?;
-        let codes = self.bottleneck().codes(self.dimension);
-        Ok(Learned::new(&self.coder, layout, codes, self.dimension, streams))
+        Ok(Learned::new(&self.coder, layout, self.bottleneck(), self.dimension, streams))
     }
 }
 
