@@ -3,6 +3,7 @@
 //!
 //! ECE is that of Guo et al. (ICML 2017): confidences in fifteen equal bins of (0, 1], Σ_b (n_b/N) |accuracy_b − confidence_b|.
 use crate::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Packed};
 
@@ -88,18 +89,38 @@ impl Ensemble {
     }
 }
 
-/// The ensemble of all `thetas [M, P]` on inputs `x [N, D]` with `labels [N]`; holds the logits of 64 networks at a time.
+/// For each of `sizes` the ensembles that groups of so many neighbours among `thetas [M, P]` make, none in two and at most `most` of a size, on
+/// inputs `x [N, D]` with `labels [N]`. Every network is evaluated once; the logits of 64 are held at a time.
 ///
 /// # Errors
-/// Slices that do not fit, weights or logits that are not finite.
-pub fn of_networks(engine: &Engine, thetas: &[f32], x: &Packed, labels: &[u32]) -> Result<Calibration> {
-    let mut ensemble = Ensemble::new(x.len(), engine.classes())?;
-    for thetas in thetas.chunks((AT_ONCE * engine.parameters()).max(1)) {
-        for logits in engine.logits_of_many(thetas, x)?.chunks_exact(x.len() * engine.classes()) {
-            ensemble.add(logits)?;
+/// A size of 0, slices that do not fit, weights or logits that are not finite.
+pub fn of_groups(
+    engine: &Engine,
+    thetas: &[f32],
+    x: &Packed,
+    labels: &[u32],
+    sizes: &[usize],
+    most: usize,
+) -> Result<Vec<Vec<Calibration>>> {
+    if sizes.contains(&0) {
+        return Err(Error::parameter("networks of an ensemble", "at least 1", 0));
+    }
+    let p = engine.parameters();
+    let groups = |members: usize| (thetas.len() / p / members).min(most);
+    let empty = |&members: &usize| (0..groups(members)).map(|_| Ensemble::new(x.len(), engine.classes())).collect();
+    let mut ensembles: Vec<Vec<Ensemble>> = sizes.iter().map(empty).collect::<Result<_>>()?;
+    let used = sizes.iter().map(|&members| groups(members) * members).max().unwrap_or(0);
+    for (block, thetas) in thetas[..used * p].chunks(AT_ONCE * p).enumerate() {
+        let logits = engine.logits_of_many(thetas, x)?;
+        for (&members, ensembles) in sizes.iter().zip(&mut ensembles) {
+            ensembles.par_iter_mut().enumerate().try_for_each(|(group, ensemble)| {
+                let all = logits.chunks_exact(x.len() * engine.classes()).enumerate();
+                let own = all.filter(|(i, _)| (block * AT_ONCE + i) / members == group);
+                own.map(|(_, logits)| logits).try_for_each(|logits| ensemble.add(logits))
+            })?;
         }
     }
-    ensemble.judge(labels)
+    ensembles.iter().map(|groups| groups.iter().map(|ensemble| ensemble.judge(labels)).collect()).collect()
 }
 
 fn calibration(probabilities: &[f64], labels: &[u32], classes: usize, members: usize) -> Result<Calibration> {
@@ -185,5 +206,25 @@ mod tests {
         assert!(ensemble.add(&[f32::NAN, 0.0]).is_err());
         ensemble.add(&[0.0, 0.0]).unwrap();
         assert!(ensemble.judge(&[2]).is_err() && ensemble.judge(&[0, 0]).is_err());
+    }
+
+    #[test]
+    fn groups_are_the_ensembles_of_their_networks() {
+        let text = "input = [2, 1, 1]\n[[layers]]\nkind = \"dense\"\nout = 2\nbias = false\n";
+        let engine = Engine::new(&thalweg_nets::Architecture::from_toml_str(text).unwrap()).unwrap();
+        let (x, labels) = (engine.pack(&[1.0, 0.0, 0.0, 1.0, 0.5, 0.2]).unwrap(), [0, 1, 1]);
+        let thetas: Vec<f32> = (0..5 * 4).map(|i| (i as f32).sin()).collect();
+        let found = of_groups(&engine, &thetas, &x, &labels, &[1, 2, 3], 2).unwrap();
+        for (groups, members) in found.iter().zip(1..) {
+            assert_eq!(groups.len(), [2, 2, 1][members - 1], "groups of {members} among 5 networks, at most 2");
+            for (group, judged) in groups.iter().enumerate() {
+                let mut ensemble = Ensemble::new(3, 2).unwrap();
+                for theta in thetas[group * members * 4..].chunks(4).take(members) {
+                    ensemble.add(&engine.logits_of_many(theta, &x).unwrap()).unwrap();
+                }
+                assert_eq!(*judged, ensemble.judge(&labels).unwrap());
+            }
+        }
+        assert!(of_groups(&engine, &thetas, &x, &labels, &[0], 2).is_err());
     }
 }

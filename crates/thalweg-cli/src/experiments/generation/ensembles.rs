@@ -5,13 +5,10 @@ use crate::row;
 use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
-use rayon::prelude::*;
-use thalweg::metric::calibration::{Calibration, Ensemble};
+use thalweg::metric::calibration::{Calibration, of_groups};
 
 /// Groups of one size that are averaged over, at most.
 const GROUPS: usize = 16;
-/// Networks whose logits are held at once.
-const AT_ONCE: usize = 32;
 
 /// Ensembles of one size from one source of networks.
 #[derive(Clone, Debug)]
@@ -34,8 +31,9 @@ pub fn of_fits(
     fits: &[&[f32]],
     sizes: &[usize],
 ) -> Result<Vec<Ensembles>> {
-    let fits: Vec<Vec<Vec<Calibration>>> =
-        fits.iter().map(|theta| of_fit(study, theta, sizes)).collect::<Result<_>>()?;
+    let (engine, test) = (&study.engine, &study.test);
+    let of_fit = |theta: &&[f32]| of_groups(engine, theta, &test.inputs, &test.labels, sizes, GROUPS);
+    let fits: Vec<Vec<Vec<Calibration>>> = fits.iter().map(of_fit).collect::<thalweg::Result<_>>()?;
     let of_size = |(i, &members): (usize, &usize)| {
         let judged = match &fits[..] {
             [one] => one[i].clone(),
@@ -44,30 +42,6 @@ pub fn of_fits(
         Ensembles { source: source.into(), weight, members, judged }
     };
     Ok(sizes.iter().enumerate().map(of_size).filter(|e| !e.judged.is_empty()).collect())
-}
-
-/// The judged groups of each size that networks `theta [n, P]` fill; every network is evaluated once.
-fn of_fit(study: &Study, theta: &[f32], sizes: &[usize]) -> Result<Vec<Vec<Calibration>>> {
-    let (p, test, classes) = (study.parameters(), &study.test, study.engine.classes());
-    let n = theta.len() / p;
-    let groups = |members: usize| (n / members).min(GROUPS);
-    let empty = |members: usize| (0..groups(members)).map(|_| Ensemble::new(test.labels.len(), classes)).collect();
-    let mut ensembles: Vec<Vec<Ensemble>> =
-        sizes.iter().map(|&members| empty(members)).collect::<thalweg::Result<_>>()?;
-    let used = sizes.iter().map(|&members| groups(members) * members).max().unwrap_or(0);
-    for (block, theta) in theta[..used * p].chunks(AT_ONCE * p).enumerate() {
-        let logits = study.engine.logits_of_many(theta, &test.inputs)?;
-        let of_size = |(&members, ensembles): (&usize, &mut Vec<Ensemble>)| {
-            ensembles.par_iter_mut().enumerate().try_for_each(|(group, ensemble)| {
-                let all = logits.chunks_exact(test.labels.len() * classes).enumerate();
-                let own = all.filter(|(i, _)| (block * AT_ONCE + i) / members == group);
-                own.map(|(_, logits)| logits).try_for_each(|logits| ensemble.add(logits))
-            })
-        };
-        sizes.iter().zip(&mut ensembles).try_for_each(of_size)?;
-    }
-    let judge = |groups: &Vec<Ensemble>| groups.iter().map(|e| Ok(e.judge(&test.labels)?)).collect();
-    ensembles.iter().map(judge).collect()
 }
 
 fn mean(groups: &[Calibration]) -> Calibration {
