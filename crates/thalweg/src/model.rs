@@ -1,9 +1,9 @@
 //! [`MetaModel`]: everything that sampling needs, in one folder on disk.
 //!
 //! `model.safetensors` holds the net's parameters (`net.*`), the coordinates (`coordinates.mean`, `coordinates.scale` `[P]`) and the
-//! source's weights where it has some; `model.toml` the rest, down to the configuration of the fit and a hash of the weights, so that
+//! source's weights where it has some; `features.onnx` is the network of frozen features of a conditional model that has one; `model.toml` the rest, down to the configuration of the fit and a hash of the weights, so that
 //! files of two models are never mixed; `README.md` is the model card. Files are written whole, `model.toml` last.
-use crate::context::{Context, Encoder, Frozen};
+use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
 use crate::fit_state::FitState;
@@ -93,12 +93,19 @@ struct ModelFile {
     /// Numbers of a row, and classes, of the encoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoder: Option<[usize; 2]>,
+    /// BLAKE3 of `features.onnx`, where support sets go through one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    features: Option<String>,
     fit: FitConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     architecture: Option<Architecture>,
     layout: Layout,
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }
 
 /// A source as `model.toml` has it; its weights, if any, are the tensor `source`.
@@ -191,8 +198,8 @@ impl MetaModel {
         }
         if let Some(context) = &self.context {
             put("encoder", context.encoder.layout(), context.encoder.parameters());
-            if let Some(frozen) = &context.frozen {
-                tensors.single("frozen", &[frozen.theta().len()], frozen.theta());
+            if let Extractor::Body(body) = &context.extractor {
+                tensors.single("body", &[body.theta().len()], body.theta());
             }
         }
         tensors.single("coordinates.mean", &[p], self.coordinates.mean());
@@ -210,9 +217,11 @@ impl MetaModel {
             }
         };
         let weights = tensors.bytes()?;
+        let onnx = self.context.as_ref().and_then(|context| context.extractor.onnx());
         let file = ModelFile {
             format: FORMAT,
-            weights: blake3::hash(&weights).to_hex().to_string(),
+            weights: hash_of(&weights),
+            features: onnx.map(hash_of),
             times: self.times.clone(),
             source,
             record: self.record.clone(),
@@ -226,6 +235,9 @@ impl MetaModel {
             toml::to_string(&file).map_err(|e| Error::parameter("model.toml", "values that TOML can hold", e))?;
         write_whole(&dir.join("README.md"), crate::card::text(self).as_bytes())?;
         write_whole(&dir.join("model.safetensors"), &weights)?;
+        if let Some(onnx) = onnx {
+            write_whole(&dir.join(ONNX), onnx)?;
+        }
         write_whole(&dir.join("model.toml"), file.as_bytes())
     }
 
@@ -262,7 +274,7 @@ impl MetaModel {
         let weights = dir.join("model.safetensors");
         let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
         let tensors = In::open(&weights, &bytes)?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
+        let hash = hash_of(&bytes);
         if hash != file.weights {
             return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));
         }
@@ -302,17 +314,28 @@ impl MetaModel {
             (Some(config), Some([inputs, classes])) if inputs <= 1 << 24 && classes <= 1 << 16 => {
                 let mut encoder = Encoder::new(inputs, classes, config, &Streams::new(0)).map_err(in_toml)?;
                 fill("encoder", &encoder.layout().clone(), encoder.parameters_mut())?;
-                let frozen = match (tensors.shape("frozen"), &file.architecture) {
+                let body = match (tensors.shape("body"), &file.architecture) {
                     (None, _) => None,
                     (Some(_), Some(architecture)) => {
-                        let theta = tensor("frozen", &[Frozen::parameters(architecture).map_err(in_toml)?])?;
-                        Some(Frozen::of_body(architecture, theta)?)
+                        let theta = tensor("body", &[Body::parameters(architecture).map_err(in_toml)?])?;
+                        Some(Body::of_body(architecture, theta)?)
                     }
                     (Some(_), None) => {
                         return Err(Error::format(&path, "architecture", "that of the frozen network", "none"));
                     }
                 };
-                Some(Context { encoder, frozen })
+                let extractor = Extractor::of_model(&config.features, body, dir).map_err(in_toml)?;
+                let found = extractor.onnx().map(hash_of);
+                if found != file.features {
+                    let [expected, found] = [&file.features, &found].map(|hash| hash.as_deref().unwrap_or("none"));
+                    return Err(Error::format(
+                        dir.join(ONNX),
+                        "BLAKE3",
+                        format!("{expected}, as model.toml says"),
+                        found,
+                    ));
+                }
+                Some(Context { encoder, extractor })
             }
             _ => return Err(Error::format(&path, "encoder", "sizes beside a [fit.context], or neither", "another")),
         };

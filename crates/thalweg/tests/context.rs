@@ -121,6 +121,41 @@ fn a_resumed_fit_makes_the_same_bytes_on_any_number_of_threads_and_comes_back_fr
 }
 
 #[test]
+fn features_from_an_onnx_file_go_with_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let owned = zoos(dir.path(), 3, 10);
+    let zoos: Vec<&ZooStore> = owned.iter().collect();
+    let mut config = config(4);
+    let file = dir.path().join("mine.onnx");
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/features.onnx"), &file).unwrap();
+    config.context.as_mut().unwrap().features = Features::Onnx(file.clone());
+    let model = fit_tasks(&zoos, &config, &FitOptions::default(), &Silent).unwrap();
+    assert_eq!(model.context.as_ref().unwrap().encoder.inputs(), 5, "as many as the network gives");
+    model.save(&dir.path().join("model"), true).unwrap();
+    // The model no longer needs the user's file, and does not take another for its own.
+    fs::remove_file(&file).unwrap();
+    let data = DataSpec::parse(TASKS[0]).unwrap().load().unwrap().train;
+    let sample = |model: &MetaModel| {
+        let (context, _) = model.condition(&data, 3, 1.0, &Streams::new(1)).unwrap();
+        model.sample(&SampleRequest { context: Some(context), ..SampleRequest::new(2, 1) }).unwrap().theta
+    };
+    assert_eq!(sample(&MetaModel::load(&dir.path().join("model")).unwrap()), sample(&model));
+    let message = fit_tasks(&zoos, &config, &FitOptions::default(), &Silent).err().unwrap().to_string();
+    assert!(message.contains("mine.onnx"), "{message}");
+    let kept = dir.path().join("model/features.onnx");
+    let mut bytes = fs::read(&kept).unwrap();
+    // A number of the last layer: still a network, but another.
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&kept, bytes).unwrap();
+    let message = MetaModel::load(&dir.path().join("model")).err().unwrap().to_string();
+    assert!(message.contains("features.onnx"), "{message}");
+    fs::remove_file(&kept).unwrap();
+    let message = MetaModel::load(&dir.path().join("model")).err().unwrap().to_string();
+    assert!(message.contains("features.onnx"), "{message}");
+}
+
+#[test]
 fn a_context_says_what_task_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let owned = zoos(dir.path(), 6, 120);

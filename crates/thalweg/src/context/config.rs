@@ -1,9 +1,10 @@
 //! What decides the conditioning of a fit: the `[context]` table of its configuration (M10).
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What the encoder sees of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
     /// The row as the networks of its task see it; the row net is trained jointly with the flow.
@@ -13,13 +14,15 @@ pub enum Features {
     Centre,
     /// Frozen, the user's own: rows of `features.npz` in every zoo's folder (arrays `x [N, F]` and `y [N]`), of the order of one.
     File,
+    /// Frozen, by the user's own network in an ONNX file, from raw values; a model keeps a copy of the file.
+    Onnx(PathBuf),
 }
 
 /// How support sets become contexts, and how they are drawn in training.
 ///
 /// | field | default | range |
 /// | --- | --- | --- |
-/// | `features` | `rows` | `rows`, `centre`, `file` |
+/// | `features` | `rows` | `rows`, `centre`, `file`, `{ onnx = "FILE" }` |
 /// | `hidden` | `[128]` | widths of the row net; empty for features as they are |
 /// | `width`, `heads`, `blocks` | 64, 4, 1 | of the set transformer over class tokens |
 /// | `codes` | true | equiangular label codes |

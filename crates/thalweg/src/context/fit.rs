@@ -4,9 +4,9 @@
 //! of random size, whose context all of its curves see. A context is dropped at random, and classes are permuted at random where that is asked.
 //! Held-out runs choose the step: those of the training tasks, and all runs of some tasks that nothing else sees, in equal parts.
 use super::Context;
-use super::config::{ContextConfig, Features};
+use super::config::ContextConfig;
 use super::encoder::{Encoder, EncoderBuffers};
-use super::frozen::Frozen;
+use super::extractor::Extractor;
 use super::pool::Pool;
 use super::relabel::{self, Outputs};
 use super::support::Support;
@@ -102,20 +102,13 @@ pub fn fit_tasks(
     if let Some(outputs) = &outputs {
         plan.coordinates = outputs.symmetrise(&plan.coordinates, first.layout())?;
     }
-    let frozen = match (asked.features, first.centre()?) {
-        (Features::Centre, Some(centre)) => Some(Frozen::of(architecture, &centre)?),
-        (Features::Centre, None) => {
-            return Err(Error::parameter("context.features", "rows or file for zoos without a centre", "centre"));
-        }
-        _ => None,
-    };
+    let extractor = Extractor::new(&asked.features, first)?;
     progress.begin("reading tasks", zoos.len() as u64);
     let pools = zoos.par_iter().enumerate().map(|(i, zoo)| {
         if progress.interrupted() {
             return Err(Error::Interrupted);
         }
-        let pools =
-            Pool::of_zoo(zoo, asked.features, frozen.as_ref(), asked.keep, &streams.child("pool").index(i as u64))?;
+        let pools = Pool::of_zoo(zoo, &extractor, asked.keep, &streams.child("pool").index(i as u64))?;
         progress.advance(1);
         Ok(pools)
     });
@@ -142,7 +135,10 @@ pub fn fit_tasks(
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;
     let joint = [method.parameters(), encoder.parameters()].concat();
-    let identity = identity(zoos, config)?;
+    let mut identity = identity(zoos, config)?;
+    if let Extractor::Onnx(onnx) = &extractor {
+        identity = blake3::hash(&[identity.as_bytes(), onnx.bytes()].concat()).to_hex().to_string();
+    }
     let shared = Shared { config: &asked, curves: &curves, splits: &splits, pools: &pools, outputs, coupling, classes };
     let held_out =
         shared.held_out(&seen, &choosing, config.validation_points, &*method, &streams.child("validation"))?;
@@ -182,7 +178,7 @@ pub fn fit_tasks(
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),
         source: plan.source.clone(),
-        context: Some(Context { encoder, frozen }),
+        context: Some(Context { encoder, extractor }),
         method,
     })
 }

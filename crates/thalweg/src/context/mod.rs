@@ -8,21 +8,26 @@
 //! that a field could interpolate. Where that network's last layer is zero, tasks may also be shown with their classes permuted
 //! (`context.relabel`), which teaches the field what a label is. Not for zoos of independent initialisations.
 mod block;
+mod body;
 mod centre;
 mod config;
 mod encoder;
+mod extractor;
 mod fit;
-mod frozen;
 mod guidance;
+mod onnx;
 mod pool;
 mod relabel;
 mod support;
 
+pub use body::Body;
 pub use config::{ContextConfig, Features};
 pub use encoder::{Encoder, EncoderBuffers};
+pub use extractor::Extractor;
+pub(crate) use extractor::ONNX;
 pub use fit::{check_many, fit_tasks};
-pub use frozen::Frozen;
 pub(crate) use guidance::guided;
+pub use onnx::Onnx;
 pub use pool::Pool;
 pub use support::Support;
 
@@ -35,8 +40,8 @@ use thalweg_nets::data::Dataset;
 pub struct Context {
     /// From support sets to contexts.
     pub encoder: Encoder,
-    /// What rows go through before the encoder, where features are frozen.
-    pub frozen: Option<Frozen>,
+    /// What rows go through before the encoder.
+    pub extractor: Extractor,
 }
 
 /// A context to sample for.
@@ -49,13 +54,12 @@ pub struct Conditioning {
 }
 
 impl Context {
-    /// A support set of labelled rows `[n, D]`, as the encoder takes them.
+    /// The support set of labelled rows, as the encoder takes them.
     ///
     /// # Errors
     /// Rows or labels that do not fit.
-    pub fn support(&self, inputs: &[f32], labels: &[u32]) -> Result<Support> {
-        let features = self.frozen.as_ref().map(|frozen| frozen.of_rows(inputs)).transpose()?;
-        let support = Support::new(features.as_deref().unwrap_or(inputs), labels)?;
+    pub fn support(&self, rows: &Dataset) -> Result<Support> {
+        let support = Support::new(&self.extractor.of(rows)?, &rows.labels)?;
         self.encoder.check(&support)?;
         Ok(support)
     }
@@ -93,8 +97,6 @@ impl MetaModel {
         let Some(context) = &self.context else {
             return Err(Error::parameter("context", "a model that was fitted with --context", "one without contexts"));
         };
-        let raw = (self.config.context.as_ref().is_some_and(|c| c.features == Features::File)).then(|| rows.raw());
-        let support = context.support(raw.as_deref().unwrap_or(&rows.inputs), &rows.labels)?;
-        Ok(Conditioning { c: context.encode(&support), guidance })
+        Ok(Conditioning { c: context.encode(&context.support(rows)?), guidance })
     }
 }

@@ -1,6 +1,5 @@
 //! The labelled rows of one task that support sets are drawn from, as the encoder takes them: some of every class, features already computed.
-use super::config::Features;
-use super::frozen::Frozen;
+use super::extractor::Extractor;
 use super::support::Support;
 use crate::{Error, Result, Streams};
 use std::path::Path;
@@ -22,16 +21,10 @@ impl Pool {
     ///
     /// # Errors
     /// A zoo that does not know its data, data that cannot be had.
-    pub fn of_zoo(
-        zoo: &ZooStore,
-        features: Features,
-        frozen: Option<&Frozen>,
-        keep: usize,
-        streams: &Streams,
-    ) -> Result<[Self; 2]> {
+    pub fn of_zoo(zoo: &ZooStore, extractor: &Extractor, keep: usize, streams: &Streams) -> Result<[Self; 2]> {
         let file;
-        let spec = match (features, zoo.data()) {
-            (Features::File, _) => {
+        let spec = match (extractor, zoo.data()) {
+            (Extractor::File, _) => {
                 file = features_of(zoo.dir());
                 &file
             }
@@ -44,12 +37,7 @@ impl Pool {
         let splits = spec.load()?;
         let of = |data: &Dataset, part: u64| {
             let rows = data.subset(&Support::rows(&data.labels, keep, &streams.index(part)));
-            let raw = (features == Features::File).then(|| rows.raw());
-            let inputs = match frozen {
-                Some(frozen) => frozen.of_rows(&rows.inputs)?,
-                None => raw.unwrap_or(rows.inputs),
-            };
-            Ok(Self { inputs, labels: rows.labels })
+            Ok(Self { inputs: extractor.of(&rows)?.into_owned(), labels: rows.labels })
         };
         Ok([of(&splits.train, 0)?, of(&splits.validation, 1)?])
     }

@@ -6,12 +6,12 @@ use thalweg_nets::engine::Engine;
 
 /// A base network without its last layer.
 #[derive(Debug)]
-pub struct Frozen {
+pub struct Body {
     engine: Engine,
     theta: Vec<f32>,
 }
 
-impl Frozen {
+impl Body {
     /// The body of the network `theta [P]`.
     ///
     /// # Errors
@@ -91,19 +91,19 @@ mod tests {
         let architecture = Preset::Digits.build([1, 8, 8], 10).unwrap();
         let engine = Engine::new(&architecture).unwrap();
         let theta = Initialisation::default().draw(engine.layout(), &Streams::new(1));
-        let frozen = Frozen::of(&architecture, &theta).unwrap();
+        let body = Body::of(&architecture, &theta).unwrap();
         let rows: Vec<f32> = (0..3 * 64).map(|i| (i as f32 * 0.3).sin()).collect();
         let (features, logits) =
-            (frozen.of_rows(&rows).unwrap(), engine.logits_of_many(&theta, &engine.pack(&rows).unwrap()).unwrap());
-        let f = frozen.features();
-        let last = &theta[frozen.theta().len()..];
+            (body.of_rows(&rows).unwrap(), engine.logits_of_many(&theta, &engine.pack(&rows).unwrap()).unwrap());
+        let f = body.features();
+        let last = &theta[body.theta().len()..];
         for i in 0..3 {
             for k in 0..10 {
                 let sum: f32 = (0..f).map(|j| last[k * f + j] * features[i * f + j]).sum();
                 assert!((sum + last[10 * f + k] - logits[i * 10 + k]).abs() < 1e-4);
             }
         }
-        assert_eq!(Frozen::of_body(&architecture, frozen.theta().to_vec()).unwrap().features(), f);
-        assert!(Frozen::of(&architecture, &theta[1..]).is_err());
+        assert_eq!(Body::of_body(&architecture, body.theta().to_vec()).unwrap().features(), f);
+        assert!(Body::of(&architecture, &theta[1..]).is_err());
     }
 }
