@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::settings;
 use crate::study::Rows as Packed;
 use anyhow::{Context, Result, bail};
-use course::{Course, Judged};
+use course::{Course, Judged, prefix};
 use rivals::{Ascent, Made};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +45,15 @@ struct Gate {
     seconds: f64,
 }
 
+/// Another generator that is tuned to every task, at the strength of the best validation accuracy among its own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Other {
+    name: String,
+    strengths: Vec<f64>,
+    fit: FitConfig,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Settings {
@@ -60,6 +69,8 @@ struct Settings {
     cost_at: Vec<usize>,
     gate: Gate,
     tasks: Vec<String>,
+    /// Other generators on the same zoo.
+    others: Vec<Other>,
     zoo: Table,
     fit: FitConfig,
     tune: TuneConfig,
@@ -76,6 +87,13 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     settings.seed = session.seed_or(settings.seed);
     (settings.fit.seed, settings.tune.seed) = (settings.seed, settings.seed);
     settings.fit.check()?;
+    for other in &mut settings.others {
+        other.fit.seed = settings.seed;
+        other.fit.check()?;
+        if other.strengths.is_empty() || other.name.is_empty() {
+            bail!("{ORIGIN}: others must have names and strengths");
+        }
+    }
     let sizes =
         [settings.samples, settings.rows, settings.validation_rows, settings.best_of, settings.tunings as usize];
     let lists = [
@@ -92,7 +110,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
             settings.task.get(name).with_context(|| format!("{ORIGIN}: task {name} has no table [task.{name}]"))?;
         DataSpec::parse(&spec.data)?;
     }
-    for &strength in &settings.strengths {
+    for &strength in settings.strengths.iter().chain(settings.others.iter().flat_map(|other| &other.strengths)) {
         TuneConfig { strength, ..settings.tune.clone() }.check()?;
     }
     Ok(Box::new(RewardStudy { scale: scale.to_owned(), settings }))
@@ -102,19 +120,28 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
 struct Bench<'a> {
     settings: &'a Settings,
     session: &'a Session,
-    base: MetaModel,
+    generator: Generator,
+    /// Others, each with its strengths.
+    others: Vec<(Generator, &'a [f64])>,
     engine: Engine,
     streams: Streams,
-    /// Samples of the base `[n, P]`.
-    before: Vec<f32>,
     /// Test rows of the base's own data.
     home: Packed,
+}
+
+/// A model to tune.
+struct Generator {
+    /// Empty for the first.
+    name: String,
+    model: MetaModel,
+    /// Samples of it `[n, P]`.
+    before: Vec<f32>,
 }
 
 /// What was found on one task.
 struct Found {
     task: String,
-    /// Every way, judged; the base first.
+    /// Every way, judged; the base first, then a tuning a strength.
     judged: Vec<Judged>,
     /// A course a strength.
     courses: Vec<Course>,
@@ -159,17 +186,32 @@ impl Prepared for RewardStudy {
     }
 }
 
+impl Generator {
+    /// As what a way made: what the generator makes untuned.
+    fn made(&self) -> Made {
+        let method = format!("{}base", prefix(&self.name));
+        Made { method, setting: String::new(), theta: self.before.clone(), seconds: 0.0 }
+    }
+}
+
 impl RewardStudy {
     fn bench<'a>(&'a self, out: &Path, session: &'a Session) -> Result<Bench<'a>> {
         let set = &self.settings;
         let zoo = made::zoo(ORIGIN, set.zoo.clone(), set.seed, &out.join("zoo"), session)?;
-        let base = made::fitted(&zoo, &set.fit, &out.join("models").join("base"), session)?;
-        let engine = Engine::new(base.architecture.as_ref().context("the zoo was trained here")?)?;
+        let generator = |name: &str, fit: &FitConfig| -> Result<Generator> {
+            let dir = out.join("models").join(format!("{}base", prefix(name)));
+            let model = made::fitted(&zoo, fit, &dir, session)?;
+            let before = model.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
+            Ok(Generator { name: name.into(), model, before })
+        };
+        let first = generator("", &set.fit)?;
+        let others = set.others.iter().map(|other| Ok((generator(&other.name, &other.fit)?, &other.strengths[..])));
+        let others = others.collect::<Result<_>>()?;
+        let engine = Engine::new(zoo.architecture().context("the zoo was trained here")?)?;
         let home = zoo.data().context("the zoo was trained here")?.load()?.test;
         let home = Packed::new(&engine, home)?;
-        let before = base.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
         let streams = Streams::new(set.seed).child("reward");
-        Ok(Bench { settings: set, session, base, engine, streams, before, home })
+        Ok(Bench { settings: set, session, generator: first, others, engine, streams, home })
     }
 }
 
@@ -178,45 +220,62 @@ impl Bench<'_> {
         let (set, progress) = (self.settings, &self.session.progress);
         let spec = &set.task[name];
         let task = Task::new(name, spec, &self.engine, set.rows, set.validation_rows, progress)?;
-        let mut courses = Vec::new();
-        for &strength in &set.strengths {
-            courses.push(self.course(&task, strength, set.seed, out)?);
-        }
-        let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
-        let chosen = best.context("strengths are not empty")?;
+        let first = &self.generator;
+        let (courses, chosen) = self.courses(first, &task, &set.strengths, out)?;
         let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &courses[chosen].theta)?)];
         for seed in 1..set.tunings {
-            let again = self.course(&task, set.strengths[chosen], set.seed + seed, out)?;
+            let again = self.course(first, &task, set.strengths[chosen], set.seed + seed, out)?;
             over_seeds.push(mean_of(&task.test.accuracies(&self.engine, &again.theta)?));
         }
         let budget = courses[chosen].seconds;
-        progress.begin("rivals", (3 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);
+        progress.begin("rivals", (1 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);
         let best = rivals::best_of(self, &task)?;
         progress.advance(1);
-        let ascent = rivals::ascent(self, &task, "ascent", &self.before, budget)?;
+        let ascent = rivals::ascent(self, &task, "ascent", &first.before, budget)?;
         let fresh = self.fresh()?;
         let scratch = rivals::ascent(self, &task, "ascent-from-initialisations", &fresh, budget)?;
         let guided = rivals::guidance(self, &task)?;
-        let base = Made { method: "base".into(), setting: String::new(), theta: self.before.clone(), seconds: 0.0 };
-        let mut judged = vec![self.judge(&task, &base, f64::NAN)?];
+        let mut judged = vec![self.judge(first, &task, &first.made(), f64::NAN)?];
         for course in &courses {
-            judged.push(self.judge(&task, &course.made(), course.distance)?);
+            judged.push(self.judge(first, &task, &course.made(), course.distance)?);
         }
         for made in [&best, &ascent.made, &scratch.made, &guided] {
-            judged.push(self.judge(&task, made, f64::NAN)?);
+            judged.push(self.judge(first, &task, made, f64::NAN)?);
         }
-        progress.advance(1);
-        let first = set.tasks.first().is_some_and(|first| first == name);
-        let costs = if first { self.costs(&task, &courses[chosen], &ascent)? } else { Vec::new() };
         progress.end();
+        for (other, strengths) in &self.others {
+            let (courses, chosen) = self.courses(other, &task, strengths, out)?;
+            let course = &courses[chosen];
+            judged.push(self.judge(other, &task, &other.made(), f64::NAN)?);
+            judged.push(self.judge(other, &task, &course.made(), course.distance)?);
+        }
+        let costs = if set.tasks[0] == name { self.costs(&task, &courses[chosen], &ascent)? } else { Vec::new() };
         Ok(Found { task: name.into(), judged, courses, chosen, over_seeds, ascent, costs })
+    }
+
+    /// A tuning of `generator` to `task` at every strength, and which has the best validation accuracy.
+    fn courses(
+        &self,
+        generator: &Generator,
+        task: &Task,
+        strengths: &[f64],
+        out: &Path,
+    ) -> Result<(Vec<Course>, usize)> {
+        let mut courses = Vec::new();
+        for &strength in strengths {
+            courses.push(self.course(generator, task, strength, self.settings.seed, out)?);
+        }
+        let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
+        Ok((courses, best.context("strengths are not empty")?))
     }
 
     /// Fresh initialisations `[n, P]`, Kaiming's.
     fn fresh(&self) -> Result<Vec<f32>> {
         let law = thalweg_nets::init::Initialisation::default();
         let streams = self.streams.child("fresh");
-        Ok((0..self.settings.samples).flat_map(|i| law.draw(&self.base.layout, &streams.index(i as u64))).collect())
+        Ok((0..self.settings.samples)
+            .flat_map(|i| law.draw(&self.generator.model.layout, &streams.index(i as u64)))
+            .collect())
     }
 
     /// What n networks as good as the tuned generator's cost each way.

@@ -1,7 +1,7 @@
 //! One tuning with what was seen along it, and the judgement of networks on a task.
-use super::Bench;
 use super::rivals::{Made, mean};
 use super::task::{Task, Watched};
+use super::{Bench, Generator};
 use crate::commands::tune::tune_into;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -15,6 +15,8 @@ use thalweg_nets::files::write_whole;
 
 /// A tuning at one strength.
 pub struct Course {
+    /// The generator that it began with.
+    pub generator: String,
     /// λ.
     pub strength: f64,
     /// The tuned model.
@@ -44,7 +46,12 @@ impl Course {
     /// As what a way made.
     pub fn made(&self) -> Made {
         let setting = format!("strength {}", self.strength);
-        Made { method: "tuned".into(), setting, theta: self.theta.clone(), seconds: self.seconds }
+        Made {
+            method: format!("{}tuned", prefix(&self.generator)),
+            setting,
+            theta: self.theta.clone(),
+            seconds: self.seconds,
+        }
     }
 }
 
@@ -68,20 +75,27 @@ pub struct Judged {
     pub seconds: f64,
 }
 
+/// What names of another generator than the first begin with.
+pub fn prefix(generator: &str) -> String {
+    if generator.is_empty() { String::new() } else { format!("{generator}, ") }
+}
+
 impl Bench<'_> {
     /// Tunes to `task`; what an interrupted run has finished is loaded.
-    pub fn course(&self, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Course> {
-        let dir = out.join("models").join(format!("{}-{strength}-{seed}", task.name));
+    pub fn course(&self, generator: &Generator, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Course> {
+        let dir = out.join("models").join(format!("{}{}-{strength}-{seed}", prefix(&generator.name), task.name));
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let seen = dir.join("accuracies.json");
         let watched = Watched::new(task, &self.engine);
-        let config = TuneConfig { strength, seed, ..self.settings.tune.clone() };
+        let tune = &self.settings.tune;
+        let iterations = task.iterations.unwrap_or(tune.iterations);
+        let config = TuneConfig { strength, seed, iterations, ..tune.clone() };
         let finished = self.session.common.resume && dir.join("model.toml").exists() && seen.exists();
         let (model, accuracies_seen): (MetaModel, Vec<f64>) = if finished {
             let text = std::fs::read_to_string(&seen).map_err(Error::io("read", &seen))?;
             (MetaModel::load(&dir)?, serde_json::from_str(&text).context("accuracies.json is damaged")?)
         } else {
-            let model = tune_into(&self.base, &task.reward, Some(&watched), &config, &dir, self.session)?;
+            let model = tune_into(&generator.model, &task.reward, Some(&watched), &config, &dir, self.session)?;
             write_whole(&seen, serde_json::to_string(&watched.accuracies())?.as_bytes())?;
             (model, watched.accuracies())
         };
@@ -92,6 +106,7 @@ impl Bench<'_> {
         let samples = model.sample(&SampleRequest::new(self.settings.samples, self.settings.seed))?;
         let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
         Ok(Course {
+            generator: generator.name.clone(),
             strength,
             validation: mean(&task.validation.accuracies(&self.engine, &samples.theta)?),
             theta: samples.theta,
@@ -104,15 +119,15 @@ impl Bench<'_> {
         })
     }
 
-    /// Judges what a way made.
-    pub fn judge(&self, task: &Task, made: &Made, distance: f64) -> Result<Judged> {
+    /// Judges what a way made of `generator`.
+    pub fn judge(&self, generator: &Generator, task: &Task, made: &Made, distance: f64) -> Result<Judged> {
         let own = task.test.accuracies(&self.engine, &made.theta)?;
         let standardised = |theta: &[f32]| {
             let mut z = theta.to_vec();
-            self.base.coordinates.standardise(&mut z);
+            generator.model.coordinates.standardise(&mut z);
             z
         };
-        let (z, before) = (standardised(&made.theta), standardised(&self.before));
+        let (z, before) = (standardised(&made.theta), standardised(&generator.before));
         let same_starts = !matches!(made.method.as_str(), "best-of-n" | "ascent-from-initialisations");
         let square: f64 = z.iter().zip(&before).map(|(a, b)| f64::from(a - b).powi(2)).sum();
         let p = self.engine.parameters();

@@ -8,8 +8,12 @@ use crate::table::{Cell, Table, Weight};
 use thalweg::tune::TuneLook;
 
 /// A way's name for people.
-fn label(method: &str) -> &str {
-    match method {
+fn label(method: &str) -> String {
+    if let Some((generator, method)) = method.rsplit_once(", ").filter(|(_, method)| ["base", "tuned"].contains(method))
+    {
+        return format!("{generator}, {}", if method == "base" { "as it is" } else { "tuned" });
+    }
+    let name = match method {
         "base" => "the generator as it is",
         "tuned" => "tuned generator",
         "best-of-n" => "best of n, by reward",
@@ -17,7 +21,8 @@ fn label(method: &str) -> &str {
         "ascent-from-initialisations" => "ascent from initialisations",
         "guidance" => "guided sampling",
         other => other,
-    }
+    };
+    name.into()
 }
 
 /// One task's table.

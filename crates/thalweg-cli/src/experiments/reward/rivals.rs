@@ -43,7 +43,7 @@ pub struct Ascent {
 pub fn best_of(bench: &Bench, task: &Task) -> Result<Made> {
     let set = &bench.settings;
     let begun = Instant::now();
-    let theta = bench.base.sample(&SampleRequest::new(set.best_of, set.seed + 1000))?.theta;
+    let theta = bench.generator.model.sample(&SampleRequest::new(set.best_of, set.seed + 1000))?.theta;
     let scores = evaluate(&bench.engine, &theta, &task.validation.inputs, &task.validation.labels)?;
     let rewards: Vec<f64> = scores.iter().map(|s| -s.loss).collect();
     let p = bench.engine.parameters();
@@ -99,7 +99,7 @@ fn ascent_at(bench: &Bench, task: &Task, method: &str, mut theta: Vec<f32>, rate
 /// Guided sampling, at the strength of the best validation accuracy.
 pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
     let set = &bench.settings;
-    let base: &MetaModel = &bench.base;
+    let base: &MetaModel = &bench.generator.model;
     let field = base.method.velocity_field().context("the base has a velocity field")?;
     let space = base.space();
     let reward = InSpace { reward: &task.reward, space: &space };
@@ -130,7 +130,7 @@ pub fn guidance(bench: &Bench, task: &Task) -> Result<Made> {
 
 /// Seconds of one ascent step on `n` networks, the mean of three after one to warm up.
 pub fn seconds_a_step(bench: &Bench, task: &Task, n: usize, rate: f64) -> Result<f64> {
-    let mut theta = bench.base.sample(&SampleRequest::new(n, bench.settings.seed))?.theta;
+    let mut theta = bench.generator.model.sample(&SampleRequest::new(n, bench.settings.seed))?.theta;
     let mut times = Vec::new();
     let mut clock = Instant::now();
     ascend(&mut theta, &task.reward, 4, rate, &bench.streams.child("clock"), |_, _| {

@@ -24,12 +24,17 @@ pub struct TaskSpec {
     /// The only classes whose rows are kept; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<u32>,
+    /// Iterations of its tunings, where they are not those of the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u64>,
 }
 
 /// A task made ready.
 pub struct Task {
     /// Its name in tables.
     pub name: String,
+    /// Iterations of its tunings, where they are not those of the rest.
+    pub iterations: Option<u64>,
     /// −cross-entropy on training rows, by minibatches.
     pub reward: OnData,
     /// Validation rows: for looks and choices.
@@ -72,6 +77,7 @@ impl Task {
         let test = part(splits.test, 3)?;
         Ok(Self {
             name: name.to_owned(),
+            iterations: spec.iterations,
             reward: OnData::loss(name, engine, train.inputs, train.labels, Rows::Batch(rows))?,
             validation: Packed::new(engine, validation)?,
             test: Packed::new(engine, test)?,
