@@ -35,6 +35,8 @@ pub struct Terminal {
     manner: Manner,
     verbose: bool,
     done: AtomicU64,
+    /// Of those, the ones that an earlier process did: the rate is without them.
+    before: AtomicU64,
     stage: Mutex<Option<Stage>>,
 }
 
@@ -56,7 +58,7 @@ impl Terminal {
             // Without a handler Ctrl-C still ends the program, only less gently.
             drop(watch);
         });
-        Self { manner, verbose, done: AtomicU64::new(0), stage: Mutex::new(None) }
+        Self { manner, verbose, done: AtomicU64::new(0), before: AtomicU64::new(0), stage: Mutex::new(None) }
     }
 
     /// Runs `f` (which prints) with the bar out of the way.
@@ -103,6 +105,7 @@ impl Progress for Terminal {
     fn begin(&self, what: &str, total: u64) {
         self.end();
         self.done.store(0, Ordering::Relaxed);
+        self.before.store(0, Ordering::Relaxed);
         let bar = (self.manner == Manner::Bars).then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
             let style = match total {
@@ -133,7 +136,7 @@ impl Progress for Terminal {
         } else if self.manner == Manner::Lines && stage.told.elapsed() >= INTERVAL && done < stage.total {
             stage.told = Instant::now();
             let seconds = stage.begun.elapsed().as_secs_f64();
-            let rate = done as f64 / seconds.max(1e-9);
+            let rate = (done - self.before.load(Ordering::Relaxed)) as f64 / seconds.max(1e-9);
             let left = Duration::from_secs_f64((stage.total - done) as f64 / rate.max(1e-9));
             let line = format!(
                 "{}: {done} of {} ({} %), {rate:.1} a second, {} left",
@@ -143,6 +146,23 @@ impl Progress for Terminal {
                 duration(left)
             );
             self.line(&line);
+        }
+    }
+
+    fn resumed(&self, n: u64) {
+        if n == 0 {
+            return;
+        }
+        self.before.store(n, Ordering::Relaxed);
+        self.done.store(n, Ordering::Relaxed);
+        if let Some(stage) = self.lock().as_ref() {
+            match &stage.bar {
+                Some(bar) => {
+                    bar.set_position(n);
+                    bar.reset_eta();
+                }
+                None => self.line(&format!("{}: going on from {n} of {}", stage.what, stage.total)),
+            }
         }
     }
 

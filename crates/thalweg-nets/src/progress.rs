@@ -6,6 +6,10 @@ pub trait Progress: Sync {
     fn begin(&self, what: &str, total: u64);
     /// `n` more units are done.
     fn advance(&self, n: u64);
+    /// `n` units of the stage that just began were done before, by an earlier process.
+    fn resumed(&self, n: u64) {
+        self.advance(n);
+    }
     /// Something worth a line of its own happened.
     fn note(&self, text: &str);
     /// Whether the user asked to stop (Ctrl-C). Long loops ask between units and return [`crate::Error::Interrupted`].

@@ -9,7 +9,7 @@ use crate::coordinates::Standardiser;
 use crate::coupling::Coupling;
 use crate::curves::Curves;
 use crate::field::ResidualMlpConfig;
-use crate::fit_loop::{self, Learner};
+use crate::fit_loop::{self, Course, Learner, Saving};
 use crate::latent::{Decoder, LatentConfig};
 use crate::method::{CfmConfig, FieldConfig, Method, MethodConfig, Scratch};
 use crate::model::{MetaModel, Record};
@@ -140,6 +140,11 @@ impl FitConfig {
         }
     }
 
+    /// How long the fit is and how it moves.
+    pub(crate) fn course(&self) -> Course<'_> {
+        Course { what: "fitting", steps: self.steps, validate_every: self.validate_every, optimiser: &self.optimiser }
+    }
+
     /// # Errors
     /// A number outside its range, or choices that do not fit together.
     pub fn check(&self) -> Result<()> {
@@ -174,6 +179,17 @@ pub struct FitOptions {
     pub save_every: u64,
     /// Go on from the state where there is one.
     pub resume: bool,
+    /// The folder where trained autoencoders are kept, each under a name of its own, and taken from by every fit that would train the same one;
+    /// nowhere if not given.
+    pub latents: Option<PathBuf>,
+}
+
+impl FitOptions {
+    /// Where the state of the fit called `identity` is kept.
+    pub(crate) fn saving<'a>(&'a self, identity: &'a str) -> Option<Saving<'a>> {
+        let path = self.state.as_deref()?;
+        Some(Saving { path, identity, every: self.save_every, last: false, resume: self.resume })
+    }
 }
 
 /// Curves that a closed form is solved from, at most.
@@ -190,7 +206,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         return crate::context::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
     let split = config.split.of(zoo)?;
-    let plan = Plan::new(&[(zoo, &split)], config, progress)?;
+    let plan = Plan::new(&[(zoo, &split)], config, options, progress)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
     let mut method =
@@ -205,14 +221,15 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
     let options = &FitOptions { resume: options.resume && !closed_form, ..options.clone() };
-    let mut state = fit_loop::start(&mut learner, config, options, &identity)?;
+    let (course, saving) = (config.course(), options.saving(&identity));
+    let mut state = fit_loop::start(&mut learner, &course, saving)?;
     if closed_form {
         let clock = Instant::now();
         progress.begin("fitting", 0);
-        fit_loop::look(&mut learner, &mut state, 0, config)?;
+        fit_loop::look(&mut learner, &mut state, 0, &course)?;
         state.seconds = clock.elapsed().as_secs_f64();
     } else {
-        fit_loop::run(&mut learner, &mut state, config, options, &identity, progress)?;
+        fit_loop::run(&mut learner, &mut state, &course, saving, progress)?;
     }
     let mut method = learner.method;
     method.parameters_mut().copy_from_slice(&state.best);
@@ -258,8 +275,8 @@ impl Learner for OneZoo<'_> {
         Ok(self.method.loss(&batch, &mut self.scratch, Some(gradient)))
     }
 
-    fn held_out(&mut self) -> Option<f64> {
-        self.held_out.as_ref().map(|batch| self.method.loss(batch, &mut self.scratch, None))
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        Ok(self.held_out.as_ref().map(|batch| self.method.loss(batch, &mut self.scratch, None)))
     }
 }
 

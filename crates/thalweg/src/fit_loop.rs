@@ -1,8 +1,9 @@
-//! The loop of every fit: start or resume, steps, looks, savings. What is learned from, and by whom, is the [`Learner`]'s: curves of one zoo, or
-//! curves of many with their contexts.
-use crate::fit::{FitConfig, FitOptions};
+//! The loop of every fit: start or resume, steps, looks, savings. What is learned from, and by whom, is the [`Learner`]'s: curves of one zoo,
+//! curves of many with their contexts, or points that an autoencoder is trained on.
 use crate::fit_state::FitState;
+use crate::optimiser::AdamWConfig;
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
 
@@ -21,62 +22,86 @@ pub(crate) trait Learner {
     fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64>;
 
     /// The loss on what is held out, if anything is.
-    fn held_out(&mut self) -> Option<f64>;
+    ///
+    /// # Errors
+    /// As [`Self::gradient`].
+    fn held_out(&mut self) -> Result<Option<f64>>;
 }
 
-/// The state that a fit called `identity` starts or goes on from.
+/// How long a fit is and how it moves.
+#[derive(Clone, Copy)]
+pub(crate) struct Course<'a> {
+    /// What it is called while it runs.
+    pub what: &'a str,
+    /// Steps in all.
+    pub steps: u64,
+    /// Steps between two looks.
+    pub validate_every: u64,
+    /// The optimiser.
+    pub optimiser: &'a AdamWConfig,
+}
+
+/// Where a fit's state is kept between steps.
+#[derive(Clone, Copy)]
+pub struct Saving<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The fit that the state belongs to.
+    pub identity: &'a str,
+    /// Steps between two savings; 0 for on interruption only.
+    pub every: u64,
+    /// Whether the state of the finished fit is saved as well.
+    pub last: bool,
+    /// Whether to go on from a state that is there.
+    pub resume: bool,
+}
+
+/// The state that a fit starts or goes on from.
 ///
 /// # Errors
 /// A state of another fit, or a file that is damaged.
-pub(crate) fn start(
-    learner: &mut dyn Learner,
-    config: &FitConfig,
-    options: &FitOptions,
-    identity: &str,
-) -> Result<FitState> {
-    match &options.state {
-        Some(path) if options.resume && path.exists() => {
-            FitState::load(path, identity, config, learner.parameters_mut())
-        }
-        _ => FitState::new(config, learner.parameters()),
+pub(crate) fn start(learner: &mut dyn Learner, course: &Course, saving: Option<Saving>) -> Result<FitState> {
+    match saving {
+        Some(s) if s.resume && s.path.exists() => FitState::load(s.path, s.identity, course, learner.parameters_mut()),
+        _ => FitState::new(course, learner.parameters()),
     }
 }
 
 /// Goes on from `state` to the last step.
 ///
 /// # Errors
-/// A loss that is not finite, with step and seed; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
+/// A loss that is not finite, with its step; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
 pub(crate) fn run(
     learner: &mut dyn Learner,
     state: &mut FitState,
-    config: &FitConfig,
-    options: &FitOptions,
-    identity: &str,
+    course: &Course,
+    saving: Option<Saving>,
     progress: &dyn Progress,
 ) -> Result<()> {
     let mut gradient = vec![0.0; learner.parameters().len()];
     let (clock, before) = (Instant::now(), state.seconds);
-    let save = |state: &mut FitState, learner: &dyn Learner| match &options.state {
-        Some(path) => state.save(path, identity, learner.parameters()),
+    let save = |state: &FitState, learner: &dyn Learner| match saving {
+        Some(s) => state.save(s.path, s.identity, learner.parameters()),
         None => Ok(()),
     };
-    progress.begin("fitting", config.steps);
-    progress.advance(state.step());
-    while state.step() < config.steps {
+    progress.begin(course.what, course.steps);
+    progress.resumed(state.step());
+    while state.step() < course.steps {
         let step = state.step();
         if progress.interrupted() {
             save(state, learner)?;
             return Err(Error::Interrupted);
         }
-        let loss = finite("training loss", learner.gradient(step, &mut gradient)?, step, config)?;
+        let loss = finite("training loss", learner.gradient(step, &mut gradient)?, step, course)?;
         state.optimiser.step(learner.parameters_mut(), &gradient)?;
         state.note(loss);
-        let last = step + 1 == config.steps;
-        if (step + 1).is_multiple_of(config.validate_every) || last {
-            look(learner, state, step, config)?;
+        let last = step + 1 == course.steps;
+        if (step + 1).is_multiple_of(course.validate_every) || last {
+            look(learner, state, step, course)?;
         }
         state.seconds = before + clock.elapsed().as_secs_f64();
-        if options.save_every > 0 && (step + 1).is_multiple_of(options.save_every) && !last {
+        let due = |s: Saving| if last { s.last } else { s.every > 0 && (step + 1).is_multiple_of(s.every) };
+        if saving.is_some_and(due) {
             save(state, learner)?;
         }
         progress.advance(1);
@@ -88,19 +113,19 @@ pub(crate) fn run(
 ///
 /// # Errors
 /// A loss that is not finite.
-pub(crate) fn look(learner: &mut dyn Learner, state: &mut FitState, step: u64, config: &FitConfig) -> Result<()> {
+pub(crate) fn look(learner: &mut dyn Learner, state: &mut FitState, step: u64, course: &Course) -> Result<()> {
     let own = learner.parameters().to_vec();
     learner.parameters_mut().copy_from_slice(state.optimiser.average());
     let held_out = learner.held_out();
     learner.parameters_mut().copy_from_slice(&own);
-    state.judge(held_out.map(|loss| finite("held-out loss", loss, step, config)).transpose()?);
+    state.judge(held_out?.map(|loss| finite("held-out loss", loss, step, course)).transpose()?);
     Ok(())
 }
 
-fn finite(what: &str, loss: f64, step: u64, config: &FitConfig) -> Result<f64> {
+fn finite(which: &str, loss: f64, step: u64, course: &Course) -> Result<f64> {
     if loss.is_finite() {
         return Ok(loss);
     }
-    let place = format!("step {} of seed {} (a smaller optimiser.learning-rate may help)", step + 1, config.seed);
-    Err(Error::NotFinite { what: what.into(), place, value: loss })
+    let place = format!("step {} (a smaller optimiser.learning-rate may help)", step + 1);
+    Err(Error::NotFinite { what: format!("{}: {which}", course.what), place, value: loss })
 }

@@ -2,7 +2,7 @@
 //!
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the history in f64; the step and the
 //! identity of the fit in its metadata. Written whole or not at all.
-use crate::fit::FitConfig;
+use crate::fit_loop::Course;
 use crate::optimiser::{AdamW, STATE};
 use crate::tensors::{In, Out};
 use crate::{Error, Result};
@@ -38,8 +38,8 @@ impl FitState {
     ///
     /// # Errors
     /// An optimiser's number outside its range.
-    pub fn new(config: &FitConfig, parameters: &[f32]) -> Result<Self> {
-        let optimiser = AdamW::new(&config.optimiser, config.steps, parameters)?;
+    pub(crate) fn new(course: &Course, parameters: &[f32]) -> Result<Self> {
+        let optimiser = AdamW::new(course.optimiser, course.steps, parameters)?;
         Ok(Self { optimiser, best: parameters.to_vec(), history: vec![], running: [0.0; 2], seconds: 0.0 })
     }
 
@@ -91,7 +91,7 @@ impl FitState {
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, or belongs to another fit.
-    pub fn load(path: &Path, identity: &str, config: &FitConfig, parameters: &mut [f32]) -> Result<Self> {
+    pub(crate) fn load(path: &Path, identity: &str, course: &Course, parameters: &mut [f32]) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = In::open(path, &bytes)?;
         file.check_identity(identity, "fit (same zoo, same configuration)")?;
@@ -107,7 +107,7 @@ impl FitState {
             .iter()
             .map(|l| Look { step: l[0] as u64, training: l[1], held_out: l[2] })
             .collect();
-        let optimiser = AdamW::resume(&config.optimiser, config.steps, step as u64, [first, second, average])?;
+        let optimiser = AdamW::resume(course.optimiser, course.steps, step as u64, [first, second, average])?;
         parameters.copy_from_slice(&current);
         Ok(Self { optimiser, best, history, running: *running, seconds })
     }

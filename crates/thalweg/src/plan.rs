@@ -3,13 +3,14 @@
 use crate::coordinates::Coordinates;
 use crate::coupling::Coupling;
 use crate::curves::{self, Curves, Marginal};
-use crate::fit::FitConfig;
+use crate::fit::{FitConfig, FitOptions};
+use crate::fit_loop::Saving;
 use crate::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
 use crate::method::Method;
 use crate::path::Batch;
 use crate::source::Source;
 use crate::time;
-use crate::{Result, Streams};
+use crate::{Error, Result, Streams};
 use std::sync::Arc;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
@@ -36,7 +37,12 @@ impl Plan {
     /// # Errors
     /// A configuration that does not fit the zoos, zoos that do not fit each other, a file that cannot be read, or [`crate::Error::Interrupted`] while
     /// an autoencoder is trained.
-    pub fn new(zoos: &[(&ZooStore, &RunSplit)], config: &FitConfig, progress: &dyn Progress) -> Result<Self> {
+    pub fn new(
+        zoos: &[(&ZooStore, &RunSplit)],
+        config: &FitConfig,
+        options: &FitOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let (zoo, split) = zoos[0];
         let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(64).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
@@ -59,11 +65,10 @@ impl Plan {
         // A Gaussian source is Gaussian in the latent space itself: then no start is ever encoded.
         let starts = marginals[0] != Marginal::Source || source != Source::Gaussian;
         let encoded = if starts || checkpoints.len() == 1 { &checkpoints[..] } else { &checkpoints[1..] };
-        let streams = Streams::new(config.seed).child("fit").child("latent");
         let fitted = config
             .latent
             .as_ref()
-            .map(|config| fit_latent(config, zoos, &coordinates, encoded, &streams, progress))
+            .map(|latent| fit_latent(latent, config, zoos, &coordinates, encoded, options, progress))
             .transpose()?;
         let (latent, latent_record) = fitted.map(|(latent, record)| (Arc::from(latent), record)).unzip();
         Ok(Self { coordinates, latent, latent_record, source, marginals, times })
@@ -107,13 +112,26 @@ impl Plan {
 /// An autoencoder fitted to `checkpoints` of the training runs; those of the validation runs choose where it is trained by steps.
 fn fit_latent(
     config: &LatentConfig,
+    fit: &FitConfig,
     zoos: &[(&ZooStore, &RunSplit)],
     coordinates: &Coordinates,
     checkpoints: &[usize],
-    streams: &Streams,
+    options: &FitOptions,
     progress: &dyn Progress,
 ) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
-    let (zoo, _) = zoos[0];
+    let ((zoo, _), streams) = (zoos[0], Streams::new(fit.seed).child("fit").child("latent"));
+    let identity = latent_identity(config, fit, zoos, checkpoints)?;
+    let kept = options.latents.as_ref().map(|folder| folder.join(format!("{}.safetensors", &identity[..16])));
+    if let Some(folder) = &options.latents {
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    }
+    let saving = kept.as_deref().map(|path| Saving {
+        path,
+        identity: &identity,
+        every: options.save_every,
+        last: true,
+        resume: true,
+    });
     let points = |runs: fn(&RunSplit) -> &[usize]| {
         let each = zoos.iter().map(|(zoo, split)| training_points(config, zoo, coordinates, runs(split), checkpoints));
         Ok(thinned(each.collect::<Result<Vec<_>>>()?.concat(), zoo.parameters(), config.most_points(zoo.parameters())))
@@ -125,10 +143,24 @@ fn fit_latent(
         points: &training,
         held_out: &held_out,
         functional: functional.as_ref(),
-        streams,
+        streams: &streams,
+        saving,
         progress,
     })?;
     Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }))
+}
+
+/// Names an autoencoder: all that decides its bytes.
+fn latent_identity(
+    config: &LatentConfig,
+    fit: &FitConfig,
+    zoos: &[(&ZooStore, &RunSplit)],
+    checkpoints: &[usize],
+) -> Result<String> {
+    let ids: Vec<&str> = zoos.iter().map(|(zoo, _)| zoo.origin().id()).collect();
+    let parts = serde_json::to_string(&(ids, config, fit.seed, &fit.split, fit.standardiser, checkpoints))
+        .map_err(|e| Error::parameter("latent", "values that JSON can hold", e))?;
+    Ok(blake3::hash(parts.as_bytes()).to_hex().to_string())
 }
 
 /// At most `most` of `points [n, P]`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.

@@ -95,7 +95,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     for (method, config) in set.methods.iter().zip(&configs) {
         let folder = out.join(format!("model-{method}"));
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        models.push(fit_into(&[&zoo], config, &folder, session)?);
+        models.push(fit_into(&[&zoo], config, &folder, &folder.join("latents"), session)?);
     }
 
     session.say("3. Samples: fresh initialisations carried along the flows.");

@@ -62,7 +62,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         session.say(&format!("{} is finished already.", out.display()));
         return Ok(Outcome::Done);
     }
-    let model = fit_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, session)?;
+    let latents = out.join("latents");
+    let model = fit_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, &latents, session)?;
+    if latents.exists() {
+        std::fs::remove_dir_all(&latents).map_err(Error::io("remove", &latents))?;
+    }
     let mut results = Results::new(config.seed).with_settings(&config)?;
     let zoo_dir = args.zoos.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" ");
     for &(step, training, held_out) in &model.record.history {
@@ -113,13 +117,24 @@ fn opened(args: &Args) -> Result<Vec<ZooStore>> {
     Ok(dirs.iter().map(|dir| ZooStore::open_within(dir, budget)).collect::<Result<_, _>>()?)
 }
 
-/// Fits a model into the claimed folder `out`, going on from a state there under `--resume`.
+/// Fits a model into the claimed folder `out`, going on from a state there under `--resume`; autoencoders are kept in the folder `latents`.
 ///
 /// # Errors
 /// As [`fit`] and [`fit_tasks`]; where the model cannot be written.
-pub fn fit_into(zoos: &[&ZooStore], config: &FitConfig, out: &Path, session: &Session) -> Result<MetaModel> {
+pub fn fit_into(
+    zoos: &[&ZooStore],
+    config: &FitConfig,
+    out: &Path,
+    latents: &Path,
+    session: &Session,
+) -> Result<MetaModel> {
     let state = out.join("fit-state.safetensors");
-    let options = FitOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
+    let options = FitOptions {
+        state: Some(state.clone()),
+        save_every: SAVE_EVERY,
+        resume: session.common.resume,
+        latents: Some(latents.to_path_buf()),
+    };
     let model = match config.context {
         Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,
         None => fit(zoos[0], config, &options, &session.progress)?,

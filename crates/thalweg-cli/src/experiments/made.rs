@@ -114,5 +114,6 @@ pub fn fitted_to(zoos: &[&ZooStore], config: &FitConfig, dir: &Path, session: &S
         return Ok(model);
     }
     std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    fit_into(zoos, config, dir, session)
+    // Methods of one experiment share what they train alike.
+    fit_into(zoos, config, dir, &dir.with_file_name("latents"), session)
 }

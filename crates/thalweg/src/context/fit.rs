@@ -82,7 +82,7 @@ pub fn fit_tasks(
     let splits = zoos.iter().map(|zoo| config.split.of(zoo)).collect::<Result<Vec<_>>>()?;
     let (seen, choosing) = split_tasks(zoos.len(), asked.validation_tasks, config.split.seed);
     let learned: Vec<(&ZooStore, &RunSplit)> = seen.iter().map(|&i| (zoos[i], &splits[i])).collect();
-    let mut plan = Plan::new(&learned, config, progress)?;
+    let mut plan = Plan::new(&learned, config, options, progress)?;
     let first = zoos[0];
     let Some(architecture) = first.architecture() else {
         return Err(Error::parameter("zoos", "zoos that know their architecture", first.dir().display()));
@@ -154,8 +154,9 @@ pub fn fit_tasks(
         scratch: Scratch::default(),
         buffers: EncoderBuffers::default(),
     };
-    let mut state = fit_loop::start(&mut learner, config, options, &identity)?;
-    fit_loop::run(&mut learner, &mut state, config, options, &identity, progress)?;
+    let (course, saving) = (config.course(), options.saving(&identity));
+    let mut state = fit_loop::start(&mut learner, &course, saving)?;
+    fit_loop::run(&mut learner, &mut state, &course, saving, progress)?;
     learner.joint.copy_from_slice(&state.best);
     learner.spread();
     let ManyZoos { method, encoder, .. } = learner;
@@ -358,12 +359,12 @@ impl Learner for ManyZoos<'_> {
         Ok(loss)
     }
 
-    fn held_out(&mut self) -> Option<f64> {
+    fn held_out(&mut self) -> Result<Option<f64>> {
         self.spread();
-        let HeldOut { batch, supports, sizes } = self.held_out.as_mut()?;
+        let Some(HeldOut { batch, supports, sizes }) = self.held_out.as_mut() else { return Ok(None) };
         let c = self.encoder.forward(supports, &mut self.buffers);
         batch.c = Some(repeated(c, self.encoder.dimension(), sizes));
-        Some(self.method.loss(batch, &mut self.scratch, None))
+        Ok(Some(self.method.loss(batch, &mut self.scratch, None)))
     }
 }
 

@@ -29,6 +29,8 @@ pub use pca::{Pca, PcaConfig};
 pub use training::{Trained, TrainingConfig};
 pub use vae::VaeConfig;
 
+pub use crate::fit_loop::Saving;
+
 use crate::coordinates::Coordinates;
 use crate::source::Source;
 use crate::{Error, Layout, Result, Streams, normal};
@@ -92,6 +94,8 @@ pub struct LatentTask<'a> {
     pub functional: Option<&'a Functional>,
     /// Of all that is random in the fit.
     pub streams: &'a Streams,
+    /// Where the state of a training is kept.
+    pub saving: Option<Saving<'a>>,
     /// Who watches.
     pub progress: &'a dyn Progress,
 }
@@ -171,7 +175,10 @@ impl LatentConfig {
     pub fn fit(&self, task: &LatentTask) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
         let (clock, p) = (Instant::now(), task.layout.len());
         let (autoencoder, trained): (Box<dyn Autoencoder>, _) = match self {
-            Self::Pca(c) => (Box::new(Pca::fit(c, task.points, p)?), Trained { best_step: 0, best_loss: None }),
+            Self::Pca(c) => {
+                let pca = Pca::fit(c, task.points, p)?;
+                (Box::new(pca), Trained { best_step: 0, best_loss: None, seconds: clock.elapsed().as_secs_f64() })
+            }
             Self::Vae(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
             Self::Denoising(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
         };
@@ -182,7 +189,7 @@ impl LatentConfig {
             error_held_out: (!task.held_out.is_empty()).then(|| squared_error(&*autoencoder, task.held_out, p)),
             best_step: trained.best_step,
             best_loss: trained.best_loss,
-            seconds: clock.elapsed().as_secs_f64(),
+            seconds: trained.seconds,
         };
         if !matches!(self, Self::Pca(_)) {
             let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);

@@ -2,13 +2,14 @@
 //!
 //! Step s is a pure function of (configuration, points, s). The averaged parameters with the least loss on points of held-out runs are kept (with
 //! none held out, the last), and latents are normalised on the training points afterwards. Points are held in memory. Bytes do not depend on
-//! the number of threads. An interrupted training keeps nothing: it is seconds to minutes, and begins anew with the fit.
+//! the number of threads. The loop, its state and its resumption are those of every fit.
 use super::functional::FunctionalConfig;
 use super::learned::Learned;
 use super::objective::{Bottleneck, Objective};
 use super::{LatentTask, check_points};
-use crate::optimiser::{AdamW, AdamWConfig};
-use crate::{Error, Result, Streams};
+use crate::fit_loop::{self, Course, Learner};
+use crate::optimiser::AdamWConfig;
+use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
 
@@ -70,76 +71,76 @@ pub struct Trained {
     pub best_step: u64,
     /// Held-out loss there; none where nothing was held out.
     pub best_loss: Option<f64>,
+    /// Wall time in seconds.
+    pub seconds: f64,
 }
 
 /// Trains `net` on the task's points.
 ///
 /// # Errors
-/// No points, a loss that is not finite, [`Error::Interrupted`].
+/// No points, a loss that is not finite, a state that cannot be read or written, [`Error::Interrupted`].
 pub(super) fn train(
     net: &mut Learned,
     bottleneck: Bottleneck,
     config: &TrainingConfig,
     task: &LatentTask,
 ) -> Result<Trained> {
-    let p = net.weights();
-    let n = check_points(task.points, p, 1)?;
-    let mut objective = Objective::new(bottleneck, task.functional);
-    let mut optimiser = AdamW::new(&config.optimiser, config.steps, net.trained())?;
-    let (mut gradient, mut best) = (vec![0.0; net.trained().len()], net.trained().to_vec());
-    let (mut kept, mut x) = (Trained { best_step: 0, best_loss: None }, Vec::new());
-    let held_out = &task.held_out[..task.held_out.len().min(HELD_OUT * p)];
-    task.progress.begin("training the autoencoder", config.steps);
-    for step in 0..config.steps {
-        if task.progress.interrupted() {
-            return Err(Error::Interrupted);
-        }
-        let streams = task.streams.child("step").index(step);
-        x.clear();
-        for row in sample(&mut streams.child("rows").rng(), n, config.batch.min(n)) {
-            x.extend_from_slice(&task.points[row * p..(row + 1) * p]);
-        }
-        let loss = objective.loss(net, &x, &streams.child("noise"), Some(&mut gradient))?;
-        finite("the autoencoder's training loss", loss, step)?;
-        optimiser.step(net.trained_mut(), &gradient)?;
-        if (step + 1) % config.validate_every == 0 || step + 1 == config.steps {
-            let found = look(net, &mut objective, &optimiser, held_out, &task.streams.child("look"))?;
-            let found = found.map(|loss| finite("the autoencoder's held-out loss", loss, step)).transpose()?;
-            // Where nothing is held out, every look is taken for the best.
-            if found.is_none_or(|loss| kept.best_loss.is_none_or(|best| loss < best)) {
-                best.copy_from_slice(optimiser.average());
-                kept = Trained { best_step: step + 1, best_loss: found };
-            }
-        }
-        task.progress.advance(1);
-    }
-    net.trained_mut().copy_from_slice(&best);
+    check_points(task.points, net.weights(), 1)?;
+    let course = Course {
+        what: "training the autoencoder",
+        steps: config.steps,
+        validate_every: config.validate_every,
+        optimiser: &config.optimiser,
+    };
+    let objective = Objective::new(bottleneck, task.functional);
+    let mut learner = OnPoints { net, objective, batch: config.batch, task, x: Vec::new() };
+    let mut state = fit_loop::start(&mut learner, &course, task.saving)?;
+    fit_loop::run(&mut learner, &mut state, &course, task.saving, task.progress)?;
+    net.trained_mut().copy_from_slice(&state.best);
     net.normalise(task.points);
-    Ok(kept)
+    let best = state.best_look();
+    Ok(Trained {
+        best_step: best.map_or(0, |look| look.step),
+        best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
+        seconds: state.seconds,
+    })
 }
 
-/// The loss of the averaged parameters on the held-out points, if there are any; the noise is the same at every look.
-fn look(
-    net: &mut Learned,
-    objective: &mut Objective,
-    optimiser: &AdamW,
-    held_out: &[f32],
-    streams: &Streams,
-) -> Result<Option<f64>> {
-    if held_out.is_empty() {
-        return Ok(None);
-    }
-    let own = net.trained().to_vec();
-    net.trained_mut().copy_from_slice(optimiser.average());
-    let loss = objective.loss(net, held_out, streams, None);
-    net.trained_mut().copy_from_slice(&own);
-    loss.map(Some)
+/// An autoencoder that learns from points.
+struct OnPoints<'a> {
+    net: &'a mut Learned,
+    objective: Objective<'a>,
+    batch: usize,
+    task: &'a LatentTask<'a>,
+    /// The batch of a step.
+    x: Vec<f32>,
 }
 
-fn finite(what: &str, loss: f64, step: u64) -> Result<f64> {
-    if loss.is_finite() {
-        return Ok(loss);
+impl Learner for OnPoints<'_> {
+    fn parameters(&self) -> &[f32] {
+        self.net.trained()
     }
-    let place = format!("step {} (a smaller learning rate may help)", step + 1);
-    Err(Error::NotFinite { what: what.into(), place, value: loss })
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.net.trained_mut()
+    }
+
+    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+        let (points, p) = (self.task.points, self.net.weights());
+        let (n, streams) = (points.len() / p, self.task.streams.child("step").index(step));
+        self.x.clear();
+        for row in sample(&mut streams.child("rows").rng(), n, self.batch.min(n)) {
+            self.x.extend_from_slice(&points[row * p..(row + 1) * p]);
+        }
+        self.objective.loss(self.net, &self.x, &streams.child("noise"), Some(gradient))
+    }
+
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        let held_out = &self.task.held_out[..self.task.held_out.len().min(HELD_OUT * self.net.weights())];
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        // The noise is the same at every look.
+        self.objective.loss(self.net, held_out, &self.task.streams.child("look"), None).map(Some)
+    }
 }

@@ -1,5 +1,6 @@
 //! The VAE against what is known in closed form (probabilistic principal components), against PCA on a curve, and its promises.
 use super::*;
+use crate::latent::Saving;
 use crate::latent::{Autoencoder, Decoder, DenoisingConfig, LatentConfig, Pca, PcaConfig, StackConfig};
 use crate::optimiser::AdamWConfig;
 use rand::RngExt;
@@ -12,7 +13,7 @@ fn plain(p: usize) -> Layout {
 }
 
 fn task<'a>(layout: &'a Layout, points: &'a [f32], held_out: &'a [f32], streams: &'a Streams) -> LatentTask<'a> {
-    LatentTask { layout, points, held_out, functional: None, streams, progress: &Silent }
+    LatentTask { layout, points, held_out, functional: None, streams, saving: None, progress: &Silent }
 }
 
 fn training(steps: u64, batch: usize, learning_rate: f64) -> TrainingConfig {
@@ -135,9 +136,17 @@ fn the_same_bytes_on_any_number_of_threads_and_a_stop_where_one_is_asked_for() {
         })
     };
     assert!(run(1) == run(2));
-    let stop = After(AtomicU64::new(5));
-    let stopped = config.fit(&LatentTask { progress: &stop, ..task(&layout, &points, &[], &streams) });
-    assert!(matches!(stopped, Err(Error::Interrupted)));
+    let (dir, stop) = (tempfile::tempdir().unwrap(), After(AtomicU64::new(5)));
+    let path = dir.path().join("state");
+    let saving = Saving { path: &path, identity: "this one", every: 0, last: true, resume: true };
+    let task = LatentTask { saving: Some(saving), ..task(&layout, &points, &points[..3000], &streams) };
+    assert!(matches!(config.fit(&LatentTask { progress: &stop, ..task }), Err(Error::Interrupted)));
+    // The first goes on from the fifth step, the second finds it finished.
+    for _ in 0..2 {
+        assert!(config.fit(&task).unwrap().0.parameters() == run(1).0);
+    }
+    let other = LatentTask { saving: Some(Saving { identity: "another", ..saving }), ..task };
+    assert!(config.fit(&other).err().unwrap().to_string().contains("state"));
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn gradients_are_differences() {
             held_out: &[],
             functional: None,
             streams: &streams,
+            saving: None,
             progress: &Silent,
         };
         let (latent, _) = config.fit(&task).unwrap();

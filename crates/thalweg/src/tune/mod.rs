@@ -161,7 +161,7 @@ impl Task<'_> {
         let (clock, before) = (Instant::now(), state.seconds);
         let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
         progress.begin("tuning", config.iterations);
-        progress.advance(state.iteration);
+        progress.resumed(state.iteration);
         if state.looks.is_empty() {
             let held_out = self.look(method, &state, config, &streams)?;
             state.judge(held_out);
