@@ -29,6 +29,12 @@ impl Verdict {
         Self { method, label, weight, rows: vec![row], fit_seconds: Vec::new() }
     }
 
+    /// What its one fit and its sampling took, in seconds.
+    pub fn timed(&mut self, fit: f64, sampling: f64) {
+        self.fit_seconds = vec![fit];
+        self.rows.iter_mut().for_each(|row| row.seconds = sampling);
+    }
+
     /// Mean and standard error of a number over the judgements; for a single one the error is `alone`.
     fn estimate(&self, of: impl Fn(&judge::Row) -> f64, alone: impl Fn(&judge::Row) -> f64) -> (f64, f64) {
         match &self.rows[..] {

@@ -131,8 +131,7 @@ impl ByRuns {
             let samples: Vec<_> = made.iter().map(|(name, s, _)| (Weight::Strong, *name, &s.theta[..])).collect();
             let mut judged = judge_all(&study, &samples, true, flows.seed, session)?;
             for ((verdict, _), (_, samples, seconds)) in judged.iter_mut().zip(&made) {
-                verdict.fit_seconds = vec![*seconds];
-                verdict.rows[0].seconds = samples.seconds;
+                verdict.timed(*seconds, samples.seconds);
             }
             let verdicts = verdict::by_method(judged).0.into_iter();
             let shown = verdicts.filter(|v| v.weight != Weight::Plain || BASELINES.contains(&v.method.as_str()));

@@ -229,8 +229,7 @@ impl Generation {
         let samples: Vec<_> = all.iter().map(|(weight, name, theta)| (*weight, name.as_str(), &theta[..])).collect();
         let mut judged = judge_all(&study, &samples, true, set.seed, session)?;
         for ((verdict, _), made) in judged.iter_mut().zip(fresh.iter().chain(&probes)) {
-            verdict.fit_seconds = vec![made.fit_seconds];
-            verdict.rows[0].seconds = made.samples.seconds;
+            verdict.timed(made.fit_seconds, made.samples.seconds);
         }
         let (verdicts, accuracies) = verdict::by_method(judged);
         let ensembles = self.ensembles(&study, &fresh)?;
