@@ -4,12 +4,12 @@
 //! the test runs, which nobody saw, beside the samples. Whatever is looked at on the way uses validation data; rows of
 //! tables use test data.
 use anyhow::{Context, Result};
-use thalweg::baseline::{Finals, Start};
-use thalweg::judge::{Judge, ZooReference};
+use thalweg::baseline::Finals;
+use thalweg::judge::{Judge, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
-use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
+use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Rows of data as the engine takes them.
 pub struct Rows {
@@ -45,15 +45,12 @@ pub struct Study {
     pub engine: Engine,
     /// Who was trained on, chosen by, reported against.
     pub split: RunSplit,
-    /// Final weights of the training runs `[R, P]`.
-    pub training: Vec<f32>,
-    /// Final weights of the test runs `[H, P]`.
-    pub held_out: Vec<f32>,
+    /// Final weights of the training and the test runs, and how they began.
+    pub runs: ZooRuns,
     /// For curves and choices.
     pub validation: Rows,
     /// For tables.
     pub test: Rows,
-    start: Option<(Vec<f32>, InitialLaw)>,
 }
 
 impl Study {
@@ -72,13 +69,8 @@ impl Study {
         let splits = data.load()?;
         let validation = Rows::new(&engine, splits.validation)?;
         let test = Rows::new(&engine, splits.test)?;
-        let (training, held_out) = (zoo.finals(&split.train)?, zoo.finals(&split.test)?);
-        let start = match zoo.initial_law() {
-            Ok(law) if zoo.checkpoints() > 1 => Some((mean_start(&zoo, &split.train)?, law)),
-            // Iterates of a tail have no starts, and imported zoos may not tell their law: then there is no mean move.
-            _ => None,
-        };
-        Ok(Self { zoo, engine, split, training, held_out, validation, test, start })
+        let runs = ZooRuns::of(&zoo, &split)?;
+        Ok(Self { zoo, engine, split, runs, validation, test })
     }
 
     /// P.
@@ -91,29 +83,10 @@ impl Study {
     /// # Errors
     /// As [`Judge::new`] and as `f`.
     pub fn judged<T>(&self, f: impl FnOnce(&Judge<'_>, &Finals<'_>) -> Result<T>) -> Result<T> {
-        let layout = self.engine.layout();
-        let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
-        let judge = Judge::new(ZooReference {
-            engine: &self.engine,
-            training: &self.training,
-            held_out: &self.held_out,
-            test: &self.test.inputs,
-            labels: &self.test.labels,
-            start,
-        })?;
-        let finals = Finals { layout, training: &self.training, median: judge.median(), start };
+        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
+        let (layout, start) = (self.engine.layout(), reference.start);
+        let judge = Judge::new(reference)?;
+        let finals = Finals { layout, training: &self.runs.training, median: judge.median(), start };
         f(&judge, &finals)
     }
-}
-
-/// Mean recorded start `[P]` of `runs`.
-fn mean_start(zoo: &ZooStore, runs: &[usize]) -> Result<Vec<f32>> {
-    let p = zoo.parameters();
-    let mut sum = vec![0.0f64; p];
-    let mut theta = vec![0.0; p];
-    for &run in runs {
-        zoo.gather(&[(run, 0)], &mut theta)?;
-        sum.iter_mut().zip(&theta).for_each(|(s, v)| *s += f64::from(*v));
-    }
-    Ok(sum.iter().map(|s| (s / runs.len() as f64) as f32).collect())
 }

@@ -120,7 +120,7 @@ pub fn judge_all(
         let all = if baselines { Baseline::table(study.split.train.len(), finals.start.is_some()) } else { Vec::new() };
         session
             .progress
-            .begin("judging", (1 + usize::from(!study.held_out.is_empty()) + samples.len() + all.len()) as u64);
+            .begin("judging", (1 + usize::from(!study.runs.held_out.is_empty()) + samples.len() + all.len()) as u64);
         let n = samples.first().map_or(1, |(_, _, theta)| theta.len() / study.parameters());
         let mut verdicts = Vec::new();
         let mut add = |weight: Weight, name: &str, theta: &[f32]| -> Result<()> {
@@ -136,14 +136,14 @@ pub fn judge_all(
         for (weight, name, theta) in samples {
             add(*weight, name, theta)?;
         }
-        if !study.held_out.is_empty() {
-            add(Weight::Faint, "held-out", &study.held_out)?;
+        if !study.runs.held_out.is_empty() {
+            add(Weight::Faint, "held-out", &study.runs.held_out)?;
         }
         for baseline in all {
             add(Weight::Plain, &baseline.name(), &baseline.sample(finals, n, &Streams::new(seed).child("eval"))?)?;
         }
         // The zoo is judged by leaving each run out, unlike everything else here, so it has a way of its own.
-        let own = evaluate(&study.engine, &study.training, &study.test.inputs, &study.test.labels)?;
+        let own = evaluate(&study.engine, &study.runs.training, &study.test.inputs, &study.test.labels)?;
         let own = own.iter().map(|score| score.accuracy).collect();
         session.progress.advance(1);
         verdicts.insert(samples.len(), (Verdict::once(Weight::Faint, judge.zoo_row()?), own));

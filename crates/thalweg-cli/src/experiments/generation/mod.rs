@@ -250,7 +250,7 @@ impl Generation {
         let gaussian = study.judged(|_, finals| {
             Ok(Baseline::DiagonalGaussian.sample(finals, most, &Streams::new(self.settings.seed).child("ensembles"))?)
         })?;
-        let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.training], sizes)?;
+        let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
         let mut names: Vec<&str> = fresh.iter().map(|m| m.name.as_str()).collect();
         names.dedup();
         for name in names {
