@@ -142,7 +142,13 @@ impl FitConfig {
 
     /// How long the fit is and how it moves.
     pub(crate) fn course(&self) -> Course<'_> {
-        Course { what: "fitting", steps: self.steps, validate_every: self.validate_every, optimiser: &self.optimiser }
+        Course {
+            what: "fitting",
+            seed: Some(self.seed),
+            steps: self.steps,
+            validate_every: self.validate_every,
+            optimiser: &self.optimiser,
+        }
     }
 
     /// # Errors

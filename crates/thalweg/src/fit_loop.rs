@@ -33,6 +33,8 @@ pub(crate) trait Learner {
 pub(crate) struct Course<'a> {
     /// What it is called while it runs.
     pub what: &'a str,
+    /// The fit's seed, told with a loss that explodes; none where the streams are those of another's fit.
+    pub seed: Option<u64>,
     /// Steps in all.
     pub steps: u64,
     /// Steps between two looks.
@@ -70,7 +72,7 @@ pub(crate) fn start(learner: &mut dyn Learner, course: &Course, saving: Option<S
 /// Goes on from `state` to the last step.
 ///
 /// # Errors
-/// A loss that is not finite, with its step; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
+/// A loss that is not finite, with its step and seed; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
 pub(crate) fn run(
     learner: &mut dyn Learner,
     state: &mut FitState,
@@ -126,6 +128,7 @@ fn finite(which: &str, loss: f64, step: u64, course: &Course) -> Result<f64> {
     if loss.is_finite() {
         return Ok(loss);
     }
-    let place = format!("step {} (a smaller optimiser.learning-rate may help)", step + 1);
+    let seed = course.seed.map_or(String::new(), |seed| format!(" of seed {seed}"));
+    let place = format!("step {}{seed} (a smaller optimiser.learning-rate may help)", step + 1);
     Err(Error::NotFinite { what: format!("{}: {which}", course.what), place, value: loss })
 }

@@ -88,6 +88,7 @@ pub(super) fn train(
     check_points(task.points, net.weights(), 1)?;
     let course = Course {
         what: "training the autoencoder",
+        seed: None,
         steps: config.steps,
         validate_every: config.validate_every,
         optimiser: &config.optimiser,
