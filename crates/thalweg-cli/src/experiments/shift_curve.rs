@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
-use thalweg::shift::meta::MetaDetectron;
+use thalweg::shift::base::Base;
+use thalweg::shift::cdc::{self, Trainer};
+use thalweg::shift::detectron::Detectron;
+use thalweg::shift::meta::{MetaConfig, MetaDetectron, MetaRun};
 use thalweg::shift::method::{Config, Parts};
 use thalweg::shift::power::auroc;
 use thalweg::shift::{Method, Sample};
@@ -34,6 +37,8 @@ struct Settings {
     draws: usize,
     size: usize,
     iterations: Vec<u64>,
+    /// Iterations of warm starts; 0 for tuning from the flow as it was fitted.
+    warm: Vec<u64>,
     #[serde(default)]
     tests: Option<Config>,
     home: Home,
@@ -47,14 +52,22 @@ struct Curve {
 fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
     settings.seed = session.seed_or(settings.seed);
-    if settings.bases == 0 || settings.draws < 2 || settings.size == 0 || settings.iterations.is_empty() {
-        bail!("{ORIGIN}: bases and size must be at least 1, draws at least 2, iterations name some");
+    if settings.bases == 0
+        || settings.draws < 2
+        || settings.size == 0
+        || settings.iterations.is_empty()
+        || settings.warm.is_empty()
+    {
+        bail!("{ORIGIN}: bases and size must be at least 1, draws at least 2, iterations and warm name some");
     }
     if settings.home.shifts.len() != 1 {
         bail!("{ORIGIN}: home.shifts: expected one shift, found {}", settings.home.shifts.len());
     }
     Ok(Box::new(Curve { scale: scale.to_owned(), settings }))
 }
+
+/// What the flow is called in tables.
+const FLOW: &str = "meta-detectron";
 
 /// Name, colour and value of a line.
 type Series<'a> = (&'a str, usize, fn(&Point) -> f64);
@@ -66,9 +79,10 @@ struct Point {
     iterations: Option<u64>,
     /// Of the shifted draws; not for methods that are no samples of a flow.
     loss: f64,
-    agreement: f64,
-    count: (f64, f64),
-    entropy: (f64, f64),
+    /// On training rows of P, and on held-out rows.
+    agreement: [f64; 2],
+    /// Of count, probability taken and entropy, with standard errors.
+    auroc: Vec<(f64, f64)>,
     milliseconds: f64,
 }
 
@@ -117,12 +131,16 @@ impl Curve {
         let (shifted, usual) = (draw(away, *share, "away")?, draw(&world.fresh.0, 1.0, "usual")?);
         let (base, labels) = (Some(world.base.clone()), &world.labels[..]);
         let parts = Parts { base, reference: &world.reference, labels, size: set.size, config: &config };
-        let mut bank = Vec::new();
-        for method in [Method::Bank, Method::Detectron] {
-            let test = method.prepare(&parts, None, &streams)?;
-            if method == Method::Bank {
-                bank = test.weights().to_vec();
-            }
+        let reference = &world.reference;
+        let watched = [&reference.train, &reference.held];
+        let bank = Method::Bank.prepare(&parts, None, &streams)?;
+        let detectron = Method::Detectron.prepare(&parts, None, &streams)?;
+        let trainer = Trainer::new(world.base.clone(), reference, config.cdc, &streams)?;
+        let runs = Detectron::bare(trainer, reference, config.detectron)?.run(&usual, &streams.child("agreement"))?;
+        let of_detectron = [0, 1].map(|part| runs.iter().map(|r| r.agreement[part]).sum::<f64>() / runs.len() as f64);
+        let of_bank = |rows: &Sample| -> Result<f64> { Ok(agreement(&world.base, bank.weights(), rows)?) };
+        let of_bank = [of_bank(watched[0])?, of_bank(watched[1])?];
+        for (test, agreement) in [(&bank, of_bank), (&detectron, of_detectron)] {
             let start = Instant::now();
             let (a, u) = (test.measure(&shifted, &streams.child("a"))?, test.measure(&usual, &streams.child("u"))?);
             let of =
@@ -131,35 +149,39 @@ impl Curve {
                 method: test.name().into(),
                 iterations: None,
                 loss: f64::NAN,
-                agreement: f64::NAN,
-                count: auroc(&of(&a, 0), &of(&u, 0))?,
-                entropy: auroc(&of(&a, 2), &of(&u, 2))?,
+                agreement,
+                auroc: [0, 1, 2].map(|s| auroc(&of(&a, s), &of(&u, s))).into_iter().collect::<Result<Vec<_>, _>>()?,
                 milliseconds: each(start, 2 * set.draws),
             });
         }
-        let reference = &world.reference;
-        let meta =
-            MetaDetectron::of(world.base.clone(), reference, config.meta, bank, set.size, &streams.child("meta"))?;
-        for &iterations in &set.iterations {
-            let start = Instant::now();
-            let run = |queries: &[Sample], what: &str| {
-                meta.run(queries, &reference.held, iterations, 0, &streams.child("run").child(what))
-            };
-            let (a, u) = (run(&shifted, "a")?, run(&usual, "u")?);
-            let milliseconds = each(start, 2 * set.draws);
-            let of = |runs: &[thalweg::shift::meta::MetaRun], s: usize| {
-                runs.iter().map(|r| r.reading.statistics(&[])[s]).collect::<Vec<f64>>()
-            };
-            let n = a.len() as f64;
-            points.push(Point {
-                method: "meta-detectron".into(),
-                iterations: Some(iterations),
-                loss: a.iter().map(|r| r.loss).sum::<f64>() / n,
-                agreement: a.iter().map(|r| r.agreement).sum::<f64>() / n,
-                count: auroc(&of(&a, 0), &of(&u, 0))?,
-                entropy: auroc(&of(&a, 2), &of(&u, 2))?,
-                milliseconds,
-            });
+        for &warm in &set.warm {
+            let config_meta = MetaConfig { warm, ..config.meta };
+            let zoo = (config.bank, bank.weights().to_vec());
+            let base = world.base.clone();
+            let meta = MetaDetectron::of(base, reference, zoo, config_meta, set.size, &streams.child("meta"))?;
+            for &iterations in &set.iterations {
+                let start = Instant::now();
+                let run = |queries: &[Sample], what: &str| {
+                    meta.run(queries, &watched, iterations, 0, &streams.child("run").child(what))
+                };
+                let (a, u) = (run(&shifted, "a")?, run(&usual, "u")?);
+                let milliseconds = each(start, 2 * set.draws);
+                let of = |runs: &[MetaRun], s: usize| {
+                    runs.iter().map(|r| r.reading.statistics(&[])[s]).collect::<Vec<f64>>()
+                };
+                let n = a.len() as f64;
+                points.push(Point {
+                    method: if warm == 0 { FLOW.into() } else { format!("{FLOW}, warm start of {warm}") },
+                    iterations: Some(iterations),
+                    loss: a.iter().map(|r| r.loss).sum::<f64>() / n,
+                    agreement: [0, 1].map(|part| a.iter().map(|r| r.agreement[part]).sum::<f64>() / n),
+                    auroc: [0, 1, 2]
+                        .map(|s| auroc(&of(&a, s), &of(&u, s)))
+                        .into_iter()
+                        .collect::<Result<Vec<_>, _>>()?,
+                    milliseconds,
+                });
+            }
         }
         Ok(())
     }
@@ -167,8 +189,11 @@ impl Curve {
     fn row(&self, p: &Point) -> Row {
         row! {
             "method" => p.method, "iterations" => p.iterations, "query_rows" => self.settings.size, "cdc_loss" => p.loss,
-            "agreement_on_p" => p.agreement, "auroc_count" => p.count.0, "auroc_count_standard_error" => p.count.1,
-            "auroc_entropy" => p.entropy.0, "auroc_entropy_standard_error" => p.entropy.1, "milliseconds_a_query" => p.milliseconds,
+            "agreement_on_training_rows" => p.agreement[0], "agreement_on_held_out_rows" => p.agreement[1],
+            "auroc_count" => p.auroc[0].0, "auroc_count_standard_error" => p.auroc[0].1,
+            "auroc_taken" => p.auroc[1].0, "auroc_taken_standard_error" => p.auroc[1].1,
+            "auroc_entropy" => p.auroc[2].0, "auroc_entropy_standard_error" => p.auroc[2].1,
+            "milliseconds_a_query" => p.milliseconds,
             "base_networks" => self.settings.bases,
         }
     }
@@ -188,7 +213,8 @@ impl Curve {
             plot.x.label = "iterations of adjoint matching".into();
             plot.y.label = label.into();
             for (name, colour, value) in of {
-                let points = points.iter().filter_map(|p| Some((p.iterations? as f64, value(p)))).collect();
+                let cold = points.iter().filter(|p| p.method == FLOW);
+                let points = cold.filter_map(|p| Some((p.iterations? as f64, value(p)))).collect();
                 plot.marks.push(Mark::Line { points, arrow: false, look: Look::new(*colour, name) });
             }
             plot
@@ -196,12 +222,23 @@ impl Curve {
         report
             .figure(&along("Loss", "ℓ_cdc", &[("on shifted draws", 2, |p| p.loss)]), "ℓ_cdc of the sampled networks.");
         report.figure(
-            &along("AUROC", "AUROC", &[("count", 1, |p| p.count.0), ("entropy", 3, |p| p.entropy.0)]),
+            &along(
+                "AUROC",
+                "AUROC",
+                &[("count", 1, |p| p.auroc[0].0), ("taken", 2, |p| p.auroc[1].0), ("entropy", 3, |p| p.auroc[2].0)],
+            ),
             "How well shifted draws are told from unshifted ones.",
         );
         report.table(table);
         report
     }
+}
+
+/// Mean agreement of networks `[M, P]` with f on `rows`.
+fn agreement(base: &Base, thetas: &[f32], rows: &Sample) -> thalweg::Result<f64> {
+    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
+    let each: Vec<f64> = logits.chunks_exact(rows.logits.len()).map(|l| cdc::agreement(l, &expected)).collect();
+    Ok(each.iter().sum::<f64>() / each.len() as f64)
 }
 
 fn each(start: Instant, queries: usize) -> f64 {
@@ -218,14 +255,13 @@ fn merged(points: &[Point]) -> Vec<Point> {
         }
         let all: Vec<&Point> = points.iter().filter(same).collect();
         let n = all.len() as f64;
-        let mean = |of: fn(&Point) -> f64| all.iter().map(|p| of(p)).sum::<f64>() / n;
-        let joined = |of: fn(&Point) -> f64| all.iter().map(|p| of(p).powi(2)).sum::<f64>().sqrt() / n;
+        let mean = |of: &dyn Fn(&Point) -> f64| all.iter().map(|p| of(p)).sum::<f64>() / n;
+        let joined = |of: &dyn Fn(&Point) -> f64| all.iter().map(|p| of(p).powi(2)).sum::<f64>().sqrt() / n;
         out.push(Point {
-            loss: mean(|p| p.loss),
-            agreement: mean(|p| p.agreement),
-            count: (mean(|p| p.count.0), joined(|p| p.count.1)),
-            entropy: (mean(|p| p.entropy.0), joined(|p| p.entropy.1)),
-            milliseconds: mean(|p| p.milliseconds),
+            loss: mean(&|p| p.loss),
+            agreement: [mean(&|p| p.agreement[0]), mean(&|p| p.agreement[1])],
+            auroc: (0..p.auroc.len()).map(|s| (mean(&|p| p.auroc[s].0), joined(&|p| p.auroc[s].1))).collect(),
+            milliseconds: mean(&|p| p.milliseconds),
             ..p.clone()
         });
     }
@@ -234,8 +270,8 @@ fn merged(points: &[Point]) -> Vec<Point> {
 
 fn table(points: &[Point]) -> Table {
     let mut table =
-        Table::new(&["method", "iterations", "ℓ_cdc", "agreement on P", "AUROC count", "AUROC entropy", "ms a query"])
-            .note("± are standard errors of the draws. Milliseconds: many queries in parallel, per query.");
+        Table::new(&["method", "iterations", "ℓ_cdc", "agrees, trained", "agrees, held out", "AUROC count", "AUROC taken", "AUROC entropy", "ms a query"])
+            .note("Agreement with f on training rows of P and on rows that nothing was held to. ± are standard errors of the draws. Milliseconds: many queries in parallel, per query.");
     for p in points {
         let weight = if p.iterations.is_some() { Weight::Strong } else { Weight::Plain };
         table.push(
@@ -244,9 +280,11 @@ fn table(points: &[Point]) -> Table {
                 p.method.clone().into(),
                 p.iterations.map_or(Cell::from("–"), |i| Cell::from(i.to_string())),
                 Cell::Number(p.loss, 4),
-                Cell::Number(p.agreement, 4),
-                Cell::Estimate(p.count.0, p.count.1, 3),
-                Cell::Estimate(p.entropy.0, p.entropy.1, 3),
+                Cell::Number(p.agreement[0], 4),
+                Cell::Number(p.agreement[1], 4),
+                Cell::Estimate(p.auroc[0].0, p.auroc[0].1, 3),
+                Cell::Estimate(p.auroc[1].0, p.auroc[1].1, 3),
+                Cell::Estimate(p.auroc[2].0, p.auroc[2].1, 3),
                 Cell::Number(p.milliseconds, 2),
             ],
         );

@@ -2,10 +2,10 @@
 //!
 //! Each member is a CDC of f against a **synthetic shift**: validation rows of P, moved by a common random offset and, per row, by half as
 //! much again; real shifts often move few features far, so each is moved with a probability drawn per shift. Rows of features need that; for images the rows as they are suffice (`offset = 0`). For a query, `members` of the bank are
-//! taken greedily so that their disagreements cover the most rows, then the ensemble statistics are those of [`super::entropy`]. No training
+//! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`super::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use super::base::{Base, Sample, column_moments, softmax_rows};
+use super::base::{Base, Sample, deviations, softmax_rows};
 use super::cdc::{Scratch, Trainer};
 use super::entropy::Reading;
 use super::members::Members;
@@ -18,7 +18,6 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use thalweg_nets::evaluate::argmax;
 
 /// Least expected share of features that a synthetic shift moves.
 const FEWEST: f32 = 0.1;
@@ -93,8 +92,7 @@ impl Bank {
     ) -> Result<Self> {
         config.check()?;
         let base = trainer.base();
-        let columns = column_moments(&reference.train.inputs, reference.train.width());
-        let spread: Vec<f32> = columns.into_iter().map(|(_, variance)| variance.sqrt() as f32).collect();
+        let spread = deviations(&reference.train);
         let members: Vec<Vec<f32>> = (0..config.size)
             .into_par_iter()
             .map_init(Scratch::default, |scratch, m| {
@@ -139,44 +137,41 @@ impl Bank {
         test::check(query, &self.like, true)?;
         let (n, c) = (query.len(), query.classes());
         let all = self.base.logits_of(&self.thetas, query)?;
-        let chosen = cover(&all, &query.predictions(), c, self.config.members);
+        let chosen = cover(&all, query, self.config.members);
         Ok(Reading::new(query, chosen.iter().map(|&m| &all[m * n * c..(m + 1) * n * c])))
     }
 }
 
-/// Members of logits `[M, N, C]`, chosen one by one: most rows newly disagreed on; among equals, most probability taken from f's class on rows
-/// not covered yet, then on all.
-fn cover(all: &[f32], predictions: &[u32], classes: usize, members: usize) -> Vec<usize> {
-    let n = predictions.len();
-    let each = all.chunks_exact(n * classes);
-    let taken: Vec<Vec<f32>> = each
-        .clone()
-        .map(|logits| {
-            let p = softmax_rows(logits, classes);
-            (0..n).map(|i| 1.0 - p[i * classes + predictions[i] as usize]).collect()
-        })
+/// Members of logits `[M, N, C]`, chosen one by one: the next takes the most probability from f's class on top of what is taken already, row by row
+/// (Σ_i max_{m chosen} (p_f − p_m)₊ grows fastest). Counting flips in its place has less power: a flip by a hair counts as much as a sure one.
+fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
+    let (n, c, predictions, own) = (query.len(), query.classes(), query.predictions(), query.probabilities());
+    let of_class = |p: &[f32]| (0..n).map(|i| p[i * c + predictions[i] as usize]).collect::<Vec<f32>>();
+    let own = of_class(&own);
+    let taken: Vec<Vec<f32>> = all
+        .chunks_exact(n * c)
+        .map(|logits| own.iter().zip(of_class(&softmax_rows(logits, c))).map(|(f, g)| (f - g).max(0.0)).collect())
         .collect();
-    let flips: Vec<Vec<bool>> = each
-        .map(|logits| (0..n).map(|i| argmax(&logits[i * classes..(i + 1) * classes]) != predictions[i]).collect())
-        .collect();
-    let mut open = vec![true; n];
+    let mut covered = vec![0f32; n];
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < members.min(taken.len()) {
-        let gain = |m: usize| {
-            let new = (0..n).filter(|&i| open[i] && flips[m][i]).count() as f32;
-            let doubt: f32 = (0..n).map(|i| if open[i] { taken[m][i] } else { 0.001 * taken[m][i] }).sum();
-            new + 0.5 * doubt / n as f32
-        };
+        let gain = |m: usize| covered.iter().zip(&taken[m]).map(|(c, t)| (t - c).max(0.0)).sum::<f32>();
         let best = (0..taken.len()).filter(|m| !chosen.contains(m)).map(|m| (m, gain(m)));
         let best = best.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
-        (0..n).for_each(|i| open[i] &= !flips[best][i]);
+        covered.iter_mut().zip(&taken[best]).for_each(|(c, t)| *c = c.max(*t));
         chosen.push(best);
     }
     chosen
 }
 
 /// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.
-fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng: &mut ChaCha8Rng) -> Result<Sample> {
+pub(super) fn synthetic(
+    base: &Base,
+    rows: &Sample,
+    spread: &[f32],
+    config: BankConfig,
+    rng: &mut ChaCha8Rng,
+) -> Result<Sample> {
     let d = rows.width();
     let chosen: Vec<usize> = (0..config.rows).map(|_| rng.random_range(0..rows.len() as u64) as usize).collect();
     let mut inputs = rows.rows(&chosen).inputs;
@@ -225,8 +220,13 @@ mod tests {
         // Four members over three rows of which f says class 0: flips {0,1}, {1,2}, {2}, {}.
         let (f, g) = ([4.0, 0.0], [0.0, 4.0]);
         let all = [g, g, f, f, g, g, f, f, g, f, f, f].concat();
-        assert_eq!(cover(&all, &[0, 0, 0], 2, 2), [0, 1]);
-        assert_eq!(cover(&all, &[0, 0, 0], 2, 9).len(), 4);
+        let query = Sample::of_logits([f, f, f].concat(), 2).unwrap();
+        assert_eq!(cover(&all, &query, 2), [0, 1]);
+        assert_eq!(cover(&all, &query, 9).len(), 4);
+        // A sure flip of one row is worth more than two by a hair.
+        let hair = [0.0, 0.1];
+        let query = Sample::of_logits([[0.1, 0.0], [0.1, 0.0], f].concat(), 2).unwrap();
+        assert_eq!(cover(&[hair, hair, f, [0.1, 0.0], [0.1, 0.0], g].concat(), &query, 1), [1]);
     }
 
     #[test]
@@ -241,12 +241,12 @@ mod tests {
         let s: Vec<Vec<f64>> = (0..3)
             .map(|kind| bank.measure(&(0..10).map(|i| of(i, kind)).collect::<Vec<_>>(), &streams).unwrap())
             .collect();
-        let mean = |kind: usize, j: usize| (0..10).map(|i| s[kind][i * 4 + j]).sum::<f64>() / 10.0;
+        let mean = |kind: usize, j: usize| (0..10).map(|i| s[kind][i * 5 + j]).sum::<f64>() / 10.0;
         assert!(mean(1, 0) > mean(0, 0) + 3.0 && mean(2, 0) <= mean(0, 0), "{s:?}");
         assert!(mean(1, 2) > 1.5 * mean(0, 2) && mean(2, 2) <= mean(0, 2), "{s:?}");
         let again =
             Bank::of(world.base.clone(), &world.reference, config, bank.weights().to_vec(), 10, &streams).unwrap();
-        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap(), s[1][12..16]);
+        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap(), s[1][15..20]);
         assert!(Bank::of(world.base.clone(), &world.reference, config, vec![0.0; 5], 10, &streams).is_err());
         assert!(BankConfig { members: 0, ..config }.check().is_err());
     }

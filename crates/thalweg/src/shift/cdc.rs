@@ -6,9 +6,9 @@
 //!
 //! Running statistics of batch normalisation stay f's, and dropout is off: g differs from f by what it was asked only.
 //! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
-use super::base::{Base, Sample};
+use super::base::{Base, Sample, deviations};
 use super::reference::Reference;
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, normal};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss, SoftCrossEntropy};
 use thalweg_nets::train::optimiser::{Optimiser, Stepper};
 
-/// Packed batches of P; more would cost memory and change nothing.
+/// Most packed batches of P; more would cost memory and change nothing.
 const BATCHES: usize = 64;
 
 /// How a CDC is trained.
@@ -30,6 +30,7 @@ const BATCHES: usize = 64;
 /// | `steps` | 60 | ≥ 1 |
 /// | `batch` | 128 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
+/// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CdcConfig {
@@ -43,6 +44,8 @@ pub struct CdcConfig {
     pub batch: usize,
     /// What g is held to on P.
     pub agree: Agree,
+    /// Noise on rows of P: g is held to f in a neighbourhood, so that it cannot part from f between the rows it is trained on.
+    pub jitter: f64,
 }
 
 /// What a CDC is held to on P.
@@ -58,7 +61,7 @@ pub enum Agree {
 
 impl Default for CdcConfig {
     fn default() -> Self {
-        Self { kappa: 0.01, learning_rate: 0.01, steps: 60, batch: 128, agree: Agree::default() }
+        Self { kappa: 0.01, learning_rate: 0.01, steps: 60, batch: 128, agree: Agree::default(), jitter: 0.3 }
     }
 }
 
@@ -72,6 +75,9 @@ impl CdcConfig {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::parameter(format!("cdc.{field}"), "a finite number above 0", value));
             }
+        }
+        if !(self.jitter >= 0.0 && self.jitter.is_finite()) {
+            return Err(Error::parameter("cdc.jitter", "a finite number of at least 0", self.jitter));
         }
         for (field, value) in [("steps", self.steps), ("batch", self.batch)] {
             if value == 0 {
@@ -102,19 +108,30 @@ impl Trainer {
     pub fn new(base: Arc<Base>, reference: &Reference, config: CdcConfig, streams: &Streams) -> Result<Self> {
         config.check()?;
         let train = &reference.train;
-        let (predictions, probabilities, c) = (train.predictions(), train.probabilities(), train.classes());
         let mut rng = streams.child("batches").rng();
-        let mut batches = Vec::new();
-        if train.len() <= config.batch {
-            batches.push((base.pack(train)?, predictions, probabilities));
-        } else {
-            for _ in 0..BATCHES.min(train.len().div_ceil(config.batch) * 4) {
-                let rows: Vec<usize> =
-                    (0..config.batch).map(|_| rng.random_range(0..train.len() as u64) as usize).collect();
-                let targets = rows.iter().flat_map(|&r| probabilities[r * c..(r + 1) * c].iter().copied()).collect();
-                batches.push((base.pack(&train.rows(&rows))?, rows.iter().map(|&r| predictions[r]).collect(), targets));
+        let all = config.batch >= train.len();
+        let count = match (config.jitter > 0.0, all) {
+            (true, _) => BATCHES,
+            (false, true) => 1,
+            (false, false) => BATCHES.min(train.len().div_ceil(config.batch) * 4),
+        };
+        let spread = deviations(train);
+        let batch = |rng: &mut ChaCha8Rng| -> Result<_> {
+            let rows: Vec<usize> = match all {
+                true => (0..train.len()).collect(),
+                false => (0..config.batch).map(|_| rng.random_range(0..train.len() as u64) as usize).collect(),
+            };
+            let mut rows = train.rows(&rows);
+            if config.jitter > 0.0 {
+                let mut noise = vec![0.0; rows.inputs.len()];
+                normal::fill(rng, &mut noise);
+                let moved = rows.inputs.iter().zip(&noise).enumerate();
+                let moved = moved.map(|(i, (x, e))| x + config.jitter as f32 * spread[i % spread.len()] * e);
+                rows = base.sample(&moved.collect::<Vec<f32>>())?;
             }
-        }
+            Ok((base.pack(&rows)?, rows.predictions(), rows.probabilities()))
+        };
+        let batches = (0..count).map(|_| batch(&mut rng)).collect::<Result<_>>()?;
         let stepper = Stepper::new(Optimiser::default(), 0.0, base.architecture());
         let slots = base.engine().layout().slots();
         let still = slots.iter().filter(|s| !s.role.is_trained()).map(|s| s.range()).collect();
@@ -127,7 +144,10 @@ impl Trainer {
     /// Parameters out of range.
     pub fn with(&self, config: CdcConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { config: CdcConfig { batch: self.config.batch, ..config }, ..self.clone() })
+        Ok(Self {
+            config: CdcConfig { batch: self.config.batch, jitter: self.config.jitter, ..config },
+            ..self.clone()
+        })
     }
 
     /// The parameters in force.
@@ -234,7 +254,7 @@ mod tests {
     #[test]
     fn training_lowers_the_objective_and_keeps_agreement_on_p() {
         let world = world::two_clouds(1);
-        let config = CdcConfig { batch: 10_000, kappa: 0.05, agree: Agree::Class, ..CdcConfig::default() };
+        let config = CdcConfig { batch: 10_000, kappa: 0.05, agree: Agree::Class, jitter: 0.0, ..CdcConfig::default() };
         let trainer = Trainer::new(world.base.clone(), &world.reference, config, &Streams::new(0)).unwrap();
         let query = world.far(20, 3);
         let mut theta = world.base.theta().to_vec();
@@ -254,7 +274,8 @@ mod tests {
     fn one_plain_step_goes_along_the_finite_difference() {
         // Adam's first step is η times the sign of the gradient: compare signs where the difference quotient is clear.
         let world = world::two_clouds(2);
-        let config = CdcConfig { batch: 10_000, kappa: 0.5, steps: 1, learning_rate: 1e-3, agree: Agree::Class };
+        let config =
+            CdcConfig { batch: 10_000, kappa: 0.5, steps: 1, learning_rate: 1e-3, agree: Agree::Class, jitter: 0.0 };
         let trainer = Trainer::new(world.base.clone(), &world.reference, config, &Streams::new(0)).unwrap();
         let query = world.far(12, 4);
         let start = world.base.theta().to_vec();
@@ -284,6 +305,7 @@ mod tests {
         assert!(said(CdcConfig { kappa: 0.0, ..CdcConfig::default() }).contains("cdc.kappa"));
         assert!(said(CdcConfig { learning_rate: f64::NAN, ..CdcConfig::default() }).contains("cdc.learning_rate"));
         assert!(said(CdcConfig { steps: 0, ..CdcConfig::default() }).contains("cdc.steps"));
+        assert!(said(CdcConfig { jitter: -1.0, ..CdcConfig::default() }).contains("cdc.jitter"));
         let world = world::two_clouds(1);
         let wild = CdcConfig { learning_rate: 1e38, ..CdcConfig::default() };
         let trainer = Trainer::new(world.base.clone(), &world.reference, wild, &Streams::new(0)).unwrap();

@@ -29,8 +29,8 @@ pub struct Trial {
     pub config: CdcConfig,
     /// Mean share of null rows still agreed on.
     pub agreed: f64,
-    /// Mean agreement of CDCs with f on watched rows.
-    pub agreement: f64,
+    /// Mean agreement of CDCs with f on training rows of P, and on validation rows.
+    pub agreement: [f64; 2],
     /// Share of queries with a CDC that lost P and was not counted.
     pub spoiled: f64,
 }
@@ -119,7 +119,7 @@ fn attempt(
     let runs = test.run(queries, &streams.child("runs"))?;
     let n: usize = queries.iter().map(Sample::len).sum();
     let rejected: usize = runs.iter().map(|r| r.reading.rejected.iter().filter(|x| **x).count()).sum();
-    let agreement = runs.iter().map(|r| r.agreement).sum::<f64>() / runs.len() as f64;
+    let agreement = [0, 1].map(|part| runs.iter().map(|r| r.agreement[part]).sum::<f64>() / runs.len() as f64);
     let spoiled = runs.iter().filter(|r| r.spoiled).count() as f64 / runs.len() as f64;
     Ok(Trial { config, agreed: 1.0 - rejected as f64 / n as f64, agreement, spoiled })
 }

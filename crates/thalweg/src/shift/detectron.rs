@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::Packed;
 use thalweg_nets::evaluate::argmax;
 
-/// Validation rows that a CDC's agreement is watched on.
+/// Training rows, and validation rows, that a CDC's agreement is watched on.
 const WATCHED: usize = 256;
 /// The rounds.
 ///
@@ -66,8 +66,8 @@ impl Rounds {
 pub struct Detectron {
     trainer: Trainer,
     rounds: Rounds,
-    watched: Packed,
-    expected: Vec<u32>,
+    /// Rows of P that CDCs are held to, then rows that they never see, each with f's classes.
+    watched: [(Packed, Vec<u32>); 2],
     like: Sample,
     usual: Vec<f64>,
 }
@@ -79,8 +79,8 @@ pub struct Run {
     pub reading: Reading,
     /// Members that count.
     pub members: usize,
-    /// Mean agreement of the members with f on validation rows of P; 1 without members.
-    pub agreement: f64,
+    /// Mean agreement of the members with f on training rows and on validation rows of P; 1 without members.
+    pub agreement: [f64; 2],
     /// Whether a CDC was not counted, for it had lost P.
     pub spoiled: bool,
 }
@@ -109,12 +109,13 @@ impl Detectron {
     /// As [`Self::new`].
     pub fn bare(trainer: Trainer, reference: &Reference, rounds: Rounds) -> Result<Self> {
         rounds.check()?;
-        let validation = &reference.validation;
-        let watched = validation.rows(&(0..validation.len().min(WATCHED)).collect::<Vec<_>>());
+        let watch = |rows: &Sample| -> Result<_> {
+            let rows = rows.rows(&(0..rows.len().min(WATCHED)).collect::<Vec<_>>());
+            Ok((trainer.base().pack(&rows)?, rows.predictions()))
+        };
         Ok(Self {
-            watched: trainer.base().pack(&watched)?,
-            expected: watched.predictions(),
-            like: validation.rows(&[0]),
+            watched: [watch(&reference.train)?, watch(&reference.validation)?],
+            like: reference.validation.rows(&[0]),
             trainer,
             rounds,
             usual: Vec::new(),
@@ -137,17 +138,20 @@ impl Detectron {
         let (engine, packed) = (base.engine(), base.pack(query)?);
         let predictions = query.predictions();
         let mut left: Vec<usize> = (0..query.len()).collect();
-        let (mut members, mut agreements, mut idle, mut spoiled) = (Vec::new(), Vec::new(), 0, false);
+        let (mut members, mut agreements, mut idle, mut spoiled) = (Vec::new(), Vec::<[f64; 2]>::new(), 0, false);
         let mut rng = streams.rng();
         let mut workspace = engine.workspace();
-        let mut seen = vec![0.0; self.watched.len() * engine.classes()];
+        let mut seen = Vec::new();
         for _ in 0..self.rounds.rounds {
             let mut theta = base.theta().to_vec();
             let asked: Vec<u32> = left.iter().map(|&r| predictions[r]).collect();
             self.trainer.train(&mut theta, &query.rows(&left), &asked, &mut rng, scratch)?;
-            engine.logits(&theta, &self.watched, &mut seen, &mut workspace);
-            let agrees = agreement(&seen, &self.expected);
-            if agrees < 1.0 - self.rounds.tolerance {
+            let agrees = self.watched.each_ref().map(|(rows, expected)| {
+                seen.resize(expected.len() * engine.classes(), 0.0);
+                engine.logits(&theta, rows, &mut seen, &mut workspace);
+                agreement(&seen, expected)
+            });
+            if agrees[1] < 1.0 - self.rounds.tolerance {
                 spoiled = true;
                 break;
             }
@@ -164,8 +168,11 @@ impl Detectron {
             }
         }
         let reading = Reading::new(query, members.iter().map(Vec::as_slice));
-        let agreement =
-            if agreements.is_empty() { 1.0 } else { agreements.iter().sum::<f64>() / agreements.len() as f64 };
+        let mean = |part: usize| match agreements.len() {
+            0 => 1.0,
+            n => agreements.iter().map(|a| a[part]).sum::<f64>() / n as f64,
+        };
+        let agreement = [mean(0), mean(1)];
         Ok(Run { reading, members: members.len(), agreement, spoiled })
     }
 }
@@ -205,11 +212,11 @@ mod tests {
             .chain((0..8).map(|i| world.benign(10, i)))
             .collect();
         let s = test.measure(&queries, &Streams::new(1)).unwrap();
-        let mean = |from: usize, j: usize| (from..from + 8).map(|i| s[i * 4 + j]).sum::<f64>() / 8.0;
+        let mean = |from: usize, j: usize| (from..from + 8).map(|i| s[i * 5 + j]).sum::<f64>() / 8.0;
         assert!(mean(8, 0) > 7.0 && mean(0, 0) < 4.0 && mean(16, 0) <= mean(0, 0) + 0.5, "{s:?}");
         assert!(mean(8, 2) > 1.5 * mean(0, 2) && mean(16, 2) <= mean(0, 2), "{s:?}");
         let runs = test.run(&queries, &Streams::new(1)).unwrap();
-        assert!(runs.iter().all(|r| r.agreement > 0.95 && r.members <= 5));
+        assert!(runs.iter().all(|r| r.agreement.iter().all(|a| *a > 0.95) && r.members <= 5));
     }
 
     #[test]
@@ -223,7 +230,7 @@ mod tests {
         };
         let (one, two) = (on(1, &queries), on(2, &queries));
         assert_eq!(one, two);
-        assert_eq!(on(2, &queries[..2]), one[..8]);
+        assert_eq!(on(2, &queries[..2]), one[..10]);
     }
 
     #[test]

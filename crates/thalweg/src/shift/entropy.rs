@@ -7,10 +7,15 @@ use super::test::{self, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use thalweg_nets::evaluate::argmax;
 
-/// What an ensemble gives: rows disagreed on, mean entropy; printed: mean disagreement (it adds nothing to the other two, and a third
-/// statistic costs power), two-sided KS of entropies.
-pub const OF_ENSEMBLES: &[Statistic] =
-    &[Statistic::verdict("count"), Statistic::printed("rate"), Statistic::verdict("entropy"), Statistic::printed("ks")];
+/// What an ensemble gives. For the verdict: rows disagreed on (an integer has no threshold of its own at small |Q|, so ties are broken by the
+/// next), the most probability that a member takes from f's class, and the mean entropy. Printed: mean disagreement, two-sided KS of entropies.
+pub const OF_ENSEMBLES: &[Statistic] = &[
+    Statistic::verdict("count"),
+    Statistic::verdict("taken"),
+    Statistic::verdict("entropy"),
+    Statistic::printed("rate"),
+    Statistic::printed("ks"),
+];
 
 /// −Σ p log p of each row of `probabilities` `[N, C]`, in nats.
 pub fn entropies(probabilities: &[f32], classes: usize) -> Vec<f64> {
@@ -23,8 +28,10 @@ pub fn entropies(probabilities: &[f32], classes: usize) -> Vec<f64> {
 pub struct Reading {
     /// Whether any member's class differs from f's, `[N]`.
     pub rejected: Vec<bool>,
-    /// Mean over the members of the probability that they take from f's class, `[N]`.
+    /// Mean over the members of the probability that they do not give to f's class, `[N]`.
     pub doubt: Vec<f64>,
+    /// The most probability that a member takes from f's class, `[N]`; 0 where all give it as much as f does.
+    pub taken: Vec<f64>,
     /// Entropy of the mean prediction of f and all members, `[N]`.
     pub entropies: Vec<f64>,
 }
@@ -34,8 +41,9 @@ impl Reading {
     pub fn new<'a>(query: &Sample, members: impl Iterator<Item = &'a [f32]>) -> Self {
         let (n, c) = (query.len(), query.classes());
         let predictions = query.predictions();
-        let mut mean = query.probabilities();
-        let (mut rejected, mut doubt, mut count) = (vec![false; n], vec![0.0; n], 0);
+        let own = query.probabilities();
+        let mut mean = own.clone();
+        let (mut rejected, mut doubt, mut taken, mut count) = (vec![false; n], vec![0.0; n], vec![0f64; n], 0);
         for logits in members {
             count += 1;
             let p = softmax_rows(logits, c);
@@ -44,20 +52,22 @@ impl Reading {
                 let f = predictions[i] as usize;
                 rejected[i] |= argmax(&logits[i * c..(i + 1) * c]) as usize != f;
                 doubt[i] += 1.0 - f64::from(p[i * c + f]);
+                taken[i] = taken[i].max(f64::from(own[i * c + f] - p[i * c + f]));
             }
         }
         let share = 1.0 / (count + 1) as f32;
         mean.iter_mut().for_each(|m| *m *= share);
         doubt.iter_mut().for_each(|d| *d /= count.max(1) as f64);
-        Self { rejected, doubt, entropies: entropies(&mean, c) }
+        Self { rejected, doubt, taken, entropies: entropies(&mean, c) }
     }
 
     /// [`OF_ENSEMBLES`]; `usual` are entropies on queries of P.
-    pub fn statistics(&self, usual: &[f64]) -> [f64; 4] {
+    pub fn statistics(&self, usual: &[f64]) -> [f64; 5] {
         let n = self.rejected.len() as f64;
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
         let count = self.rejected.iter().filter(|r| **r).count() as f64;
-        [count, mean(&self.doubt), mean(&self.entropies), ks_distance(&self.entropies, usual)]
+        let taken = mean(&self.taken);
+        [count + taken, taken, mean(&self.entropies), mean(&self.doubt), ks_distance(&self.entropies, usual)]
     }
 }
 
@@ -137,8 +147,9 @@ mod tests {
         let third = (1.0f64 / 3.0, 2.0f64 / 3.0);
         let entropy = -third.0 * third.0.ln() - third.1 * third.1.ln();
         assert!((reading.entropies[0] - entropy).abs() < 1e-6 && reading.entropies[1] < 1e-6);
+        assert_eq!(reading.taken, [1.0, 0.0]);
         let s = reading.statistics(&[0.0, 0.0]);
-        assert!((s[0], s[1]) == (1.0, 0.25) && (s[2] - entropy / 2.0).abs() < 1e-6 && s[3] >= 0.5, "{s:?}");
+        assert!((s[0], s[1], s[3]) == (1.5, 0.5, 0.25) && (s[2] - entropy / 2.0).abs() < 1e-6 && s[4] >= 0.5, "{s:?}");
     }
 
     #[test]

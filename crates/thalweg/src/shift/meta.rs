@@ -7,8 +7,8 @@
 //! Cost: a query is `iterations` simulations of `trajectories` networks (seconds). Measured on UCI Heart at |Q| = 10, 40 iterations: AUROC of the entropy
 //! .982 ± .009, of the bank that it is fitted to .992 ± .005; its networks agree with f on .963 of P (.971 before tuning). At a thousand times
 //! the bank's cost, take it to study tuning, not to guard a model.
-use super::bank::{Bank, BankConfig};
-use super::base::{Base, Sample};
+use super::bank::{self, Bank, BankConfig};
+use super::base::{Base, Sample, deviations};
 use super::cdc::Trainer;
 use super::entropy::Reading;
 use super::members::Members;
@@ -36,6 +36,8 @@ use thalweg_nets::progress::Silent;
 const FIT: [u64; 2] = [600, 25];
 /// Curves in a batch of the fit, and in its held-out batch.
 const BATCH: [usize; 2] = [64, 512];
+/// Synthetic queries that a warm start is for.
+const WARM: usize = 8;
 /// Euler steps of the samples.
 const SAMPLING: usize = 20;
 
@@ -48,7 +50,8 @@ const SAMPLING: usize = 20;
 /// | `kappa` | 0.03 | > 0, as for CDCs |
 /// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc |
 /// | `strength` | 1000 | > 0: λ |
-/// | `iterations` | 40 | ≥ 0; 0 leaves the flow as it was fitted |
+/// | `warm` | 0 | ≥ 0 iterations towards synthetic queries, once, before any query: tuning goes on from there |
+/// | `iterations` | 40 | ≥ 0 a query; 0 leaves the flow as it was fitted, or warmed |
 /// | `steps` | 20 | ≥ 4 of the simulated process |
 /// | `trajectories` | 16 | ≥ 1 an iteration |
 /// | `learning_rate` | 0.002 | > 0, of the tuning |
@@ -66,6 +69,8 @@ pub struct MetaConfig {
     pub rows: usize,
     /// λ.
     pub strength: f64,
+    /// Iterations of the warm start.
+    pub warm: u64,
     /// Iterations of the tuning.
     pub iterations: u64,
     /// Steps of the simulated process.
@@ -86,6 +91,7 @@ impl Default for MetaConfig {
             kappa: 0.03,
             rows: 128,
             strength: 1000.0,
+            warm: 0,
             iterations: 40,
             steps: 20,
             trajectories: 16,
@@ -137,7 +143,10 @@ pub struct MetaDetectron {
     /// The zoo of CDCs, `[M, P]`.
     zoo: Vec<f32>,
     pca: Pca,
+    /// The flow over CDCs, which tuning is held to.
     flow: FlowMatching,
+    /// Where tuning starts.
+    start: FlowMatching,
     /// Rows of P in ℓ_cdc.
     home: Sample,
     like: Sample,
@@ -151,8 +160,8 @@ pub struct MetaRun {
     pub reading: Reading,
     /// ℓ_cdc of the ensemble's networks, mean.
     pub loss: f64,
-    /// Their mean agreement with f on the watched rows of P.
-    pub agreement: f64,
+    /// Their mean agreement with f on each set of watched rows of P.
+    pub agreement: Vec<f64>,
     /// Looks along the tuning.
     pub looks: Vec<TuneLook>,
 }
@@ -171,18 +180,18 @@ impl MetaDetectron {
         streams: &Streams,
     ) -> Result<Self> {
         let bank = Bank::train(trainer, reference, zoo, query, &streams.child("zoo"))?;
-        Self::of(trainer.base().clone(), reference, config, bank.weights().to_vec(), query, streams)
+        Self::of(trainer.base().clone(), reference, (zoo, bank.weights().to_vec()), config, query, streams)
     }
 
-    /// Fits the flow to a zoo of CDCs `[M, P]` that is there already.
+    /// Fits the flow to a zoo of CDCs `[M, P]` that is there already, made by the configuration beside it.
     ///
     /// # Errors
     /// Parameters out of range; fewer CDCs than dimensions ask for.
     pub fn of(
         base: Arc<Base>,
         reference: &Reference,
+        (made, zoo): (BankConfig, Vec<f32>),
         config: MetaConfig,
-        zoo: Vec<f32>,
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
@@ -196,21 +205,29 @@ impl MetaDetectron {
             .map(|i| if train.len() <= config.rows { i } else { rng.random_range(0..train.len() as u64) as usize })
             .collect();
         let (home, like) = (train.rows(&rows), reference.validation.rows(&[0]));
-        let mut test = Self { base, config, zoo, pca, flow, home, like, usual: Vec::new() };
+        let start = duplicate(&flow, &config)?;
+        let mut test = Self { base, config, zoo, pca, flow, start, home, like, usual: Vec::new() };
+        if config.warm > 0 {
+            let warm = streams.child("warm");
+            let rows = synthetic(&test.base, reference, made, &warm)?;
+            let mut start = duplicate(&test.flow, &config)?;
+            test.tune(&mut start, &rows, config.warm, 0, &warm)?;
+            test.start = start;
+        }
         let streams = streams.child("usual");
         test.usual = test.usual_of(reference, query, &streams.child("rows"), &streams)?;
         Ok(test)
     }
 
-    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on `watched` rows of P. With `look_every` above 0,
-    /// ℓ_cdc along the way is recorded.
+    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on each of `watched`, rows of P. With `look_every` above
+    /// 0, ℓ_cdc along the way is recorded.
     ///
     /// # Errors
     /// A query that does not fit, a tuning that diverged.
     pub fn run(
         &self,
         queries: &[Sample],
-        watched: &Sample,
+        watched: &[&Sample],
         iterations: u64,
         look_every: u64,
         streams: &Streams,
@@ -223,37 +240,57 @@ impl MetaDetectron {
     fn one(
         &self,
         query: &Sample,
-        watched: &Sample,
+        watched: &[&Sample],
         iterations: u64,
         look_every: u64,
         streams: &Streams,
     ) -> Result<MetaRun> {
-        let (engine, d) = (self.base.engine(), self.config.dimension);
-        let on_data = self.reward(query)?;
-        let reward = InSpace { reward: &on_data, space: &self.pca };
-        let process = Process::memoryless(vec![0.0; d], vec![1.0; d], self.config.steps);
-        let mut flow = duplicate(&self.flow, &self.config)?;
-        let mut looks = Vec::new();
-        if iterations > 0 {
-            let config =
-                MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
-            let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
-            let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
-            looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
-        }
-        let y = draw(flow.field(), &process, self.config.samples, SAMPLING, &streams.child("samples"))?;
+        let engine = self.base.engine();
+        let mut flow = duplicate(&self.start, &self.config)?;
+        let looks = match iterations {
+            0 => Vec::new(),
+            _ => self.tune(&mut flow, query, iterations, look_every, streams)?,
+        };
+        let y = draw(flow.field(), &self.process(), self.config.samples, SAMPLING, &streams.child("samples"))?;
         let thetas = self.pca.decode(&y);
         let logits = engine.logits_of_many(&thetas, &self.base.pack(query)?)?;
-        let at_home = engine.logits_of_many(&thetas, &self.base.pack(watched)?)?;
-        let expected = watched.predictions();
-        let each = at_home.chunks_exact(watched.logits.len()).map(|l| super::cdc::agreement(l, &expected));
-        let losses = reward.values(&y, streams)?;
+        let agreement = |watched: &&Sample| -> Result<f64> {
+            let at_home = engine.logits_of_many(&thetas, &self.base.pack(watched)?)?;
+            let expected = watched.predictions();
+            let each = at_home.chunks_exact(watched.logits.len()).map(|l| super::cdc::agreement(l, &expected));
+            Ok(each.sum::<f64>() / self.config.samples as f64)
+        };
+        let on_data = self.reward(query)?;
+        let losses = InSpace { reward: &on_data, space: &self.pca }.values(&y, streams)?;
         Ok(MetaRun {
             reading: Reading::new(query, logits.chunks_exact(query.logits.len())),
             loss: -losses.iter().sum::<f64>() / losses.len() as f64,
-            agreement: each.sum::<f64>() / self.config.samples as f64,
+            agreement: watched.iter().map(agreement).collect::<Result<_>>()?,
             looks,
         })
+    }
+
+    /// Adjoint matching of `flow` towards disagreement on `query`; what it is held to is the flow that was fitted.
+    fn tune(
+        &self,
+        flow: &mut FlowMatching,
+        query: &Sample,
+        iterations: u64,
+        look_every: u64,
+        streams: &Streams,
+    ) -> Result<Vec<TuneLook>> {
+        let on_data = self.reward(query)?;
+        let reward = InSpace { reward: &on_data, space: &self.pca };
+        let process = self.process();
+        let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
+        let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
+        let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
+        Ok(task.run(flow, &config, &TuneOptions::default(), &Silent)?.looks)
+    }
+
+    fn process(&self) -> Process<'_> {
+        let d = self.config.dimension;
+        Process::memoryless(vec![0.0; d], vec![1.0; d], self.config.steps)
     }
 
     fn reward(&self, query: &Sample) -> Result<OnData> {
@@ -264,6 +301,17 @@ impl MetaDetectron {
         let engine = self.base.engine();
         OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
+}
+
+/// Rows of several synthetic queries, as members of the bank were trained against, in one.
+fn synthetic(base: &Base, reference: &Reference, made: BankConfig, streams: &Streams) -> Result<Sample> {
+    let mut rng = streams.child("rows").rng();
+    let spread = deviations(&reference.train);
+    let mut rows = bank::synthetic(base, &reference.validation, &spread, made, &mut rng)?;
+    for _ in 1..WARM {
+        rows = rows.joined(&bank::synthetic(base, &reference.validation, &spread, made, &mut rng)?);
+    }
+    Ok(rows)
 }
 
 /// An untrained flow of the configuration.
@@ -333,7 +381,7 @@ impl Members for MetaDetectron {
     const USUAL: usize = 6;
 
     fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>> {
-        let runs = self.run(queries, &self.like, self.config.iterations, 0, streams)?;
+        let runs = self.run(queries, &[], self.config.iterations, 0, streams)?;
         Ok(runs.into_iter().map(|run| run.reading).collect())
     }
 
@@ -361,15 +409,22 @@ mod tests {
         let config = MetaConfig { dimension: 12, width: 48, ..MetaConfig::default() };
         let test = MetaDetectron::train(&trainer, &world.reference, zoo, config, 10, &streams).unwrap();
         let queries = [world.far(10, 1), world.near(10, 1)];
-        let at = |iterations| test.run(&queries, &world.reference.held, iterations, 0, &Streams::new(2)).unwrap();
+        let held = &world.reference.held;
+        let at = |iterations| test.run(&queries, &[held], iterations, 0, &Streams::new(2)).unwrap();
         let (untuned, tuned) = (at(0), at(40));
         assert!(tuned[0].loss < 0.8 * untuned[0].loss, "{} {}", tuned[0].loss, untuned[0].loss);
-        assert!(tuned[0].agreement > 0.95, "{}", tuned[0].agreement);
+        assert!(tuned[0].agreement[0] > 0.95, "{:?}", tuned[0].agreement);
         let count = |run: &MetaRun| run.reading.rejected.iter().filter(|r| **r).count();
         assert!(count(&tuned[0]) > count(&tuned[1]) + 3, "{tuned:?}");
         // The same query has the same bytes alone.
-        let alone = test.run(&queries[..1], &world.reference.held, 40, 0, &Streams::new(2)).unwrap().remove(0);
+        let alone = test.run(&queries[..1], &[held], 40, 0, &Streams::new(2)).unwrap().remove(0);
         assert_eq!((alone.reading, alone.loss), (tuned[0].reading.clone(), tuned[0].loss));
+        // Few iterations come further from a warm start, which no query had a part in.
+        let (base, kept) = (world.base.clone(), (zoo, test.kept().to_vec()));
+        let warmed = MetaConfig { warm: 30, ..config };
+        let warm = MetaDetectron::of(base, &world.reference, kept, warmed, 10, &streams).unwrap();
+        let warm = warm.run(&queries, &[], 5, 0, &Streams::new(2)).unwrap();
+        assert!(warm[0].loss < at(5)[0].loss, "{} {}", warm[0].loss, at(5)[0].loss);
         assert!(MetaConfig { kappa: 0.0, ..config }.check().is_err());
         assert!(MetaConfig { steps: 1, ..config }.check().is_err());
     }

@@ -83,7 +83,8 @@ impl Config {
         if !images {
             return Self::default();
         }
-        let cdc = CdcConfig { kappa: 0.1, learning_rate: 3e-3, steps: 30, batch: 64, ..CdcConfig::default() };
+        let cdc =
+            CdcConfig { kappa: 0.1, learning_rate: 3e-3, steps: 30, batch: 64, jitter: 0.0, ..CdcConfig::default() };
         Self {
             cdc,
             detectron: Rounds { rounds: 3, ..Rounds::default() },
@@ -205,7 +206,9 @@ impl Method {
                 Box::new(Detectron::new(trainer, reference, config.detectron, size, &streams)?)
             }
             Method::MetaDetectron => match weights {
-                Some(zoo) => Box::new(MetaDetectron::of(base()?, reference, config.meta, zoo, size, &streams)?),
+                Some(zoo) => {
+                    Box::new(MetaDetectron::of(base()?, reference, (config.bank, zoo), config.meta, size, &streams)?)
+                }
                 None => {
                     let trainer = Trainer::new(base()?, reference, config.bank_cdc.0, &streams)?;
                     Box::new(MetaDetectron::train(&trainer, reference, config.bank, config.meta, size, &streams)?)

@@ -221,9 +221,9 @@ impl Shifts {
                     config.cdc = choice.config;
                     let last = choice.trials.iter().find(|t| t.config == choice.config).context("no trial")?;
                     notes.push(format!(
-                        "{home}, base network {}, |Q| = {size}: κ = {:.2e}, learning rate {}, {} steps; {:.2} of null rows still agreed on{}; agreement with f on P {:.4}.",
+                        "{home}, base network {}, |Q| = {size}: κ = {:.2e}, learning rate {}, {} steps; {:.2} of null rows still agreed on{}; agreement with f on P's training rows {:.4}, on validation rows {:.4}.",
                         index + 1, choice.config.kappa, choice.config.learning_rate, choice.config.steps, last.agreed,
-                        if choice.inside { "" } else { " (outside the window)" }, last.agreement
+                        if choice.inside { "" } else { " (outside the window)" }, last.agreement[0], last.agreement[1]
                     ));
                 }
                 let parts = Parts {
