@@ -3,6 +3,7 @@
 //! The struct that a command reads into says `#[serde(deny_unknown_fields)]`; a misspelt key then fails with the list of
 //! those that exist.
 use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -82,6 +83,16 @@ fn lay_over(base: &mut Table, over: &Table) {
     }
 }
 
+/// `base` with what `over` says in its place.
+///
+/// # Errors
+/// Unknown keys and values of a wrong type, under `field` of `origin`.
+pub fn laid_over<S: Serialize + DeserializeOwned>(origin: &str, field: &str, base: &S, over: &Table) -> Result<S> {
+    let mut table = Table::try_from(base)?;
+    lay_over(&mut table, over);
+    table.try_into().map_err(|e: toml::de::Error| anyhow!("{origin}: {field}: {}", e.message()))
+}
+
 /// The tables called `names`, laid over each other in this order; those that are missing change nothing.
 pub fn merged(tables: &BTreeMap<String, Table>, names: &[&str]) -> Table {
     let mut table = Table::new();
@@ -105,7 +116,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Recipe {
         epochs: f64,
@@ -113,7 +124,7 @@ mod tests {
         name: String,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Example {
         runs: usize,
@@ -131,6 +142,16 @@ mod tests {
     fn scales_and_overrides_are_laid_over_in_turn() {
         let e = at("smoke", &["recipe.epochs=2", "recipe.name=fork run"]).unwrap();
         assert_eq!(e, Example { runs: 1, recipe: Recipe { epochs: 2.0, name: "fork run".into() } });
+    }
+
+    #[test]
+    fn what_is_laid_over_leaves_the_rest() {
+        let base = Example { runs: 5, recipe: Recipe { epochs: 0.25, name: "kept".into() } };
+        let over = "recipe.epochs = 1.5".parse().unwrap();
+        let expected = Example { runs: 5, recipe: Recipe { epochs: 1.5, name: "kept".into() } };
+        assert_eq!(laid_over("o", "f", &base, &over).unwrap(), expected);
+        let wrong = laid_over("o", "f", &base, &"pace = 1".parse().unwrap()).unwrap_err().to_string();
+        assert!(wrong.contains("o: f") && wrong.contains("pace"), "{wrong}");
     }
 
     #[test]

@@ -104,3 +104,83 @@ fn logits_alone_are_enough_for_a_verdict() {
         .code(2)
         .stderr(contains("h-divergence"));
 }
+
+/// Noise with a bright band of rows for each class, `[3, 32, 32]` bytes; `dim` shifts and darkens it.
+fn picture(class: usize, i: usize, dim: bool) -> Vec<u8> {
+    let mut state = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let pixel = |p: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let noise = (state >> 59) as u8;
+        let row = p / 32 % 32;
+        let on = row / 3 == class;
+        match (on, dim) {
+            (true, false) => 200 + noise,
+            (true, true) => 90 + noise,
+            (false, false) => 40 + noise,
+            (false, true) => 70 + noise,
+        }
+    };
+    (0..3 * 32 * 32).map(pixel).collect()
+}
+
+/// An uncompressed `.npz` of bytes `x` and `y`.
+fn npz(x: &[u8], shape: &str, y: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let array = |shape: &str, values: &[u8]| {
+        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes(), values].concat()
+    };
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in [("x.npy", array(shape, x)), ("y.npy", array(&format!("({},)", y.len()), y))] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn photographs_in_the_users_folders_make_a_table_of_shifts() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // CIFAR-10 as published (here ten rows of each class in every batch), and another collection of its pictures in an archive, as 10.1 is.
+    std::fs::create_dir(dir.join("cifar")).unwrap();
+    let batches = (1..6).map(|b| format!("data_batch_{b}.bin")).chain(["test_batch.bin".into()]);
+    for (b, name) in batches.enumerate() {
+        let rows = (0..100).flat_map(|i| [vec![(i % 10) as u8], picture(i % 10, 1000 * b + i, false)].concat());
+        std::fs::write(dir.join("cifar").join(name), rows.collect::<Vec<u8>>()).unwrap();
+    }
+    let (x, y): (Vec<Vec<u8>>, Vec<u8>) = (0..60).map(|i| (picture(i % 10, 9000 + i, true), (i % 10) as u8)).unzip();
+    std::fs::write(dir.join("other.npz"), npz(&x.concat(), "(60, 3, 32, 32)", &y)).unwrap();
+    // Camelyon17's rows come in an archive of their own, two classes.
+    let (x, y): (Vec<Vec<u8>>, Vec<u8>) =
+        (0..300).map(|i| (picture(4 * (i % 2), 5000 + i, false), (i % 2) as u8)).unzip();
+    std::fs::write(dir.join("hospitals.npz"), npz(&x.concat(), "(300, 3, 32, 32)", &y)).unwrap();
+    let (x, y): (Vec<Vec<u8>>, Vec<u8>) =
+        (0..60).map(|i| (picture(4 * (i % 2), 7000 + i, true), (i % 2) as u8)).unzip();
+    std::fs::write(dir.join("elsewhere.npz"), npz(&x.concat(), "(60, 3, 32, 32)", &y)).unwrap();
+    for (home, p, q) in
+        [("cifar10", "cifar10:cifar", "other.npz"), ("camelyon17", "npz:hospitals.npz", "elsewhere.npz")]
+    {
+        let sets = [
+            format!("homes=[\"{home}\"]"),
+            format!("home.{home}.data=\"{p}\""),
+            format!("home.{home}.train=150"),
+            format!("home.{home}.validation=40"),
+            format!("home.{home}.test=60"),
+            format!("home.{home}.recipe.length={{steps=40}}"),
+            format!("home.{home}.shifts=[{{kind=\"data\",data=\"npz:{q}\"}},{{kind=\"benign\"}}]"),
+            "tests.bank.size=6".into(),
+            "tests.bank_cdc.steps=5".into(),
+            "draws=4".into(),
+        ];
+        let mut command = thalweg(dir, &format!("reproduce shift --scale smoke --out {home}"));
+        command.args(sets.iter().flat_map(|set| ["--set", set]));
+        command.assert().success().stdout(contains(format!("{home}: npz")).and(contains("bank taken *")));
+        let results = std::fs::read_to_string(dir.join(home).join("results.json")).unwrap();
+        assert!(results.contains("\"accuracy_on_q\"") && results.contains("\"type_one_error\""), "{home}");
+    }
+    thalweg(dir, "reproduce shift --scale smoke --out no --set tests.bank.sise=6")
+        .assert()
+        .code(2)
+        .stderr(contains("sise"));
+}

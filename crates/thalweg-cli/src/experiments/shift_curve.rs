@@ -1,6 +1,6 @@
 //! Meta-detectron along its tuning (M15; the paper's Figure 4): ℓ_cdc, agreement with f on P and AUROC by iterations of adjoint matching, beside
 //! Detectron and the bank that the flow was fitted to, on the same draws.
-use super::shift::world::{Home, World, queries, world};
+use super::shift::world::{Home, World, queries, tests, world};
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report};
@@ -18,7 +18,7 @@ use thalweg::shift::base::Base;
 use thalweg::shift::cdc::{self, Trainer};
 use thalweg::shift::detectron::Detectron;
 use thalweg::shift::meta::{MetaConfig, MetaDetectron, MetaRun};
-use thalweg::shift::method::{Config, Parts};
+use thalweg::shift::method::Parts;
 use thalweg::shift::power::auroc;
 use thalweg::shift::{Method, Sample};
 use thalweg_nets::progress::Progress;
@@ -39,8 +39,9 @@ struct Settings {
     iterations: Vec<u64>,
     /// Iterations of warm starts; 0 for tuning from the flow as it was fitted.
     warm: Vec<u64>,
+    /// What differs from the parameters measured for the kind of rows (`Config::like`).
     #[serde(default)]
-    tests: Option<Config>,
+    tests: toml::Table,
     home: Home,
 }
 
@@ -63,6 +64,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     if settings.home.shifts.len() != 1 {
         bail!("{ORIGIN}: home.shifts: expected one shift, found {}", settings.home.shifts.len());
     }
+    tests(ORIGIN, &settings.tests, true)?;
     Ok(Box::new(Curve { scale: scale.to_owned(), settings }))
 }
 
@@ -122,7 +124,7 @@ impl Curve {
         let set = &self.settings;
         let streams = Streams::new(set.seed).child("shift-curve").index(index);
         let images = world.base.architecture().input()[1] > 1;
-        let config = set.tests.clone().unwrap_or_else(|| Config::like(images));
+        let config = tests(ORIGIN, &set.tests, images)?;
         let (_, away, _, share) = world.shifted.first().context("no shift")?;
         let draw = |rows: &Sample, share: f64, what: &str| {
             queries(rows, &world.fresh.0, share, set.size, set.draws, &streams.child(what))

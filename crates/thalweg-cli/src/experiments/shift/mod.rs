@@ -18,7 +18,7 @@ use thalweg::Streams;
 use thalweg::shift::calibration::used;
 use thalweg::shift::cdc::Trainer;
 use thalweg::shift::choose::choose;
-use thalweg::shift::method::{Config, Parts};
+use thalweg::shift::method::Parts;
 use thalweg::shift::null::NullLaw;
 use thalweg::shift::power::{Share, auroc};
 use thalweg::shift::{Method, Sample, ShiftTest};
@@ -45,8 +45,9 @@ struct Settings {
     level: f64,
     choose: bool,
     methods: Vec<Method>,
+    /// What differs from the parameters measured for the kind of rows (`Config::like`).
     #[serde(default)]
-    tests: Option<Config>,
+    tests: toml::Table,
     home: BTreeMap<String, Home>,
 }
 
@@ -67,6 +68,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     if !(settings.level > 0.0 && settings.level < 1.0) {
         bail!("{ORIGIN}: level: expected a number in (0, 1), found {}", settings.level);
     }
+    world::tests(ORIGIN, &settings.tests, true)?;
     for name in &settings.homes {
         let home = settings.home.get(name).with_context(|| format!("{ORIGIN}: no table [home.{name}]"))?;
         home.recipe.check()?;
@@ -197,7 +199,7 @@ impl Shifts {
         let set = &self.settings;
         let images = world.base.architecture().input()[1] > 1;
         let streams = Streams::new(set.seed).child("shift").child(home).index(index);
-        let mut config = set.tests.clone().unwrap_or_else(|| Config::like(images));
+        let mut config = world::tests(ORIGIN, &set.tests, images)?;
         let mut trained: BTreeMap<&str, (Vec<f32>, f64)> = BTreeMap::new();
         for &size in &set.sizes {
             session

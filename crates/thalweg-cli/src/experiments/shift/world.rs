@@ -2,6 +2,7 @@
 use crate::commands::data::ensure;
 use crate::commands::zoo::plan;
 use crate::session::Session;
+use crate::settings;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg::Streams;
+use thalweg::shift::method::Config;
 use thalweg::shift::{Base, Reference, Sample};
 use thalweg_nets::data::heart::{Cells, FEATURES, read_cells};
 use thalweg_nets::data::place::root;
@@ -102,6 +104,14 @@ pub struct World {
     /// Rows of every shift, f's accuracy there, and the share of a query that they make.
     pub shifted: Vec<(String, Sample, f64, f64)>,
     pub seconds: f64,
+}
+
+/// Parameters of tests: those measured for rows of features or for images, with `over` in their place.
+///
+/// # Errors
+/// Unknown keys and values of a wrong type, under `tests` of `origin`.
+pub fn tests(origin: &str, over: &toml::Table, images: bool) -> Result<Config> {
+    settings::laid_over(origin, "tests", &Config::like(images), over)
 }
 
 /// Trains f number `index` of a home and draws up its shifts.
