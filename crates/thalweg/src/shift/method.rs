@@ -3,6 +3,7 @@ use super::bank::{Bank, BankConfig};
 use super::base::Base;
 use super::bbsd::Bbsd;
 use super::cdc::{Agree, CdcConfig, Trainer};
+use super::deep_kernel::DeepKernel;
 use super::detectron::{Detectron, Rounds};
 use super::divergence::HDivergence;
 use super::ensemble::{DeepEnsemble, EnsembleConfig};
@@ -45,6 +46,9 @@ pub enum Method {
     HDivergence,
     /// A network that tells Q from P.
     TwoSample,
+    /// Mean discrepancy by a kernel trained on the query.
+    #[serde(rename = "deep-kernel-mmd")]
+    DeepKernel,
 }
 
 /// What a test may need besides rows.
@@ -125,7 +129,7 @@ pub struct Parts<'a> {
 
 impl Method {
     /// All, the default first.
-    pub const ALL: [Method; 12] = [
+    pub const ALL: [Method; 13] = [
         Method::Bank,
         Method::Detectron,
         Method::MetaDetectron,
@@ -138,6 +142,7 @@ impl Method {
         Method::FeatureMmd,
         Method::HDivergence,
         Method::TwoSample,
+        Method::DeepKernel,
     ];
 
     /// Its name on the command line and in files.
@@ -155,6 +160,7 @@ impl Method {
             Method::FeatureMmd => "feature-mmd",
             Method::HDivergence => "h-divergence",
             Method::TwoSample => "two-sample",
+            Method::DeepKernel => "deep-kernel-mmd",
         }
     }
 
@@ -176,7 +182,7 @@ impl Method {
             Method::Entropy | Method::Bbsd | Method::RelativeMahalanobis | Method::FeatureMmd | Method::HDivergence => {
                 Needs::Logits
             }
-            Method::Mahalanobis | Method::Mmd | Method::TwoSample => Needs::Inputs,
+            Method::Mahalanobis | Method::Mmd | Method::TwoSample | Method::DeepKernel => Needs::Inputs,
             Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Ensemble => Needs::Network,
         }
     }
@@ -230,6 +236,7 @@ impl Method {
             Method::FeatureMmd => Box::new(Mmd::new(Space::Features, &reference.train)?),
             Method::HDivergence => Box::new(HDivergence::new(&reference.train)?),
             Method::TwoSample => Box::new(TwoSample::new(&reference.train, &reference.validation, &streams)?),
+            Method::DeepKernel => Box::new(DeepKernel::new(&reference.train, &reference.validation, &streams)?),
         })
     }
 }

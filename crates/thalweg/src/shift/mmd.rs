@@ -1,7 +1,7 @@
 //! Maximum mean discrepancy (M16; Gretton et al. 2012) with a Gaussian kernel of median width, in inputs or in f's features.
 //!
 //! The unbiased estimate against a fixed set of rows at home; its part that does not involve the query is the same for all queries and left
-//! out. Features are those of f, which is the deep kernel that costs nothing (Deviates: the kernel of Liu et al. 2020 is trained per query).
+//! out. Features are those of f, the deep kernel that costs nothing; [`super::deep_kernel`] trains one for the query.
 //! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
 use super::base::Sample;
 use super::test::{self, ShiftTest, Statistic};
@@ -49,17 +49,7 @@ impl Mmd {
         if wide == 0 {
             return Err(Error::parameter("mmd", "rows with inputs", "logits alone"));
         }
-        if few.len() < 2 {
-            return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", few.len())));
-        }
-        let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
-        let mut distances: Vec<f64> =
-            (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| squared(rows[i], rows[j])).collect();
-        distances.sort_by(f64::total_cmp);
-        let median = distances[distances.len() / 2];
-        if median <= 0.0 {
-            return Err(Error::parameter("mmd", "rows at home that differ", "half of all pairs equal"));
-        }
+        let median = median("mmd", &values, wide)?;
         Ok(Self { space, wide, rate: 1.0 / median, like: home.rows(&[0]), home: values })
     }
 
@@ -76,7 +66,27 @@ impl Mmd {
     }
 }
 
-fn squared(a: &[f32], b: &[f32]) -> f64 {
+/// The median squared distance of the rows `[N, wide]` of `test` at home.
+///
+/// # Errors
+/// Fewer than two rows; rows that are all the same.
+pub(super) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
+    let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
+    if rows.len() < 2 {
+        return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", rows.len())));
+    }
+    let mut distances: Vec<f64> =
+        (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| squared(rows[i], rows[j])).collect();
+    distances.sort_by(f64::total_cmp);
+    let median = distances[distances.len() / 2];
+    if median <= 0.0 {
+        return Err(Error::parameter(test, "rows at home that differ", "half of all pairs equal"));
+    }
+    Ok(median)
+}
+
+/// ‖a − b‖².
+pub(super) fn squared(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 

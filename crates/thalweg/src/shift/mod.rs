@@ -9,7 +9,7 @@
 //! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained
 //!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query.
 //! - [`members`]: what all tests by networks beside f share.
-//! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`divergence`]: M16.
+//! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
 //! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
 //!
 //! Which to take: the bank has the most power per second; input Mahalanobis is as strong where the shift shows in the inputs, but it also
@@ -20,6 +20,7 @@ pub mod bbsd;
 pub mod calibration;
 pub mod cdc;
 pub mod choose;
+pub mod deep_kernel;
 pub mod detectron;
 pub mod divergence;
 pub mod ensemble;
