@@ -5,7 +5,7 @@
 //! taken greedily so that their disagreements cover the most rows, then the ensemble statistics are those of [`super::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use super::base::{Base, Sample, column_moments, softmax_rows};
+use super::base::{Base, Sample, deviations, softmax_rows};
 use super::cdc::{Scratch, Trainer};
 use super::entropy::Reading;
 use super::members::Members;
@@ -93,8 +93,7 @@ impl Bank {
     ) -> Result<Self> {
         config.check()?;
         let base = trainer.base();
-        let columns = column_moments(&reference.train.inputs, reference.train.width());
-        let spread: Vec<f32> = columns.into_iter().map(|(_, variance)| variance.sqrt() as f32).collect();
+        let spread = deviations(&reference.train);
         let members: Vec<Vec<f32>> = (0..config.size)
             .into_par_iter()
             .map_init(Scratch::default, |scratch, m| {
@@ -176,7 +175,13 @@ fn cover(all: &[f32], predictions: &[u32], classes: usize, members: usize) -> Ve
 }
 
 /// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.
-fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng: &mut ChaCha8Rng) -> Result<Sample> {
+pub(super) fn synthetic(
+    base: &Base,
+    rows: &Sample,
+    spread: &[f32],
+    config: BankConfig,
+    rng: &mut ChaCha8Rng,
+) -> Result<Sample> {
     let d = rows.width();
     let chosen: Vec<usize> = (0..config.rows).map(|_| rng.random_range(0..rows.len() as u64) as usize).collect();
     let mut inputs = rows.rows(&chosen).inputs;
@@ -195,6 +200,13 @@ fn synthetic(base: &Base, rows: &Sample, spread: &[f32], config: BankConfig, rng
         }
     }
     base.sample(&inputs)
+}
+
+/// What `members` of the networks with logits `all [M, N, C]` say of a query, chosen as the bank chooses.
+pub(super) fn covering(all: &[f32], query: &Sample, members: usize) -> Reading {
+    let chosen = cover(all, &query.predictions(), query.classes(), members);
+    let wide = query.logits.len();
+    Reading::new(query, chosen.iter().map(|&m| &all[m * wide..(m + 1) * wide]))
 }
 
 impl Members for Bank {

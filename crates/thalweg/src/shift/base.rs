@@ -196,6 +196,11 @@ pub(super) fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
     out
 }
 
+/// Standard deviation of every input of `rows` `[D]`.
+pub(super) fn deviations(rows: &Sample) -> Vec<f32> {
+    column_moments(&rows.inputs, rows.width()).into_iter().map(|(_, variance)| variance.sqrt() as f32).collect()
+}
+
 /// Mean and variance of every column of `values [N, d]`.
 pub(super) fn column_moments(values: &[f32], d: usize) -> Vec<(f64, f64)> {
     let n = (values.len() / d.max(1)) as f64;
