@@ -5,8 +5,9 @@
 //! Held-out runs choose the step: those of the training tasks, and all runs of some tasks that nothing else sees, in equal parts.
 use super::Context;
 use super::config::ContextConfig;
-use super::encoder::{Encoder, EncoderBuffers};
+use super::encoder::Encoder;
 use super::extractor::Extractor;
+use super::joint::{Grouped, Joint};
 use super::pool::Pool;
 use super::relabel::{self, Outputs};
 use super::support::Support;
@@ -16,7 +17,7 @@ use crate::curves::{self, Curves};
 use crate::fit::{FitConfig, FitOptions, identity};
 use crate::fit_loop::{self, Learner};
 use crate::latent::Decoder;
-use crate::method::{Method, Scratch};
+use crate::method::Method;
 use crate::model::{MetaModel, Record};
 use crate::path::Batch;
 use crate::plan::Plan;
@@ -134,7 +135,6 @@ pub fn fit_tasks(
         Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;
-    let joint = [method.parameters(), encoder.parameters()].concat();
     let mut identity = identity(zoos, config)?;
     if let Extractor::Onnx(onnx) = &extractor {
         identity = blake3::hash(&[identity.as_bytes(), onnx.bytes()].concat()).to_hex().to_string();
@@ -142,24 +142,12 @@ pub fn fit_tasks(
     let shared = Shared { config: &asked, curves: &curves, splits: &splits, pools: &pools, outputs, coupling, classes };
     let held_out =
         shared.held_out(&seen, &choosing, config.validation_points, &*method, &streams.child("validation"))?;
-    let mut learner = ManyZoos {
-        shared,
-        seen: &seen,
-        batch: config.batch,
-        held_out,
-        joint,
-        method,
-        encoder,
-        streams,
-        scratch: Scratch::default(),
-        buffers: EncoderBuffers::default(),
-    };
+    let mut learner =
+        ManyZoos { shared, seen: &seen, batch: config.batch, held_out, joint: Joint::new(method, encoder), streams };
     let (course, saving) = (config.course(), options.saving(&identity));
     let mut state = fit_loop::start(&mut learner, &course, saving)?;
     fit_loop::run(&mut learner, &mut state, &course, saving, progress)?;
-    learner.joint.copy_from_slice(&state.best);
-    learner.spread();
-    let ManyZoos { method, encoder, .. } = learner;
+    let (method, encoder) = learner.joint.finish(&state.best);
     let total = |part: fn(&RunSplit) -> usize| seen.iter().map(|&i| part(&splits[i])).sum();
     let record = Record {
         zoo: format!("{} zoos, the first {}", zoos.len(), first.dir().display()),
@@ -256,7 +244,7 @@ impl Shared<'_> {
         size: usize,
         method: &dyn Method,
         streams: &Streams,
-    ) -> Result<Option<HeldOut>> {
+    ) -> Result<Option<Grouped>> {
         let seen: Vec<usize> = seen.iter().copied().filter(|&task| !self.splits[task].validation.is_empty()).collect();
         let parts = usize::from(!seen.is_empty()) + usize::from(!choosing.is_empty());
         let mut groups = Vec::new();
@@ -275,15 +263,8 @@ impl Shared<'_> {
         }
         let batch = self.batch(&groups, method, &streams.child("batch"))?;
         let (supports, sizes) = groups.into_iter().map(|g| (g.support, g.size)).unzip();
-        Ok(Some(HeldOut { batch, supports, sizes }))
+        Ok(Some(Grouped { batch, supports, sizes }))
     }
-}
-
-/// What the step is chosen by.
-struct HeldOut {
-    batch: Batch,
-    supports: Vec<Support>,
-    sizes: Vec<usize>,
 }
 
 /// Field and encoder, learning from the curves of many zoos.
@@ -291,42 +272,23 @@ struct ManyZoos<'a> {
     shared: Shared<'a>,
     seen: &'a [usize],
     batch: usize,
-    held_out: Option<HeldOut>,
-    /// Parameters of the method, then of the encoder: what the optimiser moves.
-    joint: Vec<f32>,
-    method: Box<dyn Method>,
-    encoder: Encoder,
+    /// What the step is chosen by.
+    held_out: Option<Grouped>,
+    joint: Joint,
     streams: Streams,
-    scratch: Scratch,
-    buffers: EncoderBuffers,
-}
-
-impl ManyZoos<'_> {
-    /// Gives method and encoder their parts of the joint parameters.
-    fn spread(&mut self) {
-        let (method, encoder) = self.joint.split_at(self.method.parameters().len());
-        self.method.parameters_mut().copy_from_slice(method);
-        self.encoder.parameters_mut().copy_from_slice(encoder);
-    }
-}
-
-/// Every group's context for every one of its rows: `[S, D]` → `[B, D]`.
-fn repeated(c: &[f32], d: usize, sizes: &[usize]) -> Vec<f32> {
-    c.chunks_exact(d).zip(sizes).flat_map(|(c, &size)| c.repeat(size)).collect()
 }
 
 impl Learner for ManyZoos<'_> {
     fn parameters(&self) -> &[f32] {
-        &self.joint
+        self.joint.parameters()
     }
 
     fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.joint
+        self.joint.parameters_mut()
     }
 
     fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
-        self.spread();
-        let (shared, d) = (&self.shared, self.encoder.dimension());
+        let shared = &self.shared;
         let streams = self.streams.child("step").index(step);
         let mut order = self.seen.to_vec();
         shuffle(&mut order, &mut streams.child("tasks").rng());
@@ -338,33 +300,15 @@ impl Learner for ManyZoos<'_> {
             shared.group(task, &shared.splits[task].train, size, 0, &streams.child("group").index(g as u64))
         });
         let groups = groups.collect::<Result<Vec<_>>>()?;
-        let mut batch = shared.batch(&groups, &*self.method, &streams)?;
+        let batch = shared.batch(&groups, self.joint.method(), &streams)?;
         let (supports, sizes): (Vec<_>, Vec<_>) = groups.into_iter().map(|g| (g.support, g.size)).unzip();
-        let mut c = self.encoder.forward(&supports, &mut self.buffers).to_vec();
         let mut rng = streams.child("drop").rng();
         let dropped: Vec<bool> = sizes.iter().map(|_| rng.random::<f64>() < shared.config.drop).collect();
-        let clear =
-            |c: &mut [f32]| c.chunks_exact_mut(d).zip(&dropped).filter(|(_, d)| **d).for_each(|(c, _)| c.fill(0.0));
-        clear(&mut c);
-        batch.c = Some(repeated(&c, d, &sizes));
-        let (of_method, of_encoder) = gradient.split_at_mut(self.method.parameters().len());
-        let loss = self.method.loss(&batch, &mut self.scratch, Some(of_method));
-        let mut d_c = vec![0.0; c.len()];
-        let mut rows = self.scratch.d_context.chunks_exact(d);
-        for (sum, &size) in d_c.chunks_exact_mut(d).zip(&sizes) {
-            rows.by_ref().take(size).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, r)| *s += r));
-        }
-        clear(&mut d_c);
-        self.encoder.backward(&d_c, &mut self.buffers, of_encoder);
-        Ok(loss)
+        Ok(self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, gradient))
     }
 
     fn held_out(&mut self) -> Result<Option<f64>> {
-        self.spread();
-        let Some(HeldOut { batch, supports, sizes }) = self.held_out.as_mut() else { return Ok(None) };
-        let c = self.encoder.forward(supports, &mut self.buffers);
-        batch.c = Some(repeated(c, self.encoder.dimension(), sizes));
-        Ok(Some(self.method.loss(batch, &mut self.scratch, None)))
+        Ok(self.held_out.as_mut().map(|groups| self.joint.loss(groups)))
     }
 }
 

@@ -192,6 +192,13 @@ pub(super) fn synthetic(
     base.sample(&inputs)
 }
 
+/// What `members` of the networks with logits `all [M, N, C]` say of a query, chosen as the bank chooses.
+pub(super) fn covering(all: &[f32], query: &Sample, members: usize) -> Reading {
+    let chosen = cover(all, &query.predictions(), query.classes(), members);
+    let wide = query.logits.len();
+    Reading::new(query, chosen.iter().map(|&m| &all[m * wide..(m + 1) * wide]))
+}
+
 impl Members for Bank {
     const NAME: &'static str = "bank";
 

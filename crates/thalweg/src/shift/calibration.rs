@@ -300,7 +300,6 @@ pub fn used(statistics: &[Statistic]) -> (Vec<bool>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bank::BankConfig;
     use super::super::method::small;
     use super::super::world;
     use super::*;
@@ -309,8 +308,7 @@ mod tests {
     #[test]
     fn a_file_says_of_a_query_what_was_said_before_it_was_written() {
         let world = world::two_clouds(1);
-        let config =
-            Config { bank: BankConfig { size: 30, ..BankConfig::default() }, meta: small(), ..Config::default() };
+        let config = small(30);
         let request = Request {
             parts: Parts {
                 base: Some(world.base.clone()),

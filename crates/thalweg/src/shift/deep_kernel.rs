@@ -286,9 +286,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| test.measure(&queries, &Streams::new(0)).unwrap())
         };
-        let clock = std::time::Instant::now();
         let s = on(1);
-        println!("{:.2} ms a query", clock.elapsed().as_secs_f64() / 0.025);
         let home = s[..24].iter().sum::<f64>() / 24.0;
         let most = s[..24].iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert!(home.abs() < 0.04 && s[24] > most + 0.3, "{s:?}");

@@ -3,6 +3,7 @@ use super::bank::{Bank, BankConfig};
 use super::base::Base;
 use super::bbsd::Bbsd;
 use super::cdc::{Agree, CdcConfig, Trainer};
+use super::conditional::{Conditional, ConditionalConfig};
 use super::deep_kernel::DeepKernel;
 use super::detectron::{Detectron, Rounds};
 use super::divergence::HDivergence;
@@ -28,6 +29,8 @@ pub enum Method {
     Detectron,
     /// CDCs drawn from a flow tuned to the query (M15).
     MetaDetectron,
+    /// CDCs drawn from a generator that takes the query as its context (M15, amortised).
+    Conditional,
     /// f's mean entropy.
     Entropy,
     /// Networks like f from other starts.
@@ -76,6 +79,8 @@ pub struct Config {
     pub bank_cdc: BankCdc,
     /// The flow over CDCs; its zoo is trained as the bank is.
     pub meta: MetaConfig,
+    /// The generator conditioned on the query; its zoo is trained as the bank is.
+    pub conditional: ConditionalConfig,
     /// The deep ensemble.
     pub ensemble: EnsembleConfig,
 }
@@ -95,6 +100,7 @@ impl Config {
             bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             meta: MetaConfig { rows: 64, kappa: 0.1, ..MetaConfig::default() },
+            conditional: ConditionalConfig::default(),
             ensemble: EnsembleConfig::default(),
         }
     }
@@ -129,10 +135,11 @@ pub struct Parts<'a> {
 
 impl Method {
     /// All, the default first.
-    pub const ALL: [Method; 13] = [
+    pub const ALL: [Method; 14] = [
         Method::Bank,
         Method::Detectron,
         Method::MetaDetectron,
+        Method::Conditional,
         Method::Ensemble,
         Method::Entropy,
         Method::Bbsd,
@@ -151,6 +158,7 @@ impl Method {
             Method::Bank => "bank",
             Method::Detectron => "detectron",
             Method::MetaDetectron => "meta-detectron",
+            Method::Conditional => "conditional",
             Method::Ensemble => "ensemble",
             Method::Entropy => "entropy",
             Method::Bbsd => "bbsd",
@@ -183,7 +191,9 @@ impl Method {
                 Needs::Logits
             }
             Method::Mahalanobis | Method::Mmd | Method::TwoSample | Method::DeepKernel => Needs::Inputs,
-            Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Ensemble => Needs::Network,
+            Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Conditional | Method::Ensemble => {
+                Needs::Network
+            }
         }
     }
 
@@ -220,6 +230,16 @@ impl Method {
                     Box::new(MetaDetectron::train(&trainer, reference, config.bank, config.meta, size, &streams)?)
                 }
             },
+            Method::Conditional => match weights {
+                Some(zoo) => {
+                    let kept = (config.bank, zoo);
+                    Box::new(Conditional::of(base()?, reference, kept, config.conditional, size, &streams)?)
+                }
+                None => {
+                    let trainer = Trainer::new(base()?, reference, config.bank_cdc.0, &streams)?;
+                    Box::new(Conditional::train(&trainer, reference, config.bank, config.conditional, size, &streams)?)
+                }
+            },
             Method::Ensemble => match weights {
                 Some(thetas) => Box::new(DeepEnsemble::of(base()?, reference, thetas, size, &streams)?),
                 None => {
@@ -241,10 +261,14 @@ impl Method {
     }
 }
 
-/// A meta-detectron of moments, for tests.
+/// Banks of `size`, and flows over them of moments, for tests.
 #[cfg(test)]
-pub(super) fn small() -> MetaConfig {
-    MetaConfig { dimension: 6, width: 16, iterations: 1, trajectories: 2, samples: 4, ..MetaConfig::default() }
+pub(super) fn small(size: usize) -> Config {
+    let meta =
+        MetaConfig { dimension: 6, width: 16, iterations: 1, trajectories: 2, samples: 4, ..MetaConfig::default() };
+    let conditional =
+        ConditionalConfig { dimension: 6, width: 16, steps: 50, samples: 6, ..ConditionalConfig::default() };
+    Config { bank: BankConfig { size, ..BankConfig::default() }, meta, conditional, ..Config::default() }
 }
 
 #[cfg(test)]
@@ -259,8 +283,7 @@ mod tests {
     #[test]
     fn every_p_value_is_super_uniform_on_unshifted_draws() {
         let world = world::two_clouds(1);
-        let config =
-            Config { bank: BankConfig { size: 40, ..BankConfig::default() }, meta: small(), ..Config::default() };
+        let config = small(40);
         let parts = Parts {
             base: Some(world.base.clone()),
             reference: &world.reference,

@@ -7,7 +7,7 @@
 //! - [`base`]: f and rows as f sees them; [`reference`]: the parts of P.
 //! - [`test`]: what every test is, [`ShiftTest`]; [`null`]: null laws, p-values, their combination; [`power`]: what a test is worth.
 //! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained
-//!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query.
+//!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query; [`conditional`]: from one that takes the query as its context.
 //! - [`members`]: what all tests by networks beside f share.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
 //! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
@@ -20,6 +20,7 @@ pub mod bbsd;
 pub mod calibration;
 pub mod cdc;
 pub mod choose;
+pub mod conditional;
 pub mod deep_kernel;
 pub mod detectron;
 pub mod divergence;
@@ -31,6 +32,7 @@ pub mod meta;
 pub mod method;
 pub mod mmd;
 pub mod null;
+mod pairs;
 pub mod power;
 pub mod reference;
 pub mod test;

@@ -1,0 +1,98 @@
+//! A method and the encoder of its contexts as one set of parameters (M10): what every conditional fit moves, whatever its curves come from.
+//!
+//! All rows of a group see the context of its support set; a group whose context is dropped sees c = 0, and its encoder learns nothing from it.
+use super::encoder::{Encoder, EncoderBuffers};
+use super::support::Support;
+use crate::method::{Method, Scratch};
+use crate::path::Batch;
+
+/// Rows in groups, each with the support set that its context comes from.
+pub(crate) struct Grouped {
+    /// The groups' rows one after another; contexts are filled in.
+    pub batch: Batch,
+    /// One a group `[S]`.
+    pub supports: Vec<Support>,
+    /// Rows of each group `[S]`.
+    pub sizes: Vec<usize>,
+}
+
+/// See the module's text.
+pub(crate) struct Joint {
+    method: Box<dyn Method>,
+    encoder: Encoder,
+    /// Those of the method, then those of the encoder.
+    parameters: Vec<f32>,
+    scratch: Scratch,
+    buffers: EncoderBuffers,
+}
+
+impl Joint {
+    /// Both with the parameters that they have.
+    pub fn new(method: Box<dyn Method>, encoder: Encoder) -> Self {
+        let parameters = [method.parameters(), encoder.parameters()].concat();
+        Self { method, encoder, parameters, scratch: Scratch::default(), buffers: EncoderBuffers::default() }
+    }
+
+    /// The method; its own parameters are those of the last pass.
+    pub fn method(&self) -> &dyn Method {
+        &*self.method
+    }
+
+    /// All parameters.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// All parameters, to be moved.
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
+    }
+
+    /// Both, with these parameters.
+    pub fn finish(mut self, parameters: &[f32]) -> (Box<dyn Method>, Encoder) {
+        self.parameters.copy_from_slice(parameters);
+        self.spread();
+        (self.method, self.encoder)
+    }
+
+    /// The loss on `groups`, those marked in `dropped [S]` without their context, and its gradient over what was in `gradient`.
+    pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> f64 {
+        self.spread();
+        let (d, sizes) = (self.encoder.dimension(), &groups.sizes);
+        let mut c = self.encoder.forward(&groups.supports, &mut self.buffers).to_vec();
+        let clear =
+            |c: &mut [f32]| c.chunks_exact_mut(d).zip(dropped).filter(|(_, d)| **d).for_each(|(c, _)| c.fill(0.0));
+        clear(&mut c);
+        groups.batch.c = Some(repeated(&c, d, sizes));
+        let (of_method, of_encoder) = gradient.split_at_mut(self.method.parameters().len());
+        let loss = self.method.loss(&groups.batch, &mut self.scratch, Some(of_method));
+        let mut d_c = vec![0.0; c.len()];
+        let mut rows = self.scratch.d_context.chunks_exact(d);
+        for (sum, &size) in d_c.chunks_exact_mut(d).zip(sizes) {
+            rows.by_ref().take(size).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, r)| *s += r));
+        }
+        clear(&mut d_c);
+        self.encoder.backward(&d_c, &mut self.buffers, of_encoder);
+        loss
+    }
+
+    /// The loss on `groups`, no context dropped.
+    pub fn loss(&mut self, groups: &mut Grouped) -> f64 {
+        self.spread();
+        let c = self.encoder.forward(&groups.supports, &mut self.buffers);
+        groups.batch.c = Some(repeated(c, self.encoder.dimension(), &groups.sizes));
+        self.method.loss(&groups.batch, &mut self.scratch, None)
+    }
+
+    /// Gives method and encoder their parts of the parameters.
+    fn spread(&mut self) {
+        let (method, encoder) = self.parameters.split_at(self.method.parameters().len());
+        self.method.parameters_mut().copy_from_slice(method);
+        self.encoder.parameters_mut().copy_from_slice(encoder);
+    }
+}
+
+/// Every group's context for every one of its rows: `[S, D]` → `[B, D]`.
+fn repeated(c: &[f32], d: usize, sizes: &[usize]) -> Vec<f32> {
+    c.chunks_exact(d).zip(sizes).flat_map(|(c, &size)| c.repeat(size)).collect()
+}
