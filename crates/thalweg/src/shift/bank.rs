@@ -135,10 +135,7 @@ impl Bank {
     /// A query that does not fit.
     pub fn read(&self, query: &Sample) -> Result<Reading> {
         test::check(query, &self.like, true)?;
-        let (n, c) = (query.len(), query.classes());
-        let all = self.base.logits_of(&self.thetas, query)?;
-        let chosen = cover(&all, query, self.config.members);
-        Ok(Reading::new(query, chosen.iter().map(|&m| &all[m * n * c..(m + 1) * n * c])))
+        Ok(covering(&self.base.logits_of(&self.thetas, query)?, query, self.config.members))
     }
 }
 
@@ -194,7 +191,7 @@ pub(super) fn synthetic(
 
 /// What `members` of the networks with logits `all [M, N, C]` say of a query, chosen as the bank chooses.
 pub(super) fn covering(all: &[f32], query: &Sample, members: usize) -> Reading {
-    let chosen = cover(all, &query.predictions(), query.classes(), members);
+    let chosen = cover(all, query, members);
     let wide = query.logits.len();
     Reading::new(query, chosen.iter().map(|&m| &all[m * wide..(m + 1) * wide]))
 }
