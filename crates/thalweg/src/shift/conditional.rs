@@ -10,7 +10,8 @@
 //! Kept are the CDCs alone; the synthetic queries are drawn again from the bank's streams, so weights that come from other streams
 //! would be paired with rows that they have nothing to do with. Rows go to the encoder as f sees them.
 //! Cost: the bank's trainings and `steps` steps of the fit once (seconds); a query is 20 evaluations of the field for `samples` rows and a pass of
-//! `samples` networks. Not where the bank holds fewer than some hundred CDCs: the encoder has no more examples than that.
+//! `samples` networks. Measured on UCI Heart at |Q| = 10, Switzerland and Long Beach, two base networks, 60 draws: AUROC of the combined statistics .910
+//! (.818 at 32 components, .858 at 128; .846 without the context, and guidance of 2.5 is worse than none), of the bank .973. Not where the bank holds fewer than some hundred CDCs: the encoder has no more examples than that.
 use super::bank::{self, Bank, BankConfig};
 use super::base::{Base, Sample, deviations};
 use super::cdc::Trainer;
@@ -35,7 +36,7 @@ const SAMPLING: usize = 20;
 ///
 /// | field | default | range |
 /// | --- | --- | --- |
-/// | `dimension` | 32 | 1 to members of the bank less one: principal components |
+/// | `dimension` | 64 | 1 to members of the bank less one: principal components |
 /// | `width` | 128 | ≥ 1: of the field |
 /// | `pooled`, `each` | 32, 16 | numbers of c for the whole query, and for each class |
 /// | `steps` | 1000 | ≥ 1 of the fit |
@@ -72,7 +73,7 @@ pub struct ConditionalConfig {
 impl Default for ConditionalConfig {
     fn default() -> Self {
         Self {
-            dimension: 32,
+            dimension: 64,
             width: 128,
             pooled: 32,
             each: 16,

@@ -100,7 +100,7 @@ impl Config {
             bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             meta: MetaConfig { rows: 64, kappa: 0.1, ..MetaConfig::default() },
-            conditional: ConditionalConfig::default(),
+            conditional: ConditionalConfig { dimension: 32, ..ConditionalConfig::default() },
             ensemble: EnsembleConfig::default(),
         }
     }
