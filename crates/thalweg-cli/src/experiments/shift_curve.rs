@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
+use thalweg::shift::bank::Bank;
 use thalweg::shift::base::Base;
 use thalweg::shift::cdc::{self, Trainer};
 use thalweg::shift::detectron::Detectron;
 use thalweg::shift::meta::{MetaConfig, MetaDetectron, MetaRun};
 use thalweg::shift::method::Parts;
 use thalweg::shift::power::auroc;
-use thalweg::shift::{Method, Sample};
+use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
 
 const TOML: &str = include_str!("../../../../experiments/shift-curve.toml");
@@ -156,10 +157,11 @@ impl Curve {
                 milliseconds: each(start, 2 * set.draws),
             });
         }
+        let trainer = Trainer::new(world.base.clone(), reference, config.meta_cdc.0, &streams)?;
+        let zoo = Bank::train(&trainer, reference, config.bank, set.size, &streams.child("zoo"))?;
         for &warm in &set.warm {
             let config_meta = MetaConfig { warm, ..config.meta };
-            let zoo = (config.bank, bank.weights().to_vec());
-            let base = world.base.clone();
+            let (base, zoo) = (world.base.clone(), (config.bank, zoo.weights().to_vec()));
             let meta = MetaDetectron::of(base, reference, zoo, config_meta, set.size, &streams.child("meta"))?;
             for &iterations in &set.iterations {
                 let start = Instant::now();

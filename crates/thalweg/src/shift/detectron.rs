@@ -4,7 +4,7 @@
 //! It ends when no row is left, after `rounds`, after `idle` rounds without a new row, or when a CDC agrees with f on fewer than
 //! 1 − `tolerance` of the validation rows of P (that CDC is not counted).
 //! Cost: a query is up to `rounds` trainings on one thread (tens of milliseconds for a small network); queries run in parallel.
-//! Where calibration may train once and for all, [`super::bank`] has the same power a hundred times faster.
+//! Where calibration may train once and for all, [`super::bank`] has more power, thirty times faster.
 use super::base::Sample;
 use super::cdc::{Scratch, Trainer, agreement};
 use super::entropy::Reading;

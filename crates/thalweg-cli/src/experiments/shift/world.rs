@@ -6,7 +6,7 @@ use crate::settings;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg::Streams;
@@ -75,7 +75,10 @@ impl Shift {
             Shift::Mixture { share } => format!("{:.0} % mixture", 100.0 * share),
             Shift::Imputed { sites } => format!("{}, imputed", named(sites)),
             Shift::Corruption { name, severity } => format!("{name} {severity}"),
-            Shift::Data { data } => data.split(':').next().unwrap_or(data).into(),
+            Shift::Data { data } => match data.split_once(':') {
+                Some((name, path)) => Path::new(path).file_stem().map_or(name.into(), |s| s.to_string_lossy().into()),
+                None => data.clone(),
+            },
             Shift::Benign => BENIGN.into(),
         }
     }
