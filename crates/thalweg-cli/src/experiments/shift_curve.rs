@@ -1,5 +1,5 @@
 //! Meta-detectron along its tuning (M15; the paper's Figure 4): ℓ_cdc, agreement with f on P and AUROC by iterations of adjoint matching, beside
-//! Detectron and the bank that the flow was fitted to, on the same draws.
+//! Detectron and the bank, on the same draws.
 use super::shift::world::{Home, World, queries, tests, world};
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
@@ -15,11 +15,11 @@ use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::shift::bank::Bank;
-use thalweg::shift::base::Base;
-use thalweg::shift::cdc::{self, Trainer};
+use thalweg::shift::cdc::{Trainer, mean_agreement};
 use thalweg::shift::detectron::Detectron;
-use thalweg::shift::meta::{MetaConfig, MetaDetectron, MetaRun};
-use thalweg::shift::method::Parts;
+use thalweg::shift::entropy::Reading;
+use thalweg::shift::members::Members;
+use thalweg::shift::meta::{MetaConfig, MetaDetectron};
 use thalweg::shift::power::auroc;
 use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
@@ -132,31 +132,36 @@ impl Curve {
                 .with_context(|| format!("size: {} rows are more than there are", set.size))
         };
         let (shifted, usual) = (draw(away, *share, "away")?, draw(&world.fresh.0, 1.0, "usual")?);
-        let (base, labels) = (Some(world.base.clone()), &world.labels[..]);
-        let parts = Parts { base, reference: &world.reference, labels, size: set.size, config: &config };
-        let reference = &world.reference;
+        let (base, reference) = (&world.base, &world.reference);
         let watched = [&reference.train, &reference.held];
-        let bank = Method::Bank.prepare(&parts, None, &streams)?;
-        let detectron = Method::Detectron.prepare(&parts, None, &streams)?;
-        let trainer = Trainer::new(world.base.clone(), reference, config.cdc, &streams)?;
-        let runs = Detectron::bare(trainer, reference, config.detectron)?.run(&usual, &streams.child("agreement"))?;
-        let of_detectron = [0, 1].map(|part| runs.iter().map(|r| r.agreement[part]).sum::<f64>() / runs.len() as f64);
-        let of_bank = |rows: &Sample| -> Result<f64> { Ok(agreement(&world.base, bank.weights(), rows)?) };
-        let of_bank = [of_bank(watched[0])?, of_bank(watched[1])?];
-        for (test, agreement) in [(&bank, of_bank), (&detectron, of_detectron)] {
-            let start = Instant::now();
-            let (a, u) = (test.measure(&shifted, &streams.child("a"))?, test.measure(&usual, &streams.child("u"))?);
-            let of =
-                |v: &[f64], s: usize| v.iter().skip(s).step_by(test.statistics().len()).copied().collect::<Vec<f64>>();
-            points.push(Point {
-                method: test.name().into(),
-                iterations: None,
-                loss: f64::NAN,
-                agreement,
-                auroc: [0, 1, 2].map(|s| auroc(&of(&a, s), &of(&u, s))).into_iter().collect::<Result<Vec<_>, _>>()?,
-                milliseconds: each(start, 2 * set.draws),
-            });
-        }
+        let of = streams.child(Method::Bank.name());
+        let trainer = Trainer::new(base.clone(), reference, config.bank_cdc.0, &of)?;
+        let bank = Bank::train(&trainer, reference, config.bank, set.size, &of)?;
+        let start = Instant::now();
+        let (a, u) = (bank.readings(&shifted, &streams)?, bank.readings(&usual, &streams)?);
+        points.push(Point {
+            method: Method::Bank.name().into(),
+            iterations: None,
+            loss: f64::NAN,
+            milliseconds: each(start, 2 * set.draws),
+            agreement: [
+                mean_agreement(base, bank.weights(), watched[0])?,
+                mean_agreement(base, bank.weights(), watched[1])?,
+            ],
+            auroc: aurocs(a.iter(), u.iter())?,
+        });
+        let trainer = Trainer::new(base.clone(), reference, config.cdc, &streams.child(Method::Detectron.name()))?;
+        let detectron = Detectron::bare(trainer, reference, config.detectron)?;
+        let start = Instant::now();
+        let (a, u) = (detectron.run(&shifted, &streams.child("a"))?, detectron.run(&usual, &streams.child("u"))?);
+        points.push(Point {
+            method: Method::Detectron.name().into(),
+            iterations: None,
+            loss: f64::NAN,
+            milliseconds: each(start, 2 * set.draws),
+            agreement: [0, 1].map(|part| u.iter().map(|r| r.agreement[part]).sum::<f64>() / u.len() as f64),
+            auroc: aurocs(a.iter().map(|r| &r.reading), u.iter().map(|r| &r.reading))?,
+        });
         let trainer = Trainer::new(world.base.clone(), reference, config.meta_cdc.0, &streams)?;
         let zoo = Bank::train(&trainer, reference, config.bank, set.size, &streams.child("zoo"))?;
         for &warm in &set.warm {
@@ -170,19 +175,13 @@ impl Curve {
                 };
                 let (a, u) = (run(&shifted, "a")?, run(&usual, "u")?);
                 let milliseconds = each(start, 2 * set.draws);
-                let of = |runs: &[MetaRun], s: usize| {
-                    runs.iter().map(|r| r.reading.statistics(&[])[s]).collect::<Vec<f64>>()
-                };
                 let n = a.len() as f64;
                 points.push(Point {
                     method: if warm == 0 { FLOW.into() } else { format!("{FLOW}, warm start of {warm}") },
                     iterations: Some(iterations),
                     loss: a.iter().map(|r| r.loss).sum::<f64>() / n,
                     agreement: [0, 1].map(|part| a.iter().map(|r| r.agreement[part]).sum::<f64>() / n),
-                    auroc: [0, 1, 2]
-                        .map(|s| auroc(&of(&a, s), &of(&u, s)))
-                        .into_iter()
-                        .collect::<Result<Vec<_>, _>>()?,
+                    auroc: aurocs(a.iter().map(|r| &r.reading), u.iter().map(|r| &r.reading))?,
                     milliseconds,
                 });
             }
@@ -238,11 +237,19 @@ impl Curve {
     }
 }
 
-/// Mean agreement of networks `[M, P]` with f on `rows`.
-fn agreement(base: &Base, thetas: &[f32], rows: &Sample) -> thalweg::Result<f64> {
-    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
-    let each: Vec<f64> = logits.chunks_exact(rows.logits.len()).map(|l| cdc::agreement(l, &expected)).collect();
-    Ok(each.iter().sum::<f64>() / each.len() as f64)
+/// AUROC of count, probability taken and entropy, with standard errors, of readings of shifted draws against those of unshifted ones.
+fn aurocs<'a>(
+    away: impl Iterator<Item = &'a Reading>,
+    usual: impl Iterator<Item = &'a Reading>,
+) -> Result<Vec<(f64, f64)>> {
+    let (away, usual) = (statistics(away), statistics(usual));
+    let of = |all: &[[f64; 5]], s: usize| all.iter().map(|values| values[s]).collect::<Vec<f64>>();
+    (0..3).map(|s| Ok(auroc(&of(&away, s), &of(&usual, s))?)).collect()
+}
+
+/// Without usual entropies: the last statistic, which compares with them, means nothing.
+fn statistics<'a>(readings: impl Iterator<Item = &'a Reading>) -> Vec<[f64; 5]> {
+    readings.map(|reading| reading.statistics(&[])).collect()
 }
 
 fn each(start: Instant, queries: usize) -> f64 {

@@ -96,8 +96,7 @@ impl Bank {
         let members: Vec<Vec<f32>> = (0..config.size)
             .into_par_iter()
             .map_init(Scratch::default, |scratch, m| {
-                let mut rng = streams.child("member").index(m as u64).rng();
-                let shifted = synthetic(base, &reference.validation, &spread, config, &mut rng)?;
+                let (shifted, mut rng) = query_of(m, base, reference, &spread, config, streams)?;
                 let mut theta = base.theta().to_vec();
                 trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
                 Ok(theta)
@@ -159,6 +158,19 @@ fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
         chosen.push(best);
     }
     chosen
+}
+
+/// The synthetic query that member `m` is trained against, and the generator that its training goes on with.
+pub(super) fn query_of(
+    m: usize,
+    base: &Base,
+    reference: &Reference,
+    spread: &[f32],
+    config: BankConfig,
+    streams: &Streams,
+) -> Result<(Sample, ChaCha8Rng)> {
+    let mut rng = streams.child("member").index(m as u64).rng();
+    Ok((synthetic(base, &reference.validation, spread, config, &mut rng)?, rng))
 }
 
 /// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.

@@ -115,14 +115,14 @@ impl Trainer {
             (false, true) => 1,
             (false, false) => BATCHES.min(train.len().div_ceil(config.batch) * 4),
         };
-        let spread = deviations(train);
+        let spread = (config.jitter > 0.0).then(|| deviations(train));
         let batch = |rng: &mut ChaCha8Rng| -> Result<_> {
             let rows: Vec<usize> = match all {
                 true => (0..train.len()).collect(),
                 false => (0..config.batch).map(|_| rng.random_range(0..train.len() as u64) as usize).collect(),
             };
             let mut rows = train.rows(&rows);
-            if config.jitter > 0.0 {
+            if let Some(spread) = &spread {
                 let mut noise = vec![0.0; rows.inputs.len()];
                 normal::fill(rng, &mut noise);
                 let moved = rows.inputs.iter().zip(&noise).enumerate();
@@ -230,6 +230,16 @@ pub fn agreement(logits: &[f32], predictions: &[u32]) -> f64 {
     let classes = logits.len().checked_div(predictions.len()).unwrap_or(1).max(1);
     let same = logits.chunks_exact(classes).zip(predictions).filter(|(z, p)| argmax(z) == **p).count();
     same as f64 / predictions.len().max(1) as f64
+}
+
+/// Mean agreement with f of networks `thetas [M, P]` on `rows`.
+///
+/// # Errors
+/// Rows of another width.
+pub fn mean_agreement(base: &Base, thetas: &[f32], rows: &Sample) -> Result<f64> {
+    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
+    let each: Vec<f64> = logits.chunks_exact(rows.logits.len()).map(|l| agreement(l, &expected)).collect();
+    Ok(each.iter().sum::<f64>() / each.len() as f64)
 }
 
 #[cfg(test)]

@@ -167,11 +167,7 @@ impl Conditional {
         let spread = deviations(&reference.train);
         let queries: Vec<Sample> = (0..held)
             .into_par_iter()
-            .map(|m| {
-                // The first draws of the generator that the bank then trains member m with.
-                let mut rng = streams.child("zoo").child("member").index(m as u64).rng();
-                bank::synthetic(&base, &reference.validation, &spread, made, &mut rng)
-            })
+            .map(|m| Ok(bank::query_of(m, &base, reference, &spread, made, &streams.child("zoo"))?.0))
             .collect::<Result<_>>()?;
         let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
         let latents = pca.encode(&zoo);

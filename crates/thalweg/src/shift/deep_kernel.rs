@@ -12,6 +12,7 @@
 use super::base::Sample;
 use super::mmd::{median, squared};
 use super::test::{self, ShiftTest, Statistic};
+use super::two_sample::crossed;
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -90,18 +91,10 @@ impl DeepKernel {
 
     fn of(&self, query: &Sample, streams: &Streams, workspace: &mut Workspace) -> Result<f64> {
         test::check(query, &self.like, true)?;
-        if query.len() < 4 {
-            let expected = "[N ≥ 4, D], for two rows in either half";
-            return Err(Error::shape("query Q", expected, format!("[{}, D]", query.len())));
-        }
-        let mut order: Vec<usize> = (0..query.len()).collect();
-        let mut rng = streams.rng();
-        shuffle(&mut order, &mut rng);
-        let (a, b) = order.split_at(order.len() / 2);
-        let (a, b) = (query.rows(a).inputs, query.rows(b).inputs);
-        let first = self.discrepancy(&self.trained(&a, &mut rng, workspace)?, &b, workspace)?;
-        let second = self.discrepancy(&self.trained(&b, &mut rng, workspace)?, &a, workspace)?;
-        Ok(0.5 * (first + second))
+        crossed(query, 4, "for two rows in either half", streams, |_, train, judge, rng| {
+            let theta = self.trained(&query.rows(train).inputs, rng, workspace)?;
+            self.discrepancy(&theta, &query.rows(judge).inputs, workspace)
+        })
     }
 
     /// φ that maximises J on `rows [n, D]` against rows of P.

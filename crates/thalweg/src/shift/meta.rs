@@ -10,7 +10,7 @@
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
 use super::bank::{self, Bank, BankConfig};
 use super::base::{Base, Sample, deviations};
-use super::cdc::Trainer;
+use super::cdc::{Trainer, mean_agreement};
 use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
@@ -210,10 +210,8 @@ impl MetaDetectron {
         let mut test = Self { base, config, zoo, pca, flow, start, home, like, usual: Vec::new() };
         if config.warm > 0 {
             let warm = streams.child("warm");
-            let rows = synthetic(&test.base, reference, made, &warm)?;
-            let mut start = duplicate(&test.flow, &config)?;
-            test.tune(&mut start, &rows, config.warm, 0, &warm)?;
-            test.start = start;
+            let rows = test.reward(&synthetic(&test.base, reference, made, &warm)?)?;
+            test.start = test.tuned(&rows, config.warm, 0, &warm)?.0;
         }
         let streams = streams.child("usual");
         test.usual = test.usual_of(reference, query, &streams.child("rows"), &streams)?;
@@ -246,47 +244,40 @@ impl MetaDetectron {
         look_every: u64,
         streams: &Streams,
     ) -> Result<MetaRun> {
-        let engine = self.base.engine();
-        let mut flow = duplicate(&self.start, &self.config)?;
-        let looks = match iterations {
-            0 => Vec::new(),
-            _ => self.tune(&mut flow, query, iterations, look_every, streams)?,
-        };
+        let reward = self.reward(query)?;
+        let (flow, looks) = self.tuned(&reward, iterations, look_every, streams)?;
         let y = draw(flow.field(), &self.process(), self.config.samples, SAMPLING, &streams.child("samples"))?;
         let thetas = self.pca.decode(&y);
-        let logits = engine.logits_of_many(&thetas, &self.base.pack(query)?)?;
-        let agreement = |watched: &&Sample| -> Result<f64> {
-            let at_home = engine.logits_of_many(&thetas, &self.base.pack(watched)?)?;
-            let expected = watched.predictions();
-            let each = at_home.chunks_exact(watched.logits.len()).map(|l| super::cdc::agreement(l, &expected));
-            Ok(each.sum::<f64>() / self.config.samples as f64)
-        };
-        let on_data = self.reward(query)?;
-        let losses = InSpace { reward: &on_data, space: &self.pca }.values(&y, streams)?;
+        let logits = self.base.engine().logits_of_many(&thetas, &self.base.pack(query)?)?;
+        let losses = InSpace { reward: &reward, space: &self.pca }.values(&y, streams)?;
+        let agreement = watched.iter().map(|rows| mean_agreement(&self.base, &thetas, rows));
         Ok(MetaRun {
             reading: Reading::new(query, logits.chunks_exact(query.logits.len())),
             loss: -losses.iter().sum::<f64>() / losses.len() as f64,
-            agreement: watched.iter().map(agreement).collect::<Result<_>>()?,
+            agreement: agreement.collect::<Result<_>>()?,
             looks,
         })
     }
 
-    /// Adjoint matching of `flow` towards disagreement on `query`; what it is held to is the flow that was fitted.
-    fn tune(
+    /// The flow after so many iterations of adjoint matching from where tuning starts; what it is held to is the flow that was fitted.
+    fn tuned(
         &self,
-        flow: &mut FlowMatching,
-        query: &Sample,
+        on_data: &OnData,
         iterations: u64,
         look_every: u64,
         streams: &Streams,
-    ) -> Result<Vec<TuneLook>> {
-        let on_data = self.reward(query)?;
-        let reward = InSpace { reward: &on_data, space: &self.pca };
+    ) -> Result<(FlowMatching, Vec<TuneLook>)> {
+        let mut flow = duplicate(&self.start, &self.config)?;
+        if iterations == 0 {
+            return Ok((flow, Vec::new()));
+        }
+        let reward = InSpace { reward: on_data, space: &self.pca };
         let process = self.process();
         let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
         let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
         let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
-        Ok(task.run(flow, &config, &TuneOptions::default(), &Silent)?.looks)
+        let looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
+        Ok((flow, looks))
     }
 
     fn process(&self) -> Process<'_> {

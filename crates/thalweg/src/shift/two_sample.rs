@@ -59,16 +59,9 @@ impl TwoSample {
 
     fn of(&self, query: &Sample, streams: &Streams, workspace: &mut Workspace) -> Result<f64> {
         test::check(query, &self.like, true)?;
-        if query.len() < 2 {
-            return Err(Error::shape("query Q", "[N ≥ 2, D], to be halved", format!("[{}, D]", query.len())));
-        }
-        let mut order: Vec<usize> = (0..query.len()).collect();
-        let mut rng = streams.rng();
-        shuffle(&mut order, &mut rng);
-        let (a, b) = order.split_at(order.len() / 2);
-        let first = self.fold(query, a, b, streams.child("first"), &mut rng, workspace)?;
-        let second = self.fold(query, b, a, streams.child("second"), &mut rng, workspace)?;
-        Ok(0.5 * (first + second))
+        crossed(query, 2, "to be halved", streams, |name, train, judge, rng| {
+            self.fold(query, train, judge, streams.child(name), rng, workspace)
+        })
     }
 
     fn fold(
@@ -101,6 +94,28 @@ impl TwoSample {
         let (q, p) = (scores(&engine.pack(&query.rows(judge).inputs)?), scores(&self.judged));
         Ok(super::power::auroc(&q, &p)?.0)
     }
+}
+
+/// The mean of what `fold` says of the two halves of a query in random order: trained on one (called "first") and judged on the other, then the
+/// other way about ("second").
+///
+/// # Errors
+/// Fewer than `least` rows, and why so many; those of `fold`.
+pub(super) fn crossed(
+    query: &Sample,
+    least: usize,
+    why: &str,
+    streams: &Streams,
+    mut fold: impl FnMut(&str, &[usize], &[usize], &mut ChaCha8Rng) -> Result<f64>,
+) -> Result<f64> {
+    if query.len() < least {
+        return Err(Error::shape("query Q", format!("[N ≥ {least}, D], {why}"), format!("[{}, D]", query.len())));
+    }
+    let mut order: Vec<usize> = (0..query.len()).collect();
+    let mut rng = streams.rng();
+    shuffle(&mut order, &mut rng);
+    let (a, b) = order.split_at(order.len() / 2);
+    Ok(0.5 * (fold("first", a, b, &mut rng)? + fold("second", b, a, &mut rng)?))
 }
 
 impl ShiftTest for TwoSample {
