@@ -25,9 +25,9 @@ const BATCHES: usize = 64;
 ///
 /// | field | default | range |
 /// | --- | --- | --- |
-/// | `kappa` | 0.01 | > 0: weight of disagreement on Q against agreement on P |
-/// | `learning_rate` | 0.01 | > 0, of Adam |
-/// | `steps` | 60 | ≥ 1 |
+/// | `kappa` | 0.004 | > 0: weight of disagreement on Q against agreement on P |
+/// | `learning_rate` | 0.02 | > 0, of Adam |
+/// | `steps` | 120 | ≥ 1 |
 /// | `batch` | 128 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
@@ -61,7 +61,7 @@ pub enum Agree {
 
 impl Default for CdcConfig {
     fn default() -> Self {
-        Self { kappa: 0.01, learning_rate: 0.01, steps: 60, batch: 128, agree: Agree::default(), jitter: 0.3 }
+        Self { kappa: 0.004, learning_rate: 0.02, steps: 120, batch: 128, agree: Agree::default(), jitter: 0.3 }
     }
 }
 
@@ -232,13 +232,21 @@ pub fn agreement(logits: &[f32], predictions: &[u32]) -> f64 {
     same as f64 / predictions.len().max(1) as f64
 }
 
+/// Agreement with f of each of the networks `thetas [M, P]` on `rows`.
+///
+/// # Errors
+/// Rows of another width.
+pub fn agreements(base: &Base, thetas: &[f32], rows: &Sample) -> Result<Vec<f64>> {
+    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
+    Ok(logits.chunks_exact(rows.logits.len()).map(|logits| agreement(logits, &expected)).collect())
+}
+
 /// Mean agreement with f of networks `thetas [M, P]` on `rows`.
 ///
 /// # Errors
 /// Rows of another width.
 pub fn mean_agreement(base: &Base, thetas: &[f32], rows: &Sample) -> Result<f64> {
-    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
-    let each: Vec<f64> = logits.chunks_exact(rows.logits.len()).map(|l| agreement(l, &expected)).collect();
+    let each = agreements(base, thetas, rows)?;
     Ok(each.iter().sum::<f64>() / each.len() as f64)
 }
 
