@@ -46,7 +46,8 @@ const SAMPLING: usize = 20;
 ///
 /// | field | default | range |
 /// | --- | --- | --- |
-/// | `dimension` | 32 | 1 to members of the bank less one: principal components |
+/// | `zoo` | 1000 | ≥ 2 CDCs that the flow is fitted to, against queries as the bank's |
+/// | `dimension` | 32 | 1 to `zoo` less one: principal components |
 /// | `width` | 128 | ≥ 1: of the field |
 /// | `kappa` | 0.025 | > 0, as for CDCs |
 /// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc |
@@ -61,6 +62,8 @@ const SAMPLING: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaConfig {
+    /// CDCs that the flow is fitted to.
+    pub zoo: usize,
     /// Principal components.
     pub dimension: usize,
     /// Width of the field.
@@ -90,6 +93,7 @@ pub struct MetaConfig {
 impl Default for MetaConfig {
     fn default() -> Self {
         Self {
+            zoo: 1000,
             dimension: 32,
             width: 128,
             kappa: 0.025,
@@ -175,18 +179,19 @@ pub struct MetaRun {
 }
 
 impl MetaDetectron {
-    /// Trains the zoo and fits the flow.
+    /// Trains the zoo, as a bank of `like` but of its own size, and fits the flow.
     ///
     /// # Errors
     /// Parameters out of range, a training that diverged.
     pub fn train(
         trainer: &Trainer,
         reference: &Reference,
-        zoo: BankConfig,
+        like: BankConfig,
         config: MetaConfig,
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
+        let zoo = BankConfig { size: config.zoo, ..like };
         let bank = Bank::train(trainer, reference, zoo, query, &streams.child("zoo"))?;
         Self::of(trainer.base().clone(), reference, (zoo, bank.weights().to_vec()), config, query, streams)
     }
@@ -419,8 +424,8 @@ mod tests {
         let streams = Streams::new(5);
         let trainer = Trainer::new(world.base.clone(), &world.reference, MetaCdc::default().0, &streams).unwrap();
         let zoo = BankConfig { size: 80, ..BankConfig::default() };
-        let config = MetaConfig { dimension: 12, width: 48, warm: 0, ..MetaConfig::default() };
-        let test = MetaDetectron::train(&trainer, &world.reference, zoo, config, 10, &streams).unwrap();
+        let config = MetaConfig { zoo: 80, dimension: 12, width: 48, warm: 0, ..MetaConfig::default() };
+        let mut test = MetaDetectron::train(&trainer, &world.reference, zoo, config, 10, &streams).unwrap();
         let queries = [world.far(10, 1), world.near(10, 1)];
         let held = &world.reference.held;
         let at = |iterations| test.run(&queries, &[held], iterations, 0, &Streams::new(2)).unwrap();
@@ -445,10 +450,11 @@ mod tests {
         );
         // Of many networks the ensemble is of those that agree best on the rows of ℓ_cdc; with as many drawn as kept it is all of them.
         let home = test.home.clone();
-        let agreement = |drawn: usize| {
-            let of = MetaDetectron { config: MetaConfig { drawn, ..config }, ..test.clone() };
-            of.run(&queries[..1], &[&home], 0, 0, &Streams::new(2)).unwrap()[0].agreement[0]
+        let mut agreement = |drawn: usize| {
+            test.config.drawn = drawn;
+            test.run(&queries[..1], &[&home], 0, 0, &Streams::new(2)).unwrap()[0].agreement[0]
         };
-        assert!(agreement(80) > agreement(20), "{} {}", agreement(80), agreement(20));
+        let (all, best) = (agreement(config.samples), agreement(80));
+        assert!(best > all, "{best} {all}");
     }
 }

@@ -77,7 +77,7 @@ pub struct Config {
     pub bank: BankConfig,
     /// How members of the bank are trained.
     pub bank_cdc: BankCdc,
-    /// The flow over CDCs; its zoo is as large as the bank.
+    /// The flow over CDCs.
     pub meta: MetaConfig,
     /// How the zoo of the flow is trained.
     pub meta_cdc: MetaCdc,
@@ -101,7 +101,7 @@ impl Config {
             detectron: Rounds { rounds: 3, ..Rounds::default() },
             bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
-            meta: MetaConfig { rows: 64, kappa: 0.1, ..MetaConfig::default() },
+            meta: MetaConfig { zoo: 50, rows: 64, kappa: 0.1, ..MetaConfig::default() },
             meta_cdc: MetaCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             conditional: ConditionalConfig { dimension: 32, ..ConditionalConfig::default() },
             ensemble: EnsembleConfig::default(),
@@ -279,8 +279,15 @@ impl Method {
 /// Banks of `size`, and flows over them of moments, for tests.
 #[cfg(test)]
 pub(super) fn small(size: usize) -> Config {
-    let meta =
-        MetaConfig { dimension: 6, width: 16, iterations: 1, trajectories: 2, samples: 4, ..MetaConfig::default() };
+    let meta = MetaConfig {
+        zoo: size,
+        dimension: 6,
+        width: 16,
+        iterations: 1,
+        trajectories: 2,
+        samples: 4,
+        ..MetaConfig::default()
+    };
     let conditional =
         ConditionalConfig { dimension: 6, width: 16, steps: 50, samples: 6, ..ConditionalConfig::default() };
     Config { bank: BankConfig { size, ..BankConfig::default() }, meta, conditional, ..Config::default() }
