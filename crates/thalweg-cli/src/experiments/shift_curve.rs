@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
-use thalweg::shift::bank::{Bank, BankConfig};
+use thalweg::shift::bank::Bank;
 use thalweg::shift::cdc::{Trainer, mean_agreement};
 use thalweg::shift::detectron::Detectron;
 use thalweg::shift::entropy::Reading;
@@ -163,11 +163,10 @@ impl Curve {
             auroc: aurocs(a.iter().map(|r| &r.reading), u.iter().map(|r| &r.reading))?,
         });
         let trainer = Trainer::new(world.base.clone(), reference, config.meta_cdc.0, &streams)?;
-        let like = BankConfig { size: config.meta.zoo, ..config.bank };
-        let zoo = Bank::train(&trainer, reference, like, set.size, &streams.child("zoo"))?;
+        let zoo = MetaDetectron::zoo(&trainer, reference, config.bank, &config.meta, &streams)?;
         for &warm in &set.warm {
             let config_meta = MetaConfig { warm, ..config.meta };
-            let (base, zoo) = (world.base.clone(), (like, zoo.weights().to_vec()));
+            let (base, zoo) = (world.base.clone(), (config.bank, zoo.clone()));
             let meta = MetaDetectron::of(base, reference, zoo, config_meta, set.size, &streams.child("meta"))?;
             for &iterations in &set.iterations {
                 let start = Instant::now();

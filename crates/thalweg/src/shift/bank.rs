@@ -91,18 +91,8 @@ impl Bank {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        let base = trainer.base();
-        let spread = deviations(&reference.train);
-        let members: Vec<Vec<f32>> = (0..config.size)
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, m| {
-                let (shifted, mut rng) = query_of(m, base, reference, &spread, config, streams)?;
-                let mut theta = base.theta().to_vec();
-                trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
-                Ok(theta)
-            })
-            .collect::<Result<_>>()?;
-        Self::of(base.clone(), reference, config, members.concat(), query, streams)
+        let thetas = cdcs(trainer, reference, config, streams)?;
+        Self::of(trainer.base().clone(), reference, config, thetas, query, streams)
     }
 
     /// A bank of CDCs `[size, P]` that are there already (from a file, or drawn from a meta-model); usual entropies come from
@@ -158,6 +148,30 @@ fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
         chosen.push(best);
     }
     chosen
+}
+
+/// `config.size` CDCs `[size, P]`, each against its own synthetic query, in parallel.
+///
+/// # Errors
+/// A training that diverged.
+pub(super) fn cdcs(
+    trainer: &Trainer,
+    reference: &Reference,
+    config: BankConfig,
+    streams: &Streams,
+) -> Result<Vec<f32>> {
+    let base = trainer.base();
+    let spread = deviations(&reference.train);
+    let members: Vec<Vec<f32>> = (0..config.size)
+        .into_par_iter()
+        .map_init(Scratch::default, |scratch, m| {
+            let (shifted, mut rng) = query_of(m, base, reference, &spread, config, streams)?;
+            let mut theta = base.theta().to_vec();
+            trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
+            Ok(theta)
+        })
+        .collect::<Result<_>>()?;
+    Ok(members.concat())
 }
 
 /// The synthetic query that member `m` is trained against, and the generator that its training goes on with.

@@ -12,14 +12,14 @@
 //! Cost: the bank's trainings and `steps` steps of the fit once (seconds); a query is 20 evaluations of the field for `samples` rows and a pass of
 //! `samples` networks. Measured on UCI Heart at |Q| = 10, Switzerland and Long Beach, two base networks, 60 draws: AUROC of the combined statistics .910
 //! (.818 at 32 components, .858 at 128; .846 without the context, and guidance of 2.5 is worse than none), of the bank .973. Not where the bank holds fewer than some hundred CDCs: the encoder has no more examples than that.
-use super::bank::{self, Bank, BankConfig};
+use super::bank::{self, BankConfig};
 use super::base::{Base, Sample, deviations};
 use super::cdc::Trainer;
 use super::entropy::Reading;
 use super::members::Members;
 use super::pairs::{fitted, support};
 use super::reference::Reference;
-use super::test::{self, ShiftTest};
+use super::test;
 use crate::context::{Encoder, EncoderBuffers, Support, guided};
 use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{Method, Transport};
@@ -142,8 +142,9 @@ impl Conditional {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        let bank = Bank::train(trainer, reference, made, query, &streams.child("zoo"))?;
-        Self::of(trainer.base().clone(), reference, (made, bank.weights().to_vec()), config, query, streams)
+        made.check()?;
+        let zoo = bank::cdcs(trainer, reference, made, &streams.child("zoo"))?;
+        Self::of(trainer.base().clone(), reference, (made, zoo), config, query, streams)
     }
 
     /// Fits the generator to a zoo of CDCs `[M, P]` that [`Self::train`] trained on the same streams, by the configuration beside it.
@@ -233,6 +234,7 @@ impl Members for Conditional {
 #[cfg(test)]
 mod tests {
     use super::super::method::BankCdc;
+    use super::super::test::ShiftTest;
     use super::super::world;
     use super::*;
 

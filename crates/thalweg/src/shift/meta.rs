@@ -2,19 +2,19 @@
 //!
 //! A zoo of CDCs of f (those of [`super::bank`]) is brought to whitened principal components, a velocity field is fitted to it by
 //! conditional flow matching from a standard Gaussian, and for a query the field is tuned (M12) with r = −ℓ_cdc, agreement on P and disagreement
-//! on Q, pulled back through the projection. Of `drawn` networks of the tuned flow the `samples` that agree with f best are the ensemble. A flow over ordinary trained
-//! networks would be the wrong base: they agree with f too seldom for ℓ_cdc to say anything.
+//! on Q, pulled back through the projection. Of `drawn` networks of the tuned flow the `samples` that agree with f best are the ensemble.
+//! A flow over ordinary trained networks would be the wrong base: they agree with f too seldom for ℓ_cdc to say anything.
 //! Cost: a query is `iterations` simulations of `trajectories` networks (.25 s). Measured on UCI Heart at |Q| = 10, 6 networks, 40 draws: AUROC of
 //! the count .742 ± .022 before tuning and .958 ± .010 after 40 iterations (entropy .501 and .912), of the bank .995; its networks agree with f on
 //! .985 of the rows that CDCs are held to. Base networks differ by more than that (.89 to .99).
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
-use super::bank::{self, Bank, BankConfig};
+use super::bank::{self, BankConfig};
 use super::base::{Base, Sample, deviations};
 use super::cdc::{Trainer, agreements, mean_agreement};
 use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
-use super::test::{self, ShiftTest};
+use super::test;
 use crate::anchors::{Anchors, MarginalPoints};
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::interpolant::Interpolant;
@@ -24,6 +24,7 @@ use crate::optimiser::{AdamW, AdamWConfig};
 use crate::path::{Path, TimeLaw, Width};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
+use crate::tune::rivals::best;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
 use crate::{Error, Result, Streams, normal};
 use rand::RngExt;
@@ -46,8 +47,8 @@ const SAMPLING: usize = 20;
 ///
 /// | field | default | range |
 /// | --- | --- | --- |
-/// | `zoo` | 1000 | ≥ 2 CDCs that the flow is fitted to, against queries as the bank's |
-/// | `dimension` | 32 | 1 to `zoo` less one: principal components |
+/// | `zoo` | 1000 | > `dimension` CDCs that the flow is fitted to, against queries as the bank's |
+/// | `dimension` | 32 | ≥ 1 principal components |
 /// | `width` | 128 | ≥ 1: of the field |
 /// | `kappa` | 0.025 | > 0, as for CDCs |
 /// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc |
@@ -124,6 +125,10 @@ impl MetaConfig {
                 return Err(Error::parameter(format!("meta.{field}"), "at least 1", 0));
             }
         }
+        if self.zoo <= self.dimension {
+            let expected = format!("more than meta.dimension {}", self.dimension);
+            return Err(Error::parameter("meta.zoo", expected, self.zoo));
+        }
         if self.drawn < self.samples {
             return Err(Error::parameter("meta.drawn", format!("at least meta.samples {}", self.samples), self.drawn));
         }
@@ -179,7 +184,7 @@ pub struct MetaRun {
 }
 
 impl MetaDetectron {
-    /// Trains the zoo, as a bank of `like` but of its own size, and fits the flow.
+    /// Trains the zoo ([`Self::zoo`]) and fits the flow.
     ///
     /// # Errors
     /// Parameters out of range, a training that diverged.
@@ -191,12 +196,27 @@ impl MetaDetectron {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        let zoo = BankConfig { size: config.zoo, ..like };
-        let bank = Bank::train(trainer, reference, zoo, query, &streams.child("zoo"))?;
-        Self::of(trainer.base().clone(), reference, (zoo, bank.weights().to_vec()), config, query, streams)
+        let zoo = Self::zoo(trainer, reference, like, &config, streams)?;
+        Self::of(trainer.base().clone(), reference, (like, zoo), config, query, streams)
     }
 
-    /// Fits the flow to a zoo of CDCs `[M, P]` that is there already, made by the configuration beside it.
+    /// The zoo `[config.zoo, P]`: CDCs as those of a bank of `like`, but so many.
+    ///
+    /// # Errors
+    /// Parameters out of range, a training that diverged.
+    pub fn zoo(
+        trainer: &Trainer,
+        reference: &Reference,
+        like: BankConfig,
+        config: &MetaConfig,
+        streams: &Streams,
+    ) -> Result<Vec<f32>> {
+        config.check()?;
+        like.check()?;
+        bank::cdcs(trainer, reference, BankConfig { size: config.zoo, ..like }, &streams.child("zoo"))
+    }
+
+    /// Fits the flow to a zoo of CDCs `[M, P]` that is there already; a warm start is towards queries such as those of the bank beside it.
     ///
     /// # Errors
     /// Parameters out of range; fewer CDCs than dimensions ask for.
@@ -276,11 +296,10 @@ impl MetaDetectron {
         let y = draw(flow.field(), &self.process(), self.config.drawn, SAMPLING, streams)?;
         let thetas = self.pca.decode(&y);
         let agrees = agreements(&self.base, &thetas, &self.home)?;
-        let mut order: Vec<usize> = (0..agrees.len()).collect();
-        order.sort_by(|&a, &b| agrees[b].total_cmp(&agrees[a]));
-        let keep = |from: &[f32]| {
-            let wide = from.len() / self.config.drawn;
-            order[..self.config.samples].iter().flat_map(|&i| from[i * wide..(i + 1) * wide].to_vec()).collect()
+        let chosen = best(&agrees, self.config.samples);
+        let keep = |from: &[f32]| -> Vec<f32> {
+            let rows: Vec<&[f32]> = from.chunks_exact(from.len() / self.config.drawn).collect();
+            chosen.iter().flat_map(|&i| rows[i]).copied().collect()
         };
         Ok((keep(&y), keep(&thetas)))
     }
@@ -448,6 +467,8 @@ mod tests {
         assert!(
             MetaConfig { drawn: config.samples - 1, ..config }.check().unwrap_err().to_string().contains("meta.drawn")
         );
+        let few = MetaConfig { zoo: config.dimension, ..config }.check().unwrap_err().to_string();
+        assert!(few.contains("meta.zoo"), "{few}");
         // Of many networks the ensemble is of those that agree best on the rows of ℓ_cdc; with as many drawn as kept it is all of them.
         let home = test.home.clone();
         let mut agreement = |drawn: usize| {
