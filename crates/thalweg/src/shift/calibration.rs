@@ -23,7 +23,7 @@ use thalweg_nets::files::write_whole;
 use thalweg_nets::progress::Progress;
 
 /// The header's word for such a file, with its version.
-const FORMAT: &str = "thalweg shift calibration 3";
+const FORMAT: &str = "thalweg shift calibration 4";
 
 /// How a calibration was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

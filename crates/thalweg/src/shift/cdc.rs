@@ -28,7 +28,7 @@ const BATCHES: usize = 64;
 /// | `kappa` | 0.004 | > 0: weight of disagreement on Q against agreement on P |
 /// | `learning_rate` | 0.02 | > 0, of Adam |
 /// | `steps` | 120 | ≥ 1 |
-/// | `batch` | 128 | ≥ 1 rows of P a step; all of P where it has no more |
+/// | `batch` | 512 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub enum Agree {
 
 impl Default for CdcConfig {
     fn default() -> Self {
-        Self { kappa: 0.004, learning_rate: 0.02, steps: 120, batch: 128, agree: Agree::default(), jitter: 0.3 }
+        Self { kappa: 0.004, learning_rate: 0.02, steps: 120, batch: 512, agree: Agree::default(), jitter: 0.3 }
     }
 }
 

@@ -48,11 +48,11 @@ const SAMPLING: usize = 20;
 /// | field | default | range |
 /// | --- | --- | --- |
 /// | `zoo` | 1000 | > `dimension` CDCs that the flow is fitted to, against queries as the bank's |
-/// | `dimension` | 32 | ≥ 1 principal components |
+/// | `dimension` | 96 | ≥ 1 principal components |
 /// | `width` | 128 | ≥ 1: of the field |
-/// | `kappa` | 0.025 | > 0, as for CDCs |
-/// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc |
-/// | `strength` | 1000 | > 0: λ |
+/// | `kappa` | 0.02 | > 0, as for CDCs |
+/// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc that the CDCs were held to, and as many of P's validation rows |
+/// | `strength` | 3000 | > 0: λ |
 /// | `warm` | 40 | ≥ 0 iterations towards synthetic queries, once, before any query: tuning goes on from there |
 /// | `iterations` | 40 | ≥ 0 a query; 0 leaves the flow as it was fitted, or warmed |
 /// | `steps` | 20 | ≥ 4 of the simulated process |
@@ -71,7 +71,7 @@ pub struct MetaConfig {
     pub width: usize,
     /// κ.
     pub kappa: f64,
-    /// Rows of P in ℓ_cdc.
+    /// Rows of P in ℓ_cdc, of each of two parts.
     pub rows: usize,
     /// λ.
     pub strength: f64,
@@ -95,11 +95,11 @@ impl Default for MetaConfig {
     fn default() -> Self {
         Self {
             zoo: 1000,
-            dimension: 32,
+            dimension: 96,
             width: 128,
-            kappa: 0.025,
+            kappa: 0.02,
             rows: 128,
-            strength: 1000.0,
+            strength: 3000.0,
             warm: 40,
             iterations: 40,
             steps: 20,
@@ -232,12 +232,10 @@ impl MetaDetectron {
         base.engine().layout().check("zoo of CDCs", &zoo)?;
         let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
         let flow = fitted(&pca.encode(&zoo), &config, &streams.child("fit"))?;
-        let train = &reference.train;
-        let mut rng = streams.child("rows").rng();
-        let rows: Vec<usize> = (0..config.rows.min(train.len()))
-            .map(|i| if train.len() <= config.rows { i } else { rng.random_range(0..train.len() as u64) as usize })
-            .collect();
-        let (home, like) = (train.rows(&rows), reference.validation.rows(&[0]));
+        let (train, validation) = (&reference.train, &reference.validation);
+        let [trained, unseen] = ["rows", "unseen rows"].map(|what| streams.child(what));
+        let home = some(train, config.rows, &trained).joined(&some(validation, config.rows, &unseen));
+        let like = validation.rows(&[0]);
         let start = duplicate(&flow, &config)?;
         let mut test = Self { base, config, zoo, pca, flow, start, home, like, usual: Vec::new() };
         if config.warm > 0 {
@@ -338,6 +336,15 @@ impl MetaDetectron {
         let engine = self.base.engine();
         OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
+}
+
+/// All of `sample`, or `most` of its rows at random.
+fn some(sample: &Sample, most: usize, streams: &Streams) -> Sample {
+    let (n, mut rng) = (sample.len(), streams.rng());
+    if n <= most {
+        return sample.clone();
+    }
+    sample.rows(&(0..most).map(|_| rng.random_range(0..n as u64) as usize).collect::<Vec<_>>())
 }
 
 /// Rows of several synthetic queries, as members of the bank were trained against, in one.

@@ -100,6 +100,8 @@ struct OfBase {
     milliseconds: f64,
     setup: f64,
     accuracy: (f64, f64),
+    /// Agreement with f of CDCs for validation draws of P, on P's training rows and on its validation rows, where they were trained for queries.
+    agreement: Option<[f64; 2]>,
 }
 
 impl Line {
@@ -131,7 +133,7 @@ impl Line {
 
     fn row(&self) -> Result<Row> {
         let ((power, power_error), (auroc, auroc_error), one) = (self.power(), self.auroc(), self.type_one()?);
-        Ok(row! {
+        let mut row = row! {
             "home" => self.home, "shift" => self.shift, "query_rows" => self.size, "method" => self.method,
             "statistic" => self.statistic, "verdict" => self.verdict, "base_networks" => self.of_base.len(),
             "tpr" => power, "tpr_standard_error" => power_error,
@@ -139,7 +141,12 @@ impl Line {
             "type_one_error" => one.share, "type_one_low" => one.low, "type_one_high" => one.high, "unshifted_draws" => self.type_one.1,
             "milliseconds_a_query" => self.mean(|b| b.milliseconds), "set_up_seconds" => self.mean(|b| b.setup),
             "accuracy_on_p" => self.mean(|b| b.accuracy.0), "accuracy_on_q" => self.mean(|b| b.accuracy.1),
-        })
+        };
+        if self.of_base.iter().all(|b| b.agreement.is_some()) {
+            let of = |i: usize| self.mean(|b| b.agreement.map_or(f64::NAN, |a| a[i]));
+            row.extend(row! { "cdc_agreement_trained" => of(0), "cdc_agreement_unseen" => of(1) });
+        }
+        Ok(row)
     }
 }
 
@@ -217,11 +224,13 @@ impl Shifts {
                     return Err(thalweg_nets::Error::Interrupted.into());
                 }
                 let start = Instant::now();
+                let mut agreement = None;
                 if method == Method::Detectron && set.choose {
                     let trainer = Trainer::new(world.base.clone(), &world.reference, config.cdc, &streams)?;
                     let choice = choose(&trainer, &world.reference, config.detectron, size, &streams)?;
                     config.cdc = choice.config;
                     let last = choice.trials.iter().find(|t| t.config == choice.config).context("no trial")?;
+                    agreement = Some(last.agreement);
                     notes.push(format!(
                         "{home}, base network {}, |Q| = {size}: κ = {:.2e}, learning rate {}, {} steps; {:.2} of null rows still agreed on{}; agreement with f on P's training rows {:.4}, on validation rows {:.4}.",
                         index + 1, choice.config.kappa, choice.config.learning_rate, choice.config.steps, last.agreed,
@@ -258,6 +267,7 @@ impl Shifts {
                             milliseconds,
                             setup,
                             accuracy: (known, share * accuracy + (1.0 - share) * known),
+                            agreement,
                         };
                         let one = u.p.iter().filter(|p| **p <= set.level).count();
                         put(lines, home, shift, size, test.name(), f, of, (one, u.p.len()));
