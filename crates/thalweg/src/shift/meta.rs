@@ -50,8 +50,8 @@ const SAMPLING: usize = 20;
 /// | `zoo` | 1000 | > `dimension` CDCs that the flow is fitted to, against queries as the bank's |
 /// | `dimension` | 96 | ≥ 1 principal components |
 /// | `width` | 128 | ≥ 1: of the field |
-/// | `kappa` | 0.02 | > 0, as for CDCs |
-/// | `rows` | 128 | ≥ 1 rows of P in ℓ_cdc that the CDCs were held to, and as many of P's validation rows |
+/// | `kappa` | 0.035 | > 0, as for CDCs |
+/// | `rows` | 512 | ≥ 1 rows of P in ℓ_cdc that the CDCs were held to, and as many of P's validation rows |
 /// | `strength` | 3000 | > 0: λ |
 /// | `warm` | 40 | ≥ 0 iterations towards synthetic queries, once, before any query: tuning goes on from there |
 /// | `iterations` | 40 | ≥ 0 a query; 0 leaves the flow as it was fitted, or warmed |
@@ -97,8 +97,8 @@ impl Default for MetaConfig {
             zoo: 1000,
             dimension: 96,
             width: 128,
-            kappa: 0.02,
-            rows: 128,
+            kappa: 0.035,
+            rows: 512,
             strength: 3000.0,
             warm: 40,
             iterations: 40,

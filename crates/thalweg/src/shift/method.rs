@@ -101,7 +101,14 @@ impl Config {
             detectron: Rounds { rounds: 3, ..Rounds::default() },
             bank: BankConfig { size: 50, members: 5, rows: 32, offset: 0.0 },
             bank_cdc: BankCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
-            meta: MetaConfig { zoo: 50, dimension: 32, rows: 32, kappa: 0.1, strength: 1000.0, ..MetaConfig::default() },
+            meta: MetaConfig {
+                zoo: 50,
+                dimension: 32,
+                rows: 32,
+                kappa: 0.1,
+                strength: 1000.0,
+                ..MetaConfig::default()
+            },
             meta_cdc: MetaCdc(CdcConfig { steps: 90, agree: Agree::Class, ..cdc }),
             conditional: ConditionalConfig { dimension: 32, ..ConditionalConfig::default() },
             ensemble: EnsembleConfig::default(),
@@ -131,7 +138,7 @@ pub struct MetaCdc(pub CdcConfig);
 
 impl Default for MetaCdc {
     fn default() -> Self {
-        Self(CdcConfig { agree: Agree::Class, ..BankCdc::default().0 })
+        Self(CdcConfig { agree: Agree::Class, batch: CdcConfig::default().batch, ..BankCdc::default().0 })
     }
 }
 
