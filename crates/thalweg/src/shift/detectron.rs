@@ -206,15 +206,22 @@ mod tests {
     fn a_planted_shift_is_disagreed_on_and_home_and_benign_rows_are_not() {
         let world = world::two_clouds(1);
         let test = detectron(world);
-        let queries: Vec<Sample> = (0..8)
-            .map(|i| world.near(10, i))
-            .chain((0..8).map(|i| world.far(10, i)))
-            .chain((0..8).map(|i| world.benign(10, i)))
-            .collect();
+        const N: usize = 16;
+        let of = |draw: &dyn Fn(u64) -> Sample| (0..N as u64).map(draw).collect::<Vec<_>>();
+        let queries = [of(&|i| world.near(10, i)), of(&|i| world.far(10, i)), of(&|i| world.benign(10, i))].concat();
         let s = test.measure(&queries, &Streams::new(1)).unwrap();
-        let mean = |from: usize, j: usize| (from..from + 8).map(|i| s[i * 5 + j]).sum::<f64>() / 8.0;
-        assert!(mean(8, 0) > 7.0 && mean(0, 0) < 4.0 && mean(16, 0) <= mean(0, 0) + 0.5, "{s:?}");
-        assert!(mean(8, 2) > 1.5 * mean(0, 2) && mean(16, 2) <= mean(0, 2), "{s:?}");
+        // Mean and standard error of statistic j over the queries of one kind.
+        let estimate = |kind: usize, j: usize| {
+            let values: Vec<f64> = (kind * N..(kind + 1) * N).map(|i| s[i * 5 + j]).collect();
+            let mean = values.iter().sum::<f64>() / N as f64;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (N - 1) as f64;
+            (mean, (variance / N as f64).sqrt())
+        };
+        for (j, least) in [(0, 7.0), (2, 0.3)] {
+            let [near, far, benign] = [0, 1, 2].map(|kind| estimate(kind, j));
+            assert!(far.0 > least && far.0 > 10.0 * near.0.max(0.04), "{j}: {near:?} {far:?}");
+            assert!(benign.0 <= near.0 + 2.0 * near.1.hypot(benign.1), "{j}: {near:?} {benign:?}");
+        }
         let runs = test.run(&queries, &Streams::new(1)).unwrap();
         assert!(runs.iter().all(|r| r.agreement.iter().all(|a| *a > 0.95) && r.members <= 5));
     }
