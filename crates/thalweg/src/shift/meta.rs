@@ -6,8 +6,8 @@
 //! A flow over ordinary trained networks would be the wrong base: they agree with f too seldom for ℓ_cdc to say anything.
 //! Cost: a query is `iterations` simulations of `trajectories` networks (.25 s). Measured on UCI Heart at |Q| = 10, 10 networks, 40 draws: AUROC of
 //! the count .680 ± .018 before tuning and .971 ± .005 after 40 iterations (entropy .583 and .955), of the bank .993; its networks agree with f on
-//! .995 of the rows that CDCs are held to. What it took: 96 components (32 lose .03 of
-//! the AUROC) and a strong λ; that ℓ_cdc has all rows, and rows that the CDCs were never held to, keeps the agreement.
+//! .995 of the rows that CDCs are held to. What it took: 96 components (32 lose .03) and a strong λ; that ℓ_cdc has many rows, half of them rows
+//! that the CDCs were never held to, keeps the agreement. Base networks differ by more than ±.
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
 use super::bank::{self, BankConfig};
 use super::base::{Base, Sample, deviations};
@@ -339,7 +339,7 @@ impl MetaDetectron {
     }
 }
 
-/// All of `sample`, or `most` of its rows at random.
+/// All of `sample`, or `most` of its rows at random, with replacement.
 fn some(sample: &Sample, most: usize, streams: &Streams) -> Sample {
     let (n, mut rng) = (sample.len(), streams.rng());
     if n <= most {

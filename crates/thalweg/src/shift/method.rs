@@ -88,7 +88,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parameters measured to work for rows of features (`images` false: κ .004, learning rate .02, 120 steps on all of P up to 512 rows, rows of the bank moved) or for
+    /// Parameters measured to work for rows of features (`images` false: κ .004, learning rate .02, 120 steps on all of P, rows of the bank moved) or for
     /// images (κ .1, learning rate .003, 30 steps, three rounds, batches of 64; a bank of 50 on rows as they are).
     pub fn like(images: bool) -> Self {
         if !images {
