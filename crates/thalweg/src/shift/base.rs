@@ -2,6 +2,8 @@
 //!
 //! A classifier known only by its logits gives [`Sample`]s without inputs; tests that need no more work on those.
 use crate::{Error, Result};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax;
@@ -64,6 +66,14 @@ impl Sample {
             rows.iter().flat_map(|&r| values[r * wide..(r + 1) * wide].iter().copied()).collect()
         };
         Sample { len: rows.len(), inputs: of(&self.inputs), logits: of(&self.logits), features: of(&self.features) }
+    }
+
+    /// All rows where there are no more than `most`, else `most` of them at random, with replacement.
+    pub fn some(&self, most: usize, rng: &mut ChaCha8Rng) -> Sample {
+        if self.len <= most {
+            return self.clone();
+        }
+        self.rows(&(0..most).map(|_| rng.random_range(0..self.len as u64) as usize).collect::<Vec<_>>())
     }
 
     /// These rows and, after them, those of `other`, which has the same widths.

@@ -117,11 +117,7 @@ impl Trainer {
         };
         let spread = (config.jitter > 0.0).then(|| deviations(train));
         let batch = |rng: &mut ChaCha8Rng| -> Result<_> {
-            let rows: Vec<usize> = match all {
-                true => (0..train.len()).collect(),
-                false => (0..config.batch).map(|_| rng.random_range(0..train.len() as u64) as usize).collect(),
-            };
-            let mut rows = train.rows(&rows);
+            let mut rows = train.some(config.batch, rng);
             if let Some(spread) = &spread {
                 let mut noise = vec![0.0; rows.inputs.len()];
                 normal::fill(rng, &mut noise);

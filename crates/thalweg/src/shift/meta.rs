@@ -234,8 +234,8 @@ impl MetaDetectron {
         let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
         let flow = fitted(&pca.encode(&zoo), &config, &streams.child("fit"))?;
         let (train, validation) = (&reference.train, &reference.validation);
-        let [trained, unseen] = ["rows", "unseen rows"].map(|what| streams.child(what));
-        let home = some(train, config.rows, &trained).joined(&some(validation, config.rows, &unseen));
+        let some = |rows: &Sample, what| rows.some(config.rows, &mut streams.child(what).rng());
+        let home = some(train, "rows").joined(&some(validation, "unseen rows"));
         let like = validation.rows(&[0]);
         let start = duplicate(&flow, &config)?;
         let mut test = Self { base, config, zoo, pca, flow, start, home, like, usual: Vec::new() };
@@ -337,15 +337,6 @@ impl MetaDetectron {
         let engine = self.base.engine();
         OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
-}
-
-/// All of `sample`, or `most` of its rows at random, with replacement.
-fn some(sample: &Sample, most: usize, streams: &Streams) -> Sample {
-    let (n, mut rng) = (sample.len(), streams.rng());
-    if n <= most {
-        return sample.clone();
-    }
-    sample.rows(&(0..most).map(|_| rng.random_range(0..n as u64) as usize).collect::<Vec<_>>())
 }
 
 /// Rows of several synthetic queries, as members of the bank were trained against, in one.

@@ -142,8 +142,9 @@ impl Line {
             "milliseconds_a_query" => self.mean(|b| b.milliseconds), "set_up_seconds" => self.mean(|b| b.setup),
             "accuracy_on_p" => self.mean(|b| b.accuracy.0), "accuracy_on_q" => self.mean(|b| b.accuracy.1),
         };
-        if self.of_base.iter().all(|b| b.agreement.is_some()) {
-            let of = |i: usize| self.mean(|b| b.agreement.map_or(f64::NAN, |a| a[i]));
+        let agreements: Option<Vec<[f64; 2]>> = self.of_base.iter().map(|b| b.agreement).collect();
+        if let Some(each) = agreements {
+            let of = |i: usize| each.iter().map(|a| a[i]).sum::<f64>() / each.len() as f64;
             row.extend(row! { "cdc_agreement_trained" => of(0), "cdc_agreement_unseen" => of(1) });
         }
         Ok(row)
