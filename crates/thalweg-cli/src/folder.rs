@@ -1,6 +1,7 @@
 //! Output targets, checked before the long run: nothing is overwritten unasked, and `--force` only ever empties a folder
 //! that this program made.
 use crate::common::Common;
+use crate::results::command_line;
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,7 @@ pub fn claim(path: &Path, common: &Common) -> Result<PathBuf> {
     }
     fs::create_dir_all(path).map_err(Error::io("create", path))?;
     let mark = path.join(MARKS[0]);
-    let line: Vec<String> = std::env::args().collect();
-    fs::write(&mark, line.join(" ") + "\n").map_err(Error::io("write", &mark))?;
+    fs::write(&mark, command_line() + "\n").map_err(Error::io("write", &mark))?;
     Ok(path.to_path_buf())
 }
 

@@ -26,17 +26,17 @@ fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // Clap writes help to stdout with code 0 and complaints to stderr with code 2; a closed pipe is no failure.
-            let _ = usage.print();
-            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+            // Clap writes help to stdout with code 0 and complaints to stderr with code 2.
+            session::keep(usage.print());
+            return ended(ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2)));
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(AssertUnwindSafe(|| cli.run()));
     let complain = |text: &str| progress::complain(text);
     match outcome {
-        Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
-        Ok(Ok(Outcome::Negative)) => ExitCode::from(1),
+        Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
+        Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
         Ok(Err(error)) => {
             complain(&format!("{error:#}"));
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
@@ -54,5 +54,16 @@ fn main() -> ExitCode {
             ));
             ExitCode::from(2)
         }
+    }
+}
+
+/// `code`, or that of an error where something that was printed did not arrive: a full disk, a closed stdout.
+fn ended(code: ExitCode) -> ExitCode {
+    match session::stdout_error() {
+        Some(error) => {
+            progress::complain(&format!("cannot write to stdout: {error}"));
+            ExitCode::from(2)
+        }
+        None => code,
     }
 }

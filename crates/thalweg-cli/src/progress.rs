@@ -1,5 +1,5 @@
 //! Progress for people: bars with rate and time left on a terminal, plain lines at intervals elsewhere, nothing under `-q`.
-//! All of it goes to stderr. Ctrl-C asks the work to stop at the next safe point; a second one stops it at once.
+//! All of it goes to stderr. Ctrl-C, SIGTERM and SIGHUP ask the work to stop at the next safe point; a second one stops it at once.
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,7 +41,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Chooses the manner by flags and by what stderr is, and watches for Ctrl-C.
+    /// Chooses the manner by flags and by what stderr is, and watches for the signals.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let manner = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Manner::Silent,
@@ -53,7 +53,7 @@ impl Terminal {
                 if INTERRUPTED.swap(true, Ordering::SeqCst) {
                     std::process::exit(130);
                 }
-                complain("stopping at the next safe point (Ctrl-C again stops at once)");
+                complain("stopping at the next safe point (once more, and it stops at once)");
             });
             // Without a handler Ctrl-C still ends the program, only less gently.
             drop(watch);

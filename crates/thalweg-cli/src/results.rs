@@ -6,6 +6,12 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use thalweg_nets::files::write_whole;
 
+/// The command line of this process, the program by its plain name; bytes that are not UTF-8 are replaced.
+pub fn command_line() -> String {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("thalweg".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
 /// One flat row; keys keep the order in which they were put in.
 pub type Row = Map<String, Value>;
 
@@ -40,16 +46,12 @@ struct Machine {
 impl Results {
     /// Empty results of this process's command line.
     pub fn new(seed: u64) -> Self {
-        let mut line: Vec<String> = std::env::args().collect();
-        if let Some(program) = line.first_mut() {
-            *program = "thalweg".into();
-        }
         let processor = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
             let line = text.lines().find(|l| l.starts_with("model name"))?;
             Some(line.split_once(':')?.1.trim().to_owned())
         });
         Self {
-            command: line.join(" "),
+            command: command_line(),
             version: env!("CARGO_PKG_VERSION"),
             seed,
             threads: 0,

@@ -4,8 +4,9 @@ use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
 use anyhow::{Result, bail};
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// The most worker threads that make sense; more is a typing error.
@@ -73,6 +74,7 @@ impl Session {
     }
 
     /// A line for people, on stdout; silent under `-q`, and under `--json`, which keeps stdout for machines.
+    /// A line that could not be written makes the program fail at its end: see [`stdout_error`].
     pub fn say(&self, text: &str) {
         if !self.common.quiet && !self.common.json {
             self.progress.pause(|| print(text));
@@ -81,7 +83,7 @@ impl Session {
 
     /// A table for people, fitted to the terminal.
     pub fn show(&self, table: &Table) {
-        self.say(&format!("\n{}\n", table.for_terminal(std::io::stdout().is_terminal())));
+        self.say(&format!("\n{}\n", table.for_terminal(io::stdout().is_terminal())));
     }
 
     /// Ends the command: writes `results.json` into `folder` where there is one, prints it under `--json`.
@@ -113,9 +115,28 @@ impl Session {
     }
 }
 
-/// Prints a line on stdout; a closed pipe (`thalweg … | head`) is no failure.
+/// The first failure to write to stdout, if any.
+static STDOUT: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line on stdout. A closed pipe (`thalweg … | head`) is no failure; any other is kept for [`stdout_error`].
 fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let mut stdout = io::stdout().lock();
+    keep(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+}
+
+/// Remembers what went wrong on stdout, unless its reader has merely gone away.
+pub fn keep(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = STDOUT.set(error);
+    }
+}
+
+/// What went wrong on stdout, as on a full disk: a program whose output is lost has failed.
+pub fn stdout_error() -> Option<&'static io::Error> {
+    keep(io::stdout().flush());
+    STDOUT.get()
 }
 
 /// Moves the fields of this process to the device of this name.

@@ -65,8 +65,11 @@ fn list(session: &Session) -> Result<Outcome> {
         });
     }
     let own: Vec<String> = FORMATS.iter().map(|format| format!("{format}:PATH")).collect();
-    let root = place::root()?;
-    table.note = format!("Folder: {} (set THALWEG_DATA to change it). Your own: {}.", root.display(), own.join(", "));
+    let root = match place::root() {
+        Ok(root) => format!("{} (set THALWEG_DATA to change it)", root.display()),
+        Err(_) => "none, since neither THALWEG_DATA nor HOME is set".into(),
+    };
+    table.note = format!("Folder: {root}. Your own: {}.", own.join(", "));
     session.show(&table);
     session.finish(None, results)?;
     Ok(Outcome::Done)

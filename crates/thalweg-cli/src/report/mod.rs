@@ -14,6 +14,7 @@ pub use axis::{Axis, Scale};
 pub use marks::{Look, Mark, Point};
 pub use plot::Plot;
 
+use crate::results::command_line;
 use crate::table::Table;
 use anyhow::{Context, Result};
 use minijinja::value::Serde;
@@ -133,10 +134,6 @@ impl Report {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         let template = environment.template_from_named_str("report", include_str!("template.html"))?;
-        let mut line: Vec<String> = std::env::args().collect();
-        if let Some(program) = line.first_mut() {
-            *program = "thalweg".into();
-        }
         let page = template.render(context! {
             title => self.title.as_str(),
             lede => self.lede.as_str(),
@@ -144,7 +141,7 @@ impl Report {
             facts => Value::from(Serde(&self.facts)),
             parts => Value::from(Serde(&self.parts)),
             footer => self.footer.as_str(),
-            command => line.join(" "),
+            command => command_line(),
         });
         page.context("the report does not render")
     }

@@ -35,13 +35,15 @@ pub struct Listed {
 pub fn list() -> Result<Vec<Listed>> {
     SETS.iter()
         .map(|set| {
-            let folder = known::folder(set, None)?;
+            // Without a data folder (no HOME either) nothing is there but what is embedded.
+            let folder = known::folder(set, None).ok();
+            let there = |is: &dyn Fn(&Path) -> bool| folder.as_deref().is_some_and(is);
             let (bytes, present) = match set.origin {
                 Origin::Embedded => (0, true),
-                Origin::Package(package) => (package.bytes, is_laid(package, &folder)),
-                Origin::User => (0, folder.is_dir()),
+                Origin::Package(package) => (package.bytes, there(&|folder| is_laid(package, folder))),
+                Origin::User => (0, there(&Path::is_dir)),
             };
-            Ok(Listed { set, bytes, shape: set.shape, folder, present })
+            Ok(Listed { set, bytes, shape: set.shape, folder: folder.unwrap_or_default(), present })
         })
         .collect()
 }
