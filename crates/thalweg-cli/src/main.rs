@@ -7,6 +7,7 @@ mod commands;
 mod common;
 mod experiments;
 mod folder;
+mod outlook;
 mod progress;
 mod report;
 mod results;

@@ -1,6 +1,7 @@
 //! `thalweg fit`: a meta-model of a zoo.
 use crate::common::Outcome;
 use crate::folder;
+use crate::outlook::Outlook;
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale};
 use crate::results::Results;
 use crate::row;
@@ -62,6 +63,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         session.say(&format!("{} is finished already.", out.display()));
         return Ok(Outcome::Done);
     }
+    // A model of tasks is sampled for one of them: nothing here says for which.
+    let checked = match config.context {
+        None => {
+            Outlook::of(&zoos[0])?.map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?))).transpose()?
+        }
+        Some(_) => None,
+    };
+    if let Some((outlook, split)) = &checked {
+        outlook.before(&zoos[0], split, config.latent.as_ref())?;
+    }
     let latents = out.join("latents");
     let model = fit_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, &latents, session)?;
     if latents.exists() {
@@ -74,6 +85,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             "method" => config.method.name(), "zoo" => zoo_dir, "step" => step, "loss_training" => training,
             "loss_held_out" => held_out, "kept" => step == model.record.best_step,
         });
+    }
+    if let Some((outlook, split)) = &checked {
+        results.rows.push(outlook.after(&model, &zoos[0], split, session)?);
     }
     page(&model).write(&out.join("report.html"))?;
     results.made(&out);

@@ -1,0 +1,130 @@
+//! Whether a flow over a zoo can work, checked before a fit, and what its samples are worth, checked after it.
+//!
+//! A flow on weights averages over runs, so its samples work only where networks between runs do: where the runs are linearly
+//! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
+//! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
+//! without architecture or data, and for networks that have learned nothing.
+use crate::progress::complain;
+use crate::row;
+use crate::session::Session;
+use crate::study::Rows;
+use anyhow::Result;
+use thalweg::latent::LatentConfig;
+use thalweg::metric::barrier::{barriers, summaries};
+use thalweg::metric::summary::{Better, Summary};
+use thalweg::model::MetaModel;
+use thalweg::sample::SampleRequest;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::zoo::{RunSplit, ZooStore};
+
+/// Pairs of runs whose midpoints are evaluated.
+const PAIRS: usize = 6;
+/// Networks sampled to judge a fitted model by.
+const SAMPLES: usize = 16;
+/// Validation rows used, at most.
+const ROWS: usize = 1000;
+
+/// Settings of a fit that works for aligned runs that are not linearly connected: a latent space trained on what its networks answer.
+const UNCONNECTED: &str = "--set latent.vae.beta=0.1 --set latent.vae.training.functional.weight=0.02 \
+     --set method.cfm.coupling=independent --set method.cfm.source=gaussian --set field.residual-mlp.width=64";
+
+/// A zoo with the rows that networks are checked on.
+pub struct Outlook {
+    engine: Engine,
+    rows: Rows,
+    /// Accuracy of always answering the most frequent class.
+    chance: f64,
+}
+
+impl Outlook {
+    /// Reads the zoo's validation rows; `None` for a zoo that does not know its architecture or its data.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn of(zoo: &ZooStore) -> Result<Option<Self>> {
+        let (Some(architecture), Some(data)) = (zoo.architecture(), zoo.data()) else { return Ok(None) };
+        let engine = Engine::new(architecture)?;
+        let validation = data.load()?.validation;
+        if validation.is_empty() {
+            return Ok(None);
+        }
+        let validation = validation.first(ROWS.min(validation.len()));
+        let most = validation.class_counts().into_iter().max().unwrap_or(0);
+        let chance = most as f64 / validation.len() as f64;
+        Ok(Some(Self { rows: Rows::new(&engine, validation)?, engine, chance }))
+    }
+
+    /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance.
+    /// Returns whether it warned.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn before(&self, zoo: &ZooStore, split: &RunSplit, latent: Option<&LatentConfig>) -> Result<bool> {
+        let functional = latent.is_some_and(|latent| latent.functional().weight > 0.0);
+        if functional || split.train.len() < 2 {
+            return Ok(false);
+        }
+        let finals = |run: usize| zoo.finals(&[run]);
+        let pairs = split.train.windows(2).take(PAIRS);
+        let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
+        let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+        let first: Vec<f32> = ends.iter().flat_map(|(a, _)| a).copied().collect();
+        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &first)?, Better::Higher)?;
+        if trained.mean < self.chance + 0.05 {
+            return Ok(false);
+        }
+        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
+        let [_, middle] = summaries(&found)?;
+        if middle.mean >= (trained.mean + self.chance) / 2.0 {
+            return Ok(false);
+        }
+        complain(&format!(
+            "warning: the runs of {} are not linearly connected: halfway between two of them networks have validation accuracy {:.3} \
+             ({} pairs), the runs themselves {:.3}. A flow over such weights samples networks at chance. What works: runs that share \
+             their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
+             thalweg zoo align {} --out aligned\n  \
+             thalweg fit aligned {UNCONNECTED} --out model",
+            zoo.dir().display(),
+            middle.mean,
+            middle.n,
+            trained.mean,
+            zoo.dir().display(),
+        ));
+        Ok(true)
+    }
+
+    /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
+    /// training gained over chance. Returns the row for `results.json`.
+    ///
+    /// # Errors
+    /// A model that cannot be sampled, a zoo that cannot be read.
+    pub fn after(
+        &self,
+        model: &MetaModel,
+        zoo: &ZooStore,
+        split: &RunSplit,
+        session: &Session,
+    ) -> Result<crate::results::Row> {
+        let theta = model.sample(&SampleRequest::new(SAMPLES, session.seed_or(0)))?.theta;
+        let sampled = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &theta)?, Better::Higher)?;
+        let finals = zoo.finals(&split.train[..split.train.len().min(SAMPLES)])?;
+        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &finals)?, Better::Higher)?;
+        session.say(&format!(
+            "Check: {SAMPLES} sampled networks have validation accuracy {:.3} ± {:.3}, the zoo's runs {:.3} ± {:.3} (chance {:.3}). \
+             Accuracy alone does not show that they are new: thalweg eval does.",
+            sampled.mean, sampled.sem, trained.mean, trained.sem, self.chance
+        ));
+        if trained.mean >= self.chance + 0.05 && sampled.mean < (trained.mean + self.chance) / 2.0 {
+            complain(&format!(
+                "warning: sampled networks have validation accuracy {:.3} where the zoo's runs have {:.3} (chance {:.3}): they are not \
+                 usable as they are",
+                sampled.mean, trained.mean, self.chance
+            ));
+        }
+        Ok(row! {
+            "method" => model.config.method.name(), "samples" => SAMPLES, "validation_rows" => self.rows.labels.len(),
+            "accuracy_sampled_mean" => sampled.mean, "accuracy_sampled_sem" => sampled.sem,
+            "accuracy_zoo_mean" => trained.mean, "accuracy_zoo_sem" => trained.sem, "accuracy_chance" => self.chance,
+        })
+    }
+}
