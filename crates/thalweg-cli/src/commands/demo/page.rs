@@ -17,23 +17,13 @@ pub fn page(
     seconds_of_zoo: f64,
     paths: usize,
 ) -> Result<Report> {
-    let p = study.parameters();
     let names: Vec<String> = drawn.iter().map(|d| label(d.model.config.method.name())).collect();
     let mut courses = Vec::new();
     for (d, name) in drawn.iter().zip(&names) {
         let theta = d.samples.states.chunks_exact(d.samples.theta.len()).collect();
         courses.push(Course { name, colour: colour(d.model.config.method.name()), times: &d.samples.at, theta });
     }
-    let n = drawn[0].samples.theta.len() / p;
-    let mut report = Report::new(
-        "Networks without training",
-        format!(
-            "{} training runs of a small digit classifier ({p} weights) were recorded. A flow learned from them how weights move \
-             from initialisation to trained. Carried along it, {n} fresh initialisations became working networks, none of which \
-             was ever trained.",
-            study.zoo.runs()
-        ),
-    );
+    let mut report = Report::new("Networks without training of their own", lede(study, drawn, judged));
     facts(&mut report, study, drawn, judged, seconds_of_zoo);
     report.heading("The way down the valley").paragraph(
         "A thalweg is the line of deepest descent along a valley. Dark lines are real training runs; coloured ones are fresh \
@@ -79,6 +69,47 @@ pub fn page(
     Ok(report)
 }
 
+/// The whole of it in one paragraph: where the runs start, where the samples end, and what a Gaussian does on the same zoo.
+fn lede(study: &Study, drawn: &[Drawn], judged: &[(Verdict, Vec<f64>)]) -> String {
+    let (p, k) = (study.parameters(), study.zoo.checkpoints());
+    let n = drawn[0].samples.theta.len() / p;
+    let starts: Vec<f64> = study.split.train.iter().map(|run| f64::from(study.zoo.accuracies()[run * k])).collect();
+    let (start, _) = figures::mean_sem(&starts);
+    let flow = &judged[0].0;
+    let gaussian = judged.iter().map(|(verdict, _)| verdict).find(|verdict| verdict.method == "diagonal-gaussian");
+    let rival = gaussian.map_or(String::new(), |gaussian| {
+        format!(
+            " A diagonal Gaussian fitted to the final weights, which needs no flow, has {:.4} and {}",
+            gaussian.accuracy().0,
+            beside(flow.novel_and_performing(), gaussian.novel_and_performing()),
+        )
+    });
+    format!(
+        "{} training runs of a small digit classifier ({p} weights) were recorded. They share their first steps: they start around \
+         one network that was trained already, and have a mean validation accuracy of {start:.3} before their own first step. A flow \
+         learned from them how weights move from there to the end of training. Carried along it, {n} fresh starts became networks of \
+         mean test accuracy {:.4} (the runs: {:.4}) without a training step of their own.{rival}",
+        study.zoo.runs(),
+        flow.accuracy().0,
+        judged[drawn.len()].0.accuracy().0,
+    )
+}
+
+/// How a flow's share of novel and performing networks compares with a rival's: apart only beyond two standard errors.
+fn beside((flow, flow_sem): (f64, f64), (rival, rival_sem): (f64, f64)) -> String {
+    let error = flow_sem.hypot(rival_sem);
+    let verdict = match flow - rival {
+        lead if lead > 2.0 * error => "the flow is ahead of it",
+        lead if lead < -2.0 * error => "the flow is behind it",
+        _ => "the two are level within two standard errors",
+    };
+    format!(
+        "a share of novel and performing networks of {:.0} % against the flow's {:.0} %: here {verdict}.",
+        100.0 * rival,
+        100.0 * flow
+    )
+}
+
 fn facts(report: &mut Report, study: &Study, drawn: &[Drawn], judged: &[(Verdict, Vec<f64>)], seconds_of_zoo: f64) {
     let n = drawn[0].samples.theta.len() / study.parameters();
     let name = label(drawn[0].model.config.method.name());
@@ -110,4 +141,17 @@ fn facts(report: &mut Report, study: &Study, drawn: &[Drawn], judged: &[(Verdict
         format!("{fits:.1} s"),
         None,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn a_lead_within_two_standard_errors_is_no_lead() {
+        assert!(beside((0.50, 0.03), (0.42, 0.03)).contains("level"), "2 √2 · .03 = .085");
+        assert!(beside((0.50, 0.03), (0.41, 0.03)).contains("ahead"));
+        assert!(beside((0.41, 0.03), (0.50, 0.03)).contains("behind"));
+        assert!(beside((0.50, 0.03), (0.42, 0.03)).starts_with("a share of novel and performing networks of 42 %"));
+    }
 }
