@@ -106,6 +106,9 @@ fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
 fn text(bytes: &[u8], rng: &mut StdRng) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    if lines.is_empty() {
+        return binary(text.into_bytes(), rng);
+    }
     match rng.random_range(0..6) {
         0..3 => match numbers(&text).choose(rng) {
             Some(span) => [&text[..span.start], NUMBERS.choose(rng).unwrap(), &text[span.end..]].concat().into_bytes(),
