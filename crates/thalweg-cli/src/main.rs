@@ -7,6 +7,7 @@ mod commands;
 mod common;
 mod experiments;
 mod folder;
+mod for_torch;
 mod progress;
 mod report;
 mod results;

@@ -68,7 +68,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
 }
 
 fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Session) -> Result<Outcome> {
-    let networks = Networks::read(&args.networks, zoo.architecture())?;
+    let networks = Networks::read(&args.networks, zoo.architecture(), &|line| session.say(line))?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
     if let Some(data) = data.as_ref().or(zoo.data()) {
@@ -170,7 +170,7 @@ fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outco
             Some(plan::architecture(name, &args.widths, data, &session.progress)?)
         }
     };
-    let networks = Networks::read(&args.networks, known.as_ref())?;
+    let networks = Networks::read(&args.networks, known.as_ref(), &|line| session.say(line))?;
     let file = args.networks.display();
     let data = data.or(networks.data).with_context(|| format!("{file} does not say what it is for: --data NAME"))?;
     let architecture = networks.architecture.with_context(|| format!("{file} does not say what it is: --arch NAME"))?;
