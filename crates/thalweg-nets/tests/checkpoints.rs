@@ -331,3 +331,17 @@ fn an_initialisation_needs_an_architecture() {
     let options = ImportOptions { initialisation: law, ..ImportOptions::default() };
     has(&ImportPlan::new(&place.at(""), &options).err().unwrap().to_string(), &["initialisation", "architecture"]);
 }
+
+#[test]
+fn files_of_thalwegs_own_are_not_taken_for_networks() {
+    let place = Place::new();
+    place.nets(&[("a.safetensors", 1.0)]);
+    let zoo = place.zoo(&ImportOptions::default());
+    let again = ImportPlan::new(zoo.dir(), &ImportOptions::default()).err().unwrap().to_string();
+    has(&again, &["shard-00000.safetensors", "a shard of the zoo"]);
+    let theta = bytes(&[1.0, 2.0]);
+    let view = TensorView::new(Dtype::F32, vec![1, 2], &theta).unwrap();
+    let word = Some(std::collections::HashMap::from([("format".to_owned(), "thalweg networks 1".to_owned())]));
+    fs::write(place.at("a.safetensors"), safetensors::serialize([("theta", view)], word).unwrap()).unwrap();
+    has(&place.refused(), &["a.safetensors", "thalweg networks 1", "one network"]);
+}

@@ -16,6 +16,7 @@ pub mod names;
 pub mod network;
 pub mod order;
 pub mod runs;
+mod tokens;
 
 pub use folder::{PassedOver, networks};
 pub use network::Network;

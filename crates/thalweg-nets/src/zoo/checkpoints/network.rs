@@ -109,6 +109,7 @@ impl Network {
     /// # Errors
     /// As [`Self::reading`]; no weight at all.
     pub fn layout(&self) -> Result<Layout> {
+        self.check_single()?;
         let tensors = self.tensors()?;
         let weights = tensors.into_iter().filter(|t| matches!(t.part(), Part::Weights));
         let layout = Layout::of_tensors(weights.map(|t| (t.name, t.shape)));
@@ -124,6 +125,7 @@ impl Network {
     /// Another format; a header that lies; shards that do not agree with their index; a tensor that is missing, of another shape, in excess, or
     /// that holds weights in a form that is not read.
     pub fn reading(&self, layout: &Layout) -> Result<Reading> {
+        self.check_single()?;
         let tensors = self.tensors()?;
         let mut passed_over = BTreeSet::new();
         for tensor in &tensors {
@@ -208,6 +210,17 @@ impl Network {
         let more = if found.len() > 3 { ", …" } else { "" };
         let found = if found.is_empty() { "no weights".into() } else { format!("no such tensor, but {some}{more}") };
         Error::format(self.place(), field, expected, found)
+    }
+
+    /// Refuses files of ours that hold something else than a network by its tensors' names: stacks, models, latents, shards of zoos.
+    fn check_single(&self) -> Result<()> {
+        let header = header(&self.files[0])?;
+        let found = match (header.word("format"), header.word("zoo")) {
+            (Some(word), _) if word.starts_with("thalweg ") => format!("\"{word}\""),
+            (_, Some(id)) => format!("a shard of the zoo {id}"),
+            _ => return Ok(()),
+        };
+        Err(Error::format(&self.files[0], "format", "one network by the names of its tensors", found))
     }
 
     /// All tensors by the headers of its files.

@@ -2,6 +2,7 @@
 //!
 //! Time is told by numbers (`step-2`, `epoch_3.5`, `1k`, `1M`, `epoch=3-step=1200`) and by words (`init`, `before`, `final`, `last`). What all
 //! names have in common at either end says nothing and is left out. Names that give no order are sorted naturally, which [`By`] says.
+use super::tokens::{Token, tokens, word};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -68,13 +69,6 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// A word, in small letters, or a number.
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Word(String),
-    Number(f64),
-}
-
 /// Words that count time where a number follows.
 const UNITS: [&str; 22] = [
     "epoch",
@@ -129,77 +123,6 @@ pub fn names_a_time(name: &str) -> bool {
     let words: Vec<&str> = tokens.iter().filter_map(word).collect();
     let ranked = words.iter().any(|w| rank(w).is_some());
     (counted || ranked) && !words.iter().any(|w| other(w))
-}
-
-fn word(token: &Token) -> Option<&str> {
-    match token {
-        Token::Word(word) => Some(word),
-        Token::Number(_) => None,
-    }
-}
-
-fn tokens(name: &str) -> Vec<Token> {
-    let (mut tokens, mut rest) = (Vec::new(), name);
-    while let Some(c) = rest.chars().next() {
-        let len = if c.is_ascii_digit() {
-            let (value, len) = number(rest);
-            tokens.push(Token::Number(value));
-            len
-        } else if c.is_alphabetic() {
-            let len = word_len(rest);
-            tokens.push(Token::Word(rest[..len].to_lowercase()));
-            len
-        } else {
-            c.len_utf8()
-        };
-        rest = &rest[len..];
-    }
-    tokens
-}
-
-/// Letters up to the next that begins a word of its own: `modelFinal` is two.
-fn word_len(text: &str) -> usize {
-    let mut last_small = false;
-    for (i, c) in text.char_indices() {
-        if !c.is_alphabetic() || (last_small && c.is_uppercase()) {
-            return i;
-        }
-        last_small = c.is_lowercase();
-    }
-    text.len()
-}
-
-/// The number that `text` begins with, and its length: `1,000`, `3.5`, `1e3`, `1k`, `2.5M`.
-fn number(text: &str) -> (f64, usize) {
-    let digits = |s: &str| s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let mut len = digits(text);
-    let mut plain = text[..len].to_owned();
-    while text[len..].starts_with(',') && digits(&text[len + 1..]) == 3 {
-        plain += &text[len + 1..len + 4];
-        len += 4;
-    }
-    let fraction = text[len..].strip_prefix('.').map_or(0, digits);
-    if fraction > 0 {
-        plain += &text[len..=len + fraction];
-        len += 1 + fraction;
-    }
-    let ends = |rest: &str| !rest.starts_with(char::is_alphanumeric);
-    let exponent = text[len..].strip_prefix(['e', 'E']).map(|e| (e, usize::from(e.starts_with(['+', '-']))));
-    if let Some((e, sign)) = exponent
-        && digits(&e[sign..]) > 0
-        && ends(&e[sign + digits(&e[sign..])..])
-    {
-        let taken = 1 + sign + digits(&e[sign..]);
-        plain += &text[len..len + taken];
-        len += taken;
-    }
-    let (factor, taken) = match text[len..].chars().next() {
-        Some('k' | 'K') if ends(&text[len + 1..]) => (1e3, 1),
-        Some('m' | 'M') if ends(&text[len + 1..]) => (1e6, 1),
-        Some('B' | 'G') if ends(&text[len + 1..]) => (1e9, 1),
-        _ => (1.0, 0),
-    };
-    (plain.parse::<f64>().unwrap_or(f64::INFINITY) * factor, len + taken)
 }
 
 /// What a name says beyond what all names have in common.
