@@ -1,6 +1,7 @@
 //! How much memory one thing may take: a share of the machine's, so that a lying file or setting costs an error and not the machine.
 use crate::error::{Error, Result};
 use std::fs;
+use std::path::Path;
 
 /// What is taken for the machine's memory where the system does not say.
 const UNKNOWN: u64 = 8 << 30;
@@ -23,13 +24,25 @@ pub fn quarter() -> u64 {
 /// # Errors
 /// More bytes than that, with their number.
 pub fn check(what: &str, bytes: Option<u64>) -> Result<()> {
+    judged(bytes).map_err(|[expected, found]| Error::parameter(what, expected, found))
+}
+
+/// As [`check`], for what the file at `path` claims to hold.
+///
+/// # Errors
+/// As [`check`], naming file and field.
+pub fn check_file(path: &Path, field: &str, bytes: Option<u64>) -> Result<()> {
+    judged(bytes).map_err(|[expected, found]| Error::format(path, field, expected, found))
+}
+
+fn judged(bytes: Option<u64>) -> Result<(), [String; 2]> {
     let most = quarter();
     match bytes {
         Some(bytes) if bytes <= most => Ok(()),
-        _ => {
-            let found = bytes.map_or("more than 2^64 bytes".into(), |n| format!("{n} bytes"));
-            Err(Error::parameter(what, format!("at most {most} bytes (a quarter of this machine's memory)"), found))
-        }
+        _ => Err([
+            format!("at most {most} bytes (a quarter of this machine's memory)"),
+            bytes.map_or("more than 2^64 bytes".into(), |n| format!("{n} bytes")),
+        ]),
     }
 }
 

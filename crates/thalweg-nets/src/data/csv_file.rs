@@ -220,7 +220,7 @@ fn pass(bytes: Box<dyn Read>, path: &Path, plan: &Plan, offset: &[f64]) -> Resul
         if found.rows.is_multiple_of(ROWS_A_LOOK) {
             // A vector that grows holds up to twice what is in it, and its copy.
             let bytes = (found.values.len() as u64).saturating_mul(4).saturating_add(found.rows as u64 * 4);
-            memory::check(&format!("{}: rows from line {line} on", path.display()), Some(bytes))?;
+            memory::check_file(path, &format!("numbers up to line {line}"), Some(bytes))?;
         }
         found.rows += 1;
     }

@@ -95,7 +95,7 @@ pub(super) fn find(
     while reader.read_record(&mut record).map_err(|e| unreadable(path, &e))? {
         candidates.iter().zip(&mut cells).for_each(|(&column, cells)| cells.add(&record[column]));
         let held: usize = cells.iter().map(|cells| cells.whole.len()).sum();
-        memory::check(&format!("{}: numbers of its rows", path.display()), Some(held as u64 * 8))?;
+        memory::check_file(path, "numbers of its rows", Some(held as u64 * 8))?;
     }
     let judged = candidates.into_iter().zip(cells);
     Ok(judged.filter_map(|(column, cells)| Some((column, cells.judged(is_named(&header[column]))?))).collect())

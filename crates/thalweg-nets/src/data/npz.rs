@@ -142,7 +142,7 @@ fn table(path: &Path, part: Part, count: usize, range: Option<[f32; 2]>) -> Resu
     let labels = y.unwrap_or_else(|| vec![0; rows]);
     let wide: usize = shape.iter().product();
     let bytes = (rows as u64).checked_mul(wide as u64).and_then(|n| n.checked_mul(4));
-    memory::check(&format!("{}: array {name} as numbers of 32 bits", path.display()), bytes)?;
+    memory::check_file(path, &format!("array {name} as numbers of 32 bits"), bytes)?;
     let first = |values| if last { npz_images::channels_first(values, shape) } else { values };
     let of_values = |values: Vec<f32>| Table::of_values("npz", shape, count, first(values), labels.clone(), range);
     let of_features = |values: Vec<f64>| {
