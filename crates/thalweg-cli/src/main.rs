@@ -9,6 +9,7 @@ mod data;
 mod experiments;
 mod folder;
 mod outlook;
+mod for_torch;
 mod progress;
 mod report;
 mod results;

@@ -1,13 +1,15 @@
 //! Networks in files: a stack `theta [n, P]` in one safetensors file, which says in its header what the networks are; or one
 //! file a network with PyTorch's tensor names, which `load_state_dict` takes as it is.
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use thalweg::fit::Split;
 use thalweg::tensors::Out;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::layout::{floats, open};
+use thalweg_nets::zoo::checkpoints::{PassedOver, networks};
 use thalweg_nets::{Architecture, Error, Layout};
 
 /// The header's word for a stack, with its version.
@@ -77,31 +79,35 @@ impl Networks {
         Ok(())
     }
 
-    /// Reads a stack, a single network, or a folder of single networks. `known` is what the caller knows of the networks;
-    /// a stack that says otherwise is refused.
+    /// Reads a stack, a single network (in one file or in shards), or a folder of single networks in natural order. `known` is what the caller knows
+    /// of the networks; a stack that says otherwise is refused. What was passed over is told to `tell`.
     ///
     /// # Errors
-    /// No such file; tensors that do not fit; single networks of an unknown architecture.
-    pub fn read(path: &Path, known: Option<&Architecture>) -> Result<Self> {
-        let files = if path.is_dir() { networks_in(path)? } else { vec![path.to_path_buf()] };
-        let mut theta = Vec::new();
-        for file in &files {
-            let bytes = fs::read(file).map_err(Error::io("read", file))?;
-            let opened = open(file, &bytes)?;
-            if opened.tensor("theta").is_ok() {
-                if files.len() > 1 {
-                    return Err(Error::format(file, "file", "a single network, as in the others", "a stack").into());
+    /// No such file; another format; tensors that do not fit; single networks of an unknown architecture.
+    pub fn read(path: &Path, known: Option<&Architecture>, tell: &dyn Fn(&str)) -> Result<Self> {
+        let (found, passed_over) = networks(path)?;
+        PassedOver::told(&passed_over, path).iter().for_each(|line| tell(line));
+        let (mut theta, mut renamed) = (Vec::new(), BTreeSet::new());
+        for network in &found {
+            let place = network.place();
+            if network.is_stack()? {
+                if found.len() > 1 {
+                    return Err(Error::format(place, "file", "a single network, as in the others", "a stack").into());
                 }
-                return read_stack(file, &bytes, known);
+                return read_stack(place, &fs::read(place).map_err(Error::io("read", place))?, known);
             }
             let architecture = known.with_context(|| {
                 format!(
                     "{} holds a network by its tensors' names; say which with --arch and --data, or --zoo",
-                    file.display()
+                    place.display()
                 )
             })?;
-            theta.extend(Layout::of(architecture).from_safetensors(file, &bytes)?);
+            let layout = Layout::of(architecture);
+            let reading = network.reading(&layout)?;
+            theta.extend(network.read(&layout, &reading)?);
+            renamed.extend(reading.renamed);
         }
+        renamed.iter().for_each(|line| tell(line));
         Ok(Self { theta, architecture: known.cloned(), data: None, split: None })
     }
 }
@@ -134,18 +140,6 @@ fn read_stack(path: &Path, bytes: &[u8], known: Option<&Architecture>) -> Result
     }
 }
 
-fn networks_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(dir).map_err(Error::io("read", dir))?;
-    let paths = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>();
-    let mut files = paths.map_err(Error::io("read", dir))?;
-    files.retain(|file| file.extension().is_some_and(|e| e == "safetensors"));
-    files.sort();
-    if files.is_empty() {
-        bail!("{}: no .safetensors files", dir.display());
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,17 +162,20 @@ mod tests {
         let stack = dir.path().join("s.safetensors");
         let states = States { times: &[0.0, 1.0], theta: &[all.theta.clone(), all.theta.clone()].concat() };
         all.write_stack(&stack, layout.len(), Some(&states)).unwrap();
-        assert_eq!(Networks::read(&stack, None).unwrap(), all);
+        assert_eq!(Networks::read(&stack, None, &|_| ()).unwrap(), all);
         let bytes = fs::read(&stack).unwrap();
         all.write_stack(&stack, layout.len(), Some(&states)).unwrap();
         assert_eq!(fs::read(&stack).unwrap(), bytes, "the same networks, the same bytes");
-        assert_eq!(Networks::read(&stack, Some(&architecture)).unwrap().theta, all.theta);
+        assert_eq!(Networks::read(&stack, Some(&architecture), &|_| ()).unwrap().theta, all.theta);
         let folder = dir.path().join("each");
         fs::create_dir(&folder).unwrap();
         all.write_each(&folder, &layout).unwrap();
-        assert_eq!(Networks::read(&folder, Some(&architecture)).unwrap().theta, all.theta);
+        assert_eq!(Networks::read(&folder, Some(&architecture), &|_| ()).unwrap().theta, all.theta);
         let one = folder.join("network-00001.safetensors");
-        assert_eq!(Networks::read(&one, Some(&architecture)).unwrap().theta, all.theta[layout.len()..2 * layout.len()]);
+        assert_eq!(
+            Networks::read(&one, Some(&architecture), &|_| ()).unwrap().theta,
+            all.theta[layout.len()..2 * layout.len()]
+        );
     }
 
     #[test]
@@ -189,8 +186,9 @@ mod tests {
         let stack = dir.path().join("s.safetensors");
         all.write_stack(&stack, layout.len(), None).unwrap();
         let other = Preset::Mlp { widths: vec![3] }.build([1, 8, 8], 10).unwrap();
-        let said =
-            |path: &Path, known: Option<&Architecture>| format!("{:#}", Networks::read(path, known).unwrap_err());
+        let said = |path: &Path, known: Option<&Architecture>| {
+            format!("{:#}", Networks::read(path, known, &|_| ()).unwrap_err())
+        };
         assert!(said(&stack, Some(&other)).contains("architecture"));
         all.write_each(dir.path(), &layout).unwrap();
         assert!(said(&dir.path().join("network-00000.safetensors"), None).contains("--arch"));

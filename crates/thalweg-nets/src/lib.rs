@@ -13,6 +13,7 @@ pub mod loss;
 pub mod memory;
 pub mod progress;
 pub mod streams;
+pub mod torch;
 pub mod train;
 pub mod zoo;
 

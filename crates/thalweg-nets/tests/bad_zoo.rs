@@ -292,7 +292,7 @@ fn imports() {
             |s| fs::write(s.join("run-1").join(A), [&(1u64 << 60).to_le_bytes()[..], b"{}"].concat()).unwrap(),
             &["run-1", "header", "1152921504606846976"],
         ),
-        (&[&[A], &[A]], |s| fs::write(s.join("run-1").join(A), b"").unwrap(), &["run-1", "0 bytes"]),
+        (&[&[A], &[A]], |s| fs::write(s.join("run-1").join(A), b"").unwrap(), &["run-1", "an empty file"]),
         (
             &[&[A]],
             |s| rewrite(&s.join("run-0").join(A), |t, _| t.iter_mut().for_each(|t| t.1 = Dtype::I32)),

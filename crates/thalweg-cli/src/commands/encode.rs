@@ -77,7 +77,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     let out = folder::claim_file(&session.out_or("latents.safetensors"), &session.common)?;
     let (shape, latents, parts) = match (&args.networks, &zoo) {
-        (Some(path), _) => networks(path, &model)?,
+        (Some(path), _) => networks(path, &model, session)?,
         (None, Some(zoo)) => runs_of(zoo, &model, args.runs, session)?,
         (None, None) => bail!("expected NETWORKS or --zoo"),
     };
@@ -93,8 +93,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
 
 type Encoded = (Vec<usize>, Vec<f32>, Vec<Part>);
 
-fn networks(path: &Path, model: &MetaModel) -> Result<Encoded> {
-    let networks = Networks::read(path, model.architecture.as_ref())?;
+fn networks(path: &Path, model: &MetaModel, session: &Session) -> Result<Encoded> {
+    let networks = Networks::read(path, model.architecture.as_ref(), &|line| session.say(line))?;
     let p = model.layout.len();
     if !networks.theta.len().is_multiple_of(p) {
         return Err(Error::format(path, "networks", format!("{p} weights each"), networks.theta.len()).into());

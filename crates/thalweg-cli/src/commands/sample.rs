@@ -2,6 +2,7 @@
 use crate::common::Outcome;
 use crate::data;
 use crate::folder;
+use crate::for_torch;
 use crate::results::Results;
 use crate::row;
 use crate::samples::{Networks, States};
@@ -21,7 +22,7 @@ use thalweg_nets::progress::Progress;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg sample model/ -n 100 --out samples.safetensors           one file: theta [n, P]
-  thalweg sample model/ -n 8 --format per-network --out nets/      a file a network, as load_state_dict takes them
+  thalweg sample model/ -n 8 --format per-network --out nets/      a file a network, with network.py and README.md to load them
   thalweg sample model/ -n 50 --at 0,0.25,0.5,0.75,1               with the states on the way
   thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
   thalweg sample model/ --context mnist@rotate=40:20        networks for a task by 20 of its rows a class (model: fit --context)
@@ -105,7 +106,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             let states = States { times: &samples.at, theta: &samples.states };
             networks.write_stack(&out, model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
         }
-        Format::PerNetwork => networks.write_each(&out, &model.layout)?,
+        Format::PerNetwork => {
+            networks.write_each(&out, &model.layout)?;
+            let from =
+                format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
+            for_torch::write(&networks, args.n, &out, &from, &|line| session.say(line))?;
+        }
     }
     let mut results = Results::new(seed);
     results.rows.push(row! {

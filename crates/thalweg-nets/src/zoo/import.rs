@@ -1,24 +1,24 @@
-//! [`import`]: foreign safetensors checkpoints of one shape made a zoo.
+//! [`import`]: foreign checkpoints of one shape made a zoo.
 //!
-//! The source folder holds one sub-folder a run with one file a checkpoint, or files directly: then each is a run of one
-//! checkpoint. Names are sorted as people count (`step-2` before `step-10`). Tensors may have any names; integer
-//! tensors (`num_batches_tracked`) are passed over, floats of any width become f32. Every file is checked against the first.
+//! What the source folder may hold is told in [`super::checkpoints`]. An [`ImportPlan`] is what was recognised there (runs, checkpoints in order with
+//! their times, names and tensors), made without writing anything; [`ImportPlan::write`] makes the zoo. Every network is read whole before the first
+//! file is written: its numbers name the zoo, so that whatever was begun with other numbers is not gone on with.
+mod plan;
+
+pub use plan::ImportPlan;
+
 use super::folder::{self, Existing, Origin};
-use super::header::Header;
 use super::shard::{Frame, Shard};
 use super::store::ZooStore;
 use crate::architecture::Architecture;
 use crate::data::DataSpec;
-use crate::engine::{Engine, Packed};
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::init::Initialisation;
-use crate::layout::{Layout, is_float};
+use crate::layout::Layout;
 use crate::progress::Progress;
-use crate::train::{evenly, fits};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is known of the checkpoints beside their numbers.
@@ -26,11 +26,11 @@ use std::path::{Path, PathBuf};
 pub struct ImportOptions {
     /// What the user calls the zoo.
     pub name: String,
-    /// The architecture; its layout is then required of every file, and kept. Else the first file gives the layout.
+    /// The architecture; its layout is then required of every network, and kept. Else the first network gives the layout.
     pub architecture: Option<Architecture>,
     /// The data that the networks are for: with the architecture, every checkpoint is scored on its validation rows.
     pub data: Option<DataSpec>,
-    /// The law that the runs started from.
+    /// The law that the runs started from; it is known for the tensors of an architecture only.
     pub initialisation: Option<Initialisation>,
     /// When checkpoints were taken, `[K]`, rising from 0 to 1 (or `[1.0]`); equally spaced where not given.
     pub times: Option<Vec<f64>>,
@@ -127,91 +127,128 @@ fn same_tensors(a: &Layout, b: &Layout) -> bool {
     names(a) == names(b)
 }
 
-/// Imports the checkpoints under `source` as a zoo in the folder `out` and opens it.
+/// Imports the checkpoints under `source` as a zoo in the folder `out` and opens it: [`ImportPlan::new`] and [`ImportPlan::write`].
 ///
 /// # Errors
-/// No checkpoint; files beside sub-folders; runs of different lengths; a file that lies, lacks a tensor, has one more, or one of
-/// another shape, or a number that is not finite: each named with file and tensor. `out` as for
-/// [`train_zoo`](super::train_zoo). [`Error::Interrupted`].
+/// As those. `out` as for [`train_zoo`](super::train_zoo).
 pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn Progress) -> Result<ZooStore> {
-    let runs = find(source)?;
-    let k = runs[0].1.len();
-    if let Some((run, files)) = runs.iter().find(|(_, files)| files.len() != k) {
-        let expected = format!("{k} checkpoints, as in {}", runs[0].0.display());
-        return Err(Error::format(run, "run", expected, format!("{} checkpoints", files.len())));
+    ImportPlan::new(source, options)?.write(out, options.force, progress)
+}
+
+/// Runs in one shard.
+const SHARD: usize = 64;
+
+impl ImportPlan {
+    /// Makes the zoo in the folder `out`, in the place of one that is there already under `force`, and opens it.
+    ///
+    /// # Errors
+    /// A number that is not finite, with file and tensor; a file that changed since; `out` as for [`train_zoo`](super::train_zoo);
+    /// [`Error::Interrupted`].
+    pub fn write(&self, out: &Path, force: bool, progress: &dyn Progress) -> Result<ZooStore> {
+        let existing = Existing::of(false, force)?;
+        if !force && out.is_dir() && !folder::names(out)?.iter().all(|name| name.starts_with('.')) {
+            return Err(Error::Exists(out.to_path_buf()));
+        }
+        let sums = self.sums(progress)?;
+        let imported = self.imported(&sums)?;
+        let frame = imported.frame();
+        let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), existing)?;
+        progress.begin("importing runs", frame.runs as u64);
+        for index in 0..frame.shards() {
+            let shard = self.shard(frame.runs_of(index), &sums, progress)?;
+            frame.write(out, index, &shard)?;
+        }
+        drop(guard);
+        ZooStore::open(out)
     }
-    let times = options.times.clone().unwrap_or_else(|| evenly(k));
-    check_times(&times, k)?;
-    let layout = match &options.architecture {
-        Some(architecture) => Layout::of(architecture),
-        None => layout_of(&runs[0].1[0])?,
-    };
-    let judge = Judge::new(options)?;
-    let tensors = layout.slots().iter().map(|s| Named { name: s.name.clone(), shape: s.shape.clone() }).collect();
-    let mut imported = Imported {
-        name: options.name.clone(),
-        id: String::new(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        source: source.to_path_buf(),
-        runs: runs.len(),
-        shard: 64,
-        times,
-        scored: judge.is_some(),
-        initialisation: options.initialisation,
-        data: options.data.clone(),
-        architecture: options.architecture.clone(),
-        tensors,
-    };
-    imported.id = blake3::hash(format!("{imported:?}").as_bytes()).to_hex()[..16].to_owned();
-    let frame = imported.frame();
-    // All headers first, so that a wrong file is found before anything is written.
-    for file in runs.iter().flat_map(|(_, files)| files) {
-        check_header(file, &layout)?;
-    }
-    let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
-    progress.begin("importing runs", runs.len() as u64);
-    for index in 0..frame.shards() {
-        let mut shard = Shard::default();
-        for run in frame.runs_of(index) {
+
+    /// BLAKE3 of every network's numbers, in order. Each is read whole, so that a wrong number is found before anything is written.
+    fn sums(&self, progress: &dyn Progress) -> Result<Vec<blake3::Hash>> {
+        progress.begin("reading networks", (self.runs() * self.checkpoints()) as u64);
+        let sum = |at: usize| {
             if progress.interrupted() {
                 return Err(Error::Interrupted);
             }
-            for file in &runs[run].1 {
-                let bytes = fs::read(file).map_err(Error::io("read", file))?;
-                shard.theta.extend(layout.from_safetensors(file, &bytes)?);
+            let sum = sum_of(&self.theta(at)?);
+            progress.advance(1);
+            Ok(sum)
+        };
+        (0..self.runs() * self.checkpoints()).into_par_iter().with_max_len(1).map(sum).collect()
+    }
+
+    fn shard(&self, runs: std::ops::Range<usize>, sums: &[blake3::Hash], progress: &dyn Progress) -> Result<Shard> {
+        let (mut shard, k) = (Shard::default(), self.checkpoints());
+        for run in runs {
+            if progress.interrupted() {
+                return Err(Error::Interrupted);
+            }
+            for at in run * k..(run + 1) * k {
+                let theta = self.theta(at)?;
+                if sum_of(&theta) != sums[at] {
+                    let path = self.network(at).place();
+                    return Err(Error::format(
+                        path,
+                        "numbers",
+                        "those read just before",
+                        "others: it is being written to",
+                    ));
+                }
+                shard.theta.extend(theta);
             }
             shard.died.push(None);
             progress.advance(1);
         }
-        if let Some(judge) = &judge {
+        if let Some(judge) = &self.judge {
             for score in evaluate(&judge.engine, &shard.theta, &judge.inputs, &judge.labels)? {
                 // A foreign network may overflow on these rows; its loss is then the largest there is.
                 shard.loss.push((score.loss as f32).min(f32::MAX));
                 shard.accuracy.push(score.accuracy as f32);
             }
         }
-        frame.write(out, index, &shard)?;
+        Ok(shard)
     }
-    drop(guard);
-    ZooStore::open(out)
+
+    /// What `zoo.toml` will say. The id is a hash of all that decides the zoo, its numbers included, but not of where they lay.
+    fn imported(&self, sums: &[blake3::Hash]) -> Result<Imported> {
+        let tensors =
+            self.layout.slots().iter().map(|s| Named { name: s.name.clone(), shape: s.shape.clone() }).collect();
+        let bare = Imported {
+            name: String::new(),
+            id: String::new(),
+            version: String::new(),
+            source: PathBuf::new(),
+            runs: self.runs(),
+            shard: SHARD,
+            times: self.times.clone(),
+            scored: self.judge.is_some(),
+            initialisation: self.options.initialisation,
+            data: self.data.clone().map(|data| DataSpec { folder: None, ..data }),
+            architecture: self.options.architecture.clone(),
+            tensors,
+        };
+        let text = toml::to_string(&bare).map_err(|e| Error::parameter("zoo.toml", "values that TOML can hold", e))?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(text.as_bytes());
+        sums.iter().for_each(|sum| {
+            hasher.update(sum.as_bytes());
+        });
+        Ok(Imported {
+            name: self.options.name.clone(),
+            id: hasher.finalize().to_hex()[..16].to_owned(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            source: std::path::absolute(&self.source).unwrap_or_else(|_| self.source.clone()),
+            data: self.data.clone(),
+            ..bare
+        })
+    }
 }
 
-/// What scores imported checkpoints.
-struct Judge {
-    engine: Engine,
-    inputs: Packed,
-    labels: Vec<u32>,
-}
-
-impl Judge {
-    /// None where architecture or data are not known.
-    fn new(options: &ImportOptions) -> Result<Option<Self>> {
-        let (Some(architecture), Some(data)) = (&options.architecture, &options.data) else { return Ok(None) };
-        let data = data.load()?.validation;
-        fits(architecture, &data)?;
-        let engine = Engine::new(architecture)?;
-        Ok(Some(Self { inputs: engine.pack(&data.inputs)?, labels: data.labels, engine }))
+fn sum_of(theta: &[f32]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for piece in theta.chunks(1 << 14) {
+        hasher.update(&piece.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
     }
+    hasher.finalize()
 }
 
 fn check_times(times: &[f64], k: usize) -> Result<()> {
@@ -222,104 +259,4 @@ fn check_times(times: &[f64], k: usize) -> Result<()> {
     }
     let expected = format!("{k} rising times from 0 to 1 (for one checkpoint [1.0])");
     Err(Error::parameter("times", expected, format!("{times:?}")))
-}
-
-/// The runs under `source` with their checkpoint files, in natural order.
-fn find(source: &Path) -> Result<Vec<(PathBuf, Vec<PathBuf>)>> {
-    let (files, folders) = inside(source)?;
-    if !files.is_empty() && !folders.is_empty() {
-        let found = format!("both, e.g. {} and {}", files[0].display(), folders[0].display());
-        return Err(Error::format(source, "import", "checkpoint files or one sub-folder a run", found));
-    }
-    if folders.is_empty() {
-        if files.is_empty() {
-            return Err(Error::format(source, "import", "at least one .safetensors file or folder of them", "none"));
-        }
-        return Ok(files.into_iter().map(|file| (file.clone(), vec![file])).collect());
-    }
-    let run = |folder: PathBuf| {
-        let (files, _) = inside(&folder)?;
-        match files.is_empty() {
-            true => Err(Error::format(&folder, "run", "at least one .safetensors file", "none")),
-            false => Ok((folder, files)),
-        }
-    };
-    folders.into_iter().map(run).collect()
-}
-
-/// The safetensors files and the folders in `dir`, hidden ones left out, in natural order.
-fn inside(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let mut names = folder::names(dir)?;
-    names.retain(|name| !name.starts_with('.'));
-    names.sort_by(|a, b| natural(a, b));
-    let paths = names.iter().map(|name| dir.join(name));
-    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
-    Ok((files.into_iter().filter(|f| f.extension().is_some_and(|e| e == "safetensors")).collect(), folders))
-}
-
-/// Compares names with their runs of digits as numbers; equal numbers by their writing, so that the order is total.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut x, mut y) = (a, b);
-    loop {
-        let digits = |s: &str| s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (m, n) = (digits(x), digits(y));
-        let order = if m > 0 && n > 0 {
-            let (p, q) = (x[..m].trim_start_matches('0'), y[..n].trim_start_matches('0'));
-            let order = p.len().cmp(&q.len()).then_with(|| p.cmp(q));
-            (x, y) = (&x[m..], &y[n..]);
-            order
-        } else {
-            let (mut p, mut q) = (x.chars(), y.chars());
-            let order = p.next().cmp(&q.next());
-            (x, y) = (p.as_str(), q.as_str());
-            order
-        };
-        if order.is_ne() || (x.is_empty() && y.is_empty()) {
-            return order.then_with(|| a.cmp(b));
-        }
-    }
-}
-
-/// The float tensors of a file, in its order.
-fn layout_of(file: &Path) -> Result<Layout> {
-    let header = Header::read(file)?;
-    let info = |name: String| header.info(&name).filter(|i| is_float(i.dtype)).map(|i| (name, i.shape.clone()));
-    let layout = Layout::of_tensors(header.names().into_iter().filter_map(info));
-    match layout.is_empty() {
-        true => Err(Error::format(file, "tensors", "at least one number in a float tensor", "none")),
-        false => Ok(layout),
-    }
-}
-
-/// Checks names and shapes of a file's float tensors before its numbers are read.
-fn check_header(file: &Path, layout: &Layout) -> Result<()> {
-    let header = Header::read(file)?;
-    for slot in layout.slots() {
-        let found = match header.info(&slot.name) {
-            Some(info) if is_float(info.dtype) && info.shape == slot.shape => continue,
-            Some(info) => format!("{:?} {:?}", info.dtype, info.shape),
-            None => "no such tensor".into(),
-        };
-        return Err(Error::format(file, format!("tensor {}", slot.name), format!("floats {:?}", slot.shape), found));
-    }
-    let known = |name: &String| layout.slots().iter().any(|s| &s.name == name);
-    let float = |name: &String| header.info(name).is_some_and(|i| is_float(i.dtype));
-    match header.names().into_iter().find(|name| float(name) && !known(name)) {
-        Some(name) => {
-            Err(Error::format(file, format!("tensor {name}"), "no such tensor, as in the others", "a tensor"))
-        }
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_sorted_as_people_count() {
-        let mut names = ["step-10", "step-2", "step-02", "a", "step-2b", "10", "9", "step-", "schritt-é"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["9", "10", "a", "schritt-é", "step-", "step-02", "step-2", "step-2b", "step-10"]);
-    }
 }

@@ -118,6 +118,16 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Why there are no scores, in words.
+    pub fn without_scores(&self) -> &'static str {
+        match self.dead == self.runs {
+            true => "every run is dead",
+            false => "imported without architecture or data",
+        }
+    }
+}
+
 /// Of rising values.
 fn spread(sorted: &[f64]) -> Option<Spread> {
     let (least, most) = (*sorted.first()?, *sorted.last()?);
@@ -166,7 +176,7 @@ impl fmt::Display for Summary {
         for moment in &self.course {
             writeln!(f, "  {:.2}  {:>6.3}  {:>8.3}", moment.time, moment.loss, moment.accuracy)?;
         }
-        let Some(a) = &self.accuracy else { return writeln!(f, "\nno scores: imported without architecture or data") };
+        let Some(a) = &self.accuracy else { return writeln!(f, "\nno scores: {}", self.without_scores()) };
         writeln!(
             f,
             "\nfinal accuracy: mean {:.3}, least {:.3}, 5 % {:.3}, median {:.3}, 95 % {:.3}, most {:.3}",

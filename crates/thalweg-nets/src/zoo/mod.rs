@@ -7,6 +7,7 @@
 //! | [`law`] | [`InitialLaw`]: the law that runs start from, drawn afresh by samplers |
 //! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
+//! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
 //! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
 //! | [`derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
@@ -14,9 +15,10 @@
 //! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),
 //! and `centre.safetensors` for the kinds that have one.
 mod cache;
+pub mod checkpoints;
 pub mod derive;
 pub mod folder;
-mod header;
+pub(crate) mod header;
 pub mod import;
 pub mod info;
 pub mod law;
@@ -29,7 +31,7 @@ pub mod trainer;
 
 pub use derive::{DeriveOptions, Derived, derive};
 pub use folder::Origin;
-pub use import::{ImportOptions, import};
+pub use import::{ImportOptions, ImportPlan, import};
 pub use info::Summary;
 pub use law::InitialLaw;
 pub use record::Record;

@@ -32,10 +32,10 @@ const KEPT: usize = 4096;
 P must hold rows that f was not trained on: they give the null law. They are --held, or else the test rows of --p.
 --set changes parameters, e.g. --set bank.size=400, --set cdc.kappa=0.02.")]
 pub struct Args {
-    /// f: a safetensors file with PyTorch's tensor names, or a stack of ours
+    /// f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
     #[arg(long, value_name = "FILE", requires = "arch", requires = "p", conflicts_with = "logits")]
     model: Option<PathBuf>,
-    /// Which network of a stack
+    /// Which network of a stack or folder, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     network: usize,
     /// f's architecture: a TOML file, or cnn-s, cnn-m, mlp, digits
@@ -176,7 +176,7 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
     let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
     let spec = data::with_settings(&spec, &session.common.set)?;
     let net = plan::architecture(arch, &args.widths, &spec, &session.progress)?;
-    let networks = Networks::read(model, Some(&net))?;
+    let networks = Networks::read(model, Some(&net), &|line| session.say(line))?;
     let p = thalweg_nets::Layout::of(&net).len();
     let theta = networks.theta.chunks_exact(p).nth(args.network).with_context(|| {
         format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len(p))

@@ -1,4 +1,5 @@
 //! `thalweg zoo align`: a zoo whose runs are permuted to lie close to one of them (M3), and what that does to the lines between them.
+use crate::commands::zoo::next::Next;
 use crate::common::Outcome;
 use crate::data;
 use crate::results::Results;
@@ -93,7 +94,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.show(&table);
     results.made(&out);
     session.finish(Some(&out), results)?;
-    session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
+    session.say(&Next::of(&aligned, &out).told(&out));
     Ok(Outcome::Done)
 }
 

@@ -1,4 +1,5 @@
 //! `thalweg zoo train`.
+use super::next::Next;
 use super::plan::{self, Flags};
 use crate::commands::data;
 use crate::common::Outcome;
@@ -43,6 +44,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.made(&out);
     session.say(&format!("\n{summary}"));
     session.finish(Some(&out), results)?;
-    session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
-    Ok(Outcome::Done)
+    session.say(&Next::of(&zoo, &out).told(&out));
+    Ok(if zoo.alive().is_empty() { Outcome::Negative } else { Outcome::Done })
 }

@@ -1,0 +1,250 @@
+//! Checkpoints from elsewhere, from `zoo import` to networks that PyTorch loads.
+#![allow(clippy::unwrap_used)]
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::fs;
+use std::path::Path;
+use std::process::Command as Process;
+
+fn in_dir(dir: &Path, words: &str) -> Command {
+    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
+    command.args(words.split_whitespace()).current_dir(dir);
+    command
+}
+
+fn stdout(dir: &Path, words: &str) -> String {
+    String::from_utf8(in_dir(dir, words).assert().success().get_output().stdout.clone()).unwrap()
+}
+
+/// A network of one input and two classes, `[weight, bias]` of the second logit; the first is always 0.
+fn net(path: &Path, weight: f32, bias: f32) {
+    let bytes = |v: &[f32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let (w, b) = (bytes(&[0.0, weight]), bytes(&[0.0, bias]));
+    let views = [
+        ("fc.weight", TensorView::new(Dtype::F32, vec![2, 1], &w).unwrap()),
+        ("fc.bias", TensorView::new(Dtype::F32, vec![2], &b).unwrap()),
+    ];
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+const ARCH: &str = "name = \"line\"\ninput = [1]\n[[layers]]\nname = \"fc\"\nkind = \"dense\"\nout = 2\n";
+
+/// Rows of x from 1 to 10 with class 1 above 8, and the architecture of [`net`].
+fn data(dir: &Path) {
+    let rows: String = (0..100).map(|i| format!("{},{}\n", 1 + i % 10, u8::from(1 + i % 10 > 8))).collect();
+    fs::write(dir.join("d.csv"), format!("x,label\n{rows}")).unwrap();
+    fs::write(dir.join("net.toml"), ARCH).unwrap();
+}
+
+/// `runs` runs, checkpoints by these names each.
+fn runs(dir: &Path, runs: usize, names: &[&str]) {
+    for run in 0..runs {
+        for (k, name) in names.iter().enumerate() {
+            let path = match names.len() {
+                1 => dir.join(format!("net-{run}.safetensors")),
+                _ => dir.join(format!("run{run}/{name}.safetensors")),
+            };
+            net(&path, 0.1 + k as f32, -0.8 - 8.0 * k as f32 - 0.01 * run as f32);
+        }
+    }
+}
+
+#[test]
+fn the_next_command_that_an_import_names_works_as_it_stands() {
+    let law = "--arch net.toml --data csv:d.csv --raw --initialisation kaiming-uniform";
+    for (n, names, flags, out) in [
+        (4, &["init", "final"][..], "", "zoo"),
+        (4, &["final"], "", "zoo"),
+        (4, &["step-0", "step-5", "step-10"], law, "zoo"),
+        (4, &["final"], law, "zoo"),
+        (4, &["final"], "--arch net.toml", "zoo"),
+        (2, &["init", "final"], "", "zoo"),
+        (3, &["init", "final"], law, "my zoo"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        data(dir.path());
+        runs(&dir.path().join("ck"), n, names);
+        let mut import = in_dir(dir.path(), &format!("zoo import ck {flags}"));
+        let shown = import.args(["--out", out]).assert().success().get_output().stdout.clone();
+        let shown = String::from_utf8(shown).unwrap();
+        let (_, next) =
+            shown.trim_end().rsplit_once("Next: thalweg ").unwrap_or_else(|| panic!("no next step:\n{shown}"));
+        let binary = assert_cmd::cargo::cargo_bin("thalweg");
+        let typed = format!("'{}' {next} --steps 5 --out m -q", binary.display());
+        let output = Process::new("sh").args(["-c", &typed]).current_dir(dir.path()).output().unwrap();
+        assert!(output.status.success(), "thalweg {next}: {}", String::from_utf8_lossy(&output.stderr));
+        in_dir(dir.path(), "sample m -n 2 --out s.safetensors -q").assert().success();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    runs(&dir.path().join("ck"), 1, &["init", "final"]);
+    let shown = stdout(dir.path(), "zoo import ck");
+    assert!(!shown.contains("Next") && shown.contains("one run"), "{shown}");
+}
+
+#[test]
+fn a_zoo_of_dead_runs_is_told_and_not_recommended() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    let words = "zoo train --arch net.toml --data csv:d.csv --runs 3 --steps 40 --batch 8 --optimiser sgd --learning-rate 1e30 --checkpoints 2 --out z";
+    let dead = in_dir(dir.path(), words).assert().code(1);
+    dead.stdout(contains("dead").and(contains("at step")).and(contains("Next").not()).and(contains("imported").not()));
+    let info = stdout(dir.path(), "zoo info z");
+    assert!(info.contains("every run is dead") && !info.contains("imported"), "{info}");
+}
+
+#[test]
+fn a_dry_run_tells_what_is_recognised_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    runs(&dir.path().join("ck"), 2, &["step-1000", "step-2k", "final"]);
+    fs::write(dir.path().join("ck/run0/._step-0.safetensors"), "").unwrap();
+    let shown = stdout(dir.path(), "zoo import ck --dry-run");
+    for part in [
+        "2 runs of 3 checkpoints",
+        "at 0.0000  step-1000",
+        "at 0.5000  step-2k",
+        "at 1.0000  final",
+        "._step-0",
+        "Nothing was written",
+    ] {
+        assert!(shown.contains(part), "no {part}: {shown}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&stdout(dir.path(), "zoo import ck --dry-run --json")).unwrap();
+    assert_eq!((&json["rows"][2]["run"], &json["rows"][2]["checkpoint"]), (&"run0".into(), &"final".into()));
+    assert!(fs::read_dir(dir.path()).unwrap().count() == 1, "only the source is there");
+}
+
+#[test]
+fn inputs_are_standardised_as_asked_and_the_zoo_keeps_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    // Right on raw values only: the second logit is above 0 from x = 9 on.
+    for run in 0..4 {
+        net(&dir.path().join(format!("ck/net-{run}.safetensors")), 1.0, -8.2 - 0.1 * run as f32);
+    }
+    let accuracy = |flags: &str, out: &str| -> f64 {
+        let words = format!("zoo import ck --arch net.toml --data csv:d.csv {flags} --out {out} --json");
+        let json: serde_json::Value = serde_json::from_str(&stdout(dir.path(), &words)).unwrap();
+        json["rows"][0]["accuracy_mean"].as_f64().unwrap()
+    };
+    assert_eq!(accuracy("--raw", "raw"), 1.0);
+    assert_eq!(accuracy("--mean 0 --std 1", "given"), 1.0);
+    assert!(accuracy("", "fitted") < 0.9, "always class 0 where inputs are standardised");
+    assert!(accuracy("--mean -1 --std 0.5", "other") < 0.9);
+    for (flags, said) in [
+        ("--raw", "as they are"),
+        ("--mean 0 --std 1", "as given (mean 0.0000; deviation 1.0000)"),
+        ("", "moments of the data"),
+    ] {
+        let shown = stdout(dir.path(), &format!("zoo import ck --arch net.toml --data csv:d.csv {flags} --dry-run"));
+        assert!(shown.contains("inputs: ") && shown.contains(said), "{shown}");
+    }
+    // Whatever reads the zoo's data again takes them as the import did.
+    let judged = stdout(dir.path(), "eval ck --zoo raw --no-baselines --json");
+    let json: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(json["rows"][0]["accuracy_mean"], 1.0);
+    in_dir(dir.path(), "zoo import ck --arch net.toml --data csv:d.csv --mean 0 --out n")
+        .assert()
+        .code(2)
+        .stderr(contains("--std"));
+    in_dir(dir.path(), "zoo import ck --arch net.toml --data csv:d.csv --mean 0 --std 0 --out n").assert().code(2);
+    assert!(!dir.path().join("n").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fit_does_not_go_on_over_other_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    runs(&dir.path().join("ck"), 5, &["init", "final"]);
+    stdout(dir.path(), "zoo import ck --out zoo");
+    let flags = "--set method.cfm.source=gaussian --set method.cfm.coupling=independent --steps 100000000";
+    let words = format!("fit zoo {flags} --out m");
+    let binary = assert_cmd::cargo::cargo_bin("thalweg");
+    let mut fit = Process::new(binary).args(words.split_whitespace()).current_dir(dir.path()).spawn().unwrap();
+    let state = dir.path().join("m/fit-state.safetensors");
+    while !state.exists() {
+        assert!(fit.try_wait().unwrap().is_none(), "the fit ended before it saved its state");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    fit.kill().unwrap();
+    fit.wait().unwrap();
+    net(&dir.path().join("ck/run0/final.safetensors"), 7.0, 7.0);
+    stdout(dir.path(), "zoo import ck --out zoo --force");
+    in_dir(dir.path(), &format!("{words} --resume")).assert().code(2).stderr(contains("fit-state").or(contains("zoo")));
+}
+
+/// The Python in which torch and safetensors can be imported, if there is one: `THALWEG_PYTHON`, or `python3`.
+fn python() -> Option<String> {
+    let python = std::env::var("THALWEG_PYTHON").unwrap_or_else(|_| "python3".into());
+    let found = Process::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
+    match found.is_ok_and(|output| output.status.success()) {
+        true => Some(python),
+        false => {
+            println!("SKIPPED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can");
+            None
+        }
+    }
+}
+
+/// The Python in the first block of code of a README.
+fn example(readme: &str) -> &str {
+    readme.split_once("```python\n").and_then(|(_, rest)| rest.split_once("```")).expect("a block of Python").0
+}
+
+#[test]
+fn sampled_networks_lie_beside_what_loads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = "zoo train --arch digits --data digits --train-rows 100 --kind fork --steps 10 --batch 16 --set kind.fork.steps=10 --checkpoints 2 --runs 6";
+    stdout(dir.path(), &format!("{zoo} --out zoo"));
+    stdout(dir.path(), "fit zoo --steps 5 --out m");
+    stdout(dir.path(), "sample m -n 2 --steps 3 --format per-network --out nets");
+    let read = |name: &str| fs::read_to_string(dir.path().join("nets").join(name)).unwrap();
+    let (readme, module) = (read("README.md"), read("network.py"));
+    assert_eq!(example(&readme).lines().count(), 5, "{readme}");
+    for part in ["network-00000.safetensors", "network-00001.safetensors", "[N, 1, 8, 8]", "digits"] {
+        assert!(readme.contains(part), "no {part}: {readme}");
+    }
+    for part in ["nn.Conv2d(1, 6, 3,", "MEAN = [0.3", "CLASSES = [str(i) for i in range(10)]", "def normalise"] {
+        assert!(module.contains(part), "no {part}: {module}");
+    }
+    in_dir(dir.path(), "eval nets --arch digits --data digits").assert().success();
+    let Some(python) = python() else { return };
+    let code = format!("import torch\nx = torch.rand(3, 1, 8, 8)\n{}assert len(CLASSES) == 10\n", example(&readme));
+    let output = Process::new(python).args(["-c", &code]).current_dir(dir.path().join("nets")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("['"), "three names of classes");
+}
+
+#[test]
+fn networks_of_an_unknown_module_are_described_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    runs(&dir.path().join("ck"), 4, &["final"]);
+    stdout(dir.path(), "zoo import ck --out zoo");
+    stdout(dir.path(), "fit zoo --method kde --out m --steps 5");
+    stdout(dir.path(), "sample m -n 1 --format per-network --out nets");
+    let readme = fs::read_to_string(dir.path().join("nets/README.md")).unwrap();
+    assert!(readme.contains("not known") && readme.contains("load_state_dict"), "{readme}");
+    assert!(!dir.path().join("nets/network.py").exists());
+}
+
+#[test]
+fn networks_in_a_folder_are_counted_as_people_count() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    for i in 0..12 {
+        net(&dir.path().join(format!("ck/net-{i}.safetensors")), 1.0, -8.2 - 0.01 * i as f32);
+    }
+    let words = "shift calibrate --model ck --network 2 --arch net.toml --p csv:d.csv --raw --size 5 --null 30 --methods entropy --out c.cal -q";
+    in_dir(dir.path(), words).assert().success();
+    let bytes = fs::read(dir.path().join("c.cal")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let f = file.tensor("f").unwrap().data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).next_back();
+    assert_eq!(f, Some(-8.22));
+    fs::write(dir.path().join("ck/net-0.pt"), "PK").unwrap();
+    let told = stdout(dir.path(), "eval ck --arch net.toml --data csv:d.csv");
+    assert!(told.contains("passed over") && told.contains("net-0.pt"), "{told}");
+}

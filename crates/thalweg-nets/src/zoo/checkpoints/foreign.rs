@@ -1,0 +1,155 @@
+//! Files of weights in other formats: recognised by what they hold rather than by what they are called, and told how to convert.
+use crate::error::{Error, Result};
+use crate::files::open_regular;
+use std::io::Read;
+use std::path::Path;
+
+/// What a file that is no safetensors file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// `torch.save`: a zip archive with `data.pkl`.
+    TorchZip,
+    /// A pickle, as `torch.save` wrote before PyTorch 1.6, or any other.
+    Pickle,
+    /// HDF5, as Keras writes.
+    Hdf5,
+    /// NumPy's arrays.
+    NumPy,
+    /// GGUF.
+    Gguf,
+    /// A zip archive of something else.
+    Zip,
+    /// Compressed by gzip.
+    Gzip,
+    /// The pointer that Git LFS leaves in the place of a file.
+    LfsPointer,
+    /// Text: HTML, JSON and the like.
+    Text,
+    /// Nothing.
+    Empty,
+}
+
+/// Endings of files of weights that are read by no one here.
+const ENDINGS: [&str; 14] =
+    ["pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "keras", "npz", "npy", "onnx", "gguf", "msgpack"];
+
+/// Whether a file's name ends as those of files of weights in other formats do.
+pub fn named_as_weights(path: &Path) -> bool {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+impl Foreign {
+    /// What `path` holds, where its first bytes say that it is something known and no safetensors file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is none.
+    pub fn of(path: &Path) -> Result<Option<Self>> {
+        let mut file = open_regular(path)?;
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(64).read_to_end(&mut head).map_err(Error::io("read", path))?;
+        // A safetensors file begins with the length of its header and `{`.
+        if head.len() > 8 && head[8] == b'{' && !head.starts_with(b"PK") {
+            return Ok(None);
+        }
+        Ok(match &head[..] {
+            [] => Some(Self::Empty),
+            [b'P', b'K', 3, 4, ..] => Some(of_zip(path)),
+            [0x80, 2..=5, ..] => Some(Self::Pickle),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            _ if head.starts_with(b"\x89HDF\r\n\x1a\n") => Some(Self::Hdf5),
+            _ if head.starts_with(b"\x93NUMPY") => Some(Self::NumPy),
+            _ if head.starts_with(b"GGUF") => Some(Self::Gguf),
+            _ if head.starts_with(b"version https://git-lfs") => Some(Self::LfsPointer),
+            _ if head.len() >= 8 && head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) => {
+                Some(Self::Text)
+            }
+            _ => None,
+        })
+    }
+
+    /// In words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::TorchZip => "a file of PyTorch's torch.save (a zip archive with data.pkl)",
+            Self::Pickle => "a pickle, as PyTorch's torch.save wrote before version 1.6",
+            Self::Hdf5 => "an HDF5 file, as Keras writes",
+            Self::NumPy => "arrays of NumPy",
+            Self::Gguf => "a GGUF file",
+            Self::Zip => "a zip archive",
+            Self::Gzip => "a file compressed by gzip (unpack it first)",
+            Self::LfsPointer => "a pointer of Git LFS in the place of the file (git lfs pull fetches it)",
+            Self::Text => "text (perhaps a web page in the place of a download)",
+            Self::Empty => "an empty file",
+        }
+    }
+
+    /// The error that refuses `path`, with the way to convert it where there is one.
+    pub fn refuse(self, path: &Path) -> Error {
+        let found = match self {
+            Self::TorchZip | Self::Pickle => format!("{}. {}", self.what(), conversion(path)),
+            _ => self.what().to_owned(),
+        };
+        Error::format(path, "network", "a safetensors file", found)
+    }
+}
+
+/// Two lines of Python that turn a file of `torch.save` into one that can be read.
+pub fn conversion(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    format!(
+        "Convert it in Python, beside the file (where it holds a whole training state, take its ['state_dict'] or ['model']):
+  import torch; from safetensors.torch import save_file
+  save_file(torch.load({name:?}, map_location=\"cpu\"), {:?})",
+        format!("{stem}.safetensors")
+    )
+}
+
+fn of_zip(path: &Path) -> Foreign {
+    let archive = open_regular(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
+    let holds = |ending: &str| {
+        archive.as_ref().is_some_and(|zip| zip.file_names().flatten().any(|name| name.ends_with(ending)))
+    };
+    match () {
+        () if holds("data.pkl") => Foreign::TorchZip,
+        () if holds(".npy") => Foreign::NumPy,
+        () if holds(".h5") => Foreign::Hdf5,
+        () => Foreign::Zip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+
+    #[test]
+    fn formats_are_told_by_their_content_whatever_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a net.safetensors");
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+        zip.start_file("archive/data.pkl", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"\x80\x02}.").unwrap();
+        zip.finish().unwrap();
+        assert_eq!(Foreign::of(&path).unwrap(), Some(Foreign::TorchZip));
+        let said = Foreign::TorchZip.refuse(&path).to_string();
+        for part in ["torch.save", "save_file(torch.load(\"a net.safetensors\"", "from safetensors.torch"] {
+            assert!(said.contains(part), "{said}");
+        }
+        for (bytes, what) in [
+            (&b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"[..], Some(Foreign::Pickle)),
+            (b"\x89HDF\r\n\x1a\n....", Some(Foreign::Hdf5)),
+            (b"GGUF\x03\0\0\0....", Some(Foreign::Gguf)),
+            (b"version https://git-lfs.github.com/spec/v1\n", Some(Foreign::LfsPointer)),
+            (b"<!DOCTYPE html><html>", Some(Foreign::Text)),
+            (b"", Some(Foreign::Empty)),
+            (b"\x02\0\0\0\0\0\0\0{}", None),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(Foreign::of(&path).unwrap(), what);
+        }
+        assert!(named_as_weights(Path::new("a/b.PT")) && !named_as_weights(Path::new("a/b.safetensors")));
+    }
+}
