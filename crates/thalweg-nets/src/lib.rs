@@ -8,6 +8,7 @@ pub mod error;
 pub mod evaluate;
 pub mod files;
 pub mod init;
+pub mod interrupt;
 pub mod layout;
 pub mod loss;
 pub mod progress;

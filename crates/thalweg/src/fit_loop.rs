@@ -90,11 +90,16 @@ pub(crate) fn run(
     progress.resumed(state.step());
     while state.step() < course.steps {
         let step = state.step();
-        if progress.interrupted() {
-            save(state, learner)?;
-            return Err(Error::Interrupted);
+        // A gradient that was interrupted has changed nothing: the state is that of before the step.
+        let loss = match progress.interrupted() {
+            true => Err(Error::Interrupted),
+            false => learner.gradient(step, &mut gradient),
+        };
+        if let (Err(Error::Interrupted), Some(saving)) = (&loss, saving) {
+            state.save(saving.path, saving.identity, learner.parameters())?;
+            progress.kept(state.step(), course.steps, "steps");
         }
-        let loss = finite("training loss", learner.gradient(step, &mut gradient)?, step, course)?;
+        let loss = finite("training loss", loss?, step, course)?;
         state.optimiser.step(learner.parameters_mut(), &gradient)?;
         state.note(loss);
         let last = step + 1 == course.steps;

@@ -40,4 +40,4 @@ pub mod tensors;
 pub mod time;
 pub mod tune;
 
-pub use thalweg_nets::{Error, Layout, Result, Streams};
+pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};

@@ -9,7 +9,7 @@ use crate::model::MetaModel;
 use crate::solver::Solver;
 use crate::source::Source;
 use crate::tensors::Out;
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Layout, Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -64,7 +64,8 @@ impl MetaModel {
     /// Draws networks.
     ///
     /// # Errors
-    /// n = 0, a solver that the method cannot use, times outside [0, 1], a source that does not fit, or a state that is not finite.
+    /// n = 0, a solver that the method cannot use, times outside [0, 1], a source that does not fit, a state that is not finite, or
+    /// [`Error::Interrupted`].
     pub fn sample(&self, request: &SampleRequest) -> Result<Samples> {
         if request.n == 0 {
             return Err(Error::parameter("n", "at least 1", 0));
@@ -75,6 +76,7 @@ impl MetaModel {
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let contexts = self.contexts(request.context.as_ref())?;
         let block = |first: usize| {
+            interrupt::check()?;
             let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
             let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
             let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();

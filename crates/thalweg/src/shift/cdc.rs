@@ -8,7 +8,7 @@
 //! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
 use super::base::{Base, Sample, deviations};
 use super::reference::Reference;
-use crate::{Error, Result, Streams, normal};
+use crate::{Error, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,7 @@ impl Trainer {
         scratch.gradient.resize(theta.len(), 0.0);
         scratch.of_query.resize(theta.len(), 0.0);
         for _ in 0..self.config.steps {
+            interrupt::check()?;
             let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
             let (p, labels, targets) = &self.batches[at];
             let (class, soft);

@@ -5,7 +5,7 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl DeepEnsemble {
         let one = |m: usize| {
             let streams = streams.child("member").index(m as u64);
             let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
-            let run = trainer.train(&start, &streams, &|| false)?;
+            let run = trainer.train(&start, &streams, &interrupt::requested)?;
             match run.died {
                 Some(step) => Err(Error::NotFinite {
                     what: "loss of the ensemble".into(),

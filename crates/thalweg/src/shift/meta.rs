@@ -27,7 +27,7 @@ use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
-use crate::{Error, Result, Streams, normal};
+use crate::{Error, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -385,6 +385,7 @@ fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<Flo
     let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
     let mut best = (f64::INFINITY, flow.parameters().to_vec());
     for step in 0..FIT[0] {
+        interrupt::check()?;
         let now = streams.child("step").index(step);
         let batch = batch(&flow, train, BATCH[0], &now)?;
         flow.loss(&batch, &mut scratch, Some(&mut gradient));
