@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
+pub mod checksum;
 pub mod data;
 pub mod engine;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod init;
 pub mod interrupt;
 pub mod layout;
 pub mod loss;
+pub mod memory;
 pub mod progress;
 pub mod streams;
 pub mod train;

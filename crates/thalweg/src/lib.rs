@@ -38,6 +38,7 @@ pub mod source;
 pub mod symmetry;
 pub mod tensors;
 pub mod time;
+mod timing;
 pub mod tune;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};

@@ -162,12 +162,19 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
         architecture: options.architecture.clone(),
         tensors,
     };
-    imported.id = blake3::hash(format!("{imported:?}").as_bytes()).to_hex()[..16].to_owned();
-    let frame = imported.frame();
-    // All headers first, so that a wrong file is found before anything is written.
+    // All headers first, so that a wrong file is found before anything is written; and all numbers, for the id: what was begun with one zoo must not
+    // go on with another of the same names and shapes.
+    let mut content = blake3::Hasher::new();
+    content.update(format!("{imported:?}").as_bytes());
     for file in runs.iter().flat_map(|(_, files)| files) {
+        if progress.interrupted() {
+            return Err(Error::Interrupted);
+        }
         check_header(file, &layout)?;
+        content.update(blake3::hash(&fs::read(file).map_err(Error::io("read", file))?).as_bytes());
     }
+    imported.id = content.finalize().to_hex()[..16].to_owned();
+    let frame = imported.frame();
     let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
     progress.begin("importing runs", runs.len() as u64);
     for index in 0..frame.shards() {

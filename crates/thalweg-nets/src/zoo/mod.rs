@@ -21,6 +21,7 @@ pub mod import;
 pub mod info;
 pub mod law;
 pub mod record;
+mod partial;
 mod shard;
 pub mod spec;
 pub mod split;

@@ -3,6 +3,7 @@
 //! The file has one input, `[n, C, H, W]` or `[n, D]` with n free (or 1), and gives `[n, F]` (more axes are laid flat). It sees rows in their raw
 //! values (pixels in [0, 1]): export with it whatever resizing, channels and standardisation it needs. Every chunk of rows runs on one
 //! thread, chunks in parallel: same bytes on any number of threads. Not for networks whose answer for a row depends on its batch.
+use super::onnx_wire;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use rten::{Dimension, Model, RunOptions, ThreadPool, Value};
@@ -41,6 +42,9 @@ impl Onnx {
         let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
             Err(Error::format(path, field, expected, found.to_string()))
         };
+        if let Err(found) = onnx_wire::check(&bytes) {
+            return refuse("network", "one in ONNX (Protocol Buffers)", &found);
+        }
         let model = match Model::load(bytes.clone()) {
             Ok(model) => model,
             Err(e) => return refuse("network", "one in ONNX that can be run", &e),

@@ -67,7 +67,8 @@ pub struct TuneRecord {
     pub best_iteration: u64,
     /// Iterations done.
     pub iterations: u64,
-    /// Wall time in seconds.
+    /// Wall time in seconds; kept beside the model, not in it.
+    #[serde(skip)]
     pub seconds: f64,
     /// What decided the tuning.
     pub config: TuneConfig,

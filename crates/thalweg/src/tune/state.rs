@@ -25,7 +25,8 @@ pub struct TuneLook {
     pub held_out: f64,
     /// Relative entropy of the tuned path law to the base one, mean since the look before.
     pub distance: f64,
-    /// Wall time so far in seconds.
+    /// Wall time so far in seconds; not in the model's own file.
+    #[serde(skip)]
     pub seconds: f64,
 }
 
