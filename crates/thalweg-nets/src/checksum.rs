@@ -44,7 +44,10 @@ pub fn seal(bytes: &mut [u8]) -> Result<()> {
 ///
 /// # Errors
 /// A header that does not begin with these words.
-pub fn order_words<K: AsRef<str> + Ord + serde::Serialize>(bytes: &mut [u8], words: &BTreeMap<K, String>) -> Result<()> {
+pub fn order_words<K: AsRef<str> + Ord + serde::Serialize>(
+    bytes: &mut [u8],
+    words: &BTreeMap<K, String>,
+) -> Result<()> {
     const WORDS: &[u8] = b"{\"__metadata__\":";
     let wrong = |found: &str| Error::parameter("tensors", "a header that begins with its words", found);
     let words = serde_json::to_vec(words).map_err(|e| wrong(&e.to_string()))?;

@@ -30,6 +30,7 @@ mod normal;
 pub mod optimiser;
 pub mod path;
 mod plan;
+mod ranges;
 pub mod reward;
 pub mod sample;
 pub mod shift;

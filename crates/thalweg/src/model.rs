@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use thalweg_nets::{Architecture, checksum};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
+use thalweg_nets::{Architecture, checksum};
 
 const FORMAT: u32 = 2;
 

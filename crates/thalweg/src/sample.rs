@@ -6,6 +6,7 @@ use crate::context::{Conditioning, guided};
 use crate::latent::Decoder;
 use crate::method::Transport;
 use crate::model::MetaModel;
+use crate::ranges::{self, LONGEST};
 use crate::solver::Solver;
 use crate::source::Source;
 use crate::tensors::Out;
@@ -64,12 +65,14 @@ impl MetaModel {
     /// Draws networks.
     ///
     /// # Errors
-    /// n = 0, a solver that the method cannot use, times outside [0, 1], a source that does not fit, a state that is not finite, or
+    /// n = 0, or networks beyond the memory; a solver that the method cannot use, times outside [0, 1], a source that does not fit, a state that is not finite, or
     /// [`Error::Interrupted`].
     pub fn sample(&self, request: &SampleRequest) -> Result<Samples> {
-        if request.n == 0 {
-            return Err(Error::parameter("n", "at least 1", 0));
-        }
+        ranges::check("", [("n", request.n as u64, 1..=u64::MAX), ("steps", request.steps as u64, 1..=LONGEST)])?;
+        ranges::numbers(
+            "n (networks, with the states that are kept)",
+            &[request.n, self.layout.len(), request.at.len() + 1],
+        )?;
         let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);

@@ -1,8 +1,9 @@
-//! How long a model took to be made: what its files may not hold, since two runs of one command have the same bytes.
+//! How long a model took to be made, and on what: what its files may not hold, since two runs of one command have the same bytes.
 use crate::model::Record;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use thalweg_nets::engine::Instructions;
 
 /// The file beside a model.
 pub(crate) const TIMING: &str = "timing.toml";
@@ -11,6 +12,8 @@ pub(crate) const TIMING: &str = "timing.toml";
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Timing {
+    /// Instruction set of the engine.
+    instructions: String,
     /// Of all of the fit.
     fit: f64,
     /// Of the autoencoder.
@@ -26,6 +29,7 @@ impl Timing {
     pub fn of(record: &Record) -> Self {
         let tuned = record.tuned.as_ref();
         Self {
+            instructions: Instructions::best().name().into(),
             fit: record.seconds,
             latent: record.latent.as_ref().map_or(0.0, |latent| latent.seconds),
             tuned: tuned.map_or(0.0, |tuned| tuned.seconds),
@@ -54,6 +58,6 @@ impl Timing {
     /// The file's text.
     pub fn to_toml(&self) -> Result<String> {
         let text = toml::to_string(self).map_err(|e| Error::parameter(TIMING, "values that TOML can hold", e))?;
-        Ok(format!("# Seconds that making this model took, on the machine that made it. Nothing depends on this file.\n{text}"))
+        Ok(format!("# Seconds that making this model took, and on what. Nothing depends on this file.\n{text}"))
     }
 }

@@ -180,7 +180,10 @@ impl Frame {
             tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
         }
         let words = BTreeMap::from([(checksum::WORD, checksum::blank()), ("zoo", self.id.clone())]);
-        write_whole(path, &sealed(tensors, &words).map_err(|e| Error::format(path, "tensors", "serialisable tensors", e))?)
+        write_whole(
+            path,
+            &sealed(tensors, &words).map_err(|e| Error::format(path, "tensors", "serialisable tensors", e))?,
+        )
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.
@@ -237,7 +240,8 @@ impl Frame {
                     None => Ok(values),
                     Some(i) => {
                         let field = format!("tensor {name}, run {}, checkpoint {}", runs[i / k], i % k);
-                        let expected = if name == "loss" { "a cross-entropy, at least 0" } else { "a share from 0 to 1" };
+                        let expected =
+                            if name == "loss" { "a cross-entropy, at least 0" } else { "a share from 0 to 1" };
                         Err(Error::format(path, field, expected, values[i]))
                     }
                 }

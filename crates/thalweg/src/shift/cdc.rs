@@ -8,6 +8,7 @@
 //! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
 use super::base::{Base, Sample, deviations};
 use super::reference::Reference;
+use crate::ranges::{self, LONGEST};
 use crate::{Error, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -79,12 +80,7 @@ impl CdcConfig {
         if !(self.jitter >= 0.0 && self.jitter.is_finite()) {
             return Err(Error::parameter("cdc.jitter", "a finite number of at least 0", self.jitter));
         }
-        for (field, value) in [("steps", self.steps), ("batch", self.batch)] {
-            if value == 0 {
-                return Err(Error::parameter(format!("cdc.{field}"), "at least 1", 0));
-            }
-        }
-        Ok(())
+        ranges::check("cdc.", [("steps", self.steps as u64, 1..=LONGEST), ("batch", self.batch as u64, 1..=LONGEST)])
     }
 }
 

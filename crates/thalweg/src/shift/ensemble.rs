@@ -5,6 +5,7 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
+use crate::ranges;
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -53,9 +54,7 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        if config.members == 0 {
-            return Err(Error::parameter("ensemble.members", "at least 1", 0));
-        }
+        ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
         let (train, net, engine) = (&reference.train, base.architecture(), base.engine());
         let as_they_are = Normalisation::identity(net.input());
         let data =

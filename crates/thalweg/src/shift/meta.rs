@@ -23,6 +23,7 @@ use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::optimiser::{AdamW, AdamWConfig};
 use crate::path::{Path, TimeLaw, Width};
+use crate::ranges::{self, LONGEST, MOST};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
@@ -121,11 +122,18 @@ impl MetaConfig {
         if !(self.kappa > 0.0 && self.kappa.is_finite()) {
             return Err(Error::parameter("meta.kappa", "a finite number above 0", self.kappa));
         }
-        for (field, value) in [("rows", self.rows), ("samples", self.samples)] {
-            if value == 0 {
-                return Err(Error::parameter(format!("meta.{field}"), "at least 1", 0));
-            }
-        }
+        let [rows, samples, drawn, zoo] = [self.rows, self.samples, self.drawn, self.zoo].map(|n| n as u64);
+        ranges::check(
+            "meta.",
+            [
+                ("rows", rows, 1..=MOST),
+                ("samples", samples, 1..=MOST),
+                ("drawn", drawn, 1..=MOST),
+                ("zoo", zoo, 1..=MOST),
+                ("warm", self.warm, 0..=LONGEST),
+                ("iterations", self.iterations, 0..=LONGEST),
+            ],
+        )?;
         if self.zoo <= self.dimension {
             let expected = format!("more than meta.dimension {}", self.dimension);
             return Err(Error::parameter("meta.zoo", expected, self.zoo));

@@ -152,6 +152,7 @@ impl Task<'_> {
         progress: &dyn Progress,
     ) -> Result<TuneState> {
         config.check()?;
+        config.check_memory(self.reward.dimension())?;
         let way = Way::of(self.base)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;

@@ -6,6 +6,7 @@ use crate::results::Results;
 use crate::session::Session;
 use anyhow::Result;
 use std::path::PathBuf;
+use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{Summary, TrainOptions, train_zoo};
 
 /// Train many networks of one architecture and record their way
@@ -43,6 +44,13 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.made(&out);
     session.say(&format!("\n{summary}"));
     session.finish(Some(&out), results)?;
+    if summary.dead == summary.runs {
+        let expected = "a smaller --learning-rate, most likely; --force replaces this zoo";
+        session
+            .progress
+            .note(&format!("all {} runs died: there is nothing to learn from; try {expected}", summary.runs));
+        return Ok(Outcome::Negative);
+    }
     session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
     Ok(Outcome::Done)
 }
