@@ -28,12 +28,13 @@ pub fn blank() -> String {
     "0".repeat(DIGITS)
 }
 
-/// Fills the [`blank`] of a serialised safetensors file.
+/// Fills the [`blank`] of a serialised safetensors file, or writes the checksum anew after a change.
 ///
 /// # Errors
 /// A header without the word.
 pub fn seal(bytes: &mut [u8]) -> Result<()> {
     let at = place(bytes).ok_or_else(|| Error::parameter("header", "a word for the checksum", "none"))?;
+    bytes[at..at + DIGITS].copy_from_slice(blank().as_bytes());
     let digits = blake3::hash(bytes).to_hex();
     bytes[at..at + DIGITS].copy_from_slice(digits.as_bytes());
     Ok(())
@@ -110,8 +111,11 @@ pub(crate) fn check_file(path: &Path, start: u64) -> Result<()> {
     }
 }
 
-/// `text` (whole lines) with a last line for its checksum.
+/// `text` (whole lines) with a last line for its checksum, in the place of one that is there.
 pub fn seal_text(mut text: String) -> String {
+    if let Some(at) = last_line(&text) {
+        text.truncate(at);
+    }
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -124,12 +128,17 @@ pub fn seal_text(mut text: String) -> String {
 /// # Errors
 /// No checksum in its last line, or another than the lines before have.
 pub fn check_text(path: &Path, text: &str) -> Result<()> {
-    let at = text.rfind(LINE).filter(|&at| at == 0 || text[..at].ends_with('\n')).ok_or_else(|| none(path))?;
+    let at = last_line(text).ok_or_else(|| none(path))?;
     let written = text[at + LINE.len()..].strip_prefix('"').and_then(|line| line.strip_suffix("\"\n"));
     let written = written.ok_or_else(|| none(path))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(text[..at].as_bytes());
     compare(path, written.as_bytes(), &hasher)
+}
+
+/// Where the line of the checksum begins.
+fn last_line(text: &str) -> Option<usize> {
+    text.rfind(LINE).filter(|&at| at == 0 || text[..at].ends_with('\n'))
 }
 
 fn compare(path: &Path, written: &[u8], hasher: &blake3::Hasher) -> Result<()> {
@@ -189,6 +198,7 @@ mod tests {
     fn every_flipped_bit_of_a_text_is_found() {
         let text = seal_text("a = 1\n[b]\nc = \"d\"\n".into());
         assert_eq!(text, seal_text("a = 1\n[b]\nc = \"d\"".into()));
+        assert_eq!(text, seal_text(text.clone()));
         check_text(Path::new("x.toml"), &text).unwrap();
         assert!(text.parse::<toml::Table>().unwrap().contains_key("b"));
         for bit in 0..8 * text.len() {

@@ -163,6 +163,18 @@ mod tests {
         assert!(few.iter().zip(&features).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
+    /// Four files that a fuzzer found: `rten` alone never comes back from them.
+    #[test]
+    fn files_that_the_reader_would_never_end_are_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx-endless");
+        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 4);
+        for file in files {
+            let message = Onnx::open(&file).unwrap_err().to_string();
+            assert!(message.contains(".onnx: network:") && message.contains("at byte"), "{message}");
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_named() {
         let onnx = Onnx::open(&file()).unwrap();

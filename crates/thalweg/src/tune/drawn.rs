@@ -38,7 +38,7 @@ pub(super) fn sampled(
     Ok(z)
 }
 
-fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -> Result<Vec<f32>> {
+pub(super) fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -> Result<Vec<f32>> {
     let mut z = vec![0.0; n * p];
     for (i, z) in z.chunks_exact_mut(p).enumerate() {
         process.start.draw(i as u64, &streams.child("start"), z)?;
