@@ -25,7 +25,7 @@ The same way, step by step:
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/
 
-Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted."
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -55,6 +55,15 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether the command goes on, under `--resume`, from what an interrupted run of it has kept.
+    pub fn is_resumable(&self) -> bool {
+        match &self.command {
+            Command::Data(_) | Command::Sample(_) | Command::Encode(_) | Command::Eval(_) | Command::Shift(_) => false,
+            Command::Zoo(command) => command.is_resumable(),
+            Command::Demo(_) | Command::Fit(_) | Command::Tune(_) | Command::Reproduce(_) => true,
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors

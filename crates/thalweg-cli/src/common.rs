@@ -19,6 +19,10 @@ pub struct Common {
     /// Where velocity fields live: cpu (the default, our own code), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
     #[arg(long, global = true, value_name = "NAME")]
     pub device: Option<String>,
+    /// Instruction set of the networks' engine: avx512, avx2 or portable (also by the variable THALWEG_INSTRUCTIONS); the fastest one by
+    /// default. avx512 and avx2 give the same bytes, portable gives others. The matrix products of velocity fields choose for themselves
+    #[arg(long, global = true, value_name = "NAME")]
+    pub instructions: Option<String>,
     /// Go on from what an interrupted run of the same command has finished
     #[arg(long, global = true, conflicts_with = "force")]
     pub resume: bool,

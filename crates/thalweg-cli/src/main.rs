@@ -1,6 +1,6 @@
 //! The program `thalweg`: parses the command line, runs one command, turns its outcome into an exit code.
 //!
-//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted. A panic is a defect of ours; it is
+//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted (143 by SIGTERM, 129 by SIGHUP). A panic is a defect of ours; it is
 //! caught here and told as one, with what to report.
 mod cli;
 mod commands;
@@ -16,6 +16,7 @@ mod results;
 mod samples;
 mod session;
 mod settings;
+mod signals;
 mod study;
 mod table;
 mod verdict;
@@ -35,18 +36,20 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
+    let resumable = cli.is_resumable();
     let outcome = catch_unwind(AssertUnwindSafe(|| cli.run()));
     let complain = |text: &str| progress::complain(text);
     match outcome {
         Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
         Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
         Ok(Err(error)) => {
-            complain(&format!("{error:#}"));
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
-            match error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
-                true => ExitCode::from(130),
-                false => ExitCode::from(2),
+            if error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
+                complain(&progress::interruption(resumable));
+                return ExitCode::from(signals::exit_code());
             }
+            complain(&format!("{error:#}"));
+            ExitCode::from(2)
         }
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

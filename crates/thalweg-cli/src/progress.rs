@@ -1,18 +1,19 @@
 //! Progress for people: bars with rate and time left on a terminal, plain lines at intervals elsewhere, nothing under `-q`.
-//! All of it goes to stderr. Ctrl-C, SIGTERM and SIGHUP ask the work to stop at the next safe point; a second one stops it at once.
+//! All of it goes to stderr. Signals that ask the work to stop are heard in `signals.rs`.
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use thalweg_nets::interrupt;
 use thalweg_nets::progress::Progress;
 
 /// Seconds between plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static WATCH: Once = Once::new();
+/// What interrupted work said that it has kept.
+static KEPT: Mutex<Option<String>> = Mutex::new(None);
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,23 +45,14 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Chooses the manner by flags and by what stderr is, and watches for the signals.
+    /// Chooses the manner by flags and by what stderr is, and listens for the signals.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let manner = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Manner::Silent,
             (false, true) => Manner::Bars,
             (false, false) => Manner::Lines,
         };
-        WATCH.call_once(|| {
-            let watch = ctrlc::set_handler(|| {
-                if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                    std::process::exit(130);
-                }
-                complain("stopping at the next safe point (once more, and it stops at once)");
-            });
-            // Without a handler Ctrl-C still ends the program, only less gently.
-            drop(watch);
-        });
+        crate::signals::watch();
         Self {
             manner,
             verbose,
@@ -183,8 +175,24 @@ impl Progress for Terminal {
         }
     }
 
+    fn kept(&self, done: u64, total: u64, units: &str) {
+        *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{done} of {total} {units} kept"));
+    }
+
     fn interrupted(&self) -> bool {
-        INTERRUPTED.load(Ordering::SeqCst)
+        interrupt::requested()
+    }
+}
+
+/// What is to be said of work that was interrupted: what is kept, as the work itself told, and whether the command can go on with it.
+pub fn interruption(resumable: bool) -> String {
+    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match (resumable, kept) {
+        (true, Some(kept)) => format!("interrupted; {kept}; the same command with --resume goes on from there"),
+        (true, None) => {
+            "interrupted; what was finished is kept, and the same command with --resume goes on from there".into()
+        }
+        (false, _) => "interrupted; this command keeps nothing that is half done: run it again".into(),
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
+use thalweg_nets::engine::Instructions;
 use thalweg_nets::files::write_whole;
 
 /// The command line of this process, the program by its plain name; bytes that are not UTF-8 are replaced.
@@ -41,6 +42,8 @@ struct Machine {
     architecture: &'static str,
     processor: Option<String>,
     cores: usize,
+    /// Instruction set that the engine was compiled for.
+    instructions: &'static str,
 }
 
 impl Results {
@@ -61,6 +64,7 @@ impl Results {
                 architecture: std::env::consts::ARCH,
                 processor,
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
+                instructions: Instructions::best().name(),
             },
             settings: Map::new(),
             rows: Vec::new(),

@@ -10,7 +10,7 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::layout::{floats, open};
 use thalweg_nets::zoo::checkpoints::{PassedOver, networks};
-use thalweg_nets::{Architecture, Error, Layout};
+use thalweg_nets::{Architecture, Error, Layout, checksum};
 
 /// The header's word for a stack, with its version.
 const FORMAT: &str = "thalweg networks 1";
@@ -116,6 +116,10 @@ fn read_stack(path: &Path, bytes: &[u8], known: Option<&Architecture>) -> Result
     let opened = open(path, bytes)?;
     let (_, metadata) = safetensors::SafeTensors::read_metadata(bytes)?;
     let header = metadata.metadata().clone().unwrap_or_default();
+    // A stack of one's own making has neither word.
+    if header.contains_key("format") || checksum::is_sealed(bytes) {
+        checksum::check(path, bytes)?;
+    }
     let said = header.get("architecture").map(|text| Architecture::from_toml_str(text)).transpose()?;
     let data = header.get("data").map(|text| toml::from_str(text)).transpose();
     let data = data.with_context(|| format!("{}: header: data", path.display()))?;

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
+use thalweg_nets::engine::Instructions;
 
 /// The most worker threads that make sense; more is a typing error.
 const MOST_THREADS: usize = 1024;
@@ -33,12 +34,17 @@ impl Session {
             }
             rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
         }
+        let variable = std::env::var("THALWEG_INSTRUCTIONS").ok().filter(|name| !name.is_empty());
+        if let Some(name) = common.instructions.clone().or(variable) {
+            Instructions::choose(&name)?;
+        }
         if let Some(name) = common.device.as_deref().filter(|name| *name != "cpu") {
             choose_device(name)?;
         }
         let progress = Terminal::new(common.quiet, common.verbose);
         let session = Self { common, progress, started: Instant::now() };
-        session.progress.detail(&format!("thalweg {} on {} threads", env!("CARGO_PKG_VERSION"), session.threads()));
+        let (threads, set) = (session.threads(), Instructions::best().name());
+        session.progress.detail(&format!("thalweg {} on {threads} threads, {set}", env!("CARGO_PKG_VERSION")));
         Ok(session)
     }
 

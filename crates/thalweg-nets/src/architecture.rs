@@ -13,6 +13,11 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+mod preset;
+mod size;
+
+pub use preset::Preset;
+
 /// `[channels, height, width]` of an activation.
 pub type Shape = [usize; 3];
 
@@ -129,108 +134,17 @@ struct Unchecked {
     layers: Vec<Layer>,
 }
 
-/// The architectures that the program knows by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "preset", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Preset {
-    /// conv c→8 5×5, pool, conv 8→6 5×5, pool, conv 6→4 2×2, dense 36→20→C on 28×28: 2,464 weights for one channel, 2,864 for three.
-    CnnS,
-    /// conv c→16→32→15 3×3 with pools, dense 60→20→C on 32×32: 10,853 weights for three channels.
-    CnnM,
-    /// Dense layers of the given widths with ReLU between.
-    Mlp {
-        /// Hidden widths, from the input on.
-        widths: Vec<usize>,
-    },
-    /// conv 1→6 3×3, pool, dense 54→16→C on 8×8: 1,110 weights for ten classes.
-    Digits,
-}
-
-impl Preset {
-    /// The architecture for inputs of `input` shape and `classes` outputs.
-    ///
-    /// # Errors
-    /// Where the layers do not fit the input (cnn-s needs at least 26×26 and so on).
-    pub fn build(&self, input: Shape, classes: usize) -> Result<Architecture> {
-        let conv = |out, kernel| Operation::Conv { out, kernel, stride: 1, padding: 0, bias: true };
-        let pool = || Operation::MaxPool { size: 2, stride: None };
-        let dense = |out| Operation::Dense { out, bias: true };
-        use Operation::{Flatten, Relu};
-        let (name, operations) = match self {
-            Preset::CnnS => (
-                "cnn-s",
-                vec![
-                    conv(8, 5),
-                    pool(),
-                    Relu,
-                    conv(6, 5),
-                    pool(),
-                    Relu,
-                    conv(4, 2),
-                    Relu,
-                    Flatten,
-                    dense(20),
-                    Relu,
-                    dense(classes),
-                ],
-            ),
-            Preset::CnnM => (
-                "cnn-m",
-                vec![
-                    conv(16, 3),
-                    pool(),
-                    Relu,
-                    conv(32, 3),
-                    pool(),
-                    Relu,
-                    conv(15, 3),
-                    pool(),
-                    Relu,
-                    Flatten,
-                    dense(20),
-                    Relu,
-                    dense(classes),
-                ],
-            ),
-            Preset::Digits => ("digits", vec![conv(6, 3), pool(), Relu, Flatten, dense(16), Relu, dense(classes)]),
-            Preset::Mlp { widths } => {
-                let mut operations = vec![Flatten];
-                for &width in widths {
-                    operations.extend([dense(width), Relu]);
-                }
-                operations.push(dense(classes));
-                ("mlp", operations)
-            }
-        };
-        let layers = operations.into_iter().map(|operation| Layer { name: None, operation }).collect();
-        Architecture::new(name, input, layers)
-    }
-
-    /// The preset called `name`; `widths` are the hidden layers of an `mlp`.
-    ///
-    /// # Errors
-    /// For an unknown name.
-    pub fn named(name: &str, widths: &[usize]) -> Result<Self> {
-        match name {
-            "cnn-s" => Ok(Preset::CnnS),
-            "cnn-m" => Ok(Preset::CnnM),
-            "digits" => Ok(Preset::Digits),
-            "mlp" => Ok(Preset::Mlp { widths: widths.to_vec() }),
-            other => Err(Error::parameter("arch", "cnn-s, cnn-m, mlp, digits or the path of a TOML file", other)),
-        }
-    }
-}
-
 impl Architecture {
     /// Checks that the layers fit together and remembers the output shape.
     ///
     /// # Errors
-    /// Names the first layer that does not fit, with the shape that reaches it.
+    /// Names the first layer that does not fit, with the shape that reaches it; weights or activations beyond this machine's memory.
     pub fn new(name: impl Into<String>, input: Shape, layers: Vec<Layer>) -> Result<Self> {
         if input.contains(&0) {
             return Err(Error::parameter("input", "sizes of at least 1", format!("{input:?}")));
         }
         let output = shape_after_all(&layers, input, "layers")?;
+        size::check(&layers, input)?;
         if output[1] != 1 || output[2] != 1 {
             return Err(Error::parameter("layers", "logits [classes, 1, 1] at the end", format!("{output:?}")));
         }
@@ -285,7 +199,7 @@ impl Architecture {
 pub fn shape_after(operation: &Operation, [c, h, w]: Shape, place: &str) -> Result<Shape> {
     let unfit = |expected: &str| Err(Error::parameter(place, expected, format!("input [{c}, {h}, {w}]")));
     let windows = |size: usize, stride: usize, padding: usize| {
-        let fit = |n: usize| (n + 2 * padding).checked_sub(size).map(|n| n / stride + 1);
+        let fit = |n: usize| Some(padding.checked_mul(2)?.checked_add(n)?.checked_sub(size)? / stride + 1);
         Some((fit(h)?, fit(w)?))
     };
     match *operation {
@@ -334,7 +248,10 @@ pub fn shape_after(operation: &Operation, [c, h, w]: Shape, place: &str) -> Resu
                 unfit(&format!("a branch that keeps the shape, but it gives {after:?}"))
             }
         }
-        Operation::Flatten => Ok([c * h * w, 1, 1]),
+        Operation::Flatten => match c.checked_mul(h).and_then(|n| n.checked_mul(w)) {
+            Some(features) => Ok([features, 1, 1]),
+            None => unfit("fewer than 2^64 features"),
+        },
         _ => Ok([c, h, w]),
     }
 }

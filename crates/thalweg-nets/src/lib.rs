@@ -2,12 +2,14 @@
 //!
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
+pub mod checksum;
 pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod files;
 pub mod init;
+pub mod interrupt;
 pub mod layout;
 pub mod loss;
 pub mod memory;

@@ -12,6 +12,11 @@ pub trait Progress: Sync {
     }
     /// Something worth a line of its own happened.
     fn note(&self, text: &str);
+    /// Work that is about to end as interrupted has kept `done` of its `total` units for whoever goes on with it: what a program may truthfully
+    /// say of it. Work that keeps nothing does not call this.
+    fn kept(&self, done: u64, total: u64, units: &str) {
+        let _ = (done, total, units);
+    }
     /// Whether the user asked to stop (Ctrl-C). Long loops ask between units and return [`crate::Error::Interrupted`].
     fn interrupted(&self) -> bool;
 }

@@ -193,7 +193,19 @@ fn spoilt_shards() {
             Box::new(|p| rewrite(p, |t, _| nan(t, "theta", (7 + 2) * 1110 + 5))),
             &["theta, run 4, checkpoint 2, 0.weight, index 5", "finite", "NaN"],
         ),
-        (Box::new(|p| rewrite(p, |t, _| nan(t, "loss", 8))), &["tensor loss, run 1, checkpoint 1", "NaN"]),
+        (Box::new(|p| rewrite(p, |t, _| nan(t, "loss", 8))), &["tensor loss, run 4, checkpoint 1", "NaN"]),
+        (
+            Box::new(|p| rewrite(p, |t, _| at(t, "loss").3[..4].copy_from_slice(&(-9f32).to_le_bytes()))),
+            &["tensor loss, run 3, checkpoint 0", "at least 0", "found -9"],
+        ),
+        (
+            Box::new(|p| rewrite(p, |t, _| at(t, "accuracy").3[..4].copy_from_slice(&7.5f32.to_le_bytes()))),
+            &["tensor accuracy, run 3, checkpoint 0", "from 0 to 1", "found 7.5"],
+        ),
+        (
+            Box::new(|p| rewrite(p, |t, _| at(t, "theta").3[..4].copy_from_slice(&1e30f32.to_le_bytes()))),
+            &["checksum (BLAKE3)"],
+        ),
         (
             Box::new(|p| rewrite(p, |t, _| t.retain(|t| t.0 != "accuracy"))),
             &["tensor accuracy", "F32 [3, 7]", "no such tensor"],
@@ -323,7 +335,7 @@ fn imports() {
     let spoilt: [(&str, &str, &[&str]); 4] = [
         ("shape = [16]", "shape = [4611686018427387904, 8]", &["imported.tensors", "2^64"]),
         ("runs = 1", "runs = 0", &["imported.runs", "at least 1"]),
-        ("runs = 1", "runs = 9223372036854775807", &["shard-00001.safetensors", "no such file"]),
+        ("runs = 1", "runs = 9223372036854775807", &["zoo.toml", "checksum (BLAKE3)"]),
         ("times = [0.0, 1.0]", "times = [1.0, 0.0]", &["imported.times", "rising"]),
     ];
     for (from, to, parts) in spoilt {

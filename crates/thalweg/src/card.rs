@@ -34,8 +34,8 @@ pub fn text(model: &MetaModel) -> String {
     };
     let tuned = record.tuned.as_ref().map_or(String::new(), |tuned| {
         format!(
-            "| tuned | by adjoint matching towards {}, strength {}, {}; iteration {} of {} kept, {:.1} s |\n",
-            tuned.reward, tuned.config.strength, tuned.process, tuned.best_iteration, tuned.iterations, tuned.seconds
+            "| tuned | by adjoint matching towards {}, strength {}, {}; iteration {} of {} kept |\n",
+            tuned.reward, tuned.config.strength, tuned.process, tuned.best_iteration, tuned.iterations
         )
     });
     let context = model.context.as_ref().map_or(String::new(), |context| {
@@ -60,7 +60,7 @@ Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a ne
 | latent space | {latent} |
 | source | {source} |
 | zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
-| fit | seed {seed}, {steps} steps in {seconds:.1} s; step {best} kept, {held_out} |
+| fit | seed {seed}, {steps} steps; step {best} kept, {held_out} |
 {context}{tuned}
 ```
 thalweg sample THIS-FOLDER -n 100 --seed 1 --out samples.safetensors
@@ -73,13 +73,12 @@ Judge its samples beside the zoo and the trivial baselines (`thalweg eval`) befo
         method = model.config.method.name(),
         times = model.times,
         source = model.source.describe(),
-        zoo = record.zoo,
+        zoo = [record.zoo.as_str(), &record.zoo_id].join(" ").trim(),
         training = record.training_runs,
         validation = record.validation_runs,
         test = record.test_runs,
         seed = model.config.seed,
         steps = model.config.steps,
-        seconds = record.seconds,
         best = record.best_step,
     )
 }

@@ -16,6 +16,7 @@ use crate::model::{MetaModel, Record};
 use crate::optimiser::AdamWConfig;
 use crate::path::Batch;
 use crate::plan::Plan;
+use crate::ranges::{self, LONGEST, MOST};
 use crate::time::TimeGrid;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -30,13 +31,13 @@ use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
 pub struct FitConfig {
     /// Seed of every random stream (0).
     pub seed: u64,
-    /// Optimiser steps (1,200; at least 1).
+    /// Optimiser steps (1,200; 1 to 1,000,000,000).
     pub steps: u64,
-    /// Curves a step (48; at least 1).
+    /// Curves a step (48; 1 to 1,000,000).
     pub batch: usize,
     /// Steps between two looks at the held-out runs (50; at least 1).
     pub validate_every: u64,
-    /// Points that the held-out runs are judged on (256; at least 1).
+    /// Points that the held-out runs are judged on (256; 1 to 1,000,000).
     pub validation_points: usize,
     /// Coordinates (per-parameter).
     pub standardiser: Standardiser,
@@ -151,18 +152,28 @@ impl FitConfig {
         }
     }
 
+    /// Checks that curves in points of `dimension` fit into memory.
+    ///
+    /// # Errors
+    /// A batch, or points to judge on, of too many bytes.
+    pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
+        let of_a_curve = dimension.saturating_mul(self.method.marginals());
+        ranges::numbers("batch (its curves)", &[self.batch, of_a_curve])?;
+        ranges::numbers("validation-points (their curves)", &[self.validation_points, of_a_curve])
+    }
+
     /// # Errors
     /// A number outside its range, or choices that do not fit together.
     pub fn check(&self) -> Result<()> {
-        let sizes = [
-            ("steps", self.steps),
-            ("batch", self.batch as u64),
-            ("validate-every", self.validate_every),
-            ("validation-points", self.validation_points as u64),
-        ];
-        if let Some((field, _)) = sizes.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::parameter(*field, "at least 1", 0));
-        }
+        ranges::check(
+            "",
+            [
+                ("steps", self.steps, 1..=LONGEST),
+                ("batch", self.batch as u64, 1..=MOST),
+                ("validate-every", self.validate_every, 1..=LONGEST),
+                ("validation-points", self.validation_points as u64, 1..=MOST),
+            ],
+        )?;
         for (field, seed) in [("seed", self.seed), ("split.seed", self.split.seed)] {
             if seed > i64::MAX as u64 {
                 return Err(Error::parameter(field, "at most 2^63 - 1 (what TOML holds)", seed));
@@ -211,6 +222,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     if config.context.is_some() {
         return crate::context::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
+    config.check_memory(zoo.parameters())?;
     let split = config.split.of(zoo)?;
     let plan = Plan::new(&[(zoo, &split)], config, options, progress)?;
     let curves = plan.curves(zoo, config, &split)?;

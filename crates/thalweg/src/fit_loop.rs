@@ -82,19 +82,20 @@ pub(crate) fn run(
 ) -> Result<()> {
     let mut gradient = vec![0.0; learner.parameters().len()];
     let (clock, before) = (Instant::now(), state.seconds);
-    let save = |state: &FitState, learner: &dyn Learner| match saving {
-        Some(s) => state.save(s.path, s.identity, learner.parameters()),
-        None => Ok(()),
-    };
     progress.begin(course.what, course.steps);
     progress.resumed(state.step());
     while state.step() < course.steps {
         let step = state.step();
-        if progress.interrupted() {
-            save(state, learner)?;
-            return Err(Error::Interrupted);
+        // A gradient that was interrupted has changed nothing: the state is that of before the step.
+        let loss = match progress.interrupted() {
+            true => Err(Error::Interrupted),
+            false => learner.gradient(step, &mut gradient),
+        };
+        if let (Err(Error::Interrupted), Some(saving)) = (&loss, saving) {
+            state.save(saving.path, saving.identity, learner.parameters(), false)?;
+            progress.kept(state.step(), course.steps, "steps");
         }
-        let loss = finite("training loss", learner.gradient(step, &mut gradient)?, step, course)?;
+        let loss = finite("training loss", loss?, step, course)?;
         state.optimiser.step(learner.parameters_mut(), &gradient)?;
         state.note(loss);
         let last = step + 1 == course.steps;
@@ -103,8 +104,8 @@ pub(crate) fn run(
         }
         state.seconds = before + clock.elapsed().as_secs_f64();
         let due = |s: Saving| if last { s.last } else { s.every > 0 && (step + 1).is_multiple_of(s.every) };
-        if saving.is_some_and(due) {
-            save(state, learner)?;
+        if let Some(s) = saving.filter(|s| due(*s)) {
+            state.save(s.path, s.identity, learner.parameters(), last)?;
         }
         progress.advance(1);
     }

@@ -6,7 +6,8 @@ use crate::fit_loop::Course;
 use crate::optimiser::{AdamW, STATE};
 use crate::tensors::{In, Out};
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use thalweg_nets::files::write_whole;
 
 /// One look at the held-out runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,11 +72,12 @@ impl FitState {
         judged.min_by(|a, b| a.held_out.total_cmp(&b.held_out)).or(self.history.last()).copied()
     }
 
-    /// Writes the state of fit `identity` to `path`.
+    /// Writes the state of fit `identity` to `path`. One that is `finished` stays for other fits, and has the same bytes whenever it is made: the
+    /// seconds are then in a file beside it.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save(&self, path: &Path, identity: &str, parameters: &[f32]) -> Result<()> {
+    pub fn save(&self, path: &Path, identity: &str, parameters: &[f32], finished: bool) -> Result<()> {
         let looks = self.history.iter().flat_map(|look| [look.step as f64, look.training, look.held_out]);
         let history: Vec<f64> = looks.chain(self.running).collect();
         let mut out = Out::default();
@@ -83,8 +85,15 @@ impl FitState {
         out.double("history", &[history.len()], &history);
         out.word("identity", identity);
         out.word("step", self.step());
-        out.word("seconds", self.seconds);
-        out.write_state(path)
+        match finished {
+            true => out.word("seconds", BESIDE),
+            false => out.word("seconds", self.seconds),
+        }
+        out.write_state(path)?;
+        match finished {
+            true => write_whole(&seconds_of(path), format!("{}\n", self.seconds).as_bytes()),
+            false => Ok(()),
+        }
     }
 
     /// Reads the state of fit `identity` from `path`, and its parameters into `parameters [Q]`.
@@ -95,7 +104,10 @@ impl FitState {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = In::open(path, &bytes)?;
         file.check_identity(identity, "fit (same zoo, same configuration)")?;
-        let (step, seconds) = (file.number("step")?, file.number("seconds")?);
+        let step = file.number("step")?;
+        // Nothing depends on them, so a file that is lost is no error.
+        let beside = || std::fs::read_to_string(seconds_of(path)).ok()?.trim().parse().ok();
+        let seconds = if file.word("seconds") == BESIDE { beside().unwrap_or(0.0) } else { file.number("seconds")? };
         let [current, first, second, average, best] = training_slices(&file, parameters.len())?;
         let history = file.double("history")?;
         let Some((looks, running)) = history.split_last_chunk::<2>().filter(|(looks, _)| looks.len() % 3 == 0) else {
@@ -111,6 +123,14 @@ impl FitState {
         parameters.copy_from_slice(&current);
         Ok(Self { optimiser, best, history, running: *running, seconds })
     }
+}
+
+/// In the place of the seconds: they are in [`seconds_of`].
+const BESIDE: &str = "beside";
+
+/// The file of the seconds of a finished state.
+fn seconds_of(state: &Path) -> PathBuf {
+    state.with_extension("seconds")
 }
 
 const NAMES: [&str; 5] = ["parameters", STATE[0], STATE[1], STATE[2], "best"];

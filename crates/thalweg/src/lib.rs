@@ -30,6 +30,7 @@ mod normal;
 pub mod optimiser;
 pub mod path;
 mod plan;
+mod ranges;
 pub mod reward;
 pub mod sample;
 pub mod shift;
@@ -38,6 +39,7 @@ pub mod source;
 pub mod symmetry;
 pub mod tensors;
 pub mod time;
+mod timing;
 pub mod tune;
 
-pub use thalweg_nets::{Error, Layout, Result, Streams};
+pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};

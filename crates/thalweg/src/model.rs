@@ -2,7 +2,10 @@
 //!
 //! `model.safetensors` holds the net's parameters (`net.*`), the coordinates (`coordinates.mean`, `coordinates.scale` `[P]`) and the
 //! source's weights where it has some; `features.onnx` is the network of frozen features of a conditional model that has one; `model.toml` the rest, down to the configuration of the fit and a hash of the weights, so that
-//! files of two models are never mixed; `README.md` is the model card. Files are written whole, `model.toml` last.
+//! files of two models are never mixed; `README.md` is the model card. Files are written whole, `model.toml` last, and carry checksums.
+//!
+//! All of these are functions of zoo, configuration and seed. What is not, the seconds that the work took, is in a file of its own, `timing.toml`,
+//! which a model does without.
 use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::coordinates::Coordinates;
 use crate::fit::FitConfig;
@@ -11,19 +14,20 @@ use crate::latent::{Autoencoder, Decoder, LatentRecord, Space};
 use crate::method::Method;
 use crate::source::Source;
 use crate::tensors::{In, Out};
+use crate::timing::{TIMING, Timing};
 use crate::tune::TuneRecord;
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
+use thalweg_nets::{Architecture, checksum};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How a model came to be, beside its configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +35,7 @@ const FORMAT: u32 = 1;
 pub struct Record {
     /// Version of the program.
     pub version: String,
-    /// What the zoo called itself.
+    /// What the zoo called itself; empty for one without a name.
     pub zoo: String,
     /// The zoo's own hash.
     pub zoo_id: String,
@@ -48,7 +52,8 @@ pub struct Record {
     pub best_loss: Option<f64>,
     /// Looks on the way: step, mean training loss since the last look, held-out loss (NaN for none).
     pub history: Vec<(u64, f64, f64)>,
-    /// Wall time in seconds, the autoencoder's among them.
+    /// Wall time in seconds, the autoencoder's among them; kept beside the model, not in it.
+    #[serde(skip)]
     pub seconds: f64,
     /// How the autoencoder came out, where the method runs in a latent space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +70,7 @@ impl Record {
         let zoo_name = zoo.origin().name();
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            zoo: if zoo_name.is_empty() { zoo.dir().display().to_string() } else { zoo_name.to_owned() },
+            zoo: zoo_name.to_owned(),
             zoo_id: zoo.origin().id().to_owned(),
             training_runs: split.train.len(),
             validation_runs: split.validation.len(),
@@ -238,7 +243,8 @@ impl MetaModel {
         if let Some(onnx) = onnx {
             write_whole(&dir.join(ONNX), onnx)?;
         }
-        write_whole(&dir.join("model.toml"), file.as_bytes())
+        write_whole(&dir.join(TIMING), Timing::of(&self.record).to_toml()?.as_bytes())?;
+        write_whole(&dir.join("model.toml"), checksum::seal_text(file).as_bytes())
     }
 
     /// Reads a folder that [`Self::save`] wrote, or that claims so.
@@ -248,15 +254,17 @@ impl MetaModel {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("model.toml");
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let file: ModelFile = toml::from_str(&text).map_err(|e| {
+        let mut file: ModelFile = toml::from_str(&text).map_err(|e| {
             Error::format(&path, "meta-model", "known keys with values of their types", e.to_string().trim())
         })?;
+        let sealed = checksum::check_text(&path, &text);
         let in_toml = |e| match e {
             Error::Parameter { field, expected, found } => Error::format(&path, field, expected, found),
             other => other,
         };
         if file.format != FORMAT {
-            return Err(Error::format(&path, "format", FORMAT, file.format));
+            let found = format!("{}: written by another version; fit the model again", file.format);
+            return Err(Error::format(&path, "format", FORMAT, found));
         }
         file.fit.check().map_err(in_toml)?;
         check_layout(&path, &file.layout)?;
@@ -271,6 +279,9 @@ impl MetaModel {
                 file.times.len(),
             ));
         }
+        // After what can be told more closely.
+        sealed?;
+        Timing::read(dir).enter(&mut file.record);
         let weights = dir.join("model.safetensors");
         let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
         let tensors = In::open(&weights, &bytes)?;

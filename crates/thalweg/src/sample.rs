@@ -6,10 +6,11 @@ use crate::context::{Conditioning, guided};
 use crate::latent::Decoder;
 use crate::method::Transport;
 use crate::model::MetaModel;
+use crate::ranges::{self, LONGEST};
 use crate::solver::Solver;
 use crate::source::Source;
 use crate::tensors::Out;
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Layout, Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -64,17 +65,21 @@ impl MetaModel {
     /// Draws networks.
     ///
     /// # Errors
-    /// n = 0, a solver that the method cannot use, times outside [0, 1], a source that does not fit, or a state that is not finite.
+    /// n = 0, or networks beyond the memory; a solver that the method cannot use, times outside [0, 1], a source that does not fit, a state that is not finite, or
+    /// [`Error::Interrupted`].
     pub fn sample(&self, request: &SampleRequest) -> Result<Samples> {
-        if request.n == 0 {
-            return Err(Error::parameter("n", "at least 1", 0));
-        }
+        ranges::check("", [("n", request.n as u64, 1..=u64::MAX), ("steps", request.steps as u64, 1..=LONGEST)])?;
+        ranges::numbers(
+            "n (networks, with the states that are kept)",
+            &[request.n, self.layout.len(), request.at.len() + 1],
+        )?;
         let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let contexts = self.contexts(request.context.as_ref())?;
         let block = |first: usize| {
+            interrupt::check()?;
             let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
             let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
             let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();

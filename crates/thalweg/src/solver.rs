@@ -6,7 +6,7 @@
 //! the method's continuous extension (Dormand–Prince), and never change the path itself.
 //! Which: Euler with 100 steps for learned fields, whose own error is larger; RK4 or Dormand–Prince where few evaluations must
 //! be exact or the way back must retrace the way there.
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -132,7 +132,7 @@ impl Integration {
     ///
     /// # Errors
     /// A number outside its range, points that are not `[B, dimension]`, a state that is not finite, or an adaptive solve that
-    /// does not get to the end within 100,000 steps.
+    /// does not get to the end within 100,000 steps; [`Error::Interrupted`].
     pub fn run(
         &self,
         x: &mut [f32],
@@ -156,7 +156,7 @@ impl Integration {
         let mut states = vec![0.0; self.at.len() * x.len()];
         match self.solver {
             Solver::DormandPrince { tolerance } => self.adaptive(tolerance, x, &mut states, &mut stepper, drift)?,
-            _ => self.fixed(x, &mut states, &mut stepper, drift, diffusion),
+            _ => self.fixed(x, &mut states, &mut stepper, drift, diffusion)?,
         }
         check_finite("the solver's state", x, &states, dimension)?;
         Ok(Solution { states, evaluations: stepper.evaluations })
@@ -169,7 +169,7 @@ impl Integration {
         stepper: &mut Stepper,
         drift: &mut Drift,
         mut diffusion: Option<Diffusion>,
-    ) {
+    ) -> Result<()> {
         let ([start, end], rows) = (self.span, x.len() / stepper.dimension);
         let h = (end - start) / self.steps as f64;
         let mut kick = |x: &mut [f32], t: f64, h: f64| {
@@ -181,6 +181,7 @@ impl Integration {
             }
         };
         for step in 0..=self.steps {
+            interrupt::check()?;
             let t = start + h * step as f64;
             for (&wanted, state) in self.at.iter().zip(states.chunks_exact_mut(x.len())) {
                 // In whole steps from the start: 0 on this grid point, within (0, 1) before the next.
@@ -201,6 +202,7 @@ impl Integration {
                 kick(x, t, h);
             }
         }
+        Ok(())
     }
 
     /// Steps of each row's own size, by the error estimate of the embedded method; the last stage is the next step's first.
@@ -222,6 +224,7 @@ impl Integration {
         }
         let mut first = 0;
         for _ in 0..100_000 {
+            interrupt::check()?;
             // Rows that have arrived wait with steps of size 0.
             for (h, t) in h.iter_mut().zip(&t) {
                 *h = if (end - start) > 0.0 { h.min(end - t) } else { h.max(end - t) };

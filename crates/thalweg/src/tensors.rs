@@ -1,16 +1,13 @@
 //! Named tensors with words beside them, in one safetensors file: models, samples, states of fits and tunings, calibrations.
 //!
 //! [`Out`] collects and serialises; [`In`] reads back what it is asked for, with name, shape and type checked and every number finite
-//! (but for f64, whose NaNs mean something to their owners).
+//! (but for f64, whose NaNs mean something to their owners). Every such file carries a checksum, which is compared as soon as it is opened.
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg_nets::files::write_whole;
-use thalweg_nets::layout;
-
-/// How a header with words begins.
-const WORDS: &[u8] = b"{\"__metadata__\":";
+use thalweg_nets::{checksum, layout};
 
 /// Tensors about to be written.
 #[derive(Default)]
@@ -37,7 +34,7 @@ impl Out {
         self.words.insert(key.into(), value.to_string());
     }
 
-    /// The file's bytes: a function of what was added, words in the order of their keys.
+    /// The file's bytes: a function of what was added, words in the order of their keys, a [`checksum`] among them.
     ///
     /// # Errors
     /// Numbers that do not fill their shape, or names that are not unique.
@@ -47,27 +44,12 @@ impl Out {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let words = (!self.words.is_empty()).then(|| self.words.clone().into_iter().collect());
-        let mut bytes = safetensors::serialize(views, words).map_err(wrong)?;
-        if !self.words.is_empty() {
-            self.order_words(&mut bytes)?;
-        }
+        let mut words = self.words.clone();
+        words.insert(checksum::WORD.into(), checksum::blank());
+        let mut bytes = safetensors::serialize(views, Some(words.clone().into_iter().collect())).map_err(wrong)?;
+        checksum::order_words(&mut bytes, &words)?;
+        checksum::seal(&mut bytes)?;
         Ok(bytes)
-    }
-
-    /// Puts the words in order: the library writes them in another order each time. They stand first in the header, after its length,
-    /// and in another order they have the same length.
-    fn order_words(&self, bytes: &mut [u8]) -> Result<()> {
-        let wrong = |found: &str| Error::parameter("tensors", "a header that begins with its words", found);
-        let words = serde_json::to_vec(&self.words).map_err(|e| wrong(&e.to_string()))?;
-        let start = 8 + WORDS.len();
-        match bytes.get_mut(8..start + words.len() + 1).map(|head| head.split_at_mut(WORDS.len())) {
-            Some((key, [place @ .., b',' | b'}'])) if *key == *WORDS => {
-                place.copy_from_slice(&words);
-                Ok(())
-            }
-            _ => Err(wrong("another")),
-        }
     }
 
     /// Writes the file, whole or not at all, into a folder that is made if it is not there.
@@ -90,12 +72,13 @@ pub struct In<'a> {
 }
 
 impl<'a> In<'a> {
-    /// Reads the header of `bytes`, the content of `path`.
+    /// Reads the header of `bytes`, the content of `path`, and compares the checksum.
     ///
     /// # Errors
-    /// Bytes that are no safetensors file.
+    /// Bytes that are no safetensors file, or that have changed since they were written.
     pub fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
         let file = layout::open(path, bytes)?;
+        checksum::check(path, bytes)?;
         let (_, header) =
             SafeTensors::read_metadata(bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
         Ok(Self { path, file, words: header.metadata().clone().unwrap_or_default().into_iter().collect() })
@@ -204,6 +187,9 @@ mod tests {
         assert!(said(read.number("stop").err()).contains("stop"));
         assert!(said(read.check_identity("x", "fit").err()).contains("this very fit"));
         assert!(In::open(&path, b"no").is_err());
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        assert!(said(In::open(&path, &damaged).err()).contains("checksum"));
         out.single("d", &[3], &[0.0]);
         assert!(said(out.bytes().err()).contains("fit their shapes"));
     }

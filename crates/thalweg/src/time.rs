@@ -87,7 +87,10 @@ fn grid(steps: &[f64]) -> Option<Vec<f64>> {
 /// Fewer than two marginals, or more than there are checkpoints.
 pub fn choose(checkpoints: usize, marginals: usize) -> Result<Vec<usize>> {
     if marginals < 2 || marginals > checkpoints {
-        let expected = format!("2 to {checkpoints}, the checkpoints of the zoo's runs");
+        let expected = match checkpoints {
+            0 | 1 => "a zoo whose runs have at least 2 checkpoints (this one has final networks only)".to_owned(),
+            k => format!("2 to {k}, the checkpoints of the zoo's runs"),
+        };
         return Err(Error::parameter("marginals, ends included", expected, marginals));
     }
     let last = marginals - 1;

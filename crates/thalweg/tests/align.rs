@@ -56,7 +56,7 @@ fn an_aligned_zoo_is_a_zoo_and_goes_on_where_it_was() {
     let out = root.path().join("aligned");
     let fresh = DeriveOptions::default();
     let aligned = align_zoo(&zoo, 0, &out, fresh, &Silent).unwrap();
-    assert!(matches!(aligned.origin(), Origin::Derived(d) if d.source == zoo.dir()));
+    assert!(matches!(aligned.origin(), Origin::Derived(d) if d.of == *zoo.origin()));
     assert_eq!(aligned.initial_law().unwrap(), zoo.initial_law().unwrap());
     let config = FitConfig { steps: 3, ..FitConfig::default() };
     let model = fit(&aligned, &config, &FitOptions::default(), &Silent).unwrap();

@@ -6,20 +6,23 @@ use std::fs;
 use std::path::Path;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::model::MetaModel;
+use thalweg_nets::checksum;
 use thalweg_nets::progress::Silent;
 
 fn edit(dir: &Path, from: &str, to: &str) {
     let path = dir.join("model.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} in\n{text}");
-    fs::write(path, text.replace(from, to)).unwrap();
+    fs::write(path, checksum::seal_text(text.replace(from, to))).unwrap();
 }
 
 /// Replaces the weights by `bytes`, with the hash that belongs to them.
 fn weights(dir: &Path, bytes: &[u8]) {
     let old = blake3::hash(&fs::read(dir.join("model.safetensors")).unwrap()).to_hex().to_string();
-    fs::write(dir.join("model.safetensors"), bytes).unwrap();
-    edit(dir, &old, blake3::hash(bytes).to_hex().as_ref());
+    let mut bytes = bytes.to_vec();
+    checksum::seal(&mut bytes).unwrap();
+    fs::write(dir.join("model.safetensors"), &bytes).unwrap();
+    edit(dir, &old, blake3::hash(&bytes).to_hex().as_ref());
 }
 
 /// Edits the JSON header of the weights without changing its length, and writes the new hash.
@@ -46,9 +49,9 @@ fn damaged_models_are_refused_by_file_and_field() {
             |d| fs::remove_file(d.join("model.safetensors")).unwrap(),
             &["cannot read", "model.safetensors"],
         ),
-        ("format", |d| edit(d, "format = 1", "format = 2"), &["model.toml", "format", "expected 1, found 2"]),
-        ("not toml", |d| edit(d, "format = 1", "format = "), &["model.toml", "meta-model"]),
-        ("unknown key", |d| edit(d, "format = 1", "format = 1\ncolour = 3"), &["model.toml", "colour"]),
+        ("format", |d| edit(d, "format = 2", "format = 3"), &["model.toml", "format", "expected 2, found 3"]),
+        ("not toml", |d| edit(d, "format = 2", "format = "), &["model.toml", "meta-model"]),
+        ("unknown key", |d| edit(d, "format = 2", "format = 2\ncolour = 3"), &["model.toml", "colour"]),
         ("unknown method", |d| edit(d, "[fit.method.cfm", "[fit.method.gan"), &["model.toml", "gan", "cfm"]),
         ("range", |d| edit(d, "sigma = 0.0", "sigma = -1.0"), &["model.toml", "method.cfm.width", "-1"]),
         ("size", |d| edit(d, "width = 16", "width = 99999"), &["model.toml", "field.width", "99999"]),
@@ -117,6 +120,11 @@ fn bad_configurations_are_refused_by_key() {
         ("stops = 3", "stops"),
         ("steps = 0", "steps"),
         ("batch = 0", "batch"),
+        ("batch = 9000000000000000000", "batch: expected 1 to 1000000"),
+        ("validation-points = 1000000000000", "validation-points: expected 1 to 1000000"),
+        ("steps = 9000000000000000000", "steps: expected 1 to 1000000000"),
+        ("[latent.vae.training]\nbatch = 1000000000000", "latent.vae.training.batch"),
+        ("[latent.denoising.training.functional]\nrows = 1000000000000", "functional.rows"),
         ("seed = -1", "seed"),
         ("standardiser = \"rows\"", "per-parameter"),
         ("[method.cfm]\ncoupling = \"paired\"\nsource = \"gaussian\"", "method.cfm.source"),

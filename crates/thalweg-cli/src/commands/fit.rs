@@ -207,7 +207,7 @@ fn page(model: &MetaModel) -> Report {
         "{} fitted to {} runs of {}; the averaged parameters with the least loss on {} held-out runs were kept.",
         model.config.method.name(),
         record.training_runs,
-        record.zoo,
+        if record.zoo.is_empty() { &record.zoo_id } else { &record.zoo },
         record.validation_runs
     );
     let mut report = Report::new("A flow over weights, fitted", lede);

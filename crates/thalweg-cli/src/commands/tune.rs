@@ -92,9 +92,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         session.say(&format!("{} is finished already.", out.display()));
         return Ok(Outcome::Done);
     }
-    let mut model = tune_into(&base, &reward, Some(&held_out), &config, &out, session)?;
-    model.data = Some(data.bound(&record));
-    model.save(&out, true)?;
+    let bound = data.bound(&record);
+    let model = tune_into(&base, &reward, Some(&held_out), &config, Some(&bound), &out, session)?;
     let test = Packed::new(&engine, splits.test)?;
     session.progress.begin("sampling and evaluating, before and after", 2);
     let [before, after] = [&base, &model].map(|model| {
@@ -182,7 +181,8 @@ impl Kind {
     }
 }
 
-/// Tunes into the claimed folder `out`, going on from a state there under `--resume`.
+/// Tunes into the claimed folder `out`, going on from a state there under `--resume`. The networks of the tuned model are for `data` (those of
+/// the base where none are given): it is saved once, whole, so that no moment leaves a model that says otherwise.
 ///
 /// # Errors
 /// As [`tune`]; where the model cannot be written.
@@ -191,12 +191,16 @@ pub fn tune_into(
     reward: &dyn Reward,
     held_out: Option<&dyn Reward>,
     config: &TuneConfig,
+    data: Option<&DataSpec>,
     out: &Path,
     session: &Session,
 ) -> Result<MetaModel> {
     let state = out.join("tune-state.safetensors");
     let options = TuneOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
-    let model = tune(base, reward, held_out, config, &options, &session.progress)?;
+    let mut model = tune(base, reward, held_out, config, &options, &session.progress)?;
+    if let Some(data) = data {
+        model.data = Some(data.clone());
+    }
     session.progress.end();
     if let Some(record) = &model.record.tuned {
         session.progress.detail(&format!(

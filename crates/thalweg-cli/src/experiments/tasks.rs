@@ -57,6 +57,9 @@ impl Progress for Quiet<'_> {
     fn note(&self, text: &str) {
         self.0.note(text);
     }
+    fn kept(&self, done: u64, total: u64, units: &str) {
+        self.0.kept(done, total, units);
+    }
     fn interrupted(&self) -> bool {
         self.0.interrupted()
     }

@@ -4,6 +4,7 @@ use super::run::{Buffers, Prepared};
 use super::vector::LANES;
 use super::{CHUNK, Engine, Mode, Packed, add, chunks};
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::loss::LogitLoss;
 use rayon::prelude::*;
 
@@ -14,7 +15,7 @@ impl Engine {
     /// Logits `[M, N, C]` of many θ `[M, P]` in evaluation, in parallel.
     ///
     /// # Errors
-    /// A `thetas` that is no multiple of P or not finite, or inputs packed for another engine.
+    /// A `thetas` that is no multiple of P or not finite, or inputs packed for another engine; [`Error::Interrupted`].
     pub fn logits_of_many(&self, thetas: &[f32], x: &Packed) -> Result<Vec<f32>> {
         let models = self.check_many(thetas, x)?;
         let (p, rows) = (self.parameters(), x.len() * self.classes());
@@ -31,12 +32,16 @@ impl Engine {
         tasks.into_par_iter().for_each_init(
             || (Prepared::default(), Buffers::default()),
             |(prepared, buffers), (m, c, rows)| {
+                if interrupt::requested() {
+                    return;
+                }
                 let theta = &thetas[m * p..(m + 1) * p];
                 prepared.prepare_for_logits(&self.plan, theta);
                 let blocks = c * EVALUATION..((c + 1) * EVALUATION).min(x.blocks());
                 self.runner(theta, x, Mode::Evaluate).logits(prepared, blocks, rows, buffers);
             },
         );
+        interrupt::check()?;
         Ok(out)
     }
 
@@ -70,6 +75,7 @@ impl Engine {
         let each = gradients.chunks_mut(p).zip(&mut losses).zip(thetas.chunks(p)).enumerate();
         if split {
             for (m, ((gradient, value), theta)) in each {
+                interrupt::check()?;
                 *value = self.gradient_in_parallel(theta, x, mode.of_model(m), loss, gradient);
             }
         } else {
@@ -77,10 +83,14 @@ impl Engine {
             each.into_par_iter().for_each_init(
                 || self.workspace(),
                 |workspace, (m, ((gradient, value), theta))| {
+                    if interrupt::requested() {
+                        return;
+                    }
                     *value = self.gradient(theta, x, mode.of_model(m), loss, gradient, workspace);
                 },
             );
         }
+        interrupt::check()?;
         Ok((losses, gradients))
     }
 

@@ -7,6 +7,8 @@
 //! portable set differs in rounding where the machine has no fused multiply–add.
 #[cfg(target_arch = "x86_64")]
 use super::x86;
+use crate::error::{Error, Result};
+use std::sync::OnceLock;
 
 /// Images in a vector.
 pub const LANES: usize = 16;
@@ -32,6 +34,9 @@ impl Vector {
         v[0]
     }
 }
+
+/// The set that was chosen in the place of the fastest one.
+static CHOSEN: OnceLock<Instructions> = OnceLock::new();
 
 /// An instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +72,37 @@ impl Instructions {
         }
     }
 
-    /// The fastest set of this machine.
+    /// The fastest set of this machine, or what [`Self::choose`] chose.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|i| i.is_available()).unwrap_or(Instructions::Portable)
+        let fastest = || Self::ALL.into_iter().rev().find(|i| i.is_available()).unwrap_or(Instructions::Portable);
+        CHOSEN.get().copied().unwrap_or_else(fastest)
+    }
+
+    /// What it is called: portable, avx2, avx512.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Makes the set of this name the one that every engine of this process is compiled for from now on. AVX2 and AVX-512 give the same bytes;
+    /// `portable` gives those of machines that have neither.
+    ///
+    /// # Errors
+    /// An unknown name, a set that this machine lacks, a second choice.
+    pub fn choose(name: &str) -> Result<Self> {
+        let wrong = |expected: &str| Error::parameter("instructions", expected, name);
+        let set = Self::ALL.into_iter().find(|set| set.name() == name);
+        let set = set.ok_or_else(|| wrong("portable, avx2 or avx512"))?;
+        if !set.is_available() {
+            return Err(wrong("a set that this machine has"));
+        }
+        match *CHOSEN.get_or_init(|| set) == set {
+            true => Ok(set),
+            false => Err(wrong("one choice for a process")),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::files::write_whole;
 use crate::progress::Progress;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the `zoo.toml` of a derived zoo says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,6 @@ pub struct Derived {
     pub version: String,
     /// What was done, in words.
     pub how: String,
-    /// The folder of the zoo that it was made from.
-    pub source: PathBuf,
     /// That zoo's own description.
     pub of: Origin,
 }
@@ -68,12 +66,12 @@ pub fn derive(
     let of = source.origin().clone();
     let id = blake3::hash(format!("{}\n{how}", of.id()).as_bytes()).to_hex()[..16].to_owned();
     let version = env!("CARGO_PKG_VERSION").into();
-    let derived = Derived { id, version, how: how.into(), source: source.dir().to_path_buf(), of };
+    let derived = Derived { id, version, how: how.into(), of };
     let origin = Origin::Derived(Box::new(derived));
     let frame = origin.frame(out)?;
     let guard = folder::claim(out, &origin, Existing::of(options.resume, options.force)?)?;
     if let Some(centre) = source.centre()? {
-        write_whole(&folder::centre_of(out), &source.layout().to_safetensors(&centre)?)?;
+        write_whole(&folder::centre_of(out), &source.layout().to_sealed(&centre)?)?;
     }
     progress.begin("deriving runs", frame.runs as u64);
     let k = frame.checkpoints;

@@ -7,6 +7,7 @@ use super::import::Imported;
 use super::shard::{self, Frame};
 use super::spec::ZooSpec;
 use crate::architecture::Architecture;
+use crate::checksum;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::files::{part_of, write_whole};
@@ -65,13 +66,14 @@ impl Origin {
     /// Reads the `zoo.toml` of folder `dir`.
     ///
     /// # Errors
-    /// No such file, or one that is no zoo's: with file, key and line.
+    /// No such file, or one that is no zoo's: with file, key and line; one that was changed since it was written.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = toml_of(dir);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         let holds = |key: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
         if !holds("imported") && !holds("derived") {
-            return Ok(Self::Trained(Box::new(ZooSpec::from_toml_str(&path, &text)?)));
+            let spec = ZooSpec::from_toml_str(&path, &text)?;
+            return checksum::check_text(&path, &text).map(|()| Self::Trained(Box::new(spec)));
         }
         let file: OtherFile = toml::from_str(&text).map_err(|e| {
             Error::format(
@@ -87,6 +89,7 @@ impl Origin {
             _ => return Err(Error::format(&path, "zoo", "imported or derived", "both")),
         };
         origin.check(&path)?;
+        checksum::check_text(&path, &text)?;
         Ok(origin)
     }
 
@@ -255,7 +258,7 @@ pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<G
         remove(dir)?;
     }
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    write_whole(&toml_of(dir), origin.to_toml()?.as_bytes())?;
+    write_whole(&toml_of(dir), checksum::seal_text(origin.to_toml()?).as_bytes())?;
     Guard::new(dir)
 }
 
@@ -298,7 +301,7 @@ fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
 /// Removes the zoo's own files, `zoo.toml` last, so that a kill in between leaves a zoo.
 fn remove(dir: &Path) -> Result<()> {
     let mut own = vec![centre_of(dir)];
-    own.extend(names(dir)?.iter().filter(|name| shard::index_of(name).is_some()).map(|name| dir.join(name)));
+    own.extend(names(dir)?.iter().filter(|name| shard::is_own(name)).map(|name| dir.join(name)));
     own.push(toml_of(dir));
     for path in own {
         for path in [part_of(&path), path] {

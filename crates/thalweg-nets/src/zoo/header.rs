@@ -49,6 +49,11 @@ impl Header {
         Ok(Self { metadata, start: 8 + n })
     }
 
+    /// Where the data begin in the file.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Names of the tensors in the order of the file.
     pub(crate) fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()

@@ -22,6 +22,7 @@ pub(crate) mod header;
 pub mod import;
 pub mod info;
 pub mod law;
+mod partial;
 pub mod record;
 mod shard;
 pub mod spec;

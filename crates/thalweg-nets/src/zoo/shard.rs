@@ -1,8 +1,11 @@
 //! One shard of a zoo: `theta [n, K, P]` with `loss` and `accuracy` `[n, K]`, `run` and `died` `[n]`, in one safetensors file.
 //!
 //! `died` is the step at which a run left the finite numbers, −1 where it did not. Every number in a shard is finite. The
-//! header carries the zoo's id, so that shards of two zoos cannot be mixed unseen. Imported zoos may lack the scores.
+//! header carries the zoo's id, so that shards of two zoos cannot be mixed unseen, and a checksum. Imported zoos may lack the scores.
+//!
+//! Runs of a shard that is not complete yet are kept in a file of their own, `shard-NNNNN.partial`, written alike (see [`super::partial`]).
 use super::header::Header;
+use crate::checksum;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::layout::Layout;
@@ -10,7 +13,7 @@ use crate::progress::Progress;
 use crate::train::Trajectory;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -31,7 +34,7 @@ pub(crate) struct Frame {
 }
 
 /// A shard in memory, about to be written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Shard {
     pub theta: Vec<f32>,
     pub loss: Vec<f32>,
@@ -59,6 +62,9 @@ pub(crate) struct Opened {
     pub died: Vec<Option<u64>>,
 }
 
+/// What a validation loss may be by rounding, where it is 0.
+const LEAST_LOSS: f32 = -1e-4;
+
 /// Numbers read at once where all of a file is read.
 const PIECE: usize = 1 << 15;
 
@@ -71,6 +77,26 @@ pub(crate) fn path(dir: &Path, index: usize) -> PathBuf {
 pub(crate) fn index_of(name: &str) -> Option<usize> {
     let digits = name.strip_prefix("shard-")?.strip_suffix(".safetensors")?;
     if digits.len() < 5 { None } else { digits.parse().ok() }
+}
+
+/// Serialises tensors with `words` in the order of their keys (the library would write them in another order each time) and fills the blank of the
+/// checksum among them.
+fn sealed(tensors: Vec<(&str, Tensor<'_>)>, words: &BTreeMap<&str, String>) -> std::result::Result<Vec<u8>, String> {
+    let metadata = words.iter().map(|(key, word)| ((*key).to_owned(), word.clone())).collect();
+    let mut bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| e.to_string())?;
+    checksum::order_words(&mut bytes, words).and_then(|()| checksum::seal(&mut bytes)).map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// The file of the runs of shard `index` that are done before all are.
+pub(super) fn partial_path(dir: &Path, index: usize) -> PathBuf {
+    dir.join(format!("shard-{index:05}.partial"))
+}
+
+/// Whether a file name is that of a shard, or of a part of one.
+pub(super) fn is_own(name: &str) -> bool {
+    let part = name.strip_suffix(".partial").map(|stem| format!("{stem}.safetensors"));
+    index_of(part.as_deref().unwrap_or(name)).is_some()
 }
 
 /// Numbers that are turned into bytes only when written.
@@ -134,7 +160,11 @@ impl Frame {
 
     /// Writes shard `index` whole or not at all.
     pub(crate) fn write(&self, dir: &Path, index: usize, shard: &Shard) -> Result<()> {
-        let (path, runs) = (path(dir, index), self.runs_of(index));
+        self.write_runs(&path(dir, index), &self.runs_of(index).collect::<Vec<_>>(), shard)
+    }
+
+    /// Writes a shard of just these `runs` to `path`.
+    pub(super) fn write_runs(&self, path: &Path, runs: &[usize], shard: &Shard) -> Result<()> {
         let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
         debug_assert!(shard.theta.len() == n * k * p && shard.died.len() == n);
         let floats = |v, shape| Tensor { column: Column::Floats(v), dtype: Dtype::F32, shape };
@@ -142,18 +172,18 @@ impl Frame {
         let died = shard.died.iter().map(|step| step.map_or(-1, |step| step as i64)).collect();
         let mut tensors = vec![
             ("theta", floats(&shard.theta, vec![n, k, p])),
-            ("run", words(runs.map(|run| run as i64).collect())),
+            ("run", words(runs.iter().map(|&run| run as i64).collect())),
             ("died", words(died)),
         ];
         if self.scored {
             tensors.push(("loss", floats(&shard.loss, vec![n, k])));
             tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
         }
-        // One entry only: the library writes several in random order.
-        let metadata = HashMap::from([("zoo".to_owned(), self.id.clone())]);
-        let bytes = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|e| Error::format(&path, "tensors", "serialisable tensors", e))?;
-        write_whole(&path, &bytes)
+        let words = BTreeMap::from([(checksum::WORD, checksum::blank()), ("zoo", self.id.clone())]);
+        write_whole(
+            path,
+            &sealed(tensors, &words).map_err(|e| Error::format(path, "tensors", "serialisable tensors", e))?,
+        )
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.
@@ -162,67 +192,101 @@ impl Frame {
     /// A missing or short file, a lying header, another zoo's shard, tensors that are missing or of another type or shape,
     /// runs out of place, a number that is not finite.
     pub(crate) fn open(&self, dir: &Path, index: usize) -> Result<Opened> {
-        let (path, runs) = (path(dir, index), self.runs_of(index));
+        let (path, runs) = (path(dir, index), self.runs_of(index).collect::<Vec<_>>());
+        let (header, opened) = self.open_runs(&path, &runs)?;
+        self.check_theta(&path, opened.theta, &runs)?;
+        // Last, so that whatever can be told more closely is.
+        checksum::check_file(&path, header.start())?;
+        Ok(opened)
+    }
+
+    /// Checks all that `path` says but for θ; it has to hold just these `runs`.
+    pub(super) fn open_runs(&self, path: &Path, runs: &[usize]) -> Result<(Header, Opened)> {
         let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
-        let header = Header::read(&path)?;
+        let header = Header::read(path)?;
         let known = ["theta", "run", "died", "loss", "accuracy"];
         if let Some(extra) = header.names().iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(Error::format(&path, format!("tensor {extra}"), "no such tensor", "a tensor"));
+            return Err(Error::format(path, format!("tensor {extra}"), "no such tensor", "a tensor"));
         }
         if header.word("zoo") != Some(&self.id) {
             let found = header.word("zoo").unwrap_or("no zoo id");
-            return Err(Error::format(&path, "zoo id", format!("{}, this zoo's", self.id), found));
+            return Err(Error::format(path, "zoo id", format!("{}, this zoo's", self.id), found));
         }
-        let theta = header.expect(&path, "theta", Dtype::F32, &[n, k, p])?;
-        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
-        let at = header.expect(&path, "run", Dtype::I64, &[n])?;
-        for (row, (found, run)) in words(&mut file, &path, at, n)?.into_iter().zip(runs).enumerate() {
-            if usize::try_from(found) != Ok(run) {
-                return Err(Error::format(&path, format!("tensor run, index {row}"), run, found));
+        let theta = header.expect(path, "theta", Dtype::F32, &[n, k, p])?;
+        let mut file = File::open(path).map_err(Error::io("read", path))?;
+        let at = header.expect(path, "run", Dtype::I64, &[n])?;
+        for (row, (found, run)) in words(&mut file, path, at, n)?.into_iter().zip(runs).enumerate() {
+            if usize::try_from(found) != Ok(*run) {
+                return Err(Error::format(path, format!("tensor run, index {row}"), run, found));
             }
         }
-        let at = header.expect(&path, "died", Dtype::I64, &[n])?;
-        let died = words(&mut file, &path, at, n)?.into_iter().map(|step| u64::try_from(step).ok()).collect();
+        let at = header.expect(path, "died", Dtype::I64, &[n])?;
+        let died = words(&mut file, path, at, n)?.into_iter().map(|step| u64::try_from(step).ok()).collect();
         let scores = |name: &str, file: &mut File| match self.scored {
             true => {
                 let mut values = vec![0.0; n * k];
-                let at = header.expect(&path, name, Dtype::F32, &[n, k])?;
-                read_floats(file, &path, at, &mut values, &mut Vec::new())?;
+                let at = header.expect(path, name, Dtype::F32, &[n, k])?;
+                read_floats(file, path, at, &mut values, &mut Vec::new())?;
                 finite(&values).map_err(|(i, v)| {
                     Error::format(
-                        &path,
-                        format!("tensor {name}, run {}, checkpoint {}", i / k, i % k),
+                        path,
+                        format!("tensor {name}, run {}, checkpoint {}", runs[i / k], i % k),
                         "a finite number",
                         v,
                     )
                 })?;
-                Ok(values)
+                let fits = |v: &f32| if name == "loss" { *v >= LEAST_LOSS } else { (0.0..=1.0).contains(v) };
+                match values.iter().position(|v| !fits(v)) {
+                    None => Ok(values),
+                    Some(i) => {
+                        let field = format!("tensor {name}, run {}, checkpoint {}", runs[i / k], i % k);
+                        let expected =
+                            if name == "loss" { "a cross-entropy, at least 0" } else { "a share from 0 to 1" };
+                        Err(Error::format(path, field, expected, values[i]))
+                    }
+                }
             }
             false => Ok(Vec::new()),
         };
         let (loss, accuracy) = (scores("loss", &mut file)?, scores("accuracy", &mut file)?);
-        self.check_theta(&mut file, &path, theta, index)?;
-        Ok(Opened { theta, loss, accuracy, died })
+        Ok((header, Opened { theta, loss, accuracy, died }))
     }
 
     /// Reads all of `theta`, from byte `at` on, in pieces of some rows `[P]`; memory does not grow with the shard.
-    fn check_theta(&self, file: &mut File, path: &Path, at: u64, index: usize) -> Result<()> {
+    pub(super) fn check_theta(&self, path: &Path, at: u64, runs: &[usize]) -> Result<()> {
         let (k, p) = (self.checkpoints, self.layout.len());
-        let (rows, at_once) = (self.runs_of(index).len() * k, (PIECE / p).max(1));
+        let (rows, at_once) = (runs.len() * k, (PIECE / p).max(1));
+        let mut file = File::open(path).map_err(Error::io("read", path))?;
         let (mut values, mut bytes) = (vec![0.0; p * at_once.min(rows)], Vec::new());
         for first in (0..rows).step_by(at_once) {
             let piece = &mut values[..p * at_once.min(rows - first)];
-            read_floats(file, path, at + 4 * (first * p) as u64, piece, &mut bytes)?;
+            crate::interrupt::check()?;
+            read_floats(&mut file, path, at + 4 * (first * p) as u64, piece, &mut bytes)?;
             finite(piece).map_err(|(i, v)| {
                 let (row, i) = (first + i / p, i % p);
                 let slot = self.layout.slots().iter().find(|s| s.range().contains(&i)).map_or("", |s| &s.name);
-                let run = index * self.shard + row / k;
+                let run = runs[row / k];
                 let field = format!("tensor theta, run {run}, checkpoint {}, {slot}, index {i}", row % k);
                 Error::format(path, field, "a finite number", v)
             })?;
         }
         Ok(())
     }
+}
+
+/// The numbers of the runs that `path` holds, at most `most`.
+pub(super) fn runs_in(path: &Path, most: usize) -> Result<Vec<usize>> {
+    let header = Header::read(path)?;
+    let n = match header.info("run").map(|info| &info.shape[..]) {
+        Some(&[n]) if (1..=most).contains(&n) => n,
+        other => {
+            let found = other.map_or("no such tensor".into(), |shape| format!("shape {shape:?}"));
+            return Err(Error::format(path, "tensor run", format!("1 to {most} runs"), found));
+        }
+    };
+    let at = header.expect(path, "run", Dtype::I64, &[n])?;
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    Ok(words(&mut file, path, at, n)?.into_iter().map(|run| usize::try_from(run).unwrap_or(usize::MAX)).collect())
 }
 
 fn finite(values: &[f32]) -> std::result::Result<(), (usize, f32)> {

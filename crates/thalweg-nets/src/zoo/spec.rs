@@ -7,10 +7,15 @@ use crate::architecture::Architecture;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::init::Initialisation;
+use crate::layout::Layout;
+use crate::memory;
 use crate::streams::Streams;
 use crate::train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Most runs of a zoo.
+const MOST_RUNS: usize = 1_000_000_000;
 
 /// How the runs of a zoo are related (the findings on generation say why it decides everything).
 ///
@@ -89,7 +94,7 @@ impl ZooKind {
 /// | `name` | "" | what the user calls it |
 /// | `runs` | | R ≥ 1 |
 /// | `seed` | 0 | of every random stream |
-/// | `shard` | 64 | runs in one file; all that a kill can cost |
+/// | `shard` | 64 | runs in one file |
 /// | `kind` | `"independent"` | or `{ shared = { noise } }`, `{ fork = { noise, steps } }`, `{ tail = { every } }` |
 /// | `initialisation` | `kaiming-uniform` | the law of initial weights |
 /// | `centre` | a draw | shared zoos only: a safetensors file of one network by tensor names, around which all runs start |
@@ -191,11 +196,14 @@ impl ZooSpec {
     pub fn check(&self) -> Result<()> {
         self.recipe.check()?;
         self.data.check()?;
-        for (field, value) in [("runs", self.runs), ("shard", self.shard)] {
-            if value == 0 {
-                return Err(Error::parameter(field, "at least 1", 0));
+        for (field, value, most) in [("runs", self.runs, MOST_RUNS), ("shard", self.shard, MOST_RUNS)] {
+            if !(1..=most).contains(&value) {
+                return Err(Error::parameter(field, format!("at least 1, at most {most}"), value));
             }
         }
+        let sizes = [self.shard.min(self.runs), self.recipe.checkpoints.len(), Layout::of(&self.architecture).len()];
+        let bytes = sizes.iter().try_fold(4u64, |n, &size| n.checked_mul(size as u64));
+        memory::check("shard (its runs with all checkpoints)", bytes)?;
         if self.seed > i64::MAX as u64 {
             return Err(Error::parameter("seed", "at most 2^63 - 1 (what TOML holds)", self.seed));
         }

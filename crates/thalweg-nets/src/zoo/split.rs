@@ -38,6 +38,13 @@ impl RunSplit {
     /// Shares outside [0, 1), or no run left to learn from.
     pub fn new(mut runs: Vec<usize>, shares: Shares, seed: u64) -> Result<Self> {
         let n = runs.len();
+        if n == 0 {
+            return Err(Error::parameter(
+                "zoo",
+                "at least one run that is alive",
+                "none: all of them died in training",
+            ));
+        }
         let count = |field: &str, share: f64| match (0.0..1.0).contains(&share) {
             true if share == 0.0 => Ok(0),
             true => Ok(((share * n as f64).round() as usize).max(1)),

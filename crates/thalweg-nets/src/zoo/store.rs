@@ -10,6 +10,7 @@ use super::shard::{self, Frame, Opened};
 use super::spec::ZooSpec;
 use super::split::{RunSplit, Shares};
 use crate::architecture::Architecture;
+use crate::checksum;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -258,7 +259,8 @@ impl ZooStore {
         }
         let path = folder::centre_of(&self.dir);
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        self.layout().from_safetensors(&path, &bytes).map(Some)
+        let centre = self.layout().from_safetensors(&path, &bytes)?;
+        checksum::check(&path, &bytes).map(|()| Some(centre))
     }
 
     /// The law that the runs started from; draws from it are fresh starts just as the zoo's own.

@@ -1,14 +1,17 @@
 //! [`train_zoo`]: all runs of a specification, shard after shard into a folder.
 //!
 //! Runs of a shard are trained in parallel, each on one thread and a pure function of (spec, run index), so the bytes do not
-//! depend on the number of threads. A finished shard appears whole or not at all; a killed or interrupted job loses the shard in
-//! progress, and the same command with `resume` ends with the same bytes as if nothing had happened. (A tail
+//! depend on the number of threads. A finished shard appears whole or not at all; of the shard in progress the finished runs are kept beside it
+//! (see [`partial`]), so that a killed job loses no more than one run or ten seconds, and the same job
+//! with `resume` ends with the same bytes as if nothing had happened. (A tail
 //! is one run: its steps are taken again from the first on, its finished shards are not written again.)
 use super::folder::{self, Existing, Origin};
 use super::law::InitialLaw;
-use super::shard::{Frame, Shard};
+use super::partial::{self, Partial};
+use super::shard::{self, Frame, Shard};
 use super::spec::{ZooKind, ZooSpec};
 use super::store::ZooStore;
+use crate::checksum;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -79,10 +82,28 @@ impl Job<'_> {
         let law = InitialLaw::of(self.spec, centre)?;
         self.progress.begin("training runs", self.spec.runs as u64);
         let missing = self.frame.missing(self.dir, self.progress)?;
-        match self.spec.kind {
+        // A kill right after a shard was written leaves its parts behind.
+        (0..self.frame.shards()).filter(|i| !missing.contains(i)).try_for_each(|i| partial::remove(self.dir, i))?;
+        let made = match self.spec.kind {
             ZooKind::Tail { every } => self.tail(&law, every, &missing),
             _ => missing.into_iter().try_for_each(|index| self.shard(&law, index)),
+        };
+        if let Err(Error::Interrupted) = made {
+            self.progress.kept(self.kept()?, self.spec.runs as u64, "runs");
         }
+        made
+    }
+
+    /// Runs on disk, in shards and in parts of them.
+    fn kept(&self) -> Result<u64> {
+        let mut kept = 0;
+        for index in 0..self.frame.shards() {
+            kept += match shard::path(self.dir, index).exists() {
+                true => self.frame.runs_of(index).len(),
+                false => Partial::open(&self.frame, self.dir, index)?.len(),
+            };
+        }
+        Ok(kept as u64)
     }
 
     fn stop(&self) -> bool {
@@ -93,7 +114,9 @@ impl Job<'_> {
     fn centre(&self) -> Result<Vec<f32>> {
         let path = folder::centre_of(self.dir);
         if path.exists() {
-            return self.layout.from_safetensors(&path, &fs::read(&path).map_err(Error::io("read", &path))?);
+            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            let centre = self.layout.from_safetensors(&path, &bytes)?;
+            return checksum::check(&path, &bytes).map(|()| centre);
         }
         let streams = Streams::new(self.spec.seed).child("centre");
         let mut centre = match &self.spec.centre {
@@ -112,30 +135,38 @@ impl Job<'_> {
             }
             centre.copy_from_slice(trunk.theta());
         }
-        write_whole(&path, &self.layout.to_safetensors(&centre)?)?;
+        write_whole(&path, &self.layout.to_sealed(&centre)?)?;
         Ok(centre)
     }
 
     /// Trains the runs of one shard in parallel and writes it.
     fn shard(&self, law: &InitialLaw, index: usize) -> Result<()> {
+        let partial = Partial::open(&self.frame, self.dir, index)?;
+        self.progress.advance(partial.len() as u64);
         let train = |run: usize| {
             let streams = self.spec.streams(run);
             let start = law.draw(self.layout, &streams.child("start"))?;
             let trajectory = self.trainer.train(&start, &streams, &|| self.stop())?;
+            partial.push(run, trajectory)?;
             self.progress.advance(1);
-            Ok(trajectory)
+            Ok(())
         };
         // One run a task: runs are long, and any thread may take the next.
-        let runs: Vec<Trajectory> =
-            self.frame.runs_of(index).into_par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
+        let missing: Vec<usize> = self.frame.runs_of(index).filter(|&run| !partial.holds(run)).collect();
+        let trained = missing.into_par_iter().with_max_len(1).try_for_each(train);
+        if trained.is_err() {
+            partial.save()?;
+        }
+        trained?;
         let mut shard = Shard::default();
-        for (run, trajectory) in self.frame.runs_of(index).zip(&runs) {
+        for (run, trajectory) in &partial.finish() {
             if let Some(step) = trajectory.died {
                 self.progress.note(&format!("run {run} died at step {step}: its loss is not finite"));
             }
             shard.push(trajectory);
         }
-        self.frame.write(self.dir, index, &shard)
+        self.frame.write(self.dir, index, &shard)?;
+        partial::remove(self.dir, index)
     }
 
     /// Trains the one run of a tail through its warm-up and on through its iterates; writes the shards that are missing.

@@ -79,6 +79,7 @@ pub fn fit_tasks(
             true,
         ));
     }
+    config.check_memory(zoos[0].parameters())?;
     let streams = Streams::new(config.seed).child("fit");
     let splits = zoos.iter().map(|zoo| config.split.of(zoo)).collect::<Result<Vec<_>>>()?;
     let (seen, choosing) = split_tasks(zoos.len(), asked.validation_tasks, config.split.seed);

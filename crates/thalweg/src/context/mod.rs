@@ -17,6 +17,7 @@ mod fit;
 mod guidance;
 mod joint;
 mod onnx;
+mod onnx_wire;
 mod pool;
 mod relabel;
 mod support;

@@ -3,6 +3,7 @@
 //! The file has one input, `[n, C, H, W]` or `[n, D]` with n free (or 1), and gives `[n, F]` (more axes are laid flat). It sees rows in their raw
 //! values (pixels in [0, 1]): export with it whatever resizing, channels and standardisation it needs. Every chunk of rows runs on one
 //! thread, chunks in parallel: same bytes on any number of threads. Not for networks whose answer for a row depends on its batch.
+use super::onnx_wire;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use rten::{Dimension, Model, RunOptions, ThreadPool, Value};
@@ -41,6 +42,9 @@ impl Onnx {
         let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
             Err(Error::format(path, field, expected, found.to_string()))
         };
+        if let Err(found) = onnx_wire::check(&bytes) {
+            return refuse("network", "one in ONNX (Protocol Buffers)", &found);
+        }
         let model = match Model::load(bytes.clone()) {
             Ok(model) => model,
             Err(e) => return refuse("network", "one in ONNX that can be run", &e),
@@ -157,6 +161,18 @@ mod tests {
         }
         let few = onnx.of(&rows(2, [1, 8, 8])).unwrap();
         assert!(few.iter().zip(&features).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    /// Four files that a fuzzer found: `rten` alone never comes back from them.
+    #[test]
+    fn files_that_the_reader_would_never_end_are_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/onnx-endless");
+        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 4);
+        for file in files {
+            let message = Onnx::open(&file).unwrap_err().to_string();
+            assert!(message.contains(".onnx: network:") && message.contains("at byte"), "{message}");
+        }
     }
 
     #[test]

@@ -118,7 +118,8 @@ pub struct LatentRecord {
     /// Held-out loss there; none for a closed form, and where nothing was held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_loss: Option<f64>,
-    /// Wall time in seconds.
+    /// Wall time in seconds; kept beside the model, not in it.
+    #[serde(skip)]
     pub seconds: f64,
 }
 

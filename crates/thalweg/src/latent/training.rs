@@ -9,6 +9,7 @@ use super::objective::{Bottleneck, Objective};
 use super::{LatentTask, check_points};
 use crate::fit_loop::{self, Course, Learner};
 use crate::optimiser::AdamWConfig;
+use crate::ranges::{self, LONGEST, MOST};
 use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
@@ -50,10 +51,14 @@ impl TrainingConfig {
     /// # Errors
     /// A number outside its range.
     pub fn check(&self, field: &str) -> Result<()> {
-        let sizes = [("steps", self.steps), ("batch", self.batch as u64), ("validate-every", self.validate_every)];
-        if let Some((name, _)) = sizes.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::parameter(format!("{field}.{name}"), "at least 1", 0));
-        }
+        ranges::check(
+            &format!("{field}."),
+            [
+                ("steps", self.steps, 1..=LONGEST),
+                ("batch", self.batch as u64, 1..=MOST),
+                ("validate-every", self.validate_every, 1..=LONGEST),
+            ],
+        )?;
         self.functional.check(&format!("{field}.functional"))?;
         self.optimiser.check().map_err(|e| match e {
             Error::Parameter { field: inner, expected, found } => {

@@ -13,7 +13,7 @@ use crate::anchors::Anchors;
 use crate::field::{Field, Gradient, Tape};
 use crate::path::Batch;
 use crate::solver::{Integration, Solution, Solver, check_finite};
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Layout, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -178,6 +178,7 @@ impl Ddpm {
         let (mut eps, mut tape, mut states) = (vec![0.0; size], Tape::default(), vec![0.0; how.at.len() * size]);
         let grid = self.strides(how.steps);
         for pair in grid.windows(2) {
+            interrupt::check()?;
             self.noise(x, pair[0], c, &mut eps, &mut tape);
             for (i, (&wanted, state)) in how.at.iter().zip(states.chunks_exact_mut(size)).enumerate() {
                 let k = (1.0 - wanted) * self.config.steps as f64;

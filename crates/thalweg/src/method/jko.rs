@@ -21,7 +21,7 @@ use crate::path::Batch;
 use crate::solver::{Solution, Solver, check_finite};
 use crate::source::SourceKind;
 use crate::tune::direct::Steps;
-use crate::{Error, Layout, Result, Streams, normal};
+use crate::{Error, Layout, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -344,6 +344,7 @@ impl Method for Jko {
         let (mut states, mut evaluations) = (vec![0.0; how.at.len() * len], 0);
         let mut rngs: Vec<_> = streams.iter().map(Streams::rng).collect();
         for step in 0..self.config.steps {
+            interrupt::check()?;
             let (start, tau, beta) = (x.to_vec(), self.tau(step), self.beta(step));
             evaluations += match self.config.form {
                 StepForm::Explicit => {

@@ -4,7 +4,7 @@
 //! disagreement (M14), which needs no labels at all: only the predictions of the network to agree or disagree with.
 //! All networks of one call see the same rows, so their rewards compare; another call draws others.
 //! Cost: one forward and backward pass of `rows` inputs a network. Batch normalisation uses its running statistics.
-use super::{Graded, Margin, Reward, rows};
+use super::{Graded, Margin, Reward, hash_of_floats, rows};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -164,6 +164,16 @@ impl Reward for OnData {
             Rows::Batch(size) => format!(" by {size}"),
         };
         format!("{what} on {} ({} rows{rows})", self.name, self.labels.len())
+    }
+
+    fn identity(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(hash_of_floats(&[&self.inputs]).as_bytes());
+        hasher.update(&self.labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>());
+        if let Target::Disagreement { disagree, .. } = &self.target {
+            hasher.update(&disagree.iter().map(|&d| u8::from(d)).collect::<Vec<u8>>());
+        }
+        format!("{}, data {}", self.describe(), hasher.finalize())
     }
 
     fn grade(&self, theta: &[f32], streams: &Streams) -> Result<Graded> {

@@ -1,6 +1,6 @@
 //! Closeness to a given point: r(θ) = −½ weight ‖θ − centre‖², whose tilted laws are known in closed form (the tests of M12);
 //! with centre 0 it is weight decay.
-use super::{Graded, Reward, rows};
+use super::{Graded, Reward, hash_of_floats, rows};
 use crate::{Error, Result, Streams};
 
 /// −½ weight ‖θ − centre‖².
@@ -32,10 +32,9 @@ impl Reward for ToPoint {
     }
 
     fn describe(&self) -> String {
-        let bytes: Vec<u8> = self.centre.iter().flat_map(|v| v.to_le_bytes()).collect();
         let centre = match self.centre.iter().all(|v| *v == 0.0) {
             true => "0".to_string(),
-            false => format!("the point {}", &blake3::hash(&bytes).to_hex()[..12]),
+            false => format!("the point {}", &hash_of_floats(&[&self.centre]).to_hex()[..12]),
         };
         format!("minus {} × squared distance to {centre}", 0.5 * self.weight)
     }

@@ -36,8 +36,14 @@ pub trait Reward: Send + Sync {
     /// P.
     fn dimension(&self) -> usize;
 
-    /// In words, for model cards, and to tell one tuning from another: name everything that decides the values.
+    /// In words, for model cards: name everything that decides the values.
     fn describe(&self) -> String;
+
+    /// What tells this reward from every other: a tuning that was interrupted only goes on towards the same. Rewards on data name their numbers
+    /// here, by a hash, and not only what they are called; for others the words of [`Self::describe`] do.
+    fn identity(&self) -> String {
+        self.describe()
+    }
 
     /// Values `[n]` and gradients `[n, P]` at `theta [n, P]`: a pure function of the points and of `streams`, from which
     /// whatever is random in it (a minibatch) is drawn.
@@ -53,6 +59,16 @@ pub trait Reward: Send + Sync {
     fn values(&self, theta: &[f32], streams: &Streams) -> Result<Vec<f64>> {
         Ok(self.grade(theta, streams)?.values)
     }
+}
+
+/// BLAKE3 of numbers, bit by bit.
+fn hash_of_floats(parts: &[&[f32]]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(&part.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    hasher.finalize()
 }
 
 /// The number n of points `[n, P]`.
@@ -103,6 +119,10 @@ impl Reward for WeightedSum {
         self.parts.iter().map(|(w, r)| format!("{w} × {}", r.describe())).collect::<Vec<_>>().join(" + ")
     }
 
+    fn identity(&self) -> String {
+        self.parts.iter().map(|(w, r)| format!("{w} × {}", r.identity())).collect::<Vec<_>>().join(" + ")
+    }
+
     fn grade(&self, theta: &[f32], streams: &Streams) -> Result<Graded> {
         let n = rows(theta, self.dimension())?;
         let mut sum = Graded { values: vec![0.0; n], gradients: vec![0.0; theta.len()] };
@@ -140,6 +160,12 @@ impl Reward for InSpace<'_> {
 
     fn describe(&self) -> String {
         self.reward.describe()
+    }
+
+    /// The map is known by where it takes two points.
+    fn identity(&self) -> String {
+        let probes = [0.0f32, 1.0].map(|at| self.space.decode(&vec![at; self.space.dimension()]));
+        format!("{} of points in {}", self.reward.identity(), hash_of_floats(&[&probes[0], &probes[1]]))
     }
 
     fn grade(&self, y: &[f32], streams: &Streams) -> Result<Graded> {

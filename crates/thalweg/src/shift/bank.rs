@@ -11,6 +11,7 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
+use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -57,9 +58,7 @@ impl BankConfig {
         if self.members == 0 || self.members > self.size {
             return Err(Error::parameter("bank.members", format!("from 1 to bank.size {}", self.size), self.members));
         }
-        if self.rows == 0 {
-            return Err(Error::parameter("bank.rows", "at least 1", 0));
-        }
+        ranges::check("bank.", [("size", self.size as u64, 1..=MOST), ("rows", self.rows as u64, 1..=MOST)])?;
         if !(self.offset >= 0.0 && self.offset.is_finite()) {
             return Err(Error::parameter("bank.offset", "a finite number of at least 0", self.offset));
         }
@@ -161,6 +160,7 @@ pub(super) fn cdcs(
     streams: &Streams,
 ) -> Result<Vec<f32>> {
     let base = trainer.base();
+    ranges::numbers("disagreement classifiers (bank.size, meta.zoo)", &[config.size, base.theta().len()])?;
     let spread = deviations(&reference.train);
     let members: Vec<Vec<f32>> = (0..config.size)
         .into_par_iter()

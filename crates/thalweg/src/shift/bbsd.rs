@@ -6,7 +6,7 @@
 use super::base::Sample;
 use super::entropy::ks_distance;
 use super::test::{self, ShiftTest, Statistic};
-use crate::{Result, Streams};
+use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
 
 /// The test.
@@ -58,7 +58,8 @@ impl ShiftTest for Bbsd {
     }
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        let each: Vec<[f64; 2]> = queries.par_iter().map(|q| self.of(q)).collect::<Result<_>>()?;
+        let each: Vec<[f64; 2]> =
+            queries.par_iter().map(|q| interrupt::check().and_then(|()| self.of(q))).collect::<Result<_>>()?;
         Ok(each.concat())
     }
 }

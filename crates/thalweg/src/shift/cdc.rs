@@ -8,7 +8,8 @@
 //! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
 use super::base::{Base, Sample, deviations};
 use super::reference::Reference;
-use crate::{Error, Result, Streams, normal};
+use crate::ranges::{self, LONGEST};
+use crate::{Error, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -79,12 +80,7 @@ impl CdcConfig {
         if !(self.jitter >= 0.0 && self.jitter.is_finite()) {
             return Err(Error::parameter("cdc.jitter", "a finite number of at least 0", self.jitter));
         }
-        for (field, value) in [("steps", self.steps), ("batch", self.batch)] {
-            if value == 0 {
-                return Err(Error::parameter(format!("cdc.{field}"), "at least 1", 0));
-            }
-        }
-        Ok(())
+        ranges::check("cdc.", [("steps", self.steps as u64, 1..=LONGEST), ("batch", self.batch as u64, 1..=LONGEST)])
     }
 }
 
@@ -176,6 +172,7 @@ impl Trainer {
         scratch.gradient.resize(theta.len(), 0.0);
         scratch.of_query.resize(theta.len(), 0.0);
         for _ in 0..self.config.steps {
+            interrupt::check()?;
             let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
             let (p, labels, targets) = &self.batches[at];
             let (class, soft);

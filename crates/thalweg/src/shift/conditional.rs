@@ -23,6 +23,7 @@ use super::test;
 use crate::context::{Encoder, EncoderBuffers, Support, guided};
 use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{Method, Transport};
+use crate::ranges::{self, LONGEST, MOST};
 use crate::solver::Solver;
 use crate::{Error, Result, Streams, normal};
 use rayon::prelude::*;
@@ -97,9 +98,10 @@ impl ConditionalConfig {
             let expected = format!("from 1 to conditional.samples {}", self.samples);
             return Err(Error::parameter("conditional.members", expected, self.members));
         }
-        if self.steps == 0 {
-            return Err(Error::parameter("conditional.steps", "at least 1", 0));
-        }
+        ranges::check(
+            "conditional.",
+            [("steps", self.steps, 1..=LONGEST), ("samples", self.samples as u64, 1..=MOST)],
+        )?;
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return Err(Error::parameter("conditional.learning_rate", "a finite number above 0", self.learning_rate));
         }

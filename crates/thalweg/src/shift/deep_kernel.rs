@@ -13,7 +13,7 @@ use super::base::Sample;
 use super::mmd::{median, squared};
 use super::test::{self, ShiftTest, Statistic};
 use super::two_sample::crossed;
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -107,6 +107,7 @@ impl DeepKernel {
         let mut order: Vec<usize> = (0..rows.len() / d).collect();
         let mut z = vec![0.0; 2 * n * FEATURES];
         for _ in 0..STEPS {
+            interrupt::check()?;
             if order.len() > n {
                 shuffle(&mut order, rng);
             }

@@ -11,6 +11,7 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
+use crate::ranges;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -49,11 +50,8 @@ impl Rounds {
     /// # Errors
     /// Names the parameter under `detectron`.
     pub fn check(&self) -> Result<()> {
-        for (field, value) in [("rounds", self.rounds), ("idle", self.idle)] {
-            if value == 0 {
-                return Err(Error::parameter(format!("detectron.{field}"), "at least 1", 0));
-            }
-        }
+        let [rounds, idle] = [self.rounds, self.idle].map(|n| n as u64);
+        ranges::check("detectron.", [("rounds", rounds, 1..=10_000), ("idle", idle, 1..=10_000)])?;
         if !(self.tolerance > 0.0 && self.tolerance <= 1.0) {
             return Err(Error::parameter("detectron.tolerance", "a number in (0, 1]", self.tolerance));
         }

@@ -5,7 +5,8 @@ use super::entropy::Reading;
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
-use crate::{Error, Result, Streams};
+use crate::ranges;
+use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -53,9 +54,7 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        if config.members == 0 {
-            return Err(Error::parameter("ensemble.members", "at least 1", 0));
-        }
+        ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
         let (train, net, engine) = (&reference.train, base.architecture(), base.engine());
         let as_they_are = Normalisation::identity(net.input());
         let data =
@@ -66,7 +65,7 @@ impl DeepEnsemble {
         let one = |m: usize| {
             let streams = streams.child("member").index(m as u64);
             let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
-            let run = trainer.train(&start, &streams, &|| false)?;
+            let run = trainer.train(&start, &streams, &interrupt::requested)?;
             match run.died {
                 Some(step) => Err(Error::NotFinite {
                     what: "loss of the ensemble".into(),

@@ -23,11 +23,12 @@ use crate::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::optimiser::{AdamW, AdamWConfig};
 use crate::path::{Path, TimeLaw, Width};
+use crate::ranges::{self, LONGEST, MOST};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
-use crate::{Error, Result, Streams, normal};
+use crate::{Error, Result, Streams, interrupt, normal};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -121,11 +122,18 @@ impl MetaConfig {
         if !(self.kappa > 0.0 && self.kappa.is_finite()) {
             return Err(Error::parameter("meta.kappa", "a finite number above 0", self.kappa));
         }
-        for (field, value) in [("rows", self.rows), ("samples", self.samples)] {
-            if value == 0 {
-                return Err(Error::parameter(format!("meta.{field}"), "at least 1", 0));
-            }
-        }
+        let [rows, samples, drawn, zoo] = [self.rows, self.samples, self.drawn, self.zoo].map(|n| n as u64);
+        ranges::check(
+            "meta.",
+            [
+                ("rows", rows, 1..=MOST),
+                ("samples", samples, 1..=MOST),
+                ("drawn", drawn, 1..=MOST),
+                ("zoo", zoo, 1..=MOST),
+                ("warm", self.warm, 0..=LONGEST),
+                ("iterations", self.iterations, 0..=LONGEST),
+            ],
+        )?;
         if self.zoo <= self.dimension {
             let expected = format!("more than meta.dimension {}", self.dimension);
             return Err(Error::parameter("meta.zoo", expected, self.zoo));
@@ -385,6 +393,7 @@ fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<Flo
     let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
     let mut best = (f64::INFINITY, flow.parameters().to_vec());
     for step in 0..FIT[0] {
+        interrupt::check()?;
         let now = streams.child("step").index(step);
         let batch = batch(&flow, train, BATCH[0], &now)?;
         flow.loss(&batch, &mut scratch, Some(&mut gradient));

@@ -5,7 +5,7 @@
 //! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
 use super::base::Sample;
 use super::test::{self, ShiftTest, Statistic};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 
 /// Rows at home that a query is compared with.
@@ -100,7 +100,8 @@ impl ShiftTest for Mmd {
     }
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        queries.par_iter().map(|q| self.of(q)).collect()
+        let of = |q| interrupt::check().and_then(|()| self.of(q));
+        queries.par_iter().map(of).collect()
     }
 }
 

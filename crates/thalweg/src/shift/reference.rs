@@ -5,6 +5,7 @@
 //! draws from the same rows, and for fresh rows of P the law is that of this sample of P, an approximation that grows with the number of
 //! held-out rows. [`Draws`] says which.
 use super::base::Sample;
+use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use thalweg_nets::streams::shuffle;
@@ -72,9 +73,9 @@ pub fn draws(rows: usize, size: usize, count: usize, streams: &Streams) -> Resul
     if size == 0 || size > rows {
         return Err(Error::parameter("query size |Q|", format!("from 1 to the {rows} held-out rows of P"), size));
     }
-    if count == 0 {
-        return Err(Error::parameter("null draws", "at least 1", 0));
-    }
+    ranges::check("", [("null draws", count as u64, 1..=MOST)])?;
+    // Row numbers are twice as wide as the numbers that are counted here.
+    ranges::numbers("null draws (their rows)", &[count, size, 2])?;
     let mut all: Vec<usize> = (0..rows).collect();
     if rows / size >= count {
         shuffle(&mut all, &mut streams.rng());

@@ -5,7 +5,7 @@
 //! Cost: two short trainings a query.
 use super::base::Sample;
 use super::test::{self, ShiftTest, Statistic};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -80,6 +80,7 @@ impl TwoSample {
         let (home, away) = (CrossEntropy::new(&home, 2, 0.0)?, CrossEntropy::new(&away, 2, 0.0)?);
         let mut stepper = Stepper::new(Optimiser::default(), 1e-3, &self.net);
         for _ in 0..STEPS {
+            interrupt::check()?;
             let batch = &self.batches[rng.random_range(0..self.batches.len() as u64) as usize];
             engine.gradient(&theta, batch, Mode::Evaluate, &home, &mut gradient, workspace);
             engine.gradient(&theta, &q, Mode::Evaluate, &away, &mut other, workspace);

@@ -1,5 +1,6 @@
 //! What decides a tuning, as TOML holds it.
 use crate::optimiser::{AdamWConfig, Schedule};
+use crate::ranges::{self, LONGEST, MOST};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -35,11 +36,11 @@ pub struct TuneConfig {
     /// λ, the reward's weight against the distance from the base law (10; above 0). The reward's size decides what is much: for the loss
     /// of networks of some thousand weights, 300 moves them a little, 3,000 far, 30,000 is near plain maximisation.
     pub strength: f64,
-    /// Iterations (200; at least 1).
+    /// Iterations (200; 1 to 1,000,000,000).
     pub iterations: u64,
-    /// Steps of the simulated process (20; at least 4).
+    /// Steps of the simulated process (20; 4 to 100,000).
     pub steps: usize,
-    /// Trajectories an iteration (16; at least 1).
+    /// Trajectories an iteration (16; 1 to 1,000,000).
     pub trajectories: usize,
     /// The process (natural).
     pub control: Control,
@@ -94,6 +95,16 @@ impl Default for TuneConfig {
 }
 
 impl TuneConfig {
+    /// Checks that what an iteration and a look hold of points `[dimension]` fits into memory.
+    ///
+    /// # Errors
+    /// Too many bytes.
+    pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
+        let kept = self.buffer.saturating_mul(3);
+        ranges::numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])?;
+        ranges::numbers("look-samples", &[self.look_samples, dimension])
+    }
+
     /// Reads and checks the TOML form, from `path` for the errors.
     ///
     /// # Errors
@@ -111,20 +122,19 @@ impl TuneConfig {
     /// # Errors
     /// A number outside its range.
     pub fn check(&self) -> Result<()> {
-        for (field, value, least) in [
-            ("iterations", self.iterations, 1),
-            ("steps", self.steps as u64, 4),
-            ("trajectories", self.trajectories as u64, 1),
-            ("updates", self.updates, 1),
-            ("buffer", self.buffer as u64, 1),
-            ("look-every", self.look_every, 1),
-            ("look-samples", self.look_samples as u64, 1),
-            ("look-steps", self.look_steps as u64, 1),
-        ] {
-            if value < least {
-                return Err(Error::parameter(field, format!("at least {least}"), value));
-            }
-        }
+        ranges::check(
+            "",
+            [
+                ("iterations", self.iterations, 1..=LONGEST),
+                ("steps", self.steps as u64, 4..=100_000),
+                ("trajectories", self.trajectories as u64, 1..=MOST),
+                ("updates", self.updates, 1..=MOST),
+                ("buffer", self.buffer as u64, 1..=10_000),
+                ("look-every", self.look_every, 1..=LONGEST),
+                ("look-samples", self.look_samples as u64, 1..=MOST),
+                ("look-steps", self.look_steps as u64, 1..=MOST),
+            ],
+        )?;
         if self.seed > i64::MAX as u64 {
             return Err(Error::parameter("seed", "at most 2^63 - 1 (what TOML holds)", self.seed));
         }

@@ -17,6 +17,7 @@
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
 mod config;
 pub mod direct;
+mod drawn;
 pub mod process;
 pub mod regression;
 pub mod rivals;
@@ -24,15 +25,16 @@ mod state;
 pub mod trajectory;
 
 pub use config::{Control, TuneConfig};
+pub use drawn::draw;
 pub use state::{TuneLook, TuneState};
 
-use crate::field::{Field, Tape};
-use crate::method::{Method, Transport};
+use crate::field::Field;
+use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
-use crate::solver::{Integration, Solver};
 use crate::{Error, Result, Streams};
 use direct::{Steps, Through};
+use drawn::sampled;
 use process::Process;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -65,7 +67,8 @@ pub struct TuneRecord {
     pub best_iteration: u64,
     /// Iterations done.
     pub iterations: u64,
-    /// Wall time in seconds.
+    /// Wall time in seconds; kept beside the model, not in it.
+    #[serde(skip)]
     pub seconds: f64,
     /// What decided the tuning.
     pub config: TuneConfig,
@@ -149,6 +152,7 @@ impl Task<'_> {
         progress: &dyn Progress,
     ) -> Result<TuneState> {
         config.check()?;
+        config.check_memory(self.reward.dimension())?;
         let way = Way::of(self.base)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
@@ -158,44 +162,58 @@ impl Task<'_> {
         };
         let streams = Streams::new(config.seed).child("tune");
         let mut tools = Tools { gradient: vec![0.0; method.parameters().len()], ..Tools::default() };
-        let (clock, before) = (Instant::now(), state.seconds);
+        let (clock, before, begun) = (Instant::now(), state.seconds, state.iteration);
         let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
         progress.begin("tuning", config.iterations);
         progress.resumed(state.iteration);
-        if state.looks.is_empty() {
-            let held_out = self.look(method, &state, config, &streams)?;
-            state.judge(held_out);
-        }
-        let done = |state: &TuneState| {
-            state.iteration >= config.iterations || (config.patience > 0 && state.looks_since_best() >= config.patience)
+        // Whatever is interrupted below has changed nothing yet: the state is that between two iterations, with or without its look.
+        let stopped = |state: &TuneState, method: &dyn Method| {
+            if let Some(path) = &options.state {
+                state.save(path, &identity, method)?;
+                progress.kept(state.iteration, config.iterations, "iterations");
+            }
+            Err(Error::Interrupted)
         };
-        while !done(&state) {
-            if progress.interrupted() {
-                if let Some(path) = &options.state {
-                    state.save(path, &identity, method)?;
-                }
-                return Err(Error::Interrupted);
-            }
-            let streams_now = streams.child("iteration").index(state.iteration);
-            let place = place(state.iteration);
-            match way {
-                Way::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
-                Way::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
-            }
-            .map_err(|e| at_place(e, &place))?;
-            state.iteration += 1;
-            state.seconds = before + clock.elapsed().as_secs_f64();
-            if state.iteration.is_multiple_of(config.look_every) || state.iteration == config.iterations {
-                let held_out = self.look(method, &state, config, &streams)?;
+        loop {
+            if state.look_is_due(config) {
+                let held_out = match self.look(method, &state, config, &streams) {
+                    Err(Error::Interrupted) => return stopped(&state, method),
+                    held_out => held_out?,
+                };
                 state.seconds = before + clock.elapsed().as_secs_f64();
                 state.judge(held_out);
             }
             if let Some(path) = &options.state
                 && options.save_every > 0
+                && state.iteration > begun
                 && state.iteration.is_multiple_of(options.save_every)
             {
                 state.save(path, &identity, method)?;
             }
+            if state.is_done(config) {
+                break;
+            }
+            if progress.interrupted() {
+                return stopped(&state, method);
+            }
+            let streams_now = streams.child("iteration").index(state.iteration);
+            let place = place(state.iteration);
+            // An iteration of adjoint matching changes nothing before its simulation is through; one of direct updates is undone.
+            let undo = matches!(way, Way::Steps(_)).then(|| (state.clone(), method.parameters().to_vec()));
+            let iterated = match way {
+                Way::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
+                Way::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
+            };
+            if let Err(Error::Interrupted) = iterated {
+                if let Some((old, parameters)) = undo {
+                    state = old;
+                    method.parameters_mut().copy_from_slice(&parameters);
+                }
+                return stopped(&state, method);
+            }
+            iterated.map_err(|e| at_place(e, &place))?;
+            state.iteration += 1;
+            state.seconds = before + clock.elapsed().as_secs_f64();
             progress.advance(1);
         }
         method.parameters_mut().copy_from_slice(&state.best);
@@ -300,7 +318,7 @@ impl Task<'_> {
         let text = toml::to_string(config)
             .map_err(|e| Error::parameter("tuning configuration", "values that TOML can hold", e))?;
         let mut hasher = blake3::Hasher::new();
-        for part in [text, self.reward.describe(), self.held_out.map_or(String::new(), |r| r.describe())] {
+        for part in [text, self.reward.identity(), self.held_out.map_or(String::new(), |r| r.identity())] {
             hasher.update(part.as_bytes());
             hasher.update(&[0]);
         }
@@ -334,43 +352,9 @@ struct Tools {
     steps: direct::Buffers,
 }
 
-/// `n` points `[n, P]` that `method` makes of the process's starts, by so many Euler `steps` where it has no steps of its own.
-fn sampled(method: &dyn Method, process: &Process, n: usize, steps: usize, streams: &Streams) -> Result<Vec<f32>> {
-    if let Some(field) = method.velocity_field() {
-        return draw(field, process, n, steps, streams);
-    }
-    let own = method.explicit_steps().ok_or_else(not_tunable)?;
-    let mut z = starts(process, n, own.potential.dimension(), streams)?;
-    let row_streams: Vec<_> = (0..n as u64).map(|i| streams.child("noise").index(i)).collect();
-    method.transport(&mut z, None, &Transport { solver: Solver::Euler, steps, at: vec![] }, &row_streams)?;
-    Ok(z)
-}
-
-fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -> Result<Vec<f32>> {
-    let mut z = vec![0.0; n * p];
-    for (i, z) in z.chunks_exact_mut(p).enumerate() {
-        process.start.draw(i as u64, &streams.child("start"), z)?;
-    }
-    Ok(z)
-}
-
 fn not_tunable() -> Error {
     let expected = "a method with a velocity field (cfm, mmfm) or explicit noiseless steps (jko with an mlp potential)";
     Error::parameter("model", expected, "a method with neither")
-}
-
-/// `n` points `[n, P]` of the ODE of `field`, by Euler steps from the process's starts.
-///
-/// # Errors
-/// A state that is not finite.
-pub fn draw(field: &dyn Field, process: &Process, n: usize, steps: usize, streams: &Streams) -> Result<Vec<f32>> {
-    let p = field.dimension();
-    let mut z = starts(process, n, p, streams)?;
-    let mut tape = Tape::default();
-    let mut drift = |x: &[f32], t: &[f32], v: &mut [f32]| field.velocity(x, t, None, v, &mut tape);
-    let integration = Integration { solver: Solver::Euler, steps, span: [0.0, 1.0], at: Vec::new() };
-    integration.run(&mut z, p, &mut drift, None)?;
-    Ok(z)
 }
 
 /// The field of a method that can be tuned.

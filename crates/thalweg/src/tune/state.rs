@@ -25,13 +25,15 @@ pub struct TuneLook {
     pub held_out: f64,
     /// Relative entropy of the tuned path law to the base one, mean since the look before.
     pub distance: f64,
-    /// Wall time so far in seconds.
+    /// Wall time so far in seconds; not in the model's own file.
+    #[serde(skip)]
     pub seconds: f64,
 }
 
 const LOOK: usize = 5;
 
 /// A tuning between two iterations, but for the method's own parameters.
+#[derive(Clone)]
 pub struct TuneState {
     /// Iterations done.
     pub iteration: u64,
@@ -96,6 +98,17 @@ impl TuneState {
         let first = judged.next();
         let best = first.map(|first| judged.fold(first, |a, b| if b.held_out > a.held_out { b } else { a }));
         best.or(self.looks.last()).copied()
+    }
+
+    /// Whether the held-out reward is to be looked at now: before the first iteration, every so many, and after the last.
+    pub fn look_is_due(&self, config: &TuneConfig) -> bool {
+        let now = self.iteration.is_multiple_of(config.look_every) || self.iteration == config.iterations;
+        now && self.looks.last().is_none_or(|look| look.iteration != self.iteration)
+    }
+
+    /// Whether no iteration is left, or patience has run out.
+    pub fn is_done(&self, config: &TuneConfig) -> bool {
+        self.iteration >= config.iterations || (config.patience > 0 && self.looks_since_best() >= config.patience)
     }
 
     /// Looks since the best one.

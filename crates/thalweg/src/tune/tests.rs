@@ -1,9 +1,11 @@
 //! Adjoint matching against closed forms: Gaussian laws, quadratic rewards, their tilted laws; adjoints against differences.
+use super::drawn::starts;
 use super::linear_field::{LinearField, method};
 use super::process::Start;
 use super::trajectory::{Ends, Trajectories};
 use super::*;
 use crate::feature_potential::StepForm;
+use crate::field::Tape;
 use crate::field::{MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
 use crate::method::JkoConfig;
 use crate::method::jko::PotentialConfig;

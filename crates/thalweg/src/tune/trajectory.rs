@@ -9,7 +9,7 @@
 use super::process::{Coefficients, Process};
 use crate::field::{Field, Gradient, Tape};
 use crate::reward::Reward;
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -68,7 +68,7 @@ impl Simulation<'_> {
     /// Simulates `rows` trajectories on `grid` and their adjoints: a pure function of the streams.
     ///
     /// # Errors
-    /// A state that is not finite, or whatever the reward refuses.
+    /// A state that is not finite, or whatever the reward refuses; [`Error::Interrupted`].
     pub fn run(
         &self,
         grid: Vec<f64>,
@@ -95,6 +95,7 @@ impl Simulation<'_> {
         buffers.base.resize_with(steps, Tape::default);
         let mut distances = vec![0.0; rows];
         for k in 0..steps {
+            interrupt::check()?;
             let (t, step) = (made.grid[k], made.grid[k + 1] - made.grid[k]);
             let c = self.process.at(t, step);
             let (times, base) = (vec![t as f32; rows], &mut made.base[k * size..(k + 1) * size]);
@@ -137,6 +138,7 @@ impl Simulation<'_> {
         descent(&mut gradient, self.base.dimension(), self.strength, self.clip)?;
         let mut a = gradient;
         for k in (0..made.grid.len() - 1).rev() {
+            interrupt::check()?;
             made.adjoint[k * size..(k + 1) * size].copy_from_slice(&a);
             let c = self.process.at(made.grid[k], made.grid[k + 1] - made.grid[k]);
             self.base.backward(&a, &mut buffers.base[k], Gradient::Skip, Some(&mut buffers.pulled));

@@ -20,6 +20,13 @@ pub enum Command {
     Info(info::Args),
 }
 
+impl Command {
+    /// Whether it goes on from what an interrupted run has kept.
+    pub fn is_resumable(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Align(_))
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
