@@ -6,7 +6,7 @@ mod cli;
 mod commands;
 mod common;
 mod experiments;
-mod folder;
+mod output;
 mod progress;
 mod report;
 mod results;
@@ -38,12 +38,13 @@ fn main() -> ExitCode {
         Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
         Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
         Ok(Err(error)) => {
-            complain(&format!("{error:#}"));
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
-            match error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
-                true => ExitCode::from(130),
-                false => ExitCode::from(2),
+            if error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
+                complain(&format!("{error:#}; {}", output::left()));
+                return ExitCode::from(130);
             }
+            complain(&format!("{error:#}"));
+            ExitCode::from(2)
         }
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

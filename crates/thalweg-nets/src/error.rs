@@ -57,10 +57,10 @@ pub enum Error {
         value: f64,
     },
     /// The target exists, and nothing is overwritten unasked.
-    #[error("{} exists already; choose another path, or pass --force to replace it, or --resume to go on", .0.display())]
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    /// The user asked to stop; everything finished so far is safe.
-    #[error("interrupted; what was finished is kept, and the same command with --resume goes on from there")]
+    /// The user asked to stop.
+    #[error("interrupted")]
     Interrupted,
 }
 

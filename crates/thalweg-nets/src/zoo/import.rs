@@ -168,7 +168,7 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
     for file in runs.iter().flat_map(|(_, files)| files) {
         check_header(file, &layout)?;
     }
-    let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
+    let claim = folder::claim(out, &Origin::Imported(Box::new(imported)), Existing::of(false, options.force)?)?;
     progress.begin("importing runs", runs.len() as u64);
     for index in 0..frame.shards() {
         let mut shard = Shard::default();
@@ -190,9 +190,9 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
                 shard.accuracy.push(score.accuracy as f32);
             }
         }
-        frame.write(out, index, &shard)?;
+        frame.write(claim.work(), index, &shard)?;
     }
-    drop(guard);
+    claim.finish()?;
     ZooStore::open(out)
 }
 

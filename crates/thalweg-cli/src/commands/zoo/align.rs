@@ -1,5 +1,6 @@
 //! `thalweg zoo align`: a zoo whose runs are permuted to lie close to one of them (M3), and what that does to the lines between them.
 use crate::common::Outcome;
+use crate::output::{Inputs, Plan, Resumes, settings};
 use crate::results::Results;
 use crate::row;
 use crate::session::Session;
@@ -57,9 +58,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if others.is_empty() {
         bail!("{}: expected at least two runs that are alive, found {}", args.zoo.display(), alive.len());
     }
-    let out = session.out_or("zoo-aligned");
-    let options = DeriveOptions { resume: session.common.resume, force: session.common.force };
-    let aligned = align_zoo(&zoo, reference, &out, options, &session.progress)?;
+    let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
+    let plan = Plan {
+        command: "zoo align",
+        names: super::FILES,
+        resumes: Resumes::Again,
+        settings: settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]),
+        inputs: Inputs::default().path(&args.zoo).data(data.as_ref()),
+    };
+    let Some(out) = session.folder("zoo-aligned", &plan)? else { return Ok(Outcome::Done) };
+    let options = DeriveOptions { resume: session.common.resume, force: false };
+    let aligned = align_zoo(&zoo, reference, out.dir(), options, &session.progress)?;
     session.progress.end();
 
     let pairs = pairs(&others, args.pairs);
@@ -87,9 +96,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         results.rows.push(row);
     }
     session.show(&table);
-    results.made(&out);
-    session.finish(Some(&out), results)?;
-    session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
+    results.made(out.shown());
+    let made = out.shown().display().to_string();
+    session.finish(Some(out), results)?;
+    session.say(&format!("Made {made}. Next: thalweg fit {made}"));
     Ok(Outcome::Done)
 }
 

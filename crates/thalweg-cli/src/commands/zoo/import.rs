@@ -2,6 +2,7 @@
 use super::plan;
 use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::session::Session;
 use anyhow::{Context, Result};
@@ -51,6 +52,9 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.no_settings("zoo import")?;
     let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
+    let inputs = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
+    let plan = Plan { command: "zoo import", names: super::FILES, inputs, ..Plan::default() };
+    let Some(out) = session.folder("zoo", &plan)? else { return Ok(Outcome::Done) };
     if let Some(data) = &data {
         ensure(data, &session.progress)?;
     }
@@ -70,18 +74,18 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         data,
         initialisation: args.initialisation.as_deref().map(law).transpose()?,
         times: args.times.clone(),
-        force: session.common.force,
+        force: false,
     };
-    let out = session.out_or("zoo");
-    let zoo = import(&args.source, &out, &options, &session.progress)?;
+    let zoo = import(&args.source, out.dir(), &options, &session.progress)?;
     session.progress.end();
     let summary = Summary::of(&zoo)?;
     let mut results = Results::new(0);
     results.rows = super::info::rows(&summary);
-    results.made(&out);
+    results.made(out.shown());
     session.say(&format!("\n{summary}"));
-    session.finish(Some(&out), results)?;
-    session.say(&format!("Made {}. Next: thalweg fit {}", out.display(), out.display()));
+    let made = out.shown().display().to_string();
+    session.finish(Some(out), results)?;
+    session.say(&format!("Made {made}. Next: thalweg fit {made}"));
     Ok(Outcome::Done)
 }
 

@@ -6,9 +6,13 @@ pub mod plan;
 mod train;
 
 use crate::common::Outcome;
+use crate::output::JSON;
 use crate::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
+
+/// Names of the files of a zoo, and of what is told of it.
+const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "shard-*.safetensors", JSON];
 
 /// What to do with zoos.
 #[derive(Subcommand, Debug)]

@@ -95,7 +95,7 @@ impl Bench<'_> {
             let text = std::fs::read_to_string(&seen).map_err(Error::io("read", &seen))?;
             (MetaModel::load(&dir)?, serde_json::from_str(&text).context("accuracies.json is damaged")?)
         } else {
-            let model = tune_into(&generator.model, &task.reward, Some(&watched), &config, &dir, self.session)?;
+            let model = tune_into(&generator.model, &task.reward, Some(&watched), &config, None, &dir, self.session)?;
             write_whole(&seen, serde_json::to_string(&watched.accuracies())?.as_bytes())?;
             (model, watched.accuracies())
         };
