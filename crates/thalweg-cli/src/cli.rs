@@ -55,15 +55,6 @@ enum Command {
 }
 
 impl Cli {
-    /// Whether the command goes on, under `--resume`, from what an interrupted run of it has kept.
-    pub fn is_resumable(&self) -> bool {
-        match &self.command {
-            Command::Data(_) | Command::Sample(_) | Command::Encode(_) | Command::Eval(_) | Command::Shift(_) => false,
-            Command::Zoo(command) => command.is_resumable(),
-            Command::Demo(_) | Command::Fit(_) | Command::Tune(_) | Command::Reproduce(_) => true,
-        }
-    }
-
     /// Runs the command.
     ///
     /// # Errors

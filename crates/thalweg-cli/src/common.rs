@@ -43,6 +43,14 @@ pub struct Common {
     pub set: Vec<String>,
 }
 
+impl Common {
+    /// What `--set` says, by key.
+    pub fn overrides(&self) -> toml::Table {
+        let pairs = self.set.iter().filter_map(|text| text.split_once('='));
+        pairs.map(|(key, value)| (key.trim().to_owned(), toml::Value::from(value.trim()))).collect()
+    }
+}
+
 /// What a command came to when it ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

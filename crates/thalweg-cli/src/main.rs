@@ -7,9 +7,9 @@ mod commands;
 mod common;
 mod data;
 mod experiments;
-mod folder;
-mod outlook;
 mod for_torch;
+mod outlook;
+mod output;
 mod progress;
 mod report;
 mod results;
@@ -36,7 +36,6 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
-    let resumable = cli.is_resumable();
     let outcome = catch_unwind(AssertUnwindSafe(|| cli.run()));
     let complain = |text: &str| progress::complain(text);
     match outcome {
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
         Ok(Err(error)) => {
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
             if error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {
-                complain(&progress::interruption(resumable));
+                complain(&progress::interruption(&output::left()));
                 return ExitCode::from(signals::exit_code());
             }
             complain(&format!("{error:#}"));

@@ -184,15 +184,11 @@ impl Progress for Terminal {
     }
 }
 
-/// What is to be said of work that was interrupted: what is kept, as the work itself told, and whether the command can go on with it.
-pub fn interruption(resumable: bool) -> String {
-    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match (resumable, kept) {
-        (true, Some(kept)) => format!("interrupted; {kept}; the same command with --resume goes on from there"),
-        (true, None) => {
-            "interrupted; what was finished is kept, and the same command with --resume goes on from there".into()
-        }
-        (false, _) => "interrupted; this command keeps nothing that is half done: run it again".into(),
+/// What is to be said of work that was interrupted: what the work itself says is kept, and what the command has `left`.
+pub fn interruption(left: &str) -> String {
+    match KEPT.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+        Some(kept) => format!("interrupted; {kept}; {left}"),
+        None => format!("interrupted; {left}"),
     }
 }
 

@@ -13,12 +13,27 @@ pub fn command_line() -> String {
     std::iter::once("thalweg".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
+/// The first word of every file of results: what tells them from a user's file of the same name.
+const FORMAT: &str = "thalweg results 1";
+
+/// Whether `path` holds results of ours that tell of the file `output`.
+pub fn are_of(path: &Path, output: &Path) -> bool {
+    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    read.is_some_and(|found| {
+        let outputs = found["outputs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = |made: &Value| made.as_str().is_some_and(|made| name(Path::new(made)) == name(output));
+        found["format"] == FORMAT && outputs.iter().any(of)
+    })
+}
+
 /// One flat row; keys keep the order in which they were put in.
 pub type Row = Map<String, Value>;
 
 /// The file's content.
 #[derive(Clone, Debug, Serialize)]
 pub struct Results {
+    format: &'static str,
     command: String,
     version: &'static str,
     seed: u64,
@@ -54,6 +69,7 @@ impl Results {
             Some(line.split_once(':')?.1.trim().to_owned())
         });
         Self {
+            format: FORMAT,
             command: command_line(),
             version: env!("CARGO_PKG_VERSION"),
             seed,
@@ -84,6 +100,16 @@ impl Results {
     /// Notes a file or folder made.
     pub fn made(&mut self, path: &Path) {
         self.outputs.push(path.display().to_string());
+    }
+
+    /// Says of what was made in `from` that it lies in `to`.
+    pub fn moved(&mut self, from: &Path, to: &Path) {
+        for output in &mut self.outputs {
+            if let Ok(rest) = Path::new(output).strip_prefix(from) {
+                let to = if rest.as_os_str().is_empty() { to.to_path_buf() } else { to.join(rest) };
+                *output = to.display().to_string();
+            }
+        }
     }
 
     /// Fills in what is known at the end only.
@@ -132,6 +158,23 @@ macro_rules! row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_know_their_outputs_wherever_these_were_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut results) = (dir.path().join("a.json"), Results::new(1));
+        results.made(Path::new("d/.new/a.safetensors"));
+        results.made(Path::new("d/.new"));
+        results.moved(Path::new("d/.new"), Path::new("d"));
+        assert_eq!(results.outputs, ["d/a.safetensors", "d"]);
+        results.write(&path).unwrap();
+        assert!(are_of(&path, Path::new("elsewhere/a.safetensors")));
+        assert!(!are_of(&path, Path::new("d/b.safetensors")));
+        for foreign in ["{}", "[]", "{\"outputs\": [\"a.safetensors\"]}", "mine"] {
+            std::fs::write(&path, foreign).unwrap();
+            assert!(!are_of(&path, Path::new("a.safetensors")), "{foreign}");
+        }
+    }
 
     #[test]
     fn rows_keep_their_order_and_nan_becomes_null() {

@@ -1,14 +1,18 @@
 //! One run of the program: its flags, its progress, its clock, what it says and what it leaves behind.
 use crate::common::Common;
+use crate::output::{Claimed, Folder, JSON, OutFile, Plan};
 use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
 use anyhow::{Result, bail};
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use thalweg_nets::Error;
 use thalweg_nets::engine::Instructions;
+use thalweg_nets::progress::Progress;
 
 /// The most worker threads that make sense; more is a typing error.
 const MOST_THREADS: usize = 1024;
@@ -20,6 +24,8 @@ pub struct Session {
     /// Where library code reports to.
     pub progress: Terminal,
     started: Instant,
+    /// Whether stdout carries the output itself, so that people are told on stderr.
+    stdout_taken: AtomicBool,
 }
 
 impl Session {
@@ -42,7 +48,7 @@ impl Session {
             choose_device(name)?;
         }
         let progress = Terminal::new(common.quiet, common.verbose);
-        let session = Self { common, progress, started: Instant::now() };
+        let session = Self { common, progress, started: Instant::now(), stdout_taken: AtomicBool::new(false) };
         let (threads, set) = (session.threads(), Instructions::best().name());
         session.progress.detail(&format!("thalweg {} on {threads} threads, {set}", env!("CARGO_PKG_VERSION")));
         Ok(session)
@@ -74,16 +80,63 @@ impl Session {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// The target of the command: `--out`, or `default`.
-    pub fn out_or(&self, default: &str) -> PathBuf {
-        self.common.out.clone().unwrap_or_else(|| PathBuf::from(default))
+    /// The folder of the command, `--out` or `default`, claimed for `plan`. None where the same command has finished there already, which
+    /// is then told.
+    ///
+    /// # Errors
+    /// As [`Folder::claim`].
+    pub fn folder(&self, default: &str, plan: &Plan) -> Result<Option<Folder>> {
+        let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
+        match Folder::claim(&path, plan, &self.common)? {
+            Claimed::Open(folder) => Ok(Some(folder)),
+            Claimed::Finished => {
+                self.say(&format!("{} is finished already.", path.display()));
+                if self.common.json {
+                    let path = path.join(JSON);
+                    print(std::fs::read_to_string(&path).map_err(Error::io("read", &path))?.trim_end());
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The folder `--out` of a command that writes only where it is given.
+    ///
+    /// # Errors
+    /// As [`Folder::claim`].
+    pub fn folder_if_given(&self, plan: &Plan) -> Result<Option<Folder>> {
+        crate::output::refuse_resume(plan, &self.common)?;
+        self.common.out.as_ref().map_or(Ok(None), |_| self.folder("", plan))
+    }
+
+    /// The file of the command, `--out` or `default`, claimed for `plan`; with `side` also that of its results.
+    ///
+    /// # Errors
+    /// As [`OutFile::claim`]; `--json` where the file is stdout itself.
+    pub fn file(&self, default: &str, side: bool, plan: &Plan) -> Result<OutFile> {
+        let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
+        let file = OutFile::claim(&path, side, plan, &self.common)?;
+        if file.is_stdout() {
+            if self.common.json {
+                bail!(
+                    "--json: stdout carries the output itself ({}); choose a file or leave --json out",
+                    path.display()
+                );
+            }
+            self.stdout_taken.store(true, Ordering::Relaxed);
+        }
+        Ok(file)
     }
 
     /// A line for people, on stdout; silent under `-q`, and under `--json`, which keeps stdout for machines.
     /// A line that could not be written makes the program fail at its end: see [`stdout_error`].
     pub fn say(&self, text: &str) {
-        if !self.common.quiet && !self.common.json {
-            self.progress.pause(|| print(text));
+        if self.common.quiet || self.common.json {
+            return;
+        }
+        match self.stdout_taken.load(Ordering::Relaxed) {
+            true => self.progress.note(text),
+            false => self.progress.pause(|| print(text)),
         }
     }
 
@@ -92,28 +145,36 @@ impl Session {
         self.say(&format!("\n{}\n", table.for_terminal(io::stdout().is_terminal())));
     }
 
-    /// Ends the command: writes `results.json` into `folder` where there is one, prints it under `--json`.
+    /// Ends the command: writes `results.json` into `folder` where there is one, finishes it, and prints the results under `--json`.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn finish(&self, folder: Option<&Path>, results: Results) -> Result<()> {
-        self.end(folder.map(|folder| folder.join("results.json")).as_deref(), results)
+    /// Where something cannot be written.
+    pub fn finish(&self, folder: Option<Folder>, mut results: Results) -> Result<()> {
+        if let Some(folder) = &folder {
+            results.moved(folder.dir(), folder.shown());
+        }
+        self.end(folder.as_ref().map(|folder| folder.dir().join(JSON)), &mut results)?;
+        folder.map_or(Ok(()), Folder::finish)?;
+        self.print(&results)
     }
 
-    /// As [`Self::finish`], for a command whose target is a file: the results go to `path`, beside it.
+    /// As [`Self::finish`], for a command whose target is a file: the results go beside it.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn finish_at(&self, path: &Path, results: Results) -> Result<()> {
-        self.end(Some(path), results)
+    /// Where something cannot be written.
+    pub fn finish_file(&self, file: OutFile, mut results: Results) -> Result<()> {
+        self.end(file.side().map(Into::into), &mut results)?;
+        file.finish()?;
+        self.print(&results)
     }
 
-    fn end(&self, path: Option<&Path>, mut results: Results) -> Result<()> {
+    fn end(&self, path: Option<PathBuf>, results: &mut Results) -> Result<()> {
         self.progress.end();
         results.seal(self.seconds(), self.threads());
-        if let Some(path) = path {
-            results.write(path)?;
-        }
+        path.map_or(Ok(()), |path| results.write(&path))
+    }
+
+    fn print(&self, results: &Results) -> Result<()> {
         if self.common.json {
             print(&results.to_json()?);
         }

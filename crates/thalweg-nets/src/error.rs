@@ -57,7 +57,7 @@ pub enum Error {
         value: f64,
     },
     /// The target exists, and nothing is overwritten unasked.
-    #[error("{} exists already; choose another path, or pass --force to replace it, or --resume to go on", .0.display())]
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// The user asked to stop. What was finished is safe where the work keeps any of it (see [`crate::progress::Progress::kept`]).
     #[error("interrupted")]

@@ -1,6 +1,6 @@
 //! Files that are whole or not there: written under a temporary name, flushed to the disk, renamed.
 use crate::error::{Error, Result};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,96 @@ fn kind_name(kind: fs::FileType) -> &'static str {
     if kind.is_dir() { "a folder" } else { "something else" }
 }
 
+/// A file that will be written, held against other processes from now on: its temporary neighbour stands and is locked, which also
+/// proves that the folder can be written to. The system lifts the lock when the process ends, however it ends.
+///
+/// [`write_whole`] may write the file meanwhile; what is left of the temporary neighbour goes away with this.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+/// Tries to take a lock on a file that its last holder is just removing or renaming.
+const TRIES: usize = 100;
+
+impl Held {
+    /// Takes hold of `path`; nothing there is touched yet.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to; another process that holds the same file.
+    pub fn begin(path: &Path) -> Result<Self> {
+        let part = part_of(path);
+        for _ in 0..TRIES {
+            let opened = File::options().read(true).write(true).create(true).truncate(false).open(&part);
+            let file = opened.map_err(Error::io("write", path))?;
+            lock(&file, path)?;
+            // The last holder may have renamed it or removed it between the two lines above.
+            if stands_at(&file, &part) {
+                return Ok(Self { path: path.to_path_buf(), file: Some(file) });
+            }
+        }
+        Err(Error::format(path, "file", FREE, TAKEN))
+    }
+
+    /// Writes `bytes` as [`write_whole`] does; the lock then is on the file itself, from before it appears, for as long as the returned
+    /// handle lives.
+    ///
+    /// # Errors
+    /// Whatever the system refuses.
+    pub fn write(mut self, bytes: &[u8]) -> Result<File> {
+        let Some(mut file) = self.file.take() else { return Err(Error::format(&self.path, "file", FREE, TAKEN)) };
+        let part = part_of(&self.path);
+        let written = file.set_len(0).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
+        let moved = written
+            .map_err(Error::io("write", &self.path))
+            .and_then(|()| fs::rename(&part, &self.path).map_err(Error::io("rename", &self.path)));
+        if moved.is_err() {
+            // Best effort: the first error is the one that tells the user something.
+            let _ = fs::remove_file(&part);
+        }
+        moved.and_then(|()| sync_folder(&self.path)).map(|()| file)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let part = part_of(&self.path);
+        if self.file.as_ref().is_some_and(|file| stands_at(file, &part)) {
+            // Best effort: an empty temporary file does no harm.
+            let _ = fs::remove_file(part);
+        }
+    }
+}
+
+const FREE: &str = "one that no other process writes to";
+const TAKEN: &str = "another process at work on it";
+
+/// Locks `file`, which stands for `what`, until the handle is closed.
+///
+/// # Errors
+/// Where another process holds it. File systems without locks are taken at the user's word.
+pub fn lock(file: &File, what: &Path) -> Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::format(what, "output", FREE, TAKEN)),
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    }
+}
+
+/// Whether `path` still leads to the opened `file`.
+#[cfg(unix)]
+pub fn stands_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let known = |found: std::io::Result<fs::Metadata>| found.ok().map(|at| (at.dev(), at.ino()));
+    known(file.metadata()).is_some_and(|ours| known(fs::metadata(path)) == Some(ours))
+}
+
+/// Whether `path` still leads to the opened `file`; elsewhere than on Unix an open file cannot be removed.
+#[cfg(not(unix))]
+pub fn stands_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 /// The name under which `path` is being written.
 pub fn part_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -92,6 +182,29 @@ fn sync_folder(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_held_is_refused_to_others_until_it_is_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        let held = Held::begin(&path).unwrap();
+        let said = Held::begin(&path).unwrap_err().to_string();
+        assert!(said.contains("a.txt") && said.contains("another process"), "{said}");
+        drop(held);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left of a file that was not written");
+        let held = Held::begin(&path).unwrap();
+        write_whole(&path, b"by the way").unwrap();
+        drop(held);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "by the way");
+        let locked = Held::begin(&path).unwrap().write(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        lock(&File::open(&path).unwrap(), &path).unwrap_err();
+        drop(locked);
+        lock(&File::open(&path).unwrap(), &path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let said = Held::begin(&dir.path().join("none/a.txt")).unwrap_err().to_string();
+        assert!(said.contains("none/a.txt"), "{said}");
+    }
 
     #[test]
     fn content_is_replaced_whole_and_no_temporary_file_stays() {

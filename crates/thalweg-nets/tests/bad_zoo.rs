@@ -87,7 +87,7 @@ fn folders() {
     let (zoo, file, thesis) = (root.path().join("zoo"), root.path().join("file"), root.path().join("thesis"));
     let spec = spec("independent");
     train(&spec, &zoo).unwrap();
-    fails(train(&spec, &zoo), &["zoo exists already", "--force", "--resume"]);
+    fails(train(&spec, &zoo), &["zoo exists already"]);
     fs::write(&file, "x").unwrap();
     fails(train(&spec, &file), &["file", "a folder", "a file"]);
     fails(train(&spec, &file.join("zoo")), &["cannot create", "file/zoo"]);

@@ -6,7 +6,7 @@ use super::fit::fit_into;
 use super::sample::networks;
 use super::zoo::plan;
 use crate::common::Outcome;
-use crate::folder;
+use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings as words};
 use crate::results::{Results, object};
 use crate::samples::States;
 use crate::session::Session;
@@ -82,18 +82,29 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let mut spec = plan::from_table(Path::new(ORIGIN), set.zoo.clone(), &session.progress)?;
     spec.seed = seed;
     let configs: Vec<FitConfig> = set.methods.iter().map(|method| config(&set, method, seed)).collect::<Result<_>>()?;
-    let out = folder::claim(&session.out_or("thalweg-demo"), &session.common)?;
+    let plan = Plan {
+        command: "demo",
+        names: &[JSON, REPORT, "zoo/", "model-*/", "samples-*.safetensors"],
+        resumes: Resumes::Again,
+        settings: words([
+            ("seed", seed.to_string().into()),
+            ("scale", scale.into()),
+            ("set", session.common.overrides().into()),
+        ]),
+        inputs: Inputs::default().data(Some(&spec.data)),
+    };
+    let Some(out) = session.folder("thalweg-demo", &plan)? else { return Ok(Outcome::Done) };
 
     session.say("1. A zoo: many training runs of one small network, recorded on their way.");
     let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
-    let zoo = train_zoo(&spec, &out.join("zoo"), &options, &session.progress)?;
+    let zoo = train_zoo(&spec, &out.dir().join("zoo"), &options, &session.progress)?;
     session.progress.end();
     let seconds_of_zoo = session.seconds();
 
     session.say("2. Flows: learned from the runs, how weights move from initialisation to trained.");
     let mut models = Vec::new();
     for (method, config) in set.methods.iter().zip(&configs) {
-        let folder = out.join(format!("model-{method}"));
+        let folder = out.dir().join(format!("model-{method}"));
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         models.push(fit_into(&[&zoo], config, &folder, &folder.join("latents"), session)?);
     }
@@ -105,7 +116,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     for model in models {
         let samples = model.sample(&SampleRequest { at: at.clone(), ..SampleRequest::new(set.samples, seed) })?;
         let states = States { times: &samples.at, theta: &samples.states };
-        let file = out.join(format!("samples-{}.safetensors", model.config.method.name()));
+        let file = out.dir().join(format!("samples-{}.safetensors", model.config.method.name()));
         networks(&model, &samples).write_stack(&file, model.layout.len(), Some(&states))?;
         drawn.push(Drawn { model, samples });
         session.progress.advance(1);
@@ -127,13 +138,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.settings = object(&spec)?;
     results.rows = judged.iter().map(|(v, _)| v.row(&about)).collect::<Result<_>>()?;
     session.progress.begin("drawing the report", 1);
-    let report = out.join("report.html");
+    let report = out.dir().join(REPORT);
     page::page(&study, &drawn, &judged, seconds_of_zoo, set.paths)?.write(&report)?;
     session.progress.end();
     results.made(&report);
     let verdicts: Vec<Verdict> = judged.into_iter().map(|(verdict, _)| verdict).collect();
     session.show(&verdict::table(&verdicts));
-    session.finish(Some(&out), results)?;
+    let report = out.shown().join(REPORT);
+    session.finish(Some(out), results)?;
     session.say(&format!(
         "Made {} in {:.0} s: open it in a browser. The zoo, the models and the samples lie beside it.",
         report.display(),

@@ -4,7 +4,7 @@
 //! autoencoder was trained on and on runs that it never saw, beside principal components of as many dimensions fitted to the same points.
 use crate::common::Outcome;
 use crate::data;
-use crate::folder;
+use crate::output::{Inputs, Plan};
 use crate::report::figures::mean_sem;
 use crate::results::Results;
 use crate::row;
@@ -75,19 +75,22 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     {
         bail!("{}: its networks are not those of {dir}", zoo.dir().display());
     }
-    let out = folder::claim_file(&session.out_or("latents.safetensors"), &session.common)?;
+    let inputs = Inputs::default().path(&args.model).paths(&args.networks).paths(&args.zoo).data(model.data.as_ref());
+    let plan = Plan { command: "encode", inputs, ..Plan::default() };
+    let out = session.file("latents.safetensors", true, &plan)?;
     let (shape, latents, parts) = match (&args.networks, &zoo) {
         (Some(path), _) => networks(path, &model, session)?,
         (None, Some(zoo)) => runs_of(zoo, &model, args.runs, session)?,
         (None, None) => bail!("expected NETWORKS or --zoo"),
     };
-    write(&out, &shape, &latents, latent, &model)?;
+    write(out.path(), &shape, &latents, latent, &model)?;
     let pca = zoo.as_ref().map(|zoo| components(&model, zoo)).transpose()?.flatten();
     let (table, mut results) = judged(&model, latent, pca.as_ref(), &parts, session)?;
     session.show(&table);
-    results.made(&out);
-    session.finish_at(&out.with_extension("json"), results)?;
-    session.say(&format!("Made {}: latents {shape:?}.", out.display()));
+    results.made(out.shown());
+    let made = out.shown().to_path_buf();
+    session.finish_file(out, results)?;
+    session.say(&format!("Made {}: latents {shape:?}.", made.display()));
     Ok(Outcome::Done)
 }
 

@@ -2,7 +2,7 @@
 use super::zoo::plan;
 use crate::common::Outcome;
 use crate::data::{self, NormalisationFlags};
-use crate::folder;
+use crate::output::{Folder, Inputs, JSON, Plan, REPORT};
 use crate::report::{Report, figures};
 use crate::results::{Results, Row};
 use crate::row;
@@ -66,13 +66,22 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("eval", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
+    let inputs = Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.arch.as_deref());
+    let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs, ..Plan::default() };
+    let out = session.folder_if_given(&plan)?;
     match &args.zoo {
-        Some(dir) => against_zoo(args, ZooStore::open(dir)?, data, session),
-        None => alone(args, data, session),
+        Some(dir) => against_zoo(args, ZooStore::open(dir)?, data, out, session),
+        None => alone(args, data, out, session),
     }
 }
 
-fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Session) -> Result<Outcome> {
+fn against_zoo(
+    args: &Args,
+    zoo: ZooStore,
+    data: Option<DataSpec>,
+    out: Option<Folder>,
+    session: &Session,
+) -> Result<Outcome> {
     let networks = Networks::read(&args.networks, zoo.architecture(), &|line| session.say(line))?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
@@ -82,7 +91,6 @@ fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Ses
         Some(own) => Some(args.inputs.applied(DataSpec { record: None, ..own.clone() })?),
         None => data,
     };
-    let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
     let study = Study::new(zoo, split, data.as_ref(), &session.progress)?;
     let seed = session.seed_or(0);
     let judged = judge_all(&study, &[(Weight::Strong, "samples", &networks.theta)], !args.no_baselines, seed, session)?;
@@ -106,10 +114,11 @@ fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Ses
             &figures::strips("Test accuracy", "test accuracy", &groups),
             "Test accuracy of every network: a dot each; the tick is the mean, the bar its standard error.",
         );
-        report.write(&out.join("report.html"))?;
-        results.made(&out.join("report.html"));
+        let path = out.dir().join(REPORT);
+        report.write(&path)?;
+        results.made(&path);
     }
-    session.finish(out.as_deref(), results)?;
+    session.finish(out, results)?;
     Ok(outcome(args, verdicts[0].accuracy().0))
 }
 
@@ -167,7 +176,7 @@ pub fn about(study: &Study) -> Row {
     row! { "data" => data, "zoo_kind" => kind, "runs" => study.split.train.len() }
 }
 
-fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outcome> {
+fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Session) -> Result<Outcome> {
     let known = match (&args.arch, &data) {
         (None, _) => None,
         (Some(file), None) if file.ends_with(".toml") => Some(Architecture::read(file.as_ref())?),
@@ -222,8 +231,7 @@ fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outco
         "accuracy_best" => accuracy.best, "accuracy_top5" => accuracy.top5, "accuracy_median" => accuracy.median,
         "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n, "inputs" => inputs,
     });
-    let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
-    session.finish(out.as_deref(), results)?;
+    session.finish(out, results)?;
     Ok(outcome(args, accuracy.mean))
 }
 

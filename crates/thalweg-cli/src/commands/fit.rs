@@ -1,7 +1,7 @@
 //! `thalweg fit`: a meta-model of a zoo.
 use crate::common::Outcome;
-use crate::folder;
 use crate::outlook::Outlook;
+use crate::output::{Folder, Inputs, JSON, Plan, REPORT, Resumes};
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale};
 use crate::results::Results;
 use crate::row;
@@ -50,6 +50,8 @@ pub struct Args {
 
 /// Steps between two savings of the state: what a kill (not Ctrl-C, which saves) can cost.
 const SAVE_EVERY: u64 = 500;
+/// Where the state between steps is kept.
+const STATE: &str = "fit-state.safetensors";
 
 /// Fits and saves.
 ///
@@ -58,11 +60,7 @@ const SAVE_EVERY: u64 = 500;
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let config = config(args, session)?;
     let zoos = opened(args)?;
-    let out = folder::claim(&session.out_or("model"), &session.common)?;
-    if session.common.resume && out.join("model.toml").exists() {
-        session.say(&format!("{} is finished already.", out.display()));
-        return Ok(Outcome::Done);
-    }
+    let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
         None => {
@@ -73,8 +71,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if let Some((outlook, split)) = &checked {
         outlook.before(&zoos[0], split, config.latent.as_ref())?;
     }
-    let latents = out.join("latents");
-    let model = fit_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, &latents, session)?;
+    let latents = out.dir().join("latents");
+    let model = made_into(&zoos.iter().collect::<Vec<_>>(), &config, &out, &latents, session)?;
     if latents.exists() {
         std::fs::remove_dir_all(&latents).map_err(Error::io("remove", &latents))?;
     }
@@ -89,21 +87,54 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if let Some((outlook, split)) = &checked {
         results.rows.push(outlook.after(&model, &zoos[0], split, session)?);
     }
-    page(&model).write(&out.join("report.html"))?;
-    results.made(&out);
-    session.finish(Some(&out), results)?;
+    page(&model).write(&out.dir().join(REPORT))?;
+    results.made(out.shown());
+    let made = out.shown().to_path_buf();
+    session.finish(Some(out), results)?;
     let held_out = model.record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
     session.say(&format!(
         "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{} -n 100",
-        out.display(),
+        made.display(),
         config.method.name(),
         model.record.training_runs,
         model.record.best_step,
         config.steps,
-        out.display(),
+        made.display(),
         if args.context { " --context DATA:20" } else { "" }
     ));
     Ok(Outcome::Done)
+}
+
+fn plan(args: &Args, config: &FitConfig, zoos: &[ZooStore]) -> Result<Plan> {
+    let mut settings = toml::Table::try_from(config)?;
+    let ids: Vec<toml::Value> = zoos.iter().map(|zoo| zoo.origin().id().into()).collect();
+    settings.insert("zoos".into(), ids.into());
+    Ok(Plan {
+        command: "fit",
+        names: &["model.toml", "model.safetensors", "README.md", "features.onnx", REPORT, JSON, STATE, "latents/"],
+        resumes: Resumes::Unfinished,
+        settings,
+        inputs: Inputs::default().paths(&args.zoos).paths(&args.config).settings(config),
+    })
+}
+
+/// The model of the claimed folder `out`: fitted, or read where a fit that ended before its report has left it.
+fn made_into(
+    zoos: &[&ZooStore],
+    config: &FitConfig,
+    out: &Folder,
+    latents: &Path,
+    session: &Session,
+) -> Result<MetaModel> {
+    if !(session.common.resume && out.dir().join("model.toml").exists()) {
+        return fit_into(zoos, config, out.dir(), latents, session);
+    }
+    let model = MetaModel::load(out.dir())?;
+    let state = out.dir().join(STATE);
+    if state.exists() {
+        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
+    }
+    Ok(model)
 }
 
 /// The zoos that the arguments name; under `--context` a folder that is no zoo stands for all zoos in it, by name.
@@ -142,7 +173,7 @@ pub fn fit_into(
     latents: &Path,
     session: &Session,
 ) -> Result<MetaModel> {
-    let state = out.join("fit-state.safetensors");
+    let state = out.join(STATE);
     let options = FitOptions {
         state: Some(state.clone()),
         save_every: SAVE_EVERY,

@@ -2,12 +2,27 @@
 //! [`crate::experiments`].
 use crate::common::Outcome;
 use crate::experiments::{self, Experiment};
-use crate::folder;
+use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings};
 use crate::results::Results;
 use crate::session::Session;
 use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
+
+/// What experiments make: see their files.
+const NAMES: &[&str] = &[
+    JSON,
+    REPORT,
+    "centre.safetensors",
+    "zoo/",
+    "zoos/",
+    "models/",
+    "model/",
+    "latents/",
+    "rival-*/",
+    "home/",
+    "home-model/",
+];
 
 /// Make a table or figure of the paper anew
 #[derive(clap::Args, Debug)]
@@ -56,18 +71,33 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let experiment: &Experiment = experiments::named(&args.name)?;
     // Settings are read before the target is touched: a wrong --set must leave nothing behind.
     let prepared = (experiment.prepare)(args.scale.name(), session)?;
-    let out = folder::claim(&session.out_or(&format!("{}-{}", args.name, args.scale.name())), &session.common)?;
-    let findings = prepared.run(&out, session)?;
-    let mut results = Results::new(session.seed_or(prepared.seed()));
+    let seed = session.seed_or(prepared.seed());
+    let plan = Plan {
+        command: "reproduce",
+        names: NAMES,
+        resumes: Resumes::Again,
+        settings: settings([
+            ("name", args.name.as_str().into()),
+            ("scale", args.scale.name().into()),
+            ("seed", seed.to_string().into()),
+            ("set", session.common.overrides().into()),
+        ]),
+        inputs: Inputs::default(),
+    };
+    let default = format!("{}-{}", args.name, args.scale.name());
+    let Some(out) = session.folder(&default, &plan)? else { return Ok(Outcome::Done) };
+    let findings = prepared.run(out.dir(), session)?;
+    let mut results = Results::new(seed);
     results.settings = findings.settings;
     results.rows = findings.rows;
-    let report = out.join("report.html");
+    let report = out.dir().join(REPORT);
     findings.report.write(&report)?;
     results.made(&report);
     for table in &findings.tables {
         session.show(table);
     }
-    session.finish(Some(&out), results)?;
+    let report = out.shown().join(REPORT);
+    session.finish(Some(out), results)?;
     session.say(&format!("Made {} and results.json beside it.", report.display()));
     Ok(findings.outcome)
 }

@@ -1,15 +1,15 @@
 //! `thalweg sample`: networks from a meta-model.
 use crate::common::Outcome;
 use crate::data;
-use crate::folder;
 use crate::for_torch;
+use crate::output::{Folder, Inputs, OutFile, Plan};
 use crate::results::Results;
 use crate::row;
 use crate::samples::{Networks, States};
 use crate::session::Session;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
 use thalweg::model::MetaModel;
@@ -64,6 +64,35 @@ enum Format {
     PerNetwork,
 }
 
+/// Where the networks go.
+enum Target {
+    /// All into one file.
+    File(OutFile),
+    /// Each into a file of its own.
+    Folder(Folder),
+}
+
+impl Target {
+    fn claim(args: &Args, session: &Session) -> Result<Self> {
+        let inputs = Inputs::default().path(&args.model).text(args.context.as_deref());
+        let plan = Plan { command: "sample", inputs, ..Plan::default() };
+        Ok(match args.format {
+            Format::Stack => Self::File(session.file("samples.safetensors", true, &plan)?),
+            Format::PerNetwork => {
+                let folder = session.folder("samples", &plan)?;
+                Self::Folder(folder.context("a command that starts anew each time is never finished already")?)
+            }
+        })
+    }
+
+    fn shown(&self) -> &Path {
+        match self {
+            Self::File(out) => out.shown(),
+            Self::Folder(out) => out.shown(),
+        }
+    }
+}
+
 /// Samples and writes.
 ///
 /// # Errors
@@ -73,6 +102,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if args.format == Format::PerNetwork && !args.at.is_empty() {
         bail!("--at keeps states in the stacked file; leave --format per-network out");
     }
+    let out = Target::claim(args, session)?;
     let model = MetaModel::load(&args.model)?;
     let seed = session.seed_or(0);
     let solver = Solver::named(&args.solver)?;
@@ -82,18 +112,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     };
     let request =
         SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
-    let (out, json) = match args.format {
-        Format::Stack => {
-            let out = folder::claim_file(&session.out_or("samples.safetensors"), &session.common)?;
-            let json = out.with_extension("json");
-            (out, json)
-        }
-        Format::PerNetwork => {
-            let out = folder::claim(&session.out_or("samples"), &session.common)?;
-            let json = out.join("results.json");
-            (out, json)
-        }
-    };
     session.progress.begin("sampling", 1);
     let samples = model.sample(&request)?;
     session.progress.end();
@@ -101,16 +119,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if let Some(task) = task {
         networks.data = Some(task);
     }
-    match args.format {
-        Format::Stack => {
+    match &out {
+        Target::File(out) => {
             let states = States { times: &samples.at, theta: &samples.states };
-            networks.write_stack(&out, model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
+            networks.write_stack(out.path(), model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
         }
-        Format::PerNetwork => {
-            networks.write_each(&out, &model.layout)?;
+        Target::Folder(out) => {
+            networks.write_each(out.dir(), &model.layout)?;
             let from =
                 format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-            for_torch::write(&networks, args.n, &out, &from, &|line| session.say(line))?;
+            for_torch::write(&networks, args.n, out.dir(), &from, &|line| session.say(line))?;
         }
     }
     let mut results = Results::new(seed);
@@ -118,16 +136,20 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,
         "steps" => args.steps, "evaluations" => samples.evaluations, "seconds" => samples.seconds,
     });
-    results.made(&out);
-    session.finish_at(&json, results)?;
+    let made = out.shown().to_path_buf();
+    results.made(&made);
+    match out {
+        Target::File(out) => session.finish_file(out, results)?,
+        Target::Folder(out) => session.finish(Some(out), results)?,
+    }
     session.say(&format!(
         "Made {}: {} networks in {:.2} s ({:.0} a second, {} evaluations each). Next: thalweg eval {} --zoo ZOO",
-        out.display(),
+        made.display(),
         args.n,
         samples.seconds,
         args.n as f64 / samples.seconds.max(1e-9),
         samples.evaluations,
-        out.display()
+        made.display()
     ));
     Ok(Outcome::Done)
 }

@@ -1,7 +1,7 @@
 //! `thalweg tune`: a meta-model steered towards a reward by adjoint matching.
 use crate::common::Outcome;
 use crate::data;
-use crate::folder;
+use crate::output::{Folder, Inputs, JSON, Plan, REPORT, Resumes};
 use crate::report::{Look, Mark, Plot, Report};
 use crate::results::Results;
 use crate::row;
@@ -62,6 +62,8 @@ pub struct Args {
 
 /// Iterations between two savings of the state.
 const SAVE_EVERY: u64 = 50;
+/// Where the state between iterations is kept.
+const STATE: &str = "tune-state.safetensors";
 
 /// Validation rows that looks are taken on.
 const LOOK_ROWS: usize = 2_000;
@@ -87,13 +89,13 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let reward = kind.on(&data.name, &engine, splits.train, Rows::Batch(args.rows))?;
     let held_out =
         kind.on(&format!("{}, validation", data.name), &engine, splits.validation.first(LOOK_ROWS), Rows::All)?;
-    let out = folder::claim(&session.out_or("tuned"), &session.common)?;
-    if session.common.resume && out.join("model.toml").exists() {
-        session.say(&format!("{} is finished already.", out.display()));
-        return Ok(Outcome::Done);
-    }
+    let plan = plan(args, &config, &data, &splits.record.checksum)?;
+    let Some(out) = session.folder("tuned", &plan)? else { return Ok(Outcome::Done) };
     let bound = data.bound(&record);
-    let model = tune_into(&base, &reward, Some(&held_out), &config, Some(&bound), &out, session)?;
+    let model = match finished(&out, session)? {
+        Some(model) => model,
+        None => tune_into(&base, &reward, Some(&held_out), &config, Some(&bound), out.dir(), session)?,
+    };
     let test = Packed::new(&engine, splits.test)?;
     session.progress.begin("sampling and evaluating, before and after", 2);
     let [before, after] = [&base, &model].map(|model| {
@@ -127,20 +129,56 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             "kept" => look.iteration == record.best_iteration,
         });
     }
-    page(record, &table).write(&out.join("report.html"))?;
-    results.made(&out);
-    session.finish(Some(&out), results)?;
+    page(record, &table).write(&out.dir().join(REPORT))?;
+    results.made(out.shown());
+    let made = out.shown().to_path_buf();
+    session.finish(Some(out), results)?;
     session.say(&format!(
         "Made {}: iteration {} of {} kept, {:.1} s; test accuracy {:.3} before, {:.3} after. Next: thalweg sample {} -n 100",
-        out.display(),
+        made.display(),
         record.best_iteration,
         record.iterations,
         record.seconds,
         before.mean,
         after.mean,
-        out.display()
+        made.display()
     ));
     Ok(Outcome::Done)
+}
+
+fn plan(args: &Args, config: &TuneConfig, data: &DataSpec, checksum: &str) -> Result<Plan> {
+    let weights = args.model.join("model.safetensors");
+    let bytes = std::fs::read(&weights).map_err(Error::io("read", &weights))?;
+    let mut settings = toml::Table::try_from(config)?;
+    let more: [(&str, toml::Value); 6] = [
+        ("model", blake3::hash(&bytes).to_hex().to_string().into()),
+        ("reward", args.reward.as_str().into()),
+        ("reward-data", checksum.into()),
+        ("rows", i64::try_from(args.rows)?.into()),
+        ("margin", f64::from(args.margin).into()),
+        ("samples", i64::try_from(args.samples)?.into()),
+    ];
+    settings.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    Ok(Plan {
+        command: "tune",
+        names: &["model.toml", "model.safetensors", "README.md", "features.onnx", REPORT, JSON, STATE],
+        resumes: Resumes::Unfinished,
+        settings,
+        inputs: Inputs::default().path(&args.model).paths(&args.config).data(Some(data)).settings(config),
+    })
+}
+
+/// The model that a tuning which ended before its report has left in `out`, under `--resume`.
+fn finished(out: &Folder, session: &Session) -> Result<Option<MetaModel>> {
+    if !(session.common.resume && out.dir().join("model.toml").exists()) {
+        return Ok(None);
+    }
+    let model = MetaModel::load(out.dir())?;
+    let state = out.dir().join(STATE);
+    if state.exists() {
+        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
+    }
+    Ok(Some(model))
 }
 
 /// A reward on data, before its data are read.
@@ -195,7 +233,7 @@ pub fn tune_into(
     out: &Path,
     session: &Session,
 ) -> Result<MetaModel> {
-    let state = out.join("tune-state.safetensors");
+    let state = out.join(STATE);
     let options = TuneOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
     let mut model = tune(base, reward, held_out, config, &options, &session.progress)?;
     if let Some(data) = data {

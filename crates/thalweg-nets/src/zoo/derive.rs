@@ -69,13 +69,13 @@ pub fn derive(
     let derived = Derived { id, version, how: how.into(), of };
     let origin = Origin::Derived(Box::new(derived));
     let frame = origin.frame(out)?;
-    let guard = folder::claim(out, &origin, Existing::of(options.resume, options.force)?)?;
+    let claim = folder::claim(out, &origin, Existing::of(options.resume, options.force)?)?;
     if let Some(centre) = source.centre()? {
-        write_whole(&folder::centre_of(out), &source.layout().to_sealed(&centre)?)?;
+        write_whole(&folder::centre_of(claim.work()), &source.layout().to_sealed(&centre)?)?;
     }
     progress.begin("deriving runs", frame.runs as u64);
     let k = frame.checkpoints;
-    for index in frame.missing(out, progress)? {
+    for index in frame.missing(claim.work(), progress)? {
         let runs = frame.runs_of(index);
         let moved: Vec<Vec<f32>> = runs
             .clone()
@@ -98,8 +98,8 @@ pub fn derive(
             accuracy: scores(source.accuracies()),
             died: source.died()[runs.clone()].to_vec(),
         };
-        frame.write(out, index, &shard)?;
+        frame.write(claim.work(), index, &shard)?;
     }
-    drop(guard);
+    claim.finish()?;
     ZooStore::open(out)
 }

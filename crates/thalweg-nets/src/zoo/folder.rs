@@ -10,11 +10,11 @@ use crate::architecture::Architecture;
 use crate::checksum;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
-use crate::files::{part_of, write_whole};
+use crate::files::{Held, lock, part_of};
 use crate::init::Initialisation;
 use crate::layout::Layout;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// What to do with a zoo that stands where one is to be made.
@@ -24,7 +24,7 @@ pub(super) enum Existing {
     Refuse,
     /// Go on with it, where it is the same zoo.
     Resume,
-    /// Remove it first.
+    /// Put the new one in its place once it is whole.
     Replace,
 }
 
@@ -229,57 +229,96 @@ pub(super) fn centre_of(dir: &Path) -> PathBuf {
     dir.join("centre.safetensors")
 }
 
-/// Makes `dir` the folder of the zoo `origin`; its `zoo.toml` is then there. The folder is ours until the guard is dropped.
+/// Makes `dir` the folder of the zoo `origin`; its `zoo.toml` is then there. The folder is ours until the claim is dropped.
 ///
 /// # Errors
 /// [`Error::Exists`]; a folder with other content; a zoo that differs from `origin`, naming the first key; another process
 /// at work on it; whatever the system refuses.
-pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<Guard> {
+pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<Claim> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::format(dir, "zoo", "a folder", "a file"));
     }
     let filled = dir.is_dir() && !names(dir)?.iter().all(|name| name.starts_with('.'));
-    if filled {
-        if existing == Existing::Refuse {
-            return Err(Error::Exists(dir.to_path_buf()));
-        }
-        if !toml_of(dir).is_file() {
+    let text = checksum::seal_text(origin.to_toml()?);
+    if !filled {
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        // The lock is taken before zoo.toml appears, so that of two processes only one ever writes it.
+        let held = Held::begin(&toml_of(dir))?;
+        if toml_of(dir).exists() {
             return Err(Error::format(
-                toml_of(dir),
+                dir,
                 "zoo",
-                "a zoo to go on with or to replace",
-                "a folder with other content",
+                "a folder that nobody else is writing to",
+                "another process at work on it",
             ));
         }
-        let (old, guard) = (Origin::read(dir)?, Guard::new(dir)?);
-        if existing == Existing::Resume {
-            return same(dir, &old, origin).map(|()| guard);
-        }
-        remove(dir)?;
+        return Ok(Claim { dir: dir.into(), work: dir.into(), _held: vec![held.write(text.as_bytes())?] });
     }
-    fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    write_whole(&toml_of(dir), checksum::seal_text(origin.to_toml()?).as_bytes())?;
-    Guard::new(dir)
+    if existing == Existing::Refuse {
+        return Err(Error::Exists(dir.to_path_buf()));
+    }
+    if !toml_of(dir).is_file() {
+        return Err(Error::format(
+            toml_of(dir),
+            "zoo",
+            "a zoo to go on with or to replace",
+            "a folder with other content",
+        ));
+    }
+    let (old, lock) = (Origin::read(dir)?, locked(dir)?);
+    if existing == Existing::Resume {
+        same(dir, &old, origin)?;
+        return Ok(Claim { dir: dir.into(), work: dir.into(), _held: vec![lock] });
+    }
+    let work = dir.join(NEW);
+    fs::create_dir_all(&work).map_err(Error::io("create", &work))?;
+    remove(&work, &[])?;
+    let new = Held::begin(&toml_of(&work))?.write(text.as_bytes())?;
+    Ok(Claim { dir: dir.into(), work, _held: vec![lock, new] })
 }
 
-/// Keeps other processes from writing to a zoo: a lock on its `zoo.toml`, which the system lifts even after a kill.
+/// The folder within a zoo's folder where the zoo that will replace it is made.
+const NEW: &str = ".zoo.new";
+
+/// A zoo's folder while it is being written. Other processes are kept away by locks on `zoo.toml`, which the system lifts even
+/// after a kill.
 #[derive(Debug)]
-pub(super) struct Guard {
-    _file: File,
+pub(super) struct Claim {
+    dir: PathBuf,
+    work: PathBuf,
+    _held: Vec<File>,
 }
 
-impl Guard {
-    fn new(dir: &Path) -> Result<Self> {
-        let path = toml_of(dir);
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::format(dir, "zoo", "a zoo that nobody else is writing", "another process at work on it"))
-            }
-            // Some network file systems know no locks: then it is up to the user.
-            Err(TryLockError::Error(_)) | Ok(()) => Ok(Self { _file: file }),
-        }
+impl Claim {
+    /// Where its files are to be written.
+    pub(super) fn work(&self) -> &Path {
+        &self.work
     }
+
+    /// Ends the writing: a zoo that was to be replaced now is, file by file, `zoo.toml` last.
+    ///
+    /// # Errors
+    /// Whatever the system refuses.
+    pub(super) fn finish(self) -> Result<()> {
+        if self.work == self.dir {
+            return Ok(());
+        }
+        let mut new = own(&self.work)?;
+        new.retain(|name| self.work.join(name).is_file());
+        remove(&self.dir, &new)?;
+        for name in &new {
+            fs::rename(self.work.join(name), self.dir.join(name)).map_err(Error::io("rename", self.dir.join(name)))?;
+        }
+        fs::remove_dir(&self.work).map_err(Error::io("remove", &self.work))
+    }
+}
+
+/// A lock on the `zoo.toml` of `dir`.
+fn locked(dir: &Path) -> Result<File> {
+    let path = toml_of(dir);
+    let file = File::open(&path).map_err(Error::io("read", &path))?;
+    lock(&file, dir)?;
+    Ok(file)
 }
 
 fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
@@ -298,12 +337,32 @@ fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
     }
 }
 
-/// Removes the zoo's own files, `zoo.toml` last, so that a kill in between leaves a zoo.
-fn remove(dir: &Path) -> Result<()> {
-    let mut own = vec![centre_of(dir)];
-    own.extend(names(dir)?.iter().filter(|name| shard::is_own(name)).map(|name| dir.join(name)));
-    own.push(toml_of(dir));
-    for path in own {
+/// Names of the files that a zoo in `dir` has or may have, `zoo.toml` last.
+fn own(dir: &Path) -> Result<Vec<String>> {
+    let mut own = names(dir)?;
+    own.retain(|name| shard::is_own(name));
+    own.extend(["centre.safetensors".into(), "zoo.toml".into()]);
+    Ok(own)
+}
+
+/// Names of the files that belong to the zoo in `dir`, by its own `zoo.toml`; none where that is no zoo's that was made, as with a
+/// specification written by hand.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn files(dir: &Path) -> Result<Vec<String>> {
+    if !Origin::read(dir).is_ok_and(|origin| !origin.id().is_empty()) {
+        return Ok(Vec::new());
+    }
+    let mut own = own(dir)?;
+    own.retain(|name| fs::symlink_metadata(dir.join(name)).is_ok_and(|at| at.is_file()));
+    Ok(own)
+}
+
+/// Removes the zoo's own files but those called as in `kept`; `zoo.toml` last, so that a kill in between leaves a zoo.
+fn remove(dir: &Path, kept: &[String]) -> Result<()> {
+    for name in own(dir)?.iter().filter(|name| !kept.contains(name)) {
+        let path = dir.join(name);
         for path in [part_of(&path), path] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", path)(e)),

@@ -152,13 +152,13 @@ impl ImportPlan {
         let sums = self.sums(progress)?;
         let imported = self.imported(&sums)?;
         let frame = imported.frame();
-        let guard = folder::claim(out, &Origin::Imported(Box::new(imported)), existing)?;
+        let claim = folder::claim(out, &Origin::Imported(Box::new(imported)), existing)?;
         progress.begin("importing runs", frame.runs as u64);
         for index in 0..frame.shards() {
             let shard = self.shard(frame.runs_of(index), &sums, progress)?;
-            frame.write(out, index, &shard)?;
+            frame.write(claim.work(), index, &shard)?;
         }
-        drop(guard);
+        claim.finish()?;
         ZooStore::open(out)
     }
 

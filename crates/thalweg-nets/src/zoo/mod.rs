@@ -31,7 +31,7 @@ pub mod store;
 pub mod trainer;
 
 pub use derive::{DeriveOptions, Derived, derive};
-pub use folder::Origin;
+pub use folder::{Origin, files};
 pub use import::{ImportOptions, ImportPlan, import};
 pub use info::Summary;
 pub use law::InitialLaw;

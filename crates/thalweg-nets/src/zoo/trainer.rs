@@ -56,13 +56,14 @@ pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &
                 .map_err(|e| Error::parameter("threads", "threads that the system gives", e))?,
         ),
     };
-    let guard = folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
+    let claim = folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
     let work = || {
-        let job = Job { spec, dir, trainer: &trainer, layout: engine.layout(), frame: origin.frame(dir)?, progress };
+        let (dir, frame) = (claim.work(), origin.frame(claim.work())?);
+        let job = Job { spec, dir, trainer: &trainer, layout: engine.layout(), frame, progress };
         job.run()
     };
     pool.as_ref().map_or_else(work, |pool| pool.install(work))?;
-    drop(guard);
+    claim.finish()?;
     ZooStore::open(dir)
 }
 

@@ -3,7 +3,7 @@ use super::rows;
 use crate::commands::zoo::plan;
 use crate::common::Outcome;
 use crate::data;
-use crate::folder;
+use crate::output::{Inputs, Plan};
 use crate::results::{Results, object};
 use crate::row;
 use crate::samples::Networks;
@@ -79,6 +79,10 @@ pub struct Args {
 /// Flags that do not fit together; what cannot be read; a query larger than the held-out rows.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let methods = methods(args)?;
+    let inputs = Inputs::default().paths(&args.model).paths(&args.logits);
+    let inputs = inputs.text(args.arch.as_deref()).text(args.p.as_deref()).text(args.held.as_deref());
+    let out =
+        session.file("shift.calibration", false, &Plan { command: "shift calibrate", inputs, ..Plan::default() })?;
     let seed = session.seed_or(1);
     let ready = match &args.logits {
         Some(path) => of_logits(rows::logits(path)?, path.display().to_string(), seed)?,
@@ -89,7 +93,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let config: Config = settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)?;
     // Wrong sizes are told before anything is trained or written.
     ready.reference.draws(args.size, args.null, &Streams::new(seed))?;
-    let out = folder::claim_file(&session.out_or("shift.calibration"), &session.common)?;
     let request = Request {
         parts: Parts {
             base: ready.base.clone(),
@@ -107,7 +110,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     };
     let calibration = Calibration::make(&request, &session.progress)?;
     session.progress.end();
-    calibration.write(&out)?;
+    calibration.write(out.path())?;
     tell(&calibration, session);
     let mut results = Results::new(seed);
     results.settings = object(&calibration.record)?;
@@ -123,9 +126,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             });
         }
     }
-    results.made(&out);
-    session.finish(None, results)?;
-    session.say(&format!("Made {}: thalweg shift test {} --q …", out.display(), out.display()));
+    results.made(out.shown());
+    let made = out.shown().display().to_string();
+    session.finish_file(out, results)?;
+    session.say(&format!("Made {made}: thalweg shift test {made} --q …"));
     Ok(Outcome::Done)
 }
 

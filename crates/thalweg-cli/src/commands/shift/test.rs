@@ -1,7 +1,7 @@
 //! `thalweg shift test`: what a calibrated test says of new rows; exit code 1 where it says that the shift is harmful.
 use super::rows;
 use crate::common::Outcome;
-use crate::folder;
+use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::report::{Report, pixels};
 use crate::results::{Results, object};
 use crate::row;
@@ -54,10 +54,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if !(args.level > 0.0 && args.level < 1.0) {
         bail!("--level: expected a number between 0 and 1, found {}", args.level);
     }
+    let inputs = Inputs::default().path(&args.calibration).text(args.q.as_deref()).paths(&args.q_logits);
+    let plan = Plan { command: "shift test", names: &[JSON, REPORT], inputs, ..Plan::default() };
+    let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
     let seed = session.seed_or(1);
     let (query, picked) = query(args, &calibration, seed, session)?;
-    let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
     let findings = calibration.test(&query, seed)?;
     let blame = calibration.blame(&query, seed)?;
     let first = &findings[0];
@@ -84,11 +86,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         }
     }
     if let Some(out) = &out {
-        let report = out.join("report.html");
+        let report = out.dir().join(REPORT);
         page(&calibration, &query, &table, &said, &worst, &picked, &blame).write(&report)?;
         results.made(&report);
     }
-    session.finish(out.as_deref(), results)?;
+    session.finish(out, results)?;
     session.say(&said);
     Ok(if found && first.harmful { Outcome::Negative } else { Outcome::Done })
 }

@@ -2,6 +2,7 @@
 use crate::commands::zoo::next::Next;
 use crate::common::Outcome;
 use crate::data;
+use crate::output::{Inputs, Plan, Resumes, settings};
 use crate::results::Results;
 use crate::row;
 use crate::session::Session;
@@ -64,9 +65,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     // Data that changed are told before the work, not after.
     let pairs = pairs(&others, args.pairs);
     let ground = ground(&zoo, &pairs, named.as_ref(), session)?;
-    let out = session.out_or("zoo-aligned");
-    let options = DeriveOptions { resume: session.common.resume, force: session.common.force };
-    let aligned = align_zoo(&zoo, reference, &out, options, &session.progress)?;
+    let plan = Plan {
+        command: "zoo align",
+        names: super::FILES,
+        resumes: Resumes::Again,
+        settings: settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]),
+        inputs: Inputs::default().path(&args.zoo).data(named.as_ref()),
+    };
+    let Some(out) = session.folder("zoo-aligned", &plan)? else { return Ok(Outcome::Done) };
+    let options = DeriveOptions { resume: session.common.resume, force: false };
+    let aligned = align_zoo(&zoo, reference, out.dir(), options, &session.progress)?;
     session.progress.end();
 
     let mut table = Table::new(&["zoo", "distance to reference", "loss barrier", "accuracy halfway"]).note(format!(
@@ -92,9 +100,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         results.rows.push(row);
     }
     session.show(&table);
-    results.made(&out);
-    session.finish(Some(&out), results)?;
-    session.say(&Next::of(&aligned, &out).told(&out));
+    results.made(out.shown());
+    let next = Next::of(&aligned, out.shown()).told(out.shown());
+    session.finish(Some(out), results)?;
+    session.say(&next);
     Ok(Outcome::Done)
 }
 

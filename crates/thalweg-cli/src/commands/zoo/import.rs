@@ -3,6 +3,7 @@ use super::next::Next;
 use super::plan;
 use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::output::{Inputs, Plan};
 use crate::results::{Results, Row};
 use crate::row;
 use crate::session::Session;
@@ -76,6 +77,8 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.no_settings("zoo import")?;
     let data = data(args)?;
+    let inputs_of = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
+    let target = Plan { command: "zoo import", names: super::FILES, inputs: inputs_of, ..Plan::default() };
     if let Some(data) = &data {
         ensure(data, &session.progress)?;
     }
@@ -95,7 +98,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         data,
         initialisation: args.initialisation.as_deref().map(law).transpose()?,
         times: args.times.clone(),
-        force: session.common.force,
+        force: false,
     };
     let plan = ImportPlan::new(&args.source, &options)?;
     session.say(plan.to_string().trim_end());
@@ -109,16 +112,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         session.say("Nothing was written (--dry-run).");
         return Ok(Outcome::Done);
     }
-    let out = session.out_or("zoo");
-    let zoo = plan.write(&out, session.common.force, &session.progress)?;
+    let Some(out) = session.folder("zoo", &target)? else { return Ok(Outcome::Done) };
+    let zoo = plan.write(out.dir(), false, &session.progress)?;
     session.progress.end();
     let summary = Summary::of(&zoo)?;
     let mut results = Results::new(0);
     results.rows = super::info::rows(&summary);
-    results.made(&out);
+    results.made(out.shown());
     session.say(&format!("\n{summary}"));
-    session.finish(Some(&out), results)?;
-    session.say(&Next::of(&zoo, &out).told(&out));
+    let next = Next::of(&zoo, out.shown()).told(out.shown());
+    session.finish(Some(out), results)?;
+    session.say(&next);
     Ok(Outcome::Done)
 }
 

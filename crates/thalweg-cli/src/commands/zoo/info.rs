@@ -1,6 +1,6 @@
 //! `thalweg zoo info`: what a zoo holds and how its runs went.
 use crate::common::Outcome;
-use crate::folder;
+use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::report::{Axis, Look, Plot, Report, Scale, figures};
 use crate::results::{Results, Row};
 use crate::row;
@@ -28,24 +28,23 @@ pub struct Args {
 /// A folder that is no zoo, or a damaged one.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.no_settings("zoo info")?;
+    let inputs = Inputs::default().path(&args.zoo);
+    let plan = Plan { command: "zoo info", names: &[JSON, REPORT], inputs, ..Plan::default() };
+    let out = session.folder_if_given(&plan)?;
     let zoo = ZooStore::open(&args.zoo)?;
     let summary = Summary::of(&zoo)?;
     let mut results = Results::new(zoo.spec().map_or(0, |s| s.seed));
     results.rows = rows(&summary);
     session.say(&summary.to_string());
-    let out = match &session.common.out {
-        Some(out) => {
-            let out = folder::claim(out, &session.common)?;
-            let report = out.join("report.html");
-            page(&zoo, &summary).write(&report)?;
-            results.made(&report);
-            Some(out)
-        }
-        None => None,
-    };
-    session.finish(out.as_deref(), results)?;
-    if let Some(out) = out {
-        session.say(&format!("Made {}", out.join("report.html").display()));
+    let made = out.as_ref().map(|out| out.shown().join(REPORT));
+    if let Some(out) = &out {
+        let report = out.dir().join(REPORT);
+        page(&zoo, &summary).write(&report)?;
+        results.made(&report);
+    }
+    session.finish(out, results)?;
+    if let Some(made) = made {
+        session.say(&format!("Made {}", made.display()));
     }
     Ok(Outcome::Done)
 }

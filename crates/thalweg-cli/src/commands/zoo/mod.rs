@@ -7,9 +7,13 @@ pub mod plan;
 mod train;
 
 use crate::common::Outcome;
+use crate::output::JSON;
 use crate::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
+
+/// Names of the files of a zoo, and of what is told of it.
+const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "shard-*.safetensors", JSON];
 
 /// What to do with zoos.
 #[derive(Subcommand, Debug)]
@@ -18,13 +22,6 @@ pub enum Command {
     Import(import::Args),
     Align(align::Args),
     Info(info::Args),
-}
-
-impl Command {
-    /// Whether it goes on from what an interrupted run has kept.
-    pub fn is_resumable(&self) -> bool {
-        matches!(self, Self::Train(_) | Self::Align(_))
-    }
 }
 
 /// Runs it.

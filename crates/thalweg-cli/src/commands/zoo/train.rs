@@ -3,11 +3,12 @@ use super::next::Next;
 use super::plan::{self, Flags};
 use crate::commands::data;
 use crate::common::Outcome;
+use crate::output::{Inputs, Plan, Resumes};
 use crate::results::Results;
 use crate::session::Session;
 use anyhow::Result;
-use std::path::PathBuf;
-use thalweg_nets::zoo::{Summary, TrainOptions, train_zoo};
+use std::path::{Path, PathBuf};
+use thalweg_nets::zoo::{Summary, TrainOptions, ZooSpec, train_zoo};
 
 /// Train many networks of one architecture and record their way
 #[derive(clap::Args, Debug)]
@@ -33,17 +34,37 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let common = &session.common;
     let spec = plan::spec(args.file.as_deref(), &args.flags, common.seed, &common.set, &session.progress)?;
+    let plan = Plan {
+        command: "zoo train",
+        names: super::FILES,
+        resumes: Resumes::Again,
+        inputs: inputs(args, &spec, session),
+        ..Plan::default()
+    };
+    let Some(out) = session.folder("zoo", &plan)? else { return Ok(Outcome::Done) };
     data::ensure(&spec.data, &session.progress)?;
-    let out = session.out_or("zoo");
-    let options = TrainOptions { resume: common.resume, force: common.force, ..TrainOptions::default() };
-    let zoo = train_zoo(&spec, &out, &options, &session.progress)?;
+    let options = TrainOptions { resume: common.resume, ..TrainOptions::default() };
+    let zoo = train_zoo(&spec, out.dir(), &options, &session.progress)?;
     session.progress.end();
     let summary = Summary::of(&zoo)?;
     let mut results = Results::new(spec.seed).with_settings(&spec)?;
     results.rows = super::info::rows(&summary);
-    results.made(&out);
+    results.made(out.shown());
     session.say(&format!("\n{summary}"));
-    session.finish(Some(&out), results)?;
-    session.say(&Next::of(&zoo, &out).told(&out));
+    let next = Next::of(&zoo, out.shown()).told(out.shown());
+    session.finish(Some(out), results)?;
+    session.say(&next);
     Ok(if zoo.alive().is_empty() { Outcome::Negative } else { Outcome::Done })
+}
+
+/// What the zoo is trained from. To go on with a zoo by its own `zoo.toml` is what that is there for.
+fn inputs(args: &Args, spec: &ZooSpec, session: &Session) -> Inputs {
+    let own = session.common.out.as_ref().map(|out| out.join("zoo.toml"));
+    let file =
+        args.file.as_ref().filter(|file| !(session.common.resume && own.as_ref().is_some_and(|own| same(own, file))));
+    Inputs::default().paths(file).settings(spec).text(args.flags.arch.as_deref())
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    std::fs::canonicalize(a).is_ok_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
 }
