@@ -4,6 +4,7 @@
 //! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
 //! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
 //! without architecture or data, and for networks that have learned nothing.
+use crate::data;
 use crate::progress::complain;
 use crate::row;
 use crate::session::Session;
@@ -15,6 +16,7 @@ use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::MetaModel;
 use thalweg::sample::SampleRequest;
 use thalweg_nets::engine::Engine;
+use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
@@ -37,14 +39,21 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// Reads the zoo's validation rows; `None` for a zoo that does not know its architecture or its data.
+    /// Reads the zoo's validation rows; `None` for a zoo that does not know its architecture or its data. A fit does not need the data:
+    /// where they cannot be had, that is told, and nothing is checked.
     ///
     /// # Errors
-    /// Data that cannot be read.
-    pub fn of(zoo: &ZooStore) -> Result<Option<Self>> {
+    /// An architecture that the engine does not take.
+    pub fn of(zoo: &ZooStore, session: &Session) -> Result<Option<Self>> {
         let (Some(architecture), Some(data)) = (zoo.architecture(), zoo.data()) else { return Ok(None) };
         let engine = Engine::new(architecture)?;
-        let validation = data.load()?.validation;
+        let validation = match data::load(data, &session.progress) {
+            Ok(splits) => splits.validation,
+            Err(error) => {
+                session.progress.note(&format!("the model will not be checked on data: {error:#}"));
+                return Ok(None);
+            }
+        };
         if validation.is_empty() {
             return Ok(None);
         }

@@ -64,7 +64,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
         None => {
-            Outlook::of(&zoos[0])?.map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?))).transpose()?
+            Outlook::of(&zoos[0], session)?.map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?))).transpose()?
         }
         Some(_) => None,
     };
