@@ -94,7 +94,7 @@ fn a_zoo_of_dead_runs_is_told_and_not_recommended() {
     let dead = in_dir(dir.path(), words).assert().code(1);
     dead.stdout(contains("dead").and(contains("at step")).and(contains("Next").not()).and(contains("imported").not()));
     let info = stdout(dir.path(), "zoo info z");
-    assert!(info.contains("every run is dead") && !info.contains("imported"), "{info}");
+    assert!(info.contains("all 3 runs died") && !info.contains("imported"), "{info}");
 }
 
 #[test]
