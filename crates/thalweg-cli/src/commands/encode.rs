@@ -97,7 +97,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
 type Encoded = (Vec<usize>, Vec<f32>, Vec<Part>);
 
 fn networks(path: &Path, model: &MetaModel, session: &Session) -> Result<Encoded> {
-    let networks = Networks::read(path, model.architecture.as_ref(), &|line| session.say(line))?;
+    let networks = Networks::read(path, model.architecture.as_ref(), &|line| session.progress.note(line))?;
     let p = model.layout.len();
     if !networks.theta.len().is_multiple_of(p) {
         return Err(Error::format(path, "networks", format!("{p} weights each"), networks.theta.len()).into());

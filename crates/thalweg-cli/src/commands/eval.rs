@@ -82,7 +82,7 @@ fn against_zoo(
     out: Option<Folder>,
     session: &Session,
 ) -> Result<Outcome> {
-    let networks = Networks::read(&args.networks, zoo.architecture(), &|line| session.say(line))?;
+    let networks = Networks::read(&args.networks, zoo.architecture(), &|line| session.progress.note(line))?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
     // Flags for inputs stand in for what the zoo recorded, on its own data too.
@@ -187,7 +187,7 @@ fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Ses
             Some(plan::architecture(name, &args.widths, data, &session.progress)?)
         }
     };
-    let networks = Networks::read(&args.networks, known.as_ref(), &|line| session.say(line))?;
+    let networks = Networks::read(&args.networks, known.as_ref(), &|line| session.progress.note(line))?;
     let file = args.networks.display();
     let home = networks.data;
     let named = match (data, &home) {

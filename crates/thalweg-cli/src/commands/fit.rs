@@ -63,9 +63,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
-        None => {
-            Outlook::of(&zoos[0], session)?.map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?))).transpose()?
-        }
+        None => Outlook::of(&zoos[0], session)?
+            .map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?)))
+            .transpose()?,
         Some(_) => None,
     };
     if let Some((outlook, split)) = &checked {

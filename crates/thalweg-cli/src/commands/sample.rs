@@ -128,7 +128,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             networks.write_each(out.dir(), &model.layout)?;
             let from =
                 format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-            for_torch::write(&networks, args.n, out.dir(), &from, &|line| session.say(line))?;
+            for_torch::write(&networks, args.n, out.dir(), &from, &|line| session.progress.note(line))?;
         }
     }
     let mut results = Results::new(seed);

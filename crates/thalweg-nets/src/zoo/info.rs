@@ -76,6 +76,14 @@ pub struct Bin {
 const BINS: usize = 10;
 
 impl Summary {
+    /// Why there are no scores, where there are none.
+    pub fn no_scores(&self) -> String {
+        match self.dead == self.runs {
+            true => format!("no scores: all {} runs died (their losses left the finite numbers)", self.runs),
+            false => "no scores: imported without architecture or data".into(),
+        }
+    }
+
     /// Of an opened zoo.
     ///
     /// # Errors
@@ -115,16 +123,6 @@ impl Summary {
             accuracy: spread(&finals),
             histogram: histogram(&finals),
         })
-    }
-}
-
-impl Summary {
-    /// Why there are no scores, in words.
-    pub fn without_scores(&self) -> &'static str {
-        match self.dead == self.runs {
-            true => "every run is dead",
-            false => "imported without architecture or data",
-        }
     }
 }
 
@@ -176,7 +174,7 @@ impl fmt::Display for Summary {
         for moment in &self.course {
             writeln!(f, "  {:.2}  {:>6.3}  {:>8.3}", moment.time, moment.loss, moment.accuracy)?;
         }
-        let Some(a) = &self.accuracy else { return writeln!(f, "\nno scores: {}", self.without_scores()) };
+        let Some(a) = &self.accuracy else { return writeln!(f, "\n{}", self.no_scores()) };
         writeln!(
             f,
             "\nfinal accuracy: mean {:.3}, least {:.3}, 5 % {:.3}, median {:.3}, 95 % {:.3}, most {:.3}",

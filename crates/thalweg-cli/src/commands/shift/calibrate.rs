@@ -18,6 +18,7 @@ use thalweg::shift::calibration::{Calibration, Request};
 use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::{Base, Method, Reference, Sample};
 use thalweg_nets::data::{DataSpec, Normalisation, Splits};
+use thalweg_nets::progress::Progress;
 
 /// Rows of P that are kept to agree on; CDCs see no more.
 const KEPT: usize = 4096;
@@ -180,7 +181,7 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
     let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
     let spec = data::with_settings(&spec, &session.common.set)?;
     let net = plan::architecture(arch, &args.widths, &spec, &session.progress)?;
-    let networks = Networks::read(model, Some(&net), &|line| session.say(line))?;
+    let networks = Networks::read(model, Some(&net), &|line| session.progress.note(line))?;
     let p = thalweg_nets::Layout::of(&net).len();
     let theta = networks.theta.chunks_exact(p).nth(args.network).with_context(|| {
         format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len(p))

@@ -3,6 +3,7 @@ use super::next::Next;
 use super::plan;
 use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data::{self, NormalisationFlags};
 use crate::output::{Inputs, Plan};
 use crate::results::{Results, Row};
 use crate::row;
@@ -10,7 +11,7 @@ use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use thalweg_nets::Architecture;
-use thalweg_nets::data::{DataRecord, DataSpec, Standardise};
+use thalweg_nets::data::DataSpec;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
 
@@ -39,23 +40,8 @@ pub struct Args {
     /// Data that the networks are for
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
-    /// The networks take the data's values as they are (pixels of bytes from 0 to 1); they are standardised by the data's own moments by default
-    #[arg(long, requires = "data")]
-    raw: bool,
-    /// Means by which the networks' inputs are standardised, one or one a channel, in raw units (pixels from 0 to 1)
-    #[arg(
-        long,
-        value_name = "M,…",
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        requires = "data",
-        requires = "std",
-        conflicts_with = "raw"
-    )]
-    mean: Vec<f32>,
-    /// Standard deviations beside --mean
-    #[arg(long, value_name = "S,…", value_delimiter = ',', requires = "mean")]
-    std: Vec<f32>,
+    #[command(flatten)]
+    inputs: NormalisationFlags,
     /// Law that the runs started from: kaiming-uniform or kaiming-normal (with --arch)
     #[arg(long, value_name = "LAW", requires = "arch")]
     initialisation: Option<String>,
@@ -75,10 +61,14 @@ pub struct Args {
 /// # Errors
 /// Files that do not fit together, each named.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    session.no_settings("zoo import")?;
-    let data = data(args)?;
-    let inputs_of = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
-    let target = Plan { command: "zoo import", names: super::FILES, inputs: inputs_of, ..Plan::default() };
+    let set = data::only_data("zoo import", &session.common.set)?;
+    let data = data::named(args.data.as_deref(), set)?;
+    if data.is_none() && args.inputs.given().is_some() {
+        bail!("--raw, --mean and --std say how inputs are made of data: name them, --data NAME[:PATH]");
+    }
+    let data = data.map(|data| args.inputs.applied(data)).transpose()?;
+    let from = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
+    let target = Plan { command: "zoo import", names: super::FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
         ensure(data, &session.progress)?;
     }
@@ -103,7 +93,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let plan = ImportPlan::new(&args.source, &options)?;
     session.say(plan.to_string().trim_end());
     if let (Some(data), Some(record)) = (&plan.data, plan.record()) {
-        session.say(&format!("  {}", inputs(data, record, options.architecture.is_some())));
+        let told = data::told(&DataSpec { record: None, ..data.clone() }, &record.normalisation);
+        let unscored = if options.architecture.is_none() { " (nothing is scored on them without --arch)" } else { "" };
+        session.say(&format!("  {told}{unscored}"));
     }
     if args.dry_run {
         let mut results = Results::new(0);
@@ -124,47 +116,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)
-}
-
-/// The data with the standardisation that flags ask for.
-fn data(args: &Args) -> Result<Option<DataSpec>> {
-    let Some(text) = &args.data else { return Ok(None) };
-    let mut data = DataSpec::parse(text)?;
-    let asked = match (args.raw, args.mean.is_empty()) {
-        (true, _) => Some(Standardise::Raw),
-        (false, false) => Some(Standardise::Given { mean: args.mean.clone(), std: args.std.clone() }),
-        (false, true) => None,
-    };
-    if let Some(asked) = asked {
-        if data.normalisation.as_ref().is_some_and(|said| *said != asked) {
-            bail!("--data {text} says one standardisation and the flags another: leave one of them out");
-        }
-        asked.check()?;
-        data.normalisation = Some(asked);
-    }
-    Ok(Some(data))
-}
-
-/// How the networks' inputs are made of the data, in a sentence.
-fn inputs(data: &DataSpec, record: &DataRecord, scored: bool) -> String {
-    let some = |values: &[f32]| {
-        let more = if values.len() > 3 { ", …" } else { "" };
-        let shown: Vec<String> = values.iter().take(3).map(|v| format!("{v:.4}")).collect();
-        shown.join(", ") + more
-    };
-    let moments = format!("mean {}; deviation {}", some(&record.normalisation.mean), some(&record.normalisation.std));
-    let how = match &data.normalisation {
-        None | Some(Standardise::Fitted) => format!("standardised by the moments of the data themselves ({moments})"),
-        Some(Standardise::Raw) => "as they are in the file, pixels of bytes from 0 to 1".into(),
-        Some(Standardise::Given { .. }) => format!("standardised as given ({moments})"),
-    };
-    let hint = match scored {
-        true => {
-            ". Accuracies far below what you know of the networks? Then they were trained on other inputs: --raw, or --mean and --std"
-        }
-        false => " (without --arch nothing is scored on them)",
-    };
-    format!("inputs: {how}{hint}")
 }
 
 /// A row for every checkpoint of every run.

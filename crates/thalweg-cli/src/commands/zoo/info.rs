@@ -80,7 +80,7 @@ fn page(zoo: &ZooStore, summary: &Summary) -> Report {
     report.fact("of them failed", summary.dead.to_string(), None);
     report.fact("megabytes on disk", format!("{:.1}", summary.bytes as f64 / 1e6), None);
     let Some(accuracy) = &summary.accuracy else {
-        report.paragraph(&format!("No scores: {}.", summary.without_scores()));
+        report.paragraph(format!("There are {}.", summary.no_scores()));
         return report;
     };
     report.fact("median final accuracy", format!("{:.3}", accuracy.median), None);

@@ -36,6 +36,8 @@ pub struct ImportPlan {
     readings: Vec<Reading>,
     /// Whether times were given.
     timed: bool,
+    /// What is to be known of the data.
+    data_notes: Vec<String>,
 }
 
 impl ImportPlan {
@@ -60,9 +62,9 @@ impl ImportPlan {
         };
         let networks = found.runs.iter().flat_map(|run| &run.checkpoints);
         let readings = networks.map(|network| network.reading(&layout)).collect::<Result<_>>()?;
-        let (data, judge) = judge(options)?;
+        let (data, judge, data_notes) = judge(options)?;
         let (source, timed, options) = (source.to_path_buf(), options.times.is_some(), options.clone());
-        Ok(Self { source, found, times, layout, data, options, judge, readings, timed })
+        Ok(Self { source, found, times, layout, data, options, judge, readings, timed, data_notes })
     }
 
     /// R.
@@ -108,6 +110,7 @@ impl ImportPlan {
                 passed.len().checked_sub(3).filter(|n| *n > 0).map_or(String::new(), |n| format!(" and {n} more"));
             notes.push(format!("tensors passed over, no weights: {}{more}", some.join(", ")));
         }
+        notes.extend(self.data_notes.iter().cloned());
         notes
     }
 
@@ -164,14 +167,14 @@ impl fmt::Display for ImportPlan {
     }
 }
 
-/// The data tied to their record; and what scores, where the architecture is known too.
-fn judge(options: &ImportOptions) -> Result<(Option<DataSpec>, Option<Judge>)> {
-    let Some(spec) = &options.data else { return Ok((None, None)) };
+/// The data tied to their record; what scores, where the architecture is known too; and what is to be known of the data.
+fn judge(options: &ImportOptions) -> Result<(Option<DataSpec>, Option<Judge>, Vec<String>)> {
+    let Some(spec) = &options.data else { return Ok((None, None, Vec::new())) };
     let splits = spec.load()?;
-    let data = Some(spec.bound(&splits.record));
-    let Some(architecture) = &options.architecture else { return Ok((data, None)) };
+    let (data, notes) = (Some(spec.bound(&splits.record)), splits.train.notes);
+    let Some(architecture) = &options.architecture else { return Ok((data, None, notes)) };
     fits(architecture, &splits.validation)?;
     let engine = Engine::new(architecture)?;
     let (inputs, labels) = (engine.pack(&splits.validation.inputs)?, splits.validation.labels);
-    Ok((data, Some(Judge { engine, inputs, labels })))
+    Ok((data, Some(Judge { engine, inputs, labels }), notes))
 }
