@@ -56,9 +56,9 @@ fn a_zoo_keeps_single_runs_and_goes_on_to_the_same_bytes() {
     let dir = home.path();
     // One shard, so that nothing whole is there before the end.
     let make = |out: &str| {
-        format!("zoo train --arch digits --data digits --kind independent --runs 24 --steps 1500 --seed 3 --out {out}")
+        format!("zoo train --arch digits --data digits --kind independent --runs 24 --steps 4000 --seed 3 --out {out}")
     };
-    let output = stopped(dir, &make("zoo"), Duration::from_secs(3), "TERM");
+    let output = stopped(dir, &make("zoo"), Duration::from_secs(2), "TERM");
     let text = said(&output);
     assert_eq!(output.status.code(), Some(143), "{text}");
     let kept = text.lines().find(|l| l.contains("interrupted")).unwrap_or_else(|| panic!("{text}"));

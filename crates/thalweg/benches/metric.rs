@@ -26,7 +26,7 @@ fn metric(c: &mut Criterion) {
         bench.iter(|| Points::new(black_box(&a), black_box(&b), P).expect("finite points").all());
     });
     for p in [2, 512] {
-        let cost = Points::new(&a[..N * p], &b[..N * p], p).expect("finite points").all();
+        let cost = Points::new(&a[..N * p], &b[..N * p], p).expect("finite points").all().expect("no interruption");
         group.bench_function(format!("assignment_1000_from_{p}_dimensions"), |bench| {
             bench.iter(|| assign(black_box(&cost), N).expect("finite costs"));
         });

@@ -71,7 +71,7 @@ impl Coupling {
                     rows.iter().flat_map(|&i| &x[i * dimension..(i + 1) * dimension]).copied().collect()
                 };
                 let (to_points, from_points) = (gather(b, &to), gather(a, &from));
-                let mut cost = Points::new(&to_points, &from_points, dimension)?.all();
+                let mut cost = Points::new(&to_points, &from_points, dimension)?.all()?;
                 cost.iter_mut().for_each(|d| *d *= *d);
                 let columns = assign(&cost, to.len(), from.len())?;
                 from = columns.into_iter().map(|i| from[i]).collect();

@@ -2,7 +2,7 @@
 //! curves of many with their contexts, or points that an autoencoder is trained on.
 use crate::fit_state::FitState;
 use crate::optimiser::AdamWConfig;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 use std::path::Path;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
@@ -87,7 +87,7 @@ pub(crate) fn run(
     while state.step() < course.steps {
         let step = state.step();
         // A gradient that was interrupted has changed nothing: the state is that of before the step.
-        let loss = match progress.interrupted() {
+        let loss = match progress.interrupted() || interrupt::requested() {
             true => Err(Error::Interrupted),
             false => learner.gradient(step, &mut gradient),
         };

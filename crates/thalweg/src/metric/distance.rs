@@ -4,7 +4,7 @@
 //! stands on. Squares are summed in f32 lanes over pieces of 512 coordinates and in f64 across pieces: a relative error
 //! of about 1e-7. A square sum that f32 cannot hold is taken again in f64. Each pair's value depends on its two points
 //! alone, so the bytes do not depend on the number of threads; beyond the result, memory is one tile a thread.
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -65,43 +65,53 @@ impl<'a> Points<'a> {
     }
 
     /// All distances `[n, m]`.
-    pub fn all(&self) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn all(&self) -> Result<Vec<f64>> {
         let mut out = vec![0.0; self.n * self.m];
-        out.par_chunks_mut(TILE * self.m).enumerate().for_each_init(Vec::new, |tile, (block, out)| {
+        out.par_chunks_mut(TILE * self.m).enumerate().try_for_each_init(Vec::new, |tile, (block, out)| {
             let rows = block * TILE..block * TILE + out.len() / self.m;
             for columns in tiles(self.m) {
-                self.tile(rows.clone(), columns.clone(), tile);
+                self.tile(rows.clone(), columns.clone(), tile)?;
                 let wide = columns.len();
                 for (out, tile) in out.chunks_exact_mut(self.m).zip(tile.chunks_exact(wide)) {
                     out[columns.clone()].copy_from_slice(tile);
                 }
             }
-        });
-        out
+            Ok(())
+        })?;
+        Ok(out)
     }
 
     /// The nearest point of b for each point of a `[n]`; the first of equally near ones.
-    pub fn nearest(&self) -> Vec<Nearest> {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn nearest(&self) -> Result<Vec<Nearest>> {
         self.scan(|_, _| true)
     }
 
     /// The sum of all distances, row by row in a fixed order.
-    pub fn sum(&self) -> f64 {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn sum(&self) -> Result<f64> {
         let parts = self.blocks(|rows, tile| {
             let part = |columns| {
-                self.tile(rows.clone(), columns, tile);
-                tile.iter().sum::<f64>()
+                self.tile(rows.clone(), columns, tile)?;
+                Ok(tile.iter().sum::<f64>())
             };
-            vec![tiles(self.m).map(part).sum::<f64>()]
-        });
-        parts.into_iter().sum()
+            Ok(vec![tiles(self.m).map(part).sum::<Result<f64>>()?])
+        })?;
+        Ok(parts.into_iter().sum())
     }
 
-    fn scan(&self, allowed: impl Fn(usize, usize) -> bool + Sync) -> Vec<Nearest> {
+    fn scan(&self, allowed: impl Fn(usize, usize) -> bool + Sync) -> Result<Vec<Nearest>> {
         self.blocks(|rows, tile| {
             let mut best = vec![Nearest { index: usize::MAX, distance: f64::INFINITY }; rows.len()];
             for columns in tiles(self.m) {
-                self.tile(rows.clone(), columns.clone(), tile);
+                self.tile(rows.clone(), columns.clone(), tile)?;
                 for ((i, best), tile) in rows.clone().zip(&mut best).zip(tile.chunks_exact(columns.len())) {
                     for (index, &distance) in columns.clone().zip(tile) {
                         if distance < best.distance && allowed(i, index) {
@@ -110,19 +120,20 @@ impl<'a> Points<'a> {
                     }
                 }
             }
-            best
+            Ok(best)
         })
     }
 
     /// Applies `f` to every block of rows in parallel and joins the results in order.
-    fn blocks<T: Send>(&self, f: impl Fn(Range<usize>, &mut Vec<f64>) -> Vec<T> + Sync) -> Vec<T> {
+    fn blocks<T: Send>(&self, f: impl Fn(Range<usize>, &mut Vec<f64>) -> Result<Vec<T>> + Sync) -> Result<Vec<T>> {
         let rows: Vec<Range<usize>> = tiles(self.n).collect();
-        let parts: Vec<Vec<T>> = rows.into_par_iter().map_init(Vec::new, |tile, rows| f(rows, tile)).collect();
-        parts.into_iter().flatten().collect()
+        let parts = rows.into_par_iter().map_init(Vec::new, |tile, rows| f(rows, tile));
+        Ok(parts.collect::<Result<Vec<Vec<T>>>>()?.into_iter().flatten().collect())
     }
 
     /// Fills `tile` with the distances `[rows, columns]`.
-    fn tile(&self, rows: Range<usize>, columns: Range<usize>, tile: &mut Vec<f64>) {
+    fn tile(&self, rows: Range<usize>, columns: Range<usize>, tile: &mut Vec<f64>) -> Result<()> {
+        interrupt::check()?;
         tile.clear();
         tile.resize(rows.len() * columns.len(), 0.0);
         let (a, b) =
@@ -133,19 +144,20 @@ impl<'a> Points<'a> {
                 *value = if SAFE.contains(value) { value.sqrt() } else { by_differences(x, y) };
             }
         }
+        Ok(())
     }
 }
 
 /// The nearest other point for each of `points [n, P]`: leave-one-out.
 ///
 /// # Errors
-/// As [`count`], or a single point.
+/// As [`count`], or a single point; [`Error::Interrupted`].
 pub fn nearest_others(points: &[f32], p: usize) -> Result<Vec<Nearest>> {
     let pairs = Points::new(points, points, p)?;
     if pairs.n < 2 {
         return Err(Error::shape("points", format!("[n, {p}] with n at least 2"), format!("[1, {p}]")));
     }
-    Ok(pairs.scan(|i, j| i != j))
+    pairs.scan(|i, j| i != j)
 }
 
 fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
@@ -236,14 +248,14 @@ mod tests {
         for (n, m, p) in [(1, 1, 1), (3, 300, 5), (130, 129, 7), (200, 40, 2500)] {
             let (a, b) = (gaussian(n * p, 1), gaussian(m * p, 2));
             let pairs = Points::new(&a, &b, p).unwrap();
-            let all = pairs.all();
+            let all = pairs.all().unwrap();
             for (i, x) in a.chunks(p).enumerate() {
                 for (j, y) in b.chunks(p).enumerate() {
                     assert!((all[i * m + j] / by_differences(x, y) - 1.0).abs() < 1e-6);
                 }
             }
-            assert!((pairs.sum() / all.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-            for (i, found) in pairs.nearest().into_iter().enumerate() {
+            assert!((pairs.sum().unwrap() / all.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            for (i, found) in pairs.nearest().unwrap().into_iter().enumerate() {
                 let row = &all[i * m..(i + 1) * m];
                 let least = row.iter().copied().fold(f64::INFINITY, f64::min);
                 assert_eq!((found.distance, row[found.index]), (least, least));
@@ -265,6 +277,7 @@ mod tests {
             Points::new(&points, &points, p)
                 .unwrap()
                 .nearest()
+                .unwrap()
                 .iter()
                 .enumerate()
                 .all(|(i, x)| x.index == i && x.distance == 0.0)
@@ -279,7 +292,7 @@ mod tests {
     fn tiny_and_huge_points_keep_their_distances() {
         for scale in [1e-30f32, 1e-15, 1e15, 1e30] {
             let (a, b) = ([3.0 * scale, 0.0], [0.0, 4.0 * scale]);
-            let found = Points::new(&a, &b, 2).unwrap().all()[0];
+            let found = Points::new(&a, &b, 2).unwrap().all().unwrap()[0];
             assert!((found / (5.0 * f64::from(scale)) - 1.0).abs() < 1e-6, "{scale} {found}");
         }
     }
@@ -289,7 +302,8 @@ mod tests {
         let (a, b) = (gaussian(300 * 33, 4), gaussian(290 * 33, 5));
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (Points::new(&a, &b, 33).unwrap().all(), Points::new(&a, &b, 33).unwrap().sum()))
+            let points = Points::new(&a, &b, 33).unwrap();
+            pool.install(|| (points.all().unwrap(), points.sum().unwrap()))
         };
         assert_eq!(run(1), run(3));
     }

@@ -46,7 +46,7 @@ impl<'a> Neighbourhood<'a> {
     /// # Errors
     /// A slice that is no `[n, P]`, or not finite.
     pub fn nearest(&self, theta: &[f32]) -> Result<Vec<Nearest>> {
-        Ok(Points::new(theta, self.training, self.p)?.nearest())
+        Points::new(theta, self.training, self.p)?.nearest()
     }
 
     /// d of each distance.

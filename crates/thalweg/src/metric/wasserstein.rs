@@ -21,7 +21,7 @@ pub fn wasserstein_1(a: &[f32], b: &[f32], p: usize) -> Result<f64> {
     if n != m {
         return Err(Error::shape("second sample", format!("[{n}, {p}], the size of the first"), format!("[{m}, {p}]")));
     }
-    let cost = Points::new(a, b, p)?.all();
+    let cost = Points::new(a, b, p)?.all()?;
     Ok(total(&cost, &assign(&cost, n)?) / n as f64)
 }
 
@@ -56,7 +56,7 @@ pub fn energy_distance(a: &[f32], b: &[f32], p: usize) -> Result<f64> {
             format!("[{n}, {p}] and [{m}, {p}]"),
         ));
     }
-    let mean = |a, b, pairs: usize| Ok::<_, Error>(Points::new(a, b, p)?.sum() / pairs as f64);
+    let mean = |a, b, pairs: usize| Ok::<_, Error>(Points::new(a, b, p)?.sum()? / pairs as f64);
     Ok(2.0 * mean(a, b, n * m)? - mean(a, a, n * (n - 1))? - mean(b, b, m * (m - 1))?)
 }
 

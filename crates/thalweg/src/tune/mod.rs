@@ -32,7 +32,7 @@ use crate::field::Field;
 use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use direct::{Steps, Through};
 use drawn::sampled;
 use process::Process;
@@ -193,7 +193,7 @@ impl Task<'_> {
             if state.is_done(config) {
                 break;
             }
-            if progress.interrupted() {
+            if progress.interrupted() || interrupt::requested() {
                 return stopped(&state, method);
             }
             let streams_now = streams.child("iteration").index(state.iteration);
