@@ -64,14 +64,18 @@ fn normalisation(channels: usize) -> Normalisation {
     Normalisation { mean: of(0.4), std: of(0.3), range: Some([0.0, 1.0]), offset: Vec::new() }
 }
 
-/// The Python in which torch and safetensors can be imported, if there is one: `THALWEG_PYTHON`, or `python3`.
+/// The Python in which torch and safetensors can be imported: `THALWEG_PYTHON`, which then must, or `python3`, if it can.
 fn python() -> Option<String> {
-    let python = std::env::var("THALWEG_PYTHON").unwrap_or_else(|_| "python3".into());
+    let asked = std::env::var("THALWEG_PYTHON").ok();
+    let python = asked.clone().unwrap_or_else(|| "python3".into());
     let found = Command::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
     match found.is_ok_and(|output| output.status.success()) {
         true => Some(python),
         false => {
-            println!("SKIPPED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can");
+            assert!(asked.is_none(), "{python}, which THALWEG_PYTHON names, cannot import torch and safetensors");
+            eprintln!(
+                "SKIPPED, NOT PASSED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can"
+            );
             None
         }
     }
