@@ -1,4 +1,5 @@
 //! Data at the command line: options in their text, `--set data.KEY`, what is told of them, and data that are no longer what they were.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;

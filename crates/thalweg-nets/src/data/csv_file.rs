@@ -55,11 +55,10 @@ fn decode(open: Open, path: &Path, label: Option<&str>, drop: &[String], asked: 
     if rows == 0 {
         return Err(Error::format(path, "rows", "at least one row below the header", "none"));
     }
-    if let (Some(line), true) = (found.unlabelled_line, asked.labelled) {
+    if let (Some((line, cell)), true) = (&found.unlabelled, asked.labelled) {
         let column = label.unwrap_or(LABEL);
-        let cell = shown(&found.unlabelled);
         let expected = "a label (leave the row out, or write another word if it is one)";
-        return Err(Error::format(path, format!("line {line}, column '{column}'"), expected, cell));
+        return Err(Error::format(path, format!("line {line}, column '{column}'"), expected, shown(cell)));
     }
     let wide = plan.features.len();
     let names: Vec<String> = plan.features.iter().map(|&column| plan.header[column].to_owned()).collect();
@@ -179,8 +178,7 @@ struct Found {
     /// Rows with a label.
     known: usize,
     /// The first row without one, where there is a column of labels, and its cell.
-    unlabelled_line: Option<u64>,
-    unlabelled: String,
+    unlabelled: Option<(u64, String)>,
 }
 
 /// Rows between two looks at the memory in use.
@@ -194,10 +192,11 @@ fn pass(bytes: Box<dyn Read>, path: &Path, plan: &Plan, offset: &[f64]) -> Resul
         words: Words::default(),
         rows: 0,
         known: 0,
-        unlabelled_line: None,
-        unlabelled: String::new(),
+        unlabelled: None,
     };
     let mut record = StringRecord::new();
+    // Past the header first, or an error in the first row would name its line.
+    reader.headers().map_err(|e| unreadable(path, &e))?;
     while reader.read_record(&mut record).map_err(|e| unreadable(path, &e))? {
         let line = record.position().map_or(0, csv::Position::line);
         for (i, &column) in plan.features.iter().enumerate() {
@@ -207,9 +206,7 @@ fn pass(bytes: Box<dyn Read>, path: &Path, plan: &Plan, offset: &[f64]) -> Resul
         }
         match plan.label.map(|place| (place, &record[place])) {
             Some((_, cell)) if is_missing(cell) => {
-                if found.unlabelled_line.is_none() {
-                    (found.unlabelled_line, found.unlabelled) = (Some(line), cell.to_owned());
-                }
+                found.unlabelled.get_or_insert_with(|| (line, cell.to_owned()));
             }
             Some((place, cell)) => {
                 found.words.push(cell, path, &plan.header[place])?;

@@ -92,6 +92,7 @@ pub(super) fn find(
     let mut cells = vec![Cells::default(); candidates.len()];
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(open()?);
     let mut record = StringRecord::new();
+    reader.headers().map_err(|e| unreadable(path, &e))?;
     while reader.read_record(&mut record).map_err(|e| unreadable(path, &e))? {
         candidates.iter().zip(&mut cells).for_each(|(&column, cells)| cells.add(&record[column]));
         let held: usize = cells.iter().map(|cells| cells.whole.len()).sum();
@@ -102,7 +103,7 @@ pub(super) fn find(
 }
 
 fn is_named(name: &str) -> bool {
-    !name.is_empty() && !name.strip_prefix("Unnamed:").is_some_and(|rest| rest.trim().parse::<u32>().is_ok())
+    !name.is_empty() && name.strip_prefix("Unnamed:").is_none_or(|rest| rest.trim().parse::<u32>().is_err())
 }
 
 fn may_number(name: &str) -> bool {
