@@ -157,7 +157,7 @@ impl Lines {
     /// x + layers(x), of the same rank before and after.
     fn residual(&mut self, name: &str, layers: &[Layer], state: &mut State, depth: usize) -> Result<()> {
         let (flat, [c, h, w]) = (state.flat, state.shape);
-        let _ = write!(self.forward, "        kept{depth} = x\n");
+        let _ = writeln!(self.forward, "        kept{depth} = x");
         self.layers(name, layers, state, depth + 1)?;
         match (flat, state.flat) {
             (true, false) => self.run("x = x.flatten(1)"),

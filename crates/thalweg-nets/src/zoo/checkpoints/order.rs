@@ -230,7 +230,7 @@ fn keys(said: &[Said]) -> Option<(Vec<Key>, By)> {
     if !plain.iter().all(|s| alike(s)) {
         return None;
     }
-    let ended = said.iter().any(|s| s.rank.is_some_and(|rank| rank > 0) && !(alike(s) && !s.numbers.is_empty()));
+    let ended = said.iter().any(|s| s.rank.is_some_and(|rank| rank > 0) && (s.numbers.is_empty() || !alike(s)));
     let key = |s: &Said| -> Option<Key> {
         match (s.rank, s.numbers.is_empty()) {
             (rank, false) if alike(s) => Some((0, s.key(), rank.unwrap_or(0))),

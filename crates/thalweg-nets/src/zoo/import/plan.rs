@@ -136,7 +136,7 @@ impl fmt::Display for ImportPlan {
         let (runs, k) = (&self.found.runs, self.checkpoints());
         let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let names: Vec<&str> = match &runs[..] {
-            [all @ ..] if all.len() <= 4 => all.iter().map(|r| r.name.as_str()).collect(),
+            all if all.len() <= 4 => all.iter().map(|r| r.name.as_str()).collect(),
             [a, b, .., z] => vec![&a.name, &b.name, "…", &z.name],
             _ => Vec::new(),
         };
