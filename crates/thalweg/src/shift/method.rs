@@ -7,6 +7,7 @@ use super::conditional::{Conditional, ConditionalConfig};
 use super::deep_kernel::DeepKernel;
 use super::detectron::{Detectron, Rounds};
 use super::divergence::HDivergence;
+use super::energy::Energy;
 use super::ensemble::{DeepEnsemble, EnsembleConfig};
 use super::entropy::MeanEntropy;
 use super::mahalanobis::{Distance, Mahalanobis};
@@ -37,6 +38,8 @@ pub enum Method {
     Ensemble,
     /// f's outputs, two-sided.
     Bbsd,
+    /// How large f's logits are, two-sided.
+    Energy,
     /// Distance of inputs.
     Mahalanobis,
     /// Distance of features, classes against the whole.
@@ -159,7 +162,7 @@ pub struct Parts<'a> {
 
 impl Method {
     /// All, the default first.
-    pub const ALL: [Method; 14] = [
+    pub const ALL: [Method; 15] = [
         Method::Bank,
         Method::Detectron,
         Method::MetaDetectron,
@@ -167,6 +170,7 @@ impl Method {
         Method::Ensemble,
         Method::Entropy,
         Method::Bbsd,
+        Method::Energy,
         Method::Mahalanobis,
         Method::RelativeMahalanobis,
         Method::Mmd,
@@ -186,6 +190,7 @@ impl Method {
             Method::Ensemble => "ensemble",
             Method::Entropy => "entropy",
             Method::Bbsd => "bbsd",
+            Method::Energy => "energy",
             Method::Mahalanobis => "mahalanobis",
             Method::RelativeMahalanobis => "relative-mahalanobis",
             Method::Mmd => "mmd",
@@ -211,14 +216,22 @@ impl Method {
     /// What it needs.
     pub fn needs(self) -> Needs {
         match self {
-            Method::Entropy | Method::Bbsd | Method::RelativeMahalanobis | Method::FeatureMmd | Method::HDivergence => {
-                Needs::Logits
-            }
+            Method::Entropy
+            | Method::Bbsd
+            | Method::Energy
+            | Method::RelativeMahalanobis
+            | Method::FeatureMmd
+            | Method::HDivergence => Needs::Logits,
             Method::Mahalanobis | Method::Mmd | Method::TwoSample | Method::DeepKernel => Needs::Inputs,
             Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Conditional | Method::Ensemble => {
                 Needs::Network
             }
         }
+    }
+
+    /// Whether networks are trained or tuned for every query, so that every redraw of a permutation test costs a training.
+    pub fn trains(self) -> bool {
+        matches!(self, Method::Detectron | Method::MetaDetectron | Method::TwoSample | Method::DeepKernel)
     }
 
     /// Makes it ready. `weights` are those that [`ShiftTest::weights`] gave when it was made ready before, or none to train them.
@@ -274,6 +287,7 @@ impl Method {
             },
             Method::Entropy => Box::new(MeanEntropy::new(&reference.validation)),
             Method::Bbsd => Box::new(Bbsd::new(&reference.validation)),
+            Method::Energy => Box::new(Energy::new(&reference.validation)),
             Method::Mahalanobis => Box::new(Mahalanobis::new(Distance::Inputs, &reference.train)?),
             Method::RelativeMahalanobis => Box::new(Mahalanobis::new(Distance::Relative, &reference.train)?),
             Method::Mmd => Box::new(Mmd::new(Space::Inputs, &reference.train)?),
