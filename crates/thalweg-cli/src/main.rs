@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod common;
+mod data;
 mod experiments;
 mod folder;
 mod progress;

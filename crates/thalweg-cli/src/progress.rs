@@ -1,6 +1,7 @@
 //! Progress for people: bars with rate and time left on a terminal, plain lines at intervals elsewhere, nothing under `-q`.
 //! All of it goes to stderr. Ctrl-C, SIGTERM and SIGHUP ask the work to stop at the next safe point; a second one stops it at once.
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -38,6 +39,8 @@ pub struct Terminal {
     /// Of those, the ones that an earlier process did: the rate is without them.
     before: AtomicU64,
     stage: Mutex<Option<Stage>>,
+    /// Notes that were told: each is told once.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Terminal {
@@ -58,7 +61,14 @@ impl Terminal {
             // Without a handler Ctrl-C still ends the program, only less gently.
             drop(watch);
         });
-        Self { manner, verbose, done: AtomicU64::new(0), before: AtomicU64::new(0), stage: Mutex::new(None) }
+        Self {
+            manner,
+            verbose,
+            done: AtomicU64::new(0),
+            before: AtomicU64::new(0),
+            stage: Mutex::new(None),
+            told: Mutex::default(),
+        }
     }
 
     /// Runs `f` (which prints) with the bar out of the way.
@@ -167,7 +177,8 @@ impl Progress for Terminal {
     }
 
     fn note(&self, text: &str) {
-        if self.manner != Manner::Silent {
+        let new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
+        if new && self.manner != Manner::Silent {
             self.pause(|| self.line(text));
         }
     }

@@ -3,12 +3,15 @@
 //! Fitting sees the training runs and chooses on the validation runs. Judgement compares with the training runs, and holds
 //! the test runs, which nobody saw, beside the samples. Whatever is looked at on the way uses validation data; rows of
 //! tables use test data.
+use crate::data;
 use anyhow::{Context, Result};
 use thalweg::baseline::Finals;
 use thalweg::judge::{Judge, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Rows of data as the engine takes them.
@@ -54,19 +57,19 @@ pub struct Study {
 }
 
 impl Study {
-    /// Reads weights and data; `data` stands in for what the zoo says (its folder may have moved).
+    /// Reads weights and data; `data` stands in for what the zoo says, and is standardised as the zoo's own were.
     ///
     /// # Errors
-    /// A zoo without architecture or data, missing data.
-    pub fn new(zoo: ZooStore, split: RunSplit, data: Option<&DataSpec>) -> Result<Self> {
+    /// A zoo without architecture or data; data that are missing, that changed since the zoo was made, or that its networks do not take.
+    pub fn new(zoo: ZooStore, split: RunSplit, data: Option<&DataSpec>, progress: &dyn Progress) -> Result<Self> {
         let dir = zoo.dir().display().to_string();
         let architecture = zoo
             .architecture()
             .with_context(|| format!("{dir} does not know its architecture; import it with --arch and --data"))?;
         let engine = Engine::new(architecture)?;
-        let data =
-            data.or(zoo.data()).with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
-        let splits = data.load()?;
+        let splits = data::load_for(data, zoo.data(), progress)?
+            .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
+        fits(architecture, &splits.test)?;
         let validation = Rows::new(&engine, splits.validation)?;
         let test = Rows::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;

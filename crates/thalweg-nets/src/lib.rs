@@ -10,6 +10,7 @@ pub mod files;
 pub mod init;
 pub mod layout;
 pub mod loss;
+pub mod memory;
 pub mod progress;
 pub mod streams;
 pub mod train;

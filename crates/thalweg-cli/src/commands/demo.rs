@@ -114,7 +114,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
 
     session.say("4. Judgement: beside the zoo, real runs that nothing has seen, and trivial baselines.");
     let split = configs[0].split.of(&zoo)?;
-    let study = Study::new(zoo, split, None)?;
+    let study = Study::new(zoo, split, None, &session.progress)?;
     let samples: Vec<_> =
         drawn.iter().map(|d| (Weight::Strong, d.model.config.method.name(), &d.samples.theta[..])).collect();
     let mut judged = judge_all(&study, &samples, true, seed, session)?;

@@ -2,8 +2,8 @@
 //!
 //! A reconstruction is judged by the accuracy of the decoded networks at every checkpoint, not by its error alone, on runs that the
 //! autoencoder was trained on and on runs that it never saw, beside principal components of as many dimensions fitted to the same points.
-use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data;
 use crate::folder;
 use crate::report::figures::mean_sem;
 use crate::results::Results;
@@ -170,11 +170,10 @@ fn judged(
 ) -> Result<(Table, Results)> {
     let name = model.config.latent.as_ref().map_or("", LatentConfig::name);
     let mut results = Results::new(session.seed_or(0));
-    let data = model.data.as_ref().context("the model does not say what its networks are for")?;
+    let home = model.data.as_ref().context("the model does not say what its networks are for")?;
     let architecture = model.architecture.as_ref().context("the model does not say what its networks are")?;
-    ensure(data, &session.progress)?;
     let engine = Engine::new(architecture)?;
-    let test = Rows::new(&engine, data.load()?.test)?;
+    let test = Rows::new(&engine, data::load(home, &session.progress)?.test)?;
     let mut columns = vec!["networks", "time", "original", "decoded", "error"];
     if pca.is_some() {
         columns.extend(["decoded by PCA", "error of PCA"]);

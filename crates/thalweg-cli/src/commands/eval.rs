@@ -1,7 +1,7 @@
 //! `thalweg eval`: judges networks in files, beside the zoo that they come from and the trivial baselines, or on data alone.
 use super::zoo::plan;
-use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data::{self, NormalisationFlags};
 use crate::folder;
 use crate::report::{Report, figures};
 use crate::results::{Results, Row};
@@ -19,6 +19,7 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::train::fits;
 use thalweg_nets::zoo::ZooStore;
 use thalweg_nets::{Architecture, Error, Streams};
 
@@ -29,6 +30,8 @@ use thalweg_nets::{Architecture, Error, Streams};
   thalweg eval samples.safetensors --zoo zoo/ --out look/   with results.json and report.html
   thalweg eval samples.safetensors                          accuracy alone, on the data that the file names
   thalweg eval nets/ --arch cnn-s --data mnist              single networks, as PyTorch wrote them
+  thalweg eval nets/ --arch cnn-s --data mnist --raw        networks that take pixels from 0 to 1
+  thalweg eval nets/ --arch cnn-s --data mnist --mean 0.1307 --std 0.3081
   thalweg eval samples.safetensors --at-least 0.9           exits with 1 where the mean accuracy is below")]
 pub struct Args {
     /// A stack of networks, a single network, or a folder of single ones (.safetensors)
@@ -43,9 +46,11 @@ pub struct Args {
     /// Hidden widths of an mlp, e.g. 32,16
     #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
     widths: Vec<usize>,
-    /// Data to judge on; what the zoo or the file says by default
+    /// Data to judge on, as the zoo's networks take them; what the zoo or the file says by default
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
+    #[command(flatten)]
+    inputs: NormalisationFlags,
     /// Leave the trivial baselines out
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
@@ -59,8 +64,8 @@ pub struct Args {
 /// # Errors
 /// Files that do not fit, unknown architecture or data.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    session.no_settings("eval")?;
-    let data = args.data.as_deref().map(DataSpec::parse).transpose()?;
+    let set = data::only_data("eval", &session.common.set)?;
+    let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
     match &args.zoo {
         Some(dir) => against_zoo(args, ZooStore::open(dir)?, data, session),
         None => alone(args, data, session),
@@ -71,11 +76,14 @@ fn against_zoo(args: &Args, zoo: ZooStore, data: Option<DataSpec>, session: &Ses
     let networks = Networks::read(&args.networks, zoo.architecture())?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
-    if let Some(data) = data.as_ref().or(zoo.data()) {
-        ensure(data, &session.progress)?;
-    }
+    // Flags for inputs stand in for what the zoo recorded, on its own data too.
+    let own = zoo.data().filter(|_| data.is_none() && args.inputs.given().is_some());
+    let data = match own {
+        Some(own) => Some(args.inputs.applied(DataSpec { record: None, ..own.clone() })?),
+        None => data,
+    };
     let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
-    let study = Study::new(zoo, split, data.as_ref())?;
+    let study = Study::new(zoo, split, data.as_ref(), &session.progress)?;
     let seed = session.seed_or(0);
     let judged = judge_all(&study, &[(Weight::Strong, "samples", &networks.theta)], !args.no_baselines, seed, session)?;
     let about = about(&study);
@@ -172,11 +180,23 @@ fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outco
     };
     let networks = Networks::read(&args.networks, known.as_ref())?;
     let file = args.networks.display();
-    let data = data.or(networks.data).with_context(|| format!("{file} does not say what it is for: --data NAME"))?;
+    let home = networks.data;
+    let named = match (data, &home) {
+        (None, Some(home)) if args.inputs.given().is_some() => {
+            Some(args.inputs.applied(DataSpec { record: None, ..home.clone() })?)
+        }
+        (data, _) => data,
+    };
     let architecture = networks.architecture.with_context(|| format!("{file} does not say what it is: --arch NAME"))?;
-    ensure(&data, &session.progress)?;
     let engine = Engine::new(&architecture)?;
-    let test = Rows::new(&engine, data.load()?.test)?;
+    let splits = data::load_for(named.as_ref(), home.as_ref(), &session.progress)?
+        .with_context(|| format!("{file} does not say what it is for: --data NAME"))?;
+    fits(&architecture, &splits.test)?;
+    let normalisation = splits.record.normalisation;
+    let recorded = home.and_then(|home| home.record);
+    let data = named.unwrap_or_else(|| DataSpec::named(splits.record.name.clone()));
+    let inputs = data::told(&DataSpec { record: recorded, ..data.clone() }, &normalisation);
+    let test = Rows::new(&engine, splits.test)?;
     session.progress.begin("evaluating", 1);
     let scores = evaluate(&engine, &networks.theta, &test.inputs, &test.labels)?;
     let accuracies: Vec<f64> = scores.iter().map(|s| s.accuracy).collect();
@@ -185,8 +205,11 @@ fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outco
         (Summary::of("accuracy", &accuracies, Better::Higher)?, Summary::of("loss", &losses, Better::Lower)?);
     session.progress.end();
     let mut table = Table::new(&["networks", "accuracy", "best", "top 5", "median", "loss", "n"]);
-    table.note =
-        format!("On the {} test rows of {}. ± is one standard error over networks.", test.labels.len(), data.name);
+    table.note = format!(
+        "On the {} test rows of {}. ± is one standard error over networks. {inputs}.",
+        test.labels.len(),
+        data.name
+    );
     let (estimate, number) = (|s: &Summary| Cell::Estimate(s.mean, s.sem, 4), |v| Cell::Number(v, 4));
     let name = args.networks.display().to_string();
     let cells =
@@ -197,7 +220,7 @@ fn alone(args: &Args, data: Option<DataSpec>, session: &Session) -> Result<Outco
     results.rows.push(row! {
         "method" => label("samples"), "networks" => name, "data" => data.name, "accuracy_mean" => accuracy.mean, "accuracy_sem" => accuracy.sem,
         "accuracy_best" => accuracy.best, "accuracy_top5" => accuracy.top5, "accuracy_median" => accuracy.median,
-        "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n,
+        "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n, "inputs" => inputs,
     });
     let out = session.common.out.as_ref().map(|out| folder::claim(out, &session.common)).transpose()?;
     session.finish(out.as_deref(), results)?;

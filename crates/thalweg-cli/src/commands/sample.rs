@@ -1,6 +1,6 @@
 //! `thalweg sample`: networks from a meta-model.
-use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data;
 use crate::folder;
 use crate::results::Results;
 use crate::row;
@@ -139,13 +139,13 @@ fn conditioned(
         None => (text, 20),
     };
     let spec = DataSpec::parse(data)?;
-    ensure(&spec, &session.progress)?;
-    let rows = spec.load()?.train;
+    let splits = data::load(&spec, &session.progress)?;
+    let (rows, bound) = (splits.train, spec.bound(&splits.record));
     let (context, support) = model.condition(&rows, each, guidance, &Streams::new(seed).child("context"))?;
     session.progress.detail(&format!("context: {} rows of {}", support.len(), spec.title()));
     // A user's own features say what task it is; they are not what the networks take.
     let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
-    Ok((Some(context), of_networks.then_some(spec)))
+    Ok((Some(context), of_networks.then_some(bound)))
 }
 
 /// Samples with what their model knows of them.

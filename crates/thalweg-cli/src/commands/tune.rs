@@ -1,6 +1,6 @@
 //! `thalweg tune`: a meta-model steered towards a reward by adjoint matching.
-use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data;
 use crate::folder;
 use crate::report::{Look, Mark, Plot, Report};
 use crate::results::Results;
@@ -20,6 +20,7 @@ use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::train::fits;
 
 /// Tune a meta-model towards a reward: its networks move to another task, without a single network trained on it
 #[derive(clap::Args, Debug)]
@@ -80,8 +81,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let architecture =
         base.architecture.as_ref().with_context(|| format!("{folder} does not know its architecture"))?;
     let engine = Engine::new(architecture)?;
-    ensure(&data, &session.progress)?;
-    let splits = data.load()?;
+    let splits = data::load_for_reward(&data, base.data.as_ref(), &session.progress)?;
+    fits(architecture, &splits.test)?;
+    let record = splits.record.clone();
     let reward = kind.on(&data.name, &engine, splits.train, Rows::Batch(args.rows))?;
     let held_out =
         kind.on(&format!("{}, validation", data.name), &engine, splits.validation.first(LOOK_ROWS), Rows::All)?;
@@ -91,7 +93,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut model = tune_into(&base, &reward, Some(&held_out), &config, &out, session)?;
-    model.data = Some(data.clone());
+    model.data = Some(data.bound(&record));
     model.save(&out, true)?;
     let test = Packed::new(&engine, splits.test)?;
     session.progress.begin("sampling and evaluating, before and after", 2);

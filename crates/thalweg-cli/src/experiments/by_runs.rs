@@ -127,7 +127,7 @@ impl ByRuns {
             }
             let mut parts = split.of(&zoo)?;
             parts.test.truncate(HELD_OUT);
-            let study = Study::new(ZooStore::open(zoo.dir())?, parts, None)?;
+            let study = Study::new(ZooStore::open(zoo.dir())?, parts, None, &session.progress)?;
             let samples: Vec<_> = made.iter().map(|(name, s, _)| (Weight::Strong, *name, &s.theta[..])).collect();
             let mut judged = judge_all(&study, &samples, true, flows.seed, session)?;
             for ((verdict, _), (_, samples, seconds)) in judged.iter_mut().zip(&made) {

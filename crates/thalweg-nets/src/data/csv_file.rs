@@ -1,68 +1,245 @@
 //! A user's CSV file: a header line, one column of labels, every other column a numeric feature. Plain or gzipped.
 //!
 //! Labels may be numbers or words; their distinct values, in numeric order if all are numbers and in the alphabet's otherwise,
-//! become classes 0, 1, …, and the values are recorded as class names. A missing cell is an error: how to fill it is the user's choice.
+//! become classes 0, 1, …, and the values are recorded as class names (`1` and `1.0` are one). A missing cell is an error: how to fill it is the
+//! user's choice. Columns that number the rows are left out, and told ([`super::csv_index`]); the names of the others are kept.
+//!
+//! The file is read as a stream: what is held are the numbers of 32 bits, within a quarter of the machine's memory.
+use super::columns::{self, Spread};
+use super::csv_index;
 use super::gzip;
+use super::known::Asked;
+use super::labels::{Words, is_missing, shown};
 use super::table::Table;
 use crate::error::{Error, Result};
-use csv::{ReaderBuilder, StringRecord, Trim};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::memory;
+use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 
-/// Most distinct labels; more is a sign that the label column is a feature.
-const MOST_CLASSES: usize = 1_000;
+/// The name of the column of labels where none is given.
+pub const LABEL: &str = "label";
 
-/// Reads the file; `label` names the column of labels.
+/// Reads the file; `label` names the column of labels ([`LABEL`] by default), `drop` columns to leave out.
 ///
 /// # Errors
 /// No header, no such column, a column named twice, a row of another length, a cell that is missing or no finite number, more than 1,000 labels.
-pub fn read(path: &Path, label: &str) -> Result<Table> {
-    decode(&gzip::read(path)?, path, label)
+pub(super) fn read(path: &Path, label: Option<&str>, drop: &[String], asked: Asked) -> Result<Table> {
+    decode(&|| gzip::stream(path), path, label, drop, asked)
 }
 
-fn decode(bytes: &[u8], path: &Path, label: &str) -> Result<Table> {
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
-    let header = reader.headers().map_err(|e| unreadable(path, &e))?.clone();
+/// Makes the file's bytes anew for every pass.
+type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read>>;
+
+/// Which columns are read.
+struct Plan {
+    /// The column of labels, if it is there.
+    label: Option<usize>,
+    /// Columns of features, in the order in which they are kept.
+    features: Vec<usize>,
+    header: StringRecord,
+    notes: Vec<String>,
+}
+
+fn decode(open: Open, path: &Path, label: Option<&str>, drop: &[String], asked: Asked) -> Result<Table> {
+    let mut plan = plan(open, path, label, drop, asked)?;
+    let mut found = pass(open()?, path, &plan, &[])?;
+    let offset = columns::offsets(&found.spreads);
+    if !offset.is_empty() {
+        // Rare: once more, with what the first pass has learnt of the columns.
+        found = pass(open()?, path, &plan, &offset)?;
+    }
+    let rows = found.rows;
+    let unknown = rows - found.known;
+    if rows == 0 {
+        return Err(Error::format(path, "rows", "at least one row below the header", "none"));
+    }
+    if let (Some(line), true) = (found.unlabelled_line, asked.labelled) {
+        let column = label.unwrap_or(LABEL);
+        let cell = shown(&found.unlabelled);
+        let expected = "a label (leave the row out, or write another word if it is one)";
+        return Err(Error::format(path, format!("line {line}, column '{column}'"), expected, cell));
+    }
+    let wide = plan.features.len();
+    let names: Vec<String> = plan.features.iter().map(|&column| plan.header[column].to_owned()).collect();
+    let labelled = unknown == 0;
+    let (labels, class_names, count) = match labelled {
+        true => {
+            let classes = found.words.classes();
+            plan.notes.extend(classes.notes);
+            let count = classes.names.len();
+            (classes.labels, classes.names, count)
+        }
+        false => (vec![0; rows], Vec::new(), 1),
+    };
+    if !labelled && found.known > 0 {
+        plan.notes.push(format!("{unknown} of {rows} rows have no label; all are taken as unlabelled"));
+    }
+    let table = Table::of_values("csv", [wide, 1, 1], count, found.values, labels, None)?;
+    let said = |note: String| format!("{}: {note}", path.display());
+    Ok(table
+        .with_class_names(class_names)
+        .with_feature_names(names)
+        .with_offset(offset)
+        .labelled(labelled)
+        .noting(plan.notes.into_iter().map(said)))
+}
+
+fn reader(bytes: Box<dyn Read>) -> Reader<Box<dyn Read>> {
+    ReaderBuilder::new().trim(Trim::All).from_reader(bytes)
+}
+
+/// Reads the header and, where a column may number the rows, that column.
+fn plan(open: Open, path: &Path, label: Option<&str>, drop: &[String], asked: Asked) -> Result<Plan> {
+    let mut first = reader(open()?);
+    let header = first.headers().map_err(|e| unreadable(path, &e))?.clone();
+    check_header(path, &header)?;
+    let place = |name: &str| header.iter().position(|held| held == name);
+    let listed = || header.iter().collect::<Vec<_>>().join(", ");
+    let wanted = label.unwrap_or(LABEL);
+    let label = place(wanted);
+    if label.is_none() && asked.labelled {
+        let expected =
+            format!("a column of labels named '{wanted}' (say which it is: csv:{}@label=NAME)", path.display());
+        return Err(Error::format(path, "header", expected, listed()));
+    }
+    if let Some(missing) = drop.iter().find(|name| place(name).is_none()) {
+        return Err(Error::format(path, "header", format!("the column '{missing}' that is to be left out"), listed()));
+    }
+    let mut notes = Vec::new();
+    let features = match asked.features {
+        [] => {
+            let free = |&column: &usize| Some(column) != label && !drop.iter().any(|name| *name == header[column]);
+            let mut features: Vec<usize> = (0..header.len()).filter(free).collect();
+            for (column, numbering) in csv_index::find(open, path, &header, &features)? {
+                if numbering.is_left_out() {
+                    features.retain(|&other| other != column);
+                }
+                notes.push(numbering.told(column, &header[column]));
+            }
+            features
+        }
+        names => named(path, &header, names, label, &mut notes)?,
+    };
+    if features.is_empty() {
+        let found = if notes.is_empty() { listed() } else { format!("{} ({})", listed(), notes.join("; ")) };
+        return Err(Error::format(path, "header", "a label and at least one feature", found));
+    }
+    Ok(Plan { label, features, header, notes })
+}
+
+fn check_header(path: &Path, header: &StringRecord) -> Result<()> {
     if header.iter().all(str::is_empty) {
         return Err(Error::format(path, "line 1", "a header with the names of the columns", "nothing"));
     }
+    if let (1, Some(other)) = (header.len(), header[0].chars().find(|c| matches!(c, ';' | '\t' | '|'))) {
+        return Err(Error::format(path, "line 1", "names between commas", format!("{other:?} between them")));
+    }
     let mut seen = BTreeSet::new();
-    if let Some(twice) = header.iter().find(|name| !seen.insert(*name)) {
-        return Err(Error::format(path, "header", "every name once", format!("'{twice}' twice")));
+    match header.iter().find(|name| !name.is_empty() && !seen.insert(*name)) {
+        Some(twice) => Err(Error::format(path, "header", "every name once", format!("'{twice}' twice"))),
+        None => Ok(()),
     }
-    let Some(place) = header.iter().position(|name| name == label) else {
-        let names: Vec<&str> = header.iter().collect();
-        return Err(Error::format(path, "header", format!("a column of labels named '{label}'"), names.join(", ")));
+}
+
+/// The columns that the networks at hand were trained on, wherever they stand.
+fn named(
+    path: &Path,
+    header: &StringRecord,
+    names: &[String],
+    label: Option<usize>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<usize>> {
+    let mut features = Vec::with_capacity(names.len());
+    for name in names {
+        let place = header.iter().position(|held| held == name).filter(|&place| Some(place) != label);
+        features.push(place.ok_or_else(|| {
+            let expected = format!("the columns that the networks take: {}", names.join(", "));
+            Error::format(path, "header", expected, header.iter().collect::<Vec<_>>().join(", "))
+        })?);
+    }
+    let others: Vec<&str> =
+        (0..header.len()).filter(|i| Some(*i) != label && !features.contains(i)).map(|i| &header[i]).collect();
+    if !others.is_empty() {
+        notes.push(format!("left out what the networks do not take: {}", others.join(", ")));
+    }
+    if !features.is_sorted() {
+        notes.push(format!("columns are taken by name, in the order of the networks: {}", names.join(", ")));
+    }
+    Ok(features)
+}
+
+/// What one pass through the file gives.
+struct Found {
+    values: Vec<f32>,
+    spreads: Vec<Spread>,
+    words: Words,
+    rows: usize,
+    /// Rows with a label.
+    known: usize,
+    /// The first row without one, where there is a column of labels, and its cell.
+    unlabelled_line: Option<u64>,
+    unlabelled: String,
+}
+
+/// Rows between two looks at the memory in use.
+const ROWS_A_LOOK: usize = 4096;
+
+fn pass(bytes: Box<dyn Read>, path: &Path, plan: &Plan, offset: &[f64]) -> Result<Found> {
+    let mut reader = reader(bytes);
+    let mut found = Found {
+        values: Vec::new(),
+        spreads: vec![Spread::default(); plan.features.len()],
+        words: Words::default(),
+        rows: 0,
+        known: 0,
+        unlabelled_line: None,
+        unlabelled: String::new(),
     };
-    if header.len() < 2 {
-        return Err(Error::format(path, "header", "a label and at least one feature", "one column"));
-    }
-    let (mut values, mut words) = (Vec::new(), Vec::new());
-    for record in reader.records() {
-        let record = record.map_err(|e| unreadable(path, &e))?;
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record).map_err(|e| unreadable(path, &e))? {
         let line = record.position().map_or(0, csv::Position::line);
-        for (column, cell) in record.iter().enumerate() {
-            if column != place {
-                values.push(number(cell, path, line, &header[column])?);
-            } else if is_missing(cell) {
-                return Err(Error::format(path, format!("line {line}, column '{label}'"), "a label", shown(cell)));
-            } else {
-                words.push(cell.to_string());
+        for (i, &column) in plan.features.iter().enumerate() {
+            let value = double(&record[column], path, line, &plan.header[column])?;
+            found.spreads[i].add(value);
+            found.values.push((value - offset.get(i).unwrap_or(&0.0)) as f32);
+        }
+        match plan.label.map(|place| (place, &record[place])) {
+            Some((_, cell)) if is_missing(cell) => {
+                if found.unlabelled_line.is_none() {
+                    (found.unlabelled_line, found.unlabelled) = (Some(line), cell.to_owned());
+                }
             }
+            Some((place, cell)) => {
+                found.words.push(cell, path, &plan.header[place])?;
+                found.known += 1;
+            }
+            None => {}
+        }
+        if found.rows.is_multiple_of(ROWS_A_LOOK) {
+            // A vector that grows holds up to twice what is in it, and its copy.
+            let bytes = (found.values.len() as u64).saturating_mul(4).saturating_add(found.rows as u64 * 4);
+            memory::check_file(path, &format!("numbers up to line {line}"), Some(bytes))?;
+        }
+        found.rows += 1;
+    }
+    Ok(found)
+}
+
+/// A finite number from a cell, within the range of 32 bits.
+fn double(cell: &str, path: &Path, line: u64, column: &str) -> Result<f64> {
+    match cell.parse::<f64>() {
+        Ok(value) if (value as f32).is_finite() => Ok(value),
+        _ => {
+            let expected = if is_missing(cell) {
+                "a finite number (fill it, or leave the row or the column out)"
+            } else {
+                "a finite number"
+            };
+            Err(Error::format(path, format!("line {line}, column '{column}'"), expected, shown(cell)))
         }
     }
-    if words.is_empty() {
-        return Err(Error::format(path, "rows", "at least one row below the header", "none"));
-    }
-    let names = distinct(&words);
-    if names.len() > MOST_CLASSES {
-        let expected = format!("at most {MOST_CLASSES} distinct labels (is it a feature?)");
-        return Err(Error::format(path, format!("column '{label}'"), expected, names.len()));
-    }
-    let class: BTreeMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
-    let labels = words.iter().map(|word| class[word.as_str()]).collect();
-    let shape = [header.len() - 1, 1, 1];
-    Ok(Table::of_values("csv", shape, names.len(), values, labels, None)?.with_class_names(names))
 }
 
 /// A finite number from a cell, or an error that names the line and column.
@@ -71,31 +248,6 @@ pub(super) fn number(cell: &str, path: &Path, line: u64, column: &str) -> Result
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err(Error::format(path, format!("line {line}, column '{column}'"), "a finite number", shown(cell))),
     }
-}
-
-/// Whether a cell says that a value is missing, in one of the usual spellings.
-pub(super) fn is_missing(cell: &str) -> bool {
-    matches!(cell, "" | "?" | "NA" | "N/A" | "NaN" | "nan" | "null")
-}
-
-fn shown(cell: &str) -> String {
-    if is_missing(cell) {
-        format!("'{cell}' (missing)")
-    } else {
-        format!("'{}'", cell.chars().take(40).collect::<String>())
-    }
-}
-
-/// The distinct labels: by number if all are numbers, else by alphabet.
-fn distinct(words: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = words.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
-    let numbers: Option<Vec<f64>> = names.iter().map(|name| name.parse().ok()).collect();
-    if let Some(numbers) = numbers {
-        let mut pairs: Vec<(f64, String)> = numbers.into_iter().zip(names).collect();
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        names = pairs.into_iter().map(|(_, name)| name).collect();
-    }
-    names
 }
 
 /// What the csv crate says, in the words of this house.
@@ -127,8 +279,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn asked(text: &str, drop: &[&str], asked: Asked) -> Result<Table> {
+        let bytes = text.as_bytes().to_vec();
+        let open = || Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn Read>);
+        let drop: Vec<String> = drop.iter().map(ToString::to_string).collect();
+        decode(&open, Path::new("x.csv"), Some("kind"), &drop, asked)
+    }
+
     fn table(text: &str) -> Result<Table> {
-        decode(text.as_bytes(), Path::new("x.csv"), "kind")
+        asked(text, &[], Asked { features: &[], labelled: true })
     }
 
     #[test]
@@ -144,6 +303,54 @@ mod tests {
         let t = table("kind,a\n10,0\n9,0\n2,0\n").unwrap();
         assert_eq!(t.class_names(), ["2", "9", "10"]);
         assert_eq!(t.labels(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn columns_that_the_networks_take_are_found_by_name() {
+        let names = ["b".to_owned(), "a".to_owned()];
+        let known = |labelled| Asked { features: &names, labelled };
+        let t = asked("a,kind,c,b\n1,x,9,2\n3,y,9,4\n", &[], known(true)).unwrap();
+        assert_eq!((t.raw(0), t.feature_names.clone()), (vec![2.0, 1.0], names.to_vec()));
+        assert!(t.notes[0].contains("left out what the networks do not take: c"), "{:?}", t.notes);
+        assert!(t.notes[1].contains("by name"), "{:?}", t.notes);
+        let message = asked("a,kind,c\n1,x,9\n", &[], known(true)).unwrap_err().to_string();
+        assert!(message.contains("the networks take: b, a, found a, kind, c"), "{message}");
+    }
+
+    #[test]
+    fn labels_may_be_absent_only_where_nobody_needs_them() {
+        let free = Asked { features: &[], labelled: false };
+        for text in ["a,b\n1,2\n", "a,b,kind\n1,2,?\n", "a,b,kind\n1,2,\n"] {
+            let t = asked(text, &[], free).unwrap();
+            assert_eq!((t.labelled, t.raw(0)), (false, vec![1.0, 2.0]), "{text}");
+            assert!(table(text).is_err());
+        }
+        assert!(asked("a,kind\n1,x\n", &[], free).unwrap().labelled);
+        let some = asked("a,kind\n1,x\n2,NULL\n", &[], free).unwrap();
+        assert!(!some.labelled && some.notes[0].contains("1 of 2 rows have no label"), "{:?}", some.notes);
+        let message = table("a,kind\n1,x\n2,None\n").unwrap_err().to_string();
+        assert!(message.contains("line 3, column 'kind'") && message.contains("'None' (missing)"), "{message}");
+    }
+
+    #[test]
+    fn columns_are_left_out_where_asked() {
+        let all = Asked { features: &[], labelled: true };
+        let t = asked("who,a,kind\nAnn,1,x\nBob,2,y\n", &["who"], all).unwrap();
+        assert_eq!((t.shape(), t.feature_names.clone()), ([1, 1, 1], vec!["a".to_owned()]));
+        assert!(asked("a,kind\n1,x\n", &["who"], all).unwrap_err().to_string().contains("'who'"));
+        assert!(table("a;kind\n1;x\n").unwrap_err().to_string().contains("';' between them"));
+    }
+
+    #[test]
+    fn times_in_seconds_keep_their_differences() {
+        let rows: String = (0..50).map(|i| format!("{},{},{}\n", 1_700_000_000 + i, i, i % 2)).collect();
+        let t = table(&format!("t,a,kind\n{rows}")).unwrap();
+        let normal = t.normalisation();
+        // The deviation of 0 to 49: the root of (50² − 1) / 12.
+        assert!((f64::from(normal.std[0]) - (2499.0f64 / 12.0).sqrt()).abs() < 1e-5, "{normal:?}");
+        let data = t.standardised(&[0, 49], &normal).unwrap();
+        assert_eq!(data.input(0)[0], data.input(0)[1]);
+        assert_eq!(data.input(1)[0], data.input(1)[1]);
     }
 
     proptest! {

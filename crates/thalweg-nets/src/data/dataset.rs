@@ -19,6 +19,12 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// How the inputs were standardised, so that they can be brought back to raw values.
     pub normalisation: Normalisation,
+    /// What the file calls its columns, one a feature; empty where it does not name them.
+    pub feature_names: Vec<String>,
+    /// What the file calls the classes; empty where they are numbers from 0.
+    pub class_names: Vec<String>,
+    /// What a user should know of how the file was read, a sentence each: columns left out, classes without rows.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
@@ -34,7 +40,17 @@ impl Dataset {
         labels: Vec<u32>,
         normalisation: Normalisation,
     ) -> Result<Self> {
-        let data = Self { name: name.into(), shape, classes, inputs, labels, normalisation };
+        let data = Self {
+            name: name.into(),
+            shape,
+            classes,
+            inputs,
+            labels,
+            normalisation,
+            feature_names: Vec::new(),
+            class_names: Vec::new(),
+            notes: Vec::new(),
+        };
         data.check()?;
         Ok(data)
     }
@@ -120,7 +136,16 @@ impl Dataset {
             inputs.extend_from_slice(self.input(row));
         }
         let labels = rows.iter().map(|&row| self.labels[row]).collect();
-        Dataset { inputs, labels, normalisation: self.normalisation.clone(), name: self.name.clone(), ..*self }
+        Dataset {
+            inputs,
+            labels,
+            name: self.name.clone(),
+            normalisation: self.normalisation.clone(),
+            feature_names: self.feature_names.clone(),
+            class_names: self.class_names.clone(),
+            notes: self.notes.clone(),
+            ..*self
+        }
     }
 
     /// The first `n` rows, or all if there are fewer: a nested family of subsets.
@@ -144,9 +169,9 @@ impl Dataset {
     /// Where the normalisation has another number of channels.
     pub fn standardised_as(&self, other: &Normalisation) -> Result<Dataset> {
         other.check(self.shape)?;
-        let mut inputs = self.raw();
+        let mut inputs = self.inputs.clone();
         for row in inputs.chunks_exact_mut(self.input_len()) {
-            other.standardise(row);
+            self.normalisation.to_other(other, row);
         }
         Ok(Dataset { inputs, normalisation: other.clone(), ..self.clone() })
     }

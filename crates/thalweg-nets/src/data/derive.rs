@@ -8,13 +8,13 @@
 //! | `mnist@relabel=5` | `{ relabel = 5 }` | a permutation of the labels in use, drawn from this seed |
 //! | `mnist@rotate=40` | `{ rotate = 40 }` | every image turned by so many degrees, anticlockwise |
 //! | `mnist@blur=3` | `{ corrupt = { kind = "blur", severity = 3 } }` | a [`Corruption`] by name, severity 1 to 5 |
-//! | `digits@area=28` | `fit = { kind = "area", side = 28 }` of the set | images brought to another size ([`Fit`]; also `crop`, `ink`); before all else |
+//! | `digits@area=28` | `fit = { kind = "area", side = 28 }` of the set | images brought to another size ([`Fit`](super::Fit); also `crop`, `ink`); before all else |
 //!
 //! The number of classes stays the set's own, so that all tasks of a set have networks of one layout: classes that are left out are simply never
 //! labels. Choices of rows and labels come before the split and the moments; images change after them, so that only rows in use are turned.
 use super::corrupt::Corruption;
 use super::dataset::Dataset;
-use super::fit::Fit;
+
 use super::pixels;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -54,45 +54,6 @@ impl fmt::Display for Change {
             Change::Corrupt { kind, severity } => write!(f, "@{kind}={severity}"),
         }
     }
-}
-
-/// Reads what stands behind the `@`s of `text`: the set's name, its fit, its changes.
-///
-/// # Errors
-/// An unknown change, or a value that is none of its kind.
-pub(super) fn parse(text: &str) -> Result<(&str, Option<Fit>, Vec<Change>)> {
-    let mut parts = text.split('@');
-    let name = parts.next().unwrap_or_default();
-    let (mut fit, mut changes) = (None, Vec::new());
-    for part in parts {
-        let wrong = |expected: &str| Error::parameter(format!("data {text}"), expected, format!("@{part}"));
-        let known = || {
-            format!(
-                "classes=A+B, relabel=SEED, rotate=DEGREES, area|crop|ink=SIDE or {}=SEVERITY",
-                Corruption::NAMES.join("|")
-            )
-        };
-        let (key, value) = part.split_once('=').ok_or_else(|| wrong(&known()))?;
-        let side = || value.parse::<usize>().map_err(|_| wrong("a side in pixels"));
-        match key {
-            "classes" => {
-                let classes: Option<Vec<u32>> = value.split('+').map(|c| c.parse().ok()).collect();
-                changes.push(Change::Classes(classes.ok_or_else(|| wrong("classes joined by +, e.g. 3+7"))?));
-            }
-            "relabel" => changes.push(Change::Relabel(value.parse().map_err(|_| wrong("a seed"))?)),
-            "rotate" => changes.push(Change::Rotate(value.parse().map_err(|_| wrong("whole degrees"))?)),
-            "area" => fit = Some(Fit::Area { side: side()? }),
-            "crop" => fit = Some(Fit::Crop { side: side()? }),
-            "ink" => fit = Some(Fit::Ink { side: side()? }),
-            kind if Corruption::NAMES.contains(&kind) => {
-                let severity = value.parse().map_err(|_| wrong("a severity from 0 to 5"))?;
-                changes.push(Change::Corrupt { kind: kind.into(), severity });
-            }
-            _ => return Err(wrong(&known())),
-        }
-    }
-    changes.iter().try_for_each(Change::check)?;
-    Ok((name, fit, changes))
 }
 
 impl Change {
@@ -189,7 +150,7 @@ fn rotate(data: &mut Dataset, degrees: i32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::DataSpec;
+    use crate::data::{DataSpec, Fit};
 
     #[test]
     fn tasks_are_read_as_they_are_written() {

@@ -4,6 +4,7 @@
 //! fractions of pixels), so the mean brightness of what is covered is kept.
 use super::table::{Table, Values};
 use crate::error::{Error, Result};
+use crate::memory;
 use serde::{Deserialize, Serialize};
 
 /// How images become `side`×`side`.
@@ -44,6 +45,12 @@ impl Fit {
             let most = if matches!(self, Fit::Crop { .. }) { height.min(width) } else { 4096 };
             return Err(Error::parameter("data.fit.side", format!("from 1 to {most}"), side));
         }
+        let numbers =
+            (table.len() as u64).checked_mul(channels as u64).and_then(|n| n.checked_mul((side * side) as u64));
+        memory::check(
+            &format!("data.fit.side = {side} for {} images of {channels} channels", table.len()),
+            numbers.and_then(|n| n.checked_mul(4)),
+        )?;
         let values = match (self, &table.values) {
             (Fit::Crop { .. }, Values::Bytes { bytes, divisor }) => {
                 Values::Bytes { bytes: crop(bytes, height, width, side), divisor: *divisor }

@@ -3,6 +3,7 @@
 use super::gzip;
 use super::table::Table;
 use crate::error::{Error, Result};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Unsigned bytes with their sizes.
@@ -19,6 +20,20 @@ pub struct Idx {
 /// # Errors
 /// Another magic number, a cut header, sizes that do not fit the length.
 pub fn decode(mut bytes: Vec<u8>, rank: u8, path: &Path) -> Result<Idx> {
+    let (sizes, expected) = header(&bytes, rank, path)?;
+    let start = 4 + 4 * usize::from(rank);
+    let found = bytes.len() - start;
+    if expected != Some(found) {
+        let said = expected.map_or("more than memory".into(), |n| n.to_string());
+        let expected = format!("{said} bytes of values, as its sizes {sizes:?} say");
+        return Err(Error::format(path, "sizes", expected, format!("{found} bytes")));
+    }
+    bytes.drain(..start);
+    Ok(Idx { sizes, values: bytes })
+}
+
+/// Sizes and number of values as a header says them; no number where the product is beyond 64 bits.
+fn header(bytes: &[u8], rank: u8, path: &Path) -> Result<(Vec<usize>, Option<usize>)> {
     let header = 4 + 4 * usize::from(rank);
     if bytes.len() < header {
         return Err(Error::format(path, "header", format!("{header} bytes"), format!("{} bytes", bytes.len())));
@@ -29,15 +44,8 @@ pub fn decode(mut bytes: Vec<u8>, rank: u8, path: &Path) -> Result<Idx> {
     }
     let sizes: Vec<usize> =
         bytes[4..header].chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).collect();
-    let expected = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let found = bytes.len() - header;
-    if expected != Some(found) {
-        let said = expected.map_or("more than memory".into(), |n| n.to_string());
-        let expected = format!("{said} bytes of values, as its sizes {sizes:?} say");
-        return Err(Error::format(path, "sizes", expected, format!("{found} bytes")));
-    }
-    bytes.drain(..header);
-    Ok(Idx { sizes, values: bytes })
+    let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    Ok((sizes, product))
 }
 
 /// Reads images and labels into a table of `classes`.
@@ -45,8 +53,8 @@ pub fn decode(mut bytes: Vec<u8>, rank: u8, path: &Path) -> Result<Idx> {
 /// # Errors
 /// Either file is damaged, their counts differ, a label is no class.
 pub fn read(name: &str, images: &Path, labels: &Path, classes: usize) -> Result<Table> {
-    let x = decode(gzip::read(images)?, 3, images)?;
-    let y = decode(gzip::read(labels)?, 1, labels)?;
+    let x = load(images, 3)?;
+    let y = load(labels, 1)?;
     if x.sizes[0] != y.sizes[0] {
         let expected = format!("{}, one label an image of {}", x.sizes[0], images.display());
         return Err(Error::format(labels, "number of labels", expected, y.sizes[0]));
@@ -64,6 +72,29 @@ pub fn read(name: &str, images: &Path, labels: &Path, classes: usize) -> Result<
     }
     let labels = y.values.iter().map(|&label| u32::from(label)).collect();
     Table::of_bytes(name, [1, x.sizes[1], x.sizes[2]], classes, x.values, 255, labels)
+}
+
+/// Reads images alone: a table whose labels are not known.
+///
+/// # Errors
+/// A damaged file.
+pub(super) fn read_unlabelled(name: &str, images: &Path) -> Result<Table> {
+    let x = load(images, 3)?;
+    let rows = vec![0; x.sizes[0]];
+    Ok(Table::of_bytes(name, [1, x.sizes[1], x.sizes[2]], 1, x.values, 255, rows)?.labelled(false))
+}
+
+/// Reads a file of `rank` sizes: no more is read than its header claims.
+fn load(path: &Path, rank: u8) -> Result<Idx> {
+    let mut stream = gzip::stream(path)?;
+    let unreadable = |e: std::io::Error| Error::format(path, "bytes", "a whole file (gzip or plain)", e);
+    let mut bytes = Vec::new();
+    stream.by_ref().take(4 + 4 * u64::from(rank)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let (_, claimed) = header(&bytes, rank, path)?;
+    // A little more than claimed tells whether the file goes on, and as a rule how far.
+    let claimed = claimed.unwrap_or(0) as u64;
+    stream.take(claimed.saturating_add(1 << 16)).read_to_end(&mut bytes).map_err(unreadable)?;
+    decode(bytes, rank, path)
 }
 
 /// The file of the given MNIST name in `folder`, in any spelling that is about: plain, `.gz`, or with a dot before `idx`.

@@ -16,19 +16,28 @@ pub struct Source {
     pub test: Option<Table>,
 }
 
+/// What is asked of a reader beside the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The columns that the networks at hand take, in their order; empty where they are not known by name.
+    pub features: &'a [String],
+    /// Whether every row must have a label.
+    pub labelled: bool,
+}
+
 /// Opens the set or file that `spec` names.
-pub(super) fn open(spec: &DataSpec) -> Result<Source> {
+pub(super) fn open(spec: &DataSpec, asked: Asked) -> Result<Source> {
     let cut_by_seed = |pool: Table| Source { pool, test: None };
     let set = match catalogue::find(&spec.name) {
         Some(set) => set,
-        None => return open_format(spec),
+        None => return open_format(spec, asked),
     };
     let folder = folder(set, spec.folder.as_deref())?;
     let file = |file: &str| file_of(set, &folder, file);
     match set.name {
         "digits" => digits::table().map(cut_by_seed),
         "mnist" | "fashion-mnist" => {
-            let part = |part: &str| idx_part(set.name, &folder, part, 10, &remedy(set));
+            let part = |part: &str| idx_part(set.name, &folder, part, 10, &remedy(set), true);
             Ok(Source { pool: part("train")?, test: Some(part("t10k")?) })
         }
         "silhouettes" => {
@@ -43,19 +52,19 @@ pub(super) fn open(spec: &DataSpec) -> Result<Source> {
     }
 }
 
-fn open_format(spec: &DataSpec) -> Result<Source> {
+fn open_format(spec: &DataSpec, asked: Asked) -> Result<Source> {
     let none = || Error::parameter("data.folder", format!("a path, written {}:PATH", spec.name), "none");
     let path = spec.folder.as_deref().ok_or_else(none)?;
     match spec.name.as_str() {
         "csv" => {
-            let pool = csv_file::read(path, spec.label.as_deref().unwrap_or("label"))?;
+            let pool = csv_file::read(path, spec.label.as_deref(), &spec.drop, asked)?;
             Ok(Source { pool, test: None })
         }
-        "npz" => npz::read(path, spec.inputs.as_deref(), spec.label.as_deref()),
+        "npz" => npz::read(path, spec, asked.labelled),
         "idx" => {
             // Classes are those that the labels of both parts name.
             let remedy = "an IDX folder is laid as MNIST's: train-images-idx3-ubyte and so on";
-            let part = |part: &str| idx_part("idx", path, part, 256, remedy);
+            let part = |part: &str| idx_part("idx", path, part, 256, remedy, asked.labelled);
             let pool = part("train")?;
             let test = idx::find(path, "t10k-images-idx3-ubyte").map(|_| part("t10k")).transpose()?;
             let labels = pool.labels().iter().chain(test.iter().flat_map(|t| t.labels()));
@@ -100,8 +109,12 @@ fn file_of(set: &Known, folder: &Path, file: &str) -> Result<PathBuf> {
     if path.is_file() { Ok(path) } else { Err(missing(set.name, folder, file, &remedy(set))) }
 }
 
-fn idx_part(name: &str, folder: &Path, part: &str, classes: usize, remedy: &str) -> Result<Table> {
+fn idx_part(name: &str, folder: &Path, part: &str, classes: usize, remedy: &str, labelled: bool) -> Result<Table> {
     let [images, labels] = [format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte")];
     let find = |file: &str| idx::find(folder, file).ok_or_else(|| missing(name, folder, file, remedy));
-    idx::read(name, &find(&images)?, &find(&labels)?, classes)
+    let images = find(&images)?;
+    match find(&labels) {
+        Err(_) if !labelled => idx::read_unlabelled(name, &images),
+        labels => idx::read(name, &images, &labels?, classes),
+    }
 }

@@ -10,8 +10,10 @@ pub enum Numbers {
     Bytes(Vec<u8>),
     /// Other integers, signed or not.
     Integers(Vec<i64>),
-    /// `f4`, and `f8` rounded to it.
+    /// `f4`.
     Floats(Vec<f32>),
+    /// `f8`.
+    Doubles(Vec<f64>),
 }
 
 /// An array with its sizes.
@@ -27,11 +29,11 @@ pub struct Array {
 ///
 /// # Errors
 /// No NumPy file, a damaged header, a dtype or order that is not read here, sizes that do not fit the length.
-pub fn decode(bytes: &[u8], path: &Path, name: &str) -> Result<Array> {
+pub fn decode(mut bytes: Vec<u8>, path: &Path, name: &str) -> Result<Array> {
     let wrong = |field: &str, expected: &str, found: String| {
         Err(Error::format(path, format!("array {name}: {field}"), expected, found))
     };
-    let (text, values) = match bytes {
+    let (text, values) = match &bytes[..] {
         [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, rest @ ..] => {
             (rest.split_at_checked(usize::from(u16::from_le_bytes([*a, *b])))).unzip()
         }
@@ -79,7 +81,11 @@ pub fn decode(bytes: &[u8], path: &Path, name: &str) -> Result<Array> {
     });
     let unused = 64 - 8 * width as u32;
     let numbers = match (kind, width) {
-        ('u', 1) => Numbers::Bytes(values.to_vec()),
+        ('u', 1) => {
+            let start = bytes.len() - values.len();
+            bytes.drain(..start);
+            Numbers::Bytes(bytes)
+        }
         ('u', 8) => {
             let wide: Option<Vec<i64>> = items.map(|n| i64::try_from(n).ok()).collect();
             match wide {
@@ -90,7 +96,7 @@ pub fn decode(bytes: &[u8], path: &Path, name: &str) -> Result<Array> {
         ('u', _) => Numbers::Integers(items.map(|n| n as i64).collect()),
         ('i', _) => Numbers::Integers(items.map(|n| ((n << unused) as i64) >> unused).collect()),
         (_, 4) => Numbers::Floats(items.map(|n| f32::from_bits(n as u32)).collect()),
-        _ => Numbers::Floats(items.map(|n| f64::from_bits(n) as f32).collect()),
+        _ => Numbers::Doubles(items.map(f64::from_bits).collect()),
     };
     Ok(Array { sizes, numbers })
 }
@@ -137,7 +143,7 @@ pub(super) mod tests {
     }
 
     fn read(dtype: &str, shape: &str, values: &[u8]) -> Result<Array> {
-        decode(&npy(dtype, shape, values), Path::new("x.npz"), "x")
+        decode(npy(dtype, shape, values), Path::new("x.npz"), "x")
     }
 
     #[test]
@@ -150,7 +156,7 @@ pub(super) mod tests {
         assert_eq!(one("<u4", &(u32::MAX).to_le_bytes()), Numbers::Integers(vec![4_294_967_295]));
         assert_eq!(one("<i8", &(-5i64).to_le_bytes()), Numbers::Integers(vec![-5]));
         assert_eq!(one("<f4", &1.5f32.to_le_bytes()), Numbers::Floats(vec![1.5]));
-        assert_eq!(one(">f8", &1.5f64.to_be_bytes()), Numbers::Floats(vec![1.5]));
+        assert_eq!(one(">f8", &1.5f64.to_be_bytes()), Numbers::Doubles(vec![1.5]));
         assert!(read("<u8", "(1,)", &u64::MAX.to_le_bytes()).is_err());
     }
 
@@ -173,7 +179,7 @@ pub(super) mod tests {
             let end = bytes.len();
             bytes[place % end] = value;
             bytes.truncate(cut);
-            let _ = decode(&bytes, Path::new("x"), "x");
+            let _ = decode(bytes, Path::new("x"), "x");
         }
     }
 }

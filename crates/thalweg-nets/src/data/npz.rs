@@ -1,13 +1,18 @@
 //! A user's NumPy archive: inputs and labels as two arrays of one `.npz`, with the official test rows beside them if they are there.
 //!
 //! Default names: `x` and `y`; or `x_train` and `y_train` (as Keras lays its sets); test rows `x_test` and `y_test`.
-//! Inputs `[N, D]`, `[N, h, w]` or `[N, c, h, w]`; bytes are pixels of 0 to 255, other numbers are taken as they are.
-use super::gzip::{BEST_RATIO, LIMIT};
+//! Inputs `[N, D]`, `[N, h, w]`, `[N, c, h, w]`, or `[N, h, w, c]` with 1 or 3 channels, which is told from the shape ([`super::npz_images`]);
+//! bytes are pixels of 0 to 255, other numbers are taken as they are.
+use super::columns;
+use super::gzip::{self, BEST_RATIO};
 use super::known::Source;
 use super::npy::{self, Array, Numbers};
+use super::npz_images::{self, Images};
+use super::spec::DataSpec;
 use super::table::Table;
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
+use crate::{files, memory};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -18,82 +23,79 @@ type Archive = ZipArchive<BufReader<File>>;
 /// Most classes that labels may name; a larger label is a mistake rather than a class.
 pub(super) const MOST_CLASSES: i64 = 65_536;
 
-/// Reads the archive; `inputs` and `labels` replace the default names of the training arrays.
+/// Inputs with their labels, where those are there.
+struct Part {
+    name: String,
+    images: Images,
+    x: Array,
+    y: Option<Vec<u32>>,
+}
+
+/// Reads the archive that `spec` names at `path`; rows need labels only where `labelled`.
 ///
 /// # Errors
 /// No archive, an array that is missing or damaged, shapes that do not fit, labels that are no integers from 0, values that are not finite.
-pub fn read(path: &Path, inputs: Option<&str>, labels: Option<&str>) -> Result<Source> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
+pub(super) fn read(path: &Path, spec: &DataSpec, labelled: bool) -> Result<Source> {
+    let file = files::open_regular(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|e| Error::format(path, "archive", "a NumPy .npz file (a zip archive)", e))?;
     let held: Vec<String> =
         archive.file_names().filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_string())).collect();
-    let default = |plain: &str, keras: &str| match held.iter().any(|name| name == plain) {
-        false if held.iter().any(|name| name == keras) => keras.to_string(),
+    let holds = |name: &str| held.iter().any(|held| held == name);
+    let default = |plain: &str, keras: &str| match holds(plain) {
+        false if holds(keras) => keras.to_string(),
         _ => plain.to_string(),
     };
-    let inputs = inputs.map_or_else(|| default("x", "x_train"), str::to_string);
-    let labels = labels.map_or_else(|| default("y", "y_train"), str::to_string);
-    let x = array(&mut archive, path, &inputs, &held)?;
-    let y = array(&mut archive, path, &labels, &held)?;
-    let mut tests = None;
-    if held.iter().any(|name| name == "x_test") {
-        tests = Some((array(&mut archive, path, "x_test", &held)?, array(&mut archive, path, "y_test", &held)?));
-    }
-    let (shape, y) = (shape(&x, path, &inputs)?, classes(y, path, &labels)?);
-    let tests = match tests {
-        Some((x, y)) => Some((self::shape(&x, path, "x_test")?, x, classes(y, path, "y_test")?)),
-        None => None,
+    let inputs = spec.inputs.clone().unwrap_or_else(|| default("x", "x_train"));
+    let labels = spec.label.clone().unwrap_or_else(|| default("y", "y_train"));
+    let mut part = |inputs: &str, labels: &str| -> Result<Part> {
+        let x = array(&mut archive, path, inputs, &held)?;
+        let y = match labelled || holds(labels) {
+            true => Some(classes(array(&mut archive, path, labels, &held)?, path, labels)?),
+            false => None,
+        };
+        Ok(Part { images: npz_images::of(&x.sizes, spec.channels, path, inputs)?, name: inputs.to_owned(), x, y })
     };
+    let pool = part(&inputs, &labels)?;
+    let test = if holds("x_test") && inputs != "x_test" { Some(part("x_test", "y_test")?) } else { None };
     // Classes are those of all rows: a test row of a class that training rows lack must not be an error.
-    let highest = y.iter().chain(tests.iter().flat_map(|(_, _, y)| y)).max();
+    let highest = [Some(&pool), test.as_ref()].into_iter().flatten().flat_map(|p| p.y.iter().flatten()).max();
     let count = highest.map_or(1, |&highest| highest as usize + 1);
-    let range = range(&x.numbers, shape);
-    let test = match tests {
-        Some((shape, x, y)) => Some(table(path, "x_test", shape, count, x, y, range)?),
-        None => None,
-    };
-    Ok(Source { pool: table(path, &inputs, shape, count, x, y, range)?, test })
+    let range = range(&pool.x.numbers, pool.images.shape);
+    let test = test.map(|part| table(path, part, count, range)).transpose()?;
+    Ok(Source { pool: table(path, pool, count, range)?, test })
 }
 
 fn array(archive: &mut Archive, path: &Path, name: &str, held: &[String]) -> Result<Array> {
     let field = || format!("array {name}");
     if !held.iter().any(|held| held == name) {
-        let expected = format!("an array of this name among those of the archive: {}", held.join(", "));
+        let expected = format!(
+            "an array of this name among those of the archive: {} (say which they are: npz:{}@x=NAME@y=NAME)",
+            held.join(", "),
+            path.display()
+        );
         return Err(Error::format(path, field(), expected, "none"));
     }
     let damaged = |e: &dyn std::fmt::Display| Error::format(path, field(), "an undamaged array", e);
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| damaged(&e))?;
     let (packed, claimed) = (entry.compressed_size(), entry.size());
-    if claimed > LIMIT || claimed > packed.saturating_mul(BEST_RATIO).saturating_add(1024) {
-        let expected = format!("at most {LIMIT} bytes, and no more than {packed} packed bytes can hold");
+    let limit = gzip::limit();
+    if claimed > limit || claimed > packed.saturating_mul(BEST_RATIO).saturating_add(1024) {
+        let expected = format!("at most {limit} bytes, and no more than {packed} packed bytes can hold");
         return Err(Error::format(path, field(), expected, claimed));
     }
     let mut bytes = Vec::new();
     entry.take(claimed + 1).read_to_end(&mut bytes).map_err(|e| damaged(&e))?;
-    npy::decode(&bytes, path, name)
-}
-
-fn shape(x: &Array, path: &Path, name: &str) -> Result<Shape> {
-    let refuse =
-        |expected: &str| Err(Error::format(path, format!("array {name}: shape"), expected, format!("{:?}", x.sizes)));
-    match x.sizes[..] {
-        [_, h, w, c] if h == w && h > 4 && c <= 4 => {
-            refuse("[N, channels, height, width] (this looks like channels last: transpose it)")
-        }
-        [n, d] if n > 0 && d > 0 => Ok([d, 1, 1]),
-        [n, h, w] if n > 0 && h > 0 && w > 0 => Ok([1, h, w]),
-        [n, c, h, w] if n > 0 && c > 0 && h > 0 && w > 0 => Ok([c, h, w]),
-        _ => refuse("[N, D], [N, height, width] or [N, channels, height, width] without a zero"),
-    }
+    npy::decode(bytes, path, name)
 }
 
 fn classes(y: Array, path: &Path, name: &str) -> Result<Vec<u32>> {
     let numbers = match y.numbers {
         Numbers::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
         Numbers::Integers(integers) => integers,
-        Numbers::Floats(_) => {
-            return Err(Error::format(path, format!("array {name}: dtype"), "integer labels", "floats"));
+        Numbers::Floats(_) | Numbers::Doubles(_) => {
+            let expected = "integer labels (astype(int) makes them)";
+            return Err(Error::format(path, format!("array {name}: dtype"), expected, "floats"));
         }
     };
     if !matches!(y.sizes[..], [_] | [_, 1]) {
@@ -117,6 +119,10 @@ fn range(numbers: &Numbers, shape: Shape) -> Option<[f32; 2]> {
         _ if shape[1..] == [1, 1] => return None,
         Numbers::Bytes(_) => return None,
         Numbers::Integers(values) => [*values.iter().min()? as f32, *values.iter().max()? as f32],
+        Numbers::Doubles(values) => {
+            let ends = values.iter().fold([f64::MAX, f64::MIN], |[a, b], &v| [a.min(v), b.max(v)]);
+            ends.map(|end| end as f32)
+        }
         Numbers::Floats(values) => {
             [values.iter().copied().fold(f32::MAX, f32::min), values.iter().copied().fold(f32::MIN, f32::max)]
         }
@@ -124,36 +130,52 @@ fn range(numbers: &Numbers, shape: Shape) -> Option<[f32; 2]> {
     (ends[0] < ends[1]).then_some(ends)
 }
 
-fn table(
-    path: &Path,
-    name: &str,
-    shape: Shape,
-    count: usize,
-    x: Array,
-    y: Vec<u32>,
-    range: Option<[f32; 2]>,
-) -> Result<Table> {
-    if x.sizes[0] != y.len() {
-        let expected = format!("{} labels, one a row of {name}", x.sizes[0]);
-        return Err(Error::format(path, "labels", expected, y.len()));
+fn table(path: &Path, part: Part, count: usize, range: Option<[f32; 2]>) -> Result<Table> {
+    let Part { name, images: Images { shape, last, note }, x, y } = part;
+    let rows = x.sizes[0];
+    if let Some(y) = &y
+        && rows != y.len()
+    {
+        return Err(Error::format(path, "labels", format!("{rows} labels, one a row of {name}"), y.len()));
     }
+    let labelled = y.is_some();
+    let labels = y.unwrap_or_else(|| vec![0; rows]);
     let wide: usize = shape.iter().product();
-    match x.numbers {
-        Numbers::Bytes(bytes) if shape[1..] == [1, 1] => {
-            Table::of_values("npz", shape, count, bytes.into_iter().map(f32::from).collect(), y, None)
+    let bytes = (rows as u64).checked_mul(wide as u64).and_then(|n| n.checked_mul(4));
+    memory::check_file(path, &format!("array {name} as numbers of 32 bits"), bytes)?;
+    let first = |values| if last { npz_images::channels_first(values, shape) } else { values };
+    let of_values = |values: Vec<f32>| Table::of_values("npz", shape, count, first(values), labels.clone(), range);
+    let of_features = |values: Vec<f64>| {
+        let (values, offset) = columns::narrowed(&values, wide);
+        Ok::<_, Error>(Table::of_values("npz", shape, count, values, labels.clone(), None)?.with_offset(offset))
+    };
+    let is_image = shape[1..] != [1, 1];
+    finite(path, &name, wide, &x.numbers)?;
+    let table = match x.numbers {
+        Numbers::Bytes(bytes) if is_image => {
+            let bytes = if last { npz_images::channels_first(bytes, shape) } else { bytes };
+            Table::of_bytes("npz", shape, count, bytes, 255, labels)?
         }
-        Numbers::Bytes(bytes) => Table::of_bytes("npz", shape, count, bytes, 255, y),
-        Numbers::Integers(values) => {
-            Table::of_values("npz", shape, count, values.into_iter().map(|n| n as f32).collect(), y, range)
-        }
-        Numbers::Floats(values) => match values.iter().position(|v| !v.is_finite()) {
-            Some(i) => {
-                let field = format!("array {name}: row {}, column {}", i / wide, i % wide);
-                Err(Error::format(path, field, "a finite number (of 32 bits)", values[i]))
-            }
-            None => Table::of_values("npz", shape, count, values, y, range),
-        },
-    }
+        Numbers::Bytes(bytes) => of_values(bytes.into_iter().map(f32::from).collect())?,
+        Numbers::Floats(values) => of_values(values)?,
+        Numbers::Integers(values) if is_image => of_values(values.into_iter().map(|n| n as f32).collect())?,
+        Numbers::Integers(values) => of_features(values.into_iter().map(|n| n as f64).collect())?,
+        Numbers::Doubles(values) if is_image => of_values(values.into_iter().map(|n| n as f32).collect())?,
+        Numbers::Doubles(values) => of_features(values)?,
+    };
+    Ok(table.labelled(labelled).noting(note))
+}
+
+/// Checks that all numbers are finite in 32 bits.
+fn finite(path: &Path, name: &str, wide: usize, numbers: &Numbers) -> Result<()> {
+    let wrong = match numbers {
+        Numbers::Bytes(_) | Numbers::Integers(_) => None,
+        Numbers::Floats(values) => values.iter().position(|v| !v.is_finite()).map(|i| (i, f64::from(values[i]))),
+        Numbers::Doubles(values) => values.iter().position(|v| !(*v as f32).is_finite()).map(|i| (i, values[i])),
+    };
+    let Some((i, value)) = wrong else { return Ok(()) };
+    let field = format!("array {name}: row {}, column {}", i / wide, i % wide);
+    Err(Error::format(path, field, "a finite number (of 32 bits)", value))
 }
 
 #[cfg(test)]
@@ -176,7 +198,7 @@ mod tests {
     fn opened(bytes: &[u8]) -> Result<Source> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        read(file.path(), None, None)
+        read(file.path(), &DataSpec::named("npz"), true)
     }
 
     fn plain() -> Vec<(&'static str, Vec<u8>)> {
@@ -203,6 +225,49 @@ mod tests {
         let source = opened(&archive(&arrays, CompressionMethod::Deflated)).unwrap();
         assert_eq!(source.pool.raw(1), [0.2, 0.0]);
         assert_eq!((source.pool.classes(), source.test.unwrap().labels()), (3, &[2][..]));
+    }
+
+    #[test]
+    fn arrays_may_be_named_and_labels_absent() {
+        let x: Vec<u8> = [0.5f32, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let arrays = [("data", npy("<f4", "(2, 1)", &x)), ("target", npy("|u1", "(2,)", &[1, 0]))];
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), archive(&arrays, CompressionMethod::Stored)).unwrap();
+        let named = DataSpec { inputs: Some("data".into()), label: Some("target".into()), ..DataSpec::named("npz") };
+        assert_eq!(read(file.path(), &named, true).unwrap().pool.labels(), [1, 0]);
+        let inputs = DataSpec { label: None, ..named };
+        assert!(read(file.path(), &inputs, true).unwrap_err().to_string().contains("@x=NAME@y=NAME"));
+        let pool = read(file.path(), &inputs, false).unwrap().pool;
+        assert!(!pool.labelled && pool.raw(1) == [1.0]);
+    }
+
+    #[test]
+    fn channels_that_stand_last_are_brought_to_the_front_and_told() {
+        // Two images of 1 × 2 pixels with three channels: pixel p of channel c holds 10 c + p.
+        let pixels = [0, 10, 20, 1, 11, 21, 2, 12, 22, 3, 13, 23];
+        let arrays = [("x", npy("|u1", "(2, 1, 2, 3)", &pixels)), ("y", npy("|u1", "(2,)", &[0, 1]))];
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), archive(&arrays, CompressionMethod::Stored)).unwrap();
+        // A single row of pixels may be one channel first: the user says.
+        let spec = DataSpec { channels: Some(super::super::Channels::Last), ..DataSpec::named("npz") };
+        let pool = read(file.path(), &spec, true).unwrap().pool;
+        assert_eq!(pool.shape(), [3, 1, 2]);
+        let shown: Vec<f32> = pool.raw(1).iter().map(|v| v * 255.0).collect();
+        for (found, expected) in shown.iter().zip([2.0, 3.0, 12.0, 13.0, 22.0, 23.0]) {
+            assert!((found - expected).abs() < 1e-4, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn doubles_keep_differences_that_floats_cannot_hold() {
+        let x: Vec<u8> = (0..4).flat_map(|i| (1.7e9 + f64::from(i)).to_le_bytes()).collect();
+        let whole: Vec<u8> = (0..4).flat_map(|i| (1_700_000_000i64 + i).to_le_bytes()).collect();
+        for x in [npy("<f8", "(4, 1)", &x), npy("<i8", "(4, 1)", &whole)] {
+            let pool =
+                opened(&archive(&[("x", x), ("y", npy("|u1", "(4,)", &[0, 1, 0, 1]))], CompressionMethod::Stored));
+            let normal = pool.unwrap().pool.normalisation();
+            assert!((normal.std[0] - 1.25f32.sqrt()).abs() < 1e-6, "{normal:?}");
+        }
     }
 
     proptest! {

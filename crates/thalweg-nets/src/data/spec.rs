@@ -1,13 +1,11 @@
-//! [`DataSpec`]: where data come from and how they are split, as a `zoo.toml` records it; [`DataRecord`]: what was found there.
+//! [`DataSpec`]: where data come from and how they are split, as a `zoo.toml` records it.
 use super::catalogue::{self, FORMATS, Origin};
-use super::dataset::Dataset;
-use super::derive::{self, Change};
+use super::derive::Change;
 use super::fit::Fit;
 use super::heart::Site;
-use super::known::{self, Source};
-use super::normalisation::Normalisation;
-use super::split::{self, Splits};
-use crate::architecture::Shape;
+use super::known;
+use super::normalisation::Standardise;
+use super::record::DataRecord;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -27,7 +25,11 @@ use std::path::PathBuf;
 /// | `site` | Cleveland | `heart` only: the hospital ([`Site`]) |
 /// | `inputs` | `x`, else `x_train` | `npz` only: name of the array of inputs |
 /// | `label` | `label`; `y`, else `y_train` | `csv` and `npz` only: the column or array of labels |
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// | `drop` | none | `csv` only: columns that are no features |
+/// | `channels` | told by the shape | `npz` only: where the channels of images stand ([`Channels`]) |
+/// | `normalisation` | `fitted`, or as networks expect | how inputs are standardised ([`Standardise`]) |
+/// | `record` | none | what was found when networks were trained on them; [`DataSpec::load`] then gives that, or refuses |
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// A set's name.
@@ -62,31 +64,28 @@ pub struct DataSpec {
     /// The column of labels in a CSV file, or the array of labels in an npz file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Columns of a CSV file that are no features.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// Where the channels of images in an npz file stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Channels>,
+    /// How inputs are standardised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Standardise>,
+    /// What was found when networks were trained on these data (see [`Self::bound`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Box<DataRecord>>,
 }
 
-/// What was loaded, for the records: enough to notice that data changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataRecord {
-    /// The set's name.
-    pub name: String,
-    /// `[channels, height, width]` of an input.
-    pub shape: Shape,
-    /// Number of classes.
-    pub classes: usize,
-    /// Training rows.
-    pub train: usize,
-    /// Validation rows.
-    pub validation: usize,
-    /// Test rows.
-    pub test: usize,
-    /// BLAKE3 of the whole set's content before splitting, whatever file format it came in; hexadecimal.
-    pub checksum: String,
-    /// What the file calls the classes; empty where they are numbers from 0.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub class_names: Vec<String>,
-    /// How inputs were standardised.
-    pub normalisation: Normalisation,
+/// Where the channels of images stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// `[N, channels, height, width]`, as PyTorch has them.
+    First,
+    /// `[N, height, width, channels]`, as Keras, Pillow and OpenCV have them.
+    Last,
 }
 
 impl DataSpec {
@@ -104,26 +103,31 @@ impl DataSpec {
             site: None,
             inputs: None,
             label: None,
+            drop: Vec::new(),
+            channels: None,
+            normalisation: None,
+            record: None,
         }
     }
 
-    /// Reads `NAME[@CHANGE…][:PATH]`, as `--data` takes it: `mnist`, `mnist:/data/mnist`, `mnist@classes=3+7@rotate=40` (changes: see
-    /// [`super::derive`]).
-    ///
-    /// # Errors
-    /// An unknown name or change, an empty path.
-    pub fn parse(text: &str) -> Result<Self> {
-        let (name, path) = match text.split_once(':') {
-            Some((name, path)) => (name, Some(path)),
-            None => (text, None),
-        };
-        if path == Some("") {
-            return Err(Error::parameter("data", format!("a path after {name}:"), "nothing"));
+    /// The same data, tied to what `record` found there: [`Self::load`] then gives the same rows, columns, classes and normalisation, or refuses.
+    /// A relative path becomes an absolute one, so that it leads there from any working directory.
+    pub fn bound(&self, record: &DataRecord) -> Self {
+        Self { record: Some(Box::new(record.clone())), ..self.placed() }
+    }
+
+    /// The same data by a path that holds from any working directory.
+    pub fn placed(&self) -> Self {
+        let folder = self.folder.as_ref().map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.clone()));
+        Self { folder, ..self.clone() }
+    }
+
+    /// The set's title, with the path of a user's own data: what messages call it.
+    pub fn place(&self) -> String {
+        match &self.folder {
+            Some(folder) => format!("{}:{}", self.title(), folder.display()),
+            None => self.title(),
         }
-        let (name, fit, derive) = derive::parse(name)?;
-        let spec = Self { folder: path.map(PathBuf::from), fit, derive, ..Self::named(name) };
-        spec.check()?;
-        Ok(spec)
     }
 
     /// The set's name with its changes, as [`Self::parse`] reads them (without size and folder): what tables call it.
@@ -150,6 +154,8 @@ impl DataSpec {
             ("data.site", self.site.is_some(), &["heart"][..]),
             ("data.inputs", self.inputs.is_some(), &["npz"]),
             ("data.label", self.label.is_some(), &["csv", "npz"]),
+            ("data.drop", !self.drop.is_empty(), &["csv"]),
+            ("data.channels", self.channels.is_some(), &["npz"]),
         ] {
             if given && !of.contains(&name) {
                 return Err(Error::parameter(
@@ -159,90 +165,7 @@ impl DataSpec {
                 ));
             }
         }
-        Ok(())
-    }
-
-    fn open(&self) -> Result<Source> {
-        self.check()?;
-        let Source { pool, test } = known::open(self)?;
-        let ready = |table| {
-            let mut table = derive::labels(&self.derive, table)?;
-            table.name = self.title();
-            match self.fit {
-                Some(fit) => fit.apply(table),
-                None => Ok(table),
-            }
-        };
-        Ok(Source { pool: ready(pool)?, test: test.map(ready).transpose()? })
-    }
-
-    /// The images of one part of the rows, changed; parts are numbered so that corruptions differ between them.
-    fn changed(&self, data: Dataset, part: u64) -> Result<Dataset> {
-        derive::images(&self.derive, data, self.seed.wrapping_mul(3).wrapping_add(part))
-    }
-
-    /// All rows as one set, official test rows last, standardised by the moments of the training pool: for foreign inputs that
-    /// nothing is trained on. Then [`Dataset::standardised_as`] shows them as the network's own data would be.
-    ///
-    /// # Errors
-    /// Missing or damaged files.
-    pub fn load_whole(&self) -> Result<Dataset> {
-        let Source { pool, test } = self.open()?;
-        let normalisation = pool.normalisation();
-        let mut whole = pool.standardised(&(0..pool.len()).collect::<Vec<_>>(), &normalisation)?;
-        if let Some(test) = test {
-            let test = test.standardised(&(0..test.len()).collect::<Vec<_>>(), &normalisation)?;
-            whole.inputs.extend_from_slice(&test.inputs);
-            whole.labels.extend_from_slice(&test.labels);
-            whole.check()?;
-        }
-        self.changed(whole, 0)
-    }
-
-    /// Reads, splits and standardises: validation and training rows come from the training pool, both standardised (and the
-    /// test rows too) by the moments of the whole pool.
-    ///
-    /// # Errors
-    /// Missing or damaged files, splits larger than the data.
-    pub fn load(&self) -> Result<Splits> {
-        let Source { pool, test } = self.open()?;
-        if let (Some(asked), Some(official)) = (self.test, &test) {
-            let expected = format!("nothing ({} has {} official test rows)", self.name, official.len());
-            return Err(Error::parameter("data.test", expected, asked));
-        }
-        let n = pool.len();
-        let validation = self.validation.unwrap_or((n / 5).clamp(1, 5_000));
-        let tested = test.is_none().then(|| self.test.unwrap_or((n / 5).clamp(1, 10_000)));
-        let rows = split::cut(n, self.train, validation, tested, self.seed)?;
-        let mut hasher = blake3::Hasher::new();
-        pool.hash(&mut hasher);
-        let normalisation = pool.normalisation();
-        let test = match test {
-            Some(official) => {
-                if (official.shape(), official.classes()) != (pool.shape(), pool.classes()) {
-                    let of = |t: &super::Table| format!("{:?} with {} classes", t.shape(), t.classes());
-                    return Err(Error::shape(format!("data {}: test rows", self.name), of(&pool), of(&official)));
-                }
-                official.hash(&mut hasher);
-                official.standardised(&(0..official.len()).collect::<Vec<_>>(), &normalisation)?
-            }
-            None => pool.standardised(&rows.test, &normalisation)?,
-        };
-        let train = pool.standardised(&rows.train, &normalisation)?;
-        let validation = pool.standardised(&rows.validation, &normalisation)?;
-        let record = DataRecord {
-            name: self.title(),
-            shape: pool.shape(),
-            classes: pool.classes(),
-            train: train.len(),
-            validation: validation.len(),
-            test: test.len(),
-            checksum: hasher.finalize().to_hex().to_string(),
-            class_names: pool.class_names().to_vec(),
-            normalisation,
-        };
-        let [train, validation, test] = [(train, 0), (validation, 1), (test, 2)].map(|(part, i)| self.changed(part, i));
-        Ok(Splits { train: train?, validation: validation?, test: test?, record })
+        self.normalisation.as_ref().map_or(Ok(()), Standardise::check)
     }
 }
 

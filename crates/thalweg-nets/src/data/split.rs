@@ -4,7 +4,7 @@
 //! validation rows, then training rows. So the test rows do not change with the sizes of the other parts, and training on
 //! n rows uses a prefix of training on more.
 use super::dataset::Dataset;
-use super::spec::DataRecord;
+use super::record::DataRecord;
 use crate::error::{Error, Result};
 use crate::streams::{Streams, shuffle};
 

@@ -5,6 +5,7 @@ use super::dataset::Dataset;
 use super::normalisation::{Normalisation, from_moments};
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Raw values `[N, D]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,14 @@ pub struct Table {
     pub(super) range: Option<[f32; 2]>,
     /// What the file calls the classes; empty where they are numbers from 0.
     pub(super) class_names: Vec<String>,
+    /// What the file calls its columns, one a feature; empty where it does not name them.
+    pub(super) feature_names: Vec<String>,
+    /// To be added to the values of every channel, in 64 bits; empty where they are whole (see [`Normalisation::offset`]).
+    pub(super) offset: Vec<f64>,
+    /// Whether the labels are known; they are 0 where they are not.
+    pub(super) labelled: bool,
+    /// What a user should know of how the file was read.
+    pub(super) notes: Vec<String>,
 }
 
 impl Table {
@@ -55,7 +64,7 @@ impl Table {
             return Err(Error::parameter(format!("data {name}: value {i}"), format!("at most {divisor}"), bytes[i]));
         }
         let values = Values::Bytes { bytes, divisor: f32::from(divisor) };
-        Self { name, shape, classes, values, labels, range: Some([0.0, 1.0]), class_names: Vec::new() }.checked()
+        Self::plain(name, shape, classes, values, labels, Some([0.0, 1.0])).checked()
     }
 
     /// Rows of numbers in their own unit; `range` holds the least and greatest pixel value where they are images.
@@ -70,16 +79,30 @@ impl Table {
         labels: Vec<u32>,
         range: Option<[f32; 2]>,
     ) -> Result<Self> {
+        Self::plain(name.into(), shape, classes, Values::Floats(values), labels, range).checked()
+    }
+
+    fn plain(
+        name: String,
+        shape: Shape,
+        classes: usize,
+        values: Values,
+        labels: Vec<u32>,
+        range: Option<[f32; 2]>,
+    ) -> Self {
         Self {
-            name: name.into(),
+            name,
             shape,
             classes,
-            values: Values::Floats(values),
+            values,
             labels,
             range,
             class_names: Vec::new(),
+            feature_names: Vec::new(),
+            offset: Vec::new(),
+            labelled: true,
+            notes: Vec::new(),
         }
-        .checked()
     }
 
     fn checked(self) -> Result<Self> {
@@ -112,6 +135,25 @@ impl Table {
 
     pub(super) fn with_class_names(self, class_names: Vec<String>) -> Self {
         Self { class_names, ..self }
+    }
+
+    pub(super) fn with_feature_names(self, feature_names: Vec<String>) -> Self {
+        Self { feature_names, ..self }
+    }
+
+    pub(super) fn with_offset(self, offset: Vec<f64>) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// The same rows, whose labels are known or not.
+    pub(super) fn labelled(self, labelled: bool) -> Self {
+        Self { labelled, ..self }
+    }
+
+    /// Something more for the user to know.
+    pub(super) fn noting(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
     }
 
     /// The rows whose label becomes another (`becomes [C]`), under it; labels that become none are left out with their rows.
@@ -174,8 +216,37 @@ impl Table {
         let place = row * self.input_len()..(row + 1) * self.input_len();
         match &self.values {
             Values::Bytes { bytes, divisor } => bytes[place].iter().map(|&b| f32::from(b) / divisor).collect(),
-            Values::Floats(values) => values[place].to_vec(),
+            Values::Floats(values) if self.offset.is_empty() => values[place].to_vec(),
+            Values::Floats(values) => {
+                values[place].iter().zip(&self.offset).map(|(&v, &o)| (f64::from(v) + o) as f32).collect()
+            }
         }
+    }
+
+    fn offset_of(&self, channel: usize) -> f64 {
+        self.offset.get(channel).copied().unwrap_or(0.0)
+    }
+
+    /// The features that never vary over at least two rows; none for images.
+    pub(super) fn constant_features(&self) -> Vec<usize> {
+        let Values::Floats(values) = &self.values else { return Vec::new() };
+        let wide = self.input_len();
+        if self.shape[1..] != [1, 1] || self.len() < 2 {
+            return Vec::new();
+        }
+        let mut constant: Vec<usize> = (0..wide).collect();
+        for row in values.chunks_exact(wide) {
+            constant.retain(|&c| row[c] == values[c]);
+            if constant.is_empty() {
+                break;
+            }
+        }
+        constant
+    }
+
+    /// What a feature is called in messages: its name, or its number from 0.
+    pub(super) fn feature(&self, i: usize) -> String {
+        self.feature_names.get(i).map_or_else(|| format!("column {i}"), |name| format!("'{name}'"))
     }
 
     /// Mean and deviation per channel over all rows.
@@ -208,7 +279,7 @@ impl Table {
                 sums.iter().zip(shifts).map(|(&(s, q), shift)| (count, shift, s, q)).collect()
             }
         };
-        from_moments(&moments, self.range)
+        Normalisation { offset: self.offset.clone(), ..from_moments(&moments, self.range) }
     }
 
     /// The chosen rows, standardised.
@@ -218,6 +289,8 @@ impl Table {
     pub fn standardised(&self, rows: &[usize], normalisation: &Normalisation) -> Result<Dataset> {
         normalisation.check(self.shape)?;
         let wide = self.input_len();
+        let bytes = (rows.len() as u64).checked_mul(wide as u64).and_then(|n| n.checked_mul(4));
+        memory::check(&format!("data {}: {} rows of {wide} numbers", self.name, rows.len()), bytes)?;
         let mut inputs = Vec::with_capacity(rows.len() * wide);
         match &self.values {
             Values::Bytes { bytes, divisor } => {
@@ -236,15 +309,23 @@ impl Table {
                 }
             }
             Values::Floats(values) => {
+                let plane = wide / self.shape[0];
                 for &row in rows {
-                    let start = inputs.len();
-                    inputs.extend_from_slice(&values[row * wide..(row + 1) * wide]);
-                    normalisation.standardise(&mut inputs[start..]);
+                    for (c, plane) in values[row * wide..(row + 1) * wide].chunks_exact(plane).enumerate() {
+                        let offset = self.offset_of(c);
+                        inputs.extend(plane.iter().map(|&x| normalisation.standardised(c, x, offset)));
+                    }
                 }
             }
         }
         let labels = rows.iter().map(|&row| self.labels[row]).collect();
-        Dataset::new(self.name.clone(), self.shape, self.classes, inputs, labels, normalisation.clone())
+        let data = Dataset::new(self.name.clone(), self.shape, self.classes, inputs, labels, normalisation.clone())?;
+        Ok(Dataset {
+            feature_names: self.feature_names.clone(),
+            class_names: self.class_names.clone(),
+            notes: self.notes.clone(),
+            ..data
+        })
     }
 
     /// Feeds everything that defines the content to a hash: the same data in another file format give the same sum.
@@ -258,6 +339,9 @@ impl Table {
             }
             Values::Floats(values) => {
                 hasher.update(b"floats");
+                for offset in &self.offset {
+                    hasher.update(&offset.to_le_bytes());
+                }
                 for part in values.chunks(4096) {
                     hasher.update(&part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
                 }

@@ -159,6 +159,15 @@ impl Origin {
         }
     }
 
+    /// The data, where known, tied to what was found when the networks were trained or scored on them.
+    pub fn bound_data(&self) -> Option<DataSpec> {
+        let spec = self.data()?;
+        match self.spec().and_then(|spec| spec.record.as_ref()) {
+            Some(record) => Some(DataSpec { record: Some(Box::new(record.data.clone())), ..spec.clone() }),
+            None => Some(spec.clone()),
+        }
+    }
+
     /// When checkpoints were taken, `[K]`.
     pub fn times(&self) -> &[f64] {
         match self {

@@ -1,6 +1,6 @@
 //! [`Record`]: what a zoo was made from, beside its specification; and whether two specifications are of one zoo.
 use super::spec::ZooSpec;
-use crate::data::DataRecord;
+use crate::data::{DataRecord, DataSpec};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,14 @@ pub struct Record {
 }
 
 impl ZooSpec {
-    /// The same specification with what was found, ready to be written. The id is a hash of all that decides the zoo.
+    /// The same specification with what was found, ready to be written: the path of its data leads there from any working directory. The id is a hash
+    /// of all that decides the zoo.
     ///
     /// # Errors
     /// Where a record is there already and its data differ from `data`.
     pub(crate) fn recorded(&self, data: DataRecord) -> Result<Self> {
-        let bare = Self { record: None, ..self.clone() };
+        let data_spec = DataSpec { record: None, ..self.data.placed() };
+        let bare = Self { record: None, data: data_spec, ..self.clone() };
         let what = (bare.comparable()?.to_string(), &data.checksum);
         let mut text = format!("{what:?}");
         if let Some(centre) = &self.centre {
@@ -46,6 +48,7 @@ impl ZooSpec {
     fn comparable(&self) -> Result<toml::Value> {
         let mut spec = self.clone();
         spec.data.folder = None;
+        spec.data.record = None;
         // Its content is in the id, as the data's is in their checksum.
         spec.centre = spec.centre.map(|_| "given".into());
         if let Some(record) = &mut spec.record {
@@ -86,7 +89,6 @@ fn first_difference(key: &str, a: Option<&toml::Value>, b: Option<&toml::Value>)
 mod tests {
     use super::*;
     use crate::architecture::Preset;
-    use crate::data::DataSpec;
     use crate::zoo::ZooKind;
 
     #[test]

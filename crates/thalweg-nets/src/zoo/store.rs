@@ -26,6 +26,7 @@ pub const BUDGET: usize = 256 << 20;
 pub struct ZooStore {
     dir: PathBuf,
     origin: Origin,
+    data: Option<DataSpec>,
     frame: Frame,
     times: Vec<f64>,
     /// Where `theta` begins in each shard's file.
@@ -89,6 +90,7 @@ impl ZooStore {
             died,
             dead,
             reader: Mutex::new(reader),
+            data: origin.bound_data(),
             origin,
             frame,
         })
@@ -114,9 +116,10 @@ impl ZooStore {
         self.origin.architecture()
     }
 
-    /// The data that its networks are for; imported zoos may not know.
+    /// The data that its networks are for, tied to what was found there when they were trained: loading them again gives the same rows, standardised
+    /// as then, or refuses. Imported zoos may not know.
     pub fn data(&self) -> Option<&DataSpec> {
-        self.origin.data()
+        self.data.as_ref()
     }
 
     /// Where each tensor lies in θ.

@@ -39,6 +39,7 @@ pub struct TrainOptions {
 pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &dyn Progress) -> Result<ZooStore> {
     spec.check()?;
     let data = spec.data.load()?;
+    data.train.notes.iter().for_each(|note| progress.note(note));
     let spec = &spec.recorded(data.record.clone())?;
     let engine = Engine::new(&spec.architecture)?;
     let trainer = Trainer::new(&engine, &spec.architecture, &data.train, &data.validation, &spec.recipe)?;

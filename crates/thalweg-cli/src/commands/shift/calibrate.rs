@@ -2,6 +2,7 @@
 use super::rows;
 use crate::commands::zoo::plan;
 use crate::common::Outcome;
+use crate::data;
 use crate::folder;
 use crate::results::{Results, object};
 use crate::row;
@@ -84,8 +85,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         None => of_model(args, seed, session)?,
     };
     let images = ready.base.as_ref().is_some_and(|b| b.architecture().input()[1] > 1);
-    let config: Config =
-        settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &session.common.set)?;
+    let (_, set) = data::of_data(&session.common.set);
+    let config: Config = settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)?;
     // Wrong sizes are told before anything is trained or written.
     ready.reference.draws(args.size, args.null, &Streams::new(seed))?;
     let out = folder::claim_file(&session.out_or("shift.calibration"), &session.common)?;
@@ -173,6 +174,7 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
         );
     };
     let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
+    let spec = data::with_settings(&spec, &session.common.set)?;
     let net = plan::architecture(arch, &args.widths, &spec, &session.progress)?;
     let networks = Networks::read(model, Some(&net))?;
     let p = thalweg_nets::Layout::of(&net).len();

@@ -1,5 +1,6 @@
 //! `thalweg zoo align`: a zoo whose runs are permuted to lie close to one of them (M3), and what that does to the lines between them.
 use crate::common::Outcome;
+use crate::data;
 use crate::results::Results;
 use crate::row;
 use crate::session::Session;
@@ -13,6 +14,7 @@ use thalweg::metric::barrier;
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
+use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{DeriveOptions, ZooStore};
 
 /// Points on the line between two networks.
@@ -36,7 +38,7 @@ pub struct Args {
     /// Pairs of runs between which the loss barrier is measured, on validation rows
     #[arg(long, value_name = "N", default_value_t = 20)]
     pairs: usize,
-    /// Data in the place of what the zoo says (its folder may have moved)
+    /// Data in the place of what the zoo says, as its networks take them
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
 }
@@ -46,7 +48,8 @@ pub struct Args {
 /// # Errors
 /// A zoo without architecture, too few runs, an output folder that holds something else.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    session.no_settings("zoo align")?;
+    let set = data::only_data("zoo align", &session.common.set)?;
+    let named = data::named(args.data.as_deref(), set)?;
     let zoo = ZooStore::open(&args.zoo)?;
     let alive = zoo.alive();
     let reference = match args.reference {
@@ -57,13 +60,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if others.is_empty() {
         bail!("{}: expected at least two runs that are alive, found {}", args.zoo.display(), alive.len());
     }
+    // Data that changed are told before the work, not after.
+    let pairs = pairs(&others, args.pairs);
+    let ground = ground(&zoo, &pairs, named.as_ref(), session)?;
     let out = session.out_or("zoo-aligned");
     let options = DeriveOptions { resume: session.common.resume, force: session.common.force };
     let aligned = align_zoo(&zoo, reference, &out, options, &session.progress)?;
     session.progress.end();
 
-    let pairs = pairs(&others, args.pairs);
-    let ground = ground(&zoo, &pairs, args.data.as_deref())?;
     let mut table = Table::new(&["zoo", "distance to reference", "loss barrier", "accuracy halfway"]).note(format!(
         "Final networks. Distance: L2 of {} runs to run {reference}. Barrier: how far the loss rises above the chord on the straight line \
          between two runs, on validation rows, over {} pairs; ± standard errors.",
@@ -119,14 +123,17 @@ fn distances(zoo: &ZooStore, reference: usize, runs: &[usize]) -> Result<Summary
 }
 
 /// What barriers are measured by, for both zoos; none where there are no pairs or no data to evaluate on.
-fn ground(zoo: &ZooStore, pairs: &[(usize, usize)], data: Option<&str>) -> Result<Option<(Engine, Rows)>> {
-    let named = data.map(DataSpec::parse).transpose()?;
-    let (Some(architecture), Some(data), false) = (zoo.architecture(), named.as_ref().or(zoo.data()), pairs.is_empty())
-    else {
-        return Ok(None);
-    };
+fn ground(
+    zoo: &ZooStore,
+    pairs: &[(usize, usize)],
+    named: Option<&DataSpec>,
+    session: &Session,
+) -> Result<Option<(Engine, Rows)>> {
+    let (Some(architecture), false) = (zoo.architecture(), pairs.is_empty()) else { return Ok(None) };
+    let Some(splits) = data::load_for(named, zoo.data(), &session.progress)? else { return Ok(None) };
+    fits(architecture, &splits.validation)?;
     let engine = Engine::new(architecture)?;
-    let rows = Rows::new(&engine, data.load()?.validation)?;
+    let rows = Rows::new(&engine, splits.validation)?;
     Ok(Some((engine, rows)))
 }
 

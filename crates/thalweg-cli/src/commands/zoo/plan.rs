@@ -1,7 +1,7 @@
 //! What zoo is to be trained: a TOML file, flags and `--set` together give one checked [`ZooSpec`].
 //!
 //! In the file `architecture` may be a preset's name and `data` a `NAME[:PATH]`, as on the command line.
-use crate::commands::data::ensure;
+use crate::data;
 use crate::settings;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -66,8 +66,8 @@ pub fn spec(
     progress: &dyn Progress,
 ) -> Result<ZooSpec> {
     let mut spec = match file {
-        Some(path) => from_file(path, flags, progress)?,
-        None => from_flags(flags, progress)?,
+        Some(path) => from_file(path, flags, overrides, progress)?,
+        None => from_flags(flags, overrides, progress)?,
     };
     if let Some(runs) = flags.runs {
         spec.runs = runs;
@@ -95,16 +95,16 @@ pub fn spec(
     Ok(spec)
 }
 
-fn from_flags(flags: &Flags, progress: &dyn Progress) -> Result<ZooSpec> {
+fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
     let (Some(arch), Some(data)) = (&flags.arch, &flags.data) else {
         bail!("name a TOML file, or at least --arch and --data; e.g. thalweg zoo train --arch cnn-s --data mnist");
     };
-    let data = DataSpec::parse(data)?;
+    let data = data::with_settings(&DataSpec::parse(data)?, overrides)?;
     let architecture = architecture(arch, &flags.widths, &data, progress)?;
     Ok(ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100)))
 }
 
-fn from_file(path: &Path, flags: &Flags, progress: &dyn Progress) -> Result<ZooSpec> {
+fn from_file(path: &Path, flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     let mut table: Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
     for (key, flag) in [("data", &flags.data), ("architecture", &flags.arch)] {
@@ -114,6 +114,14 @@ fn from_file(path: &Path, flags: &Flags, progress: &dyn Progress) -> Result<ZooS
     }
     if !flags.widths.is_empty() {
         table.insert("widths".into(), Value::try_from(&flags.widths)?);
+    }
+    // What is said of the data decides the shape of a preset's inputs, so it comes before the rest.
+    if let Some(data) = table.get("data").cloned() {
+        let data: DataSpec = match data.as_str() {
+            Some(text) => DataSpec::parse(text)?,
+            None => data.try_into().with_context(|| format!("{}: data", path.display()))?,
+        };
+        table.insert("data".into(), Value::try_from(data::with_settings(&data, overrides)?)?);
     }
     from_table(path, table, progress)
 }
@@ -154,8 +162,7 @@ pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dy
         bail!("--arch mlp wants its hidden widths: --widths 32,16");
     }
     let preset = Preset::named(name, widths)?;
-    ensure(data, progress)?;
-    let splits = data.load()?;
+    let splits = data::load(data, progress)?;
     Ok(preset.build(splits.train.shape, splits.train.classes)?)
 }
 

@@ -222,7 +222,7 @@ impl Generation {
                 }
             }
         }
-        let study = Study::new(zoo, split, None)?;
+        let study = Study::new(zoo, split, None, &session.progress)?;
         let named = |weight: Weight| move |m: &'_ Made| (weight, m.name.clone(), m.samples.theta.clone());
         let all: Vec<_> =
             fresh.iter().map(named(Weight::Strong)).chain(probes.iter().map(named(Weight::Faint))).collect();

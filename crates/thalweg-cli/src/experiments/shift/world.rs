@@ -195,7 +195,7 @@ fn hearts(home: &Home, spec: &DataSpec) -> Result<Parts> {
     let cells = read_cells(&heart_file(spec)?, &home.sites)?;
     let (validation, test) = (home.validation.unwrap_or(60), home.test.unwrap_or(120));
     let rows = cut(cells.labels.len(), home.train, validation, Some(test), spec.seed)?;
-    let mut normal = Normalisation { mean: Vec::new(), std: Vec::new(), range: None };
+    let mut normal = Normalisation { mean: Vec::new(), std: Vec::new(), range: None, offset: Vec::new() };
     for j in 0..FEATURES.len() {
         let known: Vec<f64> = rows.train.iter().filter_map(|&r| cells.rows[r][j]).map(f64::from).collect();
         let n = known.len().max(1) as f64;
