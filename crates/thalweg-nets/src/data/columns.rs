@@ -3,6 +3,8 @@
 //! A column of times in seconds (about 1.7e9) has steps of 128 in 32 bits; a day of them would be a constant. Where the rounding of a column's
 //! greatest value is more than a thousandth of its deviation, its mean is taken from every value first, in 64 bits.
 
+use super::table::{Table, Values};
+
 /// The rounding that is still fine, relative to the deviation of the column.
 const FINE: f64 = 1.0 / 1024.0;
 
@@ -59,6 +61,30 @@ pub(super) fn narrowed(values: &[f64], wide: usize) -> (Vec<f32>, Vec<f64>) {
     let offset = offsets(&spreads);
     let less = |(i, &value): (usize, &f64)| (value - offset.get(i % wide).unwrap_or(&0.0)) as f32;
     (values.iter().enumerate().map(less).collect(), offset)
+}
+
+impl Table {
+    /// The features that never vary over at least two rows; none for images.
+    pub(super) fn constant_features(&self) -> Vec<usize> {
+        let Values::Floats(values) = &self.values else { return Vec::new() };
+        let wide = self.input_len();
+        if self.shape[1..] != [1, 1] || self.len() < 2 {
+            return Vec::new();
+        }
+        let mut constant: Vec<usize> = (0..wide).collect();
+        for row in values.chunks_exact(wide) {
+            constant.retain(|&c| row[c] == values[c]);
+            if constant.is_empty() {
+                break;
+            }
+        }
+        constant
+    }
+
+    /// What a feature is called in messages: its name, or its number from 0.
+    pub(super) fn feature(&self, i: usize) -> String {
+        self.feature_names.get(i).map_or_else(|| format!("column {i}"), |name| format!("'{name}'"))
+    }
 }
 
 #[cfg(test)]

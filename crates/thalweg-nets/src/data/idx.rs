@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a file with a wrong header that are read to see whether the file is damaged.
+const LOOK: u64 = 64 << 20;
+
 /// Unsigned bytes with their sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idx {
@@ -87,10 +90,17 @@ pub(super) fn read_unlabelled(name: &str, images: &Path) -> Result<Table> {
 /// Reads a file of `rank` sizes: no more is read than its header claims.
 fn load(path: &Path, rank: u8) -> Result<Idx> {
     let mut stream = gzip::stream(path)?;
-    let unreadable = |e: std::io::Error| Error::format(path, "bytes", "a whole file (gzip or plain)", e);
+    let unreadable = |e: std::io::Error| Error::format(path, "bytes", "a whole gzip file, or a plain one", e);
     let mut bytes = Vec::new();
     stream.by_ref().take(4 + 4 * u64::from(rank)).read_to_end(&mut bytes).map_err(unreadable)?;
-    let (_, claimed) = header(&bytes, rank, path)?;
+    let claimed = match header(&bytes, rank, path) {
+        Ok((_, claimed)) => claimed,
+        Err(wrong) => {
+            // Where the stream itself is damaged, that is what is wrong.
+            std::io::copy(&mut stream.take(LOOK), &mut std::io::sink()).map_err(unreadable)?;
+            return Err(wrong);
+        }
+    };
     // A little more than claimed tells whether the file goes on, and as a rule how far.
     let claimed = claimed.unwrap_or(0) as u64;
     stream.take(claimed.saturating_add(1 << 16)).read_to_end(&mut bytes).map_err(unreadable)?;

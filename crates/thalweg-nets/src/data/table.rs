@@ -227,28 +227,6 @@ impl Table {
         self.offset.get(channel).copied().unwrap_or(0.0)
     }
 
-    /// The features that never vary over at least two rows; none for images.
-    pub(super) fn constant_features(&self) -> Vec<usize> {
-        let Values::Floats(values) = &self.values else { return Vec::new() };
-        let wide = self.input_len();
-        if self.shape[1..] != [1, 1] || self.len() < 2 {
-            return Vec::new();
-        }
-        let mut constant: Vec<usize> = (0..wide).collect();
-        for row in values.chunks_exact(wide) {
-            constant.retain(|&c| row[c] == values[c]);
-            if constant.is_empty() {
-                break;
-            }
-        }
-        constant
-    }
-
-    /// What a feature is called in messages: its name, or its number from 0.
-    pub(super) fn feature(&self, i: usize) -> String {
-        self.feature_names.get(i).map_or_else(|| format!("column {i}"), |name| format!("'{name}'"))
-    }
-
     /// Mean and deviation per channel over all rows.
     pub fn normalisation(&self) -> Normalisation {
         let [channels, height, width] = self.shape;
