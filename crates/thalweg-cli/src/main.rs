@@ -1,6 +1,7 @@
 //! The program `thalweg`: parses the command line, runs one command, turns its outcome into an exit code.
 //!
-//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted. A panic is a defect of ours; it is
+//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (`shift test`),
+//! 130 interrupted. A panic is a defect of ours; it is
 //! caught here and told as one, with what to report.
 mod cli;
 mod commands;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
         Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
+        Ok(Ok(Outcome::Open)) => ended(ExitCode::from(3)),
         Ok(Err(error)) => {
             complain(&format!("{error:#}"));
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);

@@ -17,10 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg_nets::Architecture;
-use thalweg_nets::data::Normalisation;
+use thalweg_nets::data::DataRecord;
 use thalweg_nets::progress::Progress;
 
 mod file;
+#[cfg(test)]
+mod level;
 
 /// Held-out rows that are kept, at most: a random part of more.
 pub const HELD: usize = 4096;
@@ -43,14 +45,14 @@ pub struct Record {
     pub rows: [usize; 3],
     /// C.
     pub classes: usize,
-    /// Names of the columns of P, features or logits; empty where they have none.
+    /// Names of the columns of logits; empty where they have none.
     pub columns: Vec<String>,
     /// Whether logits are known up to a constant of each row only: they were made of probabilities.
     pub probabilities: bool,
     /// f's architecture; none where only its logits are known.
     pub architecture: Option<Architecture>,
-    /// How P's inputs were standardised, for queries to be standardised alike; none for inputs as they are.
-    pub normalisation: Option<Normalisation>,
+    /// What P's inputs are, for queries to be read alike; none where only logits are known.
+    pub home: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Parameters in force.
@@ -115,12 +117,12 @@ pub struct Request<'a> {
     pub level: f64,
     /// Seed.
     pub seed: u64,
-    /// Names of the columns of P; empty where they have none.
+    /// Names of the columns of logits; empty where they have none.
     pub columns: Vec<String>,
     /// Whether logits were made of probabilities.
     pub probabilities: bool,
-    /// How P was standardised.
-    pub normalisation: Option<Normalisation>,
+    /// What P's inputs are; none where only logits are known.
+    pub home: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Whether CDC parameters are to be found on validation draws.
@@ -189,7 +191,7 @@ impl Calibration {
             columns: request.columns.clone(),
             probabilities: request.probabilities,
             architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
-            normalisation: request.normalisation.clone(),
+            home: request.home.clone(),
             data: request.data.clone(),
             config,
             choice,
@@ -292,7 +294,7 @@ mod tests {
             seed: 3,
             columns: vec!["a".into(), "b".into()],
             probabilities: false,
-            normalisation: None,
+            home: None,
             data: "clouds".into(),
             choose: true,
         };
@@ -335,7 +337,7 @@ mod tests {
             seed: 1,
             columns: Vec::new(),
             probabilities: false,
-            normalisation: None,
+            home: None,
             data: "logits".into(),
             choose: true,
         };

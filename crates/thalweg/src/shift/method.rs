@@ -201,6 +201,31 @@ impl Method {
         }
     }
 
+    /// What it looks at, in words for people who do not know its name.
+    pub fn looks_at(self) -> &'static str {
+        match self {
+            Method::Bank => "how far networks that agree with the model on P can disagree with it on Q",
+            Method::Detectron => {
+                "how far networks trained for these rows can disagree with the model on Q but not on P"
+            }
+            Method::MetaDetectron => {
+                "how far networks drawn for these rows from a tuned generator disagree with the model"
+            }
+            Method::Conditional => "how far networks drawn for these rows from a generator disagree with the model",
+            Method::Ensemble => "how far networks trained as the model was disagree with it",
+            Method::Entropy => "how unsure the model is",
+            Method::Bbsd => "predicted classes and their probabilities",
+            Method::Energy => "size of the logits and their margins",
+            Method::Mahalanobis => "distance of the inputs from those of P",
+            Method::RelativeMahalanobis => "distance of the model's features from those of its classes on P",
+            Method::Mmd => "distribution of the inputs",
+            Method::FeatureMmd => "distribution of the model's features",
+            Method::HDivergence => "means and variances of the model's features",
+            Method::TwoSample => "how well a network can tell the inputs from those of P",
+            Method::DeepKernel => "distribution of the inputs, by a kernel trained for these rows",
+        }
+    }
+
     /// The test called `name`.
     ///
     /// # Errors
