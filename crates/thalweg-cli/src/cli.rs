@@ -25,7 +25,8 @@ The same way, step by step:
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/
 
-Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
+130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
 )]
 pub struct Cli {
     #[command(subcommand)]

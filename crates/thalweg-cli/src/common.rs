@@ -58,4 +58,6 @@ pub enum Outcome {
     Done,
     /// It is done, and the finding is negative: a failed check, a harmful shift.
     Negative,
+    /// It is done, and the finding is open: rows are shifted, harm is not established.
+    Open,
 }

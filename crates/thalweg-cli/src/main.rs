@@ -1,6 +1,7 @@
 //! The program `thalweg`: parses the command line, runs one command, turns its outcome into an exit code.
 //!
-//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 130 interrupted (143 by SIGTERM, 129 by SIGHUP). A panic is a defect of ours; it is
+//! Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (`shift test`),
+//! 130 interrupted (143 by SIGTERM, 129 by SIGHUP). A panic is a defect of ours; it is
 //! caught here and told as one, with what to report.
 mod cli;
 mod commands;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
         Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
+        Ok(Ok(Outcome::Open)) => ended(ExitCode::from(3)),
         Ok(Err(error)) => {
             let interrupted = |e: &thalweg_nets::Error| matches!(e, thalweg_nets::Error::Interrupted);
             if error.chain().any(|e| e.downcast_ref().is_some_and(interrupted)) {

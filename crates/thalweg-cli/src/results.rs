@@ -43,6 +43,9 @@ pub struct Results {
     /// Settings in force, after files and flags.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
+    /// What it comes to, for commands that come to one answer.
+    #[serde(flatten)]
+    pub summary: Map<String, Value>,
     /// What was found, one row a method, data set, ….
     pub rows: Vec<Row>,
     /// Files and folders made, as given.
@@ -83,6 +86,7 @@ impl Results {
                 instructions: Instructions::best().name(),
             },
             settings: Map::new(),
+            summary: Map::new(),
             rows: Vec::new(),
             outputs: Vec::new(),
         }

@@ -58,17 +58,36 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 60 --set bank.size=40 --out home.cal";
     thalweg(dir, make).assert().success().stdout(contains("held-out rows").and(contains("bank")));
     thalweg(dir, make).assert().code(2).stderr(contains("--force"));
-    thalweg(dir, "shift test home.cal --q csv:far.csv")
-        .assert()
-        .code(2)
-        .stderr(contains("Q has 40").and(contains("--draw")));
-    thalweg(dir, "shift test home.cal --q csv:near.csv").assert().success().stdout(contains("no harmful shift"));
+    // Any number of rows is tested; as many as were calibrated for, where that is asked.
+    thalweg(dir, "shift test home.cal --q csv:far.csv").assert().code(1).stdout(contains("harmful shift found"));
+    thalweg(dir, "shift test home.cal --q csv:far.csv --fail-on never").assert().success();
+    thalweg(dir, "shift test home.cal --q csv:near.csv").assert().success().stdout(contains("no evidence of harm"));
     let json = thalweg(dir, "shift test home.cal --q csv:far.csv --draw --out far --json").assert().code(1);
     let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
     assert!(value["rows"].as_array().is_some_and(|rows| rows.len() > 6));
+    assert_eq!((&value["outcome"], &value["level"]), (&"harmful-shift".into(), &0.05.into()));
+    assert!(value["p_value"].as_f64().is_some_and(|p| p <= 0.05));
+    let evidence = value["evidence"].as_array().unwrap();
+    assert!(evidence.len() == 6 && evidence[0]["question"] == "harm" && evidence[2]["question"] == "difference");
+    assert!(evidence[0]["name"].as_str().is_some_and(|name| name.contains("disagree")));
     let page = std::fs::read_to_string(dir.join("far/report.html")).unwrap();
     assert!(page.contains("Rows that look most out of place"));
     thalweg(dir, "shift test home.cal --q csv:near.csv --level 2").assert().code(2).stderr(contains("--level"));
+    // What could never reject is refused, with what would do.
+    thalweg(dir, "shift test home.cal --q csv:near.csv --level 0.01").assert().code(2).stderr(contains("--null 99"));
+    let never = make.replace("--null 60", "--null 18").replace("home.cal", "never.cal");
+    thalweg(dir, &never).assert().code(2).stderr(contains("at least 19"));
+    thalweg(dir, &format!("{never} --level 0.1")).assert().success();
+    let few = make.replace("-n 12", "-n 1").replace("home.cal", "few.cal") + " --held csv:few.csv";
+    std::fs::write(
+        dir.join("few.csv"),
+        csv(1000, 0.0).lines().take(1).chain(csv(1000, 0.0).lines().skip(990)).collect::<Vec<_>>().join("\n"),
+    )
+    .unwrap();
+    thalweg(dir, &few).assert().code(2).stderr(contains("at least 19 for queries of 1 rows"));
+    // The model was trained on most rows of home.csv: they cannot stand for fresh ones.
+    let trained = make.replace("home.cal", "trained.cal") + " --held csv:home.csv";
+    thalweg(dir, &trained).assert().code(2).stderr(contains("also training or validation rows"));
     thalweg(dir, "shift test zoo/zoo.toml --q csv:near.csv").assert().code(2);
     thalweg(dir, "shift test home.cal --q-logits near.csv").assert().code(2).stderr(contains("--q"));
 }
@@ -89,12 +108,18 @@ fn logits_alone_are_enough_for_a_verdict() {
     std::fs::write(dir.join("sure.csv"), logits(10, 4.0)).unwrap();
     thalweg(dir, "shift calibrate --logits home.csv -n 10 --null 99 --out l.cal").assert().success();
     thalweg(dir, "shift test l.cal --q-logits unsure.csv").assert().code(1).stdout(contains("harmful shift found"));
-    // Surer than at home is no harm, though every two-sided test fires.
-    thalweg(dir, "shift test l.cal --q-logits sure.csv").assert().success().stdout(contains("no harmful shift"));
-    thalweg(dir, "shift calibrate --logits home.csv -n 300 --out m.cal")
-        .assert()
-        .code(2)
-        .stderr(contains("held-out rows"));
+    // Surer than at home is no harm that these tests see; but entropy, which alone would reassure, is not the only witness.
+    let sure = |methods: &str| {
+        let make = format!("shift calibrate --logits home.csv -n 10 --null 99 {methods} --out s.cal --force");
+        thalweg(dir, &make).assert().success();
+        let said = thalweg(dir, "shift test s.cal --q-logits sure.csv").assert().code(3);
+        said.stdout(contains("harm not established").and(contains("does not clear the model")));
+        thalweg(dir, "shift test s.cal --q-logits sure.csv --fail-on harmful --json").assert().success()
+    };
+    sure("--methods entropy");
+    let json: serde_json::Value = serde_json::from_slice(&sure("").get_output().stdout).unwrap();
+    assert_eq!(json["outcome"], "shifted-harm-not-established");
+    thalweg(dir, "shift test s.cal --q-logits home.csv").assert().success().stdout(contains("Logits alone"));
     thalweg(dir, "shift calibrate --logits home.csv -n 10 --methods bank --out m.cal")
         .assert()
         .code(2)
@@ -103,6 +128,69 @@ fn logits_alone_are_enough_for_a_verdict() {
         .assert()
         .code(2)
         .stderr(contains("h-divergence"));
+}
+
+#[test]
+fn rows_of_q_are_matched_by_name_and_need_no_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
+    std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
+    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv --null 60 --methods entropy,mahalanobis --out home.cal";
+    thalweg(dir, make).assert().success();
+    let near = csv(30, 0.0);
+    let rows = |header: &str, cells: &dyn Fn(&[&str], usize) -> String| {
+        let rows = near.lines().skip(1).enumerate().map(|(i, line)| cells(&line.split(',').collect::<Vec<_>>(), i));
+        std::iter::once(header.to_owned()).chain(rows).collect::<Vec<_>>().join("\n")
+    };
+    let p_values = |text: String| {
+        std::fs::write(dir.join("q.csv"), text).unwrap();
+        let told = thalweg(dir, "shift test home.cal --q csv:q.csv --json").assert().success();
+        let value: serde_json::Value = serde_json::from_slice(&told.get_output().stdout).unwrap();
+        value["rows"].as_array().unwrap().iter().map(|row| row["p_value"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let same = p_values(near.clone());
+    for (header, cells) in [
+        ("b,label,a", (&|c: &[&str], _| format!("{},{},{}", c[1], c[2], c[0])) as &dyn Fn(&[&str], usize) -> String),
+        ("a,b", &|c, _| format!("{},{}", c[0], c[1])),
+        ("a,b,label", &|c, _| format!("{},{},?", c[0], c[1])),
+        ("a,b,label", &|c, _| format!("{},{},never seen", c[0], c[1])),
+        (",a,b", &|c, i| format!("{i},{},{}", c[0], c[1])),
+    ] {
+        assert_eq!(p_values(rows(header, cells)), same, "{header}");
+    }
+    std::fs::write(dir.join("q.csv"), rows("a,c,label", &|c, _| c.join(","))).unwrap();
+    thalweg(dir, "shift test home.cal --q csv:q.csv").assert().code(2).stderr(contains("a, c").or(contains("'b'")));
+}
+
+#[test]
+fn files_of_logits_are_read_for_what_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
+    let rows = |n: usize, row: &dyn Fn(usize, f64) -> String| {
+        (0..n).map(|i| row(i, 3.0 * (i as f64 * 1.7).sin())).collect::<String>()
+    };
+    let softmax = |z: f64| 1.0 / (1.0 + (-2.0 * z).exp());
+    write("home.csv", &rows(300, &|_, z| format!("{:.4},{:.4}\n", z, -z)));
+    write("indexed.csv", &(",0,1\n".to_owned() + &rows(300, &|i, z| format!("{i},{:.4},{:.4}\n", z, -z))));
+    write("p.csv", &rows(300, &|_, z| format!("{:.6},{:.6}\n", softmax(z), 1.0 - softmax(z))));
+    for (name, said) in [("home", "null"), ("indexed", "left out"), ("p", "probabilities")] {
+        let make = format!("shift calibrate --logits {name}.csv --null 40 --out {name}.cal");
+        let done = thalweg(dir, &make).assert().success();
+        if said != "null" {
+            done.stdout(contains(said));
+        }
+        thalweg(dir, &format!("shift test {name}.cal --q-logits {name}.csv")).assert().success();
+    }
+    thalweg(dir, "shift test home.cal --q-logits indexed.csv").assert().success().stdout(contains("left out"));
+    thalweg(dir, "shift test home.cal --q-logits p.csv").assert().code(2).stderr(contains("found probabilities"));
+    thalweg(dir, "shift test p.cal --q-logits home.csv").assert().code(2).stderr(contains("found logits"));
+    thalweg(dir, "shift test p.cal --q-logits p.csv --probabilities").assert().success();
+    thalweg(dir, "shift calibrate --logits home.csv --probabilities --out x.cal")
+        .assert()
+        .code(2)
+        .stderr(contains("probabilities, as --probabilities says"));
 }
 
 /// Noise with a bright band of rows for each class, `[3, 32, 32]` bytes; `dim` shifts and darkens it.

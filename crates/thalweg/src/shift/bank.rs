@@ -5,9 +5,9 @@
 //! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`super::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use super::base::{Base, Sample, deviations, softmax_rows};
+use super::base::{Base, Sample, deviations};
 use super::cdc::{Scratch, Trainer};
-use super::entropy::Reading;
+use super::entropy::{Answers, Reading};
 use super::members::Members;
 use super::reference::Reference;
 use super::test;
@@ -130,14 +130,21 @@ impl Bank {
 /// Members of logits `[M, N, C]`, chosen one by one: the next takes the most probability from f's class on top of what is taken already, row by row
 /// (Σ_i max_{m chosen} (p_f − p_m)₊ grows fastest). Counting flips in its place has less power: a flip by a hair counts as much as a sure one.
 fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
-    let (n, c, predictions, own) = (query.len(), query.classes(), query.predictions(), query.probabilities());
-    let of_class = |p: &[f32]| (0..n).map(|i| p[i * c + predictions[i] as usize]).collect::<Vec<f32>>();
-    let own = of_class(&own);
-    let taken: Vec<Vec<f32>> = all
-        .chunks_exact(n * c)
-        .map(|logits| own.iter().zip(of_class(&softmax_rows(logits, c))).map(|(f, g)| (f - g).max(0.0)).collect())
-        .collect();
-    let mut covered = vec![0f32; n];
+    let (c, predictions, own) = (query.classes(), query.predictions(), query.probabilities());
+    let of_member = |logits| taken(&own, &predictions, &Answers::new(logits, c));
+    greedy(&all.chunks_exact(query.logits.len()).map(of_member).collect::<Vec<_>>(), members)
+}
+
+/// The probability that a network takes from f's class, row by row `[N]`: (p_f − p_m)₊.
+pub(super) fn taken(own: &[f32], predictions: &[u32], member: &Answers) -> Vec<f32> {
+    let c = own.len() / predictions.len();
+    let of_row = |(i, &f): (usize, &u32)| (own[i * c + f as usize] - member.probabilities[i * c + f as usize]).max(0.0);
+    predictions.iter().enumerate().map(of_row).collect()
+}
+
+/// The choice of [`cover`] from what each network takes, `[M][N]`.
+pub(super) fn greedy(taken: &[Vec<f32>], members: usize) -> Vec<usize> {
+    let mut covered = vec![0f32; taken.first().map_or(0, Vec::len)];
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < members.min(taken.len()) {
         let gain = |m: usize| covered.iter().zip(&taken[m]).map(|(c, t)| (t - c).max(0.0)).sum::<f32>();
@@ -231,6 +238,11 @@ impl Members for Bank {
 
     fn usual(&self) -> &[f64] {
         &self.usual
+    }
+
+    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+        test::check(rows, &self.like, true)?;
+        Ok(Some((self.base.engine().logits_of_many(&self.thetas, &self.base.pack(rows)?)?, self.config.members)))
     }
 
     fn kept(&self) -> &[f32] {

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax;
+use thalweg_nets::streams::shuffle;
 use thalweg_nets::{Architecture, architecture::Operation};
 
 /// Rows with what f makes of them.
@@ -74,6 +75,16 @@ impl Sample {
             return self.clone();
         }
         self.rows(&(0..most).map(|_| rng.random_range(0..self.len as u64) as usize).collect::<Vec<_>>())
+    }
+
+    /// All rows where there are no more than `most`, else `most` different ones at random, in random order.
+    pub fn part(&self, most: usize, rng: &mut ChaCha8Rng) -> Sample {
+        if self.len <= most {
+            return self.clone();
+        }
+        let mut all: Vec<usize> = (0..self.len).collect();
+        shuffle(&mut all, rng);
+        self.rows(&all[..most])
     }
 
     /// These rows and, after them, those of `other`, which has the same widths.

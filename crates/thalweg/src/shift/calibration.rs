@@ -1,85 +1,107 @@
-//! A test made ready, once for a model and a query size, in one file: f, the rows of P that tests need, trained CDCs, null laws, and a record
-//! of how all of it was made. Afterwards a query needs nothing but this file.
+//! A test made ready, once for a model, in one file: f, the rows of P that tests need, trained CDCs, and a record of how all of it was made.
+//! Afterwards a query needs nothing but this file.
 //!
-//! The file is safetensors: `f [P]`; `train`, `validation` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
-//! `null.METHOD [n, S]`; `weights.METHOD [m, P]`; the record as TOML in the header. Held-out rows are not kept: their null laws are.
+//! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::permutation`]) of its rows and the
+//! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::outcome`] makes one answer of all of them.
 use super::base::{Base, Sample};
 use super::cdc::Trainer;
 use super::choose::{Choice, choose};
 use super::method::{Config, Method, Parts};
-use super::null::NullLaw;
-use super::reference::{Draws, Reference};
+use super::outcome::{Answer, Measurement, Outcome, Question, together};
+use super::permutation;
+use super::reference::Reference;
 use super::test::{ShiftTest, Statistic};
-use crate::tensors::{In, Out};
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg_nets::Architecture;
-use thalweg_nets::data::Normalisation;
-use thalweg_nets::files::write_whole;
+use thalweg_nets::data::DataRecord;
 use thalweg_nets::progress::Progress;
 
-/// The header's word for such a file, with its version.
-const FORMAT: &str = "thalweg shift calibration 5";
+mod file;
+#[cfg(test)]
+mod level;
+
+/// Held-out rows that are kept, at most: a random part of more.
+pub const HELD: usize = 4096;
 
 /// How a calibration was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// |Q|.
+    /// |Q| that tests were tuned for; other sizes are as valid.
     pub size: usize,
-    /// Tests, the one that gives the verdict first.
+    /// Tests, in the order in which they are told.
     pub methods: Vec<Method>,
     /// Seed of all randomness.
     pub seed: u64,
-    /// Null draws.
+    /// Redraws of every query.
     pub null: usize,
-    /// How they lie among the held-out rows.
-    pub draws: Draws,
+    /// Level that the redraws were counted for.
+    pub level: f64,
     /// Rows of P: trained on, chosen on, held out.
     pub rows: [usize; 3],
     /// C.
     pub classes: usize,
+    /// Names of the columns of logits; empty where they have none.
+    pub columns: Vec<String>,
+    /// Whether logits are known up to a constant of each row only: they were made of probabilities.
+    pub probabilities: bool,
     /// f's architecture; none where only its logits are known.
     pub architecture: Option<Architecture>,
-    /// How P's inputs were standardised, for queries to be standardised alike; none for inputs as they are.
-    pub normalisation: Option<Normalisation>,
+    /// What P's inputs are, for queries to be read alike; none where only logits are known.
+    pub home: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Parameters in force.
     pub config: Config,
     /// How κ, learning rate and steps were found, where they were.
     pub choice: Option<Choice>,
-    /// Seconds that each test took to be made ready, null law included; not in the file, whose bytes are the same for every run.
-    #[serde(skip)]
-    pub seconds: BTreeMap<String, f64>,
 }
 
-/// Tests with their null laws.
+/// Tests with the rows that they are judged against.
 pub struct Calibration {
     /// How it was made.
     pub record: Record,
+    /// Seconds that each test took to be made ready here; not kept in the file.
+    pub seconds: BTreeMap<String, f64>,
     base: Option<Arc<Base>>,
     reference: Reference,
-    tests: Vec<(Box<dyn ShiftTest>, NullLaw)>,
+    tests: Vec<Box<dyn ShiftTest>>,
 }
 
 /// What one test says of a query.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The test.
-    pub method: &'static str,
-    /// Name, whether it counts for the verdict, value, p-value.
-    pub statistics: Vec<(&'static str, bool, f64, f64)>,
-    /// One p-value of all that count for a verdict, or of all where none does.
+    pub method: Method,
+    /// What it asks.
+    pub question: Question,
+    /// Name, whether the answer takes it in, value, p-value, mean over the redraws.
+    pub statistics: Vec<(&'static str, bool, f64, f64, f64)>,
+    /// One p-value of all that the answer takes in.
     pub p_value: f64,
-    /// Whether that p-value speaks of harm, or of any difference.
-    pub harmful: bool,
-    /// Seconds.
+    /// Seconds for the query and all redraws.
     pub seconds: f64,
+}
+
+/// What all tests say of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What it comes to at the level.
+    pub outcome: Outcome,
+    /// The p-value of that, see [`Answer::outcome`].
+    pub p_value: f64,
+    /// The level.
+    pub level: f64,
+    /// The p-values of the questions.
+    pub answer: Answer,
+    /// Test by test.
+    pub findings: Vec<Finding>,
+    /// How much each row of the query looks out of place by the first test that can tell, `[N]`; empty where none can.
+    pub blame: Vec<f64>,
 }
 
 /// What a calibration is asked for.
@@ -87,37 +109,58 @@ pub struct Finding {
 pub struct Request<'a> {
     /// f, rows, |Q|, parameters.
     pub parts: Parts<'a>,
-    /// Tests, the one that gives the verdict first.
+    /// Tests.
     pub methods: &'a [Method],
-    /// Null draws.
+    /// Redraws of every query.
     pub null: usize,
+    /// Level that they are for.
+    pub level: f64,
     /// Seed.
     pub seed: u64,
-    /// How P was standardised.
-    pub normalisation: Option<Normalisation>,
+    /// Names of the columns of logits; empty where they have none.
+    pub columns: Vec<String>,
+    /// Whether logits were made of probabilities.
+    pub probabilities: bool,
+    /// What P's inputs are; none where only logits are known.
+    pub home: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Whether CDC parameters are to be found on validation draws.
     pub choose: bool,
 }
 
-impl Calibration {
-    /// Trains what is to be trained and draws the null laws.
+impl Request<'_> {
+    /// Checks what needs no work.
     ///
     /// # Errors
-    /// No method, one twice, one that needs more than is known; a size beyond the held-out rows; as the tests' own; interruption.
-    pub fn make(request: &Request, progress: &dyn Progress) -> Result<Self> {
-        let Request { parts, methods, null, seed, .. } = request;
+    /// No method, one twice; a size of 0; redraws or held-out rows that could never reject; held-out rows that are training rows.
+    pub fn check(&self) -> Result<()> {
+        let methods = self.methods;
         if methods.is_empty() || (1..methods.len()).any(|i| methods[..i].contains(&methods[i])) {
             let found = methods.iter().map(|m| m.name()).collect::<Vec<_>>().join(", ");
             return Err(Error::parameter("methods", "at least one, none twice", found));
         }
+        if self.parts.size == 0 {
+            return Err(Error::parameter("query size |Q|", "at least 1", 0));
+        }
+        permutation::check(self.null, self.level)?;
+        permutation::enough(self.parts.reference.held.len(), self.parts.size, self.level)?;
+        self.parts.reference.held_is_fresh()
+    }
+}
+
+impl Calibration {
+    /// Trains what is to be trained.
+    ///
+    /// # Errors
+    /// As [`Request::check`]; a test that needs more than is known; as the tests' own; interruption.
+    pub fn make(request: &Request, progress: &dyn Progress) -> Result<Self> {
+        request.check()?;
+        let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");
-        let (rows, draws) = parts.reference.draws(parts.size, *null, &streams.child("null"))?;
-        let queries: Vec<Sample> = rows.iter().map(|r| parts.reference.held.rows(r)).collect();
         let mut config = parts.config.clone();
         let (mut choice, mut seconds) = (None, BTreeMap::new());
-        let (mut tests, mut weights) = (Vec::new(), Vec::new());
+        let mut tests = Vec::new();
         progress.begin("calibrating", methods.len() as u64);
         for method in *methods {
             if progress.interrupted() {
@@ -131,29 +174,29 @@ impl Calibration {
                 choice = Some(found);
             }
             let parts = Parts { config: &config, ..parts.clone() };
-            let test = method.prepare(&parts, None, &streams)?;
-            let law = NullLaw::new(test.measure(&queries, &streams.child("law"))?, test.statistics().len())?;
-            weights.push(test.weights().len());
-            tests.push((test, law));
+            tests.push(method.prepare(&parts, None, &streams)?);
             seconds.insert(method.name().to_owned(), start.elapsed().as_secs_f64());
             progress.advance(1);
         }
+        let held = parts.reference.held.part(HELD, &mut streams.child("held").rng());
+        let reference = Reference { held, ..parts.reference.clone() };
         let record = Record {
             size: parts.size,
             methods: methods.to_vec(),
             seed: *seed,
             null: *null,
-            draws,
-            rows: [parts.reference.train.len(), parts.reference.validation.len(), parts.reference.held.len()],
-            classes: parts.reference.held.classes(),
+            level: request.level,
+            rows: [reference.train.len(), reference.validation.len(), reference.held.len()],
+            classes: reference.held.classes(),
+            columns: request.columns.clone(),
+            probabilities: request.probabilities,
             architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
-            normalisation: request.normalisation.clone(),
+            home: request.home.clone(),
             data: request.data.clone(),
             config,
             choice,
-            seconds,
         };
-        Ok(Self { record, base: parts.base.clone(), reference: parts.reference.clone(), tests })
+        Ok(Self { record, seconds, base: parts.base.clone(), reference, tests })
     }
 
     /// f; none where only its logits are known.
@@ -161,136 +204,63 @@ impl Calibration {
         self.base.as_ref()
     }
 
-    /// The tests with their null laws, in the order of the record's methods.
-    pub fn tests(&self) -> impl Iterator<Item = (&dyn ShiftTest, &NullLaw)> {
-        self.tests.iter().map(|(test, law)| (test.as_ref(), law))
+    /// The rows of P.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
     }
 
-    /// What every test says of `query`, which has the calibrated number of rows.
+    /// The tests, in the order of the record's methods.
+    pub fn tests(&self) -> impl Iterator<Item = &dyn ShiftTest> {
+        self.tests.iter().map(AsRef::as_ref)
+    }
+
+    /// What the tests say of `query`, rows of any number, at `level`.
     ///
     /// # Errors
-    /// Another number of rows; as the tests' own.
-    pub fn test(&self, query: &Sample, seed: u64) -> Result<Vec<Finding>> {
-        self.fits(query)?;
+    /// A query without rows; a level that the redraws or the held-out rows cannot reach; as the tests' own; interruption.
+    pub fn test(&self, query: &Sample, level: f64, seed: u64, progress: &dyn Progress) -> Result<Verdict> {
+        if query.is_empty() {
+            return Err(Error::shape("query Q", "[N ≥ 1, D]", "[0, D]"));
+        }
+        let (null, held) = (self.record.null, &self.reference.held);
+        permutation::check(null, level)?;
+        permutation::enough(held.len(), query.len(), level)?;
+        super::test::check(query, held, held.width() > 0)?;
         let streams = Streams::new(seed).child("shift query");
-        let mut findings = Vec::new();
-        for (test, law) in &self.tests {
+        let rows = held.clone().joined(query);
+        let queries = permutation::redraws(held.len(), query.len(), null, &streams);
+        let (mut measured, mut findings, mut blame) = (Vec::new(), Vec::new(), Vec::new());
+        progress.begin("testing", self.tests.len() as u64);
+        for (test, method) in self.tests.iter().zip(&self.record.methods) {
+            if progress.interrupted() {
+                return Err(Error::Interrupted);
+            }
             let start = Instant::now();
-            let values = test.measure(std::slice::from_ref(query), &streams)?;
-            let p = law.p_values(&values)?;
-            let (used, harmful) = used(test.statistics());
-            let p_value = law.combined(&values, &used)?;
-            let each = test.statistics().iter().zip(values.iter().zip(p));
-            findings.push(Finding {
-                method: test.name(),
-                statistics: each.map(|(s, (v, p))| (s.name, s.verdict, *v, p)).collect(),
-                p_value,
-                harmful,
-                seconds: start.elapsed().as_secs_f64(),
-            });
-        }
-        Ok(findings)
-    }
-
-    /// How much each row of the query looks out of place by the first test that can tell, `[N]`.
-    ///
-    /// # Errors
-    /// As [`Self::test`].
-    pub fn blame(&self, query: &Sample, seed: u64) -> Result<Vec<f64>> {
-        self.fits(query)?;
-        let streams = Streams::new(seed).child("shift query");
-        for (test, _) in &self.tests {
-            let blame = test.blame(query, &streams)?;
-            if !blame.is_empty() {
-                return Ok(blame);
+            let all = test.measure_rows(&rows, &queries, &streams.child(test.name()))?;
+            let of = Measurement::new(test.name(), test.statistics(), &all, queries.len())?;
+            if blame.is_empty() && !all.blame.is_empty() {
+                blame = vec![0.0; query.len()];
+                queries[0].iter().zip(&all.blame).for_each(|(&r, b)| blame[r - held.len()] = *b);
             }
+            findings.push(finding(*method, &of, start.elapsed().as_secs_f64()));
+            measured.push(of);
+            progress.advance(1);
         }
-        Ok(Vec::new())
+        let answer = Answer::of(&measured)?;
+        let (outcome, p_value) = answer.outcome(level);
+        Ok(Verdict { outcome, p_value, level, answer, findings, blame })
     }
+}
 
-    fn fits(&self, query: &Sample) -> Result<()> {
-        if query.len() == self.record.size {
-            return Ok(());
-        }
-        Err(Error::shape(
-            "query Q",
-            format!("[{}, D], as calibrated", self.record.size),
-            format!("[{}, D]", query.len()),
-        ))
-    }
-
-    /// Writes the file, whole or not at all.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let mut out = Out::default();
-        if let Some(base) = &self.base {
-            out.single("f", &[base.theta().len()], base.theta());
-        }
-        for (name, rows) in [("train", &self.reference.train), ("validation", &self.reference.validation)] {
-            let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
-            out.single(name, &[rows.len(), values.len() / rows.len()], values);
-        }
-        for (test, law) in &self.tests {
-            out.double(format!("null.{}", test.name()), &[law.draws(), test.statistics().len()], law.values());
-            if let (weights @ [_, ..], Some(base)) = (test.weights(), &self.base) {
-                let p = base.theta().len();
-                out.single(format!("weights.{}", test.name()), &[weights.len() / p, p], weights);
-            }
-        }
-        let record = toml::to_string(&self.record)
-            .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
-        out.word("format", FORMAT);
-        out.word("record", record);
-        write_whole(path, &out.bytes()?)
-    }
-
-    /// Reads a file that [`Self::write`] made; tests are made ready again without training.
-    ///
-    /// # Errors
-    /// No such file, another kind of file, tensors that do not fit the record.
-    pub fn read(path: &Path) -> Result<Self> {
-        let data = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = In::open(path, &data)?;
-        if file.word("format") != FORMAT {
-            let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
-            let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");
-            return Err(Error::format(path, "format", expected, found));
-        }
-        let record: Record = toml::from_str(file.word("record"))
-            .map_err(|e| Error::format(path, "record", "a record of this version", e))?;
-        let base = match &record.architecture {
-            Some(net) => Some(Arc::new(Base::new(net, file.any("f")?.1)?)),
-            None => None,
-        };
-        let rows = |name: &str| -> Result<Sample> {
-            let (shape, values) = file.any(name)?;
-            match (&base, &shape[..]) {
-                (Some(base), [_, _]) => base.sample(&values),
-                (None, [_, c]) if *c == record.classes => Sample::of_logits(values, *c),
-                _ => {
-                    Err(Error::format(path, format!("tensor {name}"), "[N, D], or logits [N, C]", format!("{shape:?}")))
-                }
-            }
-        };
-        let (train, validation) = (rows("train")?, rows("validation")?);
-        let held = validation.rows(&[0]);
-        let reference = Reference::new(train, validation, held)?;
-        let streams = Streams::new(record.seed).child("shift");
-        let parts =
-            Parts { base: base.clone(), reference: &reference, labels: &[], size: record.size, config: &record.config };
-        let mut tests = Vec::new();
-        for method in &record.methods {
-            let kept = format!("weights.{}", method.name());
-            let weights = file.shape(&kept).map(|_| file.any(&kept)).transpose()?.map(|(_, weights)| weights);
-            let test = method.prepare(&parts, weights, &streams)?;
-            let values = file.double(&format!("null.{}", method.name()))?;
-            let law = NullLaw::new(values, test.statistics().len())?;
-            tests.push((test, law));
-        }
-        Ok(Self { record, base, reference, tests })
-    }
+fn finding(method: Method, of: &Measurement, seconds: f64) -> Finding {
+    let question = Question::of(of.statistics);
+    let each = of.statistics.iter().enumerate().map(|(s, statistic)| {
+        let column = of.column(s);
+        let mean = column[1..].iter().sum::<f64>() / (column.len() - 1) as f64;
+        (statistic.name, question.takes(statistic), column[0], of.p_value(s), mean)
+    });
+    let p_value = together(&[of]).map_or(1.0, |p| p[0]);
+    Finding { method, question, statistics: each.collect(), p_value, seconds }
 }
 
 /// The statistics that make one p-value: those for the verdict, or all where none is; and whether it then speaks of harm.
@@ -320,31 +290,34 @@ mod tests {
             },
             methods: &Method::ALL,
             null: 40,
+            level: 0.05,
             seed: 3,
-            normalisation: None,
+            columns: vec!["a".into(), "b".into()],
+            probabilities: false,
+            home: None,
             data: "clouds".into(),
             choose: true,
         };
         let made = Calibration::make(&request, &Silent).unwrap();
-        assert_eq!(made.record.draws, Draws::Disjoint);
         assert!(made.record.choice.as_ref().is_some_and(|c| c.inside));
         let path = tempfile::tempdir().unwrap().path().join("c.safetensors");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         made.write(&path).unwrap();
         let read = Calibration::read(&path).unwrap();
-        let seconds = made.record.seconds.clone();
-        assert_eq!(Record { seconds, ..read.record.clone() }, made.record);
-        for query in [world.near(10, 5), world.far(10, 5)] {
-            let of = |c: &Calibration| {
-                c.test(&query, 9).unwrap().into_iter().map(|f| (f.method, f.statistics, f.p_value)).collect::<Vec<_>>()
-            };
-            assert_eq!(of(&made), of(&read));
-        }
-        let found = read.test(&world.far(10, 5), 9).unwrap();
-        assert!(found[0].method == "bank" && found[0].harmful && found[0].p_value < 0.03, "{:?}", found[0]);
-        assert!(read.test(&world.near(10, 6), 9).unwrap()[0].p_value > 0.05);
-        assert_eq!(read.blame(&world.far(10, 5), 9).unwrap().len(), 10);
-        assert!(read.test(&world.near(9, 6), 9).unwrap_err().to_string().contains("as calibrated"));
+        assert_eq!(read.record, made.record);
+        let of = |c: &Calibration, query: &Sample| {
+            let verdict = c.test(query, 0.05, 9, &Silent).unwrap();
+            let each = verdict.findings.into_iter().map(|f| (f.method, f.statistics, f.p_value));
+            (verdict.outcome, verdict.answer, verdict.blame, each.collect::<Vec<_>>())
+        };
+        let (near, far) = (world.near(10, 5), world.far(12, 5));
+        let said = of(&read, &far);
+        assert_eq!(of(&made, &far), said);
+        assert_eq!(said.0, Outcome::HarmfulShift);
+        assert!(said.3[0].0 == Method::Bank && said.3[0].2 < 0.03, "{:?}", said.3[0]);
+        assert_eq!(said.2.len(), 12);
+        assert_eq!(of(&read, &near).0, Outcome::NoEvidenceOfHarm);
+        assert!(read.test(&near, 0.01, 9, &Silent).unwrap_err().to_string().contains("at least 99"));
         std::fs::write(&path, b"no").unwrap();
         assert!(Calibration::read(&path).is_err());
     }
@@ -356,26 +329,36 @@ mod tests {
         let r = &world.reference;
         let reference = Reference::new(of(&r.train), of(&r.validation), of(&r.held)).unwrap();
         let config = Config::default();
-        let request = |methods| Request {
-            parts: Parts { base: None, reference: &reference, labels: &[], size: 8, config: &config },
+        let request = |methods, null, size| Request {
+            parts: Parts { base: None, reference: &reference, labels: &[], size, config: &config },
             methods,
-            null: 50,
+            null,
+            level: 0.05,
             seed: 1,
-            normalisation: None,
+            columns: Vec::new(),
+            probabilities: false,
+            home: None,
             data: "logits".into(),
             choose: true,
         };
-        let made = Calibration::make(&request(&[Method::Entropy, Method::Bbsd]), &Silent).unwrap();
+        let made = Calibration::make(&request(&[Method::Entropy, Method::Bbsd], 50, 8), &Silent).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.safetensors");
         made.write(&path).unwrap();
         let read = Calibration::read(&path).unwrap();
-        assert_eq!(
-            read.test(&of(&world.near(8, 2)), 0).unwrap()[1].p_value,
-            made.test(&of(&world.near(8, 2)), 0).unwrap()[1].p_value
-        );
-        assert!(Calibration::make(&request(&[Method::Bank]), &Silent).is_err());
-        assert!(Calibration::make(&request(&[Method::Entropy, Method::Entropy]), &Silent).is_err());
-        assert!(Calibration::make(&request(&[]), &Silent).is_err());
+        let query = of(&world.near(8, 2));
+        let p = |c: &Calibration| c.test(&query, 0.05, 0, &Silent).unwrap().answer;
+        assert_eq!(p(&read), p(&made));
+        let said = |methods: &'static [Method], null, size| {
+            Calibration::make(&request(methods, null, size), &Silent).err().map(|e| e.to_string())
+        };
+        let says = |methods: &'static [Method], null, size, what: &str| {
+            said(methods, null, size).is_some_and(|e| e.contains(what))
+        };
+        assert!(says(&[Method::Bank], 50, 8, "logits alone"));
+        assert!(says(&[Method::Entropy, Method::Entropy], 50, 8, "none twice"));
+        assert!(says(&[], 50, 8, "at least one"));
+        assert!(says(&[Method::Entropy], 18, 8, "at least 19"));
+        assert!(says(&[Method::Entropy], 50, 0, "at least 1"));
     }
 }

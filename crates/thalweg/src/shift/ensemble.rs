@@ -114,6 +114,12 @@ impl Members for DeepEnsemble {
         &self.usual
     }
 
+    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+        test::check(rows, &self.like, true)?;
+        let members = self.thetas.len() / self.base.theta().len();
+        Ok(Some((self.base.engine().logits_of_many(&self.thetas, &self.base.pack(rows)?)?, members)))
+    }
+
     fn kept(&self) -> &[f32] {
         &self.thetas
     }

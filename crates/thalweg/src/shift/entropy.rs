@@ -4,7 +4,7 @@
 //! taken away. The two-sided Kolmogorov–Smirnov distance of the paper fires on surer rows too, so it is printed only. [`MeanEntropy`] is f's own
 //! (M16), the cheapest test there is.
 use super::base::{Sample, softmax_rows};
-use super::test::{self, ShiftTest, Statistic};
+use super::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use thalweg_nets::evaluate::argmax;
 
@@ -30,6 +30,25 @@ pub fn entropies(probabilities: &[f32], classes: usize) -> Vec<f64> {
     probabilities.chunks_exact(classes.max(1)).map(of).collect()
 }
 
+/// What a network says of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answers {
+    /// Softmax `[N, C]`.
+    pub probabilities: Vec<f32>,
+    /// Class `[N]`.
+    pub classes: Vec<u32>,
+}
+
+impl Answers {
+    /// From logits `[N, C]`.
+    pub fn new(logits: &[f32], classes: usize) -> Self {
+        Self {
+            probabilities: softmax_rows(logits, classes),
+            classes: logits.chunks_exact(classes.max(1)).map(argmax).collect(),
+        }
+    }
+}
+
 /// An ensemble's view of one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
@@ -48,26 +67,39 @@ pub struct Reading {
 impl Reading {
     /// From members' logits `[N, C]` each. Without a member it is f alone.
     pub fn new<'a>(query: &Sample, members: impl Iterator<Item = &'a [f32]>) -> Self {
-        let (n, c) = (query.len(), query.classes());
-        let predictions = query.predictions();
-        let own = query.probabilities();
-        let mut mean = own.clone();
+        let c = query.classes();
+        let rows: Vec<usize> = (0..query.len()).collect();
+        let (own, predictions) = (query.probabilities(), query.predictions());
+        let members: Vec<Answers> = members.map(|logits| Answers::new(logits, c)).collect();
+        Self::of_rows(&rows, (&own, &predictions), c, members.iter())
+    }
+
+    /// Of the rows named, from f's probabilities and classes and the members' answers on all rows.
+    pub(super) fn of_rows<'a>(
+        rows: &[usize],
+        (own, predictions): (&[f32], &[u32]),
+        c: usize,
+        members: impl Iterator<Item = &'a Answers>,
+    ) -> Self {
+        let n = rows.len();
+        let at = |r: usize| r * c..(r + 1) * c;
+        let mut mean: Vec<f32> = rows.iter().flat_map(|&r| own[at(r)].iter().copied()).collect();
+        let alone = entropies(&mean, c).iter().sum::<f64>() / n as f64;
         let (mut rejected, mut doubt, mut taken, mut count) = (vec![false; n], vec![0.0; n], vec![0f64; n], 0);
-        for logits in members {
+        for member in members {
             count += 1;
-            let p = softmax_rows(logits, c);
-            mean.iter_mut().zip(&p).for_each(|(m, p)| *m += p);
-            for i in 0..n {
-                let f = predictions[i] as usize;
-                rejected[i] |= argmax(&logits[i * c..(i + 1) * c]) as usize != f;
-                doubt[i] += 1.0 - f64::from(p[i * c + f]);
-                taken[i] = taken[i].max(f64::from(own[i * c + f] - p[i * c + f]));
+            for (i, &r) in rows.iter().enumerate() {
+                let p = &member.probabilities[at(r)];
+                mean[at(i)].iter_mut().zip(p).for_each(|(m, p)| *m += p);
+                let f = predictions[r] as usize;
+                rejected[i] |= member.classes[r] as usize != f;
+                doubt[i] += 1.0 - f64::from(p[f]);
+                taken[i] = taken[i].max(f64::from(own[r * c + f] - p[f]));
             }
         }
         let share = 1.0 / (count + 1) as f32;
         mean.iter_mut().for_each(|m| *m *= share);
         doubt.iter_mut().for_each(|d| *d /= count.max(1) as f64);
-        let alone = entropies(&own, c).iter().sum::<f64>() / n as f64;
         Self { rejected, doubt, taken, entropies: entropies(&mean, c), own: alone }
     }
 
@@ -128,6 +160,10 @@ impl ShiftTest for MeanEntropy {
             Ok(row.iter().sum::<f64>() / row.len() as f64)
         });
         each.collect()
+    }
+
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+        Ok(test::means(&self.blame(rows, streams)?, queries))
     }
 
     fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {

@@ -4,7 +4,7 @@
 //! of 784 pixels cannot be had from some hundred rows. `relative-mahalanobis`: of f's features, the distance to the nearest class's mean
 //! (one covariance for all classes) less that to the Gaussian of all rows. Neither knows whether f is wrong: both fire on harmless shift.
 use super::base::Sample;
-use super::test::{self, ShiftTest, Statistic};
+use super::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams};
 use faer::{Mat, Side};
 
@@ -131,6 +131,10 @@ impl ShiftTest for Mahalanobis {
             Ok(rows.iter().sum::<f64>() / rows.len() as f64)
         });
         each.collect()
+    }
+
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+        Ok(test::means(&self.blame(rows, streams)?, queries))
     }
 
     fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {

@@ -7,6 +7,7 @@ use super::conditional::{Conditional, ConditionalConfig};
 use super::deep_kernel::DeepKernel;
 use super::detectron::{Detectron, Rounds};
 use super::divergence::HDivergence;
+use super::energy::Energy;
 use super::ensemble::{DeepEnsemble, EnsembleConfig};
 use super::entropy::MeanEntropy;
 use super::mahalanobis::{Distance, Mahalanobis};
@@ -37,6 +38,8 @@ pub enum Method {
     Ensemble,
     /// f's outputs, two-sided.
     Bbsd,
+    /// How large f's logits are, two-sided.
+    Energy,
     /// Distance of inputs.
     Mahalanobis,
     /// Distance of features, classes against the whole.
@@ -159,7 +162,7 @@ pub struct Parts<'a> {
 
 impl Method {
     /// All, the default first.
-    pub const ALL: [Method; 14] = [
+    pub const ALL: [Method; 15] = [
         Method::Bank,
         Method::Detectron,
         Method::MetaDetectron,
@@ -167,6 +170,7 @@ impl Method {
         Method::Ensemble,
         Method::Entropy,
         Method::Bbsd,
+        Method::Energy,
         Method::Mahalanobis,
         Method::RelativeMahalanobis,
         Method::Mmd,
@@ -186,6 +190,7 @@ impl Method {
             Method::Ensemble => "ensemble",
             Method::Entropy => "entropy",
             Method::Bbsd => "bbsd",
+            Method::Energy => "energy",
             Method::Mahalanobis => "mahalanobis",
             Method::RelativeMahalanobis => "relative-mahalanobis",
             Method::Mmd => "mmd",
@@ -193,6 +198,31 @@ impl Method {
             Method::HDivergence => "h-divergence",
             Method::TwoSample => "two-sample",
             Method::DeepKernel => "deep-kernel-mmd",
+        }
+    }
+
+    /// What it looks at, in words for people who do not know its name.
+    pub fn looks_at(self) -> &'static str {
+        match self {
+            Method::Bank => "how far networks that agree with the model on P can disagree with it on Q",
+            Method::Detectron => {
+                "how far networks trained for these rows can disagree with the model on Q but not on P"
+            }
+            Method::MetaDetectron => {
+                "how far networks drawn for these rows from a tuned generator disagree with the model"
+            }
+            Method::Conditional => "how far networks drawn for these rows from a generator disagree with the model",
+            Method::Ensemble => "how far networks trained as the model was disagree with it",
+            Method::Entropy => "how unsure the model is",
+            Method::Bbsd => "predicted classes and their probabilities",
+            Method::Energy => "size of the logits and their margins",
+            Method::Mahalanobis => "distance of the inputs from those of P",
+            Method::RelativeMahalanobis => "distance of the model's features from those of its classes on P",
+            Method::Mmd => "distribution of the inputs",
+            Method::FeatureMmd => "distribution of the model's features",
+            Method::HDivergence => "means and variances of the model's features",
+            Method::TwoSample => "how well a network can tell the inputs from those of P",
+            Method::DeepKernel => "distribution of the inputs, by a kernel trained for these rows",
         }
     }
 
@@ -211,14 +241,22 @@ impl Method {
     /// What it needs.
     pub fn needs(self) -> Needs {
         match self {
-            Method::Entropy | Method::Bbsd | Method::RelativeMahalanobis | Method::FeatureMmd | Method::HDivergence => {
-                Needs::Logits
-            }
+            Method::Entropy
+            | Method::Bbsd
+            | Method::Energy
+            | Method::RelativeMahalanobis
+            | Method::FeatureMmd
+            | Method::HDivergence => Needs::Logits,
             Method::Mahalanobis | Method::Mmd | Method::TwoSample | Method::DeepKernel => Needs::Inputs,
             Method::Bank | Method::Detectron | Method::MetaDetectron | Method::Conditional | Method::Ensemble => {
                 Needs::Network
             }
         }
+    }
+
+    /// Whether networks are trained or tuned for every query, so that every redraw of a permutation test costs a training.
+    pub fn trains(self) -> bool {
+        matches!(self, Method::Detectron | Method::MetaDetectron | Method::TwoSample | Method::DeepKernel)
     }
 
     /// Makes it ready. `weights` are those that [`ShiftTest::weights`] gave when it was made ready before, or none to train them.
@@ -274,6 +312,7 @@ impl Method {
             },
             Method::Entropy => Box::new(MeanEntropy::new(&reference.validation)),
             Method::Bbsd => Box::new(Bbsd::new(&reference.validation)),
+            Method::Energy => Box::new(Energy::new(&reference.validation)),
             Method::Mahalanobis => Box::new(Mahalanobis::new(Distance::Inputs, &reference.train)?),
             Method::RelativeMahalanobis => Box::new(Mahalanobis::new(Distance::Relative, &reference.train)?),
             Method::Mmd => Box::new(Mmd::new(Space::Inputs, &reference.train)?),

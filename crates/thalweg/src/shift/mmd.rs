@@ -4,12 +4,15 @@
 //! out. Features are those of f, the deep kernel that costs nothing; [`super::deep_kernel`] trains one for the query.
 //! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
 use super::base::Sample;
-use super::test::{self, ShiftTest, Statistic};
+use super::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 
 /// Rows at home that a query is compared with.
 const HOME: usize = 256;
+
+/// Rows of a query of which all pairs are taken.
+const PAIRED: usize = 256;
 
 /// Where distances are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +59,21 @@ impl Mmd {
     fn of(&self, query: &Sample) -> Result<f64> {
         test::check(query, &self.like, self.space == Space::Inputs)?;
         let rows: Vec<&[f32]> = self.space.of(query).chunks_exact(self.wide).collect();
-        let kernel = |a: &[f32], b: &[f32]| (-self.rate * squared(a, b)).exp();
         let n = rows.len() as f64;
-        let within: f64 = (1..rows.len()).map(|i| (0..i).map(|j| kernel(rows[i], rows[j])).sum::<f64>()).sum();
-        let across: f64 =
-            rows.iter().map(|r| self.home.chunks_exact(self.wide).map(|h| kernel(r, h)).sum::<f64>()).sum();
+        let within: f64 = (1..rows.len()).map(|i| (0..i).map(|j| self.kernel(rows[i], rows[j])).sum::<f64>()).sum();
+        let across: f64 = rows.iter().map(|r| self.across(r)).sum();
         let within = if rows.len() > 1 { 2.0 * within / (n * (n - 1.0)) } else { 0.0 };
-        Ok(within - 2.0 * across / (n * (self.home.len() / self.wide) as f64))
+        Ok(within - 2.0 * across / n)
+    }
+
+    fn kernel(&self, a: &[f32], b: &[f32]) -> f64 {
+        (-self.rate * squared(a, b)).exp()
+    }
+
+    /// Mean kernel of a row with those at home.
+    fn across(&self, row: &[f32]) -> f64 {
+        self.home.chunks_exact(self.wide).map(|h| self.kernel(row, h)).sum::<f64>()
+            / (self.home.len() / self.wide) as f64
     }
 }
 
@@ -99,6 +110,30 @@ impl ShiftTest for Mmd {
         const { &[Statistic::printed("mmd")] }
     }
 
+    /// The part within a query is its mean over all pairs, or, in a query of more than `PAIRED` rows, over the pairs of each row with the `PAIRED / 2`
+    /// that come after it: unbiased too, in time linear in the rows.
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+        test::check(rows, &self.like, self.space == Space::Inputs)?;
+        let each: Vec<&[f32]> = self.space.of(rows).chunks_exact(self.wide).collect();
+        let across: Vec<f64> = each.par_iter().map(|r| self.across(r)).collect();
+        let of = |query: &Vec<usize>| {
+            let n = query.len();
+            let after = if n > PAIRED { PAIRED / 2 } else { n / 2 };
+            let (mut within, mut pairs) = (0.0, 0.0);
+            for i in 0..n {
+                // Round the circle each pair comes once, but for those half way round in an even number of rows.
+                let last = if 2 * after == n && i >= after { after - 1 } else { after };
+                for j in (i + 1)..=(i + last) {
+                    within += self.kernel(each[query[i]], each[query[j % n]]);
+                    pairs += 1.0;
+                }
+            }
+            let within = if pairs > 0.0 { within / pairs } else { 0.0 };
+            within - 2.0 * query.iter().map(|&r| across[r]).sum::<f64>() / n as f64
+        };
+        Ok(Measured { values: queries.par_iter().map(of).collect(), blame: Vec::new() })
+    }
+
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
         let of = |q| interrupt::check().and_then(|()| self.of(q));
         queries.par_iter().map(of).collect()
@@ -127,6 +162,26 @@ mod tests {
         assert!((small - large).abs() < 0.02, "{small} {large}");
         let far = test.measure(&[world.far(20, 1)], &Streams::new(0)).unwrap()[0];
         assert!(far > large + 0.3, "{far} {large}");
+    }
+
+    #[test]
+    fn rows_of_a_sample_have_the_numbers_of_a_query() {
+        let world = world::two_clouds(1);
+        let test = Mmd::new(Space::Inputs, &world.reference.train).unwrap();
+        let rows = world.near(600, 3);
+        let queries: Vec<Vec<usize>> =
+            [1, 2, 3, 10, 11, 256].iter().map(|&n| (0..n).map(|i| (i * 7 + n) % 600).collect()).collect();
+        let each: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();
+        let (slow, fast) = (
+            test.measure(&each, &Streams::new(0)).unwrap(),
+            test.measure_rows(&rows, &queries, &Streams::new(0)).unwrap(),
+        );
+        assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-9), "{slow:?} {fast:?}");
+        // Where only some of the pairs are taken, nearly.
+        let all = vec![(0..600).collect::<Vec<_>>()];
+        let (whole, some) =
+            (test.of(&rows).unwrap(), test.measure_rows(&rows, &all, &Streams::new(0)).unwrap().values[0]);
+        assert!((whole - some).abs() < 0.01, "{whole} {some}");
     }
 
     #[test]

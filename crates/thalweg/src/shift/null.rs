@@ -75,12 +75,7 @@ impl NullLaw {
         for s in (0..self.statistics).filter(|&s| used[s]) {
             let mut column = self.column(s);
             column.push(observed[s]);
-            let mut sorted = column.clone();
-            sorted.sort_by(f64::total_cmp);
-            for (least, value) in least.iter_mut().zip(&column) {
-                let as_large = n + 1 - sorted.partition_point(|v| v < value);
-                *least = (*least).min(as_large);
-            }
+            least.iter_mut().zip(as_large(&column)).for_each(|(least, rank)| *least = (*least).min(rank));
         }
         let as_small = least.iter().filter(|&&l| l <= least[n]).count();
         Ok(as_small as f64 / (n + 1) as f64)
@@ -95,6 +90,13 @@ impl NullLaw {
             None => Ok(()),
         }
     }
+}
+
+/// For each value how many are at least as large, itself among them: its rank from above, ties at the worst.
+pub(super) fn as_large(values: &[f64]) -> Vec<usize> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    values.iter().map(|v| values.len() - sorted.partition_point(|s| s < v)).collect()
 }
 
 #[cfg(test)]

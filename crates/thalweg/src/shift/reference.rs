@@ -1,13 +1,15 @@
 //! The parts of P: rows that CDCs must agree on, rows for choices, rows held out for the null law.
 //!
-//! The null law draws queries from held-out rows that f was never trained on. Where the rows suffice, draws are **disjoint**: a fresh query
+//! Tests of a query permute its rows with held-out rows that f was never trained on ([`super::permutation`]). Experiments, which ask thousands of queries
+//! of the same P, draw null queries from the held-out rows alone. Where the rows suffice, those draws are **disjoint**: a fresh query
 //! of P is then exchangeable with them, and p-values are exact. Where they do not, draws **overlap**: they are exchangeable with further
-//! draws from the same rows, and for fresh rows of P the law is that of this sample of P, an approximation that grows with the number of
+//! draws from the same rows, and for fresh rows of P the law is that of this sample of P, an approximation that gets better with the number of
 //! held-out rows. [`Draws`] says which.
 use super::base::Sample;
 use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use thalweg_nets::streams::shuffle;
 
 /// P in three disjoint parts, as f sees them.
@@ -19,6 +21,26 @@ pub struct Reference {
     pub validation: Sample,
     /// Rows for the null law, never trained on.
     pub held: Sample,
+}
+
+/// Rows that stand in more than one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// Held-out rows beyond the first of equal ones.
+    pub within: usize,
+    /// Held-out rows that are training or validation rows too.
+    pub elsewhere: usize,
+    /// Validation rows that are training rows too.
+    pub usual: usize,
+}
+
+/// Share of held-out rows that may be rows of another part without being asked about.
+const LEAKED: f64 = 0.05;
+
+/// Every row's numbers, bit for bit.
+fn bits(rows: &Sample) -> impl Iterator<Item = Vec<u32>> + '_ {
+    let values = if rows.inputs.is_empty() { &rows.logits } else { &rows.inputs };
+    values.chunks_exact((values.len() / rows.len().max(1)).max(1)).map(|row| row.iter().map(|v| v.to_bits()).collect())
 }
 
 /// How null queries lie among the held-out rows.
@@ -45,6 +67,36 @@ impl Reference {
             }
         }
         Ok(Self { train, validation, held })
+    }
+
+    /// How many held-out rows are bit for bit others of the held-out rows, and how many are rows of the other parts, as are how many validation rows
+    /// of the training rows; by inputs, or logits where only those are known.
+    pub fn copies(&self) -> Copies {
+        let train: HashSet<Vec<u32>> = bits(&self.train).collect();
+        let validation: HashSet<Vec<u32>> = bits(&self.validation).collect();
+        let distinct: HashSet<Vec<u32>> = bits(&self.held).collect();
+        Copies {
+            within: self.held.len() - distinct.len(),
+            elsewhere: bits(&self.held).filter(|row| train.contains(row) || validation.contains(row)).count(),
+            usual: bits(&self.validation).filter(|row| train.contains(row)).count(),
+        }
+    }
+
+    /// Checks that held-out rows are not those that f was trained on: so many rows of both that chance (as between validation and training rows, for
+    /// rows that take few values) does not explain them. f is surer of rows that it was trained on, so that fresh rows would look shifted.
+    ///
+    /// # Errors
+    /// Says how many.
+    pub fn held_is_fresh(&self) -> Result<()> {
+        let Copies { elsewhere, usual, .. } = self.copies();
+        let share = |count: usize, of: &Sample| count as f64 / of.len() as f64;
+        let (found, chance) = (share(elsewhere, &self.held), share(usual, &self.validation));
+        if self.held.width() == 0 || found <= LEAKED || found <= 2.0 * chance {
+            return Ok(());
+        }
+        let expected = "rows that the model was not trained on: it is surer of those that it was, and every fresh row would look shifted";
+        let found = format!("{elsewhere} of {} rows that are also training or validation rows of P", self.held.len());
+        Err(Error::parameter("held-out rows of P", expected, found))
     }
 
     /// Null queries of `size` rows each: row numbers within the held-out part, `count` of them, and how they lie.
@@ -93,7 +145,6 @@ pub fn draws(rows: usize, size: usize, count: usize, streams: &Streams) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
     fn draws_are_disjoint_where_rows_suffice() {
@@ -107,6 +158,24 @@ mod tests {
         let mut counts = [0f64; 12];
         queries.iter().flatten().for_each(|&r| counts[r] += 1.0);
         assert!(counts.iter().all(|c| (c - 1000.0).abs() < 130.0), "{counts:?}");
+    }
+
+    #[test]
+    fn training_rows_given_as_held_out_are_recognised_and_rows_of_few_values_are_not_taken_for_them() {
+        let of = |x: &[f32]| {
+            let mut rows = Sample::of_logits(x.iter().flat_map(|v| [*v, 0.0]).collect(), 2).unwrap();
+            rows.inputs = x.to_vec();
+            rows
+        };
+        let range = |from: i32, to: i32| of(&(from..to).map(|i| i as f32).collect::<Vec<_>>());
+        let leaked = Reference::new(range(0, 100), range(100, 120), range(90, 110)).unwrap();
+        assert_eq!(leaked.copies(), Copies { within: 0, elsewhere: 20, usual: 0 });
+        assert!(leaked.held_is_fresh().unwrap_err().to_string().contains("20 of 20 rows"));
+        assert!(Reference::new(range(0, 100), range(100, 120), range(120, 150)).unwrap().held_is_fresh().is_ok());
+        let dice = |n: i32| of(&(0..n).map(|i| (i % 6) as f32).collect::<Vec<_>>());
+        let few = Reference::new(dice(60), dice(30), dice(30)).unwrap();
+        assert_eq!(few.copies(), Copies { within: 24, elsewhere: 30, usual: 30 });
+        assert!(few.held_is_fresh().is_ok());
     }
 
     #[test]

@@ -24,7 +24,19 @@ impl Statistic {
     }
 }
 
-/// A test of shift, ready to measure queries of its size.
+/// What a test says of many queries made of the same rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Statistics `[queries, S]`.
+    pub values: Vec<f64>,
+    /// [`ShiftTest::blame`] of the first query, in its order; empty where the test cannot tell.
+    pub blame: Vec<f64>,
+}
+
+/// Queries that are copied out of their rows at a time.
+const CHUNK: usize = 32;
+
+/// A test of shift, ready to measure queries.
 pub trait ShiftTest: Send + Sync {
     /// What it is called in tables and files.
     fn name(&self) -> &'static str;
@@ -48,6 +60,25 @@ pub trait ShiftTest: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Statistics of queries that are rows of one sample, each a list of row numbers, and [`Self::blame`] of the first of them: one pass where a
+    /// test can do its work on every row once. The law of the values is that of [`Self::measure`]; where a test draws random numbers, they are
+    /// others.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+        let mut values = Vec::new();
+        for (c, chunk) in queries.chunks(CHUNK).enumerate() {
+            let chunk: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
+            values.extend(self.measure(&chunk, &streams.child("chunk").index(c as u64))?);
+        }
+        let blame = match queries.first() {
+            Some(first) => self.blame(&rows.rows(first), streams)?,
+            None => Vec::new(),
+        };
+        Ok(Measured { values, blame })
+    }
+
     /// Weights that took long to train, `[n, P]`, to be kept in the calibration file; empty where there are none.
     fn weights(&self) -> &[f32] {
         &[]
@@ -68,4 +99,11 @@ pub(super) fn check(query: &Sample, like: &Sample, inputs: bool) -> Result<()> {
     let of = |s: &Sample| format!("[N, {}] with {} classes", s.width(), s.classes());
     let fits = query.classes() == like.classes() && (!inputs || query.width() == like.width());
     if fits { Ok(()) } else { Err(Error::shape("query Q", of(like), of(query))) }
+}
+
+/// The means of a number per row over queries of these rows, and the numbers of the first query's rows.
+pub(super) fn means(of_rows: &[f64], queries: &[Vec<usize>]) -> Measured {
+    let mean = |q: &Vec<usize>| q.iter().map(|&r| of_rows[r]).sum::<f64>() / q.len() as f64;
+    let blame = queries.first().map_or(Vec::new(), |q| q.iter().map(|&r| of_rows[r]).collect());
+    Measured { values: queries.iter().map(mean).collect(), blame }
 }

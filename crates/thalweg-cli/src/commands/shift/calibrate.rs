@@ -1,5 +1,5 @@
-//! `thalweg shift calibrate`: trains what a test needs and draws its null laws, once for a model and a query size, into one file.
-use super::rows;
+//! `thalweg shift calibrate`: trains what tests need, once for a model, into one file with the rows of P that queries are compared with.
+use super::{logits, rows};
 use crate::commands::zoo::plan;
 use crate::common::Outcome;
 use crate::data;
@@ -11,26 +11,28 @@ use crate::session::Session;
 use crate::settings;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thalweg::Streams;
 use thalweg::shift::calibration::{Calibration, Request};
 use thalweg::shift::method::{Config, Needs, Parts};
-use thalweg::shift::{Base, Method, Reference, Sample};
-use thalweg_nets::data::{DataSpec, Normalisation, Splits};
+use thalweg::shift::outcome::Question;
+use thalweg::shift::{Base, Method, Reference, permutation};
+use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
 use thalweg_nets::progress::Progress;
 
 /// Rows of P that are kept to agree on; CDCs see no more.
 const KEPT: usize = 4096;
 
-/// Make a test of shift ready for a model: train, draw null laws, write one file
+/// Make tests of shift ready for a model: train what they need, keep held-out rows of P, write one file
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg shift calibrate --model f.safetensors --arch mlp --widths 16,16,16 --p heart --size 20 --out heart.cal
   thalweg shift calibrate --model f.safetensors --arch net.toml --p npz:train.npz --held npz:held.npz --size 50 --out my.cal
   thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal         a model known by its logits only
 
-P must hold rows that f was not trained on: they give the null law. They are --held, or else the test rows of --p.
+P must hold rows that f was not trained on: the rows of a query are compared with them, and p-values are exact for any number of both. They are
+--held, or else the test rows of --p. Files of logits may hold probabilities; an index and labels in them are left out.
 --set changes parameters, e.g. --set bank.size=400, --set cdc.kappa=0.02.")]
 pub struct Args {
     /// f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
@@ -60,15 +62,21 @@ pub struct Args {
     /// f's logits on rows of P that it was not trained on: a CSV file
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
-    /// Rows in a query
-    #[arg(long, short = 'n', value_name = "N")]
+    /// The file holds probabilities (recognised without the flag; with it anything else is refused)
+    #[arg(long, requires = "logits")]
+    probabilities: bool,
+    /// Rows that queries will have, about: some tests are tuned for it; others are tested as validly
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     size: usize,
-    /// Tests, the one that gives the verdict first
+    /// Tests; those of harm decide about harm together, those of any difference about difference
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     methods: Vec<String>,
-    /// Null draws: the least p-value is 1/(1 + N)
+    /// Redraws of every query that give its law without shift: the least p-value is 1/(1 + N)
     #[arg(long, value_name = "N", default_value_t = 200)]
     null: usize,
+    /// Level that queries will be tested at: it says how many redraws are needed
+    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    level: f64,
     /// Take the parameters of detectron's CDCs as set, instead of finding them on validation draws
     #[arg(long)]
     as_set: bool,
@@ -79,21 +87,20 @@ pub struct Args {
 /// # Errors
 /// Flags that do not fit together; what cannot be read; a query larger than the held-out rows.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let methods = methods(args)?;
+    let methods = methods(args, session)?;
+    permutation::check(args.null, args.level)?;
     let inputs = Inputs::default().paths(&args.model).paths(&args.logits);
     let inputs = inputs.text(args.arch.as_deref()).text(args.p.as_deref()).text(args.held.as_deref());
     let out =
         session.file("shift.calibration", false, &Plan { command: "shift calibrate", inputs, ..Plan::default() })?;
     let seed = session.seed_or(1);
     let ready = match &args.logits {
-        Some(path) => of_logits(rows::logits(path)?, path.display().to_string(), seed)?,
+        Some(path) => of_logits(path, args.probabilities, seed, session)?,
         None => of_model(args, seed, session)?,
     };
     let images = ready.base.as_ref().is_some_and(|b| b.architecture().input()[1] > 1);
     let (_, set) = data::of_data(&session.common.set);
     let config: Config = settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)?;
-    // Wrong sizes are told before anything is trained or written.
-    ready.reference.draws(args.size, args.null, &Streams::new(seed))?;
     let request = Request {
         parts: Parts {
             base: ready.base.clone(),
@@ -104,26 +111,28 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         },
         methods: &methods,
         null: args.null,
+        level: args.level,
         seed,
-        normalisation: ready.normalisation.clone(),
+        columns: ready.columns.clone(),
+        probabilities: ready.probabilities,
+        home: ready.home.clone(),
         data: ready.data.clone(),
         choose: !args.as_set,
     };
+    // What cannot be is told before anything is trained or written.
+    request.check()?;
     let calibration = Calibration::make(&request, &session.progress)?;
     session.progress.end();
     calibration.write(out.path())?;
     tell(&calibration, session);
     let mut results = Results::new(seed);
     results.settings = object(&calibration.record)?;
-    for (test, law) in calibration.tests() {
-        for (s, statistic) in test.statistics().iter().enumerate() {
-            let mut column = law.column(s);
-            column.sort_by(f64::total_cmp);
+    for (test, method) in calibration.tests().zip(&calibration.record.methods) {
+        for statistic in test.statistics() {
             results.rows.push(row! {
                 "method" => test.name(), "statistic" => statistic.name, "verdict" => statistic.verdict,
-                "null_mean" => column.iter().sum::<f64>() / column.len() as f64,
-                "null_95_percent" => column[(column.len() * 95).div_ceil(100) - 1],
-                "seconds" => calibration.record.seconds.get(test.name()),
+                "question" => Question::of(test.statistics()), "looks_at" => method.looks_at(),
+                "seconds" => calibration.seconds.get(test.name()),
             });
         }
     }
@@ -134,13 +143,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn methods(args: &Args) -> Result<Vec<Method>> {
-    if !args.methods.is_empty() {
-        return args.methods.iter().map(|name| Ok(Method::named(name)?)).collect();
-    }
-    Ok(match args.logits {
-        Some(_) => Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect(),
-        None => vec![
+fn methods(args: &Args, session: &Session) -> Result<Vec<Method>> {
+    let mut methods: Vec<Method> = match (&args.methods[..], &args.logits) {
+        ([], Some(_)) => Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect(),
+        ([], None) => vec![
             Method::Bank,
             Method::Entropy,
             Method::Bbsd,
@@ -148,7 +154,17 @@ fn methods(args: &Args) -> Result<Vec<Method>> {
             Method::RelativeMahalanobis,
             Method::FeatureMmd,
         ],
-    })
+        (named, _) => named.iter().map(|name| Ok(Method::named(name)?)).collect::<Result<_>>()?,
+    };
+    // Entropy is silent where f is sure and wrong: it is never the only witness.
+    let others = [Method::Bbsd, Method::Energy];
+    if methods == [Method::Entropy] {
+        session.say(
+            "entropy alone would be silent about a model that is sure and wrong: bbsd and energy, which see whether outputs differ, are added.",
+        );
+        methods.extend(others);
+    }
+    Ok(methods)
 }
 
 /// What a calibration is made from.
@@ -156,12 +172,17 @@ struct Ready {
     base: Option<Arc<Base>>,
     reference: Reference,
     labels: Vec<u32>,
-    normalisation: Option<Normalisation>,
+    columns: Vec<String>,
+    probabilities: bool,
+    home: Option<DataRecord>,
     data: String,
 }
 
 /// Half of the rows held out for the null law, a quarter each for the other parts.
-fn of_logits(rows: Sample, data: String, seed: u64) -> Result<Ready> {
+fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> Result<Ready> {
+    let logits::Logits { sample: rows, names: columns, probabilities, notes } = logits::read(path, probabilities)?;
+    notes.iter().for_each(|note| session.say(note));
+    let data = path.display().to_string();
     if rows.len() < 8 {
         bail!("{data}: expected at least 8 rows of logits, found {}", rows.len());
     }
@@ -169,7 +190,7 @@ fn of_logits(rows: Sample, data: String, seed: u64) -> Result<Ready> {
     let (held, rest) = order.split_at(rows.len() / 2);
     let (train, validation) = rest.split_at(rest.len() / 2);
     let reference = Reference::new(rows.rows(train), rows.rows(validation), rows.rows(held))?;
-    Ok(Ready { base: None, reference, labels: Vec::new(), normalisation: None, data })
+    Ok(Ready { base: None, reference, labels: Vec::new(), columns, probabilities, home: None, data })
 }
 
 fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
@@ -187,68 +208,77 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
         format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len(p))
     })?;
     let base = Arc::new(Base::new(&net, theta.to_vec())?);
-    let Splits { train, validation, test, record } = spec.load()?;
-    let normalisation = (!args.raw).then_some(record.normalisation);
-    let as_taken = |data: thalweg_nets::data::Dataset| -> Result<_> {
-        match &normalisation {
-            Some(_) => Ok(data),
-            None => {
-                let identity = Normalisation { range: data.normalisation.range, ..Normalisation::identity(data.shape) };
-                Ok(data.standardised_as(&identity)?)
-            }
+    let spec = match args.raw {
+        true => DataSpec { normalisation: Some(Standardise::Raw), ..spec },
+        false => spec,
+    };
+    let splits = data::load(&spec, &session.progress)?;
+    let Splits { train, validation, test, record } = splits;
+    let (held, labels) = match &args.held {
+        Some(held) => {
+            let held = rows::as_home(&rows::spec(held, None, session)?, &record, session)?;
+            (base.sample(&held.inputs)?, held.labels)
         }
+        None => (base.sample(&test.inputs)?, Some(test.labels)),
     };
-    let held = match &args.held {
-        Some(held) => rows::as_home(&rows::spec(held, None, session)?, normalisation.as_ref())?,
-        None => as_taken(test)?,
-    };
-    let (train, validation) = (as_taken(train)?, as_taken(validation)?);
     let streams = Streams::new(seed).child("kept");
     let train = train.subset(&rows::some(train.len(), KEPT, &streams.child("train")));
     let validation = validation.subset(&rows::some(validation.len(), KEPT, &streams.child("validation")));
-    let reference =
-        Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, base.sample(&held.inputs)?)?;
-    let right = reference.held.predictions().iter().zip(&held.labels).filter(|(a, b)| a == b).count();
-    session.say(&format!(
-        "f is right on {:.1} % of {} held-out rows of P. Far below what you know of it? Then it expects other inputs (--raw).",
-        100.0 * right as f64 / held.len() as f64,
-        held.len()
-    ));
-    Ok(Ready { base: Some(base), reference, labels: train.labels, normalisation, data: spec.name })
+    let reference = Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, held)?;
+    if let Some(labels) = labels {
+        let right = reference.held.predictions().iter().zip(&labels).filter(|(a, b)| a == b).count();
+        session.say(&format!(
+            "f is right on {:.1} % of {} held-out rows of P. Far below what you know of it? Then it expects other inputs (--raw).",
+            100.0 * right as f64 / labels.len() as f64,
+            labels.len()
+        ));
+    }
+    let (labels, data) = (train.labels, spec.name);
+    Ok(Ready {
+        base: Some(base),
+        reference,
+        labels,
+        columns: Vec::new(),
+        probabilities: false,
+        home: Some(record),
+        data,
+    })
 }
 
 fn tell(calibration: &Calibration, session: &Session) {
     let record = &calibration.record;
-    let mut table = Table::new(&["test", "statistic", "mean at home", "95 % at home", "ready in s"]);
-    for (test, law) in calibration.tests() {
-        for (s, statistic) in test.statistics().iter().enumerate() {
-            let mut column = law.column(s);
-            column.sort_by(f64::total_cmp);
-            let weight = if statistic.verdict { Weight::Plain } else { Weight::Faint };
-            table.push(
-                weight,
-                vec![
-                    test.name().into(),
-                    statistic.name.into(),
-                    Cell::Number(column.iter().sum::<f64>() / column.len() as f64, 3),
-                    Cell::Number(column[(column.len() * 95).div_ceil(100) - 1], 3),
-                    Cell::Number(record.seconds.get(test.name()).copied().unwrap_or(f64::NAN), 2),
-                ],
-            );
-        }
+    let mut table = Table::new(&["test", "asks for", "looks at", "ready in s"]);
+    for (test, method) in calibration.tests().zip(&record.methods) {
+        let question = match Question::of(test.statistics()) {
+            Question::Harm => "harm",
+            Question::Difference => "any difference",
+        };
+        let seconds = calibration.seconds.get(test.name()).copied().unwrap_or(f64::NAN);
+        let cells = vec![test.name().into(), question.into(), method.looks_at().into(), Cell::Number(seconds, 2)];
+        table.push(Weight::Plain, cells);
     }
     table.note = format!(
-        "{} null draws of {} rows among {} held-out rows; {}.",
-        record.null,
-        record.size,
-        record.rows[2],
-        match record.draws {
-            thalweg::shift::reference::Draws::Disjoint => "no row in two draws: p-values are exact",
-            thalweg::shift::reference::Draws::Overlapping =>
-                "draws share rows: p-values are those of this sample of P, exact only as far as it stands for P",
-        }
+        "Every query is compared with {} redraws of as many rows from its own and {} held-out rows of P together: p-values are exact for any number of rows.",
+        record.null, record.rows[2]
     );
     session.show(&table);
+    let trained: Vec<&str> = record.methods.iter().filter(|m| m.trains()).map(|m| m.name()).collect();
+    if !trained.is_empty() {
+        session.say(&format!(
+            "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. --null {} is the least for level {}.",
+            trained.join(", "),
+            record.null + 1,
+            permutation::needed(record.level),
+            record.level
+        ));
+    }
+    let copies = calibration.reference().copies();
+    if copies.within * 20 > record.rows[2] {
+        session.say(&format!(
+            "{} of {} held-out rows are copies of others. Rows are taken as independent: if copies were made, take them out, or p-values come out too small.",
+            copies.within, record.rows[2]
+        ));
+    }
     if let Some(choice) = &record.choice {
         let c = choice.config;
         session.say(&format!(

@@ -82,7 +82,7 @@ pub fn page(set: &Settings, scale: &str, found: &[Found], outcome: Outcome) -> R
             "The gate holds: {} reaches {:.2} mean test accuracy within {} iterations and {:.0} seconds.",
             set.gate.task, set.gate.accuracy, set.gate.iterations, set.gate.seconds
         ),
-        (_, Outcome::Negative) => format!(
+        (_, Outcome::Negative | Outcome::Open) => format!(
             "Negative finding: {} does not reach {:.2} mean test accuracy within {} iterations and {:.0} seconds.",
             set.gate.task, set.gate.accuracy, set.gate.iterations, set.gate.seconds
         ),

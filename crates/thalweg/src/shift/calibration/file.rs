@@ -1,0 +1,87 @@
+//! A calibration as a file.
+//!
+//! It is safetensors: `f [P]`; `train`, `validation`, `held` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
+//! `weights.METHOD [m, P]`; the record as TOML in the header.
+use super::super::base::{Base, Sample};
+use super::super::method::Parts;
+use super::super::reference::Reference;
+use super::{Calibration, Record};
+use crate::tensors::{In, Out};
+use crate::{Error, Result, Streams};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use thalweg_nets::files::write_whole;
+
+/// The header's word for such a file, with its version.
+const FORMAT: &str = "thalweg shift calibration 6";
+
+impl Calibration {
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut out = Out::default();
+        if let Some(base) = &self.base {
+            out.single("f", &[base.theta().len()], base.theta());
+        }
+        let Reference { train, validation, held } = &self.reference;
+        for (name, rows) in [("train", train), ("validation", validation), ("held", held)] {
+            let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
+            out.single(name, &[rows.len(), values.len() / rows.len()], values);
+        }
+        for test in &self.tests {
+            if let (weights @ [_, ..], Some(base)) = (test.weights(), &self.base) {
+                let p = base.theta().len();
+                out.single(format!("weights.{}", test.name()), &[weights.len() / p, p], weights);
+            }
+        }
+        let record = toml::to_string(&self.record)
+            .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
+        out.word("format", FORMAT);
+        out.word("record", record);
+        write_whole(path, &out.bytes()?)
+    }
+
+    /// Reads a file that [`Self::write`] made; tests are made ready again without training.
+    ///
+    /// # Errors
+    /// No such file, another kind of file, tensors that do not fit the record.
+    pub fn read(path: &Path) -> Result<Self> {
+        let data = std::fs::read(path).map_err(Error::io("read", path))?;
+        let file = In::open(path, &data)?;
+        if file.word("format") != FORMAT {
+            let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
+            let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");
+            return Err(Error::format(path, "format", expected, found));
+        }
+        let record: Record = toml::from_str(file.word("record"))
+            .map_err(|e| Error::format(path, "record", "a record of this version", e))?;
+        let base = match &record.architecture {
+            Some(net) => Some(Arc::new(Base::new(net, file.any("f")?.1)?)),
+            None => None,
+        };
+        let rows = |name: &str| -> Result<Sample> {
+            let (shape, values) = file.any(name)?;
+            match (&base, &shape[..]) {
+                (Some(base), [_, _]) => base.sample(&values),
+                (None, [_, c]) if *c == record.classes => Sample::of_logits(values, *c),
+                _ => {
+                    Err(Error::format(path, format!("tensor {name}"), "[N, D], or logits [N, C]", format!("{shape:?}")))
+                }
+            }
+        };
+        let reference = Reference::new(rows("train")?, rows("validation")?, rows("held")?)?;
+        let streams = Streams::new(record.seed).child("shift");
+        let parts =
+            Parts { base: base.clone(), reference: &reference, labels: &[], size: record.size, config: &record.config };
+        let mut tests = Vec::new();
+        for method in &record.methods {
+            let kept = format!("weights.{}", method.name());
+            let weights = file.shape(&kept).map(|_| file.any(&kept)).transpose()?.map(|(_, weights)| weights);
+            tests.push(method.prepare(&parts, weights, &streams)?);
+        }
+        Ok(Self { record, seconds: BTreeMap::new(), base, reference, tests })
+    }
+}

@@ -1,0 +1,131 @@
+//! The level by simulation: fresh held-out rows and a fresh unshifted query for every repetition, sizes from few to as many as there are.
+use super::super::method::small;
+use super::super::power::Share;
+use super::super::world;
+use super::*;
+use rayon::prelude::*;
+use thalweg_nets::progress::Silent;
+
+const LEVEL: f64 = 0.05;
+
+/// Alarms of every test by itself, of harm, and of any kind.
+struct Alarms {
+    each: Vec<(Method, usize)>,
+    harm: usize,
+    any: usize,
+    repetitions: usize,
+}
+
+/// `repetitions` of `held` rows and `query` rows, all fresh, judged by the same tests with `null` redraws.
+fn simulated(
+    methods: &[Method],
+    config: &Config,
+    [held, query]: [usize; 2],
+    null: usize,
+    repetitions: usize,
+) -> Alarms {
+    let world = world::two_clouds(1);
+    let parts = Parts {
+        base: Some(world.base.clone()),
+        reference: &world.reference,
+        labels: &world.labels,
+        size: query,
+        config,
+    };
+    let request = Request {
+        parts,
+        methods,
+        null,
+        level: LEVEL,
+        seed: 5,
+        columns: Vec::new(),
+        probabilities: false,
+        home: None,
+        data: "clouds".into(),
+        choose: false,
+    };
+    let made = Calibration::make(&request, &Silent).unwrap();
+    let one = |i: usize| {
+        let seed = (held * 10_000_000 + query * 10_000 + i) as u64;
+        let reference = Reference { held: world.near(held, 2 * seed), ..made.reference.clone() };
+        let rows = world.near(query, 2 * seed + 1);
+        let tests = made.record.methods.iter().zip(&made.tests);
+        // The same tests with other held-out rows: as Calibration::test, but for the tests being borrowed.
+        let streams = Streams::new(seed).child("shift query");
+        let all = reference.held.clone().joined(&rows);
+        let queries = permutation::redraws(held, query, null, &streams);
+        let measured: Vec<Measurement> = tests
+            .map(|(_, test)| {
+                let values = test.measure_rows(&all, &queries, &streams.child(test.name())).unwrap();
+                Measurement::new(test.name(), test.statistics(), &values, queries.len()).unwrap()
+            })
+            .collect();
+        let each: Vec<bool> = measured.iter().map(|m| together(&[m]).unwrap()[0] <= LEVEL).collect();
+        (each, Answer::of(&measured).unwrap().outcome(LEVEL).0)
+    };
+    let found: Vec<(Vec<bool>, Outcome)> = (0..repetitions).into_par_iter().map(one).collect();
+    let count = |of: &dyn Fn(&(Vec<bool>, Outcome)) -> bool| found.iter().filter(|f| of(f)).count();
+    Alarms {
+        each: methods.iter().enumerate().map(|(t, &method)| (method, count(&|f| f.0[t]))).collect(),
+        harm: count(&|f| f.1 == Outcome::HarmfulShift),
+        any: count(&|f| f.1 != Outcome::NoEvidenceOfHarm),
+        repetitions,
+    }
+}
+
+/// Whether so many alarms are more than chance gives at the level: beyond 3.7 deviations, one in ten thousand.
+fn is_above(alarms: usize, n: usize) -> bool {
+    let n = n as f64;
+    alarms as f64 > LEVEL * n + 3.7 * (LEVEL * (1.0 - LEVEL) * n).sqrt() + 1.0
+}
+
+fn holds(methods: &[Method], config: &Config, cells: &[([usize; 2], usize)], null: usize) {
+    let (mut any, mut all) = (0, 0);
+    for &(sizes, repetitions) in cells {
+        let alarms = simulated(methods, config, sizes, null, repetitions);
+        let n = alarms.repetitions;
+        for (method, hits) in &alarms.each {
+            assert!(!is_above(*hits, n), "{sizes:?}: {} alarms {hits} times in {n}", method.name());
+        }
+        assert!(!is_above(alarms.harm, n) && !is_above(alarms.any, n), "{sizes:?}: {} {}", alarms.harm, alarms.any);
+        let share = |hits| Share::of(hits, n).map(|s| format!("{:.3} [{:.3}, {:.3}]", s.share, s.low, s.high)).unwrap();
+        let each: Vec<String> = alarms.each.iter().map(|(m, hits)| format!("{} {}", m.name(), share(*hits))).collect();
+        println!("{sizes:?} × {n}: harm {}, any {}; {}", share(alarms.harm), share(alarms.any), each.join(", "));
+        (any, all) = (any + alarms.any, all + n);
+    }
+    // All cells together: the exact interval reaches down to the level at most.
+    let share = Share::of(any, all).unwrap();
+    assert!(share.low <= LEVEL, "{share:?}");
+}
+
+const FIXED: [Method; 9] = [
+    Method::Bank,
+    Method::Ensemble,
+    Method::Entropy,
+    Method::Bbsd,
+    Method::Energy,
+    Method::Mahalanobis,
+    Method::RelativeMahalanobis,
+    Method::FeatureMmd,
+    Method::HDivergence,
+];
+
+#[test]
+fn few_held_out_rows_do_not_raise_the_level() {
+    let cells = [[40, 5], [40, 20], [40, 40], [60, 20], [100, 5], [100, 20], [100, 50], [100, 100]];
+    holds(&FIXED, &small(20), &cells.map(|sizes| (sizes, 1000)), 99);
+}
+
+#[test]
+fn nor_do_queries_as_large_as_a_large_pool() {
+    let cells = [([1000, 5], 600), ([1000, 20], 600), ([1000, 500], 150), ([1000, 1000], 100)];
+    holds(&[Method::Bank, Method::Entropy, Method::Bbsd, Method::Mahalanobis], &small(12), &cells, 99);
+}
+
+#[test]
+fn nor_do_networks_trained_for_every_query() {
+    let mut config = small(12);
+    config.cdc.steps = 10;
+    config.detectron.rounds = 2;
+    holds(&[Method::Detectron, Method::TwoSample], &config, &[([40, 10], 150)], 19);
+}
