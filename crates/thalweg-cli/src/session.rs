@@ -88,7 +88,7 @@ impl Session {
     pub fn folder(&self, default: &str, plan: &Plan) -> Result<Option<Folder>> {
         let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
         match Folder::claim(&path, plan, &self.common)? {
-            Claimed::Open(folder) => Ok(Some(folder)),
+            Claimed::Open(folder) => Ok(Some(*folder)),
             Claimed::Finished => {
                 self.say(&format!("{} is finished already.", path.display()));
                 if self.common.json {

@@ -1,4 +1,5 @@
 //! What `fit` says of zoos that a flow cannot follow: the warning comes, the command that it names works, and zoos that work get none.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 use assert_cmd::Command;
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! What the program writes where: nothing of the user's is lost, nothing is gone on with that was begun as something else, and an old result
 //! stands until the new one is whole.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use predicates::prelude::*;

@@ -1,5 +1,6 @@
 //! Signals: every long command hears them, keeps what it can, says so truthfully and exits with the code of the signal; and whatever goes on ends with
 //! the bytes of a run that nobody disturbed.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 #![cfg(unix)]
 use std::fs;
 use std::path::Path;

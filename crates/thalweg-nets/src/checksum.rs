@@ -132,7 +132,7 @@ pub fn check_text(path: &Path, text: &str) -> Result<()> {
     let written = text[at + LINE.len()..].strip_prefix('"').and_then(|line| line.strip_suffix("\"\n"));
     let written = written.ok_or_else(|| none(path))?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(text[..at].as_bytes());
+    hasher.update(&text.as_bytes()[..at]);
     compare(path, written.as_bytes(), &hasher)
 }
 

@@ -17,7 +17,7 @@ const TRIES: usize = 100;
 #[derive(Debug)]
 pub enum Claimed {
     /// It is ours to write into.
-    Open(Folder),
+    Open(Box<Folder>),
     /// Under `--resume`: the same command with the same settings has finished already.
     Finished,
 }
@@ -56,7 +56,7 @@ impl Folder {
         fs::create_dir_all(&work).map_err(Error::io("create", &work))?;
         let folder = Self { shown: path.into(), work, marker, resumes, finished: false, _made: made, _lock: lock };
         folder.marker.write(&folder.work)?;
-        Ok(Claimed::Open(folder))
+        Ok(Claimed::Open(Box::new(folder)))
     }
 
     /// Where the command writes: the folder itself, or one within it whose files are moved at the end.

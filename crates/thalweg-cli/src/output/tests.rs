@@ -23,13 +23,13 @@ fn resume() -> Common {
 
 fn open(dir: &Path, plan: &Plan, common: &Common) -> Folder {
     match Folder::claim(dir, plan, common).unwrap() {
-        Claimed::Open(folder) => folder,
+        Claimed::Open(folder) => *folder,
         Claimed::Finished => panic!("finished already"),
     }
 }
 
 fn refused(dir: &Path, plan: &Plan, common: &Common, parts: &[&str]) {
-    let said = format!("{:#}", Folder::claim(dir, plan, common).err().expect("it is refused"));
+    let said = format!("{:#}", Folder::claim(dir, plan, common).expect_err("it is refused"));
     assert!(parts.iter().all(|part| said.contains(part)), "{said}");
 }
 
@@ -90,7 +90,7 @@ fn a_command_that_made_nothing_leaves_nothing() {
         drop(folder);
         assert!(!dir.path().join("deep").exists(), "{resumes:?}");
     }
-    fs::create_dir(&out.parent().unwrap()).unwrap();
+    fs::create_dir(out.parent().unwrap()).unwrap();
     fs::create_dir(&out).unwrap();
     drop(open(&out, &plan(Resumes::Again, 1), &PLAIN()));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "the user's own folder stays");

@@ -119,9 +119,9 @@ fn text(bytes: &[u8], rng: &mut StdRng) -> Vec<u8> {
             let (from, to) = (place(lines.len(), rng), place(lines.len(), rng));
             let line = lines[from];
             if rng.random() {
-                lines.insert(to, line)
+                lines.insert(to, line);
             } else {
-                drop(lines.remove(from))
+                lines.remove(from);
             }
             lines.concat().into_bytes()
         }

@@ -64,11 +64,11 @@ fn simulated(
         (each, Answer::of(&measured).unwrap().outcome(LEVEL).0)
     };
     let found: Vec<(Vec<bool>, Outcome)> = (0..repetitions).into_par_iter().map(one).collect();
-    let count = |of: &dyn Fn(&(Vec<bool>, Outcome)) -> bool| found.iter().filter(|f| of(f)).count();
+    let alarms = |t: usize| found.iter().filter(|(each, _)| each[t]).count();
     Alarms {
-        each: methods.iter().enumerate().map(|(t, &method)| (method, count(&|f| f.0[t]))).collect(),
-        harm: count(&|f| f.1 == Outcome::HarmfulShift),
-        any: count(&|f| f.1 != Outcome::NoEvidenceOfHarm),
+        each: methods.iter().enumerate().map(|(t, &method)| (method, alarms(t))).collect(),
+        harm: found.iter().filter(|(_, outcome)| *outcome == Outcome::HarmfulShift).count(),
+        any: found.iter().filter(|(_, outcome)| *outcome != Outcome::NoEvidenceOfHarm).count(),
         repetitions,
     }
 }
