@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::method::{FieldConfig, place_fields};
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg_burn::{Device, place};
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;

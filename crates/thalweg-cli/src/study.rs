@@ -5,7 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::baseline::Finals;
+use thalweg::judge::baseline::Finals;
 use thalweg::judge::{Judge, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};

@@ -4,8 +4,10 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::hint::black_box;
 use thalweg::Streams;
-use thalweg::jonker_volgenant::assign;
-use thalweg::metric::{distance::Points, novelty::Neighbourhood, wasserstein};
+use thalweg::coupling::jonker_volgenant::assign;
+use thalweg::coupling::distance::Points;
+use thalweg::metric::novelty::Neighbourhood;
+use thalweg::metric::wasserstein;
 
 const N: usize = 1_000;
 const P: usize = 2_464;

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 use std::fs;
 use std::path::Path;
-use thalweg::assignment::squared_distance;
-use thalweg::canonical::align_zoo;
+use thalweg::coupling::assignment::squared_distance;
+use thalweg::space::align::align_zoo;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;

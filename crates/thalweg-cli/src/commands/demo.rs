@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg::sample::{SampleRequest, Samples};
+use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg_nets::Error;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{TrainOptions, train_zoo};

@@ -14,7 +14,7 @@ use crate::study::Rows;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use thalweg::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_points};
+use thalweg::space::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_points};
 use thalweg::model::MetaModel;
 use thalweg::tensors::Out;
 use thalweg_nets::Error;

@@ -13,7 +13,7 @@ use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use thalweg::baseline::Baseline;
+use thalweg::judge::baseline::Baseline;
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
 use thalweg::model::MetaModel;
-use thalweg::sample::{SampleRequest, Samples};
+use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::solver::Solver;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::MetaModel;
 use thalweg::reward::{OnData, Reward, Rows};
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg::tune::{TuneConfig, TuneOptions, TuneRecord, tune};
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};

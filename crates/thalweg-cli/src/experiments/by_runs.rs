@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg::fit::{FitConfig, Split};
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg_nets::zoo::ZooStore;
 
 const TOML: &str = include_str!("../../../../experiments/by-runs.toml");

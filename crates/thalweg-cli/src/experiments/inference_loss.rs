@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg::metric::along::{At, loss_along};
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 
 const TOML: &str = include_str!("../../../../experiments/inference-loss.toml");
 const ORIGIN: &str = "experiments/inference-loss.toml";

@@ -8,7 +8,7 @@ use crate::settings;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
-use thalweg::canonical::align_zoo;
+use thalweg::space::align::align_zoo;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;

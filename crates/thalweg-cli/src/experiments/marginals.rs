@@ -14,9 +14,9 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg::Streams;
-use thalweg::action_gap::{ActionGap, action_gap};
+use thalweg::judge::action_gap::{ActionGap, action_gap};
 use thalweg::metric::wasserstein::{Comparison, compare};
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 
 const TOML: &str = include_str!("../../../../experiments/marginals.toml");
 const ORIGIN: &str = "experiments/marginals.toml";

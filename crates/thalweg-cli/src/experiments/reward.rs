@@ -22,7 +22,7 @@ use task::{Task, TaskSpec};
 use thalweg::Streams;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg::tune::TuneConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;

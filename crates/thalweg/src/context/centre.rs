@@ -1,5 +1,5 @@
 //! What the classes of a set have in common, taken apart from where they differ, and the differences brought to one size.
-use crate::field::passes;
+use crate::nn::passes;
 
 /// Added to mean squares.
 const EPSILON: f32 = 1e-6;

@@ -3,7 +3,7 @@
 //! A network whose last layer has its rows permuted is a network for the task with its labels permuted so, and where all runs start from one law
 //! that does not tell classes apart (a last layer of zeros), its whole course is a course for that task. Points are standardised alike
 //! over classes ([`Outputs::symmetrise`]), so that a permutation of weights is one of points.
-use crate::coordinates::Coordinates;
+use crate::space::coordinates::Coordinates;
 use crate::{Error, Layout, Result, Streams};
 use thalweg_nets::streams::shuffle;
 
@@ -80,7 +80,7 @@ pub fn draw(classes: usize, share: f64, streams: &Streams) -> Option<Vec<usize>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinates::Standardiser;
+    use crate::space::coordinates::Standardiser;
     use thalweg_nets::architecture::Preset;
     use thalweg_nets::engine::Engine;
     use thalweg_nets::init::Initialisation;

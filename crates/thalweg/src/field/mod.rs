@@ -3,17 +3,14 @@
 //! A field is a pure function of flat parameters. [`Field::velocity`] leaves on its [`Tape`] what [`Field::backward`]
 //! needs, so that training costs two calls a step, adjoint matching (M12) gets its vector–Jacobian products in x from the same
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
-pub(crate) mod affine;
-pub(crate) mod passes;
+pub mod feature_potential;
 pub mod potential;
 mod potential_passes;
 pub mod residual;
-mod tape;
-mod time;
 
 pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
-pub use tape::Tape;
+pub use crate::nn::tape::Tape;
 
 use thalweg_nets::{Error, Layout, Result};
 

@@ -9,11 +9,12 @@
 //! (W, b) in (x, t), so it is one forward pass of tangents (ẋ = W, ṫ = b, ȧ_l = sigmoid(z_l) ⊙ ż_l) and one pass back for the adjoints
 //! q_l of z_l, in which the p_l that `evaluate` left are the adjoints of ż_l. Costs: as much as a residual field of the same size
 //! for `evaluate`, twice that for `pull`.
-use super::affine::Affine;
-use super::passes::{self, Rows};
+use crate::nn::affine::Affine;
+use crate::nn::passes::{self, Rows};
 use super::potential_passes as own;
-use super::{Field, Gradient, Tape, time};
-use crate::dense::Put;
+use super::{Field, Gradient, Tape};
+use crate::nn::time_features;
+use crate::nn::dense::Put;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 

@@ -1,6 +1,6 @@
 //! Element-wise passes of the potential, parallel over rows. `gate` rows hold g `[P]`, then h `[P]`, of ½ Σ g x² + Σ h x.
-use super::passes::{Rows, sum};
-use crate::dense::{self, Put, vectorised};
+use crate::nn::passes::{Rows, sum};
+use crate::nn::dense::{self, Put, vectorised};
 use rayon::prelude::*;
 
 /// a ← softplus(a + conditions + bias), with its derivative in `sigmoid`.
@@ -66,7 +66,7 @@ pub fn clock(clock: &mut [f32], phi: Rows<'_>, rate: Option<&[f32]>) {
     let (now, slopes) = clock.split_at_mut(clock.len() / 2);
     now.chunks_exact_mut(n).enumerate().for_each(|(row, now)| now.copy_from_slice(phi.row(row)));
     if let Some(rate) = rate {
-        super::time::slopes(now, n, slopes);
+        crate::nn::time_features::slopes(now, n, slopes);
         slopes.chunks_exact_mut(n).zip(rate).for_each(|(row, b)| row.iter_mut().for_each(|s| *s *= b));
     }
 }

@@ -9,10 +9,11 @@
 //!
 //! Cost: 2 B (2 P width + 2 blocks width² expansion) operations for `velocity`, twice that for `backward`. Not for tokens or
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
-use super::affine::Affine;
-use super::passes::{self, Rows};
-use super::{Field, Gradient, Tape, time};
-use crate::dense::Put;
+use crate::nn::affine::Affine;
+use crate::nn::passes::{self, Rows};
+use super::{Field, Gradient, Tape};
+use crate::nn::time_features;
+use crate::nn::dense::Put;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 

@@ -232,8 +232,8 @@ fn a_zoo_on_disk_is_judged_whole() {
     assert_eq!((runs.training.len() / p, runs.held_out.len() / p), (split.train.len(), split.test.len()));
     // The mean start is the centre, up to the noise of so many runs.
     let (mean, centre) = (&runs.start.as_ref().unwrap().0, store.centre().unwrap().unwrap());
-    let far = crate::metric::distance::by_differences(mean, &centre);
-    let one = crate::metric::distance::by_differences(&store.trajectory(split.train[0]).unwrap()[..p], &centre);
+    let far = crate::coupling::distance::by_differences(mean, &centre);
+    let one = crate::coupling::distance::by_differences(&store.trajectory(split.train[0]).unwrap()[..p], &centre);
     assert!(far < 0.7 * one && far > 0.0, "{far} {one}");
     let data = store.data().unwrap().load().unwrap();
     let test = engine.pack(&data.test.inputs).unwrap();

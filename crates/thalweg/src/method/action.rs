@@ -3,16 +3,16 @@
 //! L(s) = E_{p₀} s₀ − E_{p₁} s₁ + ∫ E_{p_t}[½‖∇s_t‖² + ∂_t s_t] dt needs no velocities; p_t is sampled from the path of M5. s = −V, V a potential
 //! network. Rows at 0, t and 1 lie on the same curves with the same path noise, which leaves the mean as it is and takes most of the
 //! variance out of the difference of the ends. The loss is minus the kinetic energy of the best gradient field at its minimum, so it is
-//! negative, and compares fits on the same data only; the action gap ([`crate::action_gap`]) compares methods.
+//! negative, and compares fits on the same data only; the action gap ([`crate::judge::action_gap`]) compares methods.
 //! When not: where curves are known, regression on their velocities (M5) has less variance for the same answer.
 use super::{Method, Scratch, Transport};
-use crate::anchors::Anchors;
+use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
-use crate::interpolant::Interpolant;
+use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Integration, Solution, Solver};
-use crate::source::SourceKind;
+use crate::space::source::SourceKind;
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 use super::*;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::Method;
-use crate::optimiser::{AdamW, AdamWConfig};
+use crate::nn::optimiser::{AdamW, AdamWConfig};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 

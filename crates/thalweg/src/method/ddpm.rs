@@ -9,7 +9,7 @@
 //! p-diff (Wang et al. 2024) is this on the latents of a denoising autoencoder, the unconditional part of D2NWG (Soro et al. 2025) on those of a
 //! VAE. Not for weight space itself: some hundred points in thousands of dimensions are learned by heart. Not to be tuned by M12.
 use super::{Method, Scratch, Transport};
-use crate::anchors::Anchors;
+use crate::path::anchors::Anchors;
 use crate::field::{Field, Gradient, Tape};
 use crate::path::Batch;
 use crate::solver::{Integration, Solution, Solver, check_finite};

@@ -13,15 +13,16 @@
 //! on and, between them, straight lines.
 use super::jko_features::FeatureNet;
 use super::{Method, Scratch, Transport};
-use crate::anchors::Anchors;
+use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
-use crate::feature_potential::{FeatureConfig, StepForm};
+use crate::field::feature_potential::{FeatureConfig, StepForm};
 use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
 use crate::path::Batch;
 use crate::solver::{Solution, Solver, check_finite};
-use crate::source::SourceKind;
+use crate::space::source::SourceKind;
 use crate::tune::direct::Steps;
-use crate::{Error, Layout, Result, Streams, interrupt, normal};
+use crate::{Error, Layout, Result, Streams, interrupt};
+use crate::nn::normal;
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //!
 //! [`FeatureNet::solve`] is one least-squares problem a potential, over all training curves; there are no optimiser steps. Points are few-dimensional
 //! (a PCA or another latent space): O(n d m²) for m = d + d(d + 1)/2 + Fourier features. Parameters are f32, the solve is f64.
-use crate::feature_potential::{FeatureConfig, FeaturePotential, StepForm, StepPairs};
+use crate::field::feature_potential::{FeatureConfig, FeaturePotential, StepForm, StepPairs};
 use crate::{Error, Layout, Result, Streams};
 use rayon::prelude::*;
 

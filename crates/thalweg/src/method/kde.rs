@@ -6,9 +6,9 @@
 //! Solved at once from the ends of the curves. Meant for a latent space: on weights the rule's bandwidth is nearly s_d, a diagonal Gaussian.
 //! Cost: a sample O(D); a velocity O(M D).
 use super::{Method, Scratch, Transport};
-use crate::anchors::Anchors;
+use crate::path::anchors::Anchors;
 use crate::field::Tape;
-use crate::interpolant::Interpolant;
+use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Solution, Solver};
 use crate::{Error, Layout, Result, Streams};
@@ -213,7 +213,7 @@ impl Method for Kde {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normal;
+    use crate::nn::normal;
     use crate::solver::Integration;
 
     /// Two clusters in the plane, along the diagonal: dimensions that depend on each other.

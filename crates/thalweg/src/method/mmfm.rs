@@ -8,9 +8,9 @@
 use super::FlowMatching;
 use crate::coupling::Coupling;
 use crate::field::Field;
-use crate::interpolant::Interpolant;
+use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
-use crate::source::SourceKind;
+use crate::space::source::SourceKind;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +68,10 @@ impl MmfmConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CfmConfig, FieldConfig, Method, Scratch};
+    use crate::method::{CfmConfig, FieldConfig, Method, Scratch};
     use super::*;
     use crate::Streams;
-    use crate::anchors::Anchors;
+    use crate::path::anchors::Anchors;
     use rand::RngExt;
 
     #[test]

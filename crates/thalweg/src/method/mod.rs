@@ -18,12 +18,12 @@ pub use jko::{Jko, JkoConfig};
 pub use kde::{Kde, KdeConfig};
 pub use mmfm::MmfmConfig;
 
-use crate::anchors::Anchors;
+use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::{Field, ResidualMlp, ResidualMlpConfig, Tape};
 use crate::path::Batch;
 use crate::solver::{Solution, Solver};
-use crate::source::SourceKind;
+use crate::space::source::SourceKind;
 use crate::tune::direct::Steps;
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};

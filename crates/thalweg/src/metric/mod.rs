@@ -14,7 +14,6 @@ pub mod along;
 pub mod barrier;
 pub mod behaviour;
 pub mod calibration;
-pub mod distance;
 pub mod novelty;
 pub mod summary;
 pub mod wasserstein;

@@ -3,7 +3,7 @@
 //! d = 1: as far from every training network as a new training run is from the others; d = 0: a copy. Weights are
 //! compared as they are; permuting hidden units moves a network far away without changing it, so align first (M3) where
 //! generated and training networks may differ by permutations, and read the overlap of errors ([`super::behaviour`]) beside d.
-use super::distance::{Nearest, Points, nearest_others};
+use crate::coupling::distance::{Nearest, Points, nearest_others};
 use super::summary::quantile;
 use crate::{Error, Result};
 
@@ -65,7 +65,7 @@ pub fn novel_and_performing(accuracy: &[f64], d: &[f64], floor: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::Streams;
-    use crate::metric::distance::by_differences;
+    use crate::coupling::distance::by_differences;
     use rand::RngExt;
 
     #[test]

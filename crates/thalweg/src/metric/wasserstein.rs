@@ -4,9 +4,9 @@
 //! Samples are `[n, P]`. W₁ of two samples of one size is the least mean Euclidean distance over all pairings
 //! (an assignment, O(n³ + n²P)); it depends on n, so generated and floor are always measured at the same n. At n = 1,000
 //! and P = 2,464 it takes a fraction of a second; above some thousands use subsamples, as [`compare`] does.
-use super::distance::{Points, count};
+use crate::coupling::distance::{Points, count};
 use super::summary::{Better, Summary};
-use crate::jonker_volgenant::{assign, total};
+use crate::coupling::jonker_volgenant::{assign, total};
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -157,7 +157,7 @@ fn rows(points: &[f32], p: usize, chosen: &[usize]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::distance::by_differences;
+    use crate::coupling::distance::by_differences;
     use rand::RngExt;
     use rand_distr::StandardNormal;
 

@@ -19,7 +19,7 @@ pub use distance::ToPoint;
 pub use diversity::Diversity;
 pub use margin::Margin;
 
-use crate::latent::Decoder;
+use crate::space::latent::Decoder;
 use crate::{Error, Result, Streams};
 
 /// Rewards of n points with their gradients.

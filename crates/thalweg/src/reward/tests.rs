@@ -1,8 +1,8 @@
 //! Every reward against finite differences, in weights and in standardised coordinates.
 use super::*;
 use crate::Layout;
-use crate::coordinates::{Coordinates, Standardiser};
-use crate::latent::{LatentConfig, LatentTask, PcaConfig, Space, TrainingConfig, VaeConfig};
+use crate::space::coordinates::{Coordinates, Standardiser};
+use crate::space::latent::{LatentConfig, LatentTask, PcaConfig, Space, TrainingConfig, VaeConfig};
 use rand::RngExt;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::Engine;

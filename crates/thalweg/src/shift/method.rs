@@ -1,21 +1,21 @@
 //! All tests by name, made ready from the same parts.
-use super::bank::{Bank, BankConfig};
+use super::disagreement::bank::{Bank, BankConfig};
 use super::base::Base;
-use super::bbsd::Bbsd;
-use super::cdc::{Agree, CdcConfig, Trainer};
-use super::conditional::{Conditional, ConditionalConfig};
-use super::deep_kernel::DeepKernel;
-use super::detectron::{Detectron, Rounds};
-use super::divergence::HDivergence;
-use super::energy::Energy;
-use super::ensemble::{DeepEnsemble, EnsembleConfig};
-use super::entropy::MeanEntropy;
-use super::mahalanobis::{Distance, Mahalanobis};
-use super::meta::{MetaConfig, MetaDetectron};
-use super::mmd::{Mmd, Space};
+use super::baselines::bbsd::Bbsd;
+use super::disagreement::cdc::{Agree, CdcConfig, Trainer};
+use super::disagreement::conditional::{Conditional, ConditionalConfig};
+use super::baselines::deep_kernel::DeepKernel;
+use super::disagreement::detectron::{Detectron, Rounds};
+use super::baselines::divergence::HDivergence;
+use super::baselines::energy::Energy;
+use super::baselines::ensemble::{DeepEnsemble, EnsembleConfig};
+use super::baselines::entropy::MeanEntropy;
+use super::baselines::mahalanobis::{Distance, Mahalanobis};
+use super::disagreement::meta::{MetaConfig, MetaDetectron};
+use super::baselines::mmd::{Mmd, Space};
 use super::reference::Reference;
 use super::test::ShiftTest;
-use super::two_sample::TwoSample;
+use super::baselines::two_sample::TwoSample;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -343,9 +343,9 @@ pub(super) fn small(size: usize) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::null::NullLaw;
-    use super::super::power::Share;
-    use super::super::world;
+    use crate::shift::law::null::NullLaw;
+    use crate::shift::law::power::Share;
+    use crate::shift::world;
     use super::*;
 
     /// Every statistic of every test, and their combination, over queries of P drawn as the null law's are: p ≤ .1 in at most a tenth of
@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(Method::named(method.name()).unwrap(), method);
         }
         assert!(Method::named("magic").unwrap_err().to_string().contains("relative-mahalanobis"));
-        let logits = super::super::Sample::of_logits((0..80).map(|i| (i as f32 * 0.9).sin()).collect(), 2).unwrap();
+        let logits = crate::shift::Sample::of_logits((0..80).map(|i| (i as f32 * 0.9).sin()).collect(), 2).unwrap();
         let reference = Reference::new(logits.clone(), logits.clone(), logits.clone()).unwrap();
         let config = Config::default();
         let parts = Parts { base: None, reference: &reference, labels: &[], size: 5, config: &config };

@@ -1,6 +1,6 @@
 //! The parts of P: rows that CDCs must agree on, rows for choices, rows held out for the null law.
 //!
-//! Tests of a query permute its rows with held-out rows that f was never trained on ([`super::permutation`]). Experiments, which ask thousands of queries
+//! Tests of a query permute its rows with held-out rows that f was never trained on ([`super::law::permutation`]). Experiments, which ask thousands of queries
 //! of the same P, draw null queries from the held-out rows alone. Where the rows suffice, those draws are **disjoint**: a fresh query
 //! of P is then exchangeable with them, and p-values are exact. Where they do not, draws **overlap**: they are exchangeable with further
 //! draws from the same rows, and for fresh rows of P the law is that of this sample of P, an approximation that gets better with the number of

@@ -1,5 +1,5 @@
 //! What decides a tuning, as TOML holds it.
-use crate::optimiser::{AdamWConfig, Schedule};
+use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

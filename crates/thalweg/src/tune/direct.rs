@@ -120,7 +120,7 @@ impl Through<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::process::Start;
+    use crate::tune::process::Start;
     use super::*;
     use crate::field::MlpPotentialConfig;
     use crate::reward::ToPoint;

@@ -1,7 +1,7 @@
 //! A field for tests: the closed-form velocity between two Gaussians (M4) plus a trainable A(t) x + b(t), piecewise linear in t.
 use crate::Layout;
 use crate::field::{Field, Gradient, Tape};
-use crate::interpolant::Interpolant;
+use crate::path::interpolant::Interpolant;
 use crate::method::FlowMatching;
 use crate::path::{Path, TimeLaw, Width};
 

@@ -10,10 +10,10 @@
 //! −S⁻¹ (x − m₀ − t v)/(1 − t)). Coordinates of variance 0 get no noise and no control.
 use super::config::{Control, TuneConfig};
 use crate::coupling::Coupling;
-use crate::latent::{Decoder, Space};
+use crate::space::latent::{Decoder, Space};
 use crate::method::MethodConfig;
 use crate::path::Width;
-use crate::source::Source;
+use crate::space::source::Source;
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -191,9 +191,9 @@ pub fn grid(steps: usize, streams: &Streams) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinates::{Coordinates, Standardiser};
+    use crate::space::coordinates::{Coordinates, Standardiser};
     use crate::method::CfmConfig;
-    use crate::source::SourceKind;
+    use crate::space::source::SourceKind;
     use thalweg_nets::Architecture;
 
     /// A network with batch normalisation, and coordinates of it.

@@ -4,7 +4,7 @@
 //! at the predicted end x + (1 − t) v to the velocity: dx = (v + g ∇r(x + (1 − t) v) / ‖∇r‖ · √P) dt, a direction of fixed length g in
 //! standardised units, since raw gradients of weights have no useful size. Cost: a reward gradient a step and network, each.
 use crate::field::{Field, Tape};
-use crate::optimiser::{AdamW, AdamWConfig, Schedule};
+use crate::nn::optimiser::{AdamW, AdamWConfig, Schedule};
 use crate::reward::Reward;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;

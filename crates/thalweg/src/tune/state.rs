@@ -4,9 +4,9 @@
 //! the iteration and the identity of the tuning in its metadata. Written whole or not at all.
 use super::config::TuneConfig;
 use super::trajectory::Trajectories;
-use crate::fit_state::{put_training, training_slices};
+use crate::train::state::{put_training, training_slices};
 use crate::method::Method;
-use crate::optimiser::AdamW;
+use crate::nn::optimiser::AdamW;
 use crate::tensors::{In, Out};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thalweg::context::Onnx;
 use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::model::MetaModel;
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg::tune::TuneConfig;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;

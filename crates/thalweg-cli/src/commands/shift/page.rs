@@ -3,7 +3,7 @@ use crate::report::{Report, pixels};
 use crate::table::{Cell, Table, Weight};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::{Calibration, Verdict};
-use thalweg::shift::outcome::Question;
+use thalweg::shift::law::outcome::Question;
 
 /// Every statistic with its p-value, test by test, and the answers to the two questions.
 pub fn table(verdict: &Verdict) -> Table {

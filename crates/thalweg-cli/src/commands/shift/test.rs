@@ -11,8 +11,9 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::Streams;
 use thalweg::shift::calibration::{Calibration, Verdict};
-use thalweg::shift::outcome::{self, Question};
-use thalweg::shift::{Sample, permutation};
+use thalweg::shift::law::outcome::{self, Question};
+use thalweg::shift::Sample;
+use thalweg::shift::law::permutation;
 
 /// Rows shown as the most doubtful.
 const SHOWN: usize = 12;

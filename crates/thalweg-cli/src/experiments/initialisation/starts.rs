@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use thalweg::Streams;
 use thalweg::fit::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg_nets::data::Dataset;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;

@@ -8,7 +8,7 @@ use std::path::Path;
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::metric::wasserstein::spread;
 use thalweg::model::MetaModel;
-use thalweg::sample::SampleRequest;
+use thalweg::model::sample::SampleRequest;
 use thalweg::tune::{TuneConfig, TuneLook};
 use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;

@@ -2,9 +2,9 @@
 //!
 //! It is safetensors: `f [P]`; `train`, `validation`, `held` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
 //! `weights.METHOD [m, P]`; the record as TOML in the header.
-use super::super::base::{Base, Sample};
-use super::super::method::Parts;
-use super::super::reference::Reference;
+use crate::shift::base::{Base, Sample};
+use crate::shift::method::Parts;
+use crate::shift::reference::Reference;
 use super::{Calibration, Record};
 use crate::tensors::{In, Out};
 use crate::{Error, Result, Streams};

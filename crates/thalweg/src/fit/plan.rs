@@ -1,0 +1,173 @@
+//! What follows from a zoo and a configuration before the first step of a fit: coordinates, latent space, source, marginals and
+//! their times; and the data that the fit draws from them.
+use crate::space::coordinates::Coordinates;
+use crate::coupling::Coupling;
+use crate::path::curves::{self, Curves, Marginal};
+use super::{FitConfig, FitOptions};
+use crate::train::Saving;
+use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
+use crate::method::Method;
+use crate::path::Batch;
+use crate::space::source::Source;
+use crate::path::time_grid;
+use crate::{Error, Result, Streams};
+use std::sync::Arc;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{RunSplit, ZooStore};
+
+/// What follows from zoo and configuration before the first step.
+pub(crate) struct Plan {
+    /// M2, by the final checkpoints of the training runs.
+    pub coordinates: Coordinates,
+    /// M8, by the checkpoints of the training runs that the method trains on.
+    pub latent: Option<Arc<dyn Autoencoder>>,
+    /// How that came out.
+    pub latent_record: Option<LatentRecord>,
+    /// p₀.
+    pub source: Source,
+    /// Marginals that the method trains on.
+    pub marginals: Vec<Marginal>,
+    /// Their times.
+    pub times: Vec<f64>,
+}
+
+impl Plan {
+    /// What follows from `zoos` with the splits of their runs: one zoo, or one a task, all of one layout and one law of starts.
+    ///
+    /// # Errors
+    /// A configuration that does not fit the zoos, zoos that do not fit each other, a file that cannot be read, or [`crate::Error::Interrupted`] while
+    /// an autoencoder is trained.
+    pub fn new(
+        zoos: &[(&ZooStore, &RunSplit)],
+        config: &FitConfig,
+        options: &FitOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let (zoo, split) = zoos[0];
+        let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(64).map(|runs| zoo.finals(runs)));
+        let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
+        let source = Source::of(config.method.source(), zoo, &split.train)?;
+        let wanted = config.method.marginals();
+        let (checkpoints, marginals, times) = match (zoo.checkpoints(), wanted) {
+            // Final networks only: the source is all there is before them.
+            (1, 2) => (vec![0], vec![Marginal::Source, Marginal::Checkpoint(0)], vec![0.0, 1.0]),
+            (k, wanted) => {
+                let grid = config.time_grid.times(zoo, &split.train)?;
+                let chosen = time::choose(k, wanted)?;
+                let times = chosen.iter().map(|&i| grid[i]).collect();
+                let mut marginals: Vec<_> = chosen.iter().copied().map(Marginal::Checkpoint).collect();
+                if config.method.coupling() != Coupling::Paired {
+                    marginals[0] = Marginal::Source;
+                }
+                (chosen, marginals, times)
+            }
+        };
+        // A Gaussian source is Gaussian in the latent space itself: then no start is ever encoded.
+        let starts = marginals[0] != Marginal::Source || source != Source::Gaussian;
+        let encoded = if starts || checkpoints.len() == 1 { &checkpoints[..] } else { &checkpoints[1..] };
+        let fitted = config
+            .latent
+            .as_ref()
+            .map(|latent| fit_latent(latent, config, zoos, &coordinates, encoded, options, progress))
+            .transpose()?;
+        let (latent, latent_record) = fitted.map(|(latent, record)| (Arc::from(latent), record)).unzip();
+        Ok(Self { coordinates, latent, latent_record, source, marginals, times })
+    }
+
+    /// Where the method's points live.
+    pub fn space(&self) -> Space<'_> {
+        Space { coordinates: &self.coordinates, latent: self.latent.as_deref() }
+    }
+
+    /// The runs seen as curves through the marginals.
+    ///
+    /// # Errors
+    /// A coupling that does not fit, or a file that cannot be read.
+    pub fn curves<'a>(&'a self, zoo: &'a ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Curves<'a>> {
+        let runs = [&split.train[..], &split.validation].concat();
+        let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
+        Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::BUDGET)
+    }
+
+    /// One fixed batch of the held-out runs, if there are any: every look sees the same points, so looks can be compared.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn held_out(
+        &self,
+        curves: &Curves,
+        config: &FitConfig,
+        split: &RunSplit,
+        method: &dyn Method,
+        streams: &Streams,
+    ) -> Result<Option<Batch>> {
+        if split.validation.is_empty() {
+            return Ok(None);
+        }
+        let drawn = curves.draw(&split.validation, config.validation_points, &streams.child("curves"))?;
+        method.batch(&drawn, None, &streams.child("path")).map(Some)
+    }
+}
+
+/// An autoencoder fitted to `checkpoints` of the training runs; those of the validation runs choose where it is trained by steps.
+fn fit_latent(
+    config: &LatentConfig,
+    fit: &FitConfig,
+    zoos: &[(&ZooStore, &RunSplit)],
+    coordinates: &Coordinates,
+    checkpoints: &[usize],
+    options: &FitOptions,
+    progress: &dyn Progress,
+) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
+    let ((zoo, _), streams) = (zoos[0], Streams::new(fit.seed).child("fit").child("latent"));
+    let identity = latent_identity(config, fit, zoos, checkpoints)?;
+    let kept = options.latents.as_ref().map(|folder| folder.join(format!("{}.safetensors", &identity[..16])));
+    if let Some(folder) = &options.latents {
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    }
+    let saving = kept.as_deref().map(|path| Saving {
+        path,
+        identity: &identity,
+        every: options.save_every,
+        last: true,
+        resume: true,
+    });
+    let points = |runs: fn(&RunSplit) -> &[usize]| {
+        let each = zoos.iter().map(|(zoo, split)| training_points(config, zoo, coordinates, runs(split), checkpoints));
+        Ok(thinned(each.collect::<Result<Vec<_>>>()?.concat(), zoo.parameters(), config.most_points(zoo.parameters())))
+    };
+    let (training, held_out) = (points(|split| &split.train)?, points(|split| &split.validation)?);
+    let functional = config.functional().of_zoo(zoo, coordinates)?;
+    let (autoencoder, record) = config.fit(&LatentTask {
+        layout: zoo.layout(),
+        points: &training,
+        held_out: &held_out,
+        functional: functional.as_ref(),
+        streams: &streams,
+        saving,
+        progress,
+    })?;
+    Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }))
+}
+
+/// Names an autoencoder: all that decides its bytes.
+fn latent_identity(
+    config: &LatentConfig,
+    fit: &FitConfig,
+    zoos: &[(&ZooStore, &RunSplit)],
+    checkpoints: &[usize],
+) -> Result<String> {
+    let ids: Vec<&str> = zoos.iter().map(|(zoo, _)| zoo.origin().id()).collect();
+    let parts = serde_json::to_string(&(ids, config, fit.seed, &fit.split, fit.standardiser, checkpoints))
+        .map_err(|e| Error::parameter("latent", "values that JSON can hold", e))?;
+    Ok(blake3::hash(parts.as_bytes()).to_hex().to_string())
+}
+
+/// At most `most` of `points [n, P]`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.
+fn thinned(points: Vec<f32>, p: usize, most: usize) -> Vec<f32> {
+    let n = points.len() / p;
+    if n <= most {
+        return points;
+    }
+    (0..most).flat_map(|i| &points[i * n / most * p..][..p]).copied().collect()
+}

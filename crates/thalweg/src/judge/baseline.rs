@@ -1,0 +1,279 @@
+//! The trivial generators that every table carries (METHODS.md, section 14), since they beat many published ones.
+//!
+//! Each is a pure function of the zoo's training finals `[R, P]` and a stream. None needs a gradient; most need no model
+//! at all. A method that does not beat them in accuracy *and* in novelty has shown nothing.
+//!
+//! | name | networks | what it shows |
+//! | --- | --- | --- |
+//! | `mean` | 1 | the mean of all training finals |
+//! | `soup-m` | n | means of m random training finals without repetition (m = 16, or R/2 for smaller zoos) |
+//! | `interpolation` | n | (1 − λ) θ_i + λ θ_j, a random pair i ≠ j, λ ~ U(0, 1) |
+//! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
+//! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
+//! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
+//! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
+//!
+//! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
+use crate::coupling::distance::count;
+use crate::{Error, Layout, Result, Streams};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use thalweg_nets::layout::Role;
+use thalweg_nets::zoo::InitialLaw;
+
+/// Share of the variance that the components of `pca-gaussian` hold.
+const PCA_SHARE: f64 = 0.95;
+
+/// How the zoo's runs began: what `mean-move` needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Mean recorded initialisation `[P]` of the training runs.
+    pub mean: &'a [f32],
+    /// The law that fresh initialisations are drawn from.
+    pub law: &'a InitialLaw,
+}
+
+/// What baselines are made from.
+#[derive(Clone, Copy)]
+pub struct Finals<'a> {
+    /// Names and places of the weights.
+    pub layout: &'a Layout,
+    /// Training finals `[R, P]`, R ≥ 2.
+    pub training: &'a [f32],
+    /// Their leave-one-out median, the unit of d ([`Neighbourhood::median`](crate::metric::novelty::Neighbourhood::median)).
+    pub median: f64,
+    /// How the runs began, where that is known.
+    pub start: Option<Start<'a>>,
+}
+
+/// A trivial generator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Baseline {
+    /// The mean of all training finals: one network.
+    Mean,
+    /// Means of random training finals.
+    Soup {
+        /// Networks in a soup.
+        members: usize,
+    },
+    /// A random point between two random training finals.
+    Interpolation,
+    /// A training final plus noise.
+    Noise {
+        /// Length of the noise in units of the leave-one-out median.
+        level: f64,
+    },
+    /// A Gaussian of independent weights.
+    DiagonalGaussian,
+    /// A Gaussian of principal components.
+    PcaGaussian,
+    /// A fresh initialisation plus the mean move.
+    MeanMove,
+}
+
+impl Baseline {
+    /// The baselines of a table for a zoo of `runs` training runs; `mean-move` where the `start` is known. Noise at 0.25
+    /// is nearly a copy, at 1.1 it counts as novel.
+    pub fn table(runs: usize, start: bool) -> Vec<Self> {
+        let mut all = vec![
+            Self::Mean,
+            Self::Soup { members: 16.min(runs / 2).max(1) },
+            Self::Interpolation,
+            Self::Noise { level: 0.25 },
+            Self::Noise { level: 1.1 },
+            Self::DiagonalGaussian,
+            Self::PcaGaussian,
+        ];
+        all.extend(start.then_some(Self::MeanMove));
+        all
+    }
+
+    /// Its name in tables.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Mean => "mean".into(),
+            Self::Soup { members } => format!("soup-{members}"),
+            Self::Interpolation => "interpolation".into(),
+            Self::Noise { level } => format!("noise-{level}"),
+            Self::DiagonalGaussian => "diagonal-gaussian".into(),
+            Self::PcaGaussian => "pca-gaussian".into(),
+            Self::MeanMove => "mean-move".into(),
+        }
+    }
+
+    /// Draws networks `[n, P]`; [`Self::Mean`] gives one, whatever n.
+    ///
+    /// # Errors
+    /// Finals that are no `[R, P]` with R ≥ 2 or not finite, n = 0, a parameter outside its range, an unknown start.
+    pub fn sample(&self, zoo: &Finals<'_>, n: usize, streams: &Streams) -> Result<Vec<f32>> {
+        let p = zoo.layout.len();
+        let runs = count("training finals", zoo.training, p)?;
+        if runs < 2 || n == 0 {
+            return Err(Error::parameter(
+                "baseline",
+                "at least 2 training runs and 1 network",
+                format!("{runs} and {n}"),
+            ));
+        }
+        let streams = streams.child(&self.name());
+        let mut theta = match *self {
+            Self::Mean => narrow(&mean(zoo.training, p)),
+            Self::Soup { members } => {
+                if members == 0 || members > runs {
+                    return Err(Error::parameter("soup", format!("1 to {runs} members"), members));
+                }
+                each(n, &streams, |streams| {
+                    let mut order: Vec<usize> = (0..runs).collect();
+                    let (chosen, _) = order.partial_shuffle(&mut streams.rng(), members);
+                    let rows: Vec<f32> = chosen.iter().flat_map(|&i| row(zoo, i)).copied().collect();
+                    Ok(narrow(&mean(&rows, p)))
+                })?
+            }
+            Self::Interpolation => each(n, &streams, |streams| {
+                let mut rng = streams.rng();
+                let (i, step) = (rng.random_range(0..runs), rng.random_range(1..runs));
+                let share: f32 = rng.random();
+                let ends = row(zoo, i).iter().zip(row(zoo, (i + step) % runs));
+                Ok(ends.map(|(a, b)| a + share * (b - a)).collect())
+            })?,
+            Self::Noise { level } => {
+                if !(level > 0.0 && level.is_finite()) {
+                    return Err(Error::parameter("noise level", "a number above 0", level));
+                }
+                let deviation = deviation(zoo.training, p);
+                let length = deviation.iter().map(|s| s * s).sum::<f64>().sqrt();
+                if length == 0.0 {
+                    return Err(Error::parameter("training finals", "networks that differ", "copies of each other"));
+                }
+                let scale = level * zoo.median / length;
+                each(n, &streams, |streams| {
+                    let mut rng = streams.rng();
+                    let chosen = rng.random_range(0..runs);
+                    let noisy = |(w, s): (&f32, &f64)| {
+                        (f64::from(*w) + scale * s * rng.sample::<f64, _>(StandardNormal)) as f32
+                    };
+                    Ok(row(zoo, chosen).iter().zip(&deviation).map(noisy).collect())
+                })?
+            }
+            Self::DiagonalGaussian => {
+                let (mean, deviation) = (mean(zoo.training, p), deviation(zoo.training, p));
+                each(n, &streams, |streams| {
+                    let mut rng = streams.rng();
+                    let draw = |(m, s): (&f64, &f64)| (m + s * rng.sample::<f64, _>(StandardNormal)) as f32;
+                    Ok(mean.iter().zip(&deviation).map(draw).collect())
+                })?
+            }
+            Self::PcaGaussian => pca_gaussian(zoo.training, p, n, &streams)?,
+            Self::MeanMove => {
+                let start = zoo
+                    .start
+                    .ok_or_else(|| Error::parameter("mean-move", "a zoo whose initialisation is known", "none"))?;
+                if start.mean.len() != p {
+                    return Err(Error::shape(
+                        "mean initialisation",
+                        format!("[{p}]"),
+                        format!("[{}]", start.mean.len()),
+                    ));
+                }
+                let last = mean(zoo.training, p);
+                each(n, &streams, |streams| {
+                    let fresh = start.law.draw(zoo.layout, streams)?;
+                    if fresh.len() != p {
+                        return Err(Error::shape(
+                            "fresh initialisation",
+                            format!("[{p}]"),
+                            format!("[{}]", fresh.len()),
+                        ));
+                    }
+                    let moves = last.iter().zip(start.mean).map(|(last, first)| last - f64::from(*first));
+                    Ok(fresh.iter().zip(moves).map(|(x, m)| (f64::from(*x) + m) as f32).collect())
+                })?
+            }
+        };
+        for slot in zoo.layout.slots().iter().filter(|slot| slot.role == Role::RunningVariance) {
+            theta.chunks_exact_mut(p).flat_map(|theta| &mut theta[slot.range()]).for_each(|v| *v = v.max(0.0));
+        }
+        Ok(theta)
+    }
+}
+
+fn row<'a>(zoo: &Finals<'a>, i: usize) -> &'a [f32] {
+    let p = zoo.layout.len();
+    &zoo.training[i * p..(i + 1) * p]
+}
+
+/// `n` networks in parallel, the i-th from stream `index(i)`.
+fn each(n: usize, streams: &Streams, draw: impl Fn(&Streams) -> Result<Vec<f32>> + Sync) -> Result<Vec<f32>> {
+    let parts: Vec<Vec<f32>> = (0..n as u64).into_par_iter().map(|i| draw(&streams.index(i))).collect::<Result<_>>()?;
+    Ok(parts.concat())
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+/// Mean `[P]` of the rows.
+fn mean(points: &[f32], p: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; p];
+    let n = (points.len() / p) as f64;
+    points.chunks_exact(p).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v)));
+    mean.iter_mut().for_each(|m| *m /= n);
+    mean
+}
+
+/// Standard deviation `[P]` of the rows, with n − 1.
+fn deviation(points: &[f32], p: usize) -> Vec<f64> {
+    let mean = mean(points, p);
+    let mut squares = vec![0.0; p];
+    for row in points.chunks_exact(p) {
+        squares.iter_mut().zip(row.iter().zip(&mean)).for_each(|(s, (v, m))| *s += (f64::from(*v) - m).powi(2));
+    }
+    let below = (points.len() / p - 1) as f64;
+    squares.into_iter().map(|s| (s / below).sqrt()).collect()
+}
+
+/// Samples of N(mean, W Wᵀ), W the leading principal directions scaled by their deviations, enough for [`PCA_SHARE`].
+///
+/// With X the centred finals, the eigenvectors u of the Gram matrix X Xᵀ/(R − 1) give the scaled directions Xᵀu/√(R − 1)
+/// without a division, so small eigenvalues do no harm; R is small against P in a zoo, and the work is O(R²P + R³).
+fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let runs = points.len() / p;
+    let mean = mean(points, p);
+    let centred: Vec<f64> =
+        points.chunks_exact(p).flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
+    let x = MatRef::from_row_major_slice(&centred, runs, p);
+    let mut gram = Mat::<f64>::zeros(runs, runs);
+    matmul(gram.as_mut(), Accum::Replace, x, x.transpose(), 1.0 / (runs - 1) as f64, Par::Seq);
+    let eigen = gram
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|e| Error::parameter("training finals", "an eigendecomposition", format!("{e:?}")))?;
+    // faer sorts eigenvalues upwards.
+    let values: Vec<f64> = eigen.S().column_vector().iter().rev().map(|v| v.max(0.0)).collect();
+    let total: f64 = values.iter().sum();
+    let mut held = 0.0;
+    let kept = 1 + values
+        .iter()
+        .take_while(|v| {
+            held += **v;
+            held < PCA_SHARE * total
+        })
+        .count();
+    let kept = kept.min(runs - 1);
+    let mut coefficients = Vec::with_capacity(n * runs);
+    for i in 0..n as u64 {
+        let mut rng = streams.index(i).rng();
+        let z: Vec<f64> = (0..kept).map(|_| rng.sample(StandardNormal)).collect();
+        let weight = |r: usize| (0..kept).map(|k| z[k] * eigen.U()[(r, runs - 1 - k)]).sum::<f64>();
+        coefficients.extend((0..runs).map(|r| weight(r) / ((runs - 1) as f64).sqrt()));
+    }
+    let mut out = vec![0.0; n * p];
+    out.chunks_exact_mut(p).for_each(|row| row.copy_from_slice(&mean));
+    let coefficients = MatRef::from_row_major_slice(&coefficients, n, runs);
+    matmul(MatMut::from_row_major_slice_mut(&mut out, n, p), Accum::Add, coefficients, x, 1.0, Par::Seq);
+    Ok(narrow(&out))
+}
+

@@ -1,0 +1,123 @@
+//! Moments, places and lengths of the trivial generators, from closed forms and from geometry.
+use super::baseline::*;
+use crate::coupling::distance::by_differences;
+use crate::metric::novelty::Neighbourhood;
+use crate::metric::wasserstein::spread;
+
+/// Finals whose covariance is known: three strong directions and one weak, in P = 50.
+fn zoo(runs: usize) -> (Layout, Vec<f32>) {
+    let layout = Layout::of_tensors([("a".into(), vec![7, 7]), ("b".into(), vec![1])]);
+    let mut rng = Streams::new(1).rng();
+    let mut points = vec![1.0f32; runs * 50];
+    for row in points.chunks_exact_mut(50) {
+        for (j, scale) in [(0, 3.0f32), (1, 2.0), (2, 1.0), (3, 0.01)] {
+            row[j] += scale * rng.sample::<f32, _>(StandardNormal);
+        }
+    }
+    (layout, points)
+}
+
+fn draw(baseline: Baseline, layout: &Layout, training: &[f32], n: usize) -> Vec<f32> {
+    let median = Neighbourhood::new(training, layout.len()).unwrap().median();
+    baseline.sample(&Finals { layout, training, median, start: None }, n, &Streams::new(2)).unwrap()
+}
+
+#[test]
+fn gaussians_have_the_moments_of_the_zoo() {
+    for runs in [30, 300] {
+        let (layout, points) = zoo(runs);
+        for baseline in [Baseline::DiagonalGaussian, Baseline::PcaGaussian] {
+            let samples = draw(baseline, &layout, &points, 20_000);
+            let (m, m0, s, s0) =
+                (mean(&samples, 50), mean(&points, 50), deviation(&samples, 50), deviation(&points, 50));
+            for j in 0..3 {
+                assert!((m[j] - m0[j]).abs() < 5.0 * s0[j] / 20_000f64.sqrt(), "{baseline:?} mean {j}");
+                assert!((s[j] / s0[j] - 1.0).abs() < 0.03, "{baseline:?} deviation {j}: {} {}", s[j], s0[j]);
+            }
+            assert!(samples.chunks(50).all(|row| row[4..].iter().all(|v| (v - 1.0).abs() < 1e-5)));
+            // 9 + 4 + 1 hold the variance: the weak direction is no component, though a diagonal keeps it.
+            assert_eq!(s[3] < 0.5 * s0[3], baseline == Baseline::PcaGaussian, "{} {}", s[3], s0[3]);
+        }
+    }
+}
+
+#[test]
+fn the_pca_gaussian_keeps_correlations() {
+    let layout = Layout::of_tensors([("a".into(), vec![2])]);
+    let points: Vec<f32> = (0..20).flat_map(|i| [i as f32, 2.0 * i as f32 + 1.0]).collect();
+    let samples = draw(Baseline::PcaGaussian, &layout, &points, 100);
+    assert!(samples.chunks(2).all(|x| (x[1] - 2.0 * x[0] - 1.0).abs() < 1e-4));
+}
+
+#[test]
+fn means_soups_and_interpolations_lie_where_they_should() {
+    let (layout, points) = zoo(40);
+    let middle = narrow(&mean(&points, 50));
+    assert_eq!(draw(Baseline::Mean, &layout, &points, 9), middle);
+    assert_eq!(draw(Baseline::Soup { members: 40 }, &layout, &points, 1).len(), 50);
+    let whole = draw(Baseline::Soup { members: 40 }, &layout, &points, 1);
+    assert!(by_differences(&whole, &middle) < 1e-5);
+    // A mean of m of R without repetition has variance (1/m)(1 − m/R) of one.
+    let soups = draw(Baseline::Soup { members: 16 }, &layout, &points, 4_000);
+    let ratio = spread(&soups, 50).unwrap() / spread(&points, 50).unwrap();
+    assert!((ratio / ((1.0 - 16.0 / 40.0) / 16.0f64).sqrt() - 1.0).abs() < 0.05, "{ratio}");
+    // Each interpolation lies on the segment of one pair: the two distances sum to the pair's.
+    for x in draw(Baseline::Interpolation, &layout, &points, 20).chunks(50) {
+        let on_segment =
+            |a: &[f32], b: &[f32]| by_differences(a, x) + by_differences(x, b) - by_differences(a, b) < 1e-5;
+        let pairs = points.chunks(50).enumerate().flat_map(|(i, a)| points.chunks(50).skip(i + 1).map(move |b| (a, b)));
+        assert_eq!(pairs.filter(|(a, b)| on_segment(a, b)).count(), 1);
+    }
+}
+
+#[test]
+fn noise_has_the_stated_length() {
+    let (layout, points) = zoo(40);
+    let zoo = Neighbourhood::new(&points, 50).unwrap();
+    let noisy = draw(Baseline::Noise { level: 0.01 }, &layout, &points, 2_000);
+    let d = zoo.relative(&zoo.nearest(&noisy).unwrap());
+    let rms = (d.iter().map(|d| d * d).sum::<f64>() / 2_000.0).sqrt();
+    assert!((rms / 0.01 - 1.0).abs() < 0.05, "{rms}");
+}
+
+#[test]
+fn the_mean_move_moves_fresh_draws() {
+    let (layout, points) = zoo(10);
+    let (law, first) = (InitialLaw::AroundCentre { centre: vec![5.0; 50], noise: 0.0 }, vec![2.0; 50]);
+    let start = Some(Start { mean: &first, law: &law });
+    let finals = Finals { layout: &layout, training: &points, median: 1.0, start };
+    let moved = Baseline::MeanMove.sample(&finals, 3, &Streams::new(3)).unwrap();
+    let last = mean(&points, 50);
+    assert!(
+        moved
+            .chunks(50)
+            .all(|x| x.iter().zip(&last).all(|(x, last)| (f64::from(*x) - (5.0 + last - 2.0)).abs() < 1e-4))
+    );
+    assert!(Baseline::MeanMove.sample(&Finals { start: None, ..finals }, 3, &Streams::new(3)).is_err());
+}
+
+#[test]
+fn seeds_decide_and_threads_do_not() {
+    let (layout, points) = zoo(40);
+    for baseline in Baseline::table(40, false) {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| draw(baseline, &layout, &points, 7))
+        };
+        assert_eq!(run(1), run(3), "{baseline:?}");
+    }
+    let names: std::collections::HashSet<String> = Baseline::table(40, true).iter().map(Baseline::name).collect();
+    assert_eq!(names.len(), 8);
+}
+
+#[test]
+fn running_variances_stay_variances() {
+    let text = "input = [1, 1, 1]\n[[layers]]\nkind = \"batch-norm\"\n";
+    let layout = Layout::of(&thalweg_nets::Architecture::from_toml_str(text).unwrap());
+    let variance = layout.slots().iter().find(|s| s.role == Role::RunningVariance).unwrap().offset;
+    let mut points = vec![1.0; 2 * layout.len()];
+    points[variance] = 0.0;
+    let samples = draw(Baseline::DiagonalGaussian, &layout, &points, 100);
+    let column: Vec<f32> = samples.chunks(layout.len()).map(|x| x[variance]).collect();
+    assert!(column.iter().all(|v| *v >= 0.0) && column.contains(&0.0));
+}

@@ -1,0 +1,190 @@
+//! Sampling a [`MetaModel`] (M11): a pure function of (model, seed, i), so ten samples are the first ten of a hundred.
+//!
+//! Sample i draws its start and its noise from streams of its own, and rows go through the net in blocks of one fixed size, so
+//! that no kernel sees another shape for another n. Blocks run in parallel; the bytes do not depend on the number of threads.
+use crate::context::{Conditioning, guided};
+use crate::space::latent::Decoder;
+use crate::method::Transport;
+use super::MetaModel;
+use crate::ranges::{self, LONGEST};
+use crate::solver::Solver;
+use crate::space::source::Source;
+use crate::tensors::Out;
+use crate::{Error, Layout, Result, Streams, interrupt};
+use rayon::prelude::*;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+use thalweg_nets::files::write_whole;
+
+/// Samples that go through the net together.
+const BLOCK: usize = 32;
+
+/// What to sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleRequest {
+    /// Number of networks, at least 1.
+    pub n: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Solver.
+    pub solver: Solver,
+    /// Steps from source to target.
+    pub steps: usize,
+    /// Times in [0, 1] at which states are kept.
+    pub at: Vec<f64>,
+    /// A source in the place of the model's own.
+    pub source: Option<Source>,
+    /// The context to sample for (none: the unconditional law, which is all that a model without contexts has).
+    pub context: Option<Conditioning>,
+}
+
+impl SampleRequest {
+    /// `n` networks by 100 Euler steps, nothing kept on the way.
+    pub fn new(n: usize, seed: u64) -> Self {
+        Self { n, seed, solver: Solver::Euler, steps: 100, at: Vec::new(), source: None, context: None }
+    }
+}
+
+/// Sampled networks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// Their weights, `[n, P]`.
+    pub theta: Vec<f32>,
+    /// Times at which states were kept, `[T]`.
+    pub at: Vec<f64>,
+    /// The states as weights, `[T, n, P]`.
+    pub states: Vec<f32>,
+    /// Evaluations of the net for a network (the most that any block of networks took).
+    pub evaluations: usize,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl MetaModel {
+    /// Draws networks.
+    ///
+    /// # Errors
+    /// n = 0, or networks beyond the memory; a solver that the method cannot use, times outside [0, 1], a source that does not fit, a state that is not finite, or
+    /// [`Error::Interrupted`].
+    pub fn sample(&self, request: &SampleRequest) -> Result<Samples> {
+        ranges::check("", [("n", request.n as u64, 1..=u64::MAX), ("steps", request.steps as u64, 1..=LONGEST)])?;
+        ranges::numbers(
+            "n (networks, with the states that are kept)",
+            &[request.n, self.layout.len(), request.at.len() + 1],
+        )?;
+        let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
+        let streams = Streams::new(request.seed).child("sample");
+        let source = request.source.as_ref().unwrap_or(&self.source);
+        let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
+        let contexts = self.contexts(request.context.as_ref())?;
+        let block = |first: usize| {
+            interrupt::check()?;
+            let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
+            let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
+            let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();
+            let solution = match &contexts {
+                Some((c, g)) if *g != 1.0 => guided(&*self.method, &mut z, c, *g, &how, space.dimension()),
+                contexts => self.method.transport(&mut z, contexts.as_ref().map(|(c, _)| &c[..]), &how, &noise),
+            };
+            let mut solution = solution.map_err(|e| in_block(e, first))?;
+            solution.states = space.decode(&solution.states);
+            Ok((space.decode(&z), solution))
+        };
+        let blocks: Vec<_> =
+            (0..request.n.div_ceil(BLOCK)).into_par_iter().map(|b| block(b * BLOCK)).collect::<Result<_>>()?;
+        // What goes beyond n in the last block was only there to fill it.
+        let gather = |parts: &mut dyn Iterator<Item = &[f32]>| {
+            let mut all: Vec<f32> = parts.flatten().copied().collect();
+            all.truncate(request.n * p);
+            all
+        };
+        let theta = gather(&mut blocks.iter().map(|(z, _)| &z[..]));
+        let each = BLOCK * p;
+        let states = (0..how.at.len())
+            .flat_map(|t| gather(&mut blocks.iter().map(|(_, solution)| &solution.states[t * each..(t + 1) * each])))
+            .collect();
+        self.layout.check("sampled weights", &theta)?;
+        let evaluations = blocks.iter().map(|(_, solution)| solution.evaluations).max().unwrap_or(0);
+        Ok(Samples { theta, at: how.at, states, evaluations, seconds: start.elapsed().as_secs_f64() })
+    }
+}
+
+impl MetaModel {
+    /// What a block is sampled with: its rows' contexts `[BLOCK, D]`, and the guidance.
+    fn contexts(&self, asked: Option<&Conditioning>) -> Result<Option<(Vec<f32>, f64)>> {
+        let nothing =
+            || Conditioning { c: vec![0.0; self.context.as_ref().map_or(0, |c| c.encoder.dimension())], guidance: 1.0 };
+        match (&self.context, asked) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => {
+                Err(Error::parameter("context", "none for a model without contexts (fit one with --context)", "one"))
+            }
+            (Some(context), asked) => {
+                let Conditioning { c, guidance } = asked.cloned().unwrap_or_else(nothing);
+                let d = context.encoder.dimension();
+                if c.len() != d || c.iter().any(|c| !c.is_finite()) {
+                    return Err(Error::shape("context", format!("[{d}], finite"), format!("[{}]", c.len())));
+                }
+                if !guidance.is_finite() {
+                    return Err(Error::parameter("guidance", "a finite number", guidance));
+                }
+                Ok(Some((c.repeat(BLOCK), guidance)))
+            }
+        }
+    }
+}
+
+/// Says which samples a failed block held.
+fn in_block(e: Error, first: usize) -> Error {
+    match e {
+        Error::NotFinite { what, place, value } => {
+            let place = format!("{place}, of samples {first} to {}", first + BLOCK - 1);
+            Error::NotFinite { what, place, value }
+        }
+        other => other,
+    }
+}
+
+impl Samples {
+    /// n.
+    pub fn len(&self, layout: &Layout) -> usize {
+        self.theta.len() / layout.len().max(1)
+    }
+
+    /// Writes one stacked file: `theta [n, P]`, and `states [T, n, P]` with `at [T]` where states were kept.
+    ///
+    /// # Errors
+    /// A file that exists without `force`, or whatever the system refuses.
+    pub fn save(&self, path: &Path, layout: &Layout, force: bool) -> Result<()> {
+        if path.exists() && !force {
+            return Err(Error::Exists(path.to_path_buf()));
+        }
+        let (n, p, t) = (self.len(layout), layout.len(), self.at.len());
+        let at: Vec<f32> = self.at.iter().map(|&t| t as f32).collect();
+        let mut tensors = Out::default();
+        tensors.single("theta", &[n, p], &self.theta);
+        if t > 0 {
+            tensors.single("states", &[t, n, p], &self.states);
+            tensors.single("at", &[t], &at);
+        }
+        write_whole(path, &tensors.bytes()?)
+    }
+
+    /// Writes one safetensors file a network to the folder `dir`, named `00000.safetensors` and so on, with the tensor names that
+    /// `torch.load_state_dict` takes.
+    ///
+    /// # Errors
+    /// A file that exists without `force`, or whatever the system refuses.
+    pub fn save_each(&self, dir: &Path, layout: &Layout, force: bool) -> Result<()> {
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let path = |i: usize| dir.join(format!("{i:05}.safetensors"));
+        if let Some(taken) = (0..self.len(layout)).map(path).find(|path| path.exists() && !force) {
+            return Err(Error::Exists(taken));
+        }
+        for (i, theta) in self.theta.chunks_exact(layout.len()).enumerate() {
+            write_whole(&path(i), &layout.to_safetensors(theta)?)?;
+        }
+        Ok(())
+    }
+}

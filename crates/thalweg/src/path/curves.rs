@@ -1,0 +1,160 @@
+//! Curves to learn from: for chosen runs, their points at each marginal, in standardised coordinates, coupled (M4, M5).
+//!
+//! Every draw is a pure function of its stream. Memory does not depend on the number of runs: what fits the budget is kept
+//! standardised from the start, larger zoos are gathered from their files batch by batch.
+use super::anchors::{Anchors, MarginalPoints};
+use crate::coupling::Coupling;
+use crate::space::latent::{Decoder, Space};
+use crate::space::source::Source;
+use crate::{Error, Result, Streams};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use thalweg_nets::zoo::ZooStore;
+
+/// Bytes of standardised points that are kept in memory.
+pub const BUDGET: usize = 512 << 20;
+
+/// Where the points of one marginal come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marginal {
+    /// Fresh draws from the source.
+    Source,
+    /// A checkpoint of recorded runs.
+    Checkpoint(usize),
+}
+
+/// A zoo seen as curves through marginals.
+pub struct Curves<'a> {
+    zoo: &'a ZooStore,
+    space: Space<'a>,
+    source: &'a Source,
+    coupling: Coupling,
+    marginals: Vec<Marginal>,
+    /// Row of each run in `kept`.
+    row_of: HashMap<usize, usize>,
+    /// `[marginals, rows, P]`, or nothing where that is above the budget.
+    kept: Vec<f32>,
+}
+
+impl<'a> Curves<'a> {
+    /// Curves of `zoo` through `marginals`; what `runs` need is loaded now if it fits `budget` bytes.
+    ///
+    /// # Errors
+    /// Paired curves that would start at fresh draws, or a file that cannot be read.
+    pub fn new(
+        zoo: &'a ZooStore,
+        runs: &[usize],
+        space: Space<'a>,
+        source: &'a Source,
+        coupling: Coupling,
+        marginals: Vec<Marginal>,
+        budget: usize,
+    ) -> Result<Self> {
+        if coupling == Coupling::Paired && marginals.contains(&Marginal::Source) {
+            let expected = "independent or optimal-transport where starts are drawn afresh or not recorded";
+            return Err(Error::parameter("coupling", expected, "paired"));
+        }
+        let mut curves = Self { zoo, space, source, coupling, marginals, row_of: HashMap::new(), kept: vec![] };
+        let bytes = curves.marginals.len() * runs.len() * space.dimension() * size_of::<f32>();
+        if bytes <= budget {
+            // MarginalPoints of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
+            curves.kept.reserve(curves.marginals.len() * runs.len() * space.dimension());
+            for m in 0..curves.marginals.len() {
+                let points = curves.gathered(m, runs)?;
+                curves.kept.extend(points);
+            }
+            curves.row_of = runs.iter().enumerate().map(|(row, &run)| (run, row)).collect();
+        }
+        Ok(curves)
+    }
+
+    /// Numbers of a point: P, or those of the latent space.
+    pub fn dimension(&self) -> usize {
+        self.space.dimension()
+    }
+
+    /// `size` curves of `runs`. Paired curves go through all of `runs` before one comes twice; otherwise every
+    /// marginal takes runs of its own, and the coupling joins them.
+    ///
+    /// # Errors
+    /// No run, or a file that cannot be read.
+    pub fn draw(&self, runs: &[usize], size: usize, streams: &Streams) -> Result<Anchors<'_>> {
+        if runs.is_empty() {
+            return Err(Error::parameter("split", "at least one run to draw curves from", "none"));
+        }
+        let pick = |streams: Streams| {
+            let mut order = runs.to_vec();
+            order.shuffle(&mut streams.rng());
+            (0..size).map(|i| order[i % order.len()]).collect::<Vec<_>>()
+        };
+        let streams_of = |marginal: usize| match self.coupling {
+            Coupling::Paired => streams.child("runs"),
+            _ => streams.child("runs").index(marginal as u64),
+        };
+        let marginals = (0..self.marginals.len()).map(|m| match self.marginals[m] {
+            Marginal::Source => self.fresh(size, &streams.child("source")),
+            Marginal::Checkpoint(_) => self.rows(m, &pick(streams_of(m))),
+        });
+        let (p, mut marginals) = (self.dimension(), marginals.collect::<Result<Vec<_>>>()?);
+        match self.coupling {
+            Coupling::Paired => {}
+            Coupling::Independent => {
+                // Marginals without their points: this coupling does not look at them.
+                let nothing = vec![0.0; size];
+                let order =
+                    self.coupling.chain(&vec![&nothing[..]; marginals.len()], 1, None, &streams.child("coupling"))?;
+                reorder(&mut marginals, &order);
+            }
+            Coupling::OptimalTransport => {
+                let dense = Anchors::new(p, marginals.clone())?.to_dense();
+                let views: Vec<&[f32]> = dense.chunks_exact(size * p).collect();
+                let order = self.coupling.chain(&views, p, None, &streams.child("coupling"))?;
+                reorder(&mut marginals, &order);
+            }
+        }
+        Anchors::new(p, marginals)
+    }
+
+    /// `size` fresh draws of the source.
+    fn fresh(&self, size: usize, streams: &Streams) -> Result<MarginalPoints<'_>> {
+        let p = self.dimension();
+        let mut points = vec![0.0; size * p];
+        points.par_chunks_exact_mut(p).enumerate().try_for_each(|(i, z)| {
+            z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), streams)?);
+            Ok(())
+        })?;
+        Ok(MarginalPoints { points: Cow::Owned(points), of_curve: (0..size).collect() })
+    }
+
+    /// The points of `runs` at marginal `m`: named where they are kept, gathered where they are not.
+    fn rows(&self, m: usize, runs: &[usize]) -> Result<MarginalPoints<'_>> {
+        let kept = runs.iter().map(|run| self.row_of.get(run).copied()).collect::<Option<Vec<_>>>();
+        Ok(match kept {
+            Some(of_curve) => {
+                let each = self.row_of.len() * self.dimension();
+                MarginalPoints { points: Cow::Borrowed(&self.kept[m * each..(m + 1) * each]), of_curve }
+            }
+            None => MarginalPoints { points: Cow::Owned(self.gathered(m, runs)?), of_curve: (0..runs.len()).collect() },
+        })
+    }
+
+    /// Points `[B, P]` of `runs` at marginal `m`, from their files; zeros for the source.
+    fn gathered(&self, m: usize, runs: &[usize]) -> Result<Vec<f32>> {
+        let Marginal::Checkpoint(checkpoint) = self.marginals[m] else {
+            return Ok(vec![0.0; runs.len() * self.dimension()]);
+        };
+        let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
+        let mut theta = vec![0.0; items.len() * self.zoo.parameters()];
+        self.zoo.gather(&items, &mut theta)?;
+        Ok(self.space.points(theta))
+    }
+}
+
+/// Curve i takes the row that `order[marginal][i]` had.
+fn reorder(marginals: &mut [MarginalPoints], order: &[Vec<usize>]) {
+    for (rows, order) in marginals.iter_mut().zip(order) {
+        rows.of_curve = order.iter().map(|&i| rows.of_curve[i]).collect();
+    }
+}

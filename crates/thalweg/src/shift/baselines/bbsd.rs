@@ -1,0 +1,129 @@
+//! Black-box shift detection (M16; Lipton, Wang, Smola 2018; Rabanser et al. 2019): are f's outputs distributed as at home?
+//!
+//! Two statistics: the greatest Kolmogorov–Smirnov distance over the classes' probabilities (all have the same sizes, so the greatest
+//! distance is the least Bonferroni-corrected p-value), and χ² of the predicted classes against those at home. Both are two-sided: they fire
+//! on benign shift and on shifted label shares. Needs logits only.
+use crate::shift::base::Sample;
+use super::entropy::ks_distance;
+use crate::shift::test::{self, Measured, ShiftTest, Statistic};
+use crate::{Result, Streams, interrupt};
+use rayon::prelude::*;
+
+/// The test.
+#[derive(Clone, Debug)]
+pub struct Bbsd {
+    /// Probabilities of each class at home, `[C][N]`, sorted.
+    home: Vec<Vec<f64>>,
+    /// Shares of predicted classes at home, each at least that of half a row.
+    shares: Vec<f64>,
+    like: Sample,
+}
+
+impl Bbsd {
+    /// With validation rows as home.
+    pub fn new(home: &Sample) -> Self {
+        let c = home.classes();
+        let mut counts = vec![0.5; c];
+        home.predictions().iter().for_each(|&p| counts[p as usize] += 1.0);
+        let total: f64 = counts.iter().sum();
+        let mut sorted = columns(home);
+        sorted.iter_mut().for_each(|column| column.sort_by(f64::total_cmp));
+        Self { home: sorted, shares: counts.iter().map(|n| n / total).collect(), like: home.rows(&[0]) }
+    }
+
+    fn of(&self, query: &Sample) -> Result<[f64; 2]> {
+        test::check(query, &self.like, false)?;
+        let mut furthest: f64 = 0.0;
+        for (q, home) in columns(query).iter().zip(&self.home) {
+            furthest = furthest.max(ks_distance(q, home));
+        }
+        Ok([furthest, self.chi_squared(query.predictions().into_iter())])
+    }
+
+    fn chi_squared(&self, predictions: impl ExactSizeIterator<Item = u32>) -> f64 {
+        let rows = predictions.len() as f64;
+        let mut counts = vec![0usize; self.shares.len()];
+        predictions.for_each(|p| counts[p as usize] += 1);
+        let expected = self.shares.iter().map(|s| s * rows);
+        counts.iter().zip(expected).map(|(&n, e)| (n as f64 - e) * (n as f64 - e) / e).sum()
+    }
+}
+
+/// [`ks_distance`] of a query to `home` sorted values, from each value's place among them: how many lie below, and how many at most there. Values that
+/// lie between the same two at home may be taken together, for the distance is greatest at the first or the last of them.
+fn distance(mut places: Vec<[usize; 2]>, home: f64) -> f64 {
+    places.sort_unstable();
+    let (n, mut furthest, mut before) = (places.len() as f64, 0f64, 0);
+    for same in places.chunk_by(|a, b| a == b) {
+        let [below, upto] = same[0].map(|count| count as f64 / home);
+        let after = before + same.len();
+        furthest = furthest.max(below - before as f64 / n).max(after as f64 / n - upto);
+        before = after;
+    }
+    furthest
+}
+
+fn columns(rows: &Sample) -> Vec<Vec<f64>> {
+    let (p, c) = (rows.probabilities(), rows.classes());
+    (0..c).map(|k| p.iter().skip(k).step_by(c).map(|v| f64::from(*v)).collect()).collect()
+}
+
+impl ShiftTest for Bbsd {
+    fn name(&self) -> &'static str {
+        "bbsd"
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        const { &[Statistic::printed("ks"), Statistic::printed("chi2")] }
+    }
+
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+        test::check(rows, &self.like, false)?;
+        let places = self.home.par_iter().zip(columns(rows)).map(|(home, column)| {
+            let of = |v: &f64| [home.partition_point(|h| h < v), home.partition_point(|h| h <= v)];
+            column.iter().map(of).collect()
+        });
+        let (places, predictions): (Vec<Vec<[usize; 2]>>, _) = (places.collect(), rows.predictions());
+        let home = self.home[0].len() as f64;
+        let of = |query: &Vec<usize>| {
+            let furthest = places.iter().map(|column| distance(query.iter().map(|&r| column[r]).collect(), home));
+            [furthest.fold(0.0, f64::max), self.chi_squared(query.iter().map(|&r| predictions[r]))]
+        };
+        let values: Vec<[f64; 2]> = queries.par_iter().map(of).collect();
+        Ok(Measured { values: values.concat(), blame: Vec::new() })
+    }
+
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+        let each: Vec<[f64; 2]> =
+            queries.par_iter().map(|q| interrupt::check().and_then(|()| self.of(q))).collect::<Result<_>>()?;
+        Ok(each.concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_statistics_by_hand() {
+        // Home: classes 0 and 1, three rows each.
+        let home =
+            Sample::of_logits([[2.0, 0.0]; 3].iter().chain(&[[0.0, 2.0]; 3]).flatten().copied().collect(), 2).unwrap();
+        let test = Bbsd::new(&home);
+        let one_sided = Sample::of_logits(vec![2.0, 0.0, 2.0, 0.0], 2).unwrap();
+        let s = test.measure(&[home.clone(), one_sided], &Streams::new(0)).unwrap();
+        assert!(s[0] < 1e-12 && s[1] < 1e-12, "{s:?}");
+        // Any query has the same numbers as rows of a larger sample; values between those at home and equal to them.
+        let mixed =
+            Sample::of_logits((0..60).map(|i| (i * 7 % 13) as f32 / 3.0 - 2.0).chain([2.0, 0.0]).collect(), 2).unwrap();
+        let queries = [vec![30, 1, 5, 8, 13], vec![2], (0..31).collect::<Vec<_>>(), vec![30, 29, 28, 4]];
+        let each: Vec<Sample> = queries.iter().map(|q| mixed.rows(q)).collect();
+        let (slow, fast) = (
+            test.measure(&each, &Streams::new(0)).unwrap(),
+            test.measure_rows(&mixed, &queries, &Streams::new(0)).unwrap(),
+        );
+        assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-12), "{slow:?} {fast:?}");
+        // Half of home lies below every row of the query; χ² = (2 − 1)²/1 + (0 − 1)²/1.
+        assert!((s[2] - 0.5).abs() < 1e-12 && (s[3] - 2.0).abs() < 1e-12, "{s:?}");
+    }
+}

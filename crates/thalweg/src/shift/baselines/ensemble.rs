@@ -1,0 +1,151 @@
+//! Deep ensemble (M16; Lakshminarayanan et al. 2017, as Ginsberg et al. use it): networks like f from other starts. Where they and f differ,
+//! or are unsure together, f is out of its depth. The strongest baseline, at the price of training several f's on labelled rows.
+use crate::shift::base::{Base, Sample};
+use super::entropy::Reading;
+use crate::shift::disagreement::members::Members;
+use crate::shift::reference::Reference;
+use crate::shift::test;
+use crate::ranges;
+use crate::{Error, Result, Streams, interrupt};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use thalweg_nets::data::{Dataset, Normalisation};
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::train::{Length, Recipe, Trainer};
+
+/// The ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// Networks beside f: 5.
+    pub members: usize,
+    /// How they are trained: Adam 0.003, 400 steps of 64 rows.
+    pub recipe: Recipe,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        let recipe =
+            Recipe { learning_rate: 3e-3, length: Length::Steps(400), checkpoints: vec![1.0], ..Recipe::default() };
+        Self { members: 5, recipe }
+    }
+}
+
+/// The test, ready for queries.
+#[derive(Clone, Debug)]
+pub struct DeepEnsemble {
+    base: Arc<Base>,
+    thetas: Vec<f32>,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+impl DeepEnsemble {
+    /// Trains the members on the training rows with `labels` `[N]`, in parallel.
+    ///
+    /// # Errors
+    /// No member, labels of another number, a recipe that does not fit, a training that died.
+    pub fn train(
+        base: Arc<Base>,
+        reference: &Reference,
+        labels: &[u32],
+        config: &EnsembleConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
+        let (train, net, engine) = (&reference.train, base.architecture(), base.engine());
+        let as_they_are = Normalisation::identity(net.input());
+        let data =
+            Dataset::new("P", net.input(), engine.classes(), train.inputs.clone(), labels.to_vec(), as_they_are)?;
+        let recipe =
+            Recipe { batch: config.recipe.batch.min(data.len()), checkpoints: vec![1.0], ..config.recipe.clone() };
+        let trainer = Trainer::new(engine, net, &data, &data.first(64), &recipe)?;
+        let one = |m: usize| {
+            let streams = streams.child("member").index(m as u64);
+            let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
+            let run = trainer.train(&start, &streams, &interrupt::requested)?;
+            match run.died {
+                Some(step) => Err(Error::NotFinite {
+                    what: "loss of the ensemble".into(),
+                    place: format!("member {m}, step {step}"),
+                    value: f64::NAN,
+                }),
+                None => Ok(run.theta),
+            }
+        };
+        let thetas: Vec<Vec<f32>> = (0..config.members).into_par_iter().map(one).collect::<Result<_>>()?;
+        Self::of(base.clone(), reference, thetas.concat(), query, streams)
+    }
+
+    /// Members `[M, P]` that are there already.
+    ///
+    /// # Errors
+    /// Weights that are no networks of f's architecture.
+    pub fn of(
+        base: Arc<Base>,
+        reference: &Reference,
+        thetas: Vec<f32>,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        base.engine().layout().check("ensemble", &thetas)?;
+        let mut test = Self { base, thetas, like: reference.validation.rows(&[0]), usual: Vec::new() };
+        test.usual = test.usual_of(reference, query, &streams.child("usual"), streams)?;
+        Ok(test)
+    }
+
+    fn read(&self, query: &Sample) -> Result<Reading> {
+        test::check(query, &self.like, true)?;
+        let all = self.base.logits_of(&self.thetas, query)?;
+        Ok(Reading::new(query, all.chunks_exact(query.logits.len())))
+    }
+}
+
+impl Members for DeepEnsemble {
+    const NAME: &'static str = "ensemble";
+
+    fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
+        queries.par_iter().map(|query| self.read(query)).collect()
+    }
+
+    fn usual(&self) -> &[f64] {
+        &self.usual
+    }
+
+    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+        test::check(rows, &self.like, true)?;
+        let members = self.thetas.len() / self.base.theta().len();
+        Ok(Some((self.base.engine().logits_of_many(&self.thetas, &self.base.pack(rows)?)?, members)))
+    }
+
+    fn kept(&self) -> &[f32] {
+        &self.thetas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shift::test::ShiftTest;
+    use crate::shift::world;
+    use super::*;
+
+    #[test]
+    fn members_learn_the_task_and_doubt_what_f_was_never_shown() {
+        let world = world::two_clouds(1);
+        let config = EnsembleConfig { members: 3, ..EnsembleConfig::default() };
+        let test =
+            DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &config, 10, &Streams::new(2))
+                .unwrap();
+        let s = test.measure(&[world.near(50, 1), world.far(50, 1)], &Streams::new(0)).unwrap();
+        assert!(s[0] < 8.0, "as f almost everywhere at home: {s:?}");
+        assert!(s[5] > s[1], "{s:?}");
+        assert_eq!(test.weights().len(), 3 * world.base.theta().len());
+        let none = EnsembleConfig { members: 0, ..config };
+        assert!(
+            DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &none, 10, &Streams::new(2))
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Maximum mean discrepancy (M16; Gretton et al. 2012) with a Gaussian kernel of median width, in inputs or in f's features.
+//!
+//! The unbiased estimate against a fixed set of rows at home; its part that does not involve the query is the same for all queries and left
+//! out. Features are those of f, the deep kernel that costs nothing; [`super::deep_kernel`] trains one for the query.
+//! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
+use crate::shift::base::Sample;
+use crate::shift::test::{self, Measured, ShiftTest, Statistic};
+use crate::{Error, Result, Streams, interrupt};
+use rayon::prelude::*;
+
+/// Rows at home that a query is compared with.
+const HOME: usize = 256;
+
+/// Rows of a query of which all pairs are taken.
+const PAIRED: usize = 256;
+
+/// Where distances are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Inputs.
+    Inputs,
+    /// f's last hidden layer.
+    Features,
+}
+
+impl Space {
+    fn of(self, rows: &Sample) -> &[f32] {
+        if self == Space::Inputs { &rows.inputs } else { &rows.features }
+    }
+}
+
+/// The test.
+#[derive(Clone, Debug)]
+pub struct Mmd {
+    space: Space,
+    home: Vec<f32>,
+    wide: usize,
+    /// 1/(2σ²), σ² half the median squared distance at home.
+    rate: f64,
+    like: Sample,
+}
+
+impl Mmd {
+    /// With the first rows of `home`.
+    ///
+    /// # Errors
+    /// Fewer than two rows; rows without inputs where those are asked for; rows that are all the same.
+    pub fn new(space: Space, home: &Sample) -> Result<Self> {
+        let few = home.rows(&(0..home.len().min(HOME)).collect::<Vec<_>>());
+        let values = space.of(&few).to_vec();
+        let wide = values.len() / few.len();
+        if wide == 0 {
+            return Err(Error::parameter("mmd", "rows with inputs", "logits alone"));
+        }
+        let median = median("mmd", &values, wide)?;
+        Ok(Self { space, wide, rate: 1.0 / median, like: home.rows(&[0]), home: values })
+    }
+
+    fn of(&self, query: &Sample) -> Result<f64> {
+        test::check(query, &self.like, self.space == Space::Inputs)?;
+        let rows: Vec<&[f32]> = self.space.of(query).chunks_exact(self.wide).collect();
+        let n = rows.len() as f64;
+        let within: f64 = (1..rows.len()).map(|i| (0..i).map(|j| self.kernel(rows[i], rows[j])).sum::<f64>()).sum();
+        let across: f64 = rows.iter().map(|r| self.across(r)).sum();
+        let within = if rows.len() > 1 { 2.0 * within / (n * (n - 1.0)) } else { 0.0 };
+        Ok(within - 2.0 * across / n)
+    }
+
+    fn kernel(&self, a: &[f32], b: &[f32]) -> f64 {
+        (-self.rate * squared(a, b)).exp()
+    }
+
+    /// Mean kernel of a row with those at home.
+    fn across(&self, row: &[f32]) -> f64 {
+        self.home.chunks_exact(self.wide).map(|h| self.kernel(row, h)).sum::<f64>()
+            / (self.home.len() / self.wide) as f64
+    }
+}
+
+/// The median squared distance of the rows `[N, wide]` of `test` at home.
+///
+/// # Errors
+/// Fewer than two rows; rows that are all the same.
+pub(super) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
+    let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
+    if rows.len() < 2 {
+        return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", rows.len())));
+    }
+    let mut distances: Vec<f64> =
+        (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| squared(rows[i], rows[j])).collect();
+    distances.sort_by(f64::total_cmp);
+    let median = distances[distances.len() / 2];
+    if median <= 0.0 {
+        return Err(Error::parameter(test, "rows at home that differ", "half of all pairs equal"));
+    }
+    Ok(median)
+}
+
+/// ‖a − b‖².
+pub(super) fn squared(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}
+
+impl ShiftTest for Mmd {
+    fn name(&self) -> &'static str {
+        if self.space == Space::Inputs { "mmd" } else { "feature-mmd" }
+    }
+
+    fn statistics(&self) -> &'static [Statistic] {
+        const { &[Statistic::printed("mmd")] }
+    }
+
+    /// The part within a query is its mean over all pairs, or, in a query of more than `PAIRED` rows, over the pairs of each row with the `PAIRED / 2`
+    /// that come after it: unbiased too, in time linear in the rows.
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+        test::check(rows, &self.like, self.space == Space::Inputs)?;
+        let each: Vec<&[f32]> = self.space.of(rows).chunks_exact(self.wide).collect();
+        let across: Vec<f64> = each.par_iter().map(|r| self.across(r)).collect();
+        let of = |query: &Vec<usize>| {
+            let n = query.len();
+            let after = if n > PAIRED { PAIRED / 2 } else { n / 2 };
+            let (mut within, mut pairs) = (0.0, 0.0);
+            for i in 0..n {
+                // Round the circle each pair comes once, but for those half way round in an even number of rows.
+                let last = if 2 * after == n && i >= after { after - 1 } else { after };
+                for j in (i + 1)..=(i + last) {
+                    within += self.kernel(each[query[i]], each[query[j % n]]);
+                    pairs += 1.0;
+                }
+            }
+            let within = if pairs > 0.0 { within / pairs } else { 0.0 };
+            within - 2.0 * query.iter().map(|&r| across[r]).sum::<f64>() / n as f64
+        };
+        Ok(Measured { values: queries.par_iter().map(of).collect(), blame: Vec::new() })
+    }
+
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+        let of = |q| interrupt::check().and_then(|()| self.of(q));
+        queries.par_iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shift::reference::draws;
+    use crate::shift::world;
+    use super::*;
+
+    #[test]
+    fn the_unbiased_estimate_averages_to_that_of_home() {
+        // E of the statistic over queries from home is −E k(x, x') at home, up to the fixed rows: so its mean over many small queries
+        // equals that over few large ones, and shifted queries lie above.
+        let world = world::two_clouds(1);
+        let test = Mmd::new(Space::Inputs, &world.reference.train).unwrap();
+        let mean = |n: usize, count: u64| {
+            let (all, streams) = (world.near(4000, 1), Streams::new(n as u64));
+            let rows = |i: u64| draws(4000, n, 1, &streams.index(i)).unwrap().0.remove(0);
+            let queries: Vec<Sample> = (0..count).map(|i| all.rows(&rows(i))).collect();
+            test.measure(&queries, &Streams::new(0)).unwrap().iter().sum::<f64>() / count as f64
+        };
+        let (small, large) = (mean(5, 400), mean(200, 10));
+        assert!((small - large).abs() < 0.02, "{small} {large}");
+        let far = test.measure(&[world.far(20, 1)], &Streams::new(0)).unwrap()[0];
+        assert!(far > large + 0.3, "{far} {large}");
+    }
+
+    #[test]
+    fn rows_of_a_sample_have_the_numbers_of_a_query() {
+        let world = world::two_clouds(1);
+        let test = Mmd::new(Space::Inputs, &world.reference.train).unwrap();
+        let rows = world.near(600, 3);
+        let queries: Vec<Vec<usize>> =
+            [1, 2, 3, 10, 11, 256].iter().map(|&n| (0..n).map(|i| (i * 7 + n) % 600).collect()).collect();
+        let each: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();
+        let (slow, fast) = (
+            test.measure(&each, &Streams::new(0)).unwrap(),
+            test.measure_rows(&rows, &queries, &Streams::new(0)).unwrap(),
+        );
+        assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-9), "{slow:?} {fast:?}");
+        // Where only some of the pairs are taken, nearly.
+        let all = vec![(0..600).collect::<Vec<_>>()];
+        let (whole, some) =
+            (test.of(&rows).unwrap(), test.measure_rows(&rows, &all, &Streams::new(0)).unwrap().values[0]);
+        assert!((whole - some).abs() < 0.01, "{whole} {some}");
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_named() {
+        let same = Sample::of_logits(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 2).unwrap();
+        assert!(Mmd::new(Space::Features, &same).unwrap_err().to_string().contains("differ"));
+        assert!(Mmd::new(Space::Inputs, &same).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! TODO
+pub mod bbsd;
+pub mod deep_kernel;
+pub mod divergence;
+pub mod energy;
+pub mod ensemble;
+pub mod entropy;
+pub mod mahalanobis;
+pub mod mmd;
+pub mod two_sample;

@@ -1,0 +1,295 @@
+//! The amortised test (M15's cheapest form, beyond the paper): a bank of CDCs trained once, of which a query takes those that fit.
+//!
+//! Each member is a CDC of f against a **synthetic shift**: validation rows of P, moved by a common random offset and, per row, by half as
+//! much again; real shifts often move few features far, so each is moved with a probability drawn per shift. Rows of features need that; for images the rows as they are suffice (`offset = 0`). For a query, `members` of the bank are
+//! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`crate::shift::baselines::entropy`]. No training
+//! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
+//! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
+use crate::shift::base::{Base, Sample, deviations};
+use super::cdc::{Scratch, Trainer};
+use crate::shift::baselines::entropy::{Answers, Reading};
+use super::members::Members;
+use crate::shift::reference::Reference;
+use crate::shift::test;
+use crate::ranges::{self, MOST};
+use crate::{Error, Result, Streams};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Least expected share of features that a synthetic shift moves.
+const FEWEST: f32 = 0.1;
+/// The bank.
+///
+/// | field | default | range |
+/// | --- | --- | --- |
+/// | `size` | 400 | ≥ `members` CDCs |
+/// | `members` | 3 | ≥ 1 taken for a query |
+/// | `rows` | 16 | ≥ 1 rows in a synthetic query |
+/// | `offset` | 4 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BankConfig {
+    /// CDCs in the bank.
+    pub size: usize,
+    /// CDCs taken for a query.
+    pub members: usize,
+    /// Rows in a synthetic query.
+    pub rows: usize,
+    /// Greatest offset.
+    pub offset: f64,
+}
+
+impl Default for BankConfig {
+    fn default() -> Self {
+        Self { size: 400, members: 3, rows: 16, offset: 4.0 }
+    }
+}
+
+impl BankConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the parameter under `bank`.
+    pub fn check(&self) -> Result<()> {
+        if self.members == 0 || self.members > self.size {
+            return Err(Error::parameter("bank.members", format!("from 1 to bank.size {}", self.size), self.members));
+        }
+        ranges::check("bank.", [("size", self.size as u64, 1..=MOST), ("rows", self.rows as u64, 1..=MOST)])?;
+        if !(self.offset >= 0.0 && self.offset.is_finite()) {
+            return Err(Error::parameter("bank.offset", "a finite number of at least 0", self.offset));
+        }
+        Ok(())
+    }
+}
+
+/// The test, ready for queries.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    base: Arc<Base>,
+    config: BankConfig,
+    /// `[size, P]`.
+    thetas: Vec<f32>,
+    like: Sample,
+    usual: Vec<f64>,
+}
+
+impl Bank {
+    /// Trains the bank, in parallel over its members.
+    ///
+    /// # Errors
+    /// Parameters out of range, a training that diverged.
+    pub fn train(
+        trainer: &Trainer,
+        reference: &Reference,
+        config: BankConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        let thetas = cdcs(trainer, reference, config, streams)?;
+        Self::of(trainer.base().clone(), reference, config, thetas, query, streams)
+    }
+
+    /// A bank of CDCs `[size, P]` that are there already (from a file, or drawn from a meta-model); usual entropies come from
+    /// validation rows, `query` at a time.
+    ///
+    /// # Errors
+    /// Weights that are not `[size, P]`.
+    pub fn of(
+        base: Arc<Base>,
+        reference: &Reference,
+        config: BankConfig,
+        thetas: Vec<f32>,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        let held = base.engine().layout().check("bank", &thetas)?;
+        if held != config.size {
+            return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{held}, P]")));
+        }
+        let mut bank = Self { base, config, thetas, like: reference.validation.rows(&[0]), usual: Vec::new() };
+        bank.usual = bank.usual_of(reference, query, &streams.child("usual"), streams)?;
+        Ok(bank)
+    }
+
+    /// What the members chosen for this query say of it.
+    ///
+    /// # Errors
+    /// A query that does not fit.
+    pub fn read(&self, query: &Sample) -> Result<Reading> {
+        test::check(query, &self.like, true)?;
+        Ok(covering(&self.base.logits_of(&self.thetas, query)?, query, self.config.members))
+    }
+}
+
+/// Members of logits `[M, N, C]`, chosen one by one: the next takes the most probability from f's class on top of what is taken already, row by row
+/// (Σ_i max_{m chosen} (p_f − p_m)₊ grows fastest). Counting flips in its place has less power: a flip by a hair counts as much as a sure one.
+fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
+    let (c, predictions, own) = (query.classes(), query.predictions(), query.probabilities());
+    let of_member = |logits| taken(&own, &predictions, &Answers::new(logits, c));
+    greedy(&all.chunks_exact(query.logits.len()).map(of_member).collect::<Vec<_>>(), members)
+}
+
+/// The probability that a network takes from f's class, row by row `[N]`: (p_f − p_m)₊.
+pub(super) fn taken(own: &[f32], predictions: &[u32], member: &Answers) -> Vec<f32> {
+    let c = own.len() / predictions.len();
+    let of_row = |(i, &f): (usize, &u32)| (own[i * c + f as usize] - member.probabilities[i * c + f as usize]).max(0.0);
+    predictions.iter().enumerate().map(of_row).collect()
+}
+
+/// The choice of [`cover`] from what each network takes, `[M][N]`.
+pub(super) fn greedy(taken: &[Vec<f32>], members: usize) -> Vec<usize> {
+    let mut covered = vec![0f32; taken.first().map_or(0, Vec::len)];
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < members.min(taken.len()) {
+        let gain = |m: usize| covered.iter().zip(&taken[m]).map(|(c, t)| (t - c).max(0.0)).sum::<f32>();
+        let best = (0..taken.len()).filter(|m| !chosen.contains(m)).map(|m| (m, gain(m)));
+        let best = best.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
+        covered.iter_mut().zip(&taken[best]).for_each(|(c, t)| *c = c.max(*t));
+        chosen.push(best);
+    }
+    chosen
+}
+
+/// `config.size` CDCs `[size, P]`, each against its own synthetic query, in parallel.
+///
+/// # Errors
+/// A training that diverged.
+pub(super) fn cdcs(
+    trainer: &Trainer,
+    reference: &Reference,
+    config: BankConfig,
+    streams: &Streams,
+) -> Result<Vec<f32>> {
+    let base = trainer.base();
+    ranges::numbers("disagreement classifiers (bank.size, meta.zoo)", &[config.size, base.theta().len()])?;
+    let spread = deviations(&reference.train);
+    let members: Vec<Vec<f32>> = (0..config.size)
+        .into_par_iter()
+        .map_init(Scratch::default, |scratch, m| {
+            let (shifted, mut rng) = query_of(m, base, reference, &spread, config, streams)?;
+            let mut theta = base.theta().to_vec();
+            trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
+            Ok(theta)
+        })
+        .collect::<Result<_>>()?;
+    Ok(members.concat())
+}
+
+/// The synthetic query that member `m` is trained against, and the generator that its training goes on with.
+pub(super) fn query_of(
+    m: usize,
+    base: &Base,
+    reference: &Reference,
+    spread: &[f32],
+    config: BankConfig,
+    streams: &Streams,
+) -> Result<(Sample, ChaCha8Rng)> {
+    let mut rng = streams.child("member").index(m as u64).rng();
+    Ok((synthetic(base, &reference.validation, spread, config, &mut rng)?, rng))
+}
+
+/// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.
+pub(super) fn synthetic(
+    base: &Base,
+    rows: &Sample,
+    spread: &[f32],
+    config: BankConfig,
+    rng: &mut ChaCha8Rng,
+) -> Result<Sample> {
+    let d = rows.width();
+    let chosen: Vec<usize> = (0..config.rows).map(|_| rng.random_range(0..rows.len() as u64) as usize).collect();
+    let mut inputs = rows.rows(&chosen).inputs;
+    if config.offset > 0.0 {
+        let strength = config.offset as f32 * rng.random::<f32>();
+        let share = FEWEST + (1.0 - FEWEST) * rng.random::<f32>();
+        let mut offset = || match rng.random::<f32>() < share {
+            true => strength * rng.sample::<f32, _>(StandardNormal) / share.sqrt(),
+            false => 0.0,
+        };
+        let common: Vec<f32> = (0..d).map(|_| offset()).collect();
+        for row in inputs.chunks_exact_mut(d) {
+            for j in 0..d {
+                row[j] += spread[j] * (common[j] + 0.5 * strength * rng.sample::<f32, _>(StandardNormal));
+            }
+        }
+    }
+    base.sample(&inputs)
+}
+
+/// What `members` of the networks with logits `all [M, N, C]` say of a query, chosen as the bank chooses.
+pub(super) fn covering(all: &[f32], query: &Sample, members: usize) -> Reading {
+    let chosen = cover(all, query, members);
+    let wide = query.logits.len();
+    Reading::new(query, chosen.iter().map(|&m| &all[m * wide..(m + 1) * wide]))
+}
+
+impl Members for Bank {
+    const NAME: &'static str = "bank";
+
+    fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
+        queries.par_iter().map(|query| self.read(query)).collect()
+    }
+
+    fn usual(&self) -> &[f64] {
+        &self.usual
+    }
+
+    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+        test::check(rows, &self.like, true)?;
+        Ok(Some((self.base.engine().logits_of_many(&self.thetas, &self.base.pack(rows)?)?, self.config.members)))
+    }
+
+    fn kept(&self) -> &[f32] {
+        &self.thetas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shift::disagreement::cdc::CdcConfig;
+    use crate::shift::test::ShiftTest;
+    use crate::shift::world;
+    use super::*;
+
+    #[test]
+    fn greedy_cover_by_hand() {
+        // Four members over three rows of which f says class 0: flips {0,1}, {1,2}, {2}, {}.
+        let (f, g) = ([4.0, 0.0], [0.0, 4.0]);
+        let all = [g, g, f, f, g, g, f, f, g, f, f, f].concat();
+        let query = Sample::of_logits([f, f, f].concat(), 2).unwrap();
+        assert_eq!(cover(&all, &query, 2), [0, 1]);
+        assert_eq!(cover(&all, &query, 9).len(), 4);
+        // A sure flip of one row is worth more than two by a hair.
+        let hair = [0.0, 0.1];
+        let query = Sample::of_logits([[0.1, 0.0], [0.1, 0.0], f].concat(), 2).unwrap();
+        assert_eq!(cover(&[hair, hair, f, [0.1, 0.0], [0.1, 0.0], g].concat(), &query, 1), [1]);
+    }
+
+    #[test]
+    fn planted_shifts_are_found_and_benign_ones_are_not() {
+        let world = world::two_clouds(1);
+        let streams = Streams::new(7);
+        let config = BankConfig { size: 60, ..BankConfig::default() };
+        let cdc = CdcConfig { steps: 100, ..CdcConfig::default() };
+        let trainer = Trainer::new(world.base.clone(), &world.reference, cdc, &streams).unwrap();
+        let bank = Bank::train(&trainer, &world.reference, config, 10, &streams).unwrap();
+        let of = |i: u64, kind: usize| [world.near(10, i), world.far(10, i), world.benign(10, i)][kind].clone();
+        let s: Vec<Vec<f64>> = (0..3)
+            .map(|kind| bank.measure(&(0..10).map(|i| of(i, kind)).collect::<Vec<_>>(), &streams).unwrap())
+            .collect();
+        let mean = |kind: usize, j: usize| (0..10).map(|i| s[kind][i * 5 + j]).sum::<f64>() / 10.0;
+        assert!(mean(1, 0) > mean(0, 0) + 3.0 && mean(2, 0) <= mean(0, 0), "{s:?}");
+        assert!(mean(1, 2) > 1.5 * mean(0, 2) && mean(2, 2) <= mean(0, 2), "{s:?}");
+        let again =
+            Bank::of(world.base.clone(), &world.reference, config, bank.weights().to_vec(), 10, &streams).unwrap();
+        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap(), s[1][15..20]);
+        assert!(Bank::of(world.base.clone(), &world.reference, config, vec![0.0; 5], 10, &streams).is_err());
+        assert!(BankConfig { members: 0, ..config }.check().is_err());
+    }
+}

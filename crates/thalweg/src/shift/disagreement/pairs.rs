@@ -1,0 +1,194 @@
+//! The fit of [`super::conditional`]: a velocity field over latents of CDCs `[M, D]` and the encoder of their queries, learned together (M10, M15).
+//!
+//! A step takes `PAIRS` pairs of the six sevenths that are learned from, a random half or more of each query's rows, and `CURVES` noises to each
+//! latent; the first seventh, its queries whole, chooses the step. Not for pairs whose latents say nothing of their queries.
+use crate::shift::base::Sample;
+use super::conditional::ConditionalConfig;
+use crate::path::anchors::{Anchors, MarginalPoints};
+use crate::context::{ContextConfig, Encoder, Grouped, Joint, Support};
+use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::train::{self, Course, Learner};
+use crate::path::interpolant::Interpolant;
+use crate::method::{FlowMatching, Method};
+use crate::nn::optimiser::AdamWConfig;
+use crate::path::{Path, TimeLaw, Width};
+use crate::{Result, Streams};
+use crate::nn::normal;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::borrow::Cow;
+use thalweg_nets::progress::Silent;
+use thalweg_nets::streams::shuffle;
+
+/// Pairs a step of the fit, and curves to each.
+const PAIRS: usize = 32;
+const CURVES: usize = 4;
+/// Curves of the held-out batch, about; steps between two looks at it.
+const HELD: usize = 512;
+const LOOK: u64 = 25;
+
+/// `n` random rows of a query, or all of it, with f's classes as their labels.
+pub(super) fn support(query: &Sample, n: usize, rng: &mut ChaCha8Rng) -> Result<Support> {
+    if n >= query.len() {
+        return Support::new(&query.inputs, &query.predictions());
+    }
+    let mut order: Vec<usize> = (0..query.len()).collect();
+    shuffle(&mut order, rng);
+    let part = query.rows(&order[..n]);
+    Support::new(&part.inputs, &part.predictions())
+}
+
+/// The pairs, and what learns from them.
+struct Pairs<'a> {
+    latents: &'a [f32],
+    dimension: usize,
+    queries: &'a [Sample],
+    /// The first pairs choose the step, the others are learned from.
+    held: usize,
+    drop: f64,
+    judged: Grouped,
+    joint: Joint,
+    streams: Streams,
+}
+
+/// `curves` from noise to the latents of each of `pairs`.
+fn grouped(
+    method: &dyn Method,
+    (latents, d): (&[f32], usize),
+    pairs: &[usize],
+    curves: usize,
+    supports: Vec<Support>,
+    streams: &Streams,
+) -> Result<Grouped> {
+    let n = pairs.len() * curves;
+    let mut noise = vec![0.0; n * d];
+    normal::fill(&mut streams.child("noise").rng(), &mut noise);
+    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
+    let of_curve = pairs.iter().flat_map(|&pair| std::iter::repeat_n(pair, curves)).collect();
+    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve };
+    let batch = method.batch(&Anchors::new(d, vec![start, end])?, None, streams)?;
+    Ok(Grouped { batch, supports, sizes: vec![curves; pairs.len()] })
+}
+
+impl Learner for Pairs<'_> {
+    fn parameters(&self) -> &[f32] {
+        self.joint.parameters()
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.joint.parameters_mut()
+    }
+
+    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+        let streams = self.streams.child("step").index(step);
+        let mut rng = streams.child("pairs").rng();
+        let pair = |rng: &mut ChaCha8Rng| rng.random_range(self.held as u64..self.queries.len() as u64) as usize;
+        let pairs: Vec<usize> = (0..PAIRS).map(|_| pair(&mut rng)).collect();
+        let supports = pairs.iter().map(|&m| {
+            let all = self.queries[m].len();
+            let n = rng.random_range(all.div_ceil(2) as u64..=all as u64) as usize;
+            support(&self.queries[m], n, &mut rng)
+        });
+        let supports = supports.collect::<Result<Vec<_>>>()?;
+        let dropped: Vec<bool> = pairs.iter().map(|_| rng.random::<f64>() < self.drop).collect();
+        let of = (self.latents, self.dimension);
+        let mut groups = grouped(self.joint.method(), of, &pairs, CURVES, supports, &streams)?;
+        Ok(self.joint.gradient(&mut groups, &dropped, gradient))
+    }
+
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        Ok((self.held > 0).then(|| self.joint.loss(&mut self.judged)))
+    }
+}
+
+/// Field and encoder, fitted to `latents [M, D]` and their queries.
+pub(super) fn fitted(
+    latents: &[f32],
+    queries: &[Sample],
+    config: &ConditionalConfig,
+    streams: &Streams,
+) -> Result<(Box<dyn Method>, Encoder)> {
+    let of = ContextConfig {
+        hidden: vec![64],
+        width: 32,
+        pooled: config.pooled,
+        each: config.each,
+        ..ContextConfig::default()
+    };
+    let encoder = Encoder::new(queries[0].width(), queries[0].classes(), &of, &streams.child("encoder"))?;
+    let field = ResidualMlpConfig { width: config.width, context: encoder.dimension(), ..ResidualMlpConfig::default() };
+    let field = ResidualMlp::new(config.dimension, &field, &streams.child("field"))?;
+    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
+    let flow = FlowMatching::new(path, Box::new(field), true);
+    let held = queries.len() / 7;
+    let judged: Vec<usize> = (0..held.max(1)).collect();
+    let supports = queries[..judged.len()].iter().map(|q| Support::new(&q.inputs, &q.predictions()));
+    let (supports, curves) = (supports.collect::<Result<Vec<_>>>()?, HELD.div_ceil(judged.len()));
+    let of = (latents, config.dimension);
+    let judged = grouped(&flow, of, &judged, curves, supports, &streams.child("held out"))?;
+    let mut learner = Pairs {
+        latents,
+        dimension: config.dimension,
+        queries,
+        held,
+        drop: config.drop,
+        judged,
+        joint: Joint::new(Box::new(flow), encoder),
+        streams: *streams,
+    };
+    let optimiser = AdamWConfig { learning_rate: config.learning_rate, average: 0.98, ..AdamWConfig::default() };
+    let what = "generator of disagreement classifiers (conditional)";
+    let course = Course { what, seed: None, steps: config.steps, validate_every: LOOK, optimiser: &optimiser };
+    let mut state = fit_loop::start(&mut learner, &course, None)?;
+    fit_loop::run(&mut learner, &mut state, &course, None, &Silent)?;
+    Ok(learner.joint.finish(&state.best))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shift::base::Base;
+    use super::*;
+    use crate::context::EncoderBuffers;
+    use crate::method::Transport;
+    use crate::solver::Solver;
+    use thalweg_nets::architecture::Preset;
+    use thalweg_nets::engine::Engine;
+
+    /// Queries lie about −1 or 1, and the latent is that side and an independent number: samples must have the side of their own query.
+    #[test]
+    fn samples_have_the_side_of_their_query() {
+        let mut rng = Streams::new(1).rng();
+        let (mut queries, mut latents) = (Vec::new(), Vec::new());
+        for i in 0..140 {
+            let side = if i % 2 == 0 { 1.0 } else { -1.0 };
+            let mut noise = [0f32; 17];
+            normal::fill(&mut rng, &mut noise);
+            let rows: Vec<f32> = noise[..16].iter().map(|z| side + 0.3 * z).collect();
+            queries.push(query(&rows));
+            latents.extend([side, noise[16]]);
+        }
+        let config = ConditionalConfig { dimension: 2, width: 32, steps: 400, ..ConditionalConfig::default() };
+        let (flow, encoder) = fitted(&latents, &queries, &config, &Streams::new(2)).unwrap();
+        for side in [1.0, -1.0] {
+            let rows = [0.9, 1.2, 1.0, 0.7, 1.1, 1.3, 0.8, 1.0].map(|x| side * x);
+            let support = support(&query(&rows), 8, &mut rng).unwrap();
+            let c = encoder.forward(&[support], &mut EncoderBuffers::default()).repeat(200);
+            let mut y = vec![0.0; 400];
+            normal::fill(&mut rng, &mut y);
+            let how = Transport { solver: Solver::Euler, steps: 20, at: Vec::new() };
+            flow.transport(&mut y, Some(&c), &how, &[]).unwrap();
+            let right = y.chunks_exact(2).filter(|y| (y[0] - side).abs() < 0.5).count();
+            assert!(right > 180, "{side}: {right} of 200");
+            let mean = y.chunks_exact(2).map(|y| y[1]).sum::<f32>() / 200.0;
+            let square = y.chunks_exact(2).map(|y| y[1] * y[1]).sum::<f32>() / 200.0;
+            assert!(mean.abs() < 0.4 && (0.4..2.0).contains(&square), "{side}: {mean} {square}");
+        }
+    }
+
+    /// Rows of one number, of which a network without weights says class 0.
+    fn query(rows: &[f32]) -> Sample {
+        let net = Preset::Mlp { widths: vec![1] }.build([1, 1, 1], 2).unwrap();
+        let p = Engine::new(&net).unwrap().parameters();
+        Base::new(&net, vec![0.0; p]).unwrap().sample(rows).unwrap()
+    }
+}

@@ -1,0 +1,246 @@
+//! Canonicalisation: permutation symmetry removed by aligning networks to a reference (M3; Ainsworth et al. 2023, Git Re-Basin, algorithm 1).
+//!
+//! ‖a − P b‖² over all hidden orders P is lowered by coordinate ascent on ⟨a, P b⟩: with all other permutations held, the best
+//! permutation of one layer is a linear assignment. Each step is exact, so the distance never grows and the ascent ends. It finds a local optimum, which
+//! for wide layers is often the planted one. A trajectory is aligned whole by the permutation of its final checkpoint, so that it stays continuous.
+//! Cost: O(P · units) for the inner products of one sweep, and O(units³) for each assignment.
+use crate::coupling::assignment::{assign, squared_distance};
+use super::symmetry::{SymmetryTable, strides};
+use crate::{Error, Result, Streams};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use std::path::Path;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{DeriveOptions, ZooStore, derive};
+
+/// Sweeps after which an ascent that still moves is left; it converges in about ten.
+const SWEEPS: usize = 200;
+
+/// The permutations, one for each symmetry of the table, that bring `theta [P]` closest to `reference [P]` (a local optimum).
+///
+/// # Errors
+/// Weights that are not `[P]` or not finite.
+pub fn match_weights(
+    table: &SymmetryTable,
+    reference: &[f32],
+    theta: &[f32],
+    streams: &Streams,
+) -> Result<Vec<Vec<usize>>> {
+    let layout = table.layout();
+    for (what, weights) in [("reference", reference), ("theta", theta)] {
+        if layout.check(what, weights)? != 1 {
+            return Err(Error::shape(what, format!("[{}]", layout.len()), format!("[{}]", weights.len())));
+        }
+    }
+    let identity = |units: usize| (0..units).collect::<Vec<_>>();
+    let mut total: Vec<Vec<usize>> = table.symmetries.iter().map(|s| identity(s.units)).collect();
+    let mut moved = theta.to_vec();
+    let mut order: Vec<usize> = (0..total.len()).collect();
+    let mut rng = streams.rng();
+    for _ in 0..SWEEPS {
+        order.shuffle(&mut rng);
+        let mut progress = false;
+        for &s in &order {
+            let gains = gains(table, s, reference, &moved);
+            let units = table.symmetries[s].units;
+            let cost: Vec<f64> = gains.iter().map(|g| -g).collect();
+            let best = assign(&cost, units, units)?;
+            let value = |p: &[usize]| p.iter().enumerate().map(|(i, &j)| gains[i * units + j]).sum::<f64>();
+            let (kept, won) = (value(&identity(units)), value(&best));
+            // A gain within rounding is none: otherwise equal optima could be exchanged for ever.
+            if won > kept + 1e-9 * kept.abs().max(1e-30) {
+                let mut step: Vec<Vec<usize>> = table.symmetries.iter().map(|s| identity(s.units)).collect();
+                total[s] = best.iter().map(|&j| total[s][j]).collect();
+                step[s] = best;
+                table.permute(&mut moved, &step)?;
+                progress = true;
+            }
+        }
+        if !progress {
+            break;
+        }
+    }
+    Ok(total)
+}
+
+/// gains[i, j]: what ⟨reference, θ⟩ gets from putting θ's unit j at the place of unit i, all tensors of symmetry `s` together `[units, units]`.
+fn gains(table: &SymmetryTable, s: usize, reference: &[f32], theta: &[f32]) -> Vec<f64> {
+    let symmetry = &table.symmetries[s];
+    let units = symmetry.units;
+    let mut gains = vec![0.0; units * units];
+    for moved in &symmetry.axes {
+        let slot = &table.layout().slots()[moved.slot];
+        let (outer, run) = strides(&slot.shape, moved);
+        let (a, b) = (&reference[slot.range()], &theta[slot.range()]);
+        for (o, (a, b)) in a.chunks_exact(units * run).zip(b.chunks_exact(units * run)).enumerate() {
+            debug_assert!(o < outer);
+            for (i, a) in a.chunks_exact(run).enumerate() {
+                for (j, b) in b.chunks_exact(run).enumerate() {
+                    gains[i * units + j] += a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+                }
+            }
+        }
+    }
+    gains
+}
+
+/// Aligns whole trajectories `[R, K, P]` in place to `reference [P]`, each by the permutation of its final checkpoint, in parallel over runs.
+/// Returns each run's distance ‖θ_K − reference‖ before and after, `[R]`.
+///
+/// # Errors
+/// Weights of another shape or not finite.
+pub fn align(
+    table: &SymmetryTable,
+    reference: &[f32],
+    trajectories: &mut [f32],
+    checkpoints: usize,
+    streams: &Streams,
+) -> Result<Vec<[f64; 2]>> {
+    let p = table.layout().len();
+    if checkpoints == 0 || !trajectories.len().is_multiple_of(checkpoints * p) {
+        let expected = format!("[R, {checkpoints}, {p}]");
+        return Err(Error::shape("trajectories", expected, format!("[{}]", trajectories.len())));
+    }
+    let runs = trajectories.par_chunks_exact_mut(checkpoints * p).enumerate();
+    runs.map(|(r, run)| align_run(table, reference, run, &streams.index(r as u64))).collect()
+}
+
+/// Aligns one trajectory `[K, P]`; distances before and after.
+fn align_run(table: &SymmetryTable, reference: &[f32], run: &mut [f32], streams: &Streams) -> Result<[f64; 2]> {
+    let last = run.len() - reference.len();
+    let before = squared_distance(reference, &run[last..]).sqrt();
+    let permutations = match_weights(table, reference, &run[last..], streams)?;
+    table.permute(run, &permutations)?;
+    Ok([before, squared_distance(reference, &run[last..]).sqrt()])
+}
+
+/// The zoo `source` aligned to the final network of run `reference`, as a zoo of its own in `out`.
+///
+/// # Errors
+/// A zoo whose architecture is not known, a run that does not exist, and whatever [`derive`] says.
+pub fn align_zoo(
+    source: &ZooStore,
+    reference: usize,
+    out: &Path,
+    options: DeriveOptions,
+    progress: &dyn Progress,
+) -> Result<ZooStore> {
+    let architecture = source.architecture().ok_or_else(|| {
+        let found = format!("{}, imported without", source.dir().display());
+        Error::parameter("zoo to align", "a zoo whose architecture is known (import it with one)", found)
+    })?;
+    if reference >= source.runs() {
+        return Err(Error::parameter("reference", format!("a run below {}", source.runs()), reference));
+    }
+    let table = SymmetryTable::of(architecture);
+    let target = source.finals(&[reference])?;
+    let streams = Streams::new(0).child("align");
+    let step = |run: usize, trajectory: &mut [f32]| {
+        align_run(&table, &target, trajectory, &streams.index(run as u64)).map(|_| ())
+    };
+    let how = format!("aligned to run {reference} by weight matching");
+    derive(source, out, &how, options, &step, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngExt;
+    use rand_distr::StandardNormal;
+    use thalweg_nets::Architecture;
+    use thalweg_nets::architecture::Preset;
+    use thalweg_nets::init::Initialisation;
+
+    fn random_permutations(table: &SymmetryTable, streams: &Streams) -> Vec<Vec<usize>> {
+        let mut rng = streams.rng();
+        let mut shuffled = |units: usize| {
+            let mut order: Vec<usize> = (0..units).collect();
+            order.shuffle(&mut rng);
+            order
+        };
+        table.symmetries.iter().map(|s| shuffled(s.units)).collect()
+    }
+
+    fn networks() -> Vec<Architecture> {
+        let residual = "input = [1, 8, 8]\nlayers = [{ kind = \"conv\", out = 12, kernel = 3 }, { kind = \"batch-norm\" }, \
+            { kind = \"residual\", layers = [{ kind = \"conv\", out = 10, kernel = 3, padding = 1 }, { kind = \"relu\" }, \
+            { kind = \"conv\", out = 12, kernel = 3, padding = 1 }] }, { kind = \"flatten\" }, { kind = \"dense\", out = 5 }]";
+        vec![
+            Preset::CnnS.build([1, 28, 28], 10).unwrap(),
+            Preset::Mlp { widths: vec![32, 32] }.build([20, 1, 1], 5).unwrap(),
+            Architecture::from_toml_str(residual).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn planted_permutations_are_recovered_from_noisy_copies() {
+        for (k, architecture) in networks().iter().enumerate() {
+            let table = SymmetryTable::of(architecture);
+            let streams = Streams::new(4).index(k as u64);
+            let reference = Initialisation::KaimingNormal.draw(table.layout(), &streams.child("weights"));
+            let mut rng = streams.child("noise").rng();
+            let noisy: Vec<f32> =
+                reference.iter().map(|w| w + 0.02 * w.abs() * rng.sample::<f32, _>(StandardNormal)).collect();
+            let mut hidden = noisy.clone();
+            table.permute(&mut hidden, &random_permutations(&table, &streams.child("order"))).unwrap();
+            let distances = align(&table, &reference, &mut hidden, 1, &streams.child("ascent")).unwrap();
+            assert_eq!(hidden, noisy, "{}: {distances:?}", architecture.name());
+        }
+    }
+
+    #[test]
+    fn aligned_distance_never_grows_and_trajectories_move_as_one() {
+        for (k, architecture) in networks().iter().enumerate() {
+            let table = SymmetryTable::of(architecture);
+            let p = table.layout().len();
+            let streams = Streams::new(5).index(k as u64);
+            let draw = |i: u64| Initialisation::KaimingUniform.draw(table.layout(), &streams.index(i));
+            let reference = draw(0);
+            let run: Vec<f32> = (1..=6).flat_map(draw).collect();
+            let mut aligned = run.clone();
+            for [before, after] in align(&table, &reference, &mut aligned, 3, &streams.child("ascent")).unwrap() {
+                assert!(after <= before, "{before} {after}");
+                assert!(after < 0.99 * before, "nothing gained: {before} {after}");
+            }
+            // Distances within a trajectory are those of before: one permutation for all its checkpoints.
+            for (a, b) in [(0, 1), (1, 2), (3, 5)] {
+                let d = |x: &[f32]| squared_distance(&x[a * p..(a + 1) * p], &x[b * p..(b + 1) * p]);
+                assert!((d(&run) - d(&aligned)).abs() < 1e-5 * d(&run));
+            }
+            let mut two = run.clone();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            pool.install(|| align(&table, &reference, &mut two, 3, &streams.child("ascent")).unwrap());
+            assert_eq!(two, aligned);
+        }
+    }
+
+    #[test]
+    fn one_sweep_of_one_layer_is_the_best_of_all_orders() {
+        // One hidden layer of five units: the ascent is exact, so brute force over 120 orders must not beat it.
+        let table = SymmetryTable::of(&Preset::Mlp { widths: vec![5] }.build([4, 1, 1], 3).unwrap());
+        for seed in 0..10 {
+            let streams = Streams::new(seed);
+            let [a, b] = ["a", "b"].map(|n| Initialisation::KaimingNormal.draw(table.layout(), &streams.child(n)));
+            let found = match_weights(&table, &a, &b, &streams).unwrap();
+            let distance = |order: &[usize]| {
+                let mut moved = b.clone();
+                table.permute(&mut moved, &[order.to_vec()]).unwrap();
+                squared_distance(&a, &moved)
+            };
+            let mut best = f64::INFINITY;
+            let mut orders = vec![vec![]];
+            for _ in 0..5 {
+                orders = orders
+                    .into_iter()
+                    .flat_map(|o: Vec<usize>| {
+                        (0..5).filter(|i| !o.contains(i)).map(|i| [&o[..], &[i]].concat()).collect::<Vec<_>>()
+                    })
+                    .collect();
+            }
+            for order in &orders {
+                best = best.min(distance(order));
+            }
+            assert!(distance(&found[0]) <= best + 1e-6, "seed {seed}");
+        }
+    }
+}

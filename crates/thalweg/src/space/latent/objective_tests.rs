@@ -1,0 +1,65 @@
+//! Gradients of both objectives, with and without a functional term, against central differences of their own values.
+use super::*;
+use crate::space::coordinates::{Coordinates, Standardiser};
+use crate::space::latent::{CoderConfig, StackConfig};
+use crate::{Layout, Streams};
+use rand::RngExt;
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::engine::Engine;
+
+fn random(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Streams::new(seed).rng();
+    (0..n).map(|_| rng.sample(StandardNormal)).collect()
+}
+
+pub(in crate::space::latent) fn check_gradient(
+    bottleneck: Bottleneck,
+    coder: &CoderConfig,
+    weights: &Layout,
+    functional: Option<&Functional>,
+) {
+    let (d, rows) = (4, 6);
+    let mut net = Learned::new(coder, weights, bottleneck, d, &Streams::new(1));
+    let shake = random(net.trained().len(), 2);
+    net.trained_mut().iter_mut().zip(&shake).for_each(|(q, s)| *q += 0.1 * s);
+    let (z, streams) = (random(rows * weights.len(), 3), Streams::new(4));
+    let mut objective = Objective::new(bottleneck, functional);
+    let mut gradient = vec![f32::NAN; net.trained().len()];
+    let loss = objective.loss(&net, &z, &streams, Some(&mut gradient)).unwrap();
+    assert!((objective.loss(&net, &z, &streams, None).unwrap() - loss).abs() < 1e-6 * loss.abs());
+    let slots = crate::space::latent::Autoencoder::layout(&net).slots().to_vec();
+    let end = net.trained().len();
+    for slot in slots.iter().filter(|slot| slot.offset < end) {
+        let own = net.trained()[slot.range()].to_vec();
+        let direction: Vec<f32> = gradient[slot.range()].iter().map(|g| g.signum()).collect();
+        let slope: f64 = gradient[slot.range()].iter().map(|g| f64::from(g.abs())).sum();
+        let mut at = |h: f32| {
+            for ((q, own), d) in net.trained_mut()[slot.range()].iter_mut().zip(&own).zip(&direction) {
+                *q = own + h * d;
+            }
+            objective.loss(&net, &z, &streams, None).unwrap()
+        };
+        let h = 1e-3;
+        let numeric = (at(h) - at(-h)) / (2.0 * f64::from(h));
+        at(0.0);
+        let tolerance = 0.02 * slope.abs() + 2e-4;
+        assert!((numeric - slope).abs() < tolerance, "{bottleneck:?}, {}: {numeric} {slope}", slot.name);
+        // A number that all keys share changes no softmax.
+        assert!(slope > 1e-4 || slot.name.ends_with("key.bias"), "{} has no influence", slot.name);
+    }
+}
+
+#[test]
+fn gradients_agree_with_central_differences_for_every_tensor() {
+    let engine = Engine::new(&Preset::Mlp { widths: vec![3] }.build([4, 1, 1], 3).unwrap()).unwrap();
+    let (p, layout) = (engine.parameters(), engine.layout().clone());
+    let coordinates = Coordinates::from_parts(Standardiser::PerParameter, &layout, random(p, 5), vec![0.7; p]).unwrap();
+    let term = Functional::new(0.5, engine, &random(9 * 4, 6), coordinates).unwrap();
+    let coder = CoderConfig::Mlp(StackConfig { width: 12, blocks: 2 });
+    for bottleneck in
+        [Bottleneck::Variational { beta: 0.7 }, Bottleneck::Noisy { input: 0.2, latent: 0.4, penalty: 0.3 }]
+    {
+        check_gradient(bottleneck, &coder, &layout, None);
+        check_gradient(bottleneck, &coder, &layout, Some(&term));
+    }
+}

@@ -1,0 +1,221 @@
+//! Principal components as a weight autoencoder: the floor that learned ones have to beat (M8).
+//!
+//! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y.
+//! By the Gram matrix of n points: O(n²P + n³). Linear, so it knows the affine hull of the training points only: what it decodes lies among
+//! them, and is close to copies where there are few.
+use super::{Autoencoder, Decoder, check_points};
+use crate::nn::dense::{Put, product, view};
+use crate::{Error, Layout, Result};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par, Side};
+use serde::{Deserialize, Serialize};
+
+/// The size of a [`Pca`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PcaConfig {
+    /// D, components kept (16; 1 to 1,024, and fewer than there are points).
+    pub dimension: usize,
+}
+
+impl Default for PcaConfig {
+    fn default() -> Self {
+        Self { dimension: 16 }
+    }
+}
+
+impl PcaConfig {
+    /// # Errors
+    /// A size outside its range.
+    pub fn check(&self) -> Result<()> {
+        super::check_dimension("latent.pca.dimension", self.dimension)
+    }
+}
+
+/// See the module's text.
+pub struct Pca {
+    layout: Layout,
+    /// m `[P]`, scaled directions S V `[D, P]`, deviations S `[D]`.
+    parameters: Vec<f32>,
+    p: usize,
+    d: usize,
+}
+
+impl Pca {
+    /// Fits to `points [n, P]`, n > D.
+    ///
+    /// # Errors
+    /// Too few points, or points that span fewer than D directions.
+    pub fn fit(config: &PcaConfig, points: &[f32], p: usize) -> Result<Self> {
+        let mut pca = Self::unfitted(config, p)?;
+        let d = pca.d;
+        let n = check_points(points, p, d + 1)?;
+        let mut mean = vec![0.0f64; p];
+        for row in points.chunks_exact(p) {
+            mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64);
+        }
+        let centred: Vec<f64> =
+            points.chunks_exact(p).flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
+        let x = MatRef::from_row_major_slice(&centred, n, p);
+        let mut gram = Mat::<f64>::zeros(n, n);
+        matmul(gram.as_mut(), Accum::Replace, x, x.transpose(), 1.0 / (n - 1) as f64, Par::Seq);
+        let eigen = gram
+            .self_adjoint_eigen(Side::Lower)
+            .map_err(|e| Error::parameter("latent.pca", "an eigendecomposition", format!("{e:?}")))?;
+        let value = |k: usize| eigen.S().column_vector()[n - 1 - k].max(0.0);
+        if value(d - 1) <= 1e-12 * value(0).max(f64::MIN_POSITIVE) {
+            let spanned = (0..d).take_while(|&k| value(k) > 1e-12 * value(0)).count();
+            let expected = format!("at most {spanned}, the directions that the points span");
+            return Err(Error::parameter("latent.pca.dimension", expected, d));
+        }
+        // Xᵀu/√(n − 1) is the k-th principal direction times its deviation.
+        let (means, rest) = pca.parameters.split_at_mut(p);
+        let (directions, deviations) = rest.split_at_mut(d * p);
+        means.iter_mut().zip(&mean).for_each(|(m, v)| *m = *v as f32);
+        for k in 0..d {
+            let mut direction = vec![0.0f64; p];
+            for (row, x) in centred.chunks_exact(p).enumerate() {
+                let u = eigen.U()[(row, n - 1 - k)] / ((n - 1) as f64).sqrt();
+                direction.iter_mut().zip(x).for_each(|(d, x)| *d += u * x);
+            }
+            directions[k * p..(k + 1) * p].iter_mut().zip(&direction).for_each(|(d, v)| *d = *v as f32);
+            deviations[k] = value(k).sqrt() as f32;
+        }
+        Ok(pca)
+    }
+
+    /// Room for a fitted one.
+    ///
+    /// # Errors
+    /// A size outside its range.
+    pub fn unfitted(config: &PcaConfig, p: usize) -> Result<Self> {
+        config.check()?;
+        let d = config.dimension;
+        let layout = Layout::of_tensors([
+            ("mean".to_string(), vec![p]),
+            ("directions".to_string(), vec![d, p]),
+            ("deviations".to_string(), vec![d]),
+        ]);
+        let parameters = vec![0.0; layout.len()];
+        Ok(Self { layout, parameters, p, d })
+    }
+
+    fn mean(&self) -> &[f32] {
+        &self.parameters[..self.p]
+    }
+
+    fn directions(&self) -> &[f32] {
+        &self.parameters[self.p..self.p * (1 + self.d)]
+    }
+
+    /// x·(S_k V_k) of every row of `x [n, P]`: `[n, D]`.
+    fn along_directions(&self, x: &[f32]) -> Vec<f32> {
+        let n = x.len() / self.p;
+        let mut y = vec![0.0; n * self.d];
+        product(&mut y, Put::Replace, view(x, n, self.p), view(self.directions(), self.d, self.p).transpose());
+        y
+    }
+}
+
+impl Decoder for Pca {
+    fn dimension(&self) -> usize {
+        self.d
+    }
+
+    /// z = m + Σ_k y_k S_k V_k.
+    fn decode(&self, y: &[f32]) -> Vec<f32> {
+        let n = y.len() / self.d;
+        let mut z: Vec<f32> = self.mean().repeat(n);
+        product(&mut z, Put::Add, view(y, n, self.d), view(self.directions(), self.d, self.p));
+        z
+    }
+
+    fn pull_back(&self, _: &[f32], _: &[f32], dz: Vec<f32>) -> Vec<f32> {
+        self.along_directions(&dz)
+    }
+}
+
+impl Autoencoder for Pca {
+    /// y_k = (z − m)·(S_k V_k)/S_k².
+    fn encode(&self, z: &[f32]) -> Vec<f32> {
+        let centred: Vec<f32> =
+            z.chunks_exact(self.p).flat_map(|z| z.iter().zip(self.mean()).map(|(z, m)| z - m)).collect();
+        let mut y = self.along_directions(&centred);
+        for y in y.chunks_exact_mut(self.d) {
+            y.iter_mut().zip(self.scales()).for_each(|(y, s)| *y /= s * s);
+        }
+        y
+    }
+
+    fn scales(&self) -> &[f32] {
+        &self.parameters[self.p * (1 + self.d)..]
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+    use rand::RngExt;
+    use rand_distr::StandardNormal;
+
+    /// Points of a plane of dimension 3 in ℝ²⁰, with known deviations along it.
+    fn points(n: usize) -> Vec<f32> {
+        let mut rng = Streams::new(1).rng();
+        let mut out = vec![];
+        for _ in 0..n {
+            let y: [f32; 3] = std::array::from_fn(|_| rng.sample(StandardNormal));
+            out.extend((0..20).map(|i| 1.0 + if i < 3 { [3.0, 2.0, 0.5][i] * y[i] } else { 0.0 }));
+        }
+        out
+    }
+
+    #[test]
+    fn a_plane_is_found_and_points_on_it_come_back() {
+        let x = points(400);
+        let pca = Pca::fit(&PcaConfig { dimension: 3 }, &x, 20).unwrap();
+        let scales = pca.scales();
+        assert!((scales[0] - 3.0).abs() < 0.3 && (scales[1] - 2.0).abs() < 0.2 && (scales[2] - 0.5).abs() < 0.05);
+        let y = pca.encode(&x);
+        for k in 0..3 {
+            let (mean, square) =
+                y.chunks_exact(3).fold((0.0, 0.0), |(m, s), y| (m + y[k] / 400.0, s + y[k] * y[k] / 400.0));
+            assert!(mean.abs() < 1e-4 && (square - 1.0).abs() < 0.01, "{mean} {square}");
+        }
+        assert!(pca.decode(&y).iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4));
+        assert_eq!(pca.encode(&x[40..60]), y[6..9]);
+    }
+
+    #[test]
+    fn gradients_pull_back_as_differences_say() {
+        let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points(50), 20).unwrap();
+        let dz: Vec<f32> = (0..20).map(|i| (i as f32).sin()).collect();
+        let value = |y: &[f32]| pca.decode(y).iter().zip(&dz).map(|(z, d)| f64::from(z * d)).sum::<f64>();
+        let dy = pca.pull_back(&[0.3, -0.2], &[], dz.clone());
+        for k in 0..2 {
+            let mut ends = [[0.3f32, -0.2]; 2];
+            (ends[0][k], ends[1][k]) = (ends[0][k] + 0.1, ends[1][k] - 0.1);
+            assert!(((value(&ends[0]) - value(&ends[1])) / 0.2 - f64::from(dy[k])).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn what_the_points_do_not_span_is_refused() {
+        let message = |d| Pca::fit(&PcaConfig { dimension: d }, &points(30), 20).err().unwrap().to_string();
+        assert!(message(5).contains("at most 3"), "{}", message(5));
+        assert!(message(30).contains("at least 31"), "{}", message(30));
+        assert!(message(0).contains("latent.pca.dimension"));
+    }
+}

@@ -1,0 +1,152 @@
+//! The training of a learned autoencoder (M8): minibatches of standardised weights, AdamW, looks at held-out points.
+//!
+//! Step s is a pure function of (configuration, points, s). The averaged parameters with the least loss on points of held-out runs are kept (with
+//! none held out, the last), and latents are normalised on the training points afterwards. Points are held in memory. Bytes do not depend on
+//! the number of threads. The loop, its state and its resumption are those of every fit.
+use super::functional::FunctionalConfig;
+use super::learned::Learned;
+use super::objective::{Bottleneck, Objective};
+use super::{LatentTask, check_points};
+use crate::train::{self, Course, Learner};
+use crate::nn::optimiser::AdamWConfig;
+use crate::ranges::{self, LONGEST, MOST};
+use crate::{Error, Result};
+use rand::seq::index::sample;
+use serde::{Deserialize, Serialize};
+
+/// Held-out points that a look is taken at, at most.
+const HELD_OUT: usize = 1024;
+
+/// How a learned autoencoder is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainingConfig {
+    /// Optimiser steps (800; at least 1).
+    pub steps: u64,
+    /// Points a step (64; at least 1).
+    pub batch: usize,
+    /// Steps between two looks at the held-out points (50; at least 1).
+    pub validate_every: u64,
+    /// The optimiser (AdamW, 1e-3, cosine, average .995).
+    pub optimiser: AdamWConfig,
+    /// The functional term (none).
+    pub functional: FunctionalConfig,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 800,
+            batch: 64,
+            validate_every: 50,
+            optimiser: AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() },
+            functional: FunctionalConfig::default(),
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// `field` names the place in errors.
+    ///
+    /// # Errors
+    /// A number outside its range.
+    pub fn check(&self, field: &str) -> Result<()> {
+        ranges::check(
+            &format!("{field}."),
+            [
+                ("steps", self.steps, 1..=LONGEST),
+                ("batch", self.batch as u64, 1..=MOST),
+                ("validate-every", self.validate_every, 1..=LONGEST),
+            ],
+        )?;
+        self.functional.check(&format!("{field}.functional"))?;
+        self.optimiser.check().map_err(|e| match e {
+            Error::Parameter { field: inner, expected, found } => {
+                Error::Parameter { field: format!("{field}.{inner}"), expected, found }
+            }
+            other => other,
+        })
+    }
+}
+
+/// What a training came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// The step whose averaged parameters were kept.
+    pub best_step: u64,
+    /// Held-out loss there; none where nothing was held out.
+    pub best_loss: Option<f64>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// Trains `net` on the task's points.
+///
+/// # Errors
+/// No points, a loss that is not finite, a state that cannot be read or written, [`Error::Interrupted`].
+pub(super) fn train(
+    net: &mut Learned,
+    bottleneck: Bottleneck,
+    config: &TrainingConfig,
+    task: &LatentTask,
+) -> Result<Trained> {
+    check_points(task.points, net.weights(), 1)?;
+    let course = Course {
+        what: "training the autoencoder",
+        seed: None,
+        steps: config.steps,
+        validate_every: config.validate_every,
+        optimiser: &config.optimiser,
+    };
+    let objective = Objective::new(bottleneck, task.functional);
+    let mut learner = OnPoints { net, objective, batch: config.batch, task, x: Vec::new() };
+    let mut state = fit_loop::start(&mut learner, &course, task.saving)?;
+    fit_loop::run(&mut learner, &mut state, &course, task.saving, task.progress)?;
+    net.trained_mut().copy_from_slice(&state.best);
+    net.normalise(task.points);
+    let best = state.best_look();
+    Ok(Trained {
+        best_step: best.map_or(0, |look| look.step),
+        best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
+        seconds: state.seconds,
+    })
+}
+
+/// An autoencoder that learns from points.
+struct OnPoints<'a> {
+    net: &'a mut Learned,
+    objective: Objective<'a>,
+    batch: usize,
+    task: &'a LatentTask<'a>,
+    /// The batch of a step.
+    x: Vec<f32>,
+}
+
+impl Learner for OnPoints<'_> {
+    fn parameters(&self) -> &[f32] {
+        self.net.trained()
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.net.trained_mut()
+    }
+
+    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+        let (points, p) = (self.task.points, self.net.weights());
+        let (n, streams) = (points.len() / p, self.task.streams.child("step").index(step));
+        self.x.clear();
+        for row in sample(&mut streams.child("rows").rng(), n, self.batch.min(n)) {
+            self.x.extend_from_slice(&points[row * p..(row + 1) * p]);
+        }
+        self.objective.loss(self.net, &self.x, &streams.child("noise"), Some(gradient))
+    }
+
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        let held_out = &self.task.held_out[..self.task.held_out.len().min(HELD_OUT * self.net.weights())];
+        if held_out.is_empty() {
+            return Ok(None);
+        }
+        // The noise is the same at every look.
+        self.objective.loss(self.net, held_out, &self.task.streams.child("look"), None).map(Some)
+    }
+}
