@@ -1,7 +1,8 @@
 //! A fit whose field lives on a Burn device makes the model that the native field makes, up to rounding.
 #![allow(clippy::unwrap_used)]
-use thalweg::fit::{FitConfig, FitOptions, fit};
-use thalweg::method::{FieldConfig, place_fields};
+use thalweg::field::{FieldConfig, place_fields};
+use thalweg::fit::{FitOptions, fit};
+use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
 use thalweg_burn::{Device, place};
 use thalweg_nets::architecture::Preset;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use thalweg::fit::Split;
+use thalweg::model::Split;
 use thalweg::tensors::Out;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;

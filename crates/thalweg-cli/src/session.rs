@@ -210,7 +210,7 @@ pub fn stdout_error() -> Option<&'static io::Error> {
 #[cfg(feature = "burn")]
 fn choose_device(name: &str) -> Result<()> {
     let place = thalweg_burn::place(name.parse()?)?;
-    Ok(thalweg::method::place_fields(Box::new(place))?)
+    Ok(thalweg::field::place_fields(Box::new(place))?)
 }
 
 /// Moves the fields of this process to the device of this name.

@@ -4,8 +4,8 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::hint::black_box;
 use thalweg::Streams;
-use thalweg::coupling::jonker_volgenant::assign;
 use thalweg::coupling::distance::Points;
+use thalweg::coupling::jonker_volgenant::assign;
 use thalweg::metric::novelty::Neighbourhood;
 use thalweg::metric::wasserstein;
 

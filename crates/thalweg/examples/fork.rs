@@ -3,11 +3,12 @@
 //! `THALWEG_DATA=DIR cargo run --release -p thalweg --example fork -- [RUNS] [FOLDER]`: two minutes on two cores with 150 runs.
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use thalweg::fit::{FitOptions, fit};
 use thalweg::judge::baseline::Start;
-use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg::judge::{Judge, Row, ZooReference};
 use thalweg::method::MethodConfig;
 use thalweg::metric::wasserstein::compare;
+use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::{Result, Streams};
 use thalweg_nets::architecture::Preset;

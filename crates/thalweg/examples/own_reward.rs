@@ -5,12 +5,14 @@
 //! parts before and after: L1 norm 167.0 and test accuracy .867, then 123.3 and .865.
 use rayon::prelude::*;
 use thalweg::coupling::Coupling;
+use thalweg::field::FieldConfig;
 use thalweg::field::ResidualMlpConfig;
-use thalweg::fit::{FitConfig, FitOptions, fit};
-use thalweg::method::{CfmConfig, FieldConfig, MethodConfig};
+use thalweg::fit::{FitOptions, fit};
+use thalweg::method::{CfmConfig, MethodConfig};
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg::reward::{Graded, OnData, Reward, Rows, WeightedSum};
 use thalweg::model::sample::SampleRequest;
+use thalweg::reward::{Graded, OnData, Reward, Rows, WeightedSum};
 use thalweg::space::source::SourceKind;
 use thalweg::tune::{TuneConfig, TuneOptions, tune};
 use thalweg::{Result, Streams};

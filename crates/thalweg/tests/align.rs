@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use thalweg::coupling::assignment::squared_distance;
+use thalweg::fit::{FitOptions, fit};
+use thalweg::model::FitConfig;
 use thalweg::space::align::align_zoo;
-use thalweg::fit::{FitConfig, FitOptions, fit};
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;

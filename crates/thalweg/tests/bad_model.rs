@@ -4,7 +4,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use thalweg::fit::{FitConfig, FitOptions, fit};
+use thalweg::fit::{FitOptions, fit};
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::checksum;
 use thalweg_nets::progress::Silent;

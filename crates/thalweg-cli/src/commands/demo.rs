@@ -19,7 +19,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg_nets::Error;

@@ -16,8 +16,8 @@ use crate::verdict::{self, Verdict};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use thalweg::fit::{FitConfig, Split};
 use thalweg::model::sample::SampleRequest;
+use thalweg::model::{FitConfig, Split};
 use thalweg_nets::zoo::ZooStore;
 
 const TOML: &str = include_str!("../../../../experiments/by-runs.toml");

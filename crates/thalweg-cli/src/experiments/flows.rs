@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;

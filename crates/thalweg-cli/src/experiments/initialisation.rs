@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::context::Support;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;

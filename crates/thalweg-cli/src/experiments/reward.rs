@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use task::{Task, TaskSpec};
 use thalweg::Streams;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg::tune::TuneConfig;

@@ -1,9 +1,9 @@
 //! One block of the set transformer (Lee et al. 2019; layer norm before, Xiong et al. 2020) over tokens `[S, C, W]`:
 //! z ← z + attention(norm(z)), z ← z + W_down silu(W_up norm(z) + b_up) + b_down, with keys of absent tokens masked.
+use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::{Put, column_sums};
-use crate::field::Gradient;
-use crate::nn::affine::Affine;
+use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use crate::{Result, Streams};
 use std::ops::Range;

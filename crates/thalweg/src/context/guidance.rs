@@ -1,6 +1,6 @@
 //! Classifier-free guidance (Ho & Salimans 2022; M10): samples follow v_g = v_∅ + g (v_c − v_∅), two evaluations of the field a step.
-use crate::field::Tape;
 use crate::method::{Method, Transport};
+use crate::nn::tape::Tape;
 use crate::solver::{Integration, Solution, Solver};
 use crate::{Error, Result};
 

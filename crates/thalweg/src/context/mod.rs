@@ -10,31 +10,29 @@
 mod block;
 mod body;
 mod centre;
-mod config;
-mod encoder;
-mod extractor;
+pub(crate) mod config;
+pub(crate) mod encoder;
+pub(crate) mod extractor;
 mod guidance;
-mod joint;
+pub(crate) mod joint;
 mod onnx;
 mod onnx_wire;
-mod pool;
-mod relabel;
-mod support;
+pub(crate) mod pool;
+pub(crate) mod relabel;
+pub(crate) mod support;
 
 pub use body::Body;
 pub use config::{ContextConfig, Features};
 pub use encoder::{Encoder, EncoderBuffers};
 pub use extractor::Extractor;
 pub(crate) use extractor::ONNX;
-pub use crate::fit::tasks::{check_many, fit_tasks};
 pub(crate) use guidance::guided;
 pub(crate) use joint::{Grouped, Joint};
 pub use onnx::Onnx;
 pub use pool::Pool;
 pub use support::Support;
 
-use crate::model::MetaModel;
-use crate::{Error, Result, Streams};
+use crate::Result;
 use thalweg_nets::data::Dataset;
 
 /// What a conditional model knows beside its field.
@@ -69,36 +67,5 @@ impl Context {
     /// The context `[D]` of a support set that [`Self::support`] made.
     pub fn encode(&self, support: &Support) -> Vec<f32> {
         self.encoder.forward(std::slice::from_ref(support), &mut EncoderBuffers::default()).to_vec()
-    }
-}
-
-impl MetaModel {
-    /// The context of `each` random rows a class of `data`, to sample for; and the rows themselves.
-    ///
-    /// # Errors
-    /// A model without contexts, data that do not fit.
-    pub fn condition(
-        &self,
-        data: &Dataset,
-        each: usize,
-        guidance: f64,
-        streams: &Streams,
-    ) -> Result<(Conditioning, Dataset)> {
-        if each == 0 {
-            return Err(Error::parameter("samples a class", "at least 1", each));
-        }
-        let rows = data.subset(&Support::rows(&data.labels, each, streams));
-        Ok((self.condition_on(&rows, guidance)?, rows))
-    }
-
-    /// The context of all of these rows.
-    ///
-    /// # Errors
-    /// As [`Self::condition`].
-    pub fn condition_on(&self, rows: &Dataset, guidance: f64) -> Result<Conditioning> {
-        let Some(context) = &self.context else {
-            return Err(Error::parameter("context", "a model that was fitted with --context", "one without contexts"));
-        };
-        Ok(Conditioning { c: context.encode(&context.support(rows)?), guidance })
     }
 }

@@ -9,12 +9,14 @@
 //! (W, b) in (x, t), so it is one forward pass of tangents (ẋ = W, ṫ = b, ȧ_l = sigmoid(z_l) ⊙ ż_l) and one pass back for the adjoints
 //! q_l of z_l, in which the p_l that `evaluate` left are the adjoints of ż_l. Costs: as much as a residual field of the same size
 //! for `evaluate`, twice that for `pull`.
-use crate::nn::affine::Affine;
-use crate::nn::passes::{self, Rows};
+use super::Field;
 use super::potential_passes as own;
-use super::{Field, Gradient, Tape};
-use crate::nn::time_features;
+use crate::nn::affine::Affine;
 use crate::nn::dense::Put;
+use crate::nn::gradient::Gradient;
+use crate::nn::passes::{self, Rows};
+use crate::nn::tape::Tape;
+use crate::nn::time_features;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
@@ -214,7 +216,7 @@ impl Potential for MlpPotential {
         let b = tape.of::<Buffers>();
         b.fit(self, rows, if t.iter().all(|other| *other == t[0]) { 1 } else { rows });
         b.x[..x.len()].copy_from_slice(x);
-        time::features(t, self.config.time_features, &mut b.phi);
+        time_features::features(t, self.config.time_features, &mut b.phi);
         for i in 0..self.layers.len() {
             let (layer, (below, rest)) = (&self.layers[i], b.layers.split_at_mut(i));
             let here = &mut rest[0];
@@ -242,7 +244,7 @@ impl Potential for MlpPotential {
             own::quadratic(Rows::new(&b.gate, 2 * p, 0, 2 * p), x, Put::Add, value);
         }
         if let Some(rate) = out.rate {
-            time::slopes(&b.phi, self.config.time_features, &mut b.dphi);
+            time_features::slopes(&b.phi, self.config.time_features, &mut b.dphi);
             self.gate.apply(q, &b.dphi, Put::Replace, &mut b.rates);
             own::quadratic(Rows::new(&b.rates, 2 * p, 0, 2 * p), x, Put::Replace, rate);
             for (layer, here) in self.layers.iter().zip(&b.layers) {

@@ -1,6 +1,6 @@
 //! Element-wise passes of the potential, parallel over rows. `gate` rows hold g `[P]`, then h `[P]`, of ½ Σ g x² + Σ h x.
-use crate::nn::passes::{Rows, sum};
 use crate::nn::dense::{self, Put, vectorised};
+use crate::nn::passes::{Rows, sum};
 use rayon::prelude::*;
 
 /// a ← softplus(a + conditions + bias), with its derivative in `sigmoid`.

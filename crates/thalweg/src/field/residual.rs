@@ -9,11 +9,13 @@
 //!
 //! Cost: 2 B (2 P width + 2 blocks width² expansion) operations for `velocity`, twice that for `backward`. Not for tokens or
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
+use super::Field;
 use crate::nn::affine::Affine;
-use crate::nn::passes::{self, Rows};
-use super::{Field, Gradient, Tape};
-use crate::nn::time_features;
 use crate::nn::dense::Put;
+use crate::nn::gradient::Gradient;
+use crate::nn::passes::{self, Rows};
+use crate::nn::tape::Tape;
+use crate::nn::time_features;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
@@ -240,7 +242,7 @@ impl Field for ResidualMlp {
         let shared = self.context.is_none() && t.iter().all(|other| *other == t[0]);
         b.fit(self, rows, if shared { 1 } else { rows });
         b.x.copy_from_slice(x);
-        time::features(t, self.config.time_features, &mut b.phi);
+        time_features::features(t, self.config.time_features, &mut b.phi);
         let [slope, embedding] = &mut b.embedding;
         self.time.apply(q, &b.phi, Put::Replace, slope);
         if let Some(context) = &self.context {

@@ -1,15 +1,16 @@
 //! What follows from a zoo and a configuration before the first step of a fit: coordinates, latent space, source, marginals and
 //! their times; and the data that the fit draws from them.
-use crate::space::coordinates::Coordinates;
+use super::options::FitOptions;
 use crate::coupling::Coupling;
-use crate::path::curves::{self, Curves, Marginal};
-use super::{FitConfig, FitOptions};
-use crate::train::Saving;
-use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
 use crate::method::Method;
+use crate::model::FitConfig;
 use crate::path::Batch;
-use crate::space::source::Source;
+use crate::path::curves::{self, Curves, Marginal};
 use crate::path::time_grid;
+use crate::space::coordinates::Coordinates;
+use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
+use crate::space::source::Source;
+use crate::train::Saving;
 use crate::{Error, Result, Streams};
 use std::sync::Arc;
 use thalweg_nets::progress::Progress;
@@ -53,7 +54,7 @@ impl Plan {
             (1, 2) => (vec![0], vec![Marginal::Source, Marginal::Checkpoint(0)], vec![0.0, 1.0]),
             (k, wanted) => {
                 let grid = config.time_grid.times(zoo, &split.train)?;
-                let chosen = time::choose(k, wanted)?;
+                let chosen = time_grid::choose(k, wanted)?;
                 let times = chosen.iter().map(|&i| grid[i]).collect();
                 let mut marginals: Vec<_> = chosen.iter().copied().map(Marginal::Checkpoint).collect();
                 if config.method.coupling() != Coupling::Paired {

@@ -3,6 +3,8 @@
 //! A step takes some tasks; of each, curves (coupled among themselves, so that no coupling crosses tasks unless that is asked), and one support set
 //! of random size, whose context all of its curves see. A context is dropped at random, and classes are permuted at random where that is asked.
 //! Held-out runs choose the step: those of the training tasks, and all runs of some tasks that nothing else sees, in equal parts.
+use super::options::{FitOptions, identity};
+use super::plan::Plan;
 use crate::context::Context;
 use crate::context::config::ContextConfig;
 use crate::context::encoder::Encoder;
@@ -11,17 +13,16 @@ use crate::context::joint::{Grouped, Joint};
 use crate::context::pool::Pool;
 use crate::context::relabel::{self, Outputs};
 use crate::context::support::Support;
-use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
-use crate::path::curves::{self, Curves};
-use super::{FitConfig, FitOptions, identity};
-use crate::train::{self, Learner};
-use crate::space::latent::Decoder;
 use crate::method::Method;
+use crate::model::FitConfig;
 use crate::model::{MetaModel, Record};
 use crate::path::Batch;
-use super::plan::Plan;
+use crate::path::anchors::Anchors;
+use crate::path::curves::{self, Curves};
+use crate::space::latent::Decoder;
 use crate::space::source::{Source, SourceKind};
+use crate::train::{self, Learner};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -146,8 +147,8 @@ pub fn fit_tasks(
     let mut learner =
         ManyZoos { shared, seen: &seen, batch: config.batch, held_out, joint: Joint::new(method, encoder), streams };
     let (course, saving) = (config.course(), options.saving(&identity));
-    let mut state = fit_loop::start(&mut learner, &course, saving)?;
-    fit_loop::run(&mut learner, &mut state, &course, saving, progress)?;
+    let mut state = train::start(&mut learner, &course, saving)?;
+    train::run(&mut learner, &mut state, &course, saving, progress)?;
     let (method, encoder) = learner.joint.finish(&state.best);
     let total = |part: fn(&RunSplit) -> usize| seen.iter().map(|&i| part(&splits[i])).sum();
     let record = Record {

@@ -5,12 +5,12 @@
 //! of (x, t) brings it to zero, since runs through one point part: read it beside `still`, the gap of a drift that is zero,
 //! and `mean`, that of the mean velocity at each time.
 use crate::coupling::Coupling;
-use crate::path::curves::{self, Curves, Marginal};
-use crate::field::Tape;
-use crate::path::interpolant::Interpolant;
-use crate::space::latent::{Decoder, Space};
 use crate::model::MetaModel;
+use crate::nn::tape::Tape;
+use crate::path::curves::{self, Curves, Marginal};
+use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
+use crate::space::latent::{Decoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};

@@ -277,3 +277,6 @@ fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result
     Ok(narrow(&out))
 }
 
+#[cfg(test)]
+#[path = "baseline_tests.rs"]
+mod tests;

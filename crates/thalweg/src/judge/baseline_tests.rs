@@ -1,5 +1,5 @@
 //! Moments, places and lengths of the trivial generators, from closed forms and from geometry.
-use super::baseline::*;
+use super::*;
 use crate::coupling::distance::by_differences;
 use crate::metric::novelty::Neighbourhood;
 use crate::metric::wasserstein::spread;

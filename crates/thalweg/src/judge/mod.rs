@@ -8,40 +8,20 @@
 //! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked.
 pub mod action_gap;
 pub mod baseline;
-#[cfg(test)]
-mod baseline_tests;
-use crate::judge::baseline::{Baseline, Finals, Start};
-use crate::metric::behaviour::WrongSets;
 use crate::coupling::distance::{Nearest, nearest_others};
+use crate::judge::baseline::{Baseline, Finals};
+use crate::metric::behaviour::WrongSets;
 use crate::metric::novelty::{Neighbourhood, novel_and_performing};
 use crate::metric::summary::{Better, Summary, finite_or_null};
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
-use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 
 /// Networks whose logits are held at once.
 const AT_ONCE: usize = 64;
-
-/// What generated networks are judged against.
-#[derive(Clone, Copy)]
-pub struct ZooReference<'a> {
-    /// The base network's engine.
-    pub engine: &'a Engine,
-    /// Final weights of the training runs `[R, P]`: what generators saw.
-    pub training: &'a [f32],
-    /// Final weights of held-out runs `[H, P]`, which no generator saw; may be empty.
-    pub held_out: &'a [f32],
-    /// Test inputs `[N, D]`, packed by the engine.
-    pub test: &'a Packed,
-    /// Their labels `[N]`.
-    pub labels: &'a [u32],
-    /// How the runs began, where that is known: for the baseline `mean-move`.
-    pub start: Option<Start<'a>>,
-}
 
 /// One row of a table. Numbers that a sample cannot give (the error of one network, the diversity of one, the loss of
 /// one that overflows, the time of the zoo) are NaN, and null in JSON.
@@ -281,7 +261,10 @@ fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<(Vec<f64>, Vec<f64>
     Ok((accuracy, loss, wrong))
 }
 
+mod reference;
 mod runs;
+
+pub use reference::ZooReference;
 pub use runs::ZooRuns;
 
 #[cfg(test)]

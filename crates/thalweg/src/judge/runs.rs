@@ -1,6 +1,6 @@
 //! What a judge needs of a zoo on disk: finals by the split of runs, and how the runs began.
-use super::ZooReference;
 use super::baseline::Start;
+use super::reference::ZooReference;
 use crate::{Error, Result};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};

@@ -1,4 +1,6 @@
 //! A small zoo trained on the embedded digits, and generators whose rows are known beforehand.
+use super::baseline::Start;
+use thalweg_nets::engine::{Engine, Packed};
 use super::*;
 use std::sync::OnceLock;
 use thalweg_nets::architecture::Preset;

@@ -6,9 +6,11 @@
 //! negative, and compares fits on the same data only; the action gap ([`crate::judge::action_gap`]) compares methods.
 //! When not: where curves are known, regression on their velocities (M5) has less variance for the same answer.
 use super::{Method, Scratch, Transport};
-use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
-use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
+use crate::field::{Cotangents, Field, Jet, MlpPotential, MlpPotentialConfig, Potential};
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
+use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Integration, Solution, Solver};

@@ -5,9 +5,11 @@
 //! method of the paper; with `Independent` and a Gaussian source the field also gives the score, and Euler–Maruyama may be used.
 //! Not for zoos of independent initialisations: no map from a start to its end can be learned from some hundred pairs.
 use super::{Method, Scratch, Transport};
-use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
-use crate::field::{Field, Gradient, Tape};
+use crate::field::Field;
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
+use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Diffusion, Integration, Solution, Solver};

@@ -9,9 +9,11 @@
 //! p-diff (Wang et al. 2024) is this on the latents of a denoising autoencoder, the unconditional part of D2NWG (Soro et al. 2025) on those of a
 //! VAE. Not for weight space itself: some hundred points in thousands of dimensions are learned by heart. Not to be tuned by M12.
 use super::{Method, Scratch, Transport};
-use crate::path::anchors::Anchors;
-use crate::field::{Field, Gradient, Tape};
+use crate::field::Field;
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
 use crate::path::Batch;
+use crate::path::anchors::Anchors;
 use crate::solver::{Integration, Solution, Solver, check_finite};
 use crate::{Error, Layout, Result, Streams, interrupt};
 use rand::RngExt;

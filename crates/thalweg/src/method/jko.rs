@@ -13,16 +13,18 @@
 //! on and, between them, straight lines.
 use super::jko_features::FeatureNet;
 use super::{Method, Scratch, Transport};
-use crate::path::anchors::Anchors;
 use crate::coupling::Coupling;
 use crate::field::feature_potential::{FeatureConfig, StepForm};
-use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, MlpPotentialConfig, Potential, Tape};
+use crate::field::steps::Steps;
+use crate::field::{Cotangents, Field, Jet, MlpPotential, MlpPotentialConfig, Potential};
+use crate::nn::gradient::Gradient;
+use crate::nn::normal;
+use crate::nn::tape::Tape;
 use crate::path::Batch;
+use crate::path::anchors::Anchors;
 use crate::solver::{Solution, Solver, check_finite};
 use crate::space::source::SourceKind;
-use crate::tune::direct::Steps;
 use crate::{Error, Layout, Result, Streams, interrupt};
-use crate::nn::normal;
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! NM-JKO against energies with known gradients, Ornstein–Uhlenbeck marginals, and finite differences.
 use super::*;
-use crate::path::anchors::MarginalPoints;
-use crate::testing::energy::Energy;
 use crate::method::MethodConfig;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::path::anchors::MarginalPoints;
+use crate::testing::energy::Energy;
 use rand_distr::StandardNormal;
 use std::borrow::Cow;
 

@@ -6,8 +6,8 @@
 //! Solved at once from the ends of the curves. Meant for a latent space: on weights the rule's bandwidth is nearly s_d, a diagonal Gaussian.
 //! Cost: a sample O(D); a velocity O(M D).
 use super::{Method, Scratch, Transport};
+use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
-use crate::field::Tape;
 use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::solver::{Solution, Solver};

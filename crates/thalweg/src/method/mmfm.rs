@@ -68,9 +68,10 @@ impl MmfmConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::method::{CfmConfig, FieldConfig, Method, Scratch};
     use super::*;
     use crate::Streams;
+    use crate::field::FieldConfig;
+    use crate::method::{CfmConfig, Method, Scratch};
     use crate::path::anchors::Anchors;
     use rand::RngExt;
 

@@ -3,8 +3,8 @@
 //! d = 1: as far from every training network as a new training run is from the others; d = 0: a copy. Weights are
 //! compared as they are; permuting hidden units moves a network far away without changing it, so align first (M3) where
 //! generated and training networks may differ by permutations, and read the overlap of errors ([`super::behaviour`]) beside d.
-use crate::coupling::distance::{Nearest, Points, nearest_others};
 use super::summary::quantile;
+use crate::coupling::distance::{Nearest, Points, nearest_others};
 use crate::{Error, Result};
 
 /// The training networks `[R, P]` of a zoo and how far apart they are.

@@ -4,8 +4,8 @@
 //! Samples are `[n, P]`. W₁ of two samples of one size is the least mean Euclidean distance over all pairings
 //! (an assignment, O(n³ + n²P)); it depends on n, so generated and floor are always measured at the same n. At n = 1,000
 //! and P = 2,464 it takes a fraction of a second; above some thousands use subsamples, as [`compare`] does.
-use crate::coupling::distance::{Points, count};
 use super::summary::{Better, Summary};
+use crate::coupling::distance::{Points, count};
 use crate::coupling::jonker_volgenant::{assign, total};
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;

@@ -1,5 +1,5 @@
 //! The model card: the `README.md` of a [`MetaModel`] folder, for a person who finds the folder without us.
-use super::MetaModel;
+use super::meta_model::MetaModel;
 
 /// The card of `model` in Markdown.
 pub fn text(model: &MetaModel) -> String {

@@ -2,12 +2,12 @@
 //!
 //! Sample i draws its start and its noise from streams of its own, and rows go through the net in blocks of one fixed size, so
 //! that no kernel sees another shape for another n. Blocks run in parallel; the bytes do not depend on the number of threads.
-use crate::context::{Conditioning, guided};
-use crate::space::latent::Decoder;
-use crate::method::Transport;
 use super::MetaModel;
+use crate::context::{Conditioning, guided};
+use crate::method::Transport;
 use crate::ranges::{self, LONGEST};
 use crate::solver::Solver;
+use crate::space::latent::Decoder;
 use crate::space::source::Source;
 use crate::tensors::Out;
 use crate::{Error, Layout, Result, Streams, interrupt};

@@ -1,5 +1,5 @@
 //! How long a model took to be made, and on what: what its files may not hold, since two runs of one command have the same bytes.
-use super::Record;
+use super::record::Record;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The affine layer y = x Wᵀ + b as ranges of flat parameters: W `[out, in]`, b `[out]` or none, as PyTorch lays them.
-use crate::field::Gradient;
 use super::dense::{Put, column_sums, product, view};
+use super::gradient::Gradient;
 use rand::RngExt;
 use std::ops::Range;
 use thalweg_nets::Streams;

@@ -9,9 +9,9 @@
 //! Shapes are flat and row-major: x `[B, N, W]`, y `[B, M, V]`, mask `[B, M]`, P `[B, H, N, M]`.
 //! Cost: 4 products over all rows and 2 B N M W operations twice; P is kept for the backward pass. One task an item, so that bytes do not
 //! depend on the number of threads; a single item of thousands of tokens would run on one core.
-use super::dense::{self, Put, sequential, vectorised, view};
 use super::affine::Affine;
-use crate::field::Gradient;
+use super::dense::{self, Put, sequential, vectorised, view};
+use super::gradient::Gradient;
 use super::passes;
 use crate::{Error, Result, Streams};
 use faer::MatMut;

@@ -1,9 +1,11 @@
-//! TODO
+//! Parts of the networks that this crate trains (velocity fields, potentials, autoencoders, encoders): layers with explicit backward passes over flat
+//! parameters, and the optimiser. Nothing here knows what the networks are for.
 pub(crate) mod affine;
-pub mod attention;
-mod dense;
-mod normal;
+pub(crate) mod attention;
+pub(crate) mod dense;
+pub(crate) mod gradient;
+pub(crate) mod normal;
 pub mod optimiser;
 pub(crate) mod passes;
-mod tape;
-mod time_features;
+pub(crate) mod tape;
+pub(crate) mod time_features;

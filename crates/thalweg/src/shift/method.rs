@@ -1,21 +1,22 @@
 //! All tests by name, made ready from the same parts.
-use super::disagreement::bank::{Bank, BankConfig};
 use super::base::Base;
 use super::baselines::bbsd::Bbsd;
-use super::disagreement::cdc::{Agree, CdcConfig, Trainer};
-use super::disagreement::conditional::{Conditional, ConditionalConfig};
 use super::baselines::deep_kernel::DeepKernel;
-use super::disagreement::detectron::{Detectron, Rounds};
 use super::baselines::divergence::HDivergence;
 use super::baselines::energy::Energy;
 use super::baselines::ensemble::{DeepEnsemble, EnsembleConfig};
 use super::baselines::entropy::MeanEntropy;
 use super::baselines::mahalanobis::{Distance, Mahalanobis};
-use super::disagreement::meta::{MetaConfig, MetaDetectron};
 use super::baselines::mmd::{Mmd, Space};
+use super::baselines::two_sample::TwoSample;
+use super::disagreement::bank::{Bank, BankConfig};
+use super::disagreement::cdc::{Agree, CdcConfig, Trainer};
+use super::disagreement::conditional::Conditional;
+use super::disagreement::conditional_config::ConditionalConfig;
+use super::disagreement::detectron::{Detectron, Rounds};
+use super::disagreement::meta::{MetaConfig, MetaDetectron};
 use super::reference::Reference;
 use super::test::ShiftTest;
-use super::baselines::two_sample::TwoSample;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -343,10 +344,10 @@ pub(super) fn small(size: usize) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::law::null::NullLaw;
     use crate::shift::law::power::Share;
     use crate::shift::world;
-    use super::*;
 
     /// Every statistic of every test, and their combination, over queries of P drawn as the null law's are: p ≤ .1 in at most a tenth of
     /// them, up to chance (a one-sided binomial bound at 1e-4 for each).

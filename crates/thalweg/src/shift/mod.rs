@@ -14,11 +14,11 @@
 //!
 //! Which to take: the bank has the most power per second; input Mahalanobis is as strong where the shift shows in the inputs, but it also
 //! fires where f does better than usual, and then nothing is wrong. No test here says *which* rows f gets wrong.
-pub mod law;
-pub mod baselines;
-pub mod disagreement;
 pub mod base;
+pub mod baselines;
 pub mod calibration;
+pub mod disagreement;
+pub mod law;
 pub mod method;
 pub mod reference;
 pub mod test;
@@ -26,7 +26,7 @@ pub mod test;
 mod world;
 
 pub use base::{Base, Sample};
-pub use method::Method;
 pub use law::null::NullLaw;
+pub use method::Method;
 pub use reference::Reference;
 pub use test::{ShiftTest, Statistic};

@@ -4,8 +4,8 @@
 //! permutation of one layer is a linear assignment. Each step is exact, so the distance never grows and the ascent ends. It finds a local optimum, which
 //! for wide layers is often the planted one. A trajectory is aligned whole by the permutation of its final checkpoint, so that it stays continuous.
 //! Cost: O(P · units) for the inner products of one sweep, and O(units³) for each assignment.
-use crate::coupling::assignment::{assign, squared_distance};
 use super::symmetry::{SymmetryTable, strides};
+use crate::coupling::assignment::{assign, squared_distance};
 use crate::{Error, Result, Streams};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;

@@ -2,8 +2,8 @@
 //!
 //! A draw is a pure function of its stream. The default is the zoo's own initialisation law, drawn afresh.
 use super::coordinates::Coordinates;
-use crate::{Error, Layout, Result, Streams};
 use crate::nn::normal;
+use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{InitialLaw, ZooStore};

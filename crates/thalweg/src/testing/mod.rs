@@ -1,2 +1,2 @@
-//! TODO
+//! Closed forms that tests hold methods against.
 pub mod energy;

@@ -1,10 +1,13 @@
 //! The loop of every fit: start or resume, steps, looks, savings. What is learned from, and by whom, is the [`Learner`]'s: curves of one zoo,
 //! curves of many with their contexts, or points that an autoencoder is trained on.
-mod state;
+mod schedule;
+pub(crate) mod state;
+
+pub(crate) use schedule::Course;
+pub use schedule::Saving;
+
 use crate::train::state::FitState;
-use crate::nn::optimiser::AdamWConfig;
 use crate::{Error, Result, interrupt};
-use std::path::Path;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
 
@@ -27,36 +30,6 @@ pub(crate) trait Learner {
     /// # Errors
     /// As [`Self::gradient`].
     fn held_out(&mut self) -> Result<Option<f64>>;
-}
-
-/// How long a fit is and how it moves.
-#[derive(Clone, Copy)]
-pub(crate) struct Course<'a> {
-    /// What it is called while it runs.
-    pub what: &'a str,
-    /// The fit's seed, told with a loss that explodes; none where the streams are those of another's fit.
-    pub seed: Option<u64>,
-    /// Steps in all.
-    pub steps: u64,
-    /// Steps between two looks.
-    pub validate_every: u64,
-    /// The optimiser.
-    pub optimiser: &'a AdamWConfig,
-}
-
-/// Where a fit's state is kept between steps.
-#[derive(Clone, Copy)]
-pub struct Saving<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// The fit that the state belongs to.
-    pub identity: &'a str,
-    /// Steps between two savings; 0 for on interruption only.
-    pub every: u64,
-    /// Whether the state of the finished fit is saved as well.
-    pub last: bool,
-    /// Whether to go on from a state that is there.
-    pub resume: bool,
 }
 
 /// The state that a fit starts or goes on from.

@@ -5,22 +5,14 @@
 //! noise σ of the general process. Backwards, with w_k = τ_k/σ_k² (∇V − ∇V₀)(x_k): a_K = −λ ∇r(x_K),
 //! a_k = a_{k+1} + ∇²V (w_k − τ_k a_{k+1}) − ∇²V₀ w_k, and the parameters get ∂(∇V)ᵀ (w_k − τ_k a_{k+1}). Exact: a test holds it against differences.
 //! The steps have no noise, so starts decide ends: the law is tilted given its starts, by transport only.
+use crate::field::steps::Steps;
 use super::process::Process;
 use super::trajectory::{Ends, descent};
-use crate::field::{Cotangents, Field, Gradient, Jet, MlpPotential, Potential, Tape};
+use crate::field::{Field, Potential};
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
 use crate::reward::Reward;
 use crate::{Error, Result, Streams};
-
-/// The explicit steps of a potential model.
-#[derive(Clone, Copy)]
-pub struct Steps<'a> {
-    /// V.
-    pub potential: &'a MlpPotential,
-    /// Times of the marginals `[K + 1]`: step k goes from the k-th to the next.
-    pub times: &'a [f64],
-    /// Whether V is taken at the step's start; at time 0 always where it is not.
-    pub time_dependent: bool,
-}
 
 /// What is differentiated through.
 pub struct Through<'a> {
@@ -43,27 +35,6 @@ pub struct Through<'a> {
 pub struct Buffers {
     tuned: Vec<Tape>,
     base: Vec<Tape>,
-}
-
-impl Steps<'_> {
-    fn tau(&self, k: usize) -> f32 {
-        (self.times[k + 1] - self.times[k]) as f32
-    }
-
-    fn gradient(&self, x: &[f32], k: usize, tape: &mut Tape) -> Vec<f32> {
-        let clock = if self.time_dependent { self.times[k] as f32 } else { 0.0 };
-        let mut gradient = vec![0.0; x.len()];
-        let t = vec![clock; x.len() / self.potential.dimension()];
-        self.potential.evaluate(x, &t, Jet { value: None, gradient: &mut gradient, rate: None }, tape);
-        gradient
-    }
-
-    /// ∇²V w at the points of `tape`, and the parameters' share added to `gradient`.
-    fn pull(&self, w: &[f32], tape: &mut Tape, gradient: Gradient<'_>) -> Vec<f32> {
-        let mut dx = vec![0.0; w.len()];
-        self.potential.pull(&Cotangents { gradient: Some(w), ..Cotangents::default() }, tape, gradient, Some(&mut dx));
-        dx
-    }
 }
 
 impl Through<'_> {
@@ -120,10 +91,11 @@ impl Through<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::tune::process::Start;
     use super::*;
+    use crate::field::MlpPotential;
     use crate::field::MlpPotentialConfig;
     use crate::reward::ToPoint;
+    use crate::tune::process::Start;
     use rand::RngExt;
     use rand_distr::StandardNormal;
 

@@ -1,8 +1,9 @@
 //! Points that a field or a method makes of the starts of a controlled process, without its noise.
-use super::not_tunable;
+use crate::Error;
 use super::process::Process;
-use crate::field::{Field, Tape};
+use crate::field::Field;
 use crate::method::{Method, Transport};
+use crate::nn::tape::Tape;
 use crate::solver::{Integration, Solver};
 use crate::{Result, Streams};
 
@@ -44,4 +45,9 @@ pub(super) fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -
         process.start.draw(i as u64, &streams.child("start"), z)?;
     }
     Ok(z)
+}
+
+pub(super) fn not_tunable() -> Error {
+    let expected = "a method with a velocity field (cfm, mmfm) or explicit noiseless steps (jko with an mlp potential)";
+    Error::parameter("model", expected, "a method with neither")
 }

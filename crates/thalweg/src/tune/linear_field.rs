@@ -1,8 +1,10 @@
 //! A field for tests: the closed-form velocity between two Gaussians (M4) plus a trainable A(t) x + b(t), piecewise linear in t.
 use crate::Layout;
-use crate::field::{Field, Gradient, Tape};
-use crate::path::interpolant::Interpolant;
+use crate::field::Field;
 use crate::method::FlowMatching;
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
+use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
 
 /// v = v*(x, t) + A(t) x + b(t).

@@ -15,7 +15,6 @@
 //! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
 //! Models of explicit potential steps (NM-JKO, M6) are differentiated through directly (`direct`).
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
-mod config;
 pub mod direct;
 mod drawn;
 pub mod process;
@@ -24,19 +23,19 @@ pub mod rivals;
 mod state;
 pub mod trajectory;
 
-pub use config::{Control, TuneConfig};
+pub use crate::model::{Control, TuneConfig, TuneLook, TuneRecord};
 pub use drawn::draw;
-pub use state::{TuneLook, TuneState};
+pub use state::TuneState;
 
 use crate::field::Field;
+use crate::field::steps::Steps;
 use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
 use crate::{Error, Result, Streams, interrupt};
-use direct::{Steps, Through};
-use drawn::sampled;
+use direct::Through;
+use drawn::{not_tunable, sampled};
 use process::Process;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
@@ -51,29 +50,6 @@ pub struct TuneOptions {
     pub save_every: u64,
     /// Go on from the state where there is one.
     pub resume: bool,
-}
-
-/// How a tuned model came to be, as its `model.toml` holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TuneRecord {
-    /// The reward in words.
-    pub reward: String,
-    /// The reward that chose the iteration, in words; empty where none did.
-    pub held_out: String,
-    /// The process in words, with what it is exact for.
-    pub process: String,
-    /// The iteration whose averaged parameters were kept.
-    pub best_iteration: u64,
-    /// Iterations done.
-    pub iterations: u64,
-    /// Wall time in seconds; kept beside the model, not in it.
-    #[serde(skip)]
-    pub seconds: f64,
-    /// What decided the tuning.
-    pub config: TuneConfig,
-    /// Every look on the way.
-    pub looks: Vec<TuneLook>,
 }
 
 /// Tunes `base` towards `reward`, both over weights `[P]`; `held_out` chooses the iteration that is kept.
@@ -350,11 +326,6 @@ struct Tools {
     simulation: trajectory::Buffers,
     regression: regression::Scratch,
     steps: direct::Buffers,
-}
-
-fn not_tunable() -> Error {
-    let expected = "a method with a velocity field (cfm, mmfm) or explicit noiseless steps (jko with an mlp potential)";
-    Error::parameter("model", expected, "a method with neither")
 }
 
 /// The field of a method that can be tuned.

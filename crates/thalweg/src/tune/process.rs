@@ -8,11 +8,11 @@
 //! h is one step of the mean size. Memoryless means that X₀ and X₁ are independent, so that no value of the start is left out when
 //! X₁ is tilted; the source's covariance S = diag(s²) cancels from the drift (E[x₁|x] = x + (1 − t) v, and the score is
 //! −S⁻¹ (x − m₀ − t v)/(1 − t)). Coordinates of variance 0 get no noise and no control.
-use super::config::{Control, TuneConfig};
 use crate::coupling::Coupling;
-use crate::space::latent::{Decoder, Space};
 use crate::method::MethodConfig;
+use crate::model::{Control, TuneConfig};
 use crate::path::Width;
+use crate::space::latent::{Decoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
@@ -191,8 +191,8 @@ pub fn grid(steps: usize, streams: &Streams) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::coordinates::{Coordinates, Standardiser};
     use crate::method::CfmConfig;
+    use crate::space::coordinates::{Coordinates, Standardiser};
     use crate::space::source::SourceKind;
     use thalweg_nets::Architecture;
 

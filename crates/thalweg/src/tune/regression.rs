@@ -6,7 +6,9 @@
 //! that length: a few wild ends must not decide an iteration.
 use super::process::Process;
 use super::trajectory::Trajectories;
-use crate::field::{Field, Gradient, Tape};
+use crate::field::Field;
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
 use crate::{Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;

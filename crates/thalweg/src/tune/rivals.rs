@@ -3,8 +3,9 @@
 //! None of them changes the model. Ascent is plain fine-tuning by Adam, in weights; guidance adds the gradient of the reward
 //! at the predicted end x + (1 − t) v to the velocity: dx = (v + g ∇r(x + (1 − t) v) / ‖∇r‖ · √P) dt, a direction of fixed length g in
 //! standardised units, since raw gradients of weights have no useful size. Cost: a reward gradient a step and network, each.
-use crate::field::{Field, Tape};
+use crate::field::Field;
 use crate::nn::optimiser::{AdamW, AdamWConfig, Schedule};
+use crate::nn::tape::Tape;
 use crate::reward::Reward;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;

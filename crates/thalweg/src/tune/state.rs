@@ -2,33 +2,15 @@
 //!
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the buffer's trajectories, the looks in f64;
 //! the iteration and the identity of the tuning in its metadata. Written whole or not at all.
-use super::config::TuneConfig;
 use super::trajectory::Trajectories;
-use crate::train::state::{put_training, training_slices};
 use crate::method::Method;
+use crate::model::{TuneConfig, TuneLook};
 use crate::nn::optimiser::AdamW;
 use crate::tensors::{In, Out};
+use crate::train::state::{put_training, training_slices};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::Path;
-
-/// One look along a tuning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TuneLook {
-    /// Iterations done.
-    pub iteration: u64,
-    /// Mean reward of the simulated ends since the look before (NaN before the first iteration).
-    pub training: f64,
-    /// Mean held-out reward of networks sampled by the ODE; NaN where there is no held-out reward.
-    pub held_out: f64,
-    /// Relative entropy of the tuned path law to the base one, mean since the look before.
-    pub distance: f64,
-    /// Wall time so far in seconds; not in the model's own file.
-    #[serde(skip)]
-    pub seconds: f64,
-}
 
 const LOOK: usize = 5;
 

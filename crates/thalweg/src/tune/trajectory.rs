@@ -7,7 +7,9 @@
 //! of the tuned ODE, where a_k leaves 4.6 % and 5.8 %.
 //! Cost of an iteration: per step one evaluation of the tuned field, one of the base field and one product through it.
 use super::process::{Coefficients, Process};
-use crate::field::{Field, Gradient, Tape};
+use crate::field::Field;
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
 use crate::reward::Reward;
 use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;

@@ -2,8 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used)] // every test file uses its own part
 
 use std::path::Path;
-use thalweg::fit::FitConfig;
-use thalweg::method::FieldConfig;
+use thalweg::field::FieldConfig;
+use thalweg::model::FitConfig;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Silent;

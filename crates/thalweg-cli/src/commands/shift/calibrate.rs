@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thalweg::Streams;
 use thalweg::shift::calibration::{Calibration, Request};
-use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::law::outcome::Question;
-use thalweg::shift::{Base, Method, Reference};
 use thalweg::shift::law::permutation;
+use thalweg::shift::method::{Config, Needs, Parts};
+use thalweg::shift::{Base, Method, Reference};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
 use thalweg_nets::progress::Progress;
 

@@ -10,9 +10,9 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::Streams;
+use thalweg::shift::Sample;
 use thalweg::shift::calibration::{Calibration, Verdict};
 use thalweg::shift::law::outcome::{self, Question};
-use thalweg::shift::Sample;
 use thalweg::shift::law::permutation;
 
 /// Rows shown as the most doubtful.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::context::Support;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg_nets::data::Dataset;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::Streams;
 use thalweg::judge::baseline::Baseline;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::space::source::Source;
 use thalweg_nets::data::DataSpec;

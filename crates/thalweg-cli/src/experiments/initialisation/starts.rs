@@ -4,7 +4,7 @@ use super::Settings;
 use anyhow::{Context, Result, bail};
 use rand::seq::SliceRandom;
 use thalweg::Streams;
-use thalweg::fit::FitConfig;
+use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg_nets::data::Dataset;

@@ -3,8 +3,8 @@
 //! Two statistics: the greatest Kolmogorov–Smirnov distance over the classes' probabilities (all have the same sizes, so the greatest
 //! distance is the least Bonferroni-corrected p-value), and χ² of the predicted classes against those at home. Both are two-sided: they fire
 //! on benign shift and on shifted label shares. Needs logits only.
-use crate::shift::base::Sample;
 use super::entropy::ks_distance;
+use crate::shift::base::Sample;
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;

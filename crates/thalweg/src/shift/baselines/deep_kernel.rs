@@ -9,10 +9,10 @@
 //! Deviates: ε = .1 and the widths of κ and q are not trained but those of the median heuristic at home (κ's on the φ that all trainings start
 //! from; φ's last layer can make κ as narrow as it likes); thresholds come from the project's null law instead of permutations.
 //! Two-sided: fires on any difference, harmful or not. Cost: 2 × `STEPS` gradients on |Q| rows and as many |Q|² kernels.
-use crate::shift::base::Sample;
 use super::mmd::{median, squared};
-use crate::shift::test::{self, ShiftTest, Statistic};
 use super::two_sample::crossed;
+use crate::shift::base::Sample;
+use crate::shift::test::{self, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -238,8 +238,8 @@ impl ShiftTest for DeepKernel {
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::world;
     use super::*;
+    use crate::shift::world;
 
     #[test]
     fn the_gradient_of_the_power_is_its_slope() {

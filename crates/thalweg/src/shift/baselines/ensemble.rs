@@ -1,11 +1,11 @@
 //! Deep ensemble (M16; Lakshminarayanan et al. 2017, as Ginsberg et al. use it): networks like f from other starts. Where they and f differ,
 //! or are unsure together, f is out of its depth. The strongest baseline, at the price of training several f's on labelled rows.
-use crate::shift::base::{Base, Sample};
 use super::entropy::Reading;
+use crate::ranges;
+use crate::shift::base::{Base, Sample};
 use crate::shift::disagreement::members::Members;
 use crate::shift::reference::Reference;
 use crate::shift::test;
-use crate::ranges;
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -127,9 +127,9 @@ impl Members for DeepEnsemble {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::test::ShiftTest;
     use crate::shift::world;
-    use super::*;
 
     #[test]
     fn members_learn_the_task_and_doubt_what_f_was_never_shown() {

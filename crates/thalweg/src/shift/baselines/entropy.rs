@@ -32,7 +32,7 @@ pub fn entropies(probabilities: &[f32], classes: usize) -> Vec<f64> {
 
 /// What a network says of rows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// Softmax `[N, C]`.
     pub probabilities: Vec<f32>,
     /// Class `[N]`.
@@ -75,7 +75,7 @@ impl Reading {
     }
 
     /// Of the rows named, from f's probabilities and classes and the members' answers on all rows.
-    pub(super) fn of_rows<'a>(
+    pub(in crate::shift) fn of_rows<'a>(
         rows: &[usize],
         (own, predictions): (&[f32], &[u32]),
         c: usize,

@@ -151,8 +151,8 @@ impl ShiftTest for Mahalanobis {
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::world;
     use super::*;
+    use crate::shift::world;
 
     #[test]
     fn distances_at_home_average_to_the_dimension() {

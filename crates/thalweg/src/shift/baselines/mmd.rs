@@ -81,7 +81,7 @@ impl Mmd {
 ///
 /// # Errors
 /// Fewer than two rows; rows that are all the same.
-pub(super) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
+pub(in crate::shift) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
     let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
     if rows.len() < 2 {
         return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", rows.len())));
@@ -97,7 +97,7 @@ pub(super) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
 }
 
 /// ‖a − b‖².
-pub(super) fn squared(a: &[f32], b: &[f32]) -> f64 {
+pub(in crate::shift) fn squared(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
@@ -142,9 +142,9 @@ impl ShiftTest for Mmd {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::reference::draws;
     use crate::shift::world;
-    use super::*;
 
     #[test]
     fn the_unbiased_estimate_averages_to_that_of_home() {

@@ -1,4 +1,4 @@
-//! TODO
+//! Tests that train no disagreeing classifiers: rivals of the tests in [`super::disagreement`], and what stands beside them in a verdict.
 pub mod bbsd;
 pub mod deep_kernel;
 pub mod divergence;

@@ -102,7 +102,7 @@ impl TwoSample {
 ///
 /// # Errors
 /// Fewer than `least` rows, and why so many; those of `fold`.
-pub(super) fn crossed(
+pub(in crate::shift) fn crossed(
     query: &Sample,
     least: usize,
     why: &str,
@@ -137,8 +137,8 @@ impl ShiftTest for TwoSample {
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::world;
     use super::*;
+    use crate::shift::world;
 
     #[test]
     fn a_planted_shift_is_told_apart_and_home_is_not() {

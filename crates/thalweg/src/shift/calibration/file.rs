@@ -2,10 +2,10 @@
 //!
 //! It is safetensors: `f [P]`; `train`, `validation`, `held` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
 //! `weights.METHOD [m, P]`; the record as TOML in the header.
+use super::{Calibration, Record};
 use crate::shift::base::{Base, Sample};
 use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
-use super::{Calibration, Record};
 use crate::tensors::{In, Out};
 use crate::{Error, Result, Streams};
 use std::collections::BTreeMap;

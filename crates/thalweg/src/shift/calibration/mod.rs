@@ -6,9 +6,9 @@
 use super::base::{Base, Sample};
 use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
-use super::method::{Config, Method, Parts};
 use super::law::outcome::{Answer, Measurement, Outcome, Question, together};
 use super::law::permutation;
+use super::method::{Config, Method, Parts};
 use super::reference::Reference;
 use super::test::{ShiftTest, Statistic};
 use crate::{Error, Result, Streams};
@@ -271,9 +271,9 @@ pub fn used(statistics: &[Statistic]) -> (Vec<bool>, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::method::small;
     use crate::shift::world;
-    use super::*;
     use thalweg_nets::progress::Silent;
 
     #[test]

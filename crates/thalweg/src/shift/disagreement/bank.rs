@@ -5,13 +5,14 @@
 //! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`crate::shift::baselines::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use crate::shift::base::{Base, Sample, deviations};
+use super::subset::covering;
 use super::cdc::{Scratch, Trainer};
-use crate::shift::baselines::entropy::{Answers, Reading};
 use super::members::Members;
+use crate::ranges::{self, MOST};
+use crate::shift::base::{Base, Sample, deviations};
+use crate::shift::baselines::entropy::Reading;
 use crate::shift::reference::Reference;
 use crate::shift::test;
-use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -127,40 +128,11 @@ impl Bank {
     }
 }
 
-/// Members of logits `[M, N, C]`, chosen one by one: the next takes the most probability from f's class on top of what is taken already, row by row
-/// (Σ_i max_{m chosen} (p_f − p_m)₊ grows fastest). Counting flips in its place has less power: a flip by a hair counts as much as a sure one.
-fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
-    let (c, predictions, own) = (query.classes(), query.predictions(), query.probabilities());
-    let of_member = |logits| taken(&own, &predictions, &Answers::new(logits, c));
-    greedy(&all.chunks_exact(query.logits.len()).map(of_member).collect::<Vec<_>>(), members)
-}
-
-/// The probability that a network takes from f's class, row by row `[N]`: (p_f − p_m)₊.
-pub(super) fn taken(own: &[f32], predictions: &[u32], member: &Answers) -> Vec<f32> {
-    let c = own.len() / predictions.len();
-    let of_row = |(i, &f): (usize, &u32)| (own[i * c + f as usize] - member.probabilities[i * c + f as usize]).max(0.0);
-    predictions.iter().enumerate().map(of_row).collect()
-}
-
-/// The choice of [`cover`] from what each network takes, `[M][N]`.
-pub(super) fn greedy(taken: &[Vec<f32>], members: usize) -> Vec<usize> {
-    let mut covered = vec![0f32; taken.first().map_or(0, Vec::len)];
-    let mut chosen: Vec<usize> = Vec::new();
-    while chosen.len() < members.min(taken.len()) {
-        let gain = |m: usize| covered.iter().zip(&taken[m]).map(|(c, t)| (t - c).max(0.0)).sum::<f32>();
-        let best = (0..taken.len()).filter(|m| !chosen.contains(m)).map(|m| (m, gain(m)));
-        let best = best.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
-        covered.iter_mut().zip(&taken[best]).for_each(|(c, t)| *c = c.max(*t));
-        chosen.push(best);
-    }
-    chosen
-}
-
 /// `config.size` CDCs `[size, P]`, each against its own synthetic query, in parallel.
 ///
 /// # Errors
 /// A training that diverged.
-pub(super) fn cdcs(
+pub(in crate::shift) fn cdcs(
     trainer: &Trainer,
     reference: &Reference,
     config: BankConfig,
@@ -182,7 +154,7 @@ pub(super) fn cdcs(
 }
 
 /// The synthetic query that member `m` is trained against, and the generator that its training goes on with.
-pub(super) fn query_of(
+pub(in crate::shift) fn query_of(
     m: usize,
     base: &Base,
     reference: &Reference,
@@ -195,7 +167,7 @@ pub(super) fn query_of(
 }
 
 /// Rows of P moved away: a common offset of up to `offset` deviations in some features, and half of it per row in all.
-pub(super) fn synthetic(
+pub(in crate::shift) fn synthetic(
     base: &Base,
     rows: &Sample,
     spread: &[f32],
@@ -222,13 +194,6 @@ pub(super) fn synthetic(
     base.sample(&inputs)
 }
 
-/// What `members` of the networks with logits `all [M, N, C]` say of a query, chosen as the bank chooses.
-pub(super) fn covering(all: &[f32], query: &Sample, members: usize) -> Reading {
-    let chosen = cover(all, query, members);
-    let wide = query.logits.len();
-    Reading::new(query, chosen.iter().map(|&m| &all[m * wide..(m + 1) * wide]))
-}
-
 impl Members for Bank {
     const NAME: &'static str = "bank";
 
@@ -252,10 +217,11 @@ impl Members for Bank {
 
 #[cfg(test)]
 mod tests {
+    use super::super::subset::cover;
+    use super::*;
     use crate::shift::disagreement::cdc::CdcConfig;
     use crate::shift::test::ShiftTest;
     use crate::shift::world;
-    use super::*;
 
     #[test]
     fn greedy_cover_by_hand() {

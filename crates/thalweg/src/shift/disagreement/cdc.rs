@@ -6,11 +6,11 @@
 //!
 //! Running statistics of batch normalisation stay f's, and dropout is off: g differs from f by what it was asked only.
 //! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
+use crate::nn::normal;
+use crate::ranges::{self, LONGEST};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::reference::Reference;
-use crate::ranges::{self, LONGEST};
 use crate::{Error, Result, Streams, interrupt};
-use crate::nn::normal;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -246,8 +246,8 @@ pub fn mean_agreement(base: &Base, thetas: &[f32], rows: &Sample) -> Result<f64>
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::world;
     use super::*;
+    use crate::shift::world;
 
     fn loss(trainer: &Trainer, world: &world::World, theta: &[f32], query: &Sample) -> f64 {
         // The two means by their definitions, in f64.

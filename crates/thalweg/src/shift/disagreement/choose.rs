@@ -4,9 +4,9 @@
 //! a shifted row is the share of null rows that CDCs still agree on; between .75 and .95 of |Q| there is room on both sides. So candidates
 //! are tried in turn until that share lies inside and hardly a CDC loses P on the way.
 //! Validation rows are not those of the null law, so the choice cannot spoil p-values (and any choice that knows nothing of Q could not).
-use crate::shift::base::Sample;
 use super::cdc::{CdcConfig, Trainer};
 use super::detectron::{Detectron, Rounds};
+use crate::shift::base::Sample;
 use crate::shift::reference::Reference;
 use crate::{Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -126,8 +126,8 @@ fn attempt(
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::world;
     use super::*;
+    use crate::shift::world;
 
     #[test]
     fn from_any_start_the_null_share_ends_in_the_window() {

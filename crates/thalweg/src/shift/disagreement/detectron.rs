@@ -5,13 +5,13 @@
 //! 1 − `tolerance` of the validation rows of P (that CDC is not counted).
 //! Cost: a query is up to `rounds` trainings on one thread (tens of milliseconds for a small network); queries run in parallel.
 //! Where calibration may train once and for all, [`super::bank`] has more power, thirty times faster.
-use crate::shift::base::Sample;
 use super::cdc::{Scratch, Trainer, agreement};
-use crate::shift::baselines::entropy::Reading;
 use super::members::Members;
+use crate::ranges;
+use crate::shift::base::Sample;
+use crate::shift::baselines::entropy::Reading;
 use crate::shift::reference::Reference;
 use crate::shift::test;
-use crate::ranges;
 use crate::{Error, Result, Streams};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -189,10 +189,10 @@ impl Members for Detectron {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::disagreement::cdc::CdcConfig;
     use crate::shift::test::ShiftTest;
     use crate::shift::world;
-    use super::*;
 
     fn detectron(world: &world::World) -> Detectron {
         let streams = Streams::new(7);

@@ -70,7 +70,7 @@ impl Many {
         let answers: Vec<Answers> =
             logits.par_chunks_exact(rows.logits.len()).map(|logits| Answers::new(logits, classes)).collect();
         let taken = match members < answers.len() {
-            true => answers.par_iter().map(|a| super::bank::taken(&own, &predictions, a)).collect(),
+            true => answers.par_iter().map(|a| super::subset::taken(&own, &predictions, a)).collect(),
             false => Vec::new(),
         };
         Self { own, predictions, classes, answers, taken, members }
@@ -82,7 +82,7 @@ impl Many {
             false => {
                 let taken: Vec<Vec<f32>> =
                     self.taken.iter().map(|member| rows.iter().map(|&r| member[r]).collect()).collect();
-                super::bank::greedy(&taken, self.members)
+                super::subset::greedy(&taken, self.members)
             }
         };
         let members = chosen.iter().map(|&m| &self.answers[m]);

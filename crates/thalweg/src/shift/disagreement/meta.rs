@@ -10,26 +10,26 @@
 //! that the CDCs were never held to, keeps the agreement. Base networks differ by more than ±.
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
 use super::bank::{self, BankConfig};
-use crate::shift::base::{Base, Sample, deviations};
 use super::cdc::{Trainer, agreements, mean_agreement};
-use crate::shift::baselines::entropy::Reading;
 use super::members::Members;
-use crate::shift::reference::Reference;
-use crate::shift::test;
-use crate::path::anchors::{Anchors, MarginalPoints};
 use crate::field::{ResidualMlp, ResidualMlpConfig};
-use crate::path::interpolant::Interpolant;
-use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::method::{FlowMatching, Method, Scratch};
+use crate::nn::normal;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::path::anchors::{Anchors, MarginalPoints};
+use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
 use crate::ranges::{self, LONGEST, MOST};
 use crate::reward::{InSpace, OnData, Reward, Rows};
+use crate::shift::base::{Base, Sample, deviations};
+use crate::shift::baselines::entropy::Reading;
+use crate::shift::reference::Reference;
+use crate::shift::test;
+use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
 use crate::tune::{Task, TuneConfig, TuneLook, TuneOptions, draw};
 use crate::{Error, Result, Streams, interrupt};
-use crate::nn::normal;
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -442,9 +442,9 @@ impl Members for MetaDetectron {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::shift::method::MetaCdc;
     use crate::shift::world;
-    use super::*;
 
     #[test]
     fn tuning_lowers_the_loss_on_this_query_and_keeps_agreement_at_home() {

@@ -1,9 +1,12 @@
-//! TODO
+//! Tests by constrained disagreement (M14, M15): classifiers that agree with f on P and disagree with it on the query, trained, drawn from a bank, or
+//! sampled from a flow.
 pub mod bank;
 pub mod cdc;
 pub mod choose;
 pub mod conditional;
+pub mod conditional_config;
 pub mod detectron;
 pub mod members;
 pub mod meta;
 mod pairs;
+mod subset;

@@ -2,18 +2,18 @@
 //!
 //! A step takes `PAIRS` pairs of the six sevenths that are learned from, a random half or more of each query's rows, and `CURVES` noises to each
 //! latent; the first seventh, its queries whole, chooses the step. Not for pairs whose latents say nothing of their queries.
-use crate::shift::base::Sample;
-use super::conditional::ConditionalConfig;
-use crate::path::anchors::{Anchors, MarginalPoints};
+use super::conditional_config::ConditionalConfig;
 use crate::context::{ContextConfig, Encoder, Grouped, Joint, Support};
 use crate::field::{ResidualMlp, ResidualMlpConfig};
-use crate::train::{self, Course, Learner};
-use crate::path::interpolant::Interpolant;
 use crate::method::{FlowMatching, Method};
-use crate::nn::optimiser::AdamWConfig;
-use crate::path::{Path, TimeLaw, Width};
-use crate::{Result, Streams};
 use crate::nn::normal;
+use crate::nn::optimiser::AdamWConfig;
+use crate::path::anchors::{Anchors, MarginalPoints};
+use crate::path::interpolant::Interpolant;
+use crate::path::{Path, TimeLaw, Width};
+use crate::shift::base::Sample;
+use crate::train::{self, Course, Learner};
+use crate::{Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ const HELD: usize = 512;
 const LOOK: u64 = 25;
 
 /// `n` random rows of a query, or all of it, with f's classes as their labels.
-pub(super) fn support(query: &Sample, n: usize, rng: &mut ChaCha8Rng) -> Result<Support> {
+pub(in crate::shift) fn support(query: &Sample, n: usize, rng: &mut ChaCha8Rng) -> Result<Support> {
     if n >= query.len() {
         return Support::new(&query.inputs, &query.predictions());
     }
@@ -102,7 +102,7 @@ impl Learner for Pairs<'_> {
 }
 
 /// Field and encoder, fitted to `latents [M, D]` and their queries.
-pub(super) fn fitted(
+pub(in crate::shift) fn fitted(
     latents: &[f32],
     queries: &[Sample],
     config: &ConditionalConfig,
@@ -139,17 +139,17 @@ pub(super) fn fitted(
     let optimiser = AdamWConfig { learning_rate: config.learning_rate, average: 0.98, ..AdamWConfig::default() };
     let what = "generator of disagreement classifiers (conditional)";
     let course = Course { what, seed: None, steps: config.steps, validate_every: LOOK, optimiser: &optimiser };
-    let mut state = fit_loop::start(&mut learner, &course, None)?;
-    fit_loop::run(&mut learner, &mut state, &course, None, &Silent)?;
+    let mut state = train::start(&mut learner, &course, None)?;
+    train::run(&mut learner, &mut state, &course, None, &Silent)?;
     Ok(learner.joint.finish(&state.best))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::shift::base::Base;
     use super::*;
     use crate::context::EncoderBuffers;
     use crate::method::Transport;
+    use crate::shift::base::Base;
     use crate::solver::Solver;
     use thalweg_nets::architecture::Preset;
     use thalweg_nets::engine::Engine;

@@ -1,4 +1,4 @@
-//! TODO
+//! From statistics to decisions: laws without shift, p-values, outcomes, and the power of tests.
 pub mod null;
 pub mod outcome;
 pub mod permutation;

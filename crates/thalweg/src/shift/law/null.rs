@@ -93,7 +93,7 @@ impl NullLaw {
 }
 
 /// For each value how many are at least as large, itself among them: its rank from above, ties at the worst.
-pub(super) fn as_large(values: &[f64]) -> Vec<usize> {
+pub(in crate::shift) fn as_large(values: &[f64]) -> Vec<usize> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     values.iter().map(|v| values.len() - sorted.partition_point(|s| s < v)).collect()

@@ -5,9 +5,9 @@
 //! one run's tail, where networks are close to each other; with [`Ddpm`](crate::method::Ddpm) on its latents it is p-diff. Deviates: p-diff's
 //! nets are one-dimensional convolutions over flat weights; ours are residual multilayer perceptrons.
 use super::LatentTask;
-use super::half::CoderConfig;
+use super::bottleneck::Bottleneck;
+use super::coder_config::CoderConfig;
 use super::learned::Learned;
-use super::objective::Bottleneck;
 use super::training::{Trained, TrainingConfig};
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ impl DenoisingConfig {
     /// # Errors
     /// A number outside its range.
     pub fn check(&self) -> Result<()> {
-        super::check_dimension("latent.denoising.dimension", self.dimension)?;
+        super::autoencoder::check_dimension("latent.denoising.dimension", self.dimension)?;
         let numbers =
             [("input-noise", self.input_noise), ("latent-noise", self.latent_noise), ("penalty", self.penalty)];
         if let Some((name, value)) = numbers.iter().find(|(_, v)| !(*v >= 0.0 && v.is_finite())) {

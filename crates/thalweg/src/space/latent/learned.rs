@@ -2,12 +2,14 @@
 //! y = (μ(z) − centre)/scale over the points it was trained on, as latents of every other autoencoder here are normalised.
 //!
 //! What the encoder says besides μ (a VAE's log σ²) is for training only: to encode is to take the mean.
-use super::half::{CoderConfig, Half, Halves};
-use super::objective::Bottleneck;
-use super::training::{Trained, TrainingConfig, train};
-use super::{Autoencoder, Decoder, LatentTask};
-use crate::field::{Gradient, Tape};
-use crate::{Layout, Result, Streams};
+use super::bottleneck::Bottleneck;
+use super::coder::Half;
+use super::coder_build::Halves;
+use super::coder_config::CoderConfig;
+use super::{Autoencoder, Decoder};
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
+use crate::{Layout, Streams};
 
 /// Rows that go through a half together where there are many: memory stays bounded.
 const BLOCK: usize = 512;
@@ -24,22 +26,6 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// One for this bottleneck, trained on the task's points.
-    ///
-    /// # Errors
-    /// Points that do not fit, a loss that is not finite, [`crate::Error::Interrupted`].
-    pub(super) fn fit(
-        config: &CoderConfig,
-        bottleneck: Bottleneck,
-        dimension: usize,
-        training: &TrainingConfig,
-        task: &LatentTask,
-    ) -> Result<(Self, Trained)> {
-        let mut net = Self::new(config, task.layout, bottleneck, dimension, &task.streams.child("net"));
-        let trained = train(&mut net, bottleneck, training, task)?;
-        Ok((net, trained))
-    }
-
     /// One for this bottleneck, the first `dimension` numbers of whose encoder are μ; parameters from `streams`. An untrained one decodes
     /// everything to the mean of the finals, z = 0.
     pub(super) fn new(

@@ -10,43 +10,16 @@
 //! variance s² around ẑ: directions along which the points vary by less than s² are left out of the latents. The noisy one is the
 //! variational one with σ fixed at ξ; without λ the encoder could outgrow the noise. A functional term may be added to both.
 use super::Decoder;
+use super::bottleneck::Bottleneck;
 use super::functional::Functional;
 use super::learned::Learned;
 use crate::nn::dense::exp;
-use crate::field::{Gradient, Tape};
+use crate::nn::gradient::Gradient;
+use crate::nn::tape::Tape;
 use crate::{Result, Streams};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
-
-/// What makes latents a code and not a copy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Bottleneck {
-    /// A VAE's.
-    Variational {
-        /// β.
-        beta: f64,
-    },
-    /// A denoising autoencoder's.
-    Noisy {
-        /// ξ_in.
-        input: f64,
-        /// ξ.
-        latent: f64,
-        /// λ.
-        penalty: f64,
-    },
-}
-
-impl Bottleneck {
-    /// Numbers that the encoder gives for D latents.
-    pub fn codes(self, dimension: usize) -> usize {
-        match self {
-            Self::Variational { .. } => 2 * dimension,
-            Self::Noisy { .. } => dimension,
-        }
-    }
-}
 
 /// The loss with its buffers.
 pub(super) struct Objective<'a> {

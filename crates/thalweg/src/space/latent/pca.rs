@@ -3,7 +3,8 @@
 //! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y.
 //! By the Gram matrix of n points: O(n²P + n³). Linear, so it knows the affine hull of the training points only: what it decodes lies among
 //! them, and is close to copies where there are few.
-use super::{Autoencoder, Decoder, check_points};
+use super::autoencoder::check_points;
+use super::{Autoencoder, Decoder};
 use crate::nn::dense::{Put, product, view};
 use crate::{Error, Layout, Result};
 use faer::linalg::matmul::matmul;
@@ -28,7 +29,7 @@ impl PcaConfig {
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {
-        super::check_dimension("latent.pca.dimension", self.dimension)
+        super::autoencoder::check_dimension("latent.pca.dimension", self.dimension)
     }
 }
 

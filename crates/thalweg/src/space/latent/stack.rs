@@ -4,12 +4,14 @@
 //! `norm` is layer normalisation without parameters (W_up and b_up have them). W_down starts at zero, so an untrained half is linear: it
 //! begins as a principal-component analysis would, and bends from there. Cost: 2 B (inputs + outputs + 2 blocks width) width operations
 //! forward, twice that backward.
-use super::half::{Half, StackConfig};
+use super::coder::Half;
+use super::coder_config::StackConfig;
 use crate::Streams;
-use crate::nn::dense::Put;
 use crate::nn::affine::Affine;
+use crate::nn::dense::Put;
+use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
-use crate::field::{Gradient, Tape};
+use crate::nn::tape::Tape;
 
 /// See the module's text.
 pub(super) struct Stack {

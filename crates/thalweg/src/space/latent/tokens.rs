@@ -5,12 +5,14 @@
 //! of all tokens together. Decoder: an affine map of the latents gives all tokens (its bias is their positions), blocks follow, and
 //! F_l h_i + f_l are the numbers of token i. Layers share nothing but the blocks, so that rows of any length fit without padding. Fewer parameters
 //! than the perceptron where layers are wide, more operations; positions are learned, so it is not equivariant to permutations.
-use super::half::{Half, TokensConfig};
+use super::coder::Half;
+use super::coder_config::TokensConfig;
 use super::trunk::{Trunk, TrunkBuffers};
-use crate::nn::dense::Put;
 use crate::nn::affine::Affine;
+use crate::nn::dense::Put;
+use crate::nn::gradient::Gradient;
 use crate::nn::passes;
-use crate::field::{Gradient, Tape};
+use crate::nn::tape::Tape;
 use crate::{Layout, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -281,13 +283,13 @@ impl Half for Decoder {
 
 #[cfg(test)]
 mod tests {
-    use crate::space::latent::half::CoderConfig;
-    use crate::space::latent::learned::Learned;
-    use crate::space::latent::objective::Bottleneck;
-    use crate::space::latent::objective::tests::check_gradient;
-    use crate::space::latent::{Autoencoder, Decoder as _};
     use super::*;
     use crate::space::latent::TokensConfig;
+    use crate::space::latent::coder_config::CoderConfig;
+    use crate::space::latent::learned::Learned;
+    use crate::space::latent::bottleneck::Bottleneck;
+    use crate::space::latent::objective::tests::check_gradient;
+    use crate::space::latent::{Autoencoder, Decoder as _};
     use thalweg_nets::Architecture;
 
     const NET: &str = "input = [1, 6, 6]\nlayers = [{ kind = \"conv\", out = 3, kernel = 3 }, { kind = \"batch-norm\" }, { kind = \"relu\" }, \
@@ -325,7 +327,7 @@ mod tests {
     fn rows_do_not_mind_company_and_gradients_pull_back_as_differences_say() {
         let layout = layout();
         let coder = CoderConfig::Tokens(TokensConfig { width: 12, blocks: 1, heads: 3, expansion: 1 });
-        let bottleneck = crate::space::latent::objective::Bottleneck::Variational { beta: 0.1 };
+        let bottleneck = crate::space::latent::bottleneck::Bottleneck::Variational { beta: 0.1 };
         let mut net = Learned::new(&coder, &layout, bottleneck, 3, &Streams::new(1));
         let mut rng = Streams::new(2).rng();
         net.trained_mut().iter_mut().for_each(|v| *v += 0.2 * (rng.random::<f32>() - 0.5));

@@ -3,13 +3,16 @@
 //! Step s is a pure function of (configuration, points, s). The averaged parameters with the least loss on points of held-out runs are kept (with
 //! none held out, the last), and latents are normalised on the training points afterwards. Points are held in memory. Bytes do not depend on
 //! the number of threads. The loop, its state and its resumption are those of every fit.
+use super::LatentTask;
+use super::autoencoder::check_points;
+use super::bottleneck::Bottleneck;
+use super::coder_config::CoderConfig;
 use super::functional::FunctionalConfig;
 use super::learned::Learned;
-use super::objective::{Bottleneck, Objective};
-use super::{LatentTask, check_points};
-use crate::train::{self, Course, Learner};
+use super::objective::Objective;
 use crate::nn::optimiser::AdamWConfig;
 use crate::ranges::{self, LONGEST, MOST};
+use crate::train::{self, Course, Learner};
 use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
@@ -80,16 +83,29 @@ pub struct Trained {
     pub seconds: f64,
 }
 
+impl Learned {
+    /// One for this bottleneck, trained on the task's points.
+    ///
+    /// # Errors
+    /// Points that do not fit, a loss that is not finite, [`crate::Error::Interrupted`].
+    pub(super) fn fit(
+        config: &CoderConfig,
+        bottleneck: Bottleneck,
+        dimension: usize,
+        training: &TrainingConfig,
+        task: &LatentTask,
+    ) -> Result<(Self, Trained)> {
+        let mut net = Self::new(config, task.layout, bottleneck, dimension, &task.streams.child("net"));
+        let trained = train(&mut net, bottleneck, training, task)?;
+        Ok((net, trained))
+    }
+}
+
 /// Trains `net` on the task's points.
 ///
 /// # Errors
 /// No points, a loss that is not finite, a state that cannot be read or written, [`Error::Interrupted`].
-pub(super) fn train(
-    net: &mut Learned,
-    bottleneck: Bottleneck,
-    config: &TrainingConfig,
-    task: &LatentTask,
-) -> Result<Trained> {
+fn train(net: &mut Learned, bottleneck: Bottleneck, config: &TrainingConfig, task: &LatentTask) -> Result<Trained> {
     check_points(task.points, net.weights(), 1)?;
     let course = Course {
         what: "training the autoencoder",
@@ -100,8 +116,8 @@ pub(super) fn train(
     };
     let objective = Objective::new(bottleneck, task.functional);
     let mut learner = OnPoints { net, objective, batch: config.batch, task, x: Vec::new() };
-    let mut state = fit_loop::start(&mut learner, &course, task.saving)?;
-    fit_loop::run(&mut learner, &mut state, &course, task.saving, task.progress)?;
+    let mut state = train::start(&mut learner, &course, task.saving)?;
+    train::run(&mut learner, &mut state, &course, task.saving, task.progress)?;
     net.trained_mut().copy_from_slice(&state.best);
     net.normalise(task.points);
     let best = state.best_look();

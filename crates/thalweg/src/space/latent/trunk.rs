@@ -2,12 +2,12 @@
 //!
 //! h is `[B, N, W]`: N tokens of width W for each of B networks. `norm` is layer normalisation of a token, without parameters. W_down
 //! starts at zero. Cost a block and network: 2 N W² (4 + 2 expansion) + 4 N² W operations forward, twice that backward.
-use super::half::TokensConfig;
+use super::coder_config::TokensConfig;
 use crate::Streams;
+use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::Put;
-use crate::field::Gradient;
-use crate::nn::affine::Affine;
+use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use rayon::prelude::*;
 

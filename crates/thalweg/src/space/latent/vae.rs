@@ -22,9 +22,9 @@
 //! the way (.829 against .821 at 1/6, .874 against .869 at 1/3), the VAE after that (.896 against .894 at 1/2, .920 against .908 at the end). Fork zoos differ along so many directions that nothing but their mean is learned (.948, d .69, N&P
 //! 0): stay on weights there. Not for zoos of independent initialisations, which no few latents describe. A latent field may be wide (64).
 use super::LatentTask;
-use super::half::CoderConfig;
+use super::bottleneck::Bottleneck;
+use super::coder_config::CoderConfig;
 use super::learned::Learned;
-use super::objective::Bottleneck;
 use super::training::{Trained, TrainingConfig};
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl VaeConfig {
     /// # Errors
     /// A number outside its range.
     pub fn check(&self) -> Result<()> {
-        super::check_dimension("latent.vae.dimension", self.dimension)?;
+        super::autoencoder::check_dimension("latent.vae.dimension", self.dimension)?;
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return Err(Error::parameter("latent.vae.beta", "a finite number of at least 0", self.beta));
         }

@@ -1,8 +1,8 @@
 //! The VAE against what is known in closed form (probabilistic principal components), against PCA on a curve, and its promises.
 use super::*;
+use crate::nn::optimiser::AdamWConfig;
 use crate::space::latent::Saving;
 use crate::space::latent::{Autoencoder, Decoder, DenoisingConfig, LatentConfig, Pca, PcaConfig, StackConfig};
-use crate::nn::optimiser::AdamWConfig;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,7 +74,7 @@ fn curve(n: usize, p: usize, seed: u64) -> Vec<f32> {
 fn on_a_curve_two_learned_latents_beat_two_principal_components() {
     let (p, layout) = (10, plain(10));
     let (points, held_out) = (curve(600, p, 1), curve(200, p, 2));
-    let error = |a: &dyn Autoencoder| crate::space::latent::squared_error(a, &held_out, p);
+    let error = |a: &dyn Autoencoder| crate::space::latent::config::squared_error(a, &held_out, p);
     let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points, p).unwrap();
     let coder = CoderConfig::Mlp(StackConfig { width: 48, blocks: 2 });
     let vae = VaeConfig { dimension: 2, beta: 1e-3, coder: coder.clone(), training: training(1500, 64, 3e-3) };

@@ -1,31 +1,6 @@
-//! The two halves of a learned autoencoder (M8): maps of rows whose parameters lie in one flat vector that both share.
-use super::stack::Stack;
-use super::tokens;
-use crate::field::{Gradient, Tape};
-use crate::{Error, Layout, Result, Streams};
+//! What encoders and decoders are made of, and their sizes.
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// One half: rows `[B, inputs]` to rows `[B, outputs]`, with an explicit backward pass. A row's bytes do not depend on the other rows.
-pub(super) trait Half: Send + Sync {
-    /// Numbers of a row out.
-    fn outputs(&self) -> usize;
-
-    /// Draws the half's part of all `parameters [Q]`; `at_rest` leaves the last layer at zero.
-    fn draw(&self, parameters: &mut [f32], at_rest: bool, streams: &Streams);
-
-    /// `x [B, inputs]` → `out [B, outputs]`; leaves on `tape` what [`Self::backward`] needs.
-    fn forward(&self, parameters: &[f32], x: &[f32], out: &mut [f32], tape: &mut Tape);
-
-    /// Pulls `d_out [B, outputs]` back to the half's part of the gradient and to the rows (`dx`, overwritten).
-    fn backward(
-        &self,
-        parameters: &[f32],
-        d_out: &[f32],
-        tape: &mut Tape,
-        gradient: &mut Gradient<'_>,
-        dx: Option<&mut [f32]>,
-    );
-}
 
 /// What encoder and decoder are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,16 +54,6 @@ impl Default for TokensConfig {
     }
 }
 
-/// Encoder and decoder, before their parameters are drawn.
-pub(super) struct Halves {
-    pub encoder: Box<dyn Half>,
-    pub decoder: Box<dyn Half>,
-    /// Names and shapes of all tensors so far.
-    pub tensors: Vec<(String, Vec<usize>)>,
-    /// Numbers in them.
-    pub end: usize,
-}
-
 impl CoderConfig {
     /// `field` names the place in errors.
     ///
@@ -118,21 +83,5 @@ impl CoderConfig {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Halves between weights of `layout` and `codes` numbers from the encoder, `dimension` numbers to the decoder.
-    pub(super) fn build(&self, layout: &Layout, codes: usize, dimension: usize) -> Halves {
-        let (mut tensors, mut end, p) = (Vec::new(), 0, layout.len());
-        let (encoder, decoder): (Box<dyn Half>, Box<dyn Half>) = match self {
-            Self::Mlp(c) => {
-                let encoder = Box::new(Stack::push(&mut tensors, &mut end, "encoder", c, p, codes));
-                (encoder, Box::new(Stack::push(&mut tensors, &mut end, "decoder", c, dimension, p)))
-            }
-            Self::Tokens(c) => {
-                let encoder = Box::new(tokens::Encoder::push(&mut tensors, &mut end, c, layout, codes));
-                (encoder, Box::new(tokens::Decoder::push(&mut tensors, &mut end, c, layout, dimension)))
-            }
-        };
-        Halves { encoder, decoder, tensors, end }
     }
 }

@@ -1,0 +1,266 @@
+//! [`MetaModel`]s as folders, written whole and read back.
+use super::config::FitConfig;
+use super::meta_model::MetaModel;
+use super::record::Record;
+use super::timing::{TIMING, Timing};
+use crate::context::{Body, Context, Encoder, Extractor, ONNX};
+use crate::space::coordinates::Coordinates;
+use crate::space::source::Source;
+use crate::tensors::{In, Out};
+use crate::{Error, Layout, Result, Streams};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::zoo::InitialLaw;
+use thalweg_nets::{Architecture, checksum};
+
+const FORMAT: u32 = 2;
+
+/// `model.toml`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ModelFile {
+    format: u32,
+    /// BLAKE3 of `model.safetensors`.
+    weights: String,
+    times: Vec<f64>,
+    source: SourceFile,
+    record: Record,
+    /// Numbers of a row, and classes, of the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder: Option<[usize; 2]>,
+    /// BLAKE3 of `features.onnx`, where support sets go through one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    features: Option<String>,
+    fit: FitConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<DataSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    architecture: Option<Architecture>,
+    layout: Layout,
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// A source as `model.toml` has it; its weights, if any, are the tensor `source`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum SourceFile {
+    Gaussian,
+    Kaiming(Initialisation),
+    AroundCentre { noise: f64 },
+    Recorded,
+}
+
+impl MetaModel {
+    /// Writes the folder `dir`; files of a model that stands there are replaced with `force`, other files are left alone.
+    ///
+    /// # Errors
+    /// A model that stands there without `force`, or whatever the system refuses.
+    pub fn save(&self, dir: &Path, force: bool) -> Result<()> {
+        if !force && dir.join("model.toml").exists() {
+            return Err(Error::Exists(dir.to_path_buf()));
+        }
+        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let p = self.layout.len();
+        let mut tensors = Out::default();
+        let mut put = |family: &str, layout: &Layout, numbers: &[f32]| {
+            for slot in layout.slots() {
+                tensors.single(format!("{family}.{}", slot.name), &slot.shape, &numbers[slot.range()]);
+            }
+        };
+        put("net", self.method.layout(), self.method.parameters());
+        if let Some(latent) = &self.latent {
+            put("latent", latent.layout(), latent.parameters());
+        }
+        if let Some(context) = &self.context {
+            put("encoder", context.encoder.layout(), context.encoder.parameters());
+            if let Extractor::Body(body) = &context.extractor {
+                tensors.single("body", &[body.theta().len()], body.theta());
+            }
+        }
+        tensors.single("coordinates.mean", &[p], self.coordinates.mean());
+        tensors.single("coordinates.scale", &[p], self.coordinates.scale());
+        let source = match &self.source {
+            Source::Gaussian => SourceFile::Gaussian,
+            Source::Weights(InitialLaw::Kaiming(law)) => SourceFile::Kaiming(*law),
+            Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
+                tensors.single("source", &[p], centre);
+                SourceFile::AroundCentre { noise: *noise }
+            }
+            Source::Recorded(theta) => {
+                tensors.single("source", &[theta.len() / p, p], theta);
+                SourceFile::Recorded
+            }
+        };
+        let weights = tensors.bytes()?;
+        let onnx = self.context.as_ref().and_then(|context| context.extractor.onnx());
+        let file = ModelFile {
+            format: FORMAT,
+            weights: hash_of(&weights),
+            features: onnx.map(hash_of),
+            times: self.times.clone(),
+            source,
+            record: self.record.clone(),
+            fit: self.config.clone(),
+            encoder: self.context.as_ref().map(|c| [c.encoder.inputs(), c.encoder.classes()]),
+            data: self.data.clone(),
+            architecture: self.architecture.clone(),
+            layout: self.layout.clone(),
+        };
+        let file =
+            toml::to_string(&file).map_err(|e| Error::parameter("model.toml", "values that TOML can hold", e))?;
+        write_whole(&dir.join("README.md"), crate::model::card::text(self).as_bytes())?;
+        write_whole(&dir.join("model.safetensors"), &weights)?;
+        if let Some(onnx) = onnx {
+            write_whole(&dir.join(ONNX), onnx)?;
+        }
+        write_whole(&dir.join(TIMING), Timing::of(&self.record).to_toml()?.as_bytes())?;
+        write_whole(&dir.join("model.toml"), checksum::seal_text(file).as_bytes())
+    }
+
+    /// Reads a folder that [`Self::save`] wrote, or that claims so.
+    ///
+    /// # Errors
+    /// Anything missing, unknown, of another shape, or not finite: named by file and field.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("model.toml");
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let mut file: ModelFile = toml::from_str(&text).map_err(|e| {
+            Error::format(&path, "meta-model", "known keys with values of their types", e.to_string().trim())
+        })?;
+        let sealed = checksum::check_text(&path, &text);
+        let in_toml = |e| match e {
+            Error::Parameter { field, expected, found } => Error::format(&path, field, expected, found),
+            other => other,
+        };
+        if file.format != FORMAT {
+            let found = format!("{}: written by another version; fit the model again", file.format);
+            return Err(Error::format(&path, "format", FORMAT, found));
+        }
+        file.fit.check().map_err(in_toml)?;
+        check_layout(&path, &file.layout)?;
+        if file.architecture.as_ref().is_some_and(|a| Layout::of(a) != file.layout) {
+            return Err(Error::format(&path, "layout", "that of the architecture", "another"));
+        }
+        if file.times.len() != file.fit.method.marginals() {
+            return Err(Error::format(
+                &path,
+                "times",
+                format!("{} of them", file.fit.method.marginals()),
+                file.times.len(),
+            ));
+        }
+        // After what can be told more closely.
+        sealed?;
+        Timing::read(dir).enter(&mut file.record);
+        let weights = dir.join("model.safetensors");
+        let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
+        let tensors = In::open(&weights, &bytes)?;
+        let hash = hash_of(&bytes);
+        if hash != file.weights {
+            return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));
+        }
+        // The coordinates come first: they prove P before a net of that size is made.
+        let (p, tensor) = (file.layout.len(), |name: &str, shape: &[usize]| tensors.single(name, shape));
+        let (mean, scale) = (tensor("coordinates.mean", &[p])?, tensor("coordinates.scale", &[p])?);
+        let coordinates =
+            Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale).map_err(|e| match e {
+                Error::Parameter { field, expected, found } => Error::format(&weights, field, expected, found),
+                other => other,
+            })?;
+        let source = match file.source {
+            SourceFile::Gaussian => Source::Gaussian,
+            SourceFile::Kaiming(law) => Source::Weights(InitialLaw::Kaiming(law)),
+            SourceFile::AroundCentre { noise } => {
+                Source::Weights(InitialLaw::AroundCentre { centre: tensor("source", &[p])?, noise })
+            }
+            SourceFile::Recorded => {
+                let rows = tensors.shape("source").and_then(|shape| shape.first().copied()).unwrap_or(0);
+                Source::Recorded(tensor("source", &[rows.max(1), p])?)
+            }
+        };
+        let fill = |family: &str, layout: &Layout, numbers: &mut [f32]| {
+            layout.slots().iter().try_for_each(|slot| {
+                numbers[slot.range()].copy_from_slice(&tensor(&format!("{family}.{}", slot.name), &slot.shape)?);
+                Ok(())
+            })
+        };
+        let mut latent =
+            file.fit.latent.as_ref().map(|config| config.unfitted(&file.layout)).transpose().map_err(in_toml)?;
+        if let Some(latent) = &mut latent {
+            fill("latent", &latent.layout().clone(), latent.parameters_mut())?;
+        }
+        let dimension = latent.as_ref().map_or(p, |latent| latent.dimension());
+        let context = match (&file.fit.context, file.encoder) {
+            (None, None) => None,
+            (Some(config), Some([inputs, classes])) if inputs <= 1 << 24 && classes <= 1 << 16 => {
+                let mut encoder = Encoder::new(inputs, classes, config, &Streams::new(0)).map_err(in_toml)?;
+                fill("encoder", &encoder.layout().clone(), encoder.parameters_mut())?;
+                let body = match (tensors.shape("body"), &file.architecture) {
+                    (None, _) => None,
+                    (Some(_), Some(architecture)) => {
+                        let theta = tensor("body", &[Body::parameters(architecture).map_err(in_toml)?])?;
+                        Some(Body::of_body(architecture, theta)?)
+                    }
+                    (Some(_), None) => {
+                        return Err(Error::format(&path, "architecture", "that of the frozen network", "none"));
+                    }
+                };
+                let extractor = Extractor::of_model(&config.features, body, dir).map_err(in_toml)?;
+                let found = extractor.onnx().map(hash_of);
+                if found != file.features {
+                    let [expected, found] = [&file.features, &found].map(|hash| hash.as_deref().unwrap_or("none"));
+                    return Err(Error::format(
+                        dir.join(ONNX),
+                        "BLAKE3",
+                        format!("{expected}, as model.toml says"),
+                        found,
+                    ));
+                }
+                Some(Context { encoder, extractor })
+            }
+            _ => return Err(Error::format(&path, "encoder", "sizes beside a [fit.context], or neither", "another")),
+        };
+        let field =
+            context.as_ref().map_or(file.fit.field.clone(), |c| file.fit.field.with_context(c.encoder.dimension()));
+        let mut method = file.fit.method.build(&file.times, dimension, &field, &Streams::new(0)).map_err(in_toml)?;
+        fill("net", &method.layout().clone(), method.parameters_mut())?;
+        Ok(Self {
+            coordinates,
+            latent: latent.map(Arc::from),
+            config: file.fit,
+            times: file.times,
+            layout: file.layout,
+            architecture: file.architecture,
+            data: file.data,
+            source,
+            context,
+            method,
+            record: file.record,
+        })
+    }
+}
+
+/// A layout from outside: tensors without gaps, of sizes that can be.
+fn check_layout(path: &Path, layout: &Layout) -> Result<()> {
+    let mut offset = 0usize;
+    for slot in layout.slots() {
+        let size = slot.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
+        let end = size.and_then(|size| offset.checked_add(size)).filter(|_| slot.offset == offset);
+        offset = end.ok_or_else(|| {
+            let found = format!("offset {}, shape {:?}", slot.offset, slot.shape);
+            Error::format(path, format!("layout, tensor {}", slot.name), format!("numbers from {offset} on"), found)
+        })?;
+    }
+    match offset {
+        0 => Err(Error::format(path, "layout", "at least one tensor", "none")),
+        _ => Ok(()),
+    }
+}
