@@ -8,7 +8,7 @@
 use crate::field::steps::Steps;
 use super::process::Process;
 use super::trajectory::{Ends, descent};
-use crate::field::{Field, Potential};
+use crate::field::Field;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::reward::Reward;
