@@ -12,7 +12,7 @@
 //! Severity 0 changes nothing. What moves in from outside is the lowest value (black). The same seed draws the same directions and places at
 //! every severity, image by image, so that severities compare pairwise.
 use super::dataset::Dataset;
-use super::pixels::{blur, occlude, rotate, warp};
+use super::readers::pixels::{blur, occlude, rotate, warp};
 use crate::error::{Error, Result};
 use crate::streams::Streams;
 use rand::RngExt;
@@ -158,8 +158,8 @@ impl Corruption {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pixels::tests::{blob, moments};
     use super::*;
+    use crate::data::readers::pixels::tests::{blob, moments};
     use crate::data::{DataSpec, Table};
     use proptest::prelude::*;
 

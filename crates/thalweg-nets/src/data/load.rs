@@ -2,8 +2,8 @@
 use super::dataset::Dataset;
 use super::derive::{self, Change};
 use super::home::{self, Unknown};
-use super::known::{self, Asked, Source};
 use super::normalisation::{Normalisation, Standardise};
+use super::readers::open::{self, Asked, Source};
 use super::record::DataRecord;
 use super::spec::DataSpec;
 use super::split::{self, Splits};

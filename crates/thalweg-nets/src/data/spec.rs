@@ -2,9 +2,9 @@
 use super::catalogue::{self, FORMATS, Origin};
 use super::derive::Change;
 use super::fit::Fit;
-use super::heart::Site;
-use super::known;
 use super::normalisation::Standardise;
+use super::readers::heart::Site;
+use super::readers::open;
 use super::record::DataRecord;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

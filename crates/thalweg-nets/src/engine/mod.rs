@@ -29,22 +29,14 @@
 //! assert!((value - 2f64.ln()).abs() < 1e-6); // equal weights give equal logits
 //! # Ok::<(), thalweg_nets::Error>(())
 //! ```
-mod blocks;
-mod conv;
-mod conv_gradient;
-mod conv_pool;
-mod dense;
+pub mod kernels;
 mod many;
-mod norm;
 mod packed;
 mod plan;
-mod pointwise;
-mod pool;
 mod run;
 #[cfg(test)]
 mod tests;
 pub mod vector;
-mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

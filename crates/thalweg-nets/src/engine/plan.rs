@@ -4,10 +4,10 @@
 //! residual block a fork and a sum. Places grow from the first operation to the last, so that the inputs of an
 //! operation always lie before its output. Layers that follow each other often are one operation: a convolution with
 //! the 2 × 2 maximum and the ReLU behind it, a dense layer with its ReLU.
-use super::blocks;
-use super::conv_pool::SIDES;
+use super::kernels::blocks;
+use super::kernels::conv_pool::SIDES;
+use super::kernels::winograd;
 use super::vector::Machine;
-use super::winograd;
 use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
 use crate::error::Result;
 use crate::layout::{Layout, Role, Slot};

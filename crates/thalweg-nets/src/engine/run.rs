@@ -1,10 +1,10 @@
 //! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
-use super::conv_pool::Choice;
-use super::norm::{self, Statistics};
+use super::kernels::conv_pool::Choice;
+use super::kernels::norm::{self, Statistics};
+use super::kernels::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
 use super::packed::Packed;
 use super::plan::{Conv, Dense, Kind, Op, Place, Plan, Value};
 use super::vector::{LANES, Machine, Vector};
-use super::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;
 use std::ops::Range;

@@ -1,11 +1,11 @@
 //! A small zoo trained on the embedded digits, and generators whose rows are known beforehand.
 use super::baseline::Start;
-use thalweg_nets::engine::{Engine, Packed};
 use super::*;
 use std::sync::OnceLock;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Mode;
+use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::InitialLaw;
 

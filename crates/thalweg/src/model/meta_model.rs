@@ -1,10 +1,10 @@
 //! [`MetaModel`]: a fitted law over the weights of networks, in memory.
-use crate::space::latent::Decoder;
 use super::config::FitConfig;
 use super::record::Record;
 use crate::context::Context;
 use crate::method::Method;
 use crate::space::coordinates::Coordinates;
+use crate::space::latent::Decoder;
 use crate::space::latent::{Autoencoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Layout, Result, Streams};

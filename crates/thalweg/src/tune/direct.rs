@@ -5,10 +5,10 @@
 //! noise σ of the general process. Backwards, with w_k = τ_k/σ_k² (∇V − ∇V₀)(x_k): a_K = −λ ∇r(x_K),
 //! a_k = a_{k+1} + ∇²V (w_k − τ_k a_{k+1}) − ∇²V₀ w_k, and the parameters get ∂(∇V)ᵀ (w_k − τ_k a_{k+1}). Exact: a test holds it against differences.
 //! The steps have no noise, so starts decide ends: the law is tilted given its starts, by transport only.
-use crate::field::steps::Steps;
 use super::process::Process;
 use super::trajectory::{Ends, descent};
 use crate::field::Field;
+use crate::field::steps::Steps;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::reward::Reward;

@@ -1,6 +1,6 @@
 //! Points that a field or a method makes of the starts of a controlled process, without its noise.
-use crate::Error;
 use super::process::Process;
+use crate::Error;
 use crate::field::Field;
 use crate::method::{Method, Transport};
 use crate::nn::tape::Tape;

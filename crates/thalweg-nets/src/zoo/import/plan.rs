@@ -1,12 +1,12 @@
 //! [`ImportPlan`]: what was recognised in a folder of checkpoints, before anything is written.
-use super::super::checkpoints::network::Reading;
-use super::super::checkpoints::{By, Found, Network, PassedOver, names, runs};
 use super::{ImportOptions, check_times};
 use crate::data::{DataRecord, DataSpec};
 use crate::engine::{Engine, Packed};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::train::{evenly, fits};
+use crate::zoo::checkpoints::network::Reading;
+use crate::zoo::checkpoints::{By, Found, Network, PassedOver, names, runs};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 //! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`crate::shift::baselines::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
-use super::subset::covering;
 use super::cdc::{Scratch, Trainer};
 use super::members::Members;
+use super::subset::covering;
 use crate::ranges::{self, MOST};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;

@@ -12,12 +12,12 @@
 //! Cost: the bank's trainings and `steps` steps of the fit once (seconds); a query is 20 evaluations of the field for `samples` rows and a pass of
 //! `samples` networks. Measured on UCI Heart at |Q| = 10, Switzerland and Long Beach, two base networks, 60 draws: AUROC of the combined statistics .910
 //! (.818 at 32 components, .858 at 128; .846 without the context, and guidance of 2.5 is worse than none), of the bank .973. Not where the bank holds fewer than some hundred CDCs: the encoder has no more examples than that.
-use super::subset;
-use super::conditional_config::ConditionalConfig;
 use super::bank::{self, BankConfig};
 use super::cdc::Trainer;
+use super::conditional_config::ConditionalConfig;
 use super::members::Members;
 use super::pairs::{fitted, support};
+use super::subset;
 use crate::context::{Encoder, EncoderBuffers, Support, guided};
 use crate::method::{Method, Transport};
 use crate::nn::normal;

@@ -285,9 +285,9 @@ impl Half for Decoder {
 mod tests {
     use super::*;
     use crate::space::latent::TokensConfig;
+    use crate::space::latent::bottleneck::Bottleneck;
     use crate::space::latent::coder_config::CoderConfig;
     use crate::space::latent::learned::Learned;
-    use crate::space::latent::bottleneck::Bottleneck;
     use crate::space::latent::objective::tests::check_gradient;
     use crate::space::latent::{Autoencoder, Decoder as _};
     use thalweg_nets::Architecture;

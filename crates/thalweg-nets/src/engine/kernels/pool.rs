@@ -1,9 +1,9 @@
 //! Maximum and mean over windows, `[c, h, w] → [c, oh, ow]`; and the padding of a convolution, `[c, h, w] → [c, h + 2p, w + 2p]`.
 //!
 //! Of several equal maxima the first in row-major order receives the gradient, as in PyTorch.
-use super::plan::Window;
-use super::vector::{Kernel, LANES, Simd, Vector};
 use crate::architecture::Shape;
+use crate::engine::plan::Window;
+use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Calls `f(output index, index of the window's first input)` for every window.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! IDX, the format of MNIST and Fashion-MNIST: bytes 0, 0, type, rank, then rank sizes (u32 big-endian), then values; plain or gzipped.
 //! Images are u8 `[N, h, w]` (magic 00 00 08 03), labels u8 `[N]` (magic 00 00 08 01).
 use super::gzip;
-use super::table::Table;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};

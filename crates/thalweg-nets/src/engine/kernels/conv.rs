@@ -3,8 +3,8 @@
 //! A kernel holds a block of output (or input) channels of two neighbouring columns in registers. Sums run over
 //! (channel, ky, kx) in that order.
 use super::blocks::{in_blocks, pairs};
-use super::plan::Conv;
-use super::vector::{Kernel, Simd, Vector};
+use crate::engine::plan::Conv;
+use crate::engine::vector::{Kernel, Simd, Vector};
 
 /// Columns computed at once.
 const COLUMNS: usize = 2;

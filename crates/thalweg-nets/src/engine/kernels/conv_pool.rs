@@ -5,8 +5,8 @@
 //! beneath it are selected first, and one multiply–add a tap takes the place of four: selections cost half as much.
 use super::blocks::{in_blocks, windows};
 use super::conv_gradient::{bias_gradient, join};
-use super::plan::Conv;
-use super::vector::{Kernel, Simd, Vector};
+use crate::engine::plan::Conv;
+use crate::engine::vector::{Kernel, Simd, Vector};
 
 /// Where in its window each lane's maximum lay: bits of the right column, bits of the lower row.
 pub(super) type Choice = [u16; 2];

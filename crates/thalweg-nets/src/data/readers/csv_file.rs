@@ -8,9 +8,9 @@
 use super::columns::{self, Spread};
 use super::csv_index;
 use super::gzip;
-use super::known::Asked;
 use super::labels::{Words, is_missing, shown};
-use super::table::Table;
+use super::open::Asked;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use crate::memory;
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};

@@ -3,8 +3,8 @@
 //! The sums over positions stay in registers, a row of taps for a block of output channels; lanes are summed once at
 //! the end, sixteen weights at a time.
 use super::blocks::in_blocks;
-use super::plan::Conv;
-use super::vector::{self, Kernel, LANES, Simd, Vector};
+use crate::engine::plan::Conv;
+use crate::engine::vector::{self, Kernel, LANES, Simd, Vector};
 
 /// Adds dL/dw and dL/db of one block of images to `gradient` `[P]`.
 pub(super) struct WeightGradient<'a> {

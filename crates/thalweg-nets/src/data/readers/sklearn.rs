@@ -1,7 +1,7 @@
 //! The small UCI tables as scikit-learn lays them: first line `rows,features,class names…`, then features and class number per line.
 use super::csv_file::{number, rows};
 use super::gzip;
-use super::table::Table;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::path::Path;
 

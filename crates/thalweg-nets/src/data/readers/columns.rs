@@ -3,7 +3,7 @@
 //! A column of times in seconds (about 1.7e9) has steps of 128 in 32 bits; a day of them would be a constant. Where the rounding of a column's
 //! greatest value is more than a thousandth of its deviation, its mean is taken from every value first, in 64 bits.
 
-use super::table::{Table, Values};
+use crate::data::table::{Table, Values};
 
 /// The rounding that is still fine, relative to the deviation of the column.
 const FINE: f64 = 1.0 / 1024.0;

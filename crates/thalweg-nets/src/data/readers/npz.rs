@@ -5,12 +5,12 @@
 //! bytes are pixels of 0 to 255, other numbers are taken as they are.
 use super::columns;
 use super::gzip::{self, BEST_RATIO};
-use super::known::Source;
 use super::npy::{self, Array, Numbers};
 use super::npz_images::{self, Images};
-use super::spec::DataSpec;
-use super::table::Table;
+use super::open::Source;
 use crate::architecture::Shape;
+use crate::data::spec::DataSpec;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use crate::{files, memory};
 use std::fs::File;
@@ -180,8 +180,8 @@ fn finite(path: &Path, name: &str, wide: usize, numbers: &Numbers) -> Result<()>
 
 #[cfg(test)]
 mod tests {
-    use super::super::npy::tests::npy;
     use super::*;
+    use crate::data::readers::npy::tests::npy;
     use proptest::prelude::*;
     use std::io::{Cursor, Write};
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
@@ -249,7 +249,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), archive(&arrays, CompressionMethod::Stored)).unwrap();
         // A single row of pixels may be one channel first: the user says.
-        let spec = DataSpec { channels: Some(super::super::Channels::Last), ..DataSpec::named("npz") };
+        let spec = DataSpec { channels: Some(crate::data::Channels::Last), ..DataSpec::named("npz") };
         let pool = read(file.path(), &spec, true).unwrap().pool;
         assert_eq!(pool.shape(), [3, 1, 2]);
         let shown: Vec<f32> = pool.raw(1).iter().map(|v| v * 255.0).collect();

@@ -9,7 +9,7 @@
 //! Cholesterol 0 stays as recorded: it means "not measured" (all of Switzerland, a quarter of Long Beach) and makes the shift easy to see.
 use super::csv_file::{number, rows};
 use super::gzip;
-use super::table::Table;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

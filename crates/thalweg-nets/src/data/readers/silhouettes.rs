@@ -1,7 +1,7 @@
 //! Animal silhouettes, 10,000 of 28×28 in ten classes: images far from any digit. Two gzipped pickles of one NumPy array each; the
 //! arrays lie in them as plain bytes, at places that are checked rather than searched for.
 use super::gzip;
-use super::table::Table;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 //! In evaluation μ and σ² are the running statistics in θ, constants. In training they are those of the whole batch,
 //! so statistics and the two sums of the backward pass each need a pass over all blocks; both are plain sums in block
 //! order, in f64 across blocks.
-use super::plan::Norm;
-use super::vector::{Kernel, LANES, Simd, Vector};
+use crate::engine::plan::Norm;
+use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Statistics of every channel of all batch normalisations, and the sums of the backward pass.
 #[derive(Clone, Debug, Default)]

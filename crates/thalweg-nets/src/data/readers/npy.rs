@@ -125,7 +125,7 @@ fn header(text: &str) -> Option<(&str, bool, Vec<usize>)> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
+    use crate::data::*;
     use proptest::prelude::*;
 
     /// A version-1 file with the given dtype and shape texts.

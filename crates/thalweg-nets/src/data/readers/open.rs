@@ -1,9 +1,9 @@
 //! Which reader opens what, from where: the sets of the [`catalogue`] and the formats of a user's own files.
-use super::catalogue::{self, FORMATS, Known, Origin, SETS};
-use super::place::{self, missing};
-use super::spec::DataSpec;
-use super::table::Table;
 use super::{cifar, csv_file, digits, heart, idx, npz, silhouettes, sklearn};
+use crate::data::catalogue::{self, FORMATS, Known, Origin, SETS};
+use crate::data::place::{self, missing};
+use crate::data::spec::DataSpec;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 

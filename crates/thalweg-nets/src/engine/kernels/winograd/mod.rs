@@ -12,8 +12,8 @@
 //! be transformed at every step. So logits in evaluation and those within a gradient differ in the last bits (in the
 //! tests by less than 10⁻⁶ of their norm; outputs are within 1.1 · 10⁻⁶ of the largest from f64). Sums run in one order
 //! for every instruction set, and lanes never meet.
-use super::plan::Conv;
-use super::vector::{Kernel, Simd, Vector};
+use crate::engine::plan::Conv;
+use crate::engine::vector::{Kernel, Simd, Vector};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! Blocks of channels: how many a kernel holds in registers at once, and weights laid in that order.
-use super::plan::Conv;
+use crate::engine::plan::Conv;
 
 /// Splits `n` channels into blocks of at most `most` ≤ 8, as equal as can be: (first, size) of each.
 pub(super) fn blocks(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {

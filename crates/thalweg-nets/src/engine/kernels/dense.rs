@@ -1,7 +1,7 @@
 //! Dense layers, `[i] → [o]`, weight `[o, i]` used where it lies in θ: forward, weight gradient, input gradient.
 use super::blocks::in_blocks;
-use super::plan::Dense;
-use super::vector::{Kernel, LANES, Simd, Vector};
+use crate::engine::plan::Dense;
+use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Outputs (or inputs) held in registers at once.
 const BLOCK: usize = 8;

@@ -3,11 +3,11 @@
 //! Source: Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; UCI Machine Learning Repository, 1998), CC BY 4.0;
 //! see `embedded/NOTICE`. Pixels count ink in blocks of 4×4, 0 to 16; raw values are pixels / 16, in [0, 1].
 use super::gzip::unzip;
-use super::table::Table;
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-const EMBEDDED: &[u8] = include_bytes!("embedded/digits.csv.gz");
+const EMBEDDED: &[u8] = include_bytes!("../embedded/digits.csv.gz");
 
 /// The embedded digits, shape `[1, 8, 8]`, in the order of the source file.
 ///

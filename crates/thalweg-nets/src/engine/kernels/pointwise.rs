@@ -2,8 +2,8 @@
 //!
 //! The transcendental functions are branch-free polynomials in plain arithmetic, which the compiler vectorises under
 //! any instruction set; tests hold them to f64 references.
-use super::plan::Activation;
-use super::vector::{Kernel, LANES, Simd, Vector};
+use crate::engine::plan::Activation;
+use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};

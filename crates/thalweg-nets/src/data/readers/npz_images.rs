@@ -1,6 +1,6 @@
 //! Where the channels of images in an array stand: told by the sizes where they say it, and by the user where they do not.
-use super::spec::Channels;
 use crate::architecture::Shape;
+use crate::data::spec::Channels;
 use crate::error::{Error, Result};
 use std::path::Path;
 

@@ -1,0 +1,10 @@
+//! TODO
+mod blocks;
+mod conv;
+mod conv_gradient;
+mod conv_pool;
+mod dense;
+mod norm;
+mod pointwise;
+mod pool;
+mod winograd;
