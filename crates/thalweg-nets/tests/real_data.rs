@@ -1,6 +1,6 @@
 //! The real sets, where they have been fetched (`THALWEG_DATA=…`): sizes, moments and class counts as published. Passes quietly where they
 //! have not.
-use thalweg_nets::data::readers::heart::Site;
+use thalweg_nets::data::Site;
 use thalweg_nets::data::{DataSpec, Fit, fetch};
 
 fn present(name: &str) -> bool {

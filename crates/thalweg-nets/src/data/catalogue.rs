@@ -1,5 +1,6 @@
 //! The sets known by name: what they are, under which licence, and which package of which registry carries them, with its checksum.
 use crate::architecture::Shape;
+use crate::error::Error;
 
 /// Who delivers a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,4 +189,15 @@ pub const FORMATS: [&str; 3] = ["idx", "npz", "csv"];
 /// The set of this name.
 pub fn find(name: &str) -> Option<&'static Known> {
     SETS.iter().find(|set| set.name == name)
+}
+
+/// The error for a name that nothing is known by.
+pub(super) fn unknown(name: &str) -> Error {
+    let sets: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+    let formats: Vec<String> = FORMATS.iter().map(|format| format!("{format}:PATH")).collect();
+    Error::parameter(
+        "data",
+        format!("one of {} (with :DIR for a folder of your own), or {}", sets.join(", "), formats.join(", ")),
+        name,
+    )
 }

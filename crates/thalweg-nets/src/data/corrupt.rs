@@ -12,7 +12,7 @@
 //! Severity 0 changes nothing. What moves in from outside is the lowest value (black). The same seed draws the same directions and places at
 //! every severity, image by image, so that severities compare pairwise.
 use super::dataset::Dataset;
-use super::readers::pixels::{blur, occlude, rotate, warp};
+use super::pixels::{blur, occlude, rotate, warp};
 use crate::error::{Error, Result};
 use crate::streams::Streams;
 use rand::RngExt;
@@ -159,7 +159,7 @@ impl Corruption {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::readers::pixels::tests::{blob, moments};
+    use crate::data::pixels::tests::{blob, moments};
     use crate::data::{DataSpec, Table};
     use proptest::prelude::*;
 

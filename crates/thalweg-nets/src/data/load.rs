@@ -148,7 +148,7 @@ impl DataSpec {
     fn open(&self, view: View) -> Result<Source> {
         self.check()?;
         let features = view.home.map_or(&[][..], |home| &home.feature_names);
-        let Source { pool, test } = known::open(self, Asked { features, labelled: view.labelled })?;
+        let Source { pool, test } = open::open(self, Asked { features, labelled: view.labelled })?;
         let ready = |table: Table| {
             let mut table = if table.labelled { derive::labels(&self.derive, table)? } else { table };
             table.name = self.title();

@@ -3,9 +3,8 @@ use super::catalogue::{self, FORMATS, Origin};
 use super::derive::Change;
 use super::fit::Fit;
 use super::normalisation::Standardise;
-use super::readers::heart::Site;
-use super::readers::open;
 use super::record::DataRecord;
+use super::site::Site;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -144,7 +143,7 @@ impl DataSpec {
         self.derive.iter().try_for_each(Change::check)?;
         let set = catalogue::find(name);
         if set.is_none() && !FORMATS.contains(&name) {
-            return Err(known::unknown(name));
+            return Err(catalogue::unknown(name));
         }
         if let (Some(folder), Some(Origin::Embedded)) = (&self.folder, set.map(|set| set.origin)) {
             let expected = format!("none ({name} are within the program)");

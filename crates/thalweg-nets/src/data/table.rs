@@ -331,6 +331,24 @@ impl Table {
     }
 }
 
+impl Dataset {
+    /// A data set of raw values, standardised by its own mean and deviation (small made-up sets in tests and examples).
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_raw(
+        name: impl Into<String>,
+        shape: Shape,
+        classes: usize,
+        raw: Vec<f32>,
+        labels: Vec<u32>,
+    ) -> Result<Self> {
+        let table = Table::of_values(name, shape, classes, raw, labels, None)?;
+        let all: Vec<usize> = (0..table.len()).collect();
+        table.standardised(&all, &table.normalisation())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

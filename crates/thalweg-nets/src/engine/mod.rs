@@ -30,7 +30,9 @@
 //! # Ok::<(), thalweg_nets::Error>(())
 //! ```
 pub mod kernels;
+mod machine;
 mod many;
+mod ops;
 mod packed;
 mod plan;
 mod run;

@@ -2,8 +2,9 @@
 use super::kernels::conv_pool::Choice;
 use super::kernels::norm::{self, Statistics};
 use super::kernels::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
+use super::ops::{Conv, Dense, Kind, Op};
 use super::packed::Packed;
-use super::plan::{Conv, Dense, Kind, Op, Place, Plan, Value};
+use super::plan::{Place, Plan, Value};
 use super::vector::{LANES, Machine, Vector};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;

@@ -404,7 +404,7 @@ fn dropout_draws_its_share_and_has_the_gradient_of_its_loss() {
     }
     assert_ne!(gradient, case.gradient(Instructions::best(), Mode::Train { dropout: Streams::new(10) }).1);
     let mut multipliers = vec![vector::Vector::ZERO; 4_000];
-    pointwise::draw_multipliers(p, &mut Streams::new(1).rng(), &mut multipliers);
+    super::kernels::pointwise::draw_multipliers(p, &mut Streams::new(1).rng(), &mut multipliers);
     let all: Vec<f32> = multipliers.iter().flat_map(|v| v.0).collect();
     let zeros = all.iter().filter(|v| **v == 0.0).count() as f64 / 64_000.0;
     assert!((zeros - 0.3).abs() < 4.0 * (0.21f64 / 64_000.0).sqrt(), "{zeros}");

@@ -5,8 +5,6 @@
 //! `Machine::run` enters it through a function that has the instruction set enabled; everything below is inlined into
 //! that function. All sets do the same operations in the same order, so AVX2 and AVX-512 give the same bytes; the
 //! portable set differs in rounding where the machine has no fused multiply–add.
-#[cfg(target_arch = "x86_64")]
-use super::x86;
 use crate::error::{Error, Result};
 use std::sync::OnceLock;
 
@@ -134,23 +132,6 @@ impl Machine {
     pub(super) fn selects(self) -> bool {
         self.0 != Instructions::Portable
     }
-
-    /// Runs `kernel` with the instruction set.
-    #[inline]
-    pub(super) fn run<K: Kernel>(self, kernel: K) {
-        match self.0 {
-            Instructions::Portable => portable(kernel),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 | Instructions::Avx512 => x86::run(self, kernel),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => portable(kernel),
-        }
-    }
-}
-
-#[inline(never)]
-fn portable<K: Kernel>(kernel: K) {
-    kernel.run::<Portable>();
 }
 
 /// A register: `LANES / PARTS` lanes. The types that implement it are private to their files, so generic code can
@@ -210,7 +191,7 @@ pub(super) fn sums<S: Simd>(vectors: &mut [Vector; LANES]) -> Vector {
 const QUARTER: usize = 4;
 
 #[derive(Clone, Copy)]
-struct Portable([f32; QUARTER]);
+pub(super) struct Portable([f32; QUARTER]);
 
 impl Portable {
     #[inline(always)]

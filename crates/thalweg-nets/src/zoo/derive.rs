@@ -3,43 +3,15 @@
 //! Losses and accuracies, dead runs, the law of starts and its centre are the source's own and are taken over; `zoo.toml` says what was derived
 //! from what, and holds the source's own description. A run that moves changes its start as well: fresh starts from the law are
 //! then alike in law only where the law is symmetric under the move (Kaiming's laws are, under permutations of hidden units).
-use super::folder::{self, Existing, Origin};
-use super::shard::{Frame, Shard};
+use super::folder::{self, Existing};
+use super::origin::{Derived, Origin};
+use super::shard::Shard;
 use super::store::ZooStore;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::progress::Progress;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// What the `zoo.toml` of a derived zoo says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Derived {
-    /// Names the zoo; every shard carries it.
-    pub id: String,
-    /// Version of Thalweg that made it.
-    pub version: String,
-    /// What was done, in words.
-    pub how: String,
-    /// That zoo's own description.
-    pub of: Origin,
-}
-
-impl Derived {
-    pub(super) fn check(&self, path: &Path) -> Result<()> {
-        match self.id.is_empty() {
-            true => Err(Error::format(path, "derived.id", "the zoo's id", "nothing")),
-            false => self.of.check(path),
-        }
-    }
-
-    /// The source's, with an id of its own.
-    pub(super) fn frame(&self, dir: &Path) -> Result<Frame> {
-        Ok(Frame { id: self.id.clone(), ..self.of.frame(dir)? })
-    }
-}
 
 /// How a derived zoo is made; nothing here changes its bytes.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,5 +1,5 @@
 //! [`Summary`]: a zoo at a glance, for `thalweg zoo info`: sizes, course of the scores, spread of the final accuracies.
-use super::folder::Origin;
+use super::origin::Origin;
 use super::store::ZooStore;
 use crate::error::Result;
 use serde::Serialize;

@@ -1,20 +1,7 @@
 //! [`Record`]: what a zoo was made from, beside its specification; and whether two specifications are of one zoo.
-use super::spec::ZooSpec;
+use super::spec::{Record, ZooSpec};
 use crate::data::{DataRecord, DataSpec};
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-
-/// What a zoo was made from, beside its specification.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Names the zoo; every shard carries it.
-    pub id: String,
-    /// Version of Thalweg that made it.
-    pub version: String,
-    /// The data that it was trained on.
-    pub data: DataRecord,
-}
 
 impl ZooSpec {
     /// The same specification with what was found, ready to be written: the path of its data leads there from any working directory. The id is a hash

@@ -2,8 +2,8 @@
 //!
 //! A run is a pure function of (spec, run index): its streams are `Streams::new(seed).child("zoo").index(run)`, with the
 //! children `start`, `order` and `dropout`. So there is no seed per run beside the index.
-use super::record::Record;
 use crate::architecture::Architecture;
+use crate::data::DataRecord;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::init::Initialisation;
@@ -249,6 +249,18 @@ fn tail_every() -> u64 {
 }
 fn shard() -> usize {
     64
+}
+
+/// What a zoo was made from, beside its specification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Names the zoo; every shard carries it.
+    pub id: String,
+    /// Version of Thalweg that made it.
+    pub version: String,
+    /// The data that it was trained on.
+    pub data: DataRecord,
 }
 
 #[cfg(test)]

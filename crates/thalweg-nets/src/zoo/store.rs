@@ -4,8 +4,10 @@
 //! every number is finite (one streaming pass, about a second a gigabyte). Weights are read by offset through a cache of rows under a byte budget, so
 //! memory does not grow with the number of runs but for eight bytes a checkpoint of scores.
 use super::cache::Cache;
-use super::folder::{self, Origin};
+use super::folder;
 use super::law::InitialLaw;
+use super::origin::Origin;
+use super::origin::toml_of;
 use super::shard::{self, Frame, Opened};
 use super::spec::ZooSpec;
 use super::split::{RunSplit, Shares};
@@ -293,7 +295,7 @@ impl ZooStore {
     pub fn bytes_on_disk(&self) -> Result<u64> {
         let shards = (0..self.frame.shards()).map(|index| shard::path(&self.dir, index));
         let mut total = 0;
-        for path in shards.chain([folder::toml_of(&self.dir)]) {
+        for path in shards.chain([toml_of(&self.dir)]) {
             total += fs::metadata(&path).map_err(Error::io("read", &path))?.len();
         }
         Ok(total)

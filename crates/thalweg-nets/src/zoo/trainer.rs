@@ -5,8 +5,9 @@
 //! (see [`partial`]), so that a killed job loses no more than one run or ten seconds, and the same job
 //! with `resume` ends with the same bytes as if nothing had happened. (A tail
 //! is one run: its steps are taken again from the first on, its finished shards are not written again.)
-use super::folder::{self, Existing, Origin};
+use super::folder::{self, Existing};
 use super::law::InitialLaw;
+use super::origin::Origin;
 use super::partial::{self, Partial};
 use super::shard::{self, Frame, Shard};
 use super::spec::{ZooKind, ZooSpec};

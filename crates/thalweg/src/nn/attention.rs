@@ -81,11 +81,6 @@ impl Attention {
         }
     }
 
-    /// W.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// `x [B, N, W]` asks `y [B, M, V]` (itself, where that is none) → `out [B, N, W]`, for `items` B. `mask [B, M]` says which keys are there
     /// (all, where there is none).
     ///

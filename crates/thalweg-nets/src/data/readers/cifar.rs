@@ -1,7 +1,7 @@
 //! CIFAR-10 in its published binary form: records of 3,073 bytes, one label and 3×32×32 pixels (red, green, blue planes).
 //! A folder holds `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin`; no package ships them, so the user names the folder.
 use super::gzip;
-use super::open::Source;
+use super::source::Source;
 use crate::data::place::missing;
 use crate::data::table::Table;
 use crate::error::{Error, Result};

@@ -13,7 +13,7 @@ const ROUNDING: f64 = 1.0 / (1u64 << 24) as f64;
 
 /// What is learnt of a column while its values pass.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spread {
+pub(in crate::data) struct Spread {
     count: f64,
     first: f64,
     sum: f64,
@@ -24,7 +24,7 @@ pub(super) struct Spread {
 
 impl Spread {
     /// One more value.
-    pub(super) fn add(&mut self, value: f64) {
+    pub(in crate::data) fn add(&mut self, value: f64) {
         if self.count == 0.0 {
             self.first = value;
         }
@@ -45,7 +45,7 @@ impl Spread {
 }
 
 /// The offsets of all columns; empty where none needs one.
-pub(super) fn offsets(spreads: &[Spread]) -> Vec<f64> {
+pub(in crate::data) fn offsets(spreads: &[Spread]) -> Vec<f64> {
     match spreads.iter().any(|spread| spread.offset().is_some()) {
         true => spreads.iter().map(|spread| spread.offset().unwrap_or(0.0)).collect(),
         false => Vec::new(),
@@ -53,7 +53,7 @@ pub(super) fn offsets(spreads: &[Spread]) -> Vec<f64> {
 }
 
 /// Values `[N, wide]` in 32 bits, with what has to be added to every column.
-pub(super) fn narrowed(values: &[f64], wide: usize) -> (Vec<f32>, Vec<f64>) {
+pub(in crate::data) fn narrowed(values: &[f64], wide: usize) -> (Vec<f32>, Vec<f64>) {
     let mut spreads = vec![Spread::default(); wide];
     for row in values.chunks_exact(wide) {
         row.iter().zip(&mut spreads).for_each(|(&value, spread)| spread.add(value));
@@ -65,7 +65,7 @@ pub(super) fn narrowed(values: &[f64], wide: usize) -> (Vec<f32>, Vec<f64>) {
 
 impl Table {
     /// The features that never vary over at least two rows; none for images.
-    pub(super) fn constant_features(&self) -> Vec<usize> {
+    pub(in crate::data) fn constant_features(&self) -> Vec<usize> {
         let Values::Floats(values) = &self.values else { return Vec::new() };
         let wide = self.input_len();
         if self.shape[1..] != [1, 1] || self.len() < 2 {
@@ -82,7 +82,7 @@ impl Table {
     }
 
     /// What a feature is called in messages: its name, or its number from 0.
-    pub(super) fn feature(&self, i: usize) -> String {
+    pub(in crate::data) fn feature(&self, i: usize) -> String {
         self.feature_names.get(i).map_or_else(|| format!("column {i}"), |name| format!("'{name}'"))
     }
 }

@@ -6,10 +6,11 @@
 //!
 //! The file is read as a stream: what is held are the numbers of 32 bits, within a quarter of the machine's memory.
 use super::columns::{self, Spread};
+use super::csv_error::unreadable;
 use super::csv_index;
 use super::gzip;
 use super::labels::{Words, is_missing, shown};
-use super::open::Asked;
+use super::source::Asked;
 use crate::data::table::Table;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -25,7 +26,7 @@ pub const LABEL: &str = "label";
 ///
 /// # Errors
 /// No header, no such column, a column named twice, a row of another length, a cell that is missing or no finite number, more than 1,000 labels.
-pub(super) fn read(path: &Path, label: Option<&str>, drop: &[String], asked: Asked) -> Result<Table> {
+pub(in crate::data) fn read(path: &Path, label: Option<&str>, drop: &[String], asked: Asked) -> Result<Table> {
     decode(&|| gzip::stream(path), path, label, drop, asked)
 }
 
@@ -240,30 +241,18 @@ fn double(cell: &str, path: &Path, line: u64, column: &str) -> Result<f64> {
 }
 
 /// A finite number from a cell, or an error that names the line and column.
-pub(super) fn number(cell: &str, path: &Path, line: u64, column: &str) -> Result<f32> {
+pub(in crate::data) fn number(cell: &str, path: &Path, line: u64, column: &str) -> Result<f32> {
     match cell.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err(Error::format(path, format!("line {line}, column '{column}'"), "a finite number", shown(cell))),
     }
 }
 
-/// What the csv crate says, in the words of this house.
-pub(super) fn unreadable(path: &Path, e: &csv::Error) -> Error {
-    match e.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
-            Error::format(path, format!("line {line}"), format!("{expected_len} cells"), len)
-        }
-        csv::ErrorKind::Utf8 { pos, err } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
-            Error::format(path, format!("line {line}"), "text in UTF-8", err)
-        }
-        _ => Error::format(path, "text", "comma-separated values", e),
-    }
-}
-
 /// The rows of a file without regard for their lengths, each with its line.
-pub(super) fn rows<'a>(bytes: &'a [u8], path: &'a Path) -> impl Iterator<Item = Result<(u64, StringRecord)>> + 'a {
+pub(in crate::data) fn rows<'a>(
+    bytes: &'a [u8],
+    path: &'a Path,
+) -> impl Iterator<Item = Result<(u64, StringRecord)>> + 'a {
     let reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(bytes);
     reader.into_records().map(move |record| {
         let record = record.map_err(|e| unreadable(path, &e))?;

@@ -1,7 +1,7 @@
 //! Columns of a CSV file that number its rows, as pandas and R write them without being asked: they are no features.
 //!
 //! Told by name (none, `Unnamed: 0`, `index`, `id`, …) and by what they hold. A column with such a name that holds anything else is a feature, and told.
-use super::csv_file::unreadable;
+use super::csv_error::unreadable;
 use crate::error::Result;
 use crate::memory;
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -26,7 +26,7 @@ const NAMES: [&str; 12] = [
 
 /// What a column that may number the rows turned out to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Numbering {
+pub(in crate::data) enum Numbering {
     /// Whole numbers that follow each other, in any order.
     Consecutive,
     /// Another whole number in every row.
@@ -42,12 +42,12 @@ pub(super) enum Numbering {
 
 impl Numbering {
     /// Whether it is no feature.
-    pub(super) fn is_left_out(self) -> bool {
+    pub(in crate::data) fn is_left_out(self) -> bool {
         matches!(self, Self::Consecutive | Self::Distinct { named: false } | Self::Words)
     }
 
     /// What the user is told of the column with this number (from 0) and name.
-    pub(super) fn told(self, column: usize, name: &str) -> String {
+    pub(in crate::data) fn told(self, column: usize, name: &str) -> String {
         let what = match name {
             "" => format!("column {} has no name", column + 1),
             name => format!("column '{name}'"),
@@ -79,7 +79,7 @@ impl Numbering {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn find(
+pub(in crate::data) fn find(
     open: &dyn Fn() -> Result<Box<dyn Read>>,
     path: &Path,
     header: &StringRecord,

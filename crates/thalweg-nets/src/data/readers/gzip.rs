@@ -6,13 +6,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Largest file, unpacked, that readers take on any machine: 4 GiB.
-pub(super) const LIMIT: u64 = 4 << 30;
+pub(in crate::data) const LIMIT: u64 = 4 << 30;
 
 /// Deflate cannot shrink better than this; a claim beyond it is a lie.
-pub(super) const BEST_RATIO: u64 = 1032;
+pub(in crate::data) const BEST_RATIO: u64 = 1032;
 
 /// Most bytes, unpacked, of one file on this machine: [`LIMIT`], or a quarter of its memory where that is less.
-pub(super) fn limit() -> u64 {
+pub(in crate::data) fn limit() -> u64 {
     LIMIT.min(memory::quarter())
 }
 
@@ -20,7 +20,7 @@ pub(super) fn limit() -> u64 {
 ///
 /// # Errors
 /// No regular file; unreadable, damaged or cut gzip; more than [`limit`] bytes.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+pub(in crate::data) fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = files::read_regular(path, limit())?;
     if is_gzip(&bytes) { unzip(&bytes, path) } else { Ok(bytes) }
 }
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// No regular file, or one that cannot be read.
-pub(super) fn stream(path: &Path) -> Result<Box<dyn Read>> {
+pub(in crate::data) fn stream(path: &Path) -> Result<Box<dyn Read>> {
     let mut file = BufReader::with_capacity(1 << 16, files::open_regular(path)?);
     let zipped = is_gzip(file.fill_buf().map_err(Error::io("read", path))?);
     let left = limit();
@@ -110,7 +110,7 @@ fn after_member(rest: &mut impl BufRead) -> io::Result<bool> {
 }
 
 /// Whether the bytes begin as gzip does.
-pub(super) fn is_gzip(bytes: &[u8]) -> bool {
+pub(in crate::data) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
@@ -118,7 +118,7 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// Damaged or cut streams, more than [`limit`] bytes.
-pub(super) fn unzip(bytes: &[u8], path: &Path) -> Result<Vec<u8>> {
+pub(in crate::data) fn unzip(bytes: &[u8], path: &Path) -> Result<Vec<u8>> {
     let limit = limit().min((bytes.len() as u64).saturating_mul(BEST_RATIO));
     let mut out = Vec::new();
     Members::new(bytes)

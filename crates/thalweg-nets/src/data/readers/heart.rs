@@ -9,42 +9,13 @@
 //! Cholesterol 0 stays as recorded: it means "not measured" (all of Switzerland, a quarter of Long Beach) and makes the shift easy to see.
 use super::csv_file::{number, rows};
 use super::gzip;
+use crate::data::site::Site;
 use crate::data::table::Table;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Names of the features, in the order of the columns of the data set.
 pub const FEATURES: [&str; 9] = ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalch", "exang"];
-
-/// A hospital, or all of them but Cleveland.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Site {
-    /// Cleveland Clinic: the home population P.
-    #[default]
-    Cleveland,
-    /// Hungarian Institute of Cardiology.
-    Hungary,
-    /// University hospitals of Zurich and Basel.
-    Switzerland,
-    /// V.A. Medical Center, Long Beach.
-    LongBeach,
-    /// The three others together: the shifted population Q.
-    Others,
-}
-
-impl Site {
-    fn holds(self, name: &str) -> bool {
-        match self {
-            Site::Cleveland => name == "Cleveland",
-            Site::Hungary => name == "Hungary",
-            Site::Switzerland => name == "Switzerland",
-            Site::LongBeach => name == "VA Long Beach",
-            Site::Others => name != "Cleveland",
-        }
-    }
-}
 
 /// Reads the rows of one site.
 ///

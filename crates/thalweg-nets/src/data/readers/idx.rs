@@ -81,7 +81,7 @@ pub fn read(name: &str, images: &Path, labels: &Path, classes: usize) -> Result<
 ///
 /// # Errors
 /// A damaged file.
-pub(super) fn read_unlabelled(name: &str, images: &Path) -> Result<Table> {
+pub(in crate::data) fn read_unlabelled(name: &str, images: &Path) -> Result<Table> {
     let x = load(images, 3)?;
     let rows = vec![0; x.sizes[0]];
     Ok(Table::of_bytes(name, [1, x.sizes[1], x.sizes[2]], 1, x.values, 255, rows)?.labelled(false))

@@ -13,13 +13,13 @@ const MISSING: [&str; 20] = [
 ];
 
 /// Whether a cell says that a value is missing, in one of the usual spellings.
-pub(super) fn is_missing(cell: &str) -> bool {
+pub(in crate::data) fn is_missing(cell: &str) -> bool {
     let cell = cell.trim();
     cell.len() <= 9 && MISSING.contains(&cell.to_ascii_lowercase().as_str())
 }
 
 /// A cell as messages show it.
-pub(super) fn shown(cell: &str) -> String {
+pub(in crate::data) fn shown(cell: &str) -> String {
     if is_missing(cell) {
         format!("'{cell}' (missing)")
     } else {
@@ -28,7 +28,7 @@ pub(super) fn shown(cell: &str) -> String {
 }
 
 /// Whether two names are of one class: the same word, or the same number.
-pub(super) fn same(a: &str, b: &str) -> bool {
+pub(in crate::data) fn same(a: &str, b: &str) -> bool {
     a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b)
 }
 
@@ -39,14 +39,14 @@ fn number(word: &str) -> Option<f64> {
 
 /// The labels of rows as they are read: each distinct word once, and which of them every row has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Words {
+pub(in crate::data) struct Words {
     numbers: BTreeMap<String, u32>,
     rows: Vec<u32>,
 }
 
 /// Classes made of words.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Classes {
+pub(in crate::data) struct Classes {
     /// What they are called.
     pub names: Vec<String>,
     /// The class of every row.
@@ -60,7 +60,7 @@ impl Words {
     ///
     /// # Errors
     /// More than 1,000 distinct labels.
-    pub(super) fn push(&mut self, word: &str, path: &Path, column: &str) -> Result<()> {
+    pub(in crate::data) fn push(&mut self, word: &str, path: &Path, column: &str) -> Result<()> {
         let number = match self.numbers.get(word) {
             Some(&number) => number,
             None => {
@@ -78,7 +78,7 @@ impl Words {
     }
 
     /// The classes: by number if all labels are numbers, else by alphabet; spellings of one number are one class.
-    pub(super) fn classes(self) -> Classes {
+    pub(in crate::data) fn classes(self) -> Classes {
         let mut spelt: Vec<(&str, u32)> = self.numbers.iter().map(|(word, &place)| (word.as_str(), place)).collect();
         let values: Option<Vec<f64>> = spelt.iter().map(|(word, _)| number(word)).collect();
         let mut groups: Vec<Vec<(&str, u32)>> = Vec::new();

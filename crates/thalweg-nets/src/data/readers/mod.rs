@@ -1,17 +1,18 @@
-//! TODO
+//! Readers of data files, one a format, and [`open`], which knows which reader opens what.
 pub mod cifar;
-mod columns;
+pub(in crate::data) mod columns;
+mod csv_error;
 pub mod csv_file;
 mod csv_index;
 pub mod digits;
 pub mod gzip;
 pub mod heart;
 pub mod idx;
-mod labels;
+pub(in crate::data) mod labels;
 pub mod npy;
 pub mod npz;
 mod npz_images;
 pub mod open;
-mod pixels;
 pub mod silhouettes;
 pub mod sklearn;
+pub(in crate::data) mod source;

@@ -124,8 +124,8 @@ fn header(text: &str) -> Option<(&str, bool, Vec<usize>)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use crate::data::*;
+pub(in crate::data) mod tests {
+    use super::*;
     use proptest::prelude::*;
 
     /// A version-1 file with the given dtype and shape texts.

@@ -7,7 +7,7 @@ use super::columns;
 use super::gzip::{self, BEST_RATIO};
 use super::npy::{self, Array, Numbers};
 use super::npz_images::{self, Images};
-use super::open::Source;
+use super::source::Source;
 use crate::architecture::Shape;
 use crate::data::spec::DataSpec;
 use crate::data::table::Table;
@@ -21,7 +21,7 @@ use zip::ZipArchive;
 type Archive = ZipArchive<BufReader<File>>;
 
 /// Most classes that labels may name; a larger label is a mistake rather than a class.
-pub(super) const MOST_CLASSES: i64 = 65_536;
+pub(in crate::data) const MOST_CLASSES: i64 = 65_536;
 
 /// Inputs with their labels, where those are there.
 struct Part {
@@ -35,7 +35,7 @@ struct Part {
 ///
 /// # Errors
 /// No archive, an array that is missing or damaged, shapes that do not fit, labels that are no integers from 0, values that are not finite.
-pub(super) fn read(path: &Path, spec: &DataSpec, labelled: bool) -> Result<Source> {
+pub(in crate::data) fn read(path: &Path, spec: &DataSpec, labelled: bool) -> Result<Source> {
     let file = files::open_regular(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|e| Error::format(path, "archive", "a NumPy .npz file (a zip archive)", e))?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// How an array is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Images {
+pub(in crate::data) struct Images {
     /// `[channels, height, width]` of a row; `[features, 1, 1]` for rows of features.
     pub shape: Shape,
     /// Whether the array has its channels last.
@@ -19,7 +19,7 @@ pub(super) struct Images {
 ///
 /// # Errors
 /// Another number of sizes than 2, 3 or 4; a zero among them; rows of features where the user named a place of channels.
-pub(super) fn of(sizes: &[usize], given: Option<Channels>, path: &Path, name: &str) -> Result<Images> {
+pub(in crate::data) fn of(sizes: &[usize], given: Option<Channels>, path: &Path, name: &str) -> Result<Images> {
     let refuse =
         |expected: &str| Err(Error::format(path, format!("array {name}: shape"), expected, format!("{sizes:?}")));
     let plain = |shape| Ok(Images { shape, last: false, note: None });
@@ -62,7 +62,7 @@ pub(super) fn of(sizes: &[usize], given: Option<Channels>, path: &Path, name: &s
 }
 
 /// Values `[N, h, w, c]` as `[N, c, h, w]`, where `shape` is `[c, h, w]`.
-pub(super) fn channels_first<T: Copy>(values: Vec<T>, shape: Shape) -> Vec<T> {
+pub(in crate::data) fn channels_first<T: Copy>(values: Vec<T>, shape: Shape) -> Vec<T> {
     let [channels, height, width] = shape;
     if channels == 1 {
         return values;

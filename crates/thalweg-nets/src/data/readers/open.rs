@@ -1,32 +1,17 @@
 //! Which reader opens what, from where: the sets of the [`catalogue`] and the formats of a user's own files.
+pub(in crate::data) use super::source::Asked;
+pub use super::source::Source;
 use super::{cifar, csv_file, digits, heart, idx, npz, silhouettes, sklearn};
-use crate::data::catalogue::{self, FORMATS, Known, Origin, SETS};
+use crate::data::catalogue::unknown;
+use crate::data::catalogue::{self, Known, Origin};
 use crate::data::place::{self, missing};
 use crate::data::spec::DataSpec;
 use crate::data::table::Table;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What a reader found: a pool to train on, and the official test rows where the set has them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Source {
-    /// Rows to cut training and validation rows from (and test rows where there are no official ones).
-    pub pool: Table,
-    /// Official test rows.
-    pub test: Option<Table>,
-}
-
-/// What is asked of a reader beside the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    /// The columns that the networks at hand take, in their order; empty where they are not known by name.
-    pub features: &'a [String],
-    /// Whether every row must have a label.
-    pub labelled: bool,
-}
-
 /// Opens the set or file that `spec` names.
-pub(super) fn open(spec: &DataSpec, asked: Asked) -> Result<Source> {
+pub(in crate::data) fn open(spec: &DataSpec, asked: Asked) -> Result<Source> {
     let cut_by_seed = |pool: Table| Source { pool, test: None };
     let set = match catalogue::find(&spec.name) {
         Some(set) => set,
@@ -76,19 +61,8 @@ fn open_format(spec: &DataSpec, asked: Asked) -> Result<Source> {
     }
 }
 
-/// The error for a name that nothing is known by.
-pub(super) fn unknown(name: &str) -> Error {
-    let sets: Vec<&str> = SETS.iter().map(|set| set.name).collect();
-    let formats: Vec<String> = FORMATS.iter().map(|format| format!("{format}:PATH")).collect();
-    Error::parameter(
-        "data",
-        format!("one of {} (with :DIR for a folder of your own), or {}", sets.join(", "), formats.join(", ")),
-        name,
-    )
-}
-
 /// The folder given, or the set's own within the data folder.
-pub(super) fn folder(set: &Known, given: Option<&Path>) -> Result<PathBuf> {
+pub(in crate::data) fn folder(set: &Known, given: Option<&Path>) -> Result<PathBuf> {
     match (given, set.origin) {
         (Some(folder), _) => Ok(folder.to_path_buf()),
         (None, Origin::Embedded) => Ok(PathBuf::new()),

@@ -1,8 +1,8 @@
 //! Blocks of channels: how many a kernel holds in registers at once, and weights laid in that order.
-use crate::engine::plan::Conv;
+use crate::engine::ops::Conv;
 
 /// Splits `n` channels into blocks of at most `most` ≤ 8, as equal as can be: (first, size) of each.
-pub(super) fn blocks(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(in crate::engine) fn blocks(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = n.div_ceil(most);
     (0..count).scan(0, move |at, block| {
         let (first, size) = (*at, (n - *at).div_ceil(count - block));
@@ -12,12 +12,12 @@ pub(super) fn blocks(n: usize, most: usize) -> impl Iterator<Item = (usize, usiz
 }
 
 /// Channels whose two columns fit into so many registers, with room for inputs and weights.
-pub(super) const fn pairs(registers: usize) -> usize {
+pub(in crate::engine) const fn pairs(registers: usize) -> usize {
     if registers == 32 { 8 } else { 6 }
 }
 
 /// Channels whose four columns of a window fit.
-pub(super) const fn windows(registers: usize) -> usize {
+pub(in crate::engine) const fn windows(registers: usize) -> usize {
     if registers == 32 { 6 } else { 3 }
 }
 
@@ -25,7 +25,7 @@ pub(super) const fn windows(registers: usize) -> usize {
 /// for larger blocks.
 macro_rules! in_blocks {
     ($n:expr, $most:expr, $f:ident::<$S:ident $(, $K:tt)*>($($argument:expr),* $(,)?)) => {{
-        for (at, size) in $crate::engine::blocks::blocks($n, const { $most }) {
+        for (at, size) in $crate::engine::kernels::blocks::blocks($n, const { $most }) {
             match size {
                 1 => $f::<$S, $($K,)* 1>(at, $($argument),*),
                 2 => if const { $most >= 2 } { $f::<$S, $($K,)* 2>(at, $($argument),*) },
@@ -39,11 +39,11 @@ macro_rules! in_blocks {
         }
     }};
 }
-pub(super) use in_blocks;
+pub(in crate::engine) use in_blocks;
 
 /// Copies weights `[o, i, ky, kx]` of θ to `[block of o][i][ky][kx][o in the block]`, and to
 /// `[block of i][o][ky][kx][i in the block]` for the input gradient.
-pub(super) fn repack(conv: &Conv, theta: &[f32], weights: &mut [f32]) {
+pub(in crate::engine) fn repack(conv: &Conv, theta: &[f32], weights: &mut [f32]) {
     let ([inputs, ..], [outputs, ..], area) = (conv.input, conv.output, conv.kernel * conv.kernel);
     let size = conv.weights();
     let from = &theta[conv.weight..conv.weight + size];

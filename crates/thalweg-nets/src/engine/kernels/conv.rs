@@ -3,14 +3,14 @@
 //! A kernel holds a block of output (or input) channels of two neighbouring columns in registers. Sums run over
 //! (channel, ky, kx) in that order.
 use super::blocks::{in_blocks, pairs};
-use crate::engine::plan::Conv;
+use crate::engine::ops::Conv;
 use crate::engine::vector::{Kernel, Simd, Vector};
 
 /// Columns computed at once.
 const COLUMNS: usize = 2;
 
 /// y = w ⋆ x + b for one block of images, cut at zero where the layer ends in a ReLU.
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub conv: &'a Conv,
     pub theta: &'a [f32],
     pub weights: &'a [f32],
@@ -102,7 +102,7 @@ fn forward_tile<S: Simd, const B: usize, const C: usize>(
 }
 
 /// dx = wᵀ ⋆ dy for one block of images.
-pub(super) struct InputGradient<'a> {
+pub(in crate::engine) struct InputGradient<'a> {
     pub conv: &'a Conv,
     pub weights: &'a [f32],
     pub dy: &'a [Vector],

@@ -3,11 +3,11 @@
 //! The sums over positions stay in registers, a row of taps for a block of output channels; lanes are summed once at
 //! the end, sixteen weights at a time.
 use super::blocks::in_blocks;
-use crate::engine::plan::Conv;
+use crate::engine::ops::Conv;
 use crate::engine::vector::{self, Kernel, LANES, Simd, Vector};
 
 /// Adds dL/dw and dL/db of one block of images to `gradient` `[P]`.
-pub(super) struct WeightGradient<'a> {
+pub(in crate::engine) struct WeightGradient<'a> {
     pub conv: &'a Conv,
     pub x: &'a [Vector],
     pub dy: &'a [Vector],
@@ -87,7 +87,7 @@ fn rows<S: Simd, const K: usize, const B: usize>(
 
 /// Adds the sums of positions to dL/db.
 #[inline(always)]
-pub(super) fn bias_gradient<S: Simd>(conv: &Conv, dy: &[Vector], gradient: &mut [f32]) {
+pub(in crate::engine) fn bias_gradient<S: Simd>(conv: &Conv, dy: &[Vector], gradient: &mut [f32]) {
     let Some(place) = conv.bias else { return };
     let [outputs, ..] = conv.output;
     for (gradient, dy) in gradient[place..place + outputs].iter_mut().zip(dy.chunks_exact(dy.len() / outputs)) {
@@ -105,7 +105,7 @@ pub(super) fn bias_gradient<S: Simd>(conv: &Conv, dy: &[Vector], gradient: &mut 
 
 /// Sums the lanes of `sums` `[o][ky][kx]` and adds them to the weights' gradients of input channel `i`.
 #[inline(always)]
-pub(super) fn join<S: Simd>(i: usize, conv: &Conv, sums: &[Vector], gradient: &mut [f32]) {
+pub(in crate::engine) fn join<S: Simd>(i: usize, conv: &Conv, sums: &[Vector], gradient: &mut [f32]) {
     let area = conv.kernel * conv.kernel;
     let stride = conv.input[0] * area;
     let gradient = &mut gradient[conv.weight + i * area..conv.weight + conv.weights()];

@@ -5,20 +5,17 @@
 //! beneath it are selected first, and one multiply–add a tap takes the place of four: selections cost half as much.
 use super::blocks::{in_blocks, windows};
 use super::conv_gradient::{bias_gradient, join};
-use crate::engine::plan::Conv;
+use crate::engine::ops::Conv;
 use crate::engine::vector::{Kernel, Simd, Vector};
 
 /// Where in its window each lane's maximum lay: bits of the right column, bits of the lower row.
-pub(super) type Choice = [u16; 2];
-
-/// Kernel sides that these kernels know.
-pub(super) const SIDES: [usize; 4] = [2, 3, 4, 5];
+pub(in crate::engine) type Choice = [u16; 2];
 
 /// Vectors of input that a pass over the weights' sums may run through: what the first-level cache holds well.
 const STRIP: usize = 320;
 
 /// y = max over windows of (w ⋆ x + b), cut at zero where the layer ends in a ReLU, and where the maxima lay.
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub conv: &'a Conv,
     pub theta: &'a [f32],
     pub weights: &'a [f32],
@@ -107,7 +104,7 @@ fn forward<S: Simd, const B: usize>(
 }
 
 /// Adds dL/dw and dL/db of one block of images to `gradient` `[P]`, given the gradient `dy` of the maxima.
-pub(super) struct WeightGradient<'a> {
+pub(in crate::engine) struct WeightGradient<'a> {
     pub conv: &'a Conv,
     pub x: &'a [Vector],
     pub dy: &'a [Vector],
@@ -246,7 +243,7 @@ fn strip_taps<S: Simd, const K: usize, const R: usize>(
 }
 
 /// Lays the gradient of the maxima out over the outputs of the convolution, zeros elsewhere.
-pub(super) struct Spread<'a> {
+pub(in crate::engine) struct Spread<'a> {
     pub conv: &'a Conv,
     pub dy: &'a [Vector],
     pub choices: &'a [Choice],

@@ -1,13 +1,13 @@
 //! Dense layers, `[i] → [o]`, weight `[o, i]` used where it lies in θ: forward, weight gradient, input gradient.
 use super::blocks::in_blocks;
-use crate::engine::plan::Dense;
+use crate::engine::ops::Dense;
 use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Outputs (or inputs) held in registers at once.
 const BLOCK: usize = 8;
 
 /// y = W x + b for one block of images, cut at zero where the layer ends in a ReLU.
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub dense: &'a Dense,
     pub theta: &'a [f32],
     pub x: &'a [Vector],
@@ -48,7 +48,7 @@ fn forward<S: Simd, const B: usize>(at: usize, dense: &Dense, theta: &[f32], x: 
 
 /// Adds dL/dW = dy xᵀ and dL/db of one block of images to `gradient` `[P]`. The inputs are transposed, so that the
 /// lanes of the products are neighbouring weights and no sum across lanes is needed.
-pub(super) struct WeightGradient<'a> {
+pub(in crate::engine) struct WeightGradient<'a> {
     pub dense: &'a Dense,
     pub x: &'a [Vector],
     pub dy: &'a [Vector],
@@ -117,7 +117,7 @@ fn weight_gradient<S: Simd, const B: usize>(
 }
 
 /// dx = Wᵀ dy for one block of images.
-pub(super) struct InputGradient<'a> {
+pub(in crate::engine) struct InputGradient<'a> {
     pub dense: &'a Dense,
     pub theta: &'a [f32],
     pub dy: &'a [Vector],

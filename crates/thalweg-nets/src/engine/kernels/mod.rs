@@ -1,10 +1,10 @@
-//! TODO
-mod blocks;
-mod conv;
-mod conv_gradient;
-mod conv_pool;
-mod dense;
-mod norm;
-mod pointwise;
-mod pool;
-mod winograd;
+//! Kernels: one computation each over sixteen images at a time, for any register type.
+pub(super) mod blocks;
+pub(super) mod conv;
+pub(super) mod conv_gradient;
+pub(super) mod conv_pool;
+pub(super) mod dense;
+pub(super) mod norm;
+pub(super) mod pointwise;
+pub(super) mod pool;
+pub(super) mod winograd;

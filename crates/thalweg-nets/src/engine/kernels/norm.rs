@@ -3,12 +3,12 @@
 //! In evaluation μ and σ² are the running statistics in θ, constants. In training they are those of the whole batch,
 //! so statistics and the two sums of the backward pass each need a pass over all blocks; both are plain sums in block
 //! order, in f64 across blocks.
-use crate::engine::plan::Norm;
+use crate::engine::ops::Norm;
 use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Statistics of every channel of all batch normalisations, and the sums of the backward pass.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Statistics {
+pub(in crate::engine) struct Statistics {
     pub mean: Vec<f32>,
     /// 1/√(σ² + ε).
     pub inverse: Vec<f32>,
@@ -17,7 +17,7 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    pub(super) fn resize(&mut self, channels: usize) {
+    pub(in crate::engine) fn resize(&mut self, channels: usize) {
         self.mean.resize(channels, 0.0);
         self.inverse.resize(channels, 0.0);
         self.sums.clear();
@@ -25,7 +25,7 @@ impl Statistics {
     }
 
     /// Takes the running statistics of θ.
-    pub(super) fn take_running(&mut self, norm: &Norm, theta: &[f32]) {
+    pub(in crate::engine) fn take_running(&mut self, norm: &Norm, theta: &[f32]) {
         for c in 0..norm.channels {
             self.mean[norm.first + c] = theta[norm.mean + c];
             self.inverse[norm.first + c] = 1.0 / (theta[norm.variance + c] + norm.eps).sqrt();
@@ -34,7 +34,7 @@ impl Statistics {
 
     /// Measures the batch of `n` images and writes its mean and unbiased variance to the buffer slots of `gradient`.
     /// `blocks` gives the values of each block `[channels · area]` and its count of images.
-    pub(super) fn measure<'a>(
+    pub(in crate::engine) fn measure<'a>(
         &mut self,
         norm: &Norm,
         n: usize,
@@ -66,7 +66,7 @@ impl Statistics {
     }
 
     /// Adds dL/dγ and dL/dβ of the whole batch to `gradient`.
-    pub(super) fn finish(&self, norm: &Norm, gradient: &mut [f32]) {
+    pub(in crate::engine) fn finish(&self, norm: &Norm, gradient: &mut [f32]) {
         for c in 0..norm.channels {
             let [shift, scale] = self.sums[norm.first + c];
             gradient[norm.shift + c] += shift as f32;
@@ -75,7 +75,7 @@ impl Statistics {
     }
 }
 
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub norm: &'a Norm,
     pub statistics: &'a Statistics,
     pub theta: &'a [f32],
@@ -101,7 +101,7 @@ impl Kernel for Forward<'_> {
 }
 
 /// Adds Σ dy and Σ dy x̂ of one block to the sums.
-pub(super) struct Sums<'a> {
+pub(in crate::engine) struct Sums<'a> {
     pub norm: &'a Norm,
     pub statistics: &'a mut Statistics,
     pub x: &'a [Vector],
@@ -130,7 +130,7 @@ impl Kernel for Sums<'_> {
 }
 
 /// dx of one block; with the batch's own statistics where `batch` gives its size in images.
-pub(super) struct Backward<'a> {
+pub(in crate::engine) struct Backward<'a> {
     pub norm: &'a Norm,
     pub statistics: &'a Statistics,
     pub theta: &'a [f32],

@@ -2,14 +2,14 @@
 //!
 //! The transcendental functions are branch-free polynomials in plain arithmetic, which the compiler vectorises under
 //! any instruction set; tests hold them to f64 references.
-use crate::engine::plan::Activation;
+use crate::engine::ops::Activation;
 use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
 
 /// y = f(x).
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub activation: Activation,
     pub x: &'a [Vector],
     pub y: &'a mut [Vector],
@@ -32,7 +32,7 @@ impl Kernel for Forward<'_> {
 }
 
 /// dx = f′(x) dy.
-pub(super) struct Backward<'a> {
+pub(in crate::engine) struct Backward<'a> {
     pub activation: Activation,
     pub x: &'a [Vector],
     pub y: &'a [Vector],
@@ -77,7 +77,7 @@ fn each_gradient(at: &[Vector], dy: &[Vector], dx: &mut [Vector], slope: impl Fn
 }
 
 /// z = x · y, lane by lane: dropout forward and backward.
-pub(super) struct Multiply<'a> {
+pub(in crate::engine) struct Multiply<'a> {
     pub x: &'a [Vector],
     pub y: &'a [Vector],
     pub z: &'a mut [Vector],
@@ -95,7 +95,7 @@ impl Kernel for Multiply<'_> {
 }
 
 /// z = x + y, lane by lane: the end of a residual block.
-pub(super) struct Add<'a> {
+pub(in crate::engine) struct Add<'a> {
     pub x: &'a [Vector],
     pub y: &'a [Vector],
     pub z: &'a mut [Vector],
@@ -113,7 +113,7 @@ impl Kernel for Add<'_> {
 }
 
 /// dy = 0 where y is not above 0: back through a ReLU whose outputs are y.
-pub(super) struct Cut<'a> {
+pub(in crate::engine) struct Cut<'a> {
     pub y: &'a [Vector],
     pub dy: &'a mut [Vector],
 }
@@ -131,7 +131,7 @@ impl Kernel for Cut<'_> {
 }
 
 /// to += x, lane by lane: two gradients meet at the fork of a residual block.
-pub(super) struct Accumulate<'a> {
+pub(in crate::engine) struct Accumulate<'a> {
     pub x: &'a [Vector],
     pub to: &'a mut [Vector],
 }
@@ -148,7 +148,7 @@ impl Kernel for Accumulate<'_> {
 }
 
 /// Draws dropout multipliers: 0 with probability `p`, else 1/(1 − p).
-pub(super) fn draw_multipliers(p: f32, rng: &mut ChaCha8Rng, multipliers: &mut [Vector]) {
+pub(in crate::engine) fn draw_multipliers(p: f32, rng: &mut ChaCha8Rng, multipliers: &mut [Vector]) {
     let keep = 1.0 / (1.0 - p);
     let threshold = (f64::from(p) * 4_294_967_296.0) as u64;
     for vector in multipliers {

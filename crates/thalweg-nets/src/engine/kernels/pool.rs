@@ -2,7 +2,7 @@
 //!
 //! Of several equal maxima the first in row-major order receives the gradient, as in PyTorch.
 use crate::architecture::Shape;
-use crate::engine::plan::Window;
+use crate::engine::ops::Window;
 use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Calls `f(output index, index of the window's first input)` for every window.
@@ -18,7 +18,7 @@ fn each_window(window: &Window, mut f: impl FnMut(usize, usize)) {
     }
 }
 
-pub(super) struct MaxForward<'a> {
+pub(in crate::engine) struct MaxForward<'a> {
     pub window: &'a Window,
     pub x: &'a [Vector],
     pub y: &'a mut [Vector],
@@ -42,7 +42,7 @@ impl Kernel for MaxForward<'_> {
     }
 }
 
-pub(super) struct MaxBackward<'a> {
+pub(in crate::engine) struct MaxBackward<'a> {
     pub window: &'a Window,
     pub x: &'a [Vector],
     pub y: &'a [Vector],
@@ -71,7 +71,7 @@ impl Kernel for MaxBackward<'_> {
     }
 }
 
-pub(super) struct MeanForward<'a> {
+pub(in crate::engine) struct MeanForward<'a> {
     pub window: &'a Window,
     pub x: &'a [Vector],
     pub y: &'a mut [Vector],
@@ -96,7 +96,7 @@ impl Kernel for MeanForward<'_> {
     }
 }
 
-pub(super) struct MeanBackward<'a> {
+pub(in crate::engine) struct MeanBackward<'a> {
     pub window: &'a Window,
     pub dy: &'a [Vector],
     pub dx: &'a mut [Vector],
@@ -122,13 +122,13 @@ impl Kernel for MeanBackward<'_> {
 }
 
 /// Puts `x` of shape `inner` into the middle of `y`, with zeros around.
-pub(super) fn pad(inner: Shape, padding: usize, x: &[Vector], y: &mut [Vector]) {
+pub(in crate::engine) fn pad(inner: Shape, padding: usize, x: &[Vector], y: &mut [Vector]) {
     y.fill(Vector::ZERO);
     each_row(inner, padding, |small, large, len| y[large..large + len].copy_from_slice(&x[small..small + len]));
 }
 
 /// The middle of `dy`.
-pub(super) fn crop(inner: Shape, padding: usize, dy: &[Vector], dx: &mut [Vector]) {
+pub(in crate::engine) fn crop(inner: Shape, padding: usize, dy: &[Vector], dx: &mut [Vector]) {
     each_row(inner, padding, |small, large, len| dx[small..small + len].copy_from_slice(&dy[large..large + len]));
 }
 

@@ -3,129 +3,22 @@
 //! What the source folder may hold is told in [`super::checkpoints`]. An [`ImportPlan`] is what was recognised there (runs, checkpoints in order with
 //! their times, names and tensors), made without writing anything; [`ImportPlan::write`] makes the zoo. Every network is read whole before the first
 //! file is written: its numbers name the zoo, so that whatever was begun with other numbers is not gone on with.
+mod options;
 mod plan;
 
+pub use options::ImportOptions;
 pub use plan::ImportPlan;
 
-use super::folder::{self, Existing, Origin};
-use super::shard::{Frame, Shard};
+use super::folder::{self, Existing};
+use super::origin::{Imported, Named, Origin};
+use super::shard::Shard;
 use super::store::ZooStore;
-use crate::architecture::Architecture;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::init::Initialisation;
-use crate::layout::Layout;
 use crate::progress::Progress;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-
-/// What is known of the checkpoints beside their numbers.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// What the user calls the zoo.
-    pub name: String,
-    /// The architecture; its layout is then required of every network, and kept. Else the first network gives the layout.
-    pub architecture: Option<Architecture>,
-    /// The data that the networks are for: with the architecture, every checkpoint is scored on its validation rows.
-    pub data: Option<DataSpec>,
-    /// The law that the runs started from; it is known for the tensors of an architecture only.
-    pub initialisation: Option<Initialisation>,
-    /// When checkpoints were taken, `[K]`, rising from 0 to 1 (or `[1.0]`); equally spaced where not given.
-    pub times: Option<Vec<f64>>,
-    /// Replace a zoo that is there already.
-    pub force: bool,
-}
-
-/// What the `zoo.toml` of an imported zoo says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Imported {
-    /// What the user calls it.
-    pub name: String,
-    /// Names the zoo; every shard carries it.
-    pub id: String,
-    /// Version of Thalweg that imported it.
-    pub version: String,
-    /// The folder that it was imported from.
-    pub source: PathBuf,
-    /// R.
-    pub runs: usize,
-    /// Runs in one shard.
-    pub shard: usize,
-    /// When checkpoints were taken, `[K]`.
-    pub times: Vec<f64>,
-    /// Whether losses and accuracies are known.
-    pub scored: bool,
-    /// The law that the runs started from, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub initialisation: Option<Initialisation>,
-    /// The data that the networks are for, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<DataSpec>,
-    /// The architecture, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<Architecture>,
-    /// The tensors in order.
-    pub tensors: Vec<Named>,
-}
-
-/// A tensor's name and shape.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    /// Its name in the checkpoints.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-}
-
-impl Imported {
-    /// Checks what a hand could have spoilt in the `zoo.toml` at `path`.
-    pub(super) fn check(&self, path: &Path) -> Result<()> {
-        check_times(&self.times, self.times.len()).map_err(|_| {
-            Error::format(path, "imported.times", "rising times from 0 to 1, or [1.0]", format!("{:?}", self.times))
-        })?;
-        let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
-        let sizes = self.tensors.iter().map(|t| product(&t.shape)).try_fold(0usize, |n, size| n.checked_add(size?));
-        let Some(parameters) = sizes else {
-            return Err(Error::format(path, "imported.tensors", "sizes below 2^64", "larger ones"));
-        };
-        for (field, value) in [("runs", self.runs), ("shard", self.shard), ("tensors", parameters)] {
-            if value == 0 {
-                return Err(Error::format(path, format!("imported.{field}"), "at least 1", 0));
-            }
-        }
-        match &self.architecture {
-            Some(architecture) if !same_tensors(&Layout::of(architecture), &self.layout()) => {
-                Err(Error::format(path, "imported.tensors", "the tensors of its architecture", "others"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn layout(&self) -> Layout {
-        Layout::of_tensors(self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())))
-    }
-
-    pub(super) fn frame(&self) -> Frame {
-        Frame {
-            id: self.id.clone(),
-            runs: self.runs,
-            shard: self.shard,
-            checkpoints: self.times.len(),
-            // With an architecture tensors also have roles.
-            layout: self.architecture.as_ref().map_or_else(|| self.layout(), Layout::of),
-            scored: self.scored,
-        }
-    }
-}
-
-fn same_tensors(a: &Layout, b: &Layout) -> bool {
-    let names = |l: &Layout| l.slots().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
-    names(a) == names(b)
-}
 
 /// Imports the checkpoints under `source` as a zoo in the folder `out` and opens it: [`ImportPlan::new`] and [`ImportPlan::write`].
 ///
@@ -249,14 +142,4 @@ fn sum_of(theta: &[f32]) -> blake3::Hash {
         hasher.update(&piece.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
     }
     hasher.finalize()
-}
-
-fn check_times(times: &[f64], k: usize) -> Result<()> {
-    let rising = times.windows(2).all(|w| w[0] < w[1]);
-    let whole = times == [1.0] || (times.first() == Some(&0.0) && times.last() == Some(&1.0));
-    if rising && whole && times.len() == k {
-        return Ok(());
-    }
-    let expected = format!("{k} rising times from 0 to 1 (for one checkpoint [1.0])");
-    Err(Error::parameter("times", expected, format!("{times:?}")))
 }

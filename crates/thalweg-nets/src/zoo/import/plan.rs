@@ -1,5 +1,6 @@
 //! [`ImportPlan`]: what was recognised in a folder of checkpoints, before anything is written.
-use super::{ImportOptions, check_times};
+use super::super::origin::check_times;
+use super::ImportOptions;
 use crate::data::{DataRecord, DataSpec};
 use crate::engine::{Engine, Packed};
 use crate::error::{Error, Result};

@@ -12,7 +12,7 @@
 //! be transformed at every step. So logits in evaluation and those within a gradient differ in the last bits (in the
 //! tests by less than 10⁻⁶ of their norm; outputs are within 1.1 · 10⁻⁶ of the largest from f64). Sums run in one order
 //! for every instruction set, and lanes never meet.
-use crate::engine::plan::Conv;
+use crate::engine::ops::Conv;
 use crate::engine::vector::{Kernel, Simd, Vector};
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ const fn product(pairs: usize, without: usize) -> [f32; QUAD] {
 }
 
 /// Whether this way is expected to take clearly fewer operations than the direct kernel.
-pub(super) fn pays(conv: &Conv) -> bool {
+pub(in crate::engine) fn pays(conv: &Conv) -> bool {
     let Conv { input: [inputs, ..], output: [outputs, oh, ow], kernel: k, stride, .. } = *conv;
     if stride != 1 || ![3, 5].contains(&k) {
         return false;
@@ -68,12 +68,12 @@ pub(super) fn pays(conv: &Conv) -> bool {
 }
 
 /// Numbers in the transformed weights.
-pub(super) fn weights(conv: &Conv) -> usize {
+pub(in crate::engine) fn weights(conv: &Conv) -> usize {
     conv.input[0] * conv.output[0] * conv.kernel * points(conv.kernel)
 }
 
 /// Vectors of room that a pass needs: the columns of two windows at the points.
-pub(super) fn room(conv: &Conv) -> usize {
+pub(in crate::engine) fn room(conv: &Conv) -> usize {
     points(conv.kernel) * conv.input[0] * rows(conv)
 }
 
@@ -83,7 +83,7 @@ fn rows(conv: &Conv) -> usize {
 }
 
 /// Takes the weights `[o, i, ky, kx]` of θ to the points, in f64: `[o][point][i][ky]`.
-pub(super) fn transform_weights(conv: &Conv, theta: &[f32], to: &mut [f32]) {
+pub(in crate::engine) fn transform_weights(conv: &Conv, theta: &[f32], to: &mut [f32]) {
     let Conv { input: [inputs, ..], output: [outputs, ..], kernel: k, .. } = *conv;
     let n = points(k);
     let mut finite = vec![0.0];
@@ -105,7 +105,7 @@ pub(super) fn transform_weights(conv: &Conv, theta: &[f32], to: &mut [f32]) {
 }
 
 /// y = max over windows of (w ⋆ x + b), cut at zero where the layer ends in a ReLU.
-pub(super) struct Forward<'a> {
+pub(in crate::engine) struct Forward<'a> {
     pub conv: &'a Conv,
     pub theta: &'a [f32],
     /// As [`transform_weights`] leaves them.

@@ -65,7 +65,7 @@ pub(super) fn occlude(plane: &mut [f32], [height, width]: [usize; 2], fraction: 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use crate::data::*;
+    use super::*;
     use proptest::prelude::*;
 
     /// A blob well inside a dark image of 21×21.

@@ -1,0 +1,21 @@
+//! What a user says of checkpoints that are imported.
+use crate::architecture::Architecture;
+use crate::data::DataSpec;
+use crate::init::Initialisation;
+
+/// What is known of the checkpoints beside their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// What the user calls the zoo.
+    pub name: String,
+    /// The architecture; its layout is then required of every network, and kept. Else the first network gives the layout.
+    pub architecture: Option<Architecture>,
+    /// The data that the networks are for: with the architecture, every checkpoint is scored on its validation rows.
+    pub data: Option<DataSpec>,
+    /// The law that the runs started from; it is known for the tensors of an architecture only.
+    pub initialisation: Option<Initialisation>,
+    /// When checkpoints were taken, `[K]`, rising from 0 to 1 (or `[1.0]`); equally spaced where not given.
+    pub times: Option<Vec<f64>>,
+    /// Replace a zoo that is there already.
+    pub force: bool,
+}

@@ -1,0 +1,323 @@
+//! [`Origin`]: where a zoo came from, as its `zoo.toml` says.
+use super::shard::Frame;
+use super::spec::ZooSpec;
+use crate::architecture::Architecture;
+use crate::checksum;
+use crate::data::DataSpec;
+use crate::error::{Error, Result};
+use crate::init::Initialisation;
+use crate::layout::Layout;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a zoo came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Trained here.
+    Trained(Box<ZooSpec>),
+    /// Foreign checkpoints.
+    Imported(Box<Imported>),
+    /// Another zoo, moved.
+    Derived(Box<Derived>),
+}
+
+/// A `zoo.toml` that is no plain [`ZooSpec`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imported: Option<Imported>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    derived: Option<Derived>,
+}
+
+impl Origin {
+    /// Reads the `zoo.toml` of folder `dir`.
+    ///
+    /// # Errors
+    /// No such file, or one that is no zoo's: with file, key and line; one that was changed since it was written.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = toml_of(dir);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let holds = |key: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
+        if !holds("imported") && !holds("derived") {
+            let spec = ZooSpec::from_toml_str(&path, &text)?;
+            return checksum::check_text(&path, &text).map(|()| Self::Trained(Box::new(spec)));
+        }
+        let file: OtherFile = toml::from_str(&text).map_err(|e| {
+            Error::format(
+                &path,
+                "imported or derived zoo",
+                "known keys with values of their types",
+                e.to_string().trim(),
+            )
+        })?;
+        let origin = match (file.imported, file.derived) {
+            (Some(imported), None) => Self::Imported(Box::new(imported)),
+            (None, Some(derived)) => Self::Derived(Box::new(derived)),
+            _ => return Err(Error::format(&path, "zoo", "imported or derived", "both")),
+        };
+        origin.check(&path)?;
+        checksum::check_text(&path, &text)?;
+        Ok(origin)
+    }
+
+    /// Checks what a hand could have spoilt in the `zoo.toml` at `path`.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        match self {
+            Self::Trained(spec) => spec.check(),
+            Self::Imported(imported) => imported.check(path),
+            Self::Derived(derived) => derived.check(path),
+        }
+    }
+
+    /// The zoo that all of its runs come from in the end: trained or imported.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Derived(derived) => derived.of.root(),
+            other => other,
+        }
+    }
+
+    /// What the user calls it.
+    pub fn name(&self) -> &str {
+        match self.root() {
+            Self::Trained(spec) => &spec.name,
+            Self::Imported(imported) => &imported.name,
+            Self::Derived(_) => "",
+        }
+    }
+
+    /// What it names itself by; empty for a specification that nothing was made from yet.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Trained(spec) => spec.record.as_ref().map_or("", |record| &record.id),
+            Self::Imported(imported) => &imported.id,
+            Self::Derived(derived) => &derived.id,
+        }
+    }
+
+    /// The specification that its runs were trained by, where they were trained here.
+    pub fn spec(&self) -> Option<&ZooSpec> {
+        match self.root() {
+            Self::Trained(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
+    /// The law that runs started from, where no specification says it.
+    pub(super) fn initialisation(&self) -> Option<Initialisation> {
+        match self.root() {
+            Self::Imported(imported) => imported.initialisation,
+            _ => None,
+        }
+    }
+
+    /// The architecture, where known.
+    pub fn architecture(&self) -> Option<&Architecture> {
+        match self {
+            Self::Trained(spec) => Some(&spec.architecture),
+            Self::Imported(imported) => imported.architecture.as_ref(),
+            Self::Derived(derived) => derived.of.architecture(),
+        }
+    }
+
+    /// The data, where known.
+    pub fn data(&self) -> Option<&DataSpec> {
+        match self {
+            Self::Trained(spec) => Some(&spec.data),
+            Self::Imported(imported) => imported.data.as_ref(),
+            Self::Derived(derived) => derived.of.data(),
+        }
+    }
+
+    /// The data, where known, tied to what was found when the networks were trained or scored on them.
+    pub fn bound_data(&self) -> Option<DataSpec> {
+        let spec = self.data()?;
+        match self.spec().and_then(|spec| spec.record.as_ref()) {
+            Some(record) => Some(DataSpec { record: Some(Box::new(record.data.clone())), ..spec.clone() }),
+            None => Some(spec.clone()),
+        }
+    }
+
+    /// When checkpoints were taken, `[K]`.
+    pub fn times(&self) -> &[f64] {
+        match self {
+            Self::Trained(spec) => &spec.recipe.checkpoints,
+            Self::Imported(imported) => &imported.times,
+            Self::Derived(derived) => derived.of.times(),
+        }
+    }
+
+    /// How it was made, in words.
+    pub(super) fn made(&self) -> &'static str {
+        match self {
+            Self::Trained(_) => "a trained one",
+            Self::Imported(_) => "an imported one",
+            Self::Derived(_) => "a derived one",
+        }
+    }
+
+    /// The text of `zoo.toml`.
+    pub(super) fn to_toml(&self) -> Result<String> {
+        let file = match self {
+            Self::Trained(spec) => return spec.to_toml(),
+            Self::Imported(imported) => OtherFile { imported: Some((**imported).clone()), derived: None },
+            Self::Derived(derived) => OtherFile { imported: None, derived: Some((**derived).clone()) },
+        };
+        toml::to_string(&file).map_err(|e| Error::parameter("zoo.toml", "values that TOML can hold", e))
+    }
+
+    /// What the zoo's shards have in common.
+    pub(super) fn frame(&self, dir: &Path) -> Result<Frame> {
+        match self {
+            Self::Trained(spec) => {
+                let unmade = || Error::format(toml_of(dir), "record", "the record of a zoo that was made", "none");
+                Ok(Frame {
+                    id: spec.record.as_ref().ok_or_else(unmade)?.id.clone(),
+                    runs: spec.runs,
+                    shard: spec.shard,
+                    checkpoints: spec.recipe.checkpoints.len(),
+                    layout: Layout::of(&spec.architecture),
+                    scored: true,
+                })
+            }
+            Self::Imported(imported) => Ok(imported.frame()),
+            Self::Derived(derived) => derived.frame(dir),
+        }
+    }
+}
+
+/// What the `zoo.toml` of an imported zoo says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// What the user calls it.
+    pub name: String,
+    /// Names the zoo; every shard carries it.
+    pub id: String,
+    /// Version of Thalweg that imported it.
+    pub version: String,
+    /// The folder that it was imported from.
+    pub source: PathBuf,
+    /// R.
+    pub runs: usize,
+    /// Runs in one shard.
+    pub shard: usize,
+    /// When checkpoints were taken, `[K]`.
+    pub times: Vec<f64>,
+    /// Whether losses and accuracies are known.
+    pub scored: bool,
+    /// The law that the runs started from, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialisation: Option<Initialisation>,
+    /// The data that the networks are for, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSpec>,
+    /// The architecture, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Architecture>,
+    /// The tensors in order.
+    pub tensors: Vec<Named>,
+}
+
+/// A tensor's name and shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Its name in the checkpoints.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+impl Imported {
+    /// Checks what a hand could have spoilt in the `zoo.toml` at `path`.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        check_times(&self.times, self.times.len()).map_err(|_| {
+            Error::format(path, "imported.times", "rising times from 0 to 1, or [1.0]", format!("{:?}", self.times))
+        })?;
+        let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+        let sizes = self.tensors.iter().map(|t| product(&t.shape)).try_fold(0usize, |n, size| n.checked_add(size?));
+        let Some(parameters) = sizes else {
+            return Err(Error::format(path, "imported.tensors", "sizes below 2^64", "larger ones"));
+        };
+        for (field, value) in [("runs", self.runs), ("shard", self.shard), ("tensors", parameters)] {
+            if value == 0 {
+                return Err(Error::format(path, format!("imported.{field}"), "at least 1", 0));
+            }
+        }
+        match &self.architecture {
+            Some(architecture) if !same_tensors(&Layout::of(architecture), &self.layout()) => {
+                Err(Error::format(path, "imported.tensors", "the tensors of its architecture", "others"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::of_tensors(self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())))
+    }
+
+    pub(super) fn frame(&self) -> Frame {
+        Frame {
+            id: self.id.clone(),
+            runs: self.runs,
+            shard: self.shard,
+            checkpoints: self.times.len(),
+            // With an architecture tensors also have roles.
+            layout: self.architecture.as_ref().map_or_else(|| self.layout(), Layout::of),
+            scored: self.scored,
+        }
+    }
+}
+
+pub(super) fn check_times(times: &[f64], k: usize) -> Result<()> {
+    let rising = times.windows(2).all(|w| w[0] < w[1]);
+    let whole = times == [1.0] || (times.first() == Some(&0.0) && times.last() == Some(&1.0));
+    if rising && whole && times.len() == k {
+        return Ok(());
+    }
+    let expected = format!("{k} rising times from 0 to 1 (for one checkpoint [1.0])");
+    Err(Error::parameter("times", expected, format!("{times:?}")))
+}
+
+/// What the `zoo.toml` of a derived zoo says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derived {
+    /// Names the zoo; every shard carries it.
+    pub id: String,
+    /// Version of Thalweg that made it.
+    pub version: String,
+    /// What was done, in words.
+    pub how: String,
+    /// That zoo's own description.
+    pub of: Origin,
+}
+
+impl Derived {
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        match self.id.is_empty() {
+            true => Err(Error::format(path, "derived.id", "the zoo's id", "nothing")),
+            false => self.of.check(path),
+        }
+    }
+
+    /// The source's, with an id of its own.
+    pub(super) fn frame(&self, dir: &Path) -> Result<Frame> {
+        Ok(Frame { id: self.id.clone(), ..self.of.frame(dir)? })
+    }
+}
+
+/// The `zoo.toml` of `dir`.
+pub(super) fn toml_of(dir: &Path) -> PathBuf {
+    dir.join("zoo.toml")
+}
+
+fn same_tensors(a: &Layout, b: &Layout) -> bool {
+    let names = |l: &Layout| l.slots().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
+    names(a) == names(b)
+}
