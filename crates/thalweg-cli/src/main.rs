@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod common;
+mod complain;
 mod data;
 mod experiments;
 mod for_torch;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     };
     std::panic::set_hook(Box::new(|_| {}));
     let outcome = catch_unwind(AssertUnwindSafe(|| cli.run()));
-    let complain = |text: &str| progress::complain(text);
+    let complain = |text: &str| complain::complain(text);
     match outcome {
         Ok(Ok(Outcome::Done)) => ended(ExitCode::SUCCESS),
         Ok(Ok(Outcome::Negative)) => ended(ExitCode::from(1)),
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
 fn ended(code: ExitCode) -> ExitCode {
     match session::stdout_error() {
         Some(error) => {
-            progress::complain(&format!("cannot write to stdout: {error}"));
+            complain::complain(&format!("cannot write to stdout: {error}"));
             ExitCode::from(2)
         }
         None => code,

@@ -4,8 +4,8 @@
 //! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
 //! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
 //! without architecture or data, and for networks that have learned nothing.
+use crate::complain::complain;
 use crate::data;
-use crate::progress::complain;
 use crate::row;
 use crate::session::Session;
 use crate::study::Rows;

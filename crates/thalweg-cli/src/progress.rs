@@ -192,15 +192,6 @@ pub fn interruption(left: &str) -> String {
     }
 }
 
-/// Says on stderr what went wrong.
-pub fn complain(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    let _ = match std::io::stderr().is_terminal() {
-        true => writeln!(stderr, "\u{1b}[31mthalweg:\u{1b}[0m {text}"),
-        false => writeln!(stderr, "thalweg: {text}"),
-    };
-}
-
 /// "0.4 s", "12 s", "3 min 20 s", "2 h 05 min".
 pub fn duration(d: Duration) -> String {
     let seconds = d.as_secs_f64();

@@ -1,6 +1,6 @@
 //! Signals that ask the program to stop: SIGINT (Ctrl-C), SIGTERM (schedulers, `timeout`, containers) and SIGHUP (a closing terminal). The first
 //! asks all work to stop at its next safe point; the second stops the program at once. The exit code says which it was: 128 and its number.
-use crate::progress::complain;
+use crate::complain::complain;
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 use thalweg_nets::interrupt;

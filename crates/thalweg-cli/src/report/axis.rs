@@ -1,5 +1,7 @@
 //! Axes of a plot: what they span, where their ticks lie, how numbers map to places.
-use super::marks::Point;
+
+/// A point in data coordinates.
+pub type Point = (f64, f64);
 
 /// How an axis maps numbers to places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Words beside points, placed so that they lie neither over each other nor over the points, with a thin line where they had
 //! to move away.
+use super::escape::escape;
 use super::marks::{Frame, Mark};
-use super::plot::escape;
 use std::fmt::Write;
 
 /// A box in pixels: left, top, right, bottom.

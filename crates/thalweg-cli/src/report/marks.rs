@@ -1,9 +1,6 @@
 //! What a plot draws: lines, bands, bars, dots, cells, estimates, rules and labels, each with its look.
-use super::axis::{Axis, place};
+use super::axis::{Axis, Point, place};
 use std::fmt::Write;
-
-/// A point in data coordinates.
-pub type Point = (f64, f64);
 
 /// The look of a mark: colour class, name in the legend ("" for none), and details.
 #[derive(Clone, Debug, Default)]

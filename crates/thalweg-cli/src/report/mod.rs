@@ -2,6 +2,7 @@
 //! for paper. A report is a title, a few large facts, then headings, paragraphs, figures and tables in order.
 mod axis;
 pub mod contour;
+mod escape;
 pub mod figures;
 mod labels;
 mod marks;
@@ -10,8 +11,8 @@ pub mod pixels;
 pub mod plane;
 mod plot;
 
-pub use axis::{Axis, Scale};
-pub use marks::{Look, Mark, Point};
+pub use axis::{Axis, Point, Scale};
+pub use marks::{Look, Mark};
 pub use plot::Plot;
 
 use crate::results::command_line;

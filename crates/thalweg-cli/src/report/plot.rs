@@ -3,9 +3,11 @@
 //!
 //! Why not `kuva`, which STYLE names: it could take CSS variables as colours, but is 74 thousand lines for the four kinds of
 //! plot that we draw, and puts neither contours under paths nor one legend over layers of several kinds as we need them.
+use super::axis::Point;
 use super::axis::{Axis, span, ticks};
+use super::escape::escape;
 use super::labels::labels;
-use super::marks::{Frame, Mark, Point, draw};
+use super::marks::{Frame, Mark, draw};
 use std::fmt::Write;
 
 /// A plot.
@@ -147,9 +149,4 @@ impl Plot {
         }
         (s, if names.is_empty() { 0.0 } else { y + 6.0 })
     }
-}
-
-/// Text made safe for HTML and SVG.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -67,7 +67,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let ground = ground(&zoo, &pairs, named.as_ref(), session)?;
     let plan = Plan {
         command: "zoo align",
-        names: super::FILES,
+        names: super::files::FILES,
         resumes: Resumes::Again,
         settings: settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]),
         inputs: Inputs::default().path(&args.zoo).data(named.as_ref()),

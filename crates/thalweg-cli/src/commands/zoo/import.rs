@@ -68,7 +68,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     let data = data.map(|data| args.inputs.applied(data)).transpose()?;
     let from = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
-    let target = Plan { command: "zoo import", names: super::FILES, inputs: from, ..Plan::default() };
+    let target = Plan { command: "zoo import", names: super::files::FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
         ensure(data, &session.progress)?;
     }

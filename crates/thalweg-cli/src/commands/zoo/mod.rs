@@ -1,5 +1,6 @@
 //! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at.
 pub mod align;
+mod files;
 mod import;
 mod info;
 mod next;
@@ -7,13 +8,9 @@ pub mod plan;
 mod train;
 
 use crate::common::Outcome;
-use crate::output::JSON;
 use crate::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
-
-/// Names of the files of a zoo, and of what is told of it.
-const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "shard-*.safetensors", JSON];
 
 /// What to do with zoos.
 #[derive(Subcommand, Debug)]

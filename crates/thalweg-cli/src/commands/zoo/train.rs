@@ -36,7 +36,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let spec = plan::spec(args.file.as_deref(), &args.flags, common.seed, &common.set, &session.progress)?;
     let plan = Plan {
         command: "zoo train",
-        names: super::FILES,
+        names: super::files::FILES,
         resumes: Resumes::Again,
         inputs: inputs(args, &spec, session),
         ..Plan::default()

@@ -1,16 +1,16 @@
 //! Harmful covariate shift: every test on every home and shift, with type-I error on unshifted draws and a benign control; thresholds come
 //! from null draws, which are others than those judged.
 mod page;
+mod parameters;
 pub mod world;
 
 use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
-use crate::results::{Row, object};
-use crate::row;
+use crate::results::object;
 use crate::session::Session;
 use crate::settings;
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use parameters::{Line, OfBase, Settings};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -23,7 +23,7 @@ use thalweg::shift::law::power::{Share, auroc};
 use thalweg::shift::method::Parts;
 use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
-use world::{Home, World};
+use world::World;
 
 const TOML: &str = include_str!("../../../../../experiments/shift.toml");
 const ORIGIN: &str = "experiments/shift.toml";
@@ -32,24 +32,6 @@ const TIMED: usize = 15;
 
 /// Its entry in the registry.
 pub const EXPERIMENT: Experiment = Experiment { name: "shift", prepare };
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    seed: u64,
-    homes: Vec<String>,
-    sizes: Vec<usize>,
-    bases: u64,
-    draws: usize,
-    null: usize,
-    level: f64,
-    choose: bool,
-    methods: Vec<Method>,
-    /// What differs from the parameters measured for the kind of rows (`Config::like`).
-    #[serde(default)]
-    tests: toml::Table,
-    home: BTreeMap<String, Home>,
-}
 
 struct Shifts {
     scale: String,
@@ -75,80 +57,6 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
         thalweg_nets::data::DataSpec::parse(&home.data)?;
     }
     Ok(Box::new(Shifts { scale: scale.to_owned(), settings }))
-}
-
-/// One statistic of one test in one cell, over the base networks.
-#[derive(Clone, Debug)]
-struct Line {
-    home: String,
-    shift: String,
-    size: usize,
-    method: &'static str,
-    statistic: String,
-    /// Whether it counts for the verdict of harm.
-    verdict: bool,
-    /// Of each base network: power, AUROC with its error, milliseconds, set-up seconds, f's accuracy at home and away.
-    of_base: Vec<OfBase>,
-    /// Unshifted draws rejected, and all of them.
-    type_one: (usize, usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct OfBase {
-    power: Share,
-    auroc: (f64, f64),
-    milliseconds: f64,
-    setup: f64,
-    accuracy: (f64, f64),
-    /// Agreement with f of CDCs for validation draws of P, on P's training rows and on its validation rows, where they were trained for queries.
-    agreement: Option<[f64; 2]>,
-}
-
-impl Line {
-    /// Mean over the base networks with its standard error: of the draws where there is one network, else the spread over networks.
-    fn estimate(&self, of: impl Fn(&OfBase) -> (f64, f64)) -> (f64, f64) {
-        let values: Vec<(f64, f64)> = self.of_base.iter().map(of).collect();
-        let n = values.len() as f64;
-        let mean = values.iter().map(|v| v.0).sum::<f64>() / n;
-        let spread = (values.iter().map(|v| (v.0 - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
-        let within = values.iter().map(|v| v.1 * v.1).sum::<f64>().sqrt() / n;
-        (mean, if spread.is_finite() { spread.max(within) } else { within })
-    }
-
-    fn power(&self) -> (f64, f64) {
-        self.estimate(|b| (b.power.share, b.power.error))
-    }
-
-    fn auroc(&self) -> (f64, f64) {
-        self.estimate(|b| b.auroc)
-    }
-
-    fn mean(&self, of: impl Fn(&OfBase) -> f64) -> f64 {
-        self.estimate(|b| (of(b), 0.0)).0
-    }
-
-    fn type_one(&self) -> Result<Share> {
-        Ok(Share::of(self.type_one.0, self.type_one.1)?)
-    }
-
-    fn row(&self) -> Result<Row> {
-        let ((power, power_error), (auroc, auroc_error), one) = (self.power(), self.auroc(), self.type_one()?);
-        let mut row = row! {
-            "home" => self.home, "shift" => self.shift, "query_rows" => self.size, "method" => self.method,
-            "statistic" => self.statistic, "verdict" => self.verdict, "base_networks" => self.of_base.len(),
-            "tpr" => power, "tpr_standard_error" => power_error,
-            "auroc" => auroc, "auroc_standard_error" => auroc_error,
-            "type_one_error" => one.share, "type_one_low" => one.low, "type_one_high" => one.high, "unshifted_draws" => self.type_one.1,
-            "milliseconds_a_query" => self.mean(|b| b.milliseconds), "set_up_seconds" => self.mean(|b| b.setup),
-            "accuracy_on_p" => self.mean(|b| b.accuracy.0), "accuracy_on_q" => self.mean(|b| b.accuracy.1),
-        };
-        let agreements: Option<Vec<[f64; 2]>> = self.of_base.iter().map(|b| b.agreement).collect();
-        if let Some(each) = agreements {
-            let of = |i: usize| each.iter().map(|a| a[i]).sum::<f64>() / each.len() as f64;
-            row.extend(row! { "cdc_agreement_trained" => of(0), "cdc_agreement_unseen" => of(1) });
-        }
-        Ok(row)
-    }
 }
 
 impl Prepared for Shifts {

@@ -3,6 +3,7 @@
 //! set, and training on the support set for the time that sampling takes, from scratch and from the zoos' common start.
 mod judge;
 mod page;
+mod parameters;
 
 use super::made;
 use super::tasks::{Common, Task, Tasks};
@@ -12,7 +13,7 @@ use crate::results::object;
 use crate::session::Session;
 use crate::settings;
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use parameters::Settings;
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::model::FitConfig;
@@ -22,28 +23,11 @@ use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 use toml::Table;
 
-const TOML: &str = include_str!("../../../../experiments/context.toml");
+const TOML: &str = include_str!("../../../../../experiments/context.toml");
 const ORIGIN: &str = "experiments/context.toml";
 
 /// Its entry in the registry.
 pub const EXPERIMENT: Experiment = Experiment { name: "context", prepare };
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    seed: u64,
-    shots: Vec<usize>,
-    draws: u64,
-    networks: usize,
-    ode_steps: usize,
-    guidance: Vec<f64>,
-    references: usize,
-    seen_judged: usize,
-    tasks: Tasks,
-    fit: Table,
-    #[serde(default)]
-    rivals: BTreeMap<String, Table>,
-}
 
 struct Contexts {
     scale: String,

@@ -1,6 +1,8 @@
 //! Reward fine-tuning by adjoint matching (M12, M13): a flow over MNIST networks steered to other tasks, beside best of n, gradient
 //! ascent on samples, and guidance; and from how many networks on it pays to tune the generator.
+mod bench;
 mod course;
+mod found;
 mod page;
 mod rivals;
 mod task;
@@ -13,69 +15,25 @@ use crate::session::Session;
 use crate::settings;
 use crate::study::Rows as Packed;
 use anyhow::{Context, Result, bail};
-use course::{Course, Judged, prefix};
+use bench::{Bench, Generator, Settings};
+use course::{Course, prefix};
+use found::{Cost, Found};
 use rivals::{Ascent, Made};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
-use task::{Task, TaskSpec};
+use task::Task;
 use thalweg::Streams;
 use thalweg::model::FitConfig;
-use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg::tune::TuneConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
-use toml::Table;
 
-const TOML: &str = include_str!("../../../../experiments/reward.toml");
+const TOML: &str = include_str!("../../../../../experiments/reward.toml");
 const ORIGIN: &str = "experiments/reward.toml";
 
 /// Its entry in the registry.
 pub const EXPERIMENT: Experiment = Experiment { name: "reward", prepare };
-
-/// What must be reached.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Gate {
-    task: String,
-    accuracy: f64,
-    iterations: u64,
-    seconds: f64,
-}
-
-/// Another generator that is tuned to every task, at the strength of the best validation accuracy among its own.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Other {
-    name: String,
-    strengths: Vec<f64>,
-    fit: FitConfig,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {
-    seed: u64,
-    samples: usize,
-    tunings: u64,
-    rows: usize,
-    validation_rows: usize,
-    strengths: Vec<f64>,
-    best_of: usize,
-    ascent_rates: Vec<f64>,
-    guidance: Vec<f64>,
-    cost_at: Vec<usize>,
-    gate: Gate,
-    tasks: Vec<String>,
-    /// Other generators on the same zoo.
-    others: Vec<Other>,
-    zoo: Table,
-    fit: FitConfig,
-    tune: TuneConfig,
-    task: BTreeMap<String, TaskSpec>,
-}
 
 struct RewardStudy {
     scale: String,
@@ -114,53 +72,6 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
         TuneConfig { strength, ..settings.tune.clone() }.check()?;
     }
     Ok(Box::new(RewardStudy { scale: scale.to_owned(), settings }))
-}
-
-/// What all tasks share.
-struct Bench<'a> {
-    settings: &'a Settings,
-    session: &'a Session,
-    generator: Generator,
-    /// Others, each with its strengths.
-    others: Vec<(Generator, &'a [f64])>,
-    engine: Engine,
-    streams: Streams,
-    /// Test rows of the base's own data.
-    home: Packed,
-}
-
-/// A model to tune.
-struct Generator {
-    /// Empty for the first.
-    name: String,
-    model: MetaModel,
-    /// Samples of it `[n, P]`.
-    before: Vec<f32>,
-}
-
-/// What was found on one task.
-struct Found {
-    task: String,
-    /// Every way, judged; the base first, then a tuning a strength.
-    judged: Vec<Judged>,
-    /// A course a strength.
-    courses: Vec<Course>,
-    /// The strength with the best validation accuracy.
-    chosen: usize,
-    /// Mean test accuracies of the tunings at that strength, a seed each.
-    over_seeds: Vec<f64>,
-    ascent: Ascent,
-    costs: Vec<Cost>,
-}
-
-/// Seconds for `n` good networks.
-#[derive(Clone, Copy, Debug)]
-struct Cost {
-    n: usize,
-    /// Tuning the generator and sampling n.
-    tuned: f64,
-    /// Ascent on n samples until they are as good on average; NaN where it did not get there.
-    ascent: f64,
 }
 
 impl Prepared for RewardStudy {

@@ -1,4 +1,5 @@
 //! `thalweg demo`: the whole way on the embedded digits: zoo → flows → samples → judged → report.
+mod drawn;
 mod page;
 
 use super::eval::{about, judge_all};
@@ -16,18 +17,18 @@ use crate::table::Weight;
 use crate::verdict::{self, Verdict};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use drawn::Drawn;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::model::FitConfig;
-use thalweg::model::MetaModel;
-use thalweg::model::sample::{SampleRequest, Samples};
+use thalweg::model::sample::SampleRequest;
 use thalweg_nets::Error;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{TrainOptions, train_zoo};
 use toml::Table;
 
-const TOML: &str = include_str!("../../../../experiments/demo.toml");
+const TOML: &str = include_str!("../../../../../experiments/demo.toml");
 const ORIGIN: &str = "experiments/demo.toml";
 
 /// The whole way in about a minute, with nothing to fetch: zoo, flows, samples, judgement, report
@@ -60,12 +61,6 @@ struct Settings {
     paths: usize,
     zoo: Table,
     fit: BTreeMap<String, Table>,
-}
-
-/// One flow and what was drawn from it.
-struct Drawn {
-    model: MetaModel,
-    samples: Samples,
 }
 
 /// Goes the whole way.

@@ -1,6 +1,7 @@
 //! Generated weights as initialisations (M21): fine-tuning curves of networks from seven kinds of starts, with one recipe, on whole tasks and on a few
 //! rows a class. The flows are those of `reproduce context`, and one over the zoo of a single task.
 mod page;
+mod parameters;
 mod starts;
 
 use super::context::{self, Made};
@@ -12,10 +13,10 @@ use crate::results::object;
 use crate::session::Session;
 use crate::settings;
 use anyhow::{Result, bail};
+use parameters::{Curves, Settings};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use starts::Starts;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::context::Support;
@@ -25,35 +26,12 @@ use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{Length, Recipe, Trainer};
-use toml::Table;
 
-const TOML: &str = include_str!("../../../../experiments/initialisation.toml");
+const TOML: &str = include_str!("../../../../../experiments/initialisation.toml");
 const ORIGIN: &str = "experiments/initialisation.toml";
 
 /// Its entry in the registry.
 pub const EXPERIMENT: Experiment = Experiment { name: "initialisation", prepare };
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    seed: u64,
-    targets: Vec<String>,
-    networks: usize,
-    shots: usize,
-    few: usize,
-    rows: usize,
-    tests: usize,
-    epochs: Vec<u64>,
-    steps: Vec<u64>,
-    between: Vec<u64>,
-    learning_rate: f64,
-    soup: usize,
-    home: String,
-    home_runs: usize,
-    fit: Table,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    made_in: Option<PathBuf>,
-}
 
 struct Initialisation {
     scale: String,
@@ -77,27 +55,6 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     home.seed = settings.seed;
     let (tasks, conditional) = context::settings_at(scale, settings.seed)?;
     Ok(Box::new(Initialisation { scale: scale.to_owned(), settings, tasks, conditional, home }))
-}
-
-/// The curve of every network from one kind of start, on one target.
-#[derive(Clone, Debug)]
-pub struct Curves {
-    /// The task.
-    pub target: String,
-    /// Whether the conditional flow has learned from it.
-    pub seen: bool,
-    /// Five rows a class, or all.
-    pub few: bool,
-    /// What they started from.
-    pub start: String,
-    /// Steps of an epoch.
-    pub epoch: u64,
-    /// Steps at which they were judged, `[T]`.
-    pub steps: Vec<u64>,
-    /// Test accuracies, `[n][T]`.
-    pub accuracy: Vec<Vec<f64>>,
-    /// Seconds for making all starts.
-    pub seconds: f64,
 }
 
 impl Prepared for Initialisation {

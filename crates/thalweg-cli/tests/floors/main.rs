@@ -1,0 +1,98 @@
+//! Holds the imports of every crate against the floors that ARCHITECTURE.md draws: no file of a lower floor imports one of a higher or of its
+//! own floor, and no files import each other in a circle.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
+mod floors;
+mod imports;
+
+use floors::Floors;
+use imports::Crate;
+use std::fs;
+use std::path::Path;
+
+const CRATES: [&str; 4] = ["thalweg-nets", "thalweg", "thalweg-burn", "thalweg-cli"];
+
+#[test]
+fn imports_follow_the_floors_that_the_architecture_draws() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut faults = Vec::new();
+    for name in CRATES {
+        let read = Crate::read(&root.join("crates").join(name).join("src"));
+        faults.extend(read.circles().into_iter().map(|circle| format!("{name}: files in a circle: {circle}")));
+        match Floors::of(&map, name) {
+            Some(floors) => faults.extend(floors.faults(&read).into_iter().map(|fault| format!("{name}: {fault}"))),
+            None => faults.push(format!("ARCHITECTURE.md draws no floors of {name} (a block ```floors {name})")),
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// A crate of these files.
+fn planted(files: &[(&str, &str)]) -> Crate {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    Crate::read(dir.path())
+}
+
+const MAP: &str = "Text.\n\n```floors planted\nroof\nattic | loft\ncellar\n```\n";
+
+#[test]
+fn a_circle_is_found_through_re_exports_bodies_and_macros() {
+    let circle = |low: &str| {
+        let high = "mod low;\npub use low::Low;\npub struct High;\n";
+        planted(&[("lib.rs", "mod room;\n"), ("room/mod.rs", high), ("room/low.rs", low)]).circles()
+    };
+    // A signpost alone is no use, so the child may use what its parent defines.
+    assert!(circle("use super::High;\npub struct Low(High);\n").is_empty());
+    for body in ["use crate::b::B;", "fn f() { crate::b::B::new(); }", "fn f() { println!(\"{}\", crate::b::B); }"] {
+        let b = "use super::a::A;\npub struct B(A);\n";
+        let files = [("lib.rs", "mod a;\nmod b;\n"), ("a.rs", &format!("{body}\npub struct A;\n")[..]), ("b.rs", b)];
+        assert_eq!(planted(&files).circles(), ["a, b"], "{body}");
+    }
+    let through = [
+        ("lib.rs", "mod a;\nmod house;\n"),
+        ("a.rs", "use crate::house::B;\npub struct A;\n"),
+        ("house/mod.rs", "mod b;\npub use b::B;\n"),
+        ("house/b.rs", "use crate::a::A;\npub struct B(A);\n"),
+    ];
+    assert_eq!(planted(&through).circles(), ["a, house::b"]);
+    // Tests may look anywhere.
+    let tests = [
+        ("lib.rs", "mod a;\nmod b;\n"),
+        ("a.rs", "pub struct A;\n#[cfg(test)]\nmod tests {\n use crate::b::B;\n}\n"),
+        ("b.rs", "use crate::a::A;\npub struct B(A);\n"),
+    ];
+    assert!(planted(&tests).circles().is_empty());
+}
+
+#[test]
+fn an_import_upward_or_on_one_floor_is_found_and_every_room_must_be_drawn() {
+    let floors = Floors::of(MAP, "planted").unwrap();
+    assert!(Floors::of(MAP, "other").is_none());
+    let with = |cellar: &str, attic: &str| {
+        let lib = "mod roof;\nmod attic;\nmod loft;\nmod cellar;\n";
+        let files = [
+            ("lib.rs", lib),
+            ("roof.rs", "use crate::cellar::C;"),
+            ("attic.rs", attic),
+            ("loft.rs", "pub struct L;"),
+            ("cellar.rs", cellar),
+        ];
+        floors.faults(&planted(&files))
+    };
+    assert!(with("pub struct C;", "use crate::cellar::C;").is_empty());
+    assert_eq!(with("use crate::roof::R;", ""), ["cellar imports roof, which is above it"]);
+    assert_eq!(with("", "use crate::loft::L;"), ["attic imports loft, which is on its floor"]);
+    let unknown = floors.faults(&planted(&[
+        ("lib.rs", "mod shed;\nmod roof;\nmod attic;\nmod loft;\n"),
+        ("shed.rs", ""),
+        ("roof.rs", ""),
+        ("attic.rs", ""),
+        ("loft.rs", ""),
+    ]));
+    assert_eq!(unknown, ["shed stands on no floor", "cellar is drawn and is not there"]);
+}
