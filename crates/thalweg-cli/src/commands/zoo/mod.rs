@@ -2,6 +2,7 @@
 pub mod align;
 mod import;
 mod info;
+mod length;
 mod next;
 pub mod plan;
 mod train;
