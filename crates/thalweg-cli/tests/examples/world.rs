@@ -20,7 +20,12 @@ pub fn shell(dir: &Path, line: &str) -> Said {
     let program = assert_cmd::cargo::cargo_bin("thalweg");
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(dir).env("PATH", path).env("HOME", dir).env("THALWEG_DATA", dir.join("data"));
+    command
+        .args(["-c", line])
+        .current_dir(dir)
+        .env("PATH", path)
+        .env("HOME", dir)
+        .env("THALWEG_DATA", dir.join("data"));
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
@@ -60,17 +65,24 @@ fn patients(n: usize, seed: u64, shift: f64) -> Vec<([f64; 9], u8)> {
 
 /// The heart data's file: Cleveland, and three hospitals that differ from it.
 fn heart() -> String {
-    let mut text = String::from("id,age,sex,dataset,cp,trestbps,chol,fbs,restecg,thalch,exang,oldpeak,slope,ca,thal,num\n");
+    let mut text =
+        String::from("id,age,sex,dataset,cp,trestbps,chol,fbs,restecg,thalch,exang,oldpeak,slope,ca,thal,num\n");
     let mut id = 0;
-    for (site, n, shift) in [("Cleveland", 303, 0.0), ("Hungary", 60, 0.8), ("Switzerland", 40, 0.5), ("VA Long Beach", 40, 0.6)] {
+    for (site, n, shift) in
+        [("Cleveland", 303, 0.0), ("Hungary", 60, 0.8), ("Switzerland", 40, 0.5), ("VA Long Beach", 40, 0.6)]
+    {
         for (x, sick) in patients(n, 7 + id, shift) {
             id += 1;
             let word = |words: &[&'static str], code: f64| words[code as usize];
-            let (sex, fbs, exang) = (word(&["Female", "Male"], x[1]), word(&["FALSE", "TRUE"], x[5]), word(&["FALSE", "TRUE"], x[8]));
+            let (sex, fbs, exang) =
+                (word(&["Female", "Male"], x[1]), word(&["FALSE", "TRUE"], x[5]), word(&["FALSE", "TRUE"], x[8]));
             let cp = word(&["", "typical angina", "atypical angina", "non-anginal", "asymptomatic"], x[2]);
             let restecg = word(&["normal", "st-t abnormality", "lv hypertrophy"], x[6]);
             let [age, _, _, pressure, chol, _, _, rate, _] = x;
-            let _ = writeln!(text, "{id},{age},{sex},{site},{cp},{pressure},{chol},{fbs},{restecg},{rate},{exang},,,,,{sick}");
+            let _ = writeln!(
+                text,
+                "{id},{age},{sex},{site},{cp},{pressure},{chol},{fbs},{restecg},{rate},{exang},,,,,{sick}"
+            );
         }
     }
     text
@@ -95,7 +107,8 @@ fn npz(n: usize, seed: u64, shift: f64) -> Vec<u8> {
         [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes(), &values].concat()
     };
     let x = rows.iter().flat_map(|(x, _)| x).flat_map(|&v| (v as f32).to_le_bytes()).collect();
-    let (x, y) = (array("<f4", format!("({n}, 9)"), x), array("|u1", format!("({n},)"), rows.iter().map(|r| r.1).collect()));
+    let (x, y) =
+        (array("<f4", format!("({n}, 9)"), x), array("|u1", format!("({n},)"), rows.iter().map(|r| r.1).collect()));
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in [("x.npy", x), ("y.npy", y)] {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -108,7 +121,9 @@ fn npz(n: usize, seed: u64, shift: f64) -> Vec<u8> {
 fn pictures(dir: &Path, turn: usize) {
     let mut noise = Noise(turn as u64 + 1);
     for (part, n) in [("train", 500usize), ("t10k", 200)] {
-        let header = |magic: u32, sizes: &[u32]| [&[magic], sizes].concat().iter().flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>();
+        let header = |magic: u32, sizes: &[u32]| {
+            [&[magic], sizes].concat().iter().flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>()
+        };
         let (mut images, mut labels) = (header(0x803, &[n as u32, 28, 28]), header(0x801, &[n as u32]));
         for i in 0..n {
             let at = (i % 10 * 3 + turn) % 10;
@@ -135,7 +150,9 @@ pub fn files(dir: &Path) {
     }
     pictures(&dir.join("data/mnist"), 0);
     pictures(&dir.join("data/fashion-mnist"), 1);
-    for (name, n, seed, shift) in [("mine.npz", 300, 2, 0.0), ("train.npz", 300, 3, 0.0), ("held.npz", 120, 4, 0.0), ("new.npz", 50, 5, 0.7)] {
+    for (name, n, seed, shift) in
+        [("mine.npz", 300, 2, 0.0), ("train.npz", 300, 3, 0.0), ("held.npz", 120, 4, 0.0), ("new.npz", 50, 5, 0.7)]
+    {
         fs::write(dir.join(name), npz(n, seed, shift)).unwrap();
     }
     fs::write(dir.join("mine.csv"), csv(300, 2, 0.0, true)).unwrap();
@@ -151,7 +168,11 @@ pub fn files(dir: &Path) {
     let net = Preset::Mlp { widths: vec![16, 16, 16] }.build([9, 1, 1], 2).unwrap();
     fs::write(dir.join("net.toml"), toml::to_string(&net).unwrap()).unwrap();
     fs::write(dir.join("fit.toml"), "steps = 30\nbatch = 32\n").unwrap();
-    fs::write(dir.join("zoo.toml"), "runs = 4\narchitecture = \"digits\"\ndata = \"digits\"\nrecipe = { length = { steps = 20 } }\n").unwrap();
+    fs::write(
+        dir.join("zoo.toml"),
+        "runs = 4\narchitecture = \"digits\"\ndata = \"digits\"\nrecipe = { length = { steps = 20 } }\n",
+    )
+    .unwrap();
 }
 
 /// What other programs wrote: the networks of the zoo in `zoo` as files of their own, every checkpoint of a run in a folder of `runs`, and the

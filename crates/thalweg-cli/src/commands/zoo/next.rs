@@ -43,7 +43,8 @@ impl Next {
             because.push(format!("{why}, so a latent space is learned on what they answer"));
         } else if zoo.initial_law().is_err() {
             flags += " --set method.cfm.source=gaussian --set method.cfm.coupling=independent";
-            because.push("the law that its runs started from is not known, so the flow starts from a Gaussian".to_owned());
+            because
+                .push("the law that its runs started from is not known, so the flow starts from a Gaussian".to_owned());
         } else if zoo.checkpoints() == 1 {
             flags += " --set method.cfm.coupling=independent";
             because.push("only final networks are kept, so none is paired with its own start".to_owned());

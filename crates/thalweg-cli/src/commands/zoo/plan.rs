@@ -66,9 +66,9 @@ pub fn spec(
     overrides: &[String],
     progress: &dyn Progress,
 ) -> Result<ZooSpec> {
-    let mut spec = match file {
-        Some(path) => from_file(path, flags, overrides, progress)?,
-        None => from_flags(flags, overrides, progress)?,
+    let (mut spec, rows) = match file {
+        Some(path) => (from_file(path, flags, overrides, progress)?, None),
+        None => from_flags(flags, overrides, progress).map(|(spec, rows)| (spec, Some(rows)))?,
     };
     if let Some(runs) = flags.runs {
         spec.runs = runs;
@@ -93,10 +93,16 @@ pub fn spec(
         spec.seed = seed;
     }
     spec.check()?;
+    // What a file leaves out has the defaults of its format, whatever the data.
+    let said = Said::of(flags.epochs.is_some() || flags.steps.is_some(), flags.batch.is_some(), overrides);
+    if let Some(note) = rows.and_then(|rows| length::suit(&mut spec.recipe, rows, said)) {
+        progress.note(&note);
+    }
     Ok(spec)
 }
 
-fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
+/// The spec, and the training rows of its data.
+fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<(ZooSpec, usize)> {
     let (Some(arch), Some(data)) = (&flags.arch, &flags.data) else {
         bail!("name a TOML file, or at least --arch and --data; e.g. thalweg zoo train --arch cnn-s --data mnist");
     };
@@ -105,12 +111,7 @@ fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> R
     let preset = named(arch, &flags.widths)?;
     let train = data::load(&data, progress)?.train;
     let architecture = preset.build(train.shape, train.classes)?;
-    let mut spec = ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100));
-    let said = Said::of(flags.epochs.is_some() || flags.steps.is_some(), flags.batch.is_some(), overrides);
-    if let Some(note) = length::suit(&mut spec.recipe, train.len(), said) {
-        progress.note(&note);
-    }
-    Ok(spec)
+    Ok((ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100)), train.len()))
 }
 
 fn from_file(path: &Path, flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
@@ -265,6 +266,9 @@ mod tests {
         assert_eq!(recipe(&Flags { train_rows: Some(40), ..digits() }, &[]), (Length::Steps(1000), 40));
         assert_eq!(recipe(&Flags { epochs: Some(4.0), ..digits() }, &[]), (Length::Epochs(4.0), 64));
         assert_eq!(recipe(&digits(), &["recipe.length.epochs=2", "recipe.batch=8"]), (Length::Epochs(2.0), 8));
+        let few = Flags { train_rows: Some(36), ..digits() };
+        assert_eq!(recipe(&few, &["recipe.batch=16"]), (Length::Steps(1000), 16));
+        assert_eq!(recipe(&Flags { batch: Some(16), ..few }, &[]), (Length::Steps(1000), 16));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("zoo.toml");
         std::fs::write(&path, "runs = 5\narchitecture = \"digits\"\ndata = \"digits\"\n").unwrap();
