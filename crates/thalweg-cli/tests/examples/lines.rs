@@ -91,8 +91,7 @@ pub fn shortened(line: &str) -> String {
         "reproduce" => &[
             ("--scale", "smoke"),
             ("--set", "zoo.all.runs=12"),
-            ("--set", "zoo.independent.runs=12"),
-            ("--set", "zoo.tail.runs=12"),
+            ("--set", "'kinds=[\"fork\"]'"),
             ("--set", "samples=6"),
             ("--set", "fit.all.steps=10"),
             ("--set", "'only=[\"NM-CFM\"]'"),

@@ -155,7 +155,9 @@ pub fn files(dir: &Path) {
     {
         fs::write(dir.join(name), npz(n, seed, shift)).unwrap();
     }
-    fs::write(dir.join("mine.csv"), csv(300, 2, 0.0, true)).unwrap();
+    for (name, n, seed) in [("mine.csv", 300, 2), ("train.csv", 300, 3), ("held.csv", 120, 4)] {
+        fs::write(dir.join(name), csv(n, seed, 0.0, true)).unwrap();
+    }
     fs::write(dir.join("new.csv"), csv(50, 6, 0.0, false)).unwrap();
     let mut noise = Noise(9);
     for (name, n) in [("held-logits.csv", 200), ("new-logits.csv", 40)] {
