@@ -70,8 +70,11 @@ pub fn shortened(line: &str) -> String {
     let command = line.split("thalweg ").nth(1).unwrap_or_default();
     let has = |text: &str| line.contains(text);
     let small: &[(&str, &str)] = match command.split(' ').next().unwrap_or_default() {
+        "zoo" if has("--arch cnn-s") && has("--runs") => {
+            &[("--runs", "8"), ("--set", "kind.fork.steps=100"), ("--steps", "100")]
+        }
         "zoo" if has("zoo train") && has("--data") => &[("--runs", "8"), ("--set", "kind.fork.steps=100")],
-        "zoo" if has("zoo train") => &[("--runs", "8"), ("--set", "recipe.batch=32")],
+        "zoo" if has("zoo train zoo.toml") => &[("--runs", "8")],
         "fit" if has("latent.vae") => &[("--steps", "20"), ("--set", "latent.vae.training.steps=30")],
         "fit" if has("--context") => {
             &[("--steps", "6"), ("--set", "field.residual-mlp.width=8"), ("--set", "split.test=0")]
@@ -90,15 +93,17 @@ pub fn shortened(line: &str) -> String {
         "demo" => &[("--scale", "smoke"), ("--set", "zoo.runs=20"), ("--set", "fit.all.steps=10")],
         "reproduce" => &[
             ("--scale", "smoke"),
-            ("--set", "zoo.all.runs=12"),
-            ("--set", "'kinds=[\"fork\"]'"),
+            ("--set", "'kinds=[\"tail\"]'"),
             ("--set", "samples=6"),
             ("--set", "fit.all.steps=10"),
             ("--set", "'only=[\"NM-CFM\"]'"),
         ],
         _ => &[],
     };
-    // `zoo train FILE` takes the kind from the file: what belongs to another kind is no setting of it.
-    let fits = |setting: &str| !setting.starts_with("kind.fork") || has("--kind fork");
-    small.iter().filter(|(_, value)| fits(value)).fold(line.to_owned(), |line, (flag, value)| with(&line, flag, value))
+    // What belongs to another kind is no setting of a zoo, and a length is said once.
+    let fits = |(flag, value): &&(&str, &str)| match *flag {
+        "--steps" => !has("--epochs"),
+        _ => !value.starts_with("kind.fork") || has("--kind fork"),
+    };
+    small.iter().filter(fits).fold(line.to_owned(), |line, (flag, value)| with(&line, flag, value))
 }
