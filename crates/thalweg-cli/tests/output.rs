@@ -220,7 +220,10 @@ fn a_fit_killed_before_its_report_is_finished_by_resume() {
     assert_eq!(fs::read(dir.join("m/model.toml")).unwrap(), model, "it was not fitted again");
     let names: Vec<String> = everything(&dir.join("m")).into_iter().map(|(name, _)| name).collect();
     let names: Vec<&str> = names.iter().map(|name| name.rsplit('/').next().unwrap()).collect();
-    assert_eq!(names, [".thalweg", "README.md", "model.safetensors", "model.toml", "report.html", "results.json"]);
+    assert_eq!(
+        names,
+        [".thalweg", "README.md", "model.safetensors", "model.toml", "report.html", "results.json", "timing.toml"]
+    );
 }
 
 #[test]

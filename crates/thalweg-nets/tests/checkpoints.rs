@@ -228,12 +228,15 @@ fn prefixes_of_wrappers_are_taken_off_and_told() {
     }
     let told = ImportPlan::new(&place.at(""), &options(true)).unwrap().to_string();
     has(&told, &["without the prefix module.", "without the prefix _orig_mod.", "without the prefix backbone."]);
-    // Without architecture the first network's names are kept, and the others are found under them.
+    // Without architecture the first network's names and the order of its file are kept, and the others are found under them.
     fs::remove_file(place.at("net-0.safetensors")).unwrap();
     fs::remove_file(place.at("net-6.safetensors")).unwrap();
     let zoo = place.zoo(&options(false));
-    assert_eq!(zoo.layout().slots()[0].name, "module.fc.weight");
-    assert_eq!(zoo.trajectory(4).unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 5.0]);
+    assert_eq!(
+        zoo.layout().slots().iter().map(|slot| &slot.name[..]).collect::<Vec<_>>(),
+        ["module.fc.bias", "module.fc.weight"]
+    );
+    assert_eq!(zoo.trajectory(4).unwrap(), [5.0, 5.0, 1.0, 2.0, 3.0, 4.0]);
     // A name that does not fit is told beside those that are there.
     net(&place.at("net-9.safetensors"), 0.0);
     has(&place.refused(), &["net-9.safetensors", "module.fc.weight", "no such tensor, but w"]);

@@ -128,7 +128,17 @@ fn plan(args: &Args, config: &FitConfig, zoos: &[ZooStore]) -> Result<Plan> {
     settings.insert("zoos".into(), ids.into());
     Ok(Plan {
         command: "fit",
-        names: &["model.toml", "model.safetensors", "README.md", "features.onnx", REPORT, JSON, STATE, "latents/"],
+        names: &[
+            "model.toml",
+            "model.safetensors",
+            "timing.toml",
+            "README.md",
+            "features.onnx",
+            REPORT,
+            JSON,
+            STATE,
+            "latents/",
+        ],
         resumes: Resumes::Unfinished,
         settings,
         inputs: Inputs::default().paths(&args.zoos).paths(&args.config).settings(config),

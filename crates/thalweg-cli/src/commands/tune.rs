@@ -166,7 +166,7 @@ fn plan(args: &Args, config: &TuneConfig, data: &DataSpec, checksum: &str) -> Re
     settings.extend(more.map(|(key, value)| (key.to_owned(), value)));
     Ok(Plan {
         command: "tune",
-        names: &["model.toml", "model.safetensors", "README.md", "features.onnx", REPORT, JSON, STATE],
+        names: &["model.toml", "model.safetensors", "timing.toml", "README.md", "features.onnx", REPORT, JSON, STATE],
         resumes: Resumes::Unfinished,
         settings,
         inputs: Inputs::default().path(&args.model).paths(&args.config).data(Some(data)).settings(config),

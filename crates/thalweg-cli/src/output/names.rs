@@ -10,8 +10,17 @@ pub const JSON: &str = "results.json";
 pub const REPORT: &str = "report.html";
 
 /// Names of files that commands make in folders within their own; any `.safetensors` is one as well.
-const INNER: [&str; 8] =
-    [JSON, REPORT, "zoo.toml", "model.toml", "README.md", "features.onnx", "accuracies.json", "*.safetensors"];
+const INNER: [&str; 9] = [
+    JSON,
+    REPORT,
+    "zoo.toml",
+    "model.toml",
+    "timing.toml",
+    "README.md",
+    "features.onnx",
+    "accuracies.json",
+    "*.safetensors",
+];
 
 /// Files below `dir` that match `names` (as in [`Plan::names`](super::Plan)), as paths relative to it with `/`, sorted. Links are
 /// never ours.

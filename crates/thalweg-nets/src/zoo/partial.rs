@@ -88,6 +88,15 @@ impl<'a> Partial<'a> {
     }
 }
 
+/// How many runs of shard `index` the partial file holds, by its list alone: it is asked after an interruption, when nothing long may be done.
+pub(super) fn count(frame: &Frame, dir: &Path, index: usize) -> Result<usize> {
+    let path = shard::partial_path(dir, index);
+    match path.exists() {
+        true => Ok(shard::runs_in(&path, frame.runs_of(index).len())?.len()),
+        false => Ok(0),
+    }
+}
+
 /// Removes the partial file of shard `index`, once the shard is there.
 pub(super) fn remove(dir: &Path, index: usize) -> Result<()> {
     let path = shard::partial_path(dir, index);

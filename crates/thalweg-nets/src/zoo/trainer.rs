@@ -101,7 +101,7 @@ impl Job<'_> {
         for index in 0..self.frame.shards() {
             kept += match shard::path(self.dir, index).exists() {
                 true => self.frame.runs_of(index).len(),
-                false => Partial::open(&self.frame, self.dir, index)?.len(),
+                false => partial::count(&self.frame, self.dir, index)?,
             };
         }
         Ok(kept as u64)

@@ -4,7 +4,8 @@
 //! *Difference*: do the tests of any difference say that the rows are not like those of P? A silent test of harm does not clear f where a test of
 //! difference alarms: f may be sure and wrong.
 //!
-//! **Two questions, one level.** Statistics of one question become one p-value by the least of their ranks, for every redraw alike. Of the two
+//! **Two questions, one level.** Statistics of one question become one p-value by the least of their ranks, for every redraw alike; ties, of
+//! which few redraws make many, are broken by how many standard deviations a statistic lies above the mean of all draws. Of the two
 //! p-values the smaller of p_harm/.8 and p_difference/.2 is ranked among the redraws again, which gives an overall p-value: without shift it is at
 //! most α with probability at most α, whatever the dependence, so that any alarm at all comes with at most that probability. A question is answered yes
 //! where its own p-value and the overall one are at most α (a closed test: Marcus, Peritz, Gabriel 1976): where the rows are shifted harmlessly, harm is
@@ -160,19 +161,54 @@ impl Answer {
 
 /// One p-value of the query and of every redraw, `[1 + B]`, from all statistics that decide these tests; none without a test.
 pub fn together(tests: &[&Measurement]) -> Option<Vec<f64>> {
-    let mut least: Option<Vec<f64>> = None;
+    let mut extremes: Option<Vec<Extreme>> = None;
     for test in tests {
         let question = Question::of(test.statistics);
         for s in (0..test.statistics.len()).filter(|&s| question.takes(&test.statistics[s])) {
-            let ranks = as_large(&test.column(s));
-            let smaller = |least: Vec<f64>| least.into_iter().zip(&ranks).map(|(l, &r)| l.min(r as f64)).collect();
-            least = Some(match least {
-                Some(least) => smaller(least),
-                None => ranks.iter().map(|&r| r as f64).collect(),
+            let of = Extreme::of(&test.column(s));
+            extremes = Some(match extremes {
+                Some(before) => before.into_iter().zip(of).map(|(a, b)| a.further(b)).collect(),
+                None => of,
             });
         }
     }
-    least.map(|least| at_most(&least))
+    let extremes = extremes?;
+    let mut sorted = extremes.clone();
+    sorted.sort_by(Extreme::compare);
+    let share = |e: &Extreme| sorted.partition_point(|s| s.compare(e).is_le()) as f64 / sorted.len() as f64;
+    Some(extremes.iter().map(share).collect())
+}
+
+/// How far out a draw is among all draws, by the statistic that shows it best.
+#[derive(Clone, Copy)]
+struct Extreme {
+    /// Draws that are as large or larger, the draw itself among them: the least over statistics.
+    rank: usize,
+    /// Standard deviations above the mean of all draws: the greatest over statistics.
+    deviations: f64,
+}
+
+impl Extreme {
+    /// Every draw of one statistic.
+    fn of(values: &[f64]) -> Vec<Self> {
+        let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+        let n = finite.len().max(1) as f64;
+        let mean = finite.iter().sum::<f64>() / n;
+        let deviation = (finite.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        // Where all draws are alike, 0/0 is no deviation.
+        let deviations = |v: f64| if v == mean { 0.0 } else { (v - mean) / deviation };
+        as_large(values).into_iter().zip(values).map(|(rank, &v)| Self { rank, deviations: deviations(v) }).collect()
+    }
+
+    /// The same draw seen by two statistics.
+    fn further(self, other: Self) -> Self {
+        Self { rank: self.rank.min(other.rank), deviations: self.deviations.max(other.deviations) }
+    }
+
+    /// The more extreme first.
+    fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank.cmp(&other.rank).then(other.deviations.total_cmp(&self.deviations))
+    }
 }
 
 /// The share of values that are at most each.
@@ -201,16 +237,17 @@ mod tests {
     fn answers_by_hand() {
         // The query and four redraws. Harm: a alone counts; the query has the second greatest: p = 2/5.
         let harm = measurement(HARM, vec![4.0, 9.0, 5.0, 0.0, 1.0, 0.0, 2.0, 0.0, 3.0, 0.0]);
-        // Difference: c is 3, 1, 1, 1, 1 and d is 0, 7, 6, 5, 4: least ranks 1, 1, 2, 3, 4 (c ties at 5), so p = 2/5 for the query.
+        // Difference: c is 3, 1, 1, 1, 1 and d is 0, 7, 6, 5, 4: least ranks 1, 1, 2, 3, 4 (c ties at 5). The query's c lies 2 deviations above the
+        // mean, the first redraw's d (7 - 4.4)/2.42 = 1.08, so p = 1/5 for the query.
         let any = measurement(ANY, vec![3.0, 0.0, 1.0, 7.0, 1.0, 6.0, 1.0, 5.0, 1.0, 4.0]);
         assert_eq!((harm.p_value(0), harm.p_value(1)), (0.4, 0.2));
         let answer = Answer::of(&[harm.clone(), any.clone()]).unwrap();
-        // Of the draws, p_harm/.8 is .5, .25, 1.25, 1, .75 and p_difference/.2 is 2, 2, 3, 4, 5: the query is second.
-        assert_eq!(answer, Answer { harm: Some(0.4), difference: Some(0.4), overall: 0.4 });
+        // Of the draws, p_harm/.8 is .5, .25, 1.25, 1, .75 and p_difference/.2 is 1, 2, 3, 4, 5: the query is second.
+        assert_eq!(answer, Answer { harm: Some(0.4), difference: Some(0.2), overall: 0.4 });
         assert_eq!(answer.outcome(0.4), (Outcome::HarmfulShift, 0.4));
         assert_eq!(answer.outcome(0.3), (Outcome::NoEvidenceOfHarm, 0.4));
         let alone = Answer::of(&[any]).unwrap();
-        assert_eq!(alone, Answer { harm: None, difference: Some(0.4), overall: 0.4 });
+        assert_eq!(alone, Answer { harm: None, difference: Some(0.2), overall: 0.2 });
         assert_eq!(alone.outcome(0.5).0, Outcome::ShiftedHarmNotEstablished);
         let answer = Answer { harm: Some(0.3), difference: Some(0.005), overall: 0.02 };
         assert_eq!(answer.outcome(0.05), (Outcome::ShiftedHarmNotEstablished, 0.02));
