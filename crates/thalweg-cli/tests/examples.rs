@@ -210,6 +210,10 @@ fn every_next_step_that_a_command_names_works() {
         "thalweg eval",
     );
     ends("thalweg zoo import finals --arch net.toml --data heart --out zoo", "thalweg eval");
+    // Whatever method: its defaults hold for runs of three checkpoints.
+    for method in ["mmfm", "jko", "action", "ddpm", "kde"] {
+        ends(&format!("thalweg fit hearts --method {method} --steps 100"), "thalweg eval");
+    }
     let (_, dir) = ends("thalweg fit hearts", "thalweg eval");
     let tune = "thalweg tune model --reward loss:csv:mine.csv --out tuned";
     fs::remove_file(dir.path().join("samples.safetensors")).unwrap();

@@ -64,8 +64,8 @@ const STATE: &str = "fit-state.safetensors";
 /// # Errors
 /// Settings that do not hold together, a folder that exists, Ctrl-C.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let config = config(args, session)?;
     let zoos = opened(args)?;
+    let config = config(args, &zoos, session)?;
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
@@ -228,7 +228,7 @@ pub fn fit_into(
     Ok(model)
 }
 
-fn config(args: &Args, session: &Session) -> Result<FitConfig> {
+fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig> {
     let mut config = match &args.config {
         Some(path) => FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?,
         None if args.context => FitConfig::for_tasks(),
@@ -242,7 +242,16 @@ fn config(args: &Args, session: &Session) -> Result<FitConfig> {
     if let Some(name) = &args.method {
         // A file's own settings stay where the flag only repeats its method.
         if config.method.name() != name {
-            config.method = MethodConfig::named(name)?;
+            let method = MethodConfig::named(name)?;
+            let checkpoints = zoos.iter().map(ZooStore::checkpoints).min().unwrap_or_default();
+            config.method = method.clone().within(checkpoints);
+            if config.method.marginals() != method.marginals() {
+                session.progress.note(&format!(
+                    "{name}: {} marginals, since runs have so many checkpoints ({} where there are as many)",
+                    config.method.marginals(),
+                    method.marginals()
+                ));
+            }
         }
     }
     if let Some(steps) = args.steps {
