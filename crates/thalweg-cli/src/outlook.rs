@@ -3,7 +3,7 @@
 //! A flow on weights averages over runs, so its samples work only where networks between runs do: where the runs are linearly
 //! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
 //! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
-//! without architecture or data, and for networks that have learned nothing.
+//! without architecture or data. Networks that have learned nothing are told wherever they are met.
 use crate::data;
 use crate::progress::complain;
 use crate::row;
@@ -18,7 +18,7 @@ use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::MetaModel;
 use thalweg::sample::SampleRequest;
 use thalweg_nets::engine::Engine;
-use thalweg_nets::progress::Progress;
+use thalweg_nets::progress::{Progress, Silent};
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
@@ -67,13 +67,13 @@ impl Outlook {
     ///
     /// # Errors
     /// An architecture that the engine does not take.
-    pub fn of(zoo: &ZooStore, session: &Session) -> Result<Option<Self>> {
+    pub fn of(zoo: &ZooStore, progress: &dyn Progress) -> Result<Option<Self>> {
         let (Some(architecture), Some(data)) = (zoo.architecture(), zoo.data()) else { return Ok(None) };
         let engine = Engine::new(architecture)?;
-        let validation = match data::load(data, &session.progress) {
+        let validation = match data::load(data, progress) {
             Ok(splits) => splits.validation,
             Err(error) => {
-                session.progress.note(&format!("the model will not be checked on data: {error:#}"));
+                progress.note(&format!("the model will not be checked on data: {error:#}"));
                 return Ok(None);
             }
         };
@@ -116,12 +116,13 @@ impl Outlook {
     ///
     /// # Errors
     /// A zoo that cannot be read.
-    pub fn of_made(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<Option<Prospect>> {
+    pub fn of_made(zoo: &ZooStore, dir: &Path) -> Result<Option<Prospect>> {
         let runs = zoo.alive();
         if runs.is_empty() {
             return Ok(None);
         }
-        let Some(outlook) = Self::of(zoo, session)? else { return Ok(None) };
+        // What is to be known of the data was told when the command read them.
+        let Some(outlook) = Self::of(zoo, &Silent)? else { return Ok(None) };
         let prospect = outlook.prospect(zoo, &runs)?;
         if let Prospect::Untrained { accuracy } = prospect {
             outlook.warn_untrained(zoo, dir, accuracy);

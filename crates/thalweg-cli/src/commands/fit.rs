@@ -16,6 +16,7 @@ use thalweg::method::MethodConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
+use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
 /// Fit a meta-model: learn the flow from initialisations to trained weights from a zoo
@@ -69,7 +70,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
-        None => Outlook::of(&zoos[0], session)?
+        None => Outlook::of(&zoos[0], &session.progress)?
             .map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?)))
             .transpose()?,
         Some(_) => None,

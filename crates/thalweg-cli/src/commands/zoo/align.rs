@@ -103,7 +103,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     session.show(&table);
     results.made(out.shown());
-    let prospect = Outlook::of_made(&aligned, out.shown(), session)?;
+    let prospect = Outlook::of_made(&aligned, out.shown())?;
     let next = Next::of(&aligned, out.shown(), prospect).told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
