@@ -157,11 +157,12 @@ fn followed(dir: &Path, line: &str, rows: &str) -> Vec<String> {
     for _ in 0..6 {
         let line = all.last().unwrap().clone();
         let said = ran(dir, &line);
-        if line.contains("thalweg fit") && !line.contains("--context") {
-            if let Some([sampled, zoo, chance]) = checked(&dir.join("model")) {
-                let works = zoo > chance + 0.05 && sampled > (zoo + chance) / 2.0;
-                assert!(works || said.err.contains("warning"), "{line}\n{sampled} of {zoo}, {chance}\n{}", said.err);
-            }
+        if line.contains("thalweg fit")
+            && !line.contains("--context")
+            && let Some([sampled, zoo, chance]) = checked(&dir.join("model"))
+        {
+            let works = zoo > chance + 0.05 && sampled > (zoo + chance) / 2.0;
+            assert!(works || said.err.contains("warning"), "{line}\n{sampled} of {zoo}, {chance}\n{}", said.err);
         }
         let Some(next) = next(&said.out, rows) else { break };
         assert!(!next.contains("…") && !all.contains(&next), "{line} names {next}");

@@ -28,7 +28,7 @@ pub fn joined(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let begins =
-            line.split(' ').find(|word| !word.split_once('=').is_some_and(|(name, _)| name == name.to_uppercase()));
+            line.split(' ').find(|word| word.split_once('=').is_none_or(|(name, _)| name != name.to_uppercase()));
         if begins != Some("thalweg") {
             continue;
         }
