@@ -13,13 +13,17 @@ check crate:
     cargo clippy -p {{crate}} --all-targets -- -D warnings
     cargo nextest run -p {{crate}}
 
+# every command line that the help, README.md and the program itself show
+examples:
+    cargo test -p thalweg-cli --test examples
+
 # benchmarks with PyTorch beside them on the same cores; needs a Python with torch (PYTHON=…)
 bench:
     benches/run
 
-# the whole way on the embedded digits
+# the whole way on the embedded digits, into thalweg-demo/
 demo:
-    cargo run --release -p thalweg-cli -- demo --out demo --force
+    cargo run --release -- demo --force
 
 # real data into a folder (then export THALWEG_DATA=that folder)
 data dest:

@@ -17,7 +17,8 @@ use clap::{Parser, Subcommand};
   thalweg demo
 
 The same way, step by step:
-  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 --epochs 4 --out zoo/
+  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\
+    --out zoo/
   thalweg fit zoo/ --method cfm --out model/
   thalweg sample model/ -n 100 --out samples.safetensors
   thalweg eval samples.safetensors --zoo zoo/

@@ -18,6 +18,7 @@ mod results;
 mod samples;
 mod session;
 mod settings;
+mod shell;
 mod signals;
 mod study;
 mod table;

@@ -3,20 +3,22 @@
 //! A flow on weights averages over runs, so its samples work only where networks between runs do: where the runs are linearly
 //! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
 //! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
-//! without architecture or data, and for networks that have learned nothing.
+//! without architecture or data. Networks that have learned nothing are told wherever they are met.
 use crate::complain::complain;
 use crate::data;
 use crate::row;
 use crate::session::Session;
+use crate::shell::quoted;
 use crate::study::Rows;
 use anyhow::Result;
+use std::path::Path;
 use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::engine::Engine;
-use thalweg_nets::progress::Progress;
+use thalweg_nets::progress::{Progress, Silent};
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
@@ -27,8 +29,29 @@ const SAMPLES: usize = 16;
 const ROWS: usize = 1000;
 
 /// Settings of a fit that works for aligned runs that are not linearly connected: a latent space trained on what its networks answer.
-const UNCONNECTED: &str = "--set latent.vae.beta=0.1 --set latent.vae.training.functional.weight=0.02 \
+pub const UNCONNECTED: &str = "--set latent.vae.beta=0.1 --set latent.vae.training.functional.weight=0.02 \
      --set method.cfm.coupling=independent --set method.cfm.source=gaussian --set field.residual-mlp.width=64";
+
+/// What a flow over the weights of a zoo's runs can come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Prospect {
+    /// The networks have learned nothing: neither will samples.
+    Untrained {
+        /// Their mean validation accuracy.
+        accuracy: f64,
+    },
+    /// Networks between runs are at chance, and so are samples of a flow on weights.
+    Unconnected {
+        /// Mean validation accuracy of the runs.
+        accuracy: f64,
+        /// Of networks halfway between two of them.
+        middle: f64,
+        /// Pairs of runs looked at.
+        pairs: usize,
+    },
+    /// Nothing speaks against it.
+    Good,
+}
 
 /// A zoo with the rows that networks are checked on.
 pub struct Outlook {
@@ -44,13 +67,13 @@ impl Outlook {
     ///
     /// # Errors
     /// An architecture that the engine does not take.
-    pub fn of(zoo: &ZooStore, session: &Session) -> Result<Option<Self>> {
+    pub fn of(zoo: &ZooStore, progress: &dyn Progress) -> Result<Option<Self>> {
         let (Some(architecture), Some(data)) = (zoo.architecture(), zoo.data()) else { return Ok(None) };
         let engine = Engine::new(architecture)?;
-        let validation = match data::load(data, &session.progress) {
+        let validation = match data::load(data, progress) {
             Ok(splits) => splits.validation,
             Err(error) => {
-                session.progress.note(&format!("the model will not be checked on data: {error:#}"));
+                progress.note(&format!("the model will not be checked on data: {error:#}"));
                 return Ok(None);
             }
         };
@@ -63,43 +86,91 @@ impl Outlook {
         Ok(Some(Self { rows: Rows::new(&engine, validation)?, engine, chance }))
     }
 
-    /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance.
-    /// Returns whether it warned.
+    /// What a flow over the weights of some `runs` can come to.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn prospect(&self, zoo: &ZooStore, runs: &[usize]) -> Result<Prospect> {
+        let finals = |run: usize| zoo.finals(&[run]);
+        let pairs = runs.windows(2).take(PAIRS);
+        let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
+        let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+        let some = zoo.finals(&runs[..runs.len().min(PAIRS + 1)])?;
+        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean;
+        if !self.learned(trained) {
+            return Ok(Prospect::Untrained { accuracy: trained });
+        }
+        if lines.is_empty() {
+            return Ok(Prospect::Good);
+        }
+        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
+        let [_, middle] = summaries(&found)?;
+        Ok(match middle.mean < (trained + self.chance) / 2.0 {
+            true => Prospect::Unconnected { accuracy: trained, middle: middle.mean, pairs: middle.n },
+            false => Prospect::Good,
+        })
+    }
+
+    /// What a flow over the zoo in `dir`, which was just made, can come to; none where nothing is known. Warns where its networks have
+    /// learned nothing.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn of_made(zoo: &ZooStore, dir: &Path) -> Result<Option<Prospect>> {
+        let runs = zoo.alive();
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        // What is to be known of the data was told when the command read them.
+        let Some(outlook) = Self::of(zoo, &Silent)? else { return Ok(None) };
+        let prospect = outlook.prospect(zoo, &runs)?;
+        if let Prospect::Untrained { accuracy } = prospect {
+            outlook.warn_untrained(zoo, dir, accuracy);
+        }
+        Ok(Some(prospect))
+    }
+
+    /// Whether networks of this mean accuracy answer better than always with the most frequent class: by a twentieth of what is to be gained.
+    fn learned(&self, accuracy: f64) -> bool {
+        accuracy > self.chance + 0.05 * (1.0 - self.chance)
+    }
+
+    /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance, and where
+    /// training gained nothing. Returns whether it warned.
     ///
     /// # Errors
     /// A zoo that cannot be read.
     pub fn before(&self, zoo: &ZooStore, split: &RunSplit, latent: Option<&LatentConfig>) -> Result<bool> {
         let functional = latent.is_some_and(|latent| latent.functional().weight > 0.0);
-        if functional || split.train.len() < 2 {
-            return Ok(false);
+        let dir = quoted(zoo.dir());
+        match self.prospect(zoo, &split.train)? {
+            Prospect::Untrained { accuracy } => self.warn_untrained(zoo, zoo.dir(), accuracy),
+            Prospect::Unconnected { accuracy, middle, pairs } if !functional => complain(&format!(
+                "warning: the runs of {dir} are not linearly connected: halfway between two of them networks have validation accuracy \
+                 {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}. A flow over such weights samples networks at chance. What \
+                 works: runs that share their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
+                 thalweg zoo align {dir} --out aligned\n  \
+                 thalweg fit aligned {UNCONNECTED} --out model",
+            )),
+            _ => return Ok(false),
         }
-        let finals = |run: usize| zoo.finals(&[run]);
-        let pairs = split.train.windows(2).take(PAIRS);
-        let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
-        let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
-        let first: Vec<f32> = ends.iter().flat_map(|(a, _)| a).copied().collect();
-        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &first)?, Better::Higher)?;
-        if trained.mean < self.chance + 0.05 {
-            return Ok(false);
-        }
-        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
-        let [_, middle] = summaries(&found)?;
-        if middle.mean >= (trained.mean + self.chance) / 2.0 {
-            return Ok(false);
-        }
-        complain(&format!(
-            "warning: the runs of {} are not linearly connected: halfway between two of them networks have validation accuracy {:.3} \
-             ({} pairs), the runs themselves {:.3}. A flow over such weights samples networks at chance. What works: runs that share \
-             their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
-             thalweg zoo align {} --out aligned\n  \
-             thalweg fit aligned {UNCONNECTED} --out model",
-            zoo.dir().display(),
-            middle.mean,
-            middle.n,
-            trained.mean,
-            zoo.dir().display(),
-        ));
         Ok(true)
+    }
+
+    /// Tells that the networks of the zoo in `dir` answer no better than always with the most frequent class.
+    fn warn_untrained(&self, zoo: &ZooStore, dir: &Path, accuracy: f64) {
+        let remedy = match zoo.spec() {
+            Some(_) => "train longer (--epochs or --steps) or at another --learning-rate",
+            None => {
+                "if they do better elsewhere, they expect other inputs (--raw, or --mean and --std) or other --data"
+            }
+        };
+        complain(&format!(
+            "warning: the networks of {} have learned nothing: they answer hardly better than always with the most frequent class \
+             (validation accuracy {accuracy:.3}, {:.3} without a network): {remedy}",
+            quoted(dir),
+            self.chance
+        ));
     }
 
     /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
@@ -123,7 +194,7 @@ impl Outlook {
              Accuracy alone does not show that they are new: thalweg eval does.",
             sampled.mean, sampled.sem, trained.mean, trained.sem, self.chance
         ));
-        if trained.mean >= self.chance + 0.05 && sampled.mean < (trained.mean + self.chance) / 2.0 {
+        if self.learned(trained.mean) && sampled.mean < (trained.mean + self.chance) / 2.0 {
             complain(&format!(
                 "warning: sampled networks have validation accuracy {:.3} where the zoo's runs have {:.3} (chance {:.3}): they are not \
                  usable as they are",

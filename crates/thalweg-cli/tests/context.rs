@@ -24,7 +24,7 @@ fn networks_are_sampled_for_a_task_by_a_few_of_its_rows() {
         in_dir(dir, &format!("{zoo} --data {task} --out tasks/{}", task.replace(['@', '='], "-"))).assert().success();
     }
     let fit = "fit --context tasks/ --steps 6 --batch 8 --set field.residual-mlp.width=8 --set split.test=0";
-    in_dir(dir, &format!("{fit} --out model")).assert().success().stdout(contains("--context DATA:20"));
+    in_dir(dir, &format!("{fit} --out model")).assert().success().stdout(contains("--context digits:20"));
     in_dir(dir, &format!("{fit} --threads 1 --out again")).assert().success();
     let bytes = |model: &str| std::fs::read(dir.join(model).join("model.safetensors")).unwrap();
     assert!(bytes("model") == bytes("again"));

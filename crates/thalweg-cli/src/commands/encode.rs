@@ -25,9 +25,12 @@ use thalweg_nets::zoo::ZooStore;
 /// Encode networks to latents, and judge what is decoded from them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg encode model/ --zoo zoo/                                 latents of every run and checkpoint of a zoo
-  thalweg encode model/ samples.safetensors --out l.safetensors    latents of networks in a file
-  thalweg encode model/ samples.safetensors --zoo zoo/             the same, beside principal components of the zoo
+  # latents of every run and checkpoint of a zoo
+  thalweg encode model/ --zoo zoo/
+  # latents of networks in a file
+  thalweg encode model/ samples.safetensors --out l.safetensors
+  # the same, beside principal components of the zoo
+  thalweg encode model/ samples.safetensors --zoo zoo/
 
 The model was fitted in a latent space: thalweg fit zoo/ --set latent.vae.dimension=32. The file holds latents [runs, checkpoints, D]
 (or [n, D]), normalised, with the scales [D] that they had before; the table compares test accuracies.")]

@@ -26,13 +26,19 @@ use thalweg_nets::{Architecture, Error, Streams};
 /// Judge networks: accuracy, novelty, diversity, beside the zoo and the trivial baselines
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg eval samples.safetensors --zoo zoo/               the judgement table: samples, zoo, held-out runs, baselines
-  thalweg eval samples.safetensors --zoo zoo/ --out look/   with results.json and report.html
-  thalweg eval samples.safetensors                          accuracy alone, on the data that the file names
-  thalweg eval nets/ --arch cnn-s --data mnist              single networks, as PyTorch wrote them
-  thalweg eval nets/ --arch cnn-s --data mnist --raw        networks that take pixels from 0 to 1
+  # the judgement table: samples, zoo, held-out runs, baselines
+  thalweg eval samples.safetensors --zoo zoo/
+  # with results.json and report.html
+  thalweg eval samples.safetensors --zoo zoo/ --out look/
+  # accuracy alone, on the data that the file names
+  thalweg eval samples.safetensors
+  # single networks, as PyTorch wrote them
+  thalweg eval nets/ --arch cnn-s --data mnist
+  # networks that take pixels from 0 to 1
+  thalweg eval nets/ --arch cnn-s --data mnist --raw
   thalweg eval nets/ --arch cnn-s --data mnist --mean 0.1307 --std 0.3081
-  thalweg eval samples.safetensors --at-least 0.9           exits with 1 where the mean accuracy is below")]
+  # exits with 1 where the mean accuracy is below
+  thalweg eval samples.safetensors --at-least 0.9")]
 pub struct Args {
     /// A stack of networks, a single network, or a folder of single ones (.safetensors)
     #[arg(value_name = "NETWORKS")]

@@ -7,6 +7,7 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::settings;
+use crate::shell::quoted;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::fit::tasks::fit_tasks;
@@ -15,17 +16,23 @@ use thalweg::method::MethodConfig;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
 /// Fit a meta-model: learn the flow from initialisations to trained weights from a zoo
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg fit zoo/ --out model/                            NM-CFM with its defaults: under a minute
+  thalweg fit zoo/ --out model/  # NM-CFM with its defaults: under a minute
   thalweg fit zoo/ --method mmfm --steps 3000 --out model/
-  thalweg fit zoo/ --set latent.vae.dimension=32           in the latent space of an autoencoder (pca, vae, denoising)
-  thalweg fit zoo/ --config fit.toml --set batch=96 --set field.residual-mlp.width=512
-  thalweg fit zoo/ --out model/ --resume                   after Ctrl-C: goes on, to the same bytes
-  thalweg fit --context tasks/ --out model/                one zoo a task (a folder of them): networks for tasks by a few of their rows
+  # in the latent space of an autoencoder (pca, vae, denoising)
+  thalweg fit zoo/ --set latent.vae.dimension=32
+  thalweg fit zoo/ --config fit.toml --set batch=96 \\
+    --set field.residual-mlp.width=512
+  # after Ctrl-C: goes on, to the same bytes
+  thalweg fit zoo/ --out model/ --resume
+  # one zoo a task (a folder of them): networks for tasks by a few of their rows
+  thalweg fit --context tasks/ --out model/
 
 A model is a folder: model.safetensors, model.toml (all that decided it), README.md (its card), report.html (its course).")]
 pub struct Args {
@@ -59,12 +66,12 @@ const STATE: &str = "fit-state.safetensors";
 /// # Errors
 /// Settings that do not hold together, a folder that exists, Ctrl-C.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let config = config(args, session)?;
     let zoos = opened(args)?;
+    let config = config(args, &zoos, session)?;
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     // A model of tasks is sampled for one of them: nothing here says for which.
     let checked = match config.context {
-        None => Outlook::of(&zoos[0], session)?
+        None => Outlook::of(&zoos[0], &session.progress)?
             .map(|outlook| Ok::<_, Error>((outlook, config.split.of(&zoos[0])?)))
             .transpose()?,
         Some(_) => None,
@@ -92,18 +99,29 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.made(out.shown());
     let made = out.shown().to_path_buf();
     session.finish(Some(out), results)?;
+    let context = if args.context { format!(" --context {}:20", task(&zoos)) } else { String::new() };
     let held_out = model.record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
     session.say(&format!(
-        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{} -n 100",
+        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{context} -n 100",
         made.display(),
         config.method.name(),
         model.record.training_runs,
         model.record.best_step,
         config.steps,
-        made.display(),
-        if args.context { " --context DATA:20" } else { "" }
+        quoted(&made)
     ));
     Ok(Outcome::Done)
+}
+
+/// A task that a model of these zoos can be asked for: the first whose data a text says, or a place for the user's own.
+fn task(zoos: &[ZooStore]) -> String {
+    let text = |data: &DataSpec| {
+        let text = data.place();
+        let plain = DataSpec { record: None, ..data.clone() };
+        DataSpec::parse(&text).is_ok_and(|read| read == plain).then_some(text)
+    };
+    let found = zoos.iter().filter_map(ZooStore::data).find_map(text);
+    found.map_or_else(|| "NAME[:PATH]".into(), |text| quoted(Path::new(&text)))
 }
 
 fn plan(args: &Args, config: &FitConfig, zoos: &[ZooStore]) -> Result<Plan> {
@@ -212,7 +230,7 @@ pub fn fit_into(
     Ok(model)
 }
 
-fn config(args: &Args, session: &Session) -> Result<FitConfig> {
+fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig> {
     let mut config = match &args.config {
         Some(path) => FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?,
         None if args.context => FitConfig::for_tasks(),
@@ -226,7 +244,16 @@ fn config(args: &Args, session: &Session) -> Result<FitConfig> {
     if let Some(name) = &args.method {
         // A file's own settings stay where the flag only repeats its method.
         if config.method.name() != name {
-            config.method = MethodConfig::named(name)?;
+            let method = MethodConfig::named(name)?;
+            let checkpoints = zoos.iter().map(ZooStore::checkpoints).min().unwrap_or_default();
+            config.method = method.clone().within(checkpoints);
+            if config.method.marginals() != method.marginals() {
+                session.progress.note(&format!(
+                    "{name}: {} marginals, since runs have so many checkpoints ({} where there are as many)",
+                    config.method.marginals(),
+                    method.marginals()
+                ));
+            }
         }
     }
     if let Some(steps) = args.steps {

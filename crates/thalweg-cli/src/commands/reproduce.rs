@@ -27,9 +27,12 @@ const NAMES: &[&str] = &[
 /// Make a table or figure of the paper anew
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg reproduce generation --scale smoke --out smoke/      within a minute: does all of it run?
-  thalweg reproduce generation --scale laptop --out laptop/    the table at the size of a laptop
-  thalweg reproduce generation --set data=[\"mnist\"] --out m/    with a setting of experiments/generation.toml changed
+  # within a minute: does all of it run?
+  thalweg reproduce generation --scale smoke --out smoke/
+  # the table at the size of a laptop
+  thalweg reproduce generation --scale laptop --out laptop/
+  # with a setting of experiments/generation.toml changed
+  thalweg reproduce generation --set 'data=[\"mnist\"]' --out m/
 
 It writes PATH/results.json (flat rows) and PATH/report.html.")]
 pub struct Args {

@@ -7,6 +7,7 @@ use crate::results::Results;
 use crate::row;
 use crate::samples::{Networks, States};
 use crate::session::Session;
+use crate::shell::quoted;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,15 @@ use thalweg_nets::progress::Progress;
 /// Sample networks from a meta-model
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg sample model/ -n 100 --out samples.safetensors           one file: theta [n, P]
-  thalweg sample model/ -n 8 --format per-network --out nets/      a file a network, with network.py and README.md to load them
-  thalweg sample model/ -n 50 --at 0,0.25,0.5,0.75,1               with the states on the way
+  # one file: theta [n, P]
+  thalweg sample model/ -n 100 --out samples.safetensors
+  # a file a network, with network.py and README.md to load them
+  thalweg sample model/ -n 8 --format per-network --out nets/
+  # with the states on the way
+  thalweg sample model/ -n 50 --at 0,0.25,0.5,0.75,1
   thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
-  thalweg sample model/ --context mnist@rotate=40:20        networks for a task by 20 of its rows a class (model: fit --context)
+  # networks for a task by 20 of its rows a class (model: fit --context)
+  thalweg sample model/ --context mnist@rotate=40:20
 
 In PyTorch: model.load_state_dict(safetensors.torch.load_file('nets/network-00000.safetensors'))")]
 pub struct Args {
@@ -137,19 +142,28 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         "steps" => args.steps, "evaluations" => samples.evaluations, "seconds" => samples.seconds,
     });
     let made = out.shown().to_path_buf();
+    let next = match (&out, &networks) {
+        (Target::Folder(_), _) => format!("To load them in PyTorch: {}", made.join("README.md").display()),
+        (Target::File(_), Networks { architecture: Some(_), data: Some(_), .. }) => {
+            format!(
+                "Next: thalweg eval {}    (with --zoo and the zoo's folder: beside its runs and the trivial baselines)",
+                quoted(&made)
+            )
+        }
+        _ => "They can be judged with an architecture and data: thalweg eval --help".into(),
+    };
     results.made(&made);
     match out {
         Target::File(out) => session.finish_file(out, results)?,
         Target::Folder(out) => session.finish(Some(out), results)?,
     }
     session.say(&format!(
-        "Made {}: {} networks in {:.2} s ({:.0} a second, {} evaluations each). Next: thalweg eval {} --zoo ZOO",
+        "Made {}: {} networks in {:.2} s ({:.0} a second, {} evaluations each). {next}",
         made.display(),
         args.n,
         samples.seconds,
         args.n as f64 / samples.seconds.max(1e-9),
         samples.evaluations,
-        made.display()
     ));
     Ok(Outcome::Done)
 }

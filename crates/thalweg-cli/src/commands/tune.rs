@@ -7,6 +7,7 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::settings;
+use crate::shell::quoted;
 use crate::study::Rows as Packed;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result, bail};
@@ -26,13 +27,17 @@ use thalweg_nets::train::fits;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg tune model/ --reward loss:fashion-mnist --strength 3000 --out tuned/
-  thalweg tune model/ --reward margin:mnist --iterations 100 --out tuned/     stops rewarding confidence at the margin
-  thalweg tune model/ --reward loss:csv:mine.csv --set reward-clip=1 --out tuned/
-  thalweg tune model/ --reward loss:fashion-mnist --out tuned/ --resume       after Ctrl-C: goes on, to the same bytes
+  # stops rewarding confidence at the margin
+  thalweg tune model/ --reward margin:mnist --iterations 100 --out tuned/
+  thalweg tune model/ --reward loss:csv:mine.csv --set reward-clip=1 \\
+    --out tuned/
+  # after Ctrl-C: goes on, to the same bytes
+  thalweg tune model/ --reward loss:fashion-mnist --out tuned/ --resume
 
 Rewards are taken on training rows, the kept iteration is chosen on validation rows, accuracies are told on test rows.
 Exact for models with a Gaussian source and independent coupling:
-  thalweg fit zoo/ --set method.cfm.source=gaussian --set method.cfm.coupling=independent --set field.residual-mlp.width=256")]
+  thalweg fit zoo/ --set method.cfm.source=gaussian \\
+    --set method.cfm.coupling=independent --set field.residual-mlp.width=256")]
 pub struct Args {
     /// Folder of the model
     #[arg(value_name = "MODEL")]
@@ -141,7 +146,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         record.seconds,
         before.mean,
         after.mean,
-        made.display()
+        quoted(&made)
     ));
     Ok(Outcome::Done)
 }

@@ -98,6 +98,19 @@ impl MethodConfig {
         }
     }
 
+    /// The method with no more marginals than runs of so many `checkpoints` have.
+    #[must_use]
+    pub fn within(mut self, checkpoints: usize) -> Self {
+        let between = checkpoints.saturating_sub(2);
+        match &mut self {
+            Self::Mmfm(c) => c.marginals = c.marginals.min(between),
+            Self::Jko(c) => c.steps = c.steps.min(between + 1),
+            Self::Action(c) => c.marginals = c.marginals.min(between),
+            Self::Cfm(_) | Self::Ddpm(_) | Self::Kde(_) => {}
+        }
+        self
+    }
+
     /// How marginals are joined to curves.
     pub fn coupling(&self) -> Coupling {
         match self {

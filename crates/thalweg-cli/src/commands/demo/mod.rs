@@ -34,7 +34,7 @@ const ORIGIN: &str = "experiments/demo.toml";
 /// The whole way in about a minute, with nothing to fetch: zoo, flows, samples, judgement, report
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg demo                            into thalweg-demo/: open thalweg-demo/report.html in a browser
+  thalweg demo  # into thalweg-demo/: open thalweg-demo/report.html in a browser
   thalweg demo --out d/ --seed 7
   thalweg demo --set zoo.runs=3000 --set fit.all.steps=3000 --out larger/")]
 pub struct Args {

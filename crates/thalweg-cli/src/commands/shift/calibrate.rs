@@ -9,6 +9,7 @@ use crate::row;
 use crate::samples::Networks;
 use crate::session::Session;
 use crate::settings;
+use crate::shell::quoted;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -28,9 +29,12 @@ const KEPT: usize = 4096;
 /// Make tests of shift ready for a model: train what they need, keep held-out rows of P, write one file
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg shift calibrate --model f.safetensors --arch mlp --widths 16,16,16 --p heart --size 20 --out heart.cal
-  thalweg shift calibrate --model f.safetensors --arch net.toml --p npz:train.npz --held npz:held.npz --size 50 --out my.cal
-  thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal         a model known by its logits only
+  thalweg shift calibrate --model f.safetensors --arch mlp --widths 16,16,16 \\
+    --p heart --size 20 --out heart.cal
+  thalweg shift calibrate --model f.safetensors --arch net.toml \\
+    --p npz:train.npz --held npz:held.npz --size 50 --out my.cal
+  # a model known by its logits only
+  thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal
 
 P must hold rows that f was not trained on: the rows of a query are compared with them, and p-values are exact for any number of both. They are
 --held, or else the test rows of --p. Files of logits may hold probabilities; an index and labels in them are left out.
@@ -138,9 +142,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         }
     }
     results.made(out.shown());
-    let made = out.shown().display().to_string();
+    let made = out.shown().to_path_buf();
     session.finish_file(out, results)?;
-    session.say(&format!("Made {made}: thalweg shift test {made} --q …"));
+    // The rows are the user's to name.
+    let query = if args.logits.is_some() { "--q-logits FILE.csv" } else { "--q NAME[:PATH]" };
+    session.say(&format!("Made {}. For new rows: thalweg shift test {} {query}", made.display(), quoted(&made)));
     Ok(Outcome::Done)
 }
 

@@ -22,7 +22,8 @@ const SHOWN: usize = 12;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg shift test heart.cal --q heart --site hungary
-  thalweg shift test my.cal --q npz:new.npz --out verdict/            with results.json and report.html
+  # with results.json and report.html
+  thalweg shift test my.cal --q npz:new.npz --out verdict/
   thalweg shift test logits.cal --q-logits new-logits.csv
 
 Three outcomes: harmful shift; no evidence of harm; shifted, harm not established (the rows differ from P, and the tests of harm are silent: the

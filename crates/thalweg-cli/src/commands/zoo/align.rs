@@ -2,6 +2,7 @@
 use crate::commands::zoo::next::Next;
 use crate::common::Outcome;
 use crate::data;
+use crate::outlook::Outlook;
 use crate::output::{Inputs, Plan, Resumes, settings};
 use crate::results::Results;
 use crate::row;
@@ -27,7 +28,8 @@ const POINTS: usize = 11;
 #[command(after_help = "Examples:
   thalweg zoo align zoo/ --out aligned/
   thalweg zoo align zoo/ --reference 3 --pairs 50 --out aligned/
-  thalweg zoo align zoo/ --pairs 0 --out aligned/       without the table of loss barriers
+  # without the table of loss barriers
+  thalweg zoo align zoo/ --pairs 0 --out aligned/
 
 Networks compute what they computed before; whole trajectories move by the permutation of their final checkpoint.")]
 pub struct Args {
@@ -101,7 +103,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     session.show(&table);
     results.made(out.shown());
-    let next = Next::of(&aligned, out.shown()).told(out.shown());
+    let prospect = Outlook::of_made(&aligned, out.shown())?;
+    let next = Next::of(&aligned, out.shown(), prospect).told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)

@@ -4,6 +4,7 @@ use super::plan;
 use crate::commands::data::ensure;
 use crate::common::Outcome;
 use crate::data::{self, NormalisationFlags};
+use crate::outlook::Outlook;
 use crate::output::{Inputs, Plan};
 use crate::results::{Results, Row};
 use crate::row;
@@ -18,11 +19,15 @@ use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
 /// Make a zoo of checkpoints that were trained elsewhere
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg zoo import checkpoints/ --out zoo/                          one folder a run, one .safetensors a checkpoint
-  thalweg zoo import finals/ --arch cnn-s --data mnist --out zoo/     single networks, scored on the data
-  thalweg zoo import runs/ --arch net.toml --data npz:mine.npz --initialisation kaiming-uniform --out zoo/
-  thalweg zoo import runs/ --arch net.toml --data npz:mine.npz --raw --out zoo/     networks that take pixels from 0 to 1
-  thalweg zoo import runs/ --dry-run                                  only tells what it recognises
+  # one folder a run, one .safetensors a checkpoint
+  thalweg zoo import checkpoints/ --out zoo/
+  # single networks, scored on the data
+  thalweg zoo import finals/ --arch cnn-s --data mnist --out zoo/
+  thalweg zoo import runs/ --arch net.toml --data npz:mine.npz \\
+    --initialisation kaiming-uniform --out zoo/
+  # networks that take pixels from 0 to 1
+  thalweg zoo import runs/ --arch net.toml --data npz:mine.npz --raw --out zoo/
+  thalweg zoo import runs/ --dry-run  # only tells what it recognises
 
 A run is a folder of files (step-0.safetensors, …) or of checkpoint folders (checkpoint-500/model.safetensors, …); shards of one network with
 their index are read as one. Order: numbers in the names (step-2 before step-10, 1k before 1M), init first, final last. From PyTorch:
@@ -112,7 +117,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.rows = super::info::rows(&summary);
     results.made(out.shown());
     session.say(&format!("\n{summary}"));
-    let next = Next::of(&zoo, out.shown()).told(out.shown());
+    let prospect = Outlook::of_made(&zoo, out.shown())?;
+    let next = Next::of(&zoo, out.shown(), prospect).told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)

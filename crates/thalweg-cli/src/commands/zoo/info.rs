@@ -14,7 +14,7 @@ use thalweg_nets::zoo::{Summary, ZooStore};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo info zoo/
-  thalweg zoo info zoo/ --out look/     with pictures: look/report.html
+  thalweg zoo info zoo/ --out look/  # with pictures: look/report.html
   thalweg zoo info zoo/ --json")]
 pub struct Args {
     /// Folder of the zoo

@@ -1,19 +1,22 @@
 //! What can be done next with a zoo: the `fit` that works for it, with the flags that it needs, or why none can.
-use std::path::Path;
-use thalweg_nets::zoo::ZooStore;
+use crate::outlook::{Prospect, UNCONNECTED};
+use crate::shell::quoted;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// What to say once a zoo is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// A command that works as it stands, and why it has the flags that it has.
-    Fit { command: String, because: Option<String> },
+    Run { command: String, because: Option<String> },
     /// No fit can work.
     Nothing { because: String },
 }
 
 impl Next {
-    /// For the zoo in `dir`.
-    pub fn of(zoo: &ZooStore, dir: &Path) -> Self {
+    /// For the zoo in `dir`, of which so much is known.
+    pub fn of(zoo: &ZooStore, dir: &Path, prospect: Option<Prospect>) -> Self {
         let alive = zoo.alive().len();
         if alive == 0 {
             return Self::Nothing { because: all_dead(zoo) };
@@ -25,26 +28,40 @@ impl Next {
             return Self::Nothing { because };
         }
         let (mut flags, mut because) = (String::new(), Vec::new());
-        if zoo.initial_law().is_err() {
+        if let Some(Prospect::Unconnected { accuracy, middle, .. }) = prospect {
+            let why = format!(
+                "networks halfway between two runs have accuracy {middle:.2} where the runs have {accuracy:.2}"
+            );
+            if !matches!(zoo.origin(), Origin::Derived(_)) {
+                let because = Some(format!("{why}, so they are aligned before a fit"));
+                return Self::Run {
+                    command: format!("thalweg zoo align {} --out {}", quoted(dir), quoted(&beside(dir))),
+                    because,
+                };
+            }
+            flags = format!(" {UNCONNECTED}");
+            because.push(format!("{why}, so a latent space is learned on what they answer"));
+        } else if zoo.initial_law().is_err() {
             flags += " --set method.cfm.source=gaussian --set method.cfm.coupling=independent";
-            because.push("the law that its runs started from is not known, so the flow starts from a Gaussian");
+            because
+                .push("the law that its runs started from is not known, so the flow starts from a Gaussian".to_owned());
         } else if zoo.checkpoints() == 1 {
             flags += " --set method.cfm.coupling=independent";
-            because.push("only final networks are kept, so none is paired with its own start");
+            because.push("only final networks are kept, so none is paired with its own start".to_owned());
         }
         if alive == 2 {
             flags += " --set split.test=0";
-            because.push("of two runs one is learned from and one chosen on");
+            because.push("of two runs one is learned from and one chosen on".to_owned());
         }
         let because = (!because.is_empty()).then(|| because.join("; "));
-        Self::Fit { command: format!("thalweg fit {}{flags}", quoted(dir)), because }
+        Self::Run { command: format!("thalweg fit {}{flags}", quoted(dir)), because }
     }
 
     /// The closing lines for the zoo in `dir`.
     pub fn told(&self, dir: &Path) -> String {
         match self {
-            Self::Fit { command, because: None } => format!("Made {}. Next: {command}", dir.display()),
-            Self::Fit { command, because: Some(because) } => {
+            Self::Run { command, because: None } => format!("Made {}. Next: {command}", dir.display()),
+            Self::Run { command, because: Some(because) } => {
                 format!("Made {} ({because}). Next: {command}", dir.display())
             }
             Self::Nothing { because } => format!("Made {}, but nothing can be fitted to it: {because}.", dir.display()),
@@ -62,15 +79,11 @@ fn all_dead(zoo: &ZooStore) -> String {
     )
 }
 
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        true => text,
-        false if text.starts_with('-') => format!("'./{}'", text.replace('\'', "'\\''")),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
+/// Where the aligned zoo of `dir` goes: beside it.
+fn beside(dir: &Path) -> PathBuf {
+    let dir = std::path::absolute(dir).ok().filter(|_| dir.file_name().is_none()).unwrap_or_else(|| dir.to_path_buf());
+    let name = dir.file_name().map(OsStr::to_os_string).unwrap_or_else(|| "zoo".into());
+    dir.with_file_name([name, "-aligned".into()].into_iter().collect::<OsString>())
 }
 
 #[cfg(test)]
@@ -78,15 +91,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_quoted_where_a_shell_would_split_them() {
-        for (path, as_typed) in [
-            ("a/zoo-1", "a/zoo-1"),
-            ("my zoo", "'my zoo'"),
-            ("it's", "'it'\\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("-zoo", "'./-zoo'"),
-        ] {
-            assert_eq!(quoted(Path::new(path)), as_typed);
+    fn aligned_zoos_go_beside_their_own() {
+        for (zoo, aligned) in [("zoo/", "zoo-aligned"), ("a/b", "a/b-aligned"), ("/a.b", "/a.b-aligned")] {
+            assert_eq!(beside(Path::new(zoo)), Path::new(aligned));
         }
+        assert!(beside(Path::new("..")).is_absolute());
     }
 }

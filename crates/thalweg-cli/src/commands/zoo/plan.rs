@@ -1,11 +1,12 @@
 //! What zoo is to be trained: a TOML file, flags and `--set` together give one checked [`ZooSpec`].
 //!
 //! In the file `architecture` may be a preset's name and `data` a `NAME[:PATH]`, as on the command line.
+use super::length::{self, Said};
 use crate::data;
 use crate::settings;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use thalweg_nets::architecture::Preset;
+use thalweg_nets::architecture::{Preset, Shape};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{Length, Optimiser, Recipe};
@@ -34,13 +35,13 @@ pub struct Flags {
     /// Training runs
     #[arg(long, value_name = "N")]
     pub runs: Option<usize>,
-    /// Length of a run in passes over the training rows
+    /// Length of a run in passes over the training rows; without a file or a length: four, and at least 1,000 mini-batches
     #[arg(long, value_name = "E", conflicts_with = "steps")]
     pub epochs: Option<f64>,
     /// Length of a run in mini-batches
     #[arg(long, value_name = "T")]
     pub steps: Option<u64>,
-    /// Rows of a mini-batch
+    /// Rows of a mini-batch; without a file 64, or all training rows where there are fewer
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// sgd (with momentum .9), adam or adamw
@@ -65,9 +66,9 @@ pub fn spec(
     overrides: &[String],
     progress: &dyn Progress,
 ) -> Result<ZooSpec> {
-    let mut spec = match file {
-        Some(path) => from_file(path, flags, overrides, progress)?,
-        None => from_flags(flags, overrides, progress)?,
+    let (mut spec, rows) = match file {
+        Some(path) => (from_file(path, flags, overrides, progress)?, None),
+        None => from_flags(flags, overrides, progress).map(|(spec, rows)| (spec, Some(rows)))?,
     };
     if let Some(runs) = flags.runs {
         spec.runs = runs;
@@ -92,16 +93,25 @@ pub fn spec(
         spec.seed = seed;
     }
     spec.check()?;
+    // What a file leaves out has the defaults of its format, whatever the data.
+    let said = Said::of(flags.epochs.is_some() || flags.steps.is_some(), flags.batch.is_some(), overrides);
+    if let Some(note) = rows.and_then(|rows| length::suit(&mut spec.recipe, rows, said)) {
+        progress.note(&note);
+    }
     Ok(spec)
 }
 
-fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
+/// The spec, and the training rows of its data.
+fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<(ZooSpec, usize)> {
     let (Some(arch), Some(data)) = (&flags.arch, &flags.data) else {
         bail!("name a TOML file, or at least --arch and --data; e.g. thalweg zoo train --arch cnn-s --data mnist");
     };
-    let data = data::with_settings(&DataSpec::parse(data)?, overrides)?;
-    let architecture = architecture(arch, &flags.widths, &data, progress)?;
-    Ok(ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100)))
+    let mut data = data::with_settings(&DataSpec::parse(data)?, overrides)?;
+    data.train = flags.train_rows.or(data.train);
+    let preset = named(arch, &flags.widths)?;
+    let train = data::load(&data, progress)?.train;
+    let architecture = preset.build(train.shape, train.classes)?;
+    Ok((ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100)), train.len()))
 }
 
 fn from_file(path: &Path, flags: &Flags, overrides: &[String], progress: &dyn Progress) -> Result<ZooSpec> {
@@ -154,16 +164,42 @@ pub fn from_table(path: &Path, mut table: Table, progress: &dyn Progress) -> Res
 /// # Errors
 /// An unknown preset, a file that is none, a preset that the data's shape does not fit.
 pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dyn Progress) -> Result<Architecture> {
+    match named(name, widths)? {
+        Named::File(architecture) => Ok(architecture),
+        preset => {
+            let train = data::load(data, progress)?.train;
+            preset.build(train.shape, train.classes)
+        }
+    }
+}
+
+/// What the name of an architecture stands for.
+enum Named {
+    /// A whole architecture.
+    File(Architecture),
+    /// Layers that are made to fit inputs.
+    Preset(Preset),
+}
+
+impl Named {
+    /// The architecture; a file's whatever the inputs are.
+    fn build(self, shape: Shape, classes: usize) -> Result<Architecture> {
+        match self {
+            Self::File(architecture) => Ok(architecture),
+            Self::Preset(preset) => Ok(preset.build(shape, classes)?),
+        }
+    }
+}
+
+fn named(name: &str, widths: &[usize]) -> Result<Named> {
     let path = PathBuf::from(name);
     if path.extension().is_some_and(|e| e == "toml") {
-        return Ok(Architecture::read(&path)?);
+        return Ok(Named::File(Architecture::read(&path)?));
     }
     if name == "mlp" && widths.is_empty() {
         bail!("--arch mlp wants its hidden widths: --widths 32,16");
     }
-    let preset = Preset::named(name, widths)?;
-    let splits = data::load(data, progress)?;
-    Ok(preset.build(splits.train.shape, splits.train.classes)?)
+    Ok(Named::Preset(Preset::named(name, widths)?))
 }
 
 fn adjust(recipe: &mut Recipe, flags: &Flags) -> Result<()> {
@@ -217,6 +253,26 @@ mod tests {
             spec(Some(&path), &Flags { kind: Some("fork".into()), ..Flags::default() }, None, &[], &Silent).unwrap();
         assert_eq!((b.runs, b.kind), (5, ZooKind::Fork { noise: 0.05, steps: 9 }));
         assert_eq!(b.architecture, a.architecture);
+    }
+
+    #[test]
+    fn what_is_not_said_follows_from_the_data_but_not_in_a_file() {
+        let recipe = |flags: &Flags, set: &[&str]| {
+            let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+            let recipe = spec(None, flags, None, &set, &Silent).unwrap().recipe;
+            (recipe.length, recipe.batch)
+        };
+        assert_eq!(recipe(&digits(), &[]), (Length::Steps(1000), 64));
+        assert_eq!(recipe(&Flags { train_rows: Some(40), ..digits() }, &[]), (Length::Steps(1000), 40));
+        assert_eq!(recipe(&Flags { epochs: Some(4.0), ..digits() }, &[]), (Length::Epochs(4.0), 64));
+        assert_eq!(recipe(&digits(), &["recipe.length.epochs=2", "recipe.batch=8"]), (Length::Epochs(2.0), 8));
+        let few = Flags { train_rows: Some(36), ..digits() };
+        assert_eq!(recipe(&few, &["recipe.batch=16"]), (Length::Steps(1000), 16));
+        assert_eq!(recipe(&Flags { batch: Some(16), ..few }, &[]), (Length::Steps(1000), 16));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zoo.toml");
+        std::fs::write(&path, "runs = 5\narchitecture = \"digits\"\ndata = \"digits\"\n").unwrap();
+        assert_eq!(spec(Some(&path), &Flags::default(), None, &[], &Silent).unwrap().recipe, Recipe::default());
     }
 
     #[test]

@@ -3,6 +3,7 @@ use super::next::Next;
 use super::plan::{self, Flags};
 use crate::commands::data;
 use crate::common::Outcome;
+use crate::outlook::Outlook;
 use crate::output::{Inputs, Plan, Resumes};
 use crate::results::Results;
 use crate::session::Session;
@@ -13,10 +14,13 @@ use thalweg_nets::zoo::{Summary, TrainOptions, ZooSpec, train_zoo};
 /// Train many networks of one architecture and record their way
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 --epochs 4 --out zoo/
-  thalweg zoo train --arch mlp --widths 16,16 --data heart --runs 1000 --out hearts/
+  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\
+    --epochs 6 --out zoo/
+  thalweg zoo train --arch mlp --widths 16,16 --data heart --kind fork \\
+    --runs 1000 --out hearts/
   thalweg zoo train zoo.toml --runs 50 --set recipe.batch=128 --out zoo/
-  thalweg zoo train zoo/zoo.toml --out zoo/ --resume     after Ctrl-C: goes on, to the same bytes
+  # after Ctrl-C: goes on, to the same bytes
+  thalweg zoo train zoo/zoo.toml --out zoo/ --resume
 
 A zoo is a folder: zoo.toml says all that decides its bytes, shard-NNNNN.safetensors hold theta [runs, K, P].")]
 pub struct Args {
@@ -51,7 +55,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.rows = super::info::rows(&summary);
     results.made(out.shown());
     session.say(&format!("\n{summary}"));
-    let next = Next::of(&zoo, out.shown()).told(out.shown());
+    let prospect = Outlook::of_made(&zoo, out.shown())?;
+    let next = Next::of(&zoo, out.shown(), prospect).told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(if zoo.alive().is_empty() { Outcome::Negative } else { Outcome::Done })

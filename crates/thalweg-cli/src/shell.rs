@@ -1,0 +1,31 @@
+//! Command lines in messages, as they can be copied into a shell.
+use std::path::Path;
+
+/// A path as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        true => text,
+        false if text.starts_with('-') => format!("'./{}'", text.replace('\'', "'\\''")),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_would_split_them() {
+        for (path, as_typed) in [
+            ("a/zoo-1", "a/zoo-1"),
+            ("my zoo", "'my zoo'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("-zoo", "'./-zoo'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), as_typed);
+        }
+    }
+}
