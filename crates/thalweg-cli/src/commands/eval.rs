@@ -1,27 +1,27 @@
 //! `thalweg eval`: judges networks in files, beside the zoo that they come from and the trivial baselines, or on data alone.
-use super::zoo::plan;
 use crate::common::Outcome;
 use crate::data::{self, NormalisationFlags};
 use crate::output::{Folder, Inputs, JSON, Plan, REPORT};
 use crate::report::{Report, figures};
-use crate::results::{Results, Row};
+use crate::results::Results;
 use crate::row;
 use crate::samples::Networks;
 use crate::session::Session;
 use crate::study::{Rows, Study};
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
+use crate::work::judge::{about, judge_all};
+use crate::work::plan;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use thalweg::judge::baseline::Baseline;
 use thalweg::metric::summary::{Better, Summary};
+use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 use thalweg_nets::zoo::ZooStore;
-use thalweg_nets::{Architecture, Error, Streams};
 
 /// Judge networks: accuracy, novelty, diversity, beside the zoo and the trivial baselines
 #[derive(clap::Args, Debug)]
@@ -126,60 +126,6 @@ fn against_zoo(
     }
     session.finish(out, results)?;
     Ok(outcome(args, verdicts[0].accuracy().0))
-}
-
-/// Verdicts and the accuracies behind them: the samples, the zoo, held-out runs, the baselines.
-///
-/// # Errors
-/// Samples that are not of the zoo's networks.
-pub fn judge_all(
-    study: &Study,
-    samples: &[(Weight, &str, &[f32])],
-    baselines: bool,
-    seed: u64,
-    session: &Session,
-) -> Result<Vec<(Verdict, Vec<f64>)>> {
-    study.judged(|judge, finals| {
-        let all = if baselines { Baseline::table(study.split.train.len(), finals.start.is_some()) } else { Vec::new() };
-        session
-            .progress
-            .begin("judging", (1 + usize::from(!study.runs.held_out.is_empty()) + samples.len() + all.len()) as u64);
-        let n = samples.first().map_or(1, |(_, _, theta)| theta.len() / study.parameters());
-        let mut verdicts = Vec::new();
-        let mut add = |weight: Weight, name: &str, theta: &[f32]| -> Result<()> {
-            if session.progress.interrupted() {
-                return Err(Error::Interrupted.into());
-            }
-            let judged = judge.judge(theta)?;
-            let row = judge.summarise(name, &judged, f64::NAN)?;
-            verdicts.push((Verdict::once(weight, row), judged.accuracy));
-            session.progress.advance(1);
-            Ok(())
-        };
-        for (weight, name, theta) in samples {
-            add(*weight, name, theta)?;
-        }
-        if !study.runs.held_out.is_empty() {
-            add(Weight::Faint, "held-out", &study.runs.held_out)?;
-        }
-        for baseline in all {
-            add(Weight::Plain, &baseline.name(), &baseline.sample(finals, n, &Streams::new(seed).child("eval"))?)?;
-        }
-        // The zoo is judged by leaving each run out, unlike everything else here, so it has a way of its own.
-        let own = evaluate(&study.engine, &study.runs.training, &study.test.inputs, &study.test.labels)?;
-        let own = own.iter().map(|score| score.accuracy).collect();
-        session.progress.advance(1);
-        verdicts.insert(samples.len(), (Verdict::once(Weight::Faint, judge.zoo_row()?), own));
-        session.progress.end();
-        Ok(verdicts)
-    })
-}
-
-/// What every row of a study carries.
-pub fn about(study: &Study) -> Row {
-    let kind = study.zoo.spec().map_or("imported", |s| s.kind.name());
-    let data = study.zoo.data().map_or("", |d| d.name.as_str());
-    row! { "data" => data, "zoo_kind" => kind, "runs" => study.split.train.len() }
 }
 
 fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Session) -> Result<Outcome> {

@@ -1,6 +1,5 @@
 //! `thalweg fit`: a meta-model of a zoo.
 use crate::common::Outcome;
-use crate::outlook::Outlook;
 use crate::output::{Folder, Inputs, JSON, Plan, REPORT, Resumes};
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale};
 use crate::results::Results;
@@ -8,10 +7,10 @@ use crate::row;
 use crate::session::Session;
 use crate::settings;
 use crate::shell::quoted;
+use crate::work::fit::{STATE, fit_into};
+use crate::work::outlook::Outlook;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
-use thalweg::fit::tasks::fit_tasks;
-use thalweg::fit::{FitOptions, fit};
 use thalweg::method::MethodConfig;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
@@ -55,11 +54,6 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
 }
-
-/// Steps between two savings of the state: what a kill (not Ctrl-C, which saves) can cost.
-const SAVE_EVERY: u64 = 500;
-/// Where the state between steps is kept.
-const STATE: &str = "fit-state.safetensors";
 
 /// Fits and saves.
 ///
@@ -189,45 +183,6 @@ fn opened(args: &Args) -> Result<Vec<ZooStore>> {
     }
     let budget = thalweg_nets::zoo::BUDGET / dirs.len();
     Ok(dirs.iter().map(|dir| ZooStore::open_within(dir, budget)).collect::<Result<_, _>>()?)
-}
-
-/// Fits a model into the claimed folder `out`, going on from a state there under `--resume`; autoencoders are kept in the folder `latents`.
-///
-/// # Errors
-/// As [`fit`] and [`fit_tasks`]; where the model cannot be written.
-pub fn fit_into(
-    zoos: &[&ZooStore],
-    config: &FitConfig,
-    out: &Path,
-    latents: &Path,
-    session: &Session,
-) -> Result<MetaModel> {
-    let state = out.join(STATE);
-    let options = FitOptions {
-        state: Some(state.clone()),
-        save_every: SAVE_EVERY,
-        resume: session.common.resume,
-        latents: Some(latents.to_path_buf()),
-    };
-    let model = match config.context {
-        Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,
-        None => fit(zoos[0], config, &options, &session.progress)?,
-    };
-    session.progress.end();
-    let record = &model.record;
-    session.progress.detail(&format!(
-        "{}: step {} of {} kept; {:.1} steps a second; looks (step, training loss, held-out loss): {:?}",
-        config.method.name(),
-        record.best_step,
-        config.steps,
-        config.steps as f64 / record.seconds.max(1e-9),
-        record.history
-    ));
-    model.save(out, true)?;
-    if state.exists() {
-        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
-    }
-    Ok(model)
 }
 
 fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig> {

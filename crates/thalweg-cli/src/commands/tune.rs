@@ -10,13 +10,14 @@ use crate::settings;
 use crate::shell::quoted;
 use crate::study::Rows as Packed;
 use crate::table::{Cell, Table, Weight};
+use crate::work::tune::{STATE, tune_into};
 use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
-use thalweg::reward::{OnData, Reward, Rows};
-use thalweg::tune::{TuneConfig, TuneOptions, TuneRecord, tune};
+use thalweg::reward::{OnData, Rows};
+use thalweg::tune::{TuneConfig, TuneRecord};
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
@@ -64,11 +65,6 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
-
-/// Iterations between two savings of the state.
-const SAVE_EVERY: u64 = 50;
-/// Where the state between iterations is kept.
-const STATE: &str = "tune-state.safetensors";
 
 /// Validation rows that looks are taken on.
 const LOOK_ROWS: usize = 2_000;
@@ -222,44 +218,6 @@ impl Kind {
             Self::Margin(margin) => OnData::margin(name, engine, data.inputs, data.labels, margin, rows)?,
         })
     }
-}
-
-/// Tunes into the claimed folder `out`, going on from a state there under `--resume`. The networks of the tuned model are for `data` (those of
-/// the base where none are given): it is saved once, whole, so that no moment leaves a model that says otherwise.
-///
-/// # Errors
-/// As [`tune`]; where the model cannot be written.
-pub fn tune_into(
-    base: &MetaModel,
-    reward: &dyn Reward,
-    held_out: Option<&dyn Reward>,
-    config: &TuneConfig,
-    data: Option<&DataSpec>,
-    out: &Path,
-    session: &Session,
-) -> Result<MetaModel> {
-    let state = out.join(STATE);
-    let options = TuneOptions { state: Some(state.clone()), save_every: SAVE_EVERY, resume: session.common.resume };
-    let mut model = tune(base, reward, held_out, config, &options, &session.progress)?;
-    if let Some(data) = data {
-        model.data = Some(data.clone());
-    }
-    session.progress.end();
-    if let Some(record) = &model.record.tuned {
-        session.progress.detail(&format!(
-            "{}; iteration {} of {} kept; {:.1} iterations a second; looks: {:?}",
-            record.process,
-            record.best_iteration,
-            record.iterations,
-            record.iterations as f64 / record.seconds.max(1e-9),
-            record.looks
-        ));
-    }
-    model.save(out, true)?;
-    if state.exists() {
-        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
-    }
-    Ok(model)
 }
 
 fn config(args: &Args, session: &Session) -> Result<TuneConfig> {

@@ -3,7 +3,6 @@
 use super::flows::{Flows, look};
 use super::made::{self, Zoos, folder};
 use super::{Experiment, Findings, Prepared};
-use crate::commands::eval::judge_all;
 use crate::common::Outcome;
 use crate::report::{Mark, Plot, Report, Scale};
 use crate::results::{Row, object};
@@ -13,6 +12,7 @@ use crate::settings;
 use crate::study::Study;
 use crate::table::{Table, Weight};
 use crate::verdict::{self, Verdict};
+use crate::work::judge::judge_all;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! What experiments are made from, and what an interrupted run has made already: zoos, and models fitted to them.
-use crate::commands::data::ensure;
-use crate::commands::fit::fit_into;
-use crate::commands::zoo::align::best_run;
-use crate::commands::zoo::plan;
+use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
+use crate::work::fit::fit_into;
+use crate::work::plan;
+use crate::work::zoo::best_run;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! The common start is meta-learned on the training tasks (Reptile, Nichol et al. 2018: some steps on one task, then a part of the way there, task
 //! after task); its last layer is zero, so that it does not tell classes apart. With `rounds = 0` it is a plain draw.
-use crate::commands::data::ensure;
+use crate::data::ensure;
 use crate::session::Session;
 use crate::study::Rows;
 use anyhow::{Context, Result, bail};

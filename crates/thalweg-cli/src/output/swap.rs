@@ -96,8 +96,8 @@ pub fn discard(dir: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Plan;
     use super::*;
+    use crate::output::Plan;
 
     fn put(dir: &Path, files: &[(&str, &str)]) {
         for (name, text) in files {

@@ -69,8 +69,8 @@ fn place(x: f64, y: f64, wide: f64, f: &Frame, taken: &[Box4]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Look};
     use super::*;
+    use crate::report::{Axis, Look};
 
     /// Twelve labels on one point: none lies over another, all lie inside.
     #[test]

@@ -2,10 +2,7 @@
 mod drawn;
 mod page;
 
-use super::eval::{about, judge_all};
-use super::fit::fit_into;
 use super::sample::networks;
-use super::zoo::plan;
 use crate::common::Outcome;
 use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings as words};
 use crate::results::{Results, object};
@@ -15,6 +12,9 @@ use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, Verdict};
+use crate::work::fit::fit_into;
+use crate::work::judge::{about, judge_all};
+use crate::work::plan;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use drawn::Drawn;

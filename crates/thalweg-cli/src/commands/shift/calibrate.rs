@@ -1,6 +1,5 @@
 //! `thalweg shift calibrate`: trains what tests need, once for a model, into one file with the rows of P that queries are compared with.
 use super::{logits, rows};
-use crate::commands::zoo::plan;
 use crate::common::Outcome;
 use crate::data;
 use crate::output::{Inputs, Plan};
@@ -11,6 +10,7 @@ use crate::session::Session;
 use crate::settings;
 use crate::shell::quoted;
 use crate::table::{Cell, Table, Weight};
+use crate::work::plan;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

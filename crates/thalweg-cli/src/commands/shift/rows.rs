@@ -1,5 +1,5 @@
 //! Rows for tests of shift: data sets as f expects them.
-use crate::commands::data::ensure;
+use crate::data::ensure;
 use crate::session::Session;
 use anyhow::{Result, bail};
 use thalweg::Streams;

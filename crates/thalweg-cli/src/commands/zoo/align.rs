@@ -1,14 +1,15 @@
 //! `thalweg zoo align`: a zoo whose runs are permuted to lie close to one of them (M3), and what that does to the lines between them.
-use crate::commands::zoo::next::Next;
+use super::next::Next;
 use crate::common::Outcome;
 use crate::data;
-use crate::outlook::Outlook;
 use crate::output::{Inputs, Plan, Resumes, settings};
 use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::study::Rows;
 use crate::table::{Cell, Table, Weight};
+use crate::work::outlook::Outlook;
+use crate::work::zoo::best_run;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use thalweg::coupling::assignment::squared_distance;
@@ -108,18 +109,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)
-}
-
-/// The run with the least final validation loss of those that are alive; the first where losses are not known.
-pub fn best_run(zoo: &ZooStore) -> Option<usize> {
-    let (alive, k) = (zoo.alive(), zoo.checkpoints());
-    match zoo.is_scored() {
-        true => alive.iter().copied().min_by(|a, b| {
-            let last = |run: &usize| zoo.losses()[run * k + k - 1];
-            last(a).total_cmp(&last(b))
-        }),
-        false => alive.first().copied(),
-    }
 }
 
 /// Neighbours among `runs`, then every second one, and so on, until there are `wanted`.

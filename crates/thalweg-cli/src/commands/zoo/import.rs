@@ -1,14 +1,14 @@
 //! `thalweg zoo import`: checkpoints that were trained elsewhere become a zoo.
 use super::next::Next;
-use super::plan;
-use crate::commands::data::ensure;
 use crate::common::Outcome;
+use crate::data::ensure;
 use crate::data::{self, NormalisationFlags};
-use crate::outlook::Outlook;
 use crate::output::{Inputs, Plan};
 use crate::results::{Results, Row};
 use crate::row;
 use crate::session::Session;
+use crate::work::outlook::Outlook;
+use crate::work::plan;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use thalweg_nets::Architecture;

@@ -3,9 +3,7 @@ pub mod align;
 mod files;
 mod import;
 mod info;
-mod length;
 mod next;
-pub mod plan;
 mod train;
 
 use crate::common::Outcome;

@@ -1,6 +1,6 @@
 //! What can be done next with a zoo: the `fit` that works for it, with the flags that it needs, or why none can.
-use crate::outlook::{Prospect, UNCONNECTED};
 use crate::shell::quoted;
+use crate::work::outlook::{Prospect, UNCONNECTED};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::{Origin, ZooStore};

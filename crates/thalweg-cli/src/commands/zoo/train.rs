@@ -1,12 +1,12 @@
 //! `thalweg zoo train`.
 use super::next::Next;
-use super::plan::{self, Flags};
-use crate::commands::data;
 use crate::common::Outcome;
-use crate::outlook::Outlook;
+use crate::data;
 use crate::output::{Inputs, Plan, Resumes};
 use crate::results::Results;
 use crate::session::Session;
+use crate::work::outlook::Outlook;
+use crate::work::plan::{self, Flags};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::{Summary, TrainOptions, ZooSpec, train_zoo};

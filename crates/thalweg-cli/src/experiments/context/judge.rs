@@ -1,6 +1,6 @@
 //! One task judged: networks of every method by one support set, on the task's test rows.
-use super::super::tasks::{Common, Task};
 use super::Settings;
+use crate::experiments::tasks::{Common, Task};
 use crate::results::Row;
 use crate::row;
 use anyhow::{Context, Result};

@@ -4,7 +4,6 @@ mod ensembles;
 
 use super::made::{self, ALIGNED, Zoos, folder};
 use super::{Experiment, Findings, Prepared};
-use crate::commands::eval::{about, judge_all};
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report, figures};
 use crate::results::{Row, object};
@@ -13,6 +12,7 @@ use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, PROBE, Verdict, colour};
+use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What networks start from: seven kinds, each by its support set where it takes one.
-use super::super::context::Made;
 use super::Settings;
+use crate::experiments::context::Made;
 use anyhow::{Context, Result, bail};
 use rand::seq::SliceRandom;
 use thalweg::Streams;

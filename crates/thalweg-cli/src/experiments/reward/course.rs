@@ -2,7 +2,7 @@
 use super::rivals::{Made, mean};
 use super::task::{Task, Watched};
 use super::{Bench, Generator};
-use crate::commands::tune::tune_into;
+use crate::work::tune::tune_into;
 use anyhow::{Context, Result};
 use std::path::Path;
 use thalweg::metric::summary::{Better, Summary};

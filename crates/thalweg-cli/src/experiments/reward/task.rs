@@ -1,5 +1,5 @@
 //! A task to steer to: data, whole or of some classes, corrupted or not, as rewards and as rows to be judged on.
-use crate::commands::data::ensure;
+use crate::data::ensure;
 use crate::study::Rows as Packed;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};

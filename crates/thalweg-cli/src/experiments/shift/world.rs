@@ -1,8 +1,8 @@
 //! Homes (P with base networks trained on it) and the shifts that lead away from them.
-use crate::commands::data::ensure;
-use crate::commands::zoo::plan;
+use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
+use crate::work::plan;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

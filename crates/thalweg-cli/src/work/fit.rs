@@ -1,0 +1,54 @@
+//! A fit into a folder, with its state.
+use crate::session::Session;
+use anyhow::Result;
+use std::path::Path;
+use thalweg::fit::tasks::fit_tasks;
+use thalweg::fit::{FitOptions, fit};
+use thalweg::model::{FitConfig, MetaModel};
+use thalweg_nets::Error;
+use thalweg_nets::zoo::ZooStore;
+
+/// Steps between two savings of the state: what a kill (not Ctrl-C, which saves) can cost.
+pub const SAVE_EVERY: u64 = 500;
+
+/// Where the state between steps is kept.
+pub const STATE: &str = "fit-state.safetensors";
+
+/// Fits a model into the claimed folder `out`, going on from a state there under `--resume`; autoencoders are kept in the folder `latents`.
+///
+/// # Errors
+/// As [`fit`] and [`fit_tasks`]; where the model cannot be written.
+pub fn fit_into(
+    zoos: &[&ZooStore],
+    config: &FitConfig,
+    out: &Path,
+    latents: &Path,
+    session: &Session,
+) -> Result<MetaModel> {
+    let state = out.join(STATE);
+    let options = FitOptions {
+        state: Some(state.clone()),
+        save_every: SAVE_EVERY,
+        resume: session.common.resume,
+        latents: Some(latents.to_path_buf()),
+    };
+    let model = match config.context {
+        Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,
+        None => fit(zoos[0], config, &options, &session.progress)?,
+    };
+    session.progress.end();
+    let record = &model.record;
+    session.progress.detail(&format!(
+        "{}: step {} of {} kept; {:.1} steps a second; looks (step, training loss, held-out loss): {:?}",
+        config.method.name(),
+        record.best_step,
+        config.steps,
+        config.steps as f64 / record.seconds.max(1e-9),
+        record.history
+    ));
+    model.save(out, true)?;
+    if state.exists() {
+        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
+    }
+    Ok(model)
+}
