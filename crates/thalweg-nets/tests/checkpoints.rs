@@ -239,7 +239,7 @@ fn prefixes_of_wrappers_are_taken_off_and_told() {
     assert_eq!(zoo.trajectory(4).unwrap(), [5.0, 5.0, 1.0, 2.0, 3.0, 4.0]);
     // A name that does not fit is told beside those that are there.
     net(&place.at("net-9.safetensors"), 0.0);
-    has(&place.refused(), &["net-9.safetensors", "module.fc.weight", "no such tensor, but w"]);
+    has(&place.refused(), &["net-9.safetensors", "module.fc.bias", "no such tensor, but w"]);
 }
 
 #[test]

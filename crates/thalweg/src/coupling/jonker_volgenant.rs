@@ -17,7 +17,7 @@ const BIDS: usize = 8;
 /// The columns assigned to rows `0..n`, minimising Σ_i `cost[i][column[i]]` over all permutations; `cost` is `[n, n]`.
 ///
 /// ```
-/// let column = thalweg::jonker_volgenant::assign(&[4.0, 1.0, 3.0, 2.0, 0.0, 5.0, 3.0, 2.0, 2.0], 3).unwrap();
+/// let column = thalweg::coupling::jonker_volgenant::assign(&[4.0, 1.0, 3.0, 2.0, 0.0, 5.0, 3.0, 2.0, 2.0], 3).unwrap();
 /// assert_eq!(column, [1, 0, 2]);
 /// ```
 ///
