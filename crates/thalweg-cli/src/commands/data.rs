@@ -8,7 +8,6 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use thalweg_nets::data::catalogue::{FORMATS, Origin};
 use thalweg_nets::data::{fetch, place};
-use thalweg_nets::progress::Progress;
 
 /// What to do with data.
 #[derive(Subcommand, Debug)]

@@ -1,5 +1,5 @@
 //! The demo's report: what was made, told from the picture to the table.
-use super::Drawn;
+use super::drawn::Drawn;
 use crate::report::pictures::{self, Course};
 use crate::report::{Report, figures};
 use crate::study::Study;

@@ -1,5 +1,5 @@
 //! One task judged: networks of every method by one support set, on the task's test rows.
-use super::Settings;
+use super::parameters::Settings;
 use crate::experiments::tasks::{Common, Task};
 use crate::results::Row;
 use crate::row;

@@ -1,6 +1,6 @@
 //! What was found, as tables and a page: accuracy by method and size of the support set, for seen and unseen tasks of each kind.
-use super::Settings;
 use super::judge::Judged;
+use super::parameters::Settings;
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};

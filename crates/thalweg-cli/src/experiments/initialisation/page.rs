@@ -1,6 +1,6 @@
 //! What was found, as tables and a page: accuracy along fine-tuning by start, and the epochs to 90 % of what Kaiming comes to.
+use super::parameters::{Curves, Settings};
 use super::starts::{CONDITIONAL, KAIMING, KINDS, NEAREST};
-use super::{Curves, Settings};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Axis, Look, Mark, Plot, Report};

@@ -1,5 +1,5 @@
 //! What networks start from: seven kinds, each by its support set where it takes one.
-use super::Settings;
+use super::parameters::Settings;
 use crate::experiments::context::Made;
 use anyhow::{Context, Result, bail};
 use rand::seq::SliceRandom;

@@ -1,7 +1,7 @@
 //! One tuning with what was seen along it, and the judgement of networks on a task.
+use super::bench::{Bench, Generator};
 use super::rivals::{Made, mean};
 use super::task::{Task, Watched};
-use super::{Bench, Generator};
 use crate::work::tune::tune_into;
 use anyhow::{Context, Result};
 use std::path::Path;

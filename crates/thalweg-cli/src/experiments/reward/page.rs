@@ -1,6 +1,7 @@
 //! The report and the tables of the reward experiment.
+use super::bench::Settings;
 use super::course::Course;
-use super::{Found, Settings};
+use super::found::Found;
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Axis, Look, Mark, Plot, Point, Report, Scale};
@@ -152,7 +153,7 @@ fn costs(report: &mut Report, f: &Found) {
     );
     let crossing = f.costs.windows(2).find(|w| w[0].ascent < w[0].tuned && w[1].ascent >= w[1].tuned).map(|w| {
         // Between two measured points costs are lines in logarithms.
-        let gap = |c: &super::Cost| (c.ascent / c.tuned).ln();
+        let gap = |c: &super::found::Cost| (c.ascent / c.tuned).ln();
         let share = gap(&w[0]) / (gap(&w[0]) - gap(&w[1]));
         (w[0].n as f64) * (w[1].n as f64 / w[0].n as f64).powf(share)
     });

@@ -1,6 +1,6 @@
 //! What tuning is held against, each with its clock: best of n, gradient ascent on samples (and on fresh initialisations),
 //! guidance. A rival's settings are chosen for it on validation rows, and only its chosen run's seconds are counted.
-use super::Bench;
+use super::bench::Bench;
 use super::task::Task;
 use anyhow::{Context, Result};
 use std::time::Instant;

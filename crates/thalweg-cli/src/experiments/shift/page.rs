@@ -1,6 +1,6 @@
 //! The table and the page of `reproduce shift`.
+use super::parameters::{Line, Settings};
 use super::world::BENIGN;
-use super::{Line, Settings};
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
