@@ -22,13 +22,12 @@ mod study;
 mod table;
 mod verdict;
 
-use clap::Parser;
 use common::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::read() {
         Ok(cli) => cli,
         Err(usage) => {
             // Clap writes help to stdout with code 0 and complaints to stderr with code 2.

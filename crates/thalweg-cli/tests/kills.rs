@@ -88,9 +88,8 @@ fn killed_commands_end_with_the_files_of_undisturbed_ones() {
     let mut rng = StdRng::seed_from_u64(environment("THALWEG_KILLS_SEED", 1));
     let mut faults = Vec::new();
     for job in JOBS.iter().filter(|job| job.name.contains(&only)) {
-        let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            campaign(job, home.path(), kills, &mut rng)
-        }));
+        let tried =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| campaign(job, home.path(), kills, &mut rng)));
         match tried {
             Ok(count) => println!("{:12} {count} kills, none with another end", job.name),
             Err(_) => faults.push(job.name),

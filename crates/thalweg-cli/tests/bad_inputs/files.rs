@@ -86,7 +86,10 @@ fn networks(dir: &Path, put: Put) {
     put("mixed/a/0.safetensors", &one);
     put("mixed/b.safetensors", &one);
     put("shapes/a.safetensors", &one);
-    put("shapes/b.safetensors", &safetensors("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", &[0; 4]));
+    put(
+        "shapes/b.safetensors",
+        &safetensors("{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", &[0; 4]),
+    );
     put("pickles/a.pt", b"PK\x03\x04");
     put("shards/model-00001-of-00003.safetensors", &one);
     put("index/model.safetensors.index.json", b"{\"weight_map\": 3}");
@@ -134,6 +137,9 @@ fn damaged(dir: &Path, put: Put) {
     let stack = fs::read(dir.join("s.safetensors")).unwrap();
     put("flipped.safetensors", &stack);
     flip("flipped.safetensors");
-    done(dir, "zoo train --arch mlp --widths 4 --data csv:good.csv --runs 4 --steps 4 --kind shared --out zoo-csv -q");
+    done(
+        dir,
+        "zoo train --arch mlp --widths 4 --data csv:good.csv --runs 4 --steps 40 --checkpoints 3 --kind shared --out zoo-csv -q",
+    );
     done(dir, "shift calibrate --logits l-good.csv -n 10 --null 60 --out l.cal -q");
 }

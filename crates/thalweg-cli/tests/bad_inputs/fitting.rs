@@ -35,7 +35,6 @@ pub const ROWS: &[Row] = &[
     ("fit zoo --steps 3 --out /proc/new", &[]),
     ("fit zoo --steps 3 --out text.txt/new", &[]),
     ("fit zoo --steps 3 --resume --out nets", &[]),
-    ("fit zoo --steps 3 --force --out nets", &[]),
     ("tune zoo --reward loss:digits --out new", &[]),
     ("tune model-flipped --reward loss:digits --out new", &[]),
     ("tune model --reward loss --out new", &[]),

@@ -26,7 +26,6 @@ pub const ROWS: &[Row] = &[
     ("eval s.safetensors --raw --std 1", &[]),
     ("eval s.safetensors --set batch=3", &[]),
     ("eval s.safetensors --out text.txt", &[]),
-    ("eval s.safetensors --out nets --force", &[]),
     ("eval c.cal", &[]),
     ("encode model --zoo zoo --out new", &[]),
     ("encode latent --zoo zoo-csv --out new", &[]),

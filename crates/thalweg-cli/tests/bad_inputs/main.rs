@@ -50,6 +50,10 @@ fn fault((words, said): &Row, dir: &Path, before: &[String]) -> Option<String> {
     }
     let after = everything(dir);
     if let Some(left) = after.iter().find(|name| !before.contains(name)) {
+        let left = left.clone();
+        for new in after.iter().filter(|name| !before.contains(name)).rev() {
+            drop(fs::remove_file(new).or_else(|_| fs::remove_dir(new)));
+        }
         return complain(format!("left {left} behind"));
     }
     if after.len() < before.len() {

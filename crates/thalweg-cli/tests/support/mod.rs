@@ -44,7 +44,12 @@ pub const JOBS: [Job; 19] = [
         "fit ../in/zoo --steps 60 --method ddpm --set latent.vae.dimension=3 --set latent.vae.training.steps=60",
     ),
     job("fit-pca", true, false, "fit ../in/zoo --steps 300 --set latent.pca.dimension=3"),
-    job("fit-context", true, false, "fit --context ../in/tasks/ --steps 60 --batch 8 --set field.residual-mlp.width=8 --set split.test=0"),
+    job(
+        "fit-context",
+        true,
+        false,
+        "fit --context ../in/tasks/ --steps 60 --batch 8 --set field.residual-mlp.width=8 --set split.test=0",
+    ),
     job(
         "tune",
         true,
@@ -52,12 +57,7 @@ pub const JOBS: [Job; 19] = [
         "tune ../in/model --reward loss:digits@rotate=40 --iterations 12 --samples 4 --rows 32 --set trajectories=4 --set look-samples=2",
     ),
     job("demo", true, false, "demo --scale smoke --seed 3"),
-    job(
-        "reproduce",
-        true,
-        false,
-        "reproduce by-runs --scale smoke",
-    ),
+    job("reproduce", true, false, "reproduce by-runs --scale smoke"),
     job("import", false, false, "zoo import ../in/nets --arch digits --data digits"),
     job("info", false, false, "zoo info ../in/zoo"),
     job("sample", false, true, "sample ../in/model -n 40 --steps 200 --seed 1"),

@@ -1,8 +1,8 @@
 //! Mutations within what wraps them: gzip, zip archives, and the checksums of our own files. Half of all mutations leave the wrapping whole, so that
 //! the readers behind it are reached; the other half hit the wrapping as well.
 use super::mutate::mutated;
-use rand::rngs::StdRng;
 use rand::RngExt;
+use rand::rngs::StdRng;
 use std::io::{Cursor, Read, Write};
 use thalweg_nets::checksum;
 

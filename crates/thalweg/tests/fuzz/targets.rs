@@ -77,7 +77,9 @@ fn data(made: &Made) -> Vec<Target> {
         }),
         of_file("cifar", "data_batch_1.bin", both(seeds::cifar()), |path| {
             let dir = path.parent().unwrap();
-            for name in ["data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"] {
+            for name in
+                ["data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"]
+            {
                 if !dir.join(name).exists() {
                     fs::write(dir.join(name), seeds::cifar()).unwrap();
                 }
@@ -109,8 +111,8 @@ fn texts(made: &Made) -> Vec<Target> {
     vec![
         of_text(
             "data-string",
-            &["digits", "csv:a.csv", "npz:/x/y.npz@rotate=40@classes=1,2", "idx:dir@area=2", "csv:F@label=target"],
-            |text| DataSpec::parse(text).is_ok_and(|spec| spec.check().is_ok()),
+            &["digits", "csv:a.csv", "npz:/x/y.npz@rotate=40@classes=1+2", "idx:dir@area=2", "csv:F@label=target"],
+            |text| DataSpec::parse(text).is_ok(),
         ),
         of_text("architecture", &[&net, &convolutional.unwrap()], |text| {
             Architecture::from_toml_str(text).is_ok_and(|net| {
@@ -125,9 +127,7 @@ fn texts(made: &Made) -> Vec<Target> {
         of_text("tune-toml", &[&tune_toml], |text| {
             TuneConfig::from_toml_str(Path::new("t.toml"), text).is_ok_and(|config| config.check().is_ok())
         }),
-        of_text("shift-toml", &[&shift_toml], |text| {
-            toml::from_str::<thalweg::shift::method::Config>(text).is_ok()
-        }),
+        of_text("shift-toml", &[&shift_toml], |text| toml::from_str::<thalweg::shift::method::Config>(text).is_ok()),
     ]
 }
 

@@ -156,14 +156,26 @@ pub fn from_table(path: &Path, mut table: Table, progress: &dyn Progress) -> Res
 pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dyn Progress) -> Result<Architecture> {
     let path = PathBuf::from(name);
     if path.extension().is_some_and(|e| e == "toml") {
+        if !widths.is_empty() {
+            bail!("--widths: {name} says its own widths; leave the flag out, or take --arch mlp");
+        }
         return Ok(Architecture::read(&path)?);
     }
     if name == "mlp" && widths.is_empty() {
         bail!("--arch mlp wants its hidden widths: --widths 32,16");
     }
     let preset = Preset::named(name, widths)?;
+    if name != "mlp" && !widths.is_empty() {
+        bail!("--widths: {name} has its own widths; leave the flag out, or take --arch mlp");
+    }
     let splits = data::load(data, progress)?;
-    Ok(preset.build(splits.train.shape, splits.train.classes)?)
+    let (shape, classes) = (splits.train.shape, splits.train.classes);
+    preset.build(shape, classes).with_context(|| {
+        format!(
+            "--arch {name} does not fit {}, inputs {shape:?} [channels, height, width] (mlp fits all)",
+            data.title()
+        )
+    })
 }
 
 fn adjust(recipe: &mut Recipe, flags: &Flags) -> Result<()> {
