@@ -66,7 +66,7 @@ impl Cli {
     pub fn read() -> Result<Self, clap::Error> {
         let mut command = numbers_taken(Self::command());
         let matches = command.try_get_matches_from_mut(std::env::args_os());
-        let matches = matches.map_err(|error| in_words(error, &mut command))?;
+        let matches = matches.map_err(in_words)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 
@@ -101,7 +101,7 @@ fn numbers_taken(command: clap::Command) -> clap::Command {
 }
 
 /// A value that is no number, told by what is expected.
-fn in_words(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+fn in_words(error: clap::Error) -> clap::Error {
     let cause = error.source();
     let integer = cause.and_then(|cause| cause.downcast_ref::<ParseIntError>()).map(|e| match e.kind() {
         IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "expected a smaller number",
@@ -114,5 +114,6 @@ fn in_words(error: clap::Error, command: &mut clap::Command) -> clap::Error {
     else {
         return error;
     };
-    command.error(ErrorKind::ValueValidation, format!("invalid value '{value}' for '{flag}': {expected}"))
+    let text = format!("invalid value '{value}' for '{flag}': {expected}\n\nFor more information, try '--help'.\n");
+    clap::Error::raw(ErrorKind::ValueValidation, text)
 }

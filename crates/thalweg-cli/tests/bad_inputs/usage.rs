@@ -27,7 +27,6 @@ pub const ROWS: &[Row] = &[
     ("reproduce", &[]),
     ("reproduce generatoin", &[]),
     ("reproduce generation --scale smoke --set fit.all.steps=0 --out new", &[]),
-    ("reproduce generation --scale smoke --set zoo.all.runs=2 --out new", &[]),
     ("reproduce reward --scale smoke --set zoo.rusn=3 --out new", &[]),
     ("reproduce by-runs --scale smoke --set runs=[] --out new", &[]),
     ("reproduce context --scale smoke --set shots=3 --out new", &[]),

@@ -170,11 +170,12 @@ pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dy
     }
     let splits = data::load(data, progress)?;
     let (shape, classes) = (splits.train.shape, splits.train.classes);
-    preset.build(shape, classes).with_context(|| {
-        format!(
-            "--arch {name} does not fit {}, inputs {shape:?} [channels, height, width] (mlp fits all)",
-            data.title()
-        )
+    let built = preset.build(shape, classes);
+    if name == "mlp" {
+        return Ok(built?);
+    }
+    built.with_context(|| {
+        format!("--arch {name} does not fit {}, inputs {shape:?} [channels, height, width]; mlp fits all", data.title())
     })
 }
 
