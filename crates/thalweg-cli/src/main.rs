@@ -9,6 +9,8 @@ mod common;
 mod data;
 mod experiments;
 mod for_torch;
+#[cfg(test)]
+mod fuzz;
 mod outlook;
 mod output;
 mod progress;

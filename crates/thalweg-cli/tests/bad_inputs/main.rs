@@ -7,6 +7,7 @@ mod judging;
 mod shifting;
 #[path = "../support/mod.rs"]
 mod support;
+mod training;
 mod usage;
 mod zoos;
 
@@ -69,7 +70,7 @@ fn every_wrong_input_is_told_with_what_is_wrong_and_the_way_out() {
     let dir = home.path().join("in");
     files::write(&dir);
     let before = everything(&dir);
-    let rows = [usage::ROWS, zoos::ROWS, fitting::ROWS, judging::ROWS, shifting::ROWS].concat();
+    let rows = [usage::ROWS, training::ROWS, zoos::ROWS, fitting::ROWS, judging::ROWS, shifting::ROWS].concat();
     let mut words: Vec<&str> = rows.iter().map(|row| row.0).collect();
     words.sort_unstable();
     words.dedup();
