@@ -37,7 +37,6 @@ fn data(put: Put) {
     put("rag.csv", b"a,b,label\n1,2,0\n1,2\n");
     put("words.csv", b"a,b,label\n1,two,0\n3,4,1\n");
     put("latin.csv", b"a,b,label\n1,2,caf\xe9\n");
-    put("three.csv", b"a,b,label\n1,2,0\n3,4,1\n5,6,0\n");
     put("good.csv", ("a,b,label\n".to_owned() + &csv(120, |i| format!("{},{},{}", i % 13, i % 7, i % 2))).as_bytes());
     put("regression.csv", ("a,y\n".to_owned() + &csv(90, |i| format!("{i},{}.5", i * 3))).as_bytes());
     put("twice.csv", b"a,a,label\n1,2,0\n3,4,1\n");

@@ -143,10 +143,7 @@ pub const ROWS: &[Row] = &[
         ],
     ),
     ("fit zoo --steps 3 --out /proc/new", &["cannot create /proc/new: No such file or directory (os error 2)"]),
-    (
-        "fit zoo --steps 3 --out text.txt/new",
-        &["cannot create /tmp/.tmpUORmjv/in/text.txt/new: Not a directory (os error 20)"],
-    ),
+    ("fit zoo --steps 3 --out text.txt/new", &["cannot create", "text.txt/new: Not a directory (os error 20)"]),
     (
         "fit zoo --steps 3 --resume --out nets",
         &[
@@ -178,7 +175,7 @@ pub const ROWS: &[Row] = &[
         &[
             "--reward loss",
             "expected loss:DATA or margin:DATA, e.g. loss:fashion-mnist",
-            "found expected loss:DATA or margin:DATA, e.g. loss:fashion-mnist",
+            "expected loss:DATA or margin:DATA, e.g. loss:fashion-mnist",
         ],
     ),
     (

@@ -60,7 +60,7 @@ fn fault((words, said): &Row, dir: &Path, before: &[String]) -> Option<String> {
     if after.len() < before.len() {
         return complain("removed something".into());
     }
-    (said.is_empty() || std::env::var("THALWEG_BAD_INPUTS").is_ok()).then(|| complain("says".into())).flatten()
+    (said.is_empty()).then(|| complain("says".into())).flatten()
 }
 
 #[test]

@@ -180,7 +180,6 @@ pub const ROWS: &[Row] = &[
             "found invalid utf-8: invalid UTF-8 in field 2 near byte index 3",
         ],
     ),
-    ("zoo train --arch mlp --widths 4 --data csv:three.csv --batch 1 --out new", &[]),
     (
         "zoo train --arch mlp --widths 4 --data csv:regression.csv --out new",
         &[

@@ -47,7 +47,7 @@ pub const ROWS: &[Row] = &[
         &[
             "--set =3",
             "expected a key such as recipe.batch before the =",
-            "found expected a key such as recipe.batch before the =",
+            "expected a key such as recipe.batch before the =",
         ],
     ),
     (
@@ -55,7 +55,7 @@ pub const ROWS: &[Row] = &[
         &[
             "--set a..b=3",
             "expected a key such as recipe.batch before the =",
-            "found expected a key such as recipe.batch before the =",
+            "expected a key such as recipe.batch before the =",
         ],
     ),
     ("fit zoo --out", &["a value is required for '--out <PATH>' but none was supplied", "try '--help'"]),
@@ -111,7 +111,7 @@ pub const ROWS: &[Row] = &[
         &[
             "experiments/marginals.toml",
             "expected fits of at least 1, samples of at least 2, some data and some kinds",
-            "found expected fits of at least 1, samples of at least 2, some data and some kinds",
+            "expected fits of at least 1, samples of at least 2, some data and some kinds",
         ],
     ),
     (
