@@ -3,7 +3,10 @@ use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, t
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::error::Error;
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 
 /// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
 #[derive(Parser, Debug)]
@@ -57,6 +60,17 @@ enum Command {
 }
 
 impl Cli {
+    /// Parses the words of this process.
+    ///
+    /// # Errors
+    /// Help that was asked for, and wrong use.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut command = numbers_taken(Self::command());
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = matches.map_err(in_words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -76,4 +90,31 @@ impl Cli {
             Command::Reproduce(args) => reproduce::run(args, &session),
         }
     }
+}
+
+/// The command with options that take negative numbers for values: they are refused as what they are, not as unknown flags.
+fn numbers_taken(command: clap::Command) -> clap::Command {
+    let taken = |arg: clap::Arg| match arg.is_positional() || !arg.get_action().takes_values() {
+        true => arg,
+        false => arg.allow_negative_numbers(true),
+    };
+    command.mut_args(taken).mut_subcommands(numbers_taken)
+}
+
+/// A value that is no number, told by what is expected.
+fn in_words(error: clap::Error) -> clap::Error {
+    let cause = error.source();
+    let integer = cause.and_then(|cause| cause.downcast_ref::<ParseIntError>()).map(|e| match e.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "expected a smaller number",
+        IntErrorKind::Zero => "expected a whole number from 1",
+        _ => "expected a whole number, not negative",
+    });
+    let number = cause.and_then(|cause| cause.downcast_ref::<ParseFloatError>()).map(|_| "expected a number");
+    let (Some(expected), Some(flag), Some(value)) =
+        (integer.or(number), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+    else {
+        return error;
+    };
+    let text = format!("invalid value '{value}' for '{flag}': {expected}\n\nFor more information, try '--help'.\n");
+    clap::Error::raw(ErrorKind::ValueValidation, text)
 }

@@ -10,6 +10,8 @@ mod complain;
 mod data;
 mod experiments;
 mod for_torch;
+#[cfg(test)]
+mod fuzz;
 mod output;
 mod progress;
 mod report;
@@ -22,15 +24,14 @@ mod signals;
 mod study;
 mod table;
 mod verdict;
-pub mod work;
+mod work;
 
-use clap::Parser;
 use common::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::read() {
         Ok(cli) => cli,
         Err(usage) => {
             // Clap writes help to stdout with code 0 and complaints to stderr with code 2.

@@ -42,8 +42,16 @@ fn finish<S: DeserializeOwned>(origin: &str, mut table: Table, overrides: &[Stri
     // Through text, so that an error points at the line and lists the keys that exist.
     let merged = toml::to_string(&table)?;
     toml::from_str(&merged)
-        .map_err(|e| anyhow!("{}", e.to_string().trim_end()))
+        .map_err(|e| anyhow!("{}", in_words(e.to_string().trim_end())))
         .with_context(|| format!("{origin}{over}"))
+}
+
+/// What a parser says of two choices where one may stand, told as what it is.
+fn in_words(said: &str) -> String {
+    const TWO: &str = "wanted exactly 1 element, more than 1 element";
+    let way_out = "expected one choice, found two: one of them may be the default or come from a flag; choose by the flag (--kind, --method) or set \
+                   the table of the other one alone";
+    said.replace(TWO, way_out)
 }
 
 /// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise.

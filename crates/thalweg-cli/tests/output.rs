@@ -298,6 +298,19 @@ fn links_are_followed_and_pipes_written_through() {
     assert!(!dir.join("p.json").exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn among_the_systems_own_files_only_those_in_memory_are_everybodys() {
+    let dir = tempfile::tempdir().unwrap();
+    zoo(dir.path(), "zoo", 1);
+    ok(dir.path(), "fit zoo --steps 5 --out m -q");
+    fails(dir.path(), "sample m -n 2 --out /dev/s.safetensors", &["/dev/s.safetensors", "the system's own files"]);
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let out = memory.path().join("s.safetensors");
+    ok(dir.path(), &format!("sample m -n 2 --out {} -q", out.display()));
+    assert!(out.is_file());
+}
+
 #[cfg(unix)]
 #[test]
 fn of_two_writers_the_second_refuses() {

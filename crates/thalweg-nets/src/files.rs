@@ -164,6 +164,32 @@ pub fn stands_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
+/// What a folder holds, in a few words, for errors of whoever looked for something else there.
+pub fn content_of(dir: &Path) -> String {
+    let has = |name: &str| dir.join(name).exists();
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    match () {
+        () if has("model.toml") => "a model (it has a model.toml)".into(),
+        () if has("zoo.toml") => "a zoo (it has a zoo.toml)".into(),
+        () if names.is_empty() => "an empty folder".into(),
+        () if names.iter().any(|name| name.ends_with(".safetensors")) => "a folder of .safetensors files".into(),
+        () => format!(
+            "a folder with {}{}",
+            names[..names.len().min(3)].join(", "),
+            if names.len() > 3 { ", …" } else { "" }
+        ),
+    }
+}
+
+/// `path` from the root on, so that it leads to the same place from anywhere: links are kept, unless `..` would have to be resolved through them.
+pub fn rooted(path: &Path) -> PathBuf {
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    let resolved = if climbs { fs::canonicalize(path).ok() } else { None };
+    resolved.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_path_buf())
+}
+
 /// The name under which `path` is being written.
 pub fn part_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
     /// Exit with 1 where the mean accuracy is below this
-    #[arg(long, value_name = "ACCURACY")]
+    #[arg(long, value_name = "ACCURACY", value_parser = share)]
     at_least: Option<f64>,
 }
 
@@ -185,6 +185,12 @@ fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Ses
     });
     session.finish(out, results)?;
     Ok(outcome(args, accuracy.mean))
+}
+
+/// A share from 0 to 1, as accuracies are.
+fn share(text: &str) -> Result<f64, &'static str> {
+    let within = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    within.ok_or("expected a number from 0 to 1")
 }
 
 fn outcome(args: &Args, accuracy: f64) -> Outcome {

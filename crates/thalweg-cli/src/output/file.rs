@@ -43,7 +43,9 @@ impl OutFile {
         if let Some(at) = at.as_ref().filter(|at| !at.is_file()) {
             return Self::stream(shown, at);
         }
-        if ["/dev", "/proc", "/sys"].iter().any(|system| path.starts_with(system)) {
+        // `/dev/shm` is a file system in memory, for everybody's files.
+        let system = ["/dev", "/proc", "/sys"].iter().any(|system| path.starts_with(system));
+        if system && !path.starts_with("/dev/shm") {
             bail!(
                 "{said} lies among the system's own files; --out takes a file elsewhere, a pipe or a character device"
             );

@@ -265,10 +265,12 @@ impl Drop for Made {
 /// Creates the folder `dir` where it is missing, and locks it.
 fn opened(dir: &Path, shown: &Path) -> Result<(Made, Option<File>)> {
     for _ in 0..TRIES {
-        let made = Made::folder(dir)?;
+        let mut made = Made::folder(dir)?;
         // Where the system does not open folders as files, there is no lock.
         let Ok(file) = File::open(dir) else { return Ok((made, None)) };
         if let Err(taken) = lock(&file, shown) {
+            // It may be empty still: whoever holds it is about to fill it.
+            made.0.clear();
             return Err(taken.into());
         }
         if stands_at(&file, dir) {
@@ -276,4 +278,31 @@ fn opened(dir: &Path, shown: &Path) -> Result<(Made, Option<File>)> {
         }
     }
     Err(Error::format(shown, "output", "a folder that stays", "another process that removes it").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_second_leaves_the_folder_of_the_first_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("a/out");
+        for _ in 0..200 {
+            let (barrier, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+            let one = || {
+                barrier.wait();
+                let opened = opened(&dir, &dir);
+                let there = opened.is_ok().then(|| dir.is_dir());
+                done.wait();
+                // The holder finds its folder after the other one has given up.
+                let stays = there.map(|there| there && dir.is_dir());
+                drop(opened);
+                stays
+            };
+            let both = std::thread::scope(|scope| [scope.spawn(one), scope.spawn(one)].map(|t| t.join().unwrap()));
+            assert!(both.contains(&Some(true)) && both.contains(&None), "{both:?}");
+            drop(fs::remove_dir_all(home.path().join("a")));
+        }
+    }
 }

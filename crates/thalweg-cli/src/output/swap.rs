@@ -85,7 +85,8 @@ pub fn discard(dir: &Path) -> Result<()> {
     if names::kind(&new).is_none() {
         return Ok(());
     }
-    if Marker::read(&new)?.is_none() && !names::all(&new, NAME)?.is_empty() {
+    // A kill before its marker stood leaves the marker's own temporary file at most.
+    if Marker::read(&new)?.is_none() && !names::all(&new, NAME)?.iter().all(|name| names::is_part(name)) {
         bail!("{} was not made by thalweg and is in the way; move it or choose another path", new.display());
     }
     match fs::remove_dir_all(&new) {
@@ -153,6 +154,8 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "old");
         discard(dir.path()).unwrap();
         assert_eq!(names::all(dir.path(), NAME).unwrap(), ["a", "sub/b", "sub/mine"]);
+        put(&dir.path().join(NEW), &[("..thalweg.part", "# thal")]);
+        discard(dir.path()).unwrap();
         put(&dir.path().join(NEW), &[("x", "mine")]);
         assert!(discard(dir.path()).unwrap_err().to_string().contains("not made by thalweg"));
         assert!(dir.path().join(NEW).join("x").exists());

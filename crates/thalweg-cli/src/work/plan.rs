@@ -178,7 +178,7 @@ enum Named {
     /// A whole architecture.
     File(Architecture),
     /// Layers that are made to fit inputs.
-    Preset(Preset),
+    Preset(Preset, String),
 }
 
 impl Named {
@@ -186,7 +186,10 @@ impl Named {
     fn build(self, shape: Shape, classes: usize) -> Result<Architecture> {
         match self {
             Self::File(architecture) => Ok(architecture),
-            Self::Preset(preset) => Ok(preset.build(shape, classes)?),
+            Self::Preset(preset @ Preset::Mlp { .. }, _) => Ok(preset.build(shape, classes)?),
+            Self::Preset(preset, name) => preset.build(shape, classes).with_context(|| {
+                format!("--arch {name} does not fit inputs {shape:?} [channels, height, width]; mlp fits all")
+            }),
         }
     }
 }
@@ -194,12 +197,19 @@ impl Named {
 fn named(name: &str, widths: &[usize]) -> Result<Named> {
     let path = PathBuf::from(name);
     if path.extension().is_some_and(|e| e == "toml") {
+        if !widths.is_empty() {
+            bail!("--widths: {name} says its own widths; leave the flag out, or take --arch mlp");
+        }
         return Ok(Named::File(Architecture::read(&path)?));
     }
     if name == "mlp" && widths.is_empty() {
         bail!("--arch mlp wants its hidden widths: --widths 32,16");
     }
-    Ok(Named::Preset(Preset::named(name, widths)?))
+    let preset = Preset::named(name, widths)?;
+    if name != "mlp" && !widths.is_empty() {
+        bail!("--widths: {name} has its own widths; leave the flag out, or take --arch mlp");
+    }
+    Ok(Named::Preset(preset, name.to_owned()))
 }
 
 fn adjust(recipe: &mut Recipe, flags: &Flags) -> Result<()> {

@@ -117,7 +117,7 @@ impl DataSpec {
 
     /// The same data by a path that holds from any working directory.
     pub fn placed(&self) -> Self {
-        let folder = self.folder.as_ref().map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.clone()));
+        let folder = self.folder.as_deref().map(crate::files::rooted);
         Self { folder, ..self.clone() }
     }
 

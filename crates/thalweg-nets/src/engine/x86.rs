@@ -41,7 +41,6 @@ unsafe fn avx512<K: Kernel>(kernel: K) {
 #[derive(Clone, Copy)]
 struct Avx2(__m256);
 
-// SAFETY of every block below: AVX2 and FMA are there, and memory is that of a vector; see the head of the file.
 impl Simd for Avx2 {
     const PARTS: usize = 2;
     const REGISTERS: usize = 16;
@@ -50,50 +49,62 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_set1_ps(value)) }
     }
     #[inline(always)]
     fn load(from: &Vector, part: usize) -> Self {
+        // SAFETY: AVX2 is there, see the head of the file; the part is 0 or 1, so its eight floats lie in the vector, aligned to 32 bytes.
         unsafe { Avx2(_mm256_load_ps(from.0.as_ptr().add((part & 1) * 8))) }
     }
     #[inline(always)]
     fn store(self, to: &mut Vector, part: usize) {
+        // SAFETY: AVX2 is there, see the head of the file; the part is 0 or 1, so its eight floats lie in the vector, aligned to 32 bytes.
         unsafe { _mm256_store_ps(to.0.as_mut_ptr().add((part & 1) * 8), self.0) }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_sub_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_mul_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, term.0)) }
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_max_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn above(self, other: Self) -> Self::Mask {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0) }
     }
     #[inline(always)]
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { Avx2(_mm256_blendv_ps(no.0, yes.0, mask)) }
     }
     #[inline(always)]
     fn bits(mask: Self::Mask, part: usize) -> u16 {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe { (_mm256_movemask_ps(mask) as u16) << ((part & 1) * 8) }
     }
     #[inline(always)]
     fn mask(bits: u16, part: usize) -> Self::Mask {
+        // SAFETY: this type is used only where AVX2 and FMA are there, see the head of the file; no memory is touched.
         unsafe {
             let own = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
             let all = _mm256_set1_epi32(i32::from(bits >> ((part & 1) * 8)));
@@ -104,6 +115,7 @@ impl Simd for Avx2 {
     fn transpose(rows: &mut [Vector; LANES]) {
         // Four quarters of 8 × 8; the two off the diagonal change places.
         for (top, left) in [(0, 0), (8, 8), (0, 8)] {
+            // SAFETY: AVX2 is there, see the head of the file; `top` and `left` are 0 or 8, so eight floats from there on lie in their row, aligned to 32 bytes.
             unsafe {
                 let (a, b) = (transposed_quarter(rows, top, left), transposed_quarter(rows, left, top));
                 for i in 0..8 {
@@ -150,7 +162,6 @@ unsafe fn transposed_quarter(rows: &[Vector; LANES], top: usize, left: usize) ->
 #[derive(Clone, Copy)]
 struct Avx512(__m512);
 
-// SAFETY of every block below: AVX-512 is there, and memory is that of a vector; see the head of the file.
 impl Simd for Avx512 {
     const PARTS: usize = 1;
     const REGISTERS: usize = 32;
@@ -159,42 +170,52 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_set1_ps(value)) }
     }
     #[inline(always)]
     fn load(from: &Vector, _: usize) -> Self {
+        // SAFETY: AVX-512 is there, see the head of the file; the pointer is to the sixteen floats of a vector, aligned to 64 bytes.
         unsafe { Avx512(_mm512_load_ps(from.0.as_ptr())) }
     }
     #[inline(always)]
     fn store(self, to: &mut Vector, _: usize) {
+        // SAFETY: AVX-512 is there, see the head of the file; the pointer is to the sixteen floats of a vector, aligned to 64 bytes.
         unsafe { _mm512_store_ps(to.0.as_mut_ptr(), self.0) }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_add_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_sub_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_mul_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_fmadd_ps(self.0, factor.0, term.0)) }
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_max_ps(self.0, other.0)) }
     }
     #[inline(always)]
     fn above(self, other: Self) -> Self::Mask {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0) }
     }
     #[inline(always)]
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        // SAFETY: this type is used only where AVX-512 is there, see the head of the file; no memory is touched.
         unsafe { Avx512(_mm512_mask_blend_ps(mask, no.0, yes.0)) }
     }
     #[inline(always)]
@@ -207,6 +228,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn transpose(rows: &mut [Vector; LANES]) {
+        // SAFETY: AVX-512 is there, see the head of the file; every pointer is to the sixteen floats of one row, aligned to 64 bytes.
         unsafe {
             let mut r = [_mm512_setzero_ps(); LANES];
             for i in 0..LANES {

@@ -5,6 +5,7 @@ use crate::architecture::Architecture;
 use crate::checksum;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
+use crate::files::content_of;
 use crate::init::Initialisation;
 use crate::layout::Layout;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,14 @@ impl Origin {
     /// No such file, or one that is no zoo's: with file, key and line; one that was changed since it was written.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = toml_of(dir);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = fs::read_to_string(&path).map_err(|e| match dir.is_dir() && !path.exists() {
+            // A folder of something else: the path is not the fault.
+            true => {
+                let expected = "a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it";
+                Error::format(dir, "zoo", expected, content_of(dir))
+            }
+            false => Error::io("read", if dir.exists() && !dir.is_dir() { dir } else { &path })(e),
+        })?;
         let holds = |key: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));
         if !holds("imported") && !holds("derived") {
             let spec = ZooSpec::from_toml_str(&path, &text)?;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::files::write_whole;
+use thalweg_nets::files::{content_of, write_whole};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::InitialLaw;
 use thalweg_nets::{Architecture, checksum};
@@ -131,7 +131,14 @@ impl MetaModel {
     /// Anything missing, unknown, of another shape, or not finite: named by file and field.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("model.toml");
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let text = fs::read_to_string(&path).map_err(|e| match dir.is_dir() && !path.exists() {
+            // A folder of something else: the path is not the fault.
+            true => {
+                let expected = "a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it";
+                Error::format(dir, "model", expected, content_of(dir))
+            }
+            false => Error::io("read", if dir.exists() && !dir.is_dir() { dir } else { &path })(e),
+        })?;
         let mut file: ModelFile = toml::from_str(&text).map_err(|e| {
             Error::format(&path, "meta-model", "known keys with values of their types", e.to_string().trim())
         })?;

@@ -12,13 +12,18 @@ use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
 
 /// Runs of the embedded digits: a trunk of 100 steps, then 48 steps each.
 pub fn zoo(kind: &str, runs: usize, dir: &Path) -> ZooStore {
+    train_zoo(&spec(kind, runs), dir, &TrainOptions::default(), &Silent).unwrap()
+}
+
+/// What such a zoo is made by.
+pub fn spec(kind: &str, runs: usize) -> ZooSpec {
     let architecture = Preset::Digits.build([1, 8, 8], 10).unwrap();
     let mut spec = ZooSpec::new(architecture, DataSpec::named("digits"), ZooKind::named(kind).unwrap(), runs);
     spec.recipe.length = Length::Steps(48);
     if let ZooKind::Fork { steps, .. } = &mut spec.kind {
         *steps = 100;
     }
-    train_zoo(&spec, dir, &TrainOptions::default(), &Silent).unwrap()
+    spec
 }
 
 /// A fit of a moment.

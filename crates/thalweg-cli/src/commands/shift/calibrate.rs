@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "logits")]
+    #[arg(long, requires = "logits", conflicts_with = "model")]
     probabilities: bool,
     /// Rows that queries will have, about: some tests are tuned for it; others are tested as validly
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]

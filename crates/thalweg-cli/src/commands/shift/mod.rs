@@ -1,7 +1,7 @@
 //! `thalweg shift`: does a classifier still know what it does on new rows? Calibrated once, asked as often as one likes.
 mod calibrate;
 mod columns;
-mod logits;
+pub mod logits;
 mod page;
 mod rows;
 mod test;

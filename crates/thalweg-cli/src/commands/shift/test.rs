@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     q_logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "q_logits")]
+    #[arg(long, requires = "q_logits", conflicts_with = "q")]
     probabilities: bool,
     /// Where Q has more rows than were calibrated for: test that many only, drawn by --seed
     #[arg(long)]

@@ -129,7 +129,7 @@ impl ImportPlan {
             name: self.options.name.clone(),
             id: hasher.finalize().to_hex()[..16].to_owned(),
             version: env!("CARGO_PKG_VERSION").into(),
-            source: std::path::absolute(&self.source).unwrap_or_else(|_| self.source.clone()),
+            source: crate::files::rooted(&self.source),
             data: self.data.clone(),
             ..bare
         })
