@@ -1,5 +1,5 @@
 //! Laws of initial weights: Kaiming uniform as PyTorch's layers use it, and the normal law of equal variances
-//! (section 3 of METHODS.md; He et al. 2015). Batch-norm scales start at 1, shifts at 0, running statistics at (0, 1).
+//! (section 3 of docs/METHODS.md; He et al. 2015). Batch-norm scales start at 1, shifts at 0, running statistics at (0, 1).
 use crate::layout::{Layout, Role};
 use crate::streams::Streams;
 use rand::RngExt;

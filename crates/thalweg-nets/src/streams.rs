@@ -66,8 +66,14 @@ mod tests {
                 }
             }
         }
-        // Golden value: streams must never change between versions, or old seeds stop meaning what they meant.
-        assert_eq!(Streams::new(1).child("zoo").index(3), Streams::new(1).child("zoo").index(3));
+    }
+
+    #[test]
+    fn streams_mean_the_same_in_every_version() {
+        // Golden values: were they to change, old seeds would no longer mean what they meant.
+        let first = |streams: Streams| streams.rng().next_u64();
+        assert_eq!(first(Streams::new(1)), 0);
+        assert_eq!(first(Streams::new(1).child("zoo").index(3)), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A small SVG plotter for the report: axes, lines, bands, bars, dots, arrows, filled cells, labels. It knows no colours:
 //! every mark carries a class (`s0` … `s7`, `h0` … `h7`) whose colour the page's style sheet sets for light and for dark.
 //!
-//! Why not `kuva`, which STYLE names: it could take CSS variables as colours, but is 74 thousand lines for the four kinds of
+//! Why not the crate `kuva`: it could take CSS variables as colours, but is 74 thousand lines for the four kinds of
 //! plot that we draw, and puts neither contours under paths nor one legend over layers of several kinds as we need them.
 use super::axis::Point;
 use super::axis::{Axis, span, ticks};

@@ -110,7 +110,7 @@ fn from_flags(flags: &Flags, overrides: &[String], progress: &dyn Progress) -> R
     data.train = flags.train_rows.or(data.train);
     let preset = named(arch, &flags.widths)?;
     let train = data::load(&data, progress)?.train;
-    let architecture = preset.build(train.shape, train.classes)?;
+    let architecture = preset.build(&data, train.shape, train.classes)?;
     Ok((ZooSpec::new(architecture, data, ZooKind::default(), flags.runs.unwrap_or(100)), train.len()))
 }
 
@@ -168,7 +168,7 @@ pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dy
         Named::File(architecture) => Ok(architecture),
         preset => {
             let train = data::load(data, progress)?.train;
-            preset.build(train.shape, train.classes)
+            preset.build(data, train.shape, train.classes)
         }
     }
 }
@@ -183,12 +183,15 @@ enum Named {
 
 impl Named {
     /// The architecture; a file's whatever the inputs are.
-    fn build(self, shape: Shape, classes: usize) -> Result<Architecture> {
+    fn build(self, data: &DataSpec, shape: Shape, classes: usize) -> Result<Architecture> {
         match self {
             Self::File(architecture) => Ok(architecture),
             Self::Preset(preset @ Preset::Mlp { .. }, _) => Ok(preset.build(shape, classes)?),
             Self::Preset(preset, name) => preset.build(shape, classes).with_context(|| {
-                format!("--arch {name} does not fit inputs {shape:?} [channels, height, width]; mlp fits all")
+                format!(
+                    "--arch {name} does not fit {}, inputs {shape:?} [channels, height, width]; mlp fits all",
+                    data.title()
+                )
             }),
         }
     }

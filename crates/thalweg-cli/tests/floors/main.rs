@@ -27,6 +27,52 @@ fn imports_follow_the_floors_that_the_architecture_draws() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut folders, mut long) = (vec![crates], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let lines = fs::read_to_string(&path).unwrap().lines().count();
+                long.extend((lines > 400).then(|| format!("{}: {lines} lines, more than 400", path.display())));
+            }
+        }
+    }
+    assert!(long.is_empty(), "\n{}", long.join("\n"));
+}
+
+#[test]
+fn the_index_of_the_methods_leads_to_files_that_cite_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("docs/METHODS.md")).unwrap();
+    let rows = text.lines().skip_while(|line| *line != "## Index").filter(|line| line.starts_with("| M"));
+    let mut numbers = 0;
+    for row in rows {
+        let (number, files) = row.trim_matches(['|', ' ']).split_once('|').unwrap();
+        let mut source = root.join("crates/thalweg/src");
+        for name in files.split('`').skip(1).step_by(2) {
+            if CRATES.contains(&name) {
+                source = root.join("crates").join(name).join("src");
+                continue;
+            }
+            let path = source.join(name);
+            assert!(path.exists(), "{row}: no {}", path.display());
+            let cites = |path: &Path| fs::read_to_string(path).unwrap().contains(number.trim());
+            let any = if path.is_dir() {
+                fs::read_dir(&path).unwrap().any(|e| e.as_ref().is_ok_and(|e| e.path().is_file() && cites(&e.path())))
+            } else {
+                true
+            };
+            assert!(any, "{row}: no file of {} cites {number}", path.display());
+        }
+        numbers += 1;
+    }
+    assert_eq!(numbers, 23);
+}
+
 /// A crate of these files.
 fn planted(files: &[(&str, &str)]) -> Crate {
     let dir = tempfile::tempdir().unwrap();

@@ -29,7 +29,8 @@
 //! assert!((value - 2f64.ln()).abs() < 1e-6); // equal weights give equal logits
 //! # Ok::<(), thalweg_nets::Error>(())
 //! ```
-pub mod kernels;
+pub mod buffers;
+mod kernels;
 mod machine;
 mod many;
 mod ops;

@@ -1,7 +1,8 @@
 //! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
-use super::kernels::conv_pool::Choice;
-use super::kernels::norm::{self, Statistics};
-use super::kernels::{blocks, conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
+use super::buffers::Tape;
+pub(super) use super::buffers::{Buffers, Prepared};
+use super::kernels::norm;
+use super::kernels::{conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
 use super::ops::{Conv, Dense, Kind, Op};
 use super::packed::Packed;
 use super::plan::{Place, Plan, Value};
@@ -9,77 +10,6 @@ use super::vector::{LANES, Machine, Vector};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;
 use std::ops::Range;
-
-/// Weights of one θ in the order in which the kernels read them, and statistics of its batch normalisations.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Prepared {
-    weights: Vec<f32>,
-    /// For logits only.
-    fast: Vec<f32>,
-    statistics: Statistics,
-}
-
-impl Prepared {
-    /// Repacks `theta` `[P]` for gradients.
-    pub(super) fn prepare(&mut self, plan: &Plan, theta: &[f32]) {
-        self.repack(plan, theta, false);
-    }
-
-    /// Repacks `theta` `[P]` for [`Runner::logits`] only.
-    pub(super) fn prepare_for_logits(&mut self, plan: &Plan, theta: &[f32]) {
-        self.fast.resize(plan.fast_weights, 0.0);
-        self.repack(plan, theta, true);
-    }
-
-    fn repack(&mut self, plan: &Plan, theta: &[f32], only_logits: bool) {
-        self.weights.resize(plan.weights, 0.0);
-        self.statistics.resize(plan.norms);
-        for op in &plan.ops {
-            match &op.kind {
-                Kind::ConvPool { conv, fast: Some(at), .. } if only_logits => {
-                    winograd::transform_weights(conv, theta, &mut self.fast[*at..]);
-                }
-                Kind::Conv(conv) | Kind::ConvPool { conv, .. } => blocks::repack(conv, theta, &mut self.weights),
-                Kind::Norm(norm) => self.statistics.take_running(norm, theta),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// What a pass over one block of images leaves behind.
-#[derive(Clone, Debug, Default)]
-struct Tape {
-    values: Vec<Vector>,
-    choices: Vec<Choice>,
-    gradients: Vec<Vector>,
-}
-
-/// Buffers of one thread: one tape, or under batch statistics one for every block.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Buffers {
-    tapes: Vec<Tape>,
-    scratch: Vec<Vector>,
-    logits: Vec<f32>,
-    dlogits: Vec<f32>,
-}
-
-impl Buffers {
-    fn resize(&mut self, plan: &Plan, blocks: usize) {
-        if self.tapes.len() < blocks {
-            self.tapes.resize_with(blocks, Tape::default);
-        }
-        for tape in &mut self.tapes[..blocks] {
-            tape.values.resize(plan.tape, Vector::ZERO);
-            tape.choices.resize(plan.choices, [0; 2]);
-            tape.gradients.resize(plan.gradients, Vector::ZERO);
-        }
-        self.scratch.resize(plan.scratch, Vector::ZERO);
-        let rows = LANES * plan.values[plan.output].len();
-        self.logits.resize(rows, 0.0);
-        self.dlogits.resize(rows, 0.0);
-    }
-}
 
 /// How layers that know the difference behave.
 #[derive(Clone, Copy, Debug)]

@@ -116,8 +116,22 @@ mod tests {
 
     #[test]
     fn kaiming_moments_are_those_of_the_draws() {
-        let layout = Layout::of_tensors([("a".into(), vec![3])]);
-        let (mean, deviation) = InitialLaw::Kaiming(Initialisation::KaimingNormal).moments(&layout).unwrap();
-        assert_eq!((mean, deviation), (vec![0.0; 3], vec![0.0; 3]));
+        let text = "input = [3]\n[[layers]]\nkind = \"dense\"\nout = 2\n";
+        let layout = Layout::of(&Architecture::from_toml_str(text).unwrap());
+        let n = 4000;
+        for kind in [Initialisation::KaimingNormal, Initialisation::KaimingUniform] {
+            let law = InitialLaw::Kaiming(kind);
+            let (mean, deviation) = law.moments(&layout).unwrap();
+            let draws: Vec<Vec<f32>> = (0..n).map(|i| law.draw(&layout, &Streams::new(7).index(i)).unwrap()).collect();
+            for i in 0..layout.len() {
+                let column = || draws.iter().map(|draw| f64::from(draw[i]));
+                let found = column().sum::<f64>() / n as f64;
+                let spread = (column().map(|w| (w - found).powi(2)).sum::<f64>() / n as f64).sqrt();
+                // PyTorch's default law: variance 1/(3 fan-in), of weights and of biases.
+                assert!((f64::from(deviation[i]) - (1.0f64 / 9.0).sqrt()).abs() < 1e-6, "{kind:?} {}", deviation[i]);
+                assert!((found - f64::from(mean[i])).abs() < 4.0 * spread / (n as f64).sqrt(), "{kind:?} {found}");
+                assert!((spread / f64::from(deviation[i]) - 1.0).abs() < 0.05, "{kind:?} {spread}");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The scalar potential V(x, t) of M6 and M7 as a multilayer perceptron with its gradients written out (METHODS section 7).
+//! The scalar potential V(x, t) of M6 and M7 as a multilayer perceptron with its gradients written out (docs/METHODS.md section 7).
 //!
 //! z_1 = W_1 x + U_1 φ(t) + b_1, z_l = W_l a_{l−1} + U_l φ(t) + b_l, a_l = softplus(z_l),
 //! V = w · a_L + ½ Σ g_i x_i² + Σ h_i x_i with (g, h) = G φ(t) + b.

@@ -1,5 +1,7 @@
 //! NM-JKO against energies with known gradients, Ornstein–Uhlenbeck marginals, and finite differences.
 use super::*;
+use crate::field::MlpPotentialConfig;
+use crate::field::feature_potential::FeatureConfig;
 use crate::method::MethodConfig;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
 use crate::path::anchors::MarginalPoints;

@@ -9,6 +9,7 @@ pub mod cfm;
 mod config;
 pub mod ddpm;
 pub mod jko;
+mod jko_config;
 mod jko_features;
 pub mod kde;
 pub mod mmfm;

@@ -1,7 +1,7 @@
 //! Probability paths: from anchors to one training record (x, t, u, c) (M4, M5).
 //!
 //! x_t = μ_t + σ_t ε and u = μ̇_t + σ̇_t ε, with μ_t the [`Interpolant`] through the anchors of one curve and ε standard normal.
-//! (METHODS writes u = μ̇_t + (σ̇_t/σ_t)(x_t − μ_t): the same, and without the quotient.) Two anchors at times 0 and 1 give
+//! (docs/METHODS.md writes u = μ̇_t + (σ̇_t/σ_t)(x_t − μ_t): the same, and without the quotient.) Two anchors at times 0 and 1 give
 //! M4, x_t = (1 − t) x₀ + t x₁ + σ ε, u = x₁ − x₀; there is no other code for it.
 //!
 //! Cost: one pass over the anchors that have weight at t (two of them where pieces are straight) and one normal number a weight. Path noise is what teaches the field to come back to the

@@ -1,4 +1,4 @@
-//! Where a zoo's checkpoints lie on the time axis [0, 1] of a flow (section 1 of METHODS).
+//! Where a zoo's checkpoints lie on the time axis [0, 1] of a flow (section 1 of docs/METHODS.md).
 //!
 //! `Uniform` gives every recorded step the same time. Where checkpoints are dense early and sparse late that is already a change
 //! of speed; `ArcLength` and `LossDecrease` make the mean speed of the runs, or of their losses, even instead.

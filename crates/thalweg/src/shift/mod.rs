@@ -17,6 +17,7 @@
 pub mod base;
 pub mod baselines;
 pub mod calibration;
+mod config;
 pub mod disagreement;
 pub mod law;
 pub mod method;

@@ -1,4 +1,4 @@
-//! Sources p₀: the laws that sampling starts from (section 3 of METHODS).
+//! Sources p₀: the laws that sampling starts from (section 3 of docs/METHODS.md).
 //!
 //! A draw is a pure function of its stream. The default is the zoo's own initialisation law, drawn afresh.
 use super::coordinates::Coordinates;

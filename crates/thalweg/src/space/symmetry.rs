@@ -165,7 +165,16 @@ impl Walk {
                         *block *= shape[1] * shape[2];
                     }
                 }
-                _ => {}
+                // Neither parameters nor an order of their own. A new layer has to be placed here, or its slots would be miscounted.
+                Operation::MaxPool { .. }
+                | Operation::AvgPool { .. }
+                | Operation::Relu
+                | Operation::LeakyRelu { .. }
+                | Operation::Tanh
+                | Operation::Gelu
+                | Operation::Silu
+                | Operation::Softplus
+                | Operation::Dropout { .. } => {}
             }
             shape = shape_after(&layer.operation, shape, "layers").expect("a checked architecture");
         }

@@ -1,7 +1,7 @@
 //! The level by simulation: fresh held-out rows and a fresh unshifted query for every repetition, sizes from few to as many as there are.
 use super::*;
+use crate::shift::config::small;
 use crate::shift::law::power::Share;
-use crate::shift::method::small;
 use crate::shift::world;
 use rayon::prelude::*;
 use thalweg_nets::progress::Silent;

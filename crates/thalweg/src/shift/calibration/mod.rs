@@ -272,7 +272,7 @@ pub fn used(statistics: &[Statistic]) -> (Vec<bool>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shift::method::small;
+    use crate::shift::config::small;
     use crate::shift::world;
     use thalweg_nets::progress::Silent;
 

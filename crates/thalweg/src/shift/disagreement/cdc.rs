@@ -1,7 +1,7 @@
 //! Training one constrained disagreement classifier (M14; Ginsberg, Liang, Krishnan 2023).
 //!
 //! From given weights (f's own, as a rule), Adam on  mean over a batch of P of CE(g(x), f(x))  +  κ · mean over the rows of Q of
-//! ℓ_dce(g(x), f(x)),  ℓ_dce = logsumexp(z) − Σ_{c ≠ f(x)} z_c/(C − 1). Deviates: METHODS weighs sums over one joint batch by α; with n_P and
+//! ℓ_dce(g(x), f(x)),  ℓ_dce = logsumexp(z) − Σ_{c ≠ f(x)} z_c/(C − 1). Deviates: docs/METHODS.md weighs sums over one joint batch by α; with n_P and
 //! n_Q rows there that is κ = α n_Q/n_P, up to a factor that Adam does not see. κ does not change meaning when rows of Q are dropped.
 //!
 //! Running statistics of batch normalisation stay f's, and dropout is off: g differs from f by what it was asked only.

@@ -8,5 +8,6 @@ pub mod conditional_config;
 pub mod detectron;
 pub mod members;
 pub mod meta;
+mod meta_config;
 mod pairs;
 mod subset;
