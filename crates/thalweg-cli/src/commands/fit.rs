@@ -16,7 +16,6 @@ use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
 /// Fit a meta-model: learn the flow from initialisations to trained weights from a zoo
@@ -185,6 +184,25 @@ fn opened(args: &Args) -> Result<Vec<ZooStore>> {
     Ok(dirs.iter().map(|dir| ZooStore::open_within(dir, budget)).collect::<Result<_, _>>()?)
 }
 
+/// Refuses a method that asks for more marginals than runs have checkpoints, with the setting that fits.
+fn enough_checkpoints(method: &MethodConfig, zoos: &[ZooStore]) -> Result<()> {
+    let checkpoints = zoos.iter().map(ZooStore::checkpoints).min().unwrap_or_default();
+    let (wanted, within) = (method.marginals(), method.clone().within(checkpoints));
+    let fits = match &within {
+        MethodConfig::Mmfm(c) => format!("method.mmfm.marginals={}", c.marginals),
+        MethodConfig::Jko(c) => format!("method.jko.steps={}", c.steps),
+        MethodConfig::Action(c) => format!("method.action.marginals={}", c.marginals),
+        _ => return Ok(()),
+    };
+    if wanted > checkpoints && within.marginals() <= checkpoints {
+        bail!(
+            "{} trains on {wanted} marginals, ends included, and runs have {checkpoints} checkpoints: add --set {fits}, or make runs with more (--checkpoints)",
+            method.name()
+        );
+    }
+    Ok(())
+}
+
 fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig> {
     let mut config = match &args.config {
         Some(path) => FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?,
@@ -199,16 +217,7 @@ fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig
     if let Some(name) = &args.method {
         // A file's own settings stay where the flag only repeats its method.
         if config.method.name() != name {
-            let method = MethodConfig::named(name)?;
-            let checkpoints = zoos.iter().map(ZooStore::checkpoints).min().unwrap_or_default();
-            config.method = method.clone().within(checkpoints);
-            if config.method.marginals() != method.marginals() {
-                session.progress.note(&format!(
-                    "{name}: {} marginals, since runs have so many checkpoints ({} where there are as many)",
-                    config.method.marginals(),
-                    method.marginals()
-                ));
-            }
+            config.method = MethodConfig::named(name)?;
         }
     }
     if let Some(steps) = args.steps {
@@ -222,6 +231,7 @@ fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig
     }
     config.seed = session.seed_or(config.seed);
     config.check()?;
+    enough_checkpoints(&config.method, zoos)?;
     Ok(config)
 }
 

@@ -124,7 +124,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "fit zoo --method mmfm --set method.mmfm.marginals=9 --out new",
-        &["parameter marginals, ends included", "expected 2 to 3, the checkpoints of the zoo's runs", "found 11"],
+        &["mmfm trains on 11 marginals", "runs have 3 checkpoints", "add --set method.mmfm.marginals=1"],
     ),
     (
         "fit zoo --method kde --set method.kde.bandwidth=-2 --out new",
