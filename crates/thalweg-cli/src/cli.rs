@@ -45,7 +45,7 @@ enum Command {
     /// Data sets: list them, fetch them
     #[command(subcommand)]
     Data(data::Command),
-    /// Zoos, many training runs of one architecture: train, import, look
+    /// Train, import, align and inspect zoos (many training runs of one architecture)
     #[command(subcommand)]
     Zoo(zoo::Command),
     Fit(fit::Args),
@@ -53,7 +53,7 @@ enum Command {
     Sample(sample::Args),
     Encode(encode::Args),
     Eval(eval::Args),
-    /// Harmful shift: make a test ready for a model, ask it about new rows
+    /// Detect harmful covariate shift: calibrate tests for a model, apply them to new rows
     #[command(subcommand)]
     Shift(shift::Command),
     Reproduce(reproduce::Args),

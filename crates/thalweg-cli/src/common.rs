@@ -26,7 +26,7 @@ pub struct Common {
     /// Go on from what an interrupted run of the same command has finished
     #[arg(long, global = true, conflicts_with = "force")]
     pub resume: bool,
-    /// Replace what stands at the target
+    /// Overwrite existing output that Thalweg made
     #[arg(long, global = true)]
     pub force: bool,
     /// Print the results as JSON on stdout, and nothing else there
@@ -35,7 +35,7 @@ pub struct Common {
     /// No progress, no tables: only errors (and --json)
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Tell more about what is done
+    /// Print more about what is done
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Override a setting of the command or its TOML file, e.g. --set recipe.batch=128; may be repeated

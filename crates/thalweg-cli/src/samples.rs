@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use thalweg::model::Split;
-use thalweg::tensors::Out;
+use thalweg::tensors::TensorWriter;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::layout::{floats, open};
@@ -49,7 +49,7 @@ impl Networks {
     /// Where the system refuses.
     pub fn write_stack(&self, path: &Path, p: usize, states: Option<&States>) -> Result<()> {
         let n = self.len(p);
-        let mut out = Out::default();
+        let mut out = TensorWriter::default();
         out.single("theta", &[n, p], &self.theta);
         if let Some(states) = states {
             out.single("states", &[states.times.len(), n, p], states.theta);

@@ -11,7 +11,7 @@ pub enum Error {
         action: &'static str,
         /// The path concerned.
         path: PathBuf,
-        /// The system's own error: part of the message, so not its source as well, or it would be told twice.
+        /// The operating system's error. It is part of the message, so `source()` deliberately does not return it as well.
         cause: std::io::Error,
     },
     /// A file is not what it says, or not what was asked for.

@@ -1,4 +1,4 @@
-//! Named random streams from one seed (house rule 5): the same (seed, names, indices) give the same numbers on any
+//! Named random streams from one seed: the same (seed, names, indices) give the same numbers on any
 //! machine and any number of threads, because no two tasks ever share a generator.
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

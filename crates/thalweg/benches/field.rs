@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use std::time::Duration;
 use thalweg::Streams;
 use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
-use thalweg::nn::optimiser::{AdamW, AdamWConfig};
+use thalweg::{AdamW, AdamWConfig};
 
 fn net(p: usize) -> ResidualMlp {
     let config = ResidualMlpConfig { width: 512, blocks: 3, ..ResidualMlpConfig::default() };

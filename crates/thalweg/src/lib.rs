@@ -1,6 +1,8 @@
-//! The flow: laws over points in weight space, learned from training trajectories and sampled in milliseconds.
+//! Laws over points of weight space: learned from training trajectories, sampled in milliseconds, steered by rewards, judged beside trivial rivals; and
+//! tests of harmful covariate shift.
 //!
-//! Knows networks only through `thalweg_nets`: their [`Layout`], their zoos, their engine.
+//! Networks are known only through `thalweg_nets`. The names below are what a caller of the library needs, in the order of the work; modules hold the
+//! rest. ARCHITECTURE.md draws which of them may import which.
 pub mod context;
 pub mod coupling;
 pub mod field;
@@ -9,7 +11,7 @@ pub mod judge;
 pub mod method;
 pub mod metric;
 pub mod model;
-pub mod nn;
+mod nn;
 pub mod path;
 mod ranges;
 pub mod reward;
@@ -23,3 +25,35 @@ mod train;
 pub mod tune;
 
 pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};
+
+// What is learned, and in which space.
+pub use coupling::Coupling;
+pub use field::{Field, FieldConfig};
+pub use method::{Method, MethodConfig};
+pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
+pub use space::coordinates::{Coordinates, Standardiser};
+pub use space::latent::{Autoencoder, Decoder, LatentConfig};
+pub use space::source::{Source, SourceKind};
+
+// Fits, models, samples.
+pub use context::{Conditioning, ContextConfig, Support};
+pub use fit::tasks::fit_tasks;
+pub use fit::{FitOptions, fit};
+pub use model::sample::{SampleRequest, Samples};
+pub use model::{FitConfig, MetaModel, Split};
+pub use solver::Solver;
+
+// Steering.
+pub use model::{Control, TuneConfig};
+pub use reward::{Diversity, Margin, OnData, Reward, ToPoint, WeightedSum};
+pub use tune::{TuneOptions, tune};
+
+// Judgement.
+pub use judge::baseline::Baseline;
+pub use judge::{Judge, Judgement, ZooReference};
+pub use metric::summary::Summary;
+
+// Shift.
+pub use shift::calibration::{Calibration, Request};
+pub use shift::law::outcome::Outcome;
+pub use shift::{Base, Reference, Sample, ShiftTest};

@@ -1,6 +1,6 @@
-//! Named tensors with words beside them, in one safetensors file: models, samples, states of fits and tunings, calibrations.
+//! Named tensors with string metadata, in one safetensors file: models, samples, states of fits and tunings, calibrations.
 //!
-//! [`Out`] collects and serialises; [`In`] reads back what it is asked for, with name, shape and type checked and every number finite
+//! [`TensorWriter`] collects and serialises; [`TensorReader`] reads back what it is asked for, with name, shape and type checked and every number finite
 //! (but for f64, whose NaNs mean something to their owners). Every such file carries a checksum, which is compared as soon as it is opened.
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -11,12 +11,12 @@ use thalweg_nets::{checksum, layout};
 
 /// Tensors about to be written.
 #[derive(Default)]
-pub struct Out {
+pub struct TensorWriter {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     words: BTreeMap<String, String>,
 }
 
-impl Out {
+impl TensorWriter {
     /// Adds numbers of this shape in single precision.
     pub fn single(&mut self, name: impl Into<String>, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -65,13 +65,13 @@ impl Out {
 }
 
 /// Tensors under reading.
-pub struct In<'a> {
+pub struct TensorReader<'a> {
     path: &'a Path,
     file: SafeTensors<'a>,
     words: BTreeMap<String, String>,
 }
 
-impl<'a> In<'a> {
+impl<'a> TensorReader<'a> {
     /// Reads the header of `bytes`, the content of `path`, and compares the checksum.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_and_what_was_not_is_named() {
-        let mut out = Out::default();
+        let mut out = TensorWriter::default();
         out.single("a", &[2, 1], &[1.5, -2.0]);
         out.double("b", &[2], &[f64::NAN, 3.0]);
         out.word("step", 7);
@@ -168,7 +168,7 @@ mod tests {
         let path = dir.path().join("new/state");
         out.write_state(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let read = In::open(&path, &bytes).unwrap();
+        let read = TensorReader::open(&path, &bytes).unwrap();
         assert_eq!(read.single("a", &[2, 1]).unwrap(), [1.5, -2.0]);
         assert_eq!(read.any("a").unwrap(), (vec![2, 1], vec![1.5, -2.0]));
         assert!(read.double("b").unwrap()[0].is_nan() && read.number("step").unwrap() == 7.0);
@@ -178,7 +178,7 @@ mod tests {
         }
         let bytes = out.bytes().unwrap();
         assert!((0..5).all(|_| out.bytes().unwrap() == bytes));
-        let words = In::open(&path, &bytes).unwrap();
+        let words = TensorReader::open(&path, &bytes).unwrap();
         assert_eq!([words.word("a"), words.word("z"), words.word("step")], ["\"quoted\"", "grün\n", "7"]);
         let said = |e: Option<Error>| e.unwrap().to_string();
         assert!(said(read.single("a", &[2]).err()).contains("tensor a"));
@@ -186,10 +186,10 @@ mod tests {
         assert!(said(read.double("a").err()).contains("F64"));
         assert!(said(read.number("stop").err()).contains("stop"));
         assert!(said(read.check_identity("x", "fit").err()).contains("this very fit"));
-        assert!(In::open(&path, b"no").is_err());
+        assert!(TensorReader::open(&path, b"no").is_err());
         let mut damaged = bytes.clone();
         *damaged.last_mut().unwrap() ^= 1;
-        assert!(said(In::open(&path, &damaged).err()).contains("checksum"));
+        assert!(said(TensorReader::open(&path, &damaged).err()).contains("checksum"));
         out.single("d", &[3], &[0.0]);
         assert!(said(out.bytes().err()).contains("fit their shapes"));
     }

@@ -13,7 +13,7 @@ use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
 use thalweg::reward::{OnData, Reward, Rows};
 use thalweg::space::latent::{LatentConfig, PcaConfig};
-use thalweg::tensors::{In, Out};
+use thalweg::tensors::{TensorReader, TensorWriter};
 use thalweg::tune::{Control, TuneConfig, TuneOptions, tune};
 use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
@@ -85,7 +85,7 @@ fn a_flipped_bit_of_a_model_is_found_and_two_fits_have_the_same_files() {
     assert_eq!(MetaModel::load(&a).unwrap().record.seconds, 0.0);
     let samples = a.join("samples.safetensors");
     model.sample(&SampleRequest::new(3, 1)).unwrap().save(&samples, &model.layout, false).unwrap();
-    every_flip_is_found(&samples, &|| In::open(&samples, &fs::read(&samples).unwrap()).map(drop));
+    every_flip_is_found(&samples, &|| TensorReader::open(&samples, &fs::read(&samples).unwrap()).map(drop));
 }
 
 #[test]
@@ -103,12 +103,12 @@ fn a_flipped_bit_of_a_state_is_found() {
         other => other.map(drop),
     };
     every_flip_is_found(&state, &again);
-    let mut out = Out::default();
+    let mut out = TensorWriter::default();
     out.word("step", 3);
     let mut bytes = out.bytes().unwrap();
     let at = bytes.windows(5).position(|w| w == b"\"3\"}}").unwrap_or(bytes.len() - 4);
     bytes[at + 1] = b'4';
-    assert!(In::open(&state, &bytes).is_err(), "a word is under the checksum as well");
+    assert!(TensorReader::open(&state, &bytes).is_err(), "a word is under the checksum as well");
 }
 
 #[test]

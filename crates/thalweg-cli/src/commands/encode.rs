@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::model::MetaModel;
 use thalweg::space::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_points};
-use thalweg::tensors::Out;
+use thalweg::tensors::TensorWriter;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
@@ -142,7 +142,7 @@ fn runs_of(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session) ->
 }
 
 fn write(out: &Path, shape: &[usize], latents: &[f32], latent: &dyn Autoencoder, model: &MetaModel) -> Result<()> {
-    let mut file = Out::default();
+    let mut file = TensorWriter::default();
     file.single("latents", shape, latents);
     file.single("scales", &[latent.scales().len()], latent.scales());
     file.word("format", "thalweg latents 1");

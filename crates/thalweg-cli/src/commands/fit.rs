@@ -212,7 +212,7 @@ fn config(args: &Args, zoos: &[ZooStore], session: &Session) -> Result<FitConfig
     if args.context {
         config.context.get_or_insert_default();
     } else if config.context.is_some() {
-        bail!("the fit's settings have a [context]: say --context too");
+        bail!("the fit's settings have a [context] table: add --context");
     }
     if let Some(name) = &args.method {
         // A file's own settings stay where the flag only repeats its method.

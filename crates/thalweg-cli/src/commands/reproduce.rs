@@ -24,7 +24,7 @@ const NAMES: &[&str] = &[
     "home-model/",
 ];
 
-/// Make a table or figure of the paper anew
+/// Reproduce a table or figure of the paper
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   # within a minute: does all of it run?

@@ -97,7 +97,7 @@ struct Zoo {
 }
 
 impl Zoo {
-    /// The gates of the findings on a fork zoo: accuracy, W₁ within 5 % of the floor, spread within 15 % of the reference's.
+    /// Gates on a fork zoo: accuracy, W₁ within 5 % of the floor, spread within 15 % of the reference's.
     fn gate(&self) -> Option<bool> {
         let course = self.courses.iter().find(|c| c.method == GATED).filter(|_| self.kind == "fork")?;
         let (w, floor) = (course.interior(|c| c.wasserstein.mean).0, course.interior(|c| c.floor.mean).0);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Most runs of a zoo.
 const MOST_RUNS: usize = 1_000_000_000;
 
-/// How the runs of a zoo are related (the findings on generation say why it decides everything).
+/// How the runs of a zoo are related (docs/RESULTS.md shows how much depends on it).
 ///
 /// *Relative noise* ν: every trained tensor of the start is the centre's tensor plus independent normal noise of standard
 /// deviation ν · RMS(tensor); running statistics of batch normalisation are copied.

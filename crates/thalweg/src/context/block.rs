@@ -2,7 +2,7 @@
 //! z ← z + attention(norm(z)), z ← z + W_down silu(W_up norm(z) + b_up) + b_down, with keys of absent tokens masked.
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
-use crate::nn::dense::{Put, column_sums};
+use crate::nn::dense::{Accumulate, column_sums};
 use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use crate::{Result, Streams};
@@ -55,8 +55,8 @@ impl Norm {
         passes::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
         match gradient {
             Gradient::Skip => {}
-            Gradient::Write(slice) => column_sums(&mut slice[self.place.clone()], Put::Replace, &b.d_modulation),
-            Gradient::Add(slice) => column_sums(&mut slice[self.place.clone()], Put::Add, &b.d_modulation),
+            Gradient::Write(slice) => column_sums(&mut slice[self.place.clone()], Accumulate::Overwrite, &b.d_modulation),
+            Gradient::Add(slice) => column_sums(&mut slice[self.place.clone()], Accumulate::Add, &b.d_modulation),
         }
     }
 }
@@ -119,9 +119,9 @@ impl Block {
         let [slope, after] = &mut b.up;
         slope.resize(2 * z.len(), 0.0);
         after.resize(2 * z.len(), 0.0);
-        self.up.apply(parameters, &b.norms[1].a, Put::Replace, slope);
+        self.up.apply(parameters, &b.norms[1].a, Accumulate::Overwrite, slope);
         passes::silu(slope, self.up.bias(parameters), after);
-        self.down.apply(parameters, after, Put::Add, z);
+        self.down.apply(parameters, after, Accumulate::Add, z);
         passes::add_bias(z, self.down.bias(parameters));
     }
 
@@ -130,10 +130,10 @@ impl Block {
         let [slope, after] = &b.up;
         self.down.gradient(gradient, dz, after);
         b.d_up.resize(2 * dz.len(), 0.0);
-        self.down.pull(parameters, dz, Put::Replace, &mut b.d_up);
+        self.down.pull(parameters, dz, Accumulate::Overwrite, &mut b.d_up);
         passes::times_into(&mut b.d_up, slope);
         self.up.gradient(gradient, &b.d_up, &b.norms[1].a);
-        self.up.pull(parameters, &b.d_up, Put::Replace, &mut b.norms[1].a);
+        self.up.pull(parameters, &b.d_up, Accumulate::Overwrite, &mut b.norms[1].a);
         self.norms[1].backward(parameters, &mut b.norms[1], dz, gradient);
         self.attention.backward(parameters, dz, &mut b.attention, gradient, Some(&mut b.norms[0].a), None);
         self.norms[0].backward(parameters, &mut b.norms[0], dz, gradient);

@@ -18,7 +18,7 @@ use super::config::ContextConfig;
 use super::support::Support;
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
-use crate::nn::dense::{Put, column_sums};
+use crate::nn::dense::{Accumulate, column_sums};
 use crate::nn::gradient::Gradient;
 use crate::nn::passes;
 use crate::{Error, Layout, Result, Streams};
@@ -216,7 +216,7 @@ impl Encoder {
             let [slope, after] = &mut rest[0];
             slope.resize(b.places.len() * layer.outputs, 0.0);
             after.resize(slope.len(), 0.0);
-            layer.apply(q, x, Put::Replace, slope);
+            layer.apply(q, x, Accumulate::Overwrite, slope);
             passes::silu(slope, layer.bias(q), after);
         }
         let features = b.rows.last().map_or(&b.x, |[_, after]| after);
@@ -240,7 +240,7 @@ impl Encoder {
             }
         }
         b.z.resize(sets * classes * w, 0.0);
-        self.token.apply(q, &b.tokens, Put::Replace, &mut b.z);
+        self.token.apply(q, &b.tokens, Accumulate::Overwrite, &mut b.z);
         passes::add_bias(&mut b.z, self.token.bias(q));
         b.blocks.resize_with(self.blocks.len(), BlockBuffers::default);
         for (block, buffers) in self.blocks.iter().zip(&mut b.blocks) {
@@ -262,7 +262,7 @@ impl Encoder {
         b.c.resize(b.sets * d, 0.0);
         if let Some(global) = &self.global {
             let mut part = vec![0.0; b.sets * self.pooled];
-            global.apply(q, &b.answer, Put::Replace, &mut part);
+            global.apply(q, &b.answer, Accumulate::Overwrite, &mut part);
             passes::add_bias(&mut part, global.bias(q));
             b.c.chunks_exact_mut(d)
                 .zip(part.chunks_exact(self.pooled))
@@ -272,7 +272,7 @@ impl Encoder {
             b.apart.clone_from(&b.last);
             centre(&mut b.apart, self.width, self.width, &b.mask, classes, false);
             let mut part = vec![0.0; b.sets * classes * each];
-            local.apply(q, &b.apart, Put::Replace, &mut part);
+            local.apply(q, &b.apart, Accumulate::Overwrite, &mut part);
             for (place, numbers) in part.chunks_exact(each).enumerate().filter(|(place, _)| b.mask[*place]) {
                 let start = place / classes * d + self.pooled + place % classes * each;
                 b.c[start..start + each].copy_from_slice(numbers);
@@ -307,7 +307,7 @@ impl Encoder {
         if let Some(global) = &self.global {
             let part: Vec<f32> = d_c.chunks_exact(d).flat_map(|d_c| &d_c[..self.pooled]).copied().collect();
             global.gradient(&mut gradient, &part, &b.answer);
-            global.pull(q, &part, Put::Replace, &mut d_answer);
+            global.pull(q, &part, Accumulate::Overwrite, &mut d_answer);
         }
         self.pool_backward(&d_answer, &mut d_z, b, &mut gradient);
         if let Some(local) = &self.local {
@@ -318,7 +318,7 @@ impl Encoder {
             }
             local.gradient(&mut gradient, &part, &b.apart);
             let mut d_apart = vec![0.0; d_z.len()];
-            local.pull(q, &part, Put::Replace, &mut d_apart);
+            local.pull(q, &part, Accumulate::Overwrite, &mut d_apart);
             // Taking the mean away is its own transpose.
             centre(&mut d_apart, w, w, &b.mask, classes, false);
             d_z.iter_mut().zip(&d_apart).for_each(|(d, a)| *d += a);
@@ -333,7 +333,7 @@ impl Encoder {
         let Some(last) = self.rows.last() else { return };
         let (f, wide) = (last.outputs, self.token.inputs);
         let mut d_tokens = vec![0.0; b.sets * classes * wide];
-        self.token.pull(q, &d_z, Put::Replace, &mut d_tokens);
+        self.token.pull(q, &d_z, Accumulate::Overwrite, &mut d_tokens);
         scale_backward(&mut d_tokens, &b.tokens, &b.spread, [wide, f], &b.mask, classes);
         centre_backward(&mut d_tokens, wide, f, &b.mask, classes);
         let mut d_rows: Vec<f32> = Vec::with_capacity(b.places.len() * f);
@@ -347,7 +347,7 @@ impl Encoder {
             layer.gradient(&mut gradient, &d_rows, x);
             if i > 0 {
                 let mut below = vec![0.0; b.places.len() * layer.inputs];
-                layer.pull(q, &d_rows, Put::Replace, &mut below);
+                layer.pull(q, &d_rows, Accumulate::Overwrite, &mut below);
                 d_rows = below;
             }
         }
@@ -357,7 +357,7 @@ impl Encoder {
         let mut d_seeds = vec![0.0; b.seeds.len()];
         self.pool.backward(&self.parameters, d_answer, &mut b.pool, gradient, Some(&mut d_seeds), Some(d_z));
         if let Gradient::Write(slice) = gradient {
-            column_sums(&mut slice[self.seed.clone()], Put::Replace, &d_seeds);
+            column_sums(&mut slice[self.seed.clone()], Accumulate::Overwrite, &d_seeds);
         }
     }
 }

@@ -99,7 +99,7 @@ mod tests {
         let mut point = draw_network(20);
         coordinates.standardise(&mut point);
         outputs.permute(&mut point, p, &becomes);
-        coordinates.restore(&mut point);
+        coordinates.destandardise(&mut point);
         let x = engine.pack(&(0..64).map(|i| (i as f32 * 0.3).sin()).collect::<Vec<_>>()).unwrap();
         let (a, b) =
             (engine.logits_of_many(&draw_network(20), &x).unwrap(), engine.logits_of_many(&point, &x).unwrap());

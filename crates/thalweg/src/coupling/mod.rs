@@ -1,4 +1,4 @@
-//! Who is paired with whom: couplings between two sets of points, and chains of them through many (M4, M5).
+//! Couplings between two sets of points, and chains of them through many (M4, M5).
 //!
 //! Every coupling returns index pairs, so that whatever belongs to a point (its run, its context) can follow it. Points of
 //! different classes of context are never paired: the coupling works within each class.

@@ -12,7 +12,7 @@
 use super::Field;
 use super::potential_passes as own;
 use crate::nn::affine::Affine;
-use crate::nn::dense::Put;
+use crate::nn::dense::Accumulate;
 use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use crate::nn::tape::Tape;
@@ -221,35 +221,35 @@ impl Potential for MlpPotential {
             let (layer, (below, rest)) = (&self.layers[i], b.layers.split_at_mut(i));
             let here = &mut rest[0];
             let input = below.last().map_or(x, |below| &below.a[..rows * w]);
-            layer.time.apply(q, &b.phi, Put::Replace, &mut b.conditions);
-            layer.weight.apply(q, input, Put::Replace, &mut here.a[..rows * w]);
+            layer.time.apply(q, &b.phi, Accumulate::Overwrite, &mut b.conditions);
+            layer.weight.apply(q, input, Accumulate::Overwrite, &mut here.a[..rows * w]);
             let conditions = Rows::new(&b.conditions, w, 0, w);
             own::softplus(&mut here.a[..rows * w], conditions, layer.time.bias(q), &mut here.sigmoid);
         }
-        self.gate.apply(q, &b.phi, Put::Replace, &mut b.gate);
+        self.gate.apply(q, &b.phi, Accumulate::Overwrite, &mut b.gate);
         passes::add_bias(&mut b.gate, self.gate.bias(q));
         let top = b.layers.last_mut().expect("at least one layer");
         own::top(self.output.weight(q), &top.sigmoid, &mut top.d[rows * w..]);
         for i in (1..self.layers.len()).rev() {
             let (below, here) = b.layers.split_at_mut(i);
             let p_below = &mut below[i - 1].d[rows * w..];
-            self.layers[i].weight.pull(q, &here[0].d[rows * w..], Put::Replace, p_below);
+            self.layers[i].weight.pull(q, &here[0].d[rows * w..], Accumulate::Overwrite, p_below);
             passes::times_into(p_below, &below[i - 1].sigmoid);
         }
-        self.layers[0].weight.pull(q, &b.layers[0].d[rows * w..], Put::Replace, out.gradient);
+        self.layers[0].weight.pull(q, &b.layers[0].d[rows * w..], Accumulate::Overwrite, out.gradient);
         own::add_linear(out.gradient, Rows::new(&b.gate, 2 * p, 0, 2 * p), x);
         if let Some(value) = out.value {
             let top = &b.layers[self.layers.len() - 1].a[..rows * w];
-            own::dots(top, Rows::new(self.output.weight(q), w, 0, w), Put::Replace, value);
-            own::quadratic(Rows::new(&b.gate, 2 * p, 0, 2 * p), x, Put::Add, value);
+            own::dots(top, Rows::new(self.output.weight(q), w, 0, w), Accumulate::Overwrite, value);
+            own::quadratic(Rows::new(&b.gate, 2 * p, 0, 2 * p), x, Accumulate::Add, value);
         }
         if let Some(rate) = out.rate {
             time_features::slopes(&b.phi, self.config.time_features, &mut b.dphi);
-            self.gate.apply(q, &b.dphi, Put::Replace, &mut b.rates);
-            own::quadratic(Rows::new(&b.rates, 2 * p, 0, 2 * p), x, Put::Replace, rate);
+            self.gate.apply(q, &b.dphi, Accumulate::Overwrite, &mut b.rates);
+            own::quadratic(Rows::new(&b.rates, 2 * p, 0, 2 * p), x, Accumulate::Overwrite, rate);
             for (layer, here) in self.layers.iter().zip(&b.layers) {
-                layer.time.apply(q, &b.dphi, Put::Replace, &mut b.conditions);
-                own::dots(&here.d[rows * w..], Rows::new(&b.conditions, w, 0, w), Put::Add, rate);
+                layer.time.apply(q, &b.dphi, Accumulate::Overwrite, &mut b.conditions);
+                own::dots(&here.d[rows * w..], Rows::new(&b.conditions, w, 0, w), Accumulate::Add, rate);
             }
         }
     }
@@ -275,9 +275,9 @@ impl Potential for MlpPotential {
             let here = &mut rest[0];
             if tangents {
                 let input = below.last().map_or(&b.x[rows * p..], |below| &below.a[rows * w..]);
-                layer.weight.apply(q, input, Put::Replace, &mut here.z_dot);
+                layer.weight.apply(q, input, Accumulate::Overwrite, &mut here.z_dot);
                 if timed {
-                    layer.time.apply(q, &clock[rows * f..], Put::Add, &mut here.z_dot);
+                    layer.time.apply(q, &clock[rows * f..], Accumulate::Add, &mut here.z_dot);
                 }
                 passes::times(&here.z_dot, &here.sigmoid, &mut here.a[rows * w..]);
             } else {
@@ -300,7 +300,7 @@ impl Potential for MlpPotential {
             let timed_rows = clock.len() / f * w;
             layer.time.gradient_with_tangents(&mut gradient, &here.d[..timed_rows], clock, rows);
             if i > 0 {
-                layer.weight.pull(q, &here.d[..rows * w], Put::Replace, &mut b.d_a);
+                layer.weight.pull(q, &here.d[..rows * w], Accumulate::Overwrite, &mut b.d_a);
             }
         }
         let (x, x_dot) = b.x.split_at(rows * p);
@@ -315,10 +315,10 @@ impl Potential for MlpPotential {
             if timed {
                 b.d_gate.resize(2 * rows * 2 * p, 0.0);
                 let rates = &mut b.d_gate[..rows * 2 * p];
-                self.gate.apply(q, &clock[rows * f..], Put::Replace, rates);
+                self.gate.apply(q, &clock[rows * f..], Accumulate::Overwrite, rates);
                 own::add_linear(dx, Rows::new(rates, 2 * p, 0, 2 * p), x);
             }
-            self.layers[0].weight.pull(q, &b.layers[0].d[..rows * w], Put::Add, dx);
+            self.layers[0].weight.pull(q, &b.layers[0].d[..rows * w], Accumulate::Add, dx);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Element-wise passes of the potential, parallel over rows. `gate` rows hold g `[P]`, then h `[P]`, of ½ Σ g x² + Σ h x.
-use crate::nn::dense::{self, Put, vectorised};
+use crate::nn::dense::{self, Accumulate, vectorised};
 use crate::nn::passes::{Rows, sum};
 use rayon::prelude::*;
 
@@ -37,12 +37,12 @@ pub fn add_linear(out: &mut [f32], gate: Rows<'_>, x: &[f32]) {
     });
 }
 
-fn put_number(out: &mut f32, put: Put, value: f32) {
-    *out = if put == Put::Add { *out + value } else { value };
+fn put_number(out: &mut f32, put: Accumulate, value: f32) {
+    *out = if put == Accumulate::Add { *out + value } else { value };
 }
 
 /// out = (or +=) the inner products of the rows of `a` with those of `b`.
-pub fn dots(a: &[f32], b: Rows<'_>, put: Put, out: &mut [f32]) {
+pub fn dots(a: &[f32], b: Rows<'_>, put: Accumulate, out: &mut [f32]) {
     let n = a.len() / out.len();
     out.par_iter_mut().zip(a.par_chunks(n)).enumerate().for_each(|(row, (out, a))| {
         let b = b.row(row);
@@ -51,7 +51,7 @@ pub fn dots(a: &[f32], b: Rows<'_>, put: Put, out: &mut [f32]) {
 }
 
 /// out = (or +=) ½ Σ g x² + Σ h x, row by row.
-pub fn quadratic(gate: Rows<'_>, x: &[f32], put: Put, out: &mut [f32]) {
+pub fn quadratic(gate: Rows<'_>, x: &[f32], put: Accumulate, out: &mut [f32]) {
     let n = x.len() / out.len();
     out.par_iter_mut().zip(x.par_chunks(n)).enumerate().for_each(|(row, (out, x))| {
         let (g, h) = gate.row(row).split_at(n);

@@ -11,7 +11,7 @@
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
 use super::Field;
 use crate::nn::affine::Affine;
-use crate::nn::dense::Put;
+use crate::nn::dense::Accumulate;
 use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use crate::nn::tape::Tape;
@@ -244,32 +244,32 @@ impl Field for ResidualMlp {
         b.x.copy_from_slice(x);
         time_features::features(t, self.config.time_features, &mut b.phi);
         let [slope, embedding] = &mut b.embedding;
-        self.time.apply(q, &b.phi, Put::Replace, slope);
+        self.time.apply(q, &b.phi, Accumulate::Overwrite, slope);
         if let Some(context) = &self.context {
             b.c.copy_from_slice(c.expect("a field with context is given one"));
-            context.apply(q, &b.c, Put::Add, slope);
+            context.apply(q, &b.c, Accumulate::Add, slope);
             passes::add_bias(slope, context.bias(q));
         }
         passes::silu(slope, self.time.bias(q), embedding);
         if let Some(modulation) = &self.modulation {
-            modulation.apply(q, embedding, Put::Replace, &mut b.modulation);
+            modulation.apply(q, embedding, Accumulate::Overwrite, &mut b.modulation);
             passes::add_bias(&mut b.modulation, modulation.bias(q));
         }
-        self.input.apply(q, x, Put::Replace, &mut b.h);
+        self.input.apply(q, x, Accumulate::Overwrite, &mut b.h);
         let mut bias = self.input.bias(q);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&mut b.blocks).enumerate() {
             let modulation = self.modulation_of(&b.modulation, i);
             passes::normalise(&mut b.h, bias, modulation, &mut block.normal, &mut block.inverse, &mut block.a);
             let [slope, after] = &mut block.up;
-            up.apply(q, &block.a, Put::Replace, slope);
+            up.apply(q, &block.a, Accumulate::Overwrite, slope);
             passes::silu(slope, up.bias(q), after);
-            down.apply(q, after, Put::Add, &mut b.h);
+            down.apply(q, after, Accumulate::Add, &mut b.h);
             bias = down.bias(q);
         }
         passes::add_bias(&mut b.h, bias);
-        self.gate.apply(q, &b.phi, Put::Replace, &mut b.gate);
+        self.gate.apply(q, &b.phi, Accumulate::Overwrite, &mut b.gate);
         passes::add_bias(&mut b.gate, self.gate.bias(q));
-        self.output.apply(q, &b.h, Put::Replace, out);
+        self.output.apply(q, &b.h, Accumulate::Overwrite, out);
         passes::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
     }
 
@@ -287,14 +287,14 @@ impl Field for ResidualMlp {
             self.gate.gradient(&mut gradient, &b.d_gate[..conditions * p], &b.phi);
             self.output.gradient(&mut gradient, dv, &b.h);
         }
-        self.output.pull(q, dv, Put::Replace, &mut b.d_h);
+        self.output.pull(q, dv, Accumulate::Overwrite, &mut b.d_h);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&b.blocks).enumerate().rev() {
             let [slope, after] = &block.up;
             down.gradient(&mut gradient, &b.d_h, after);
-            down.pull(q, &b.d_h, Put::Replace, &mut b.d_up);
+            down.pull(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
             passes::times_into(&mut b.d_up, slope);
             up.gradient(&mut gradient, &b.d_up, &block.a);
-            up.pull(q, &b.d_up, Put::Replace, &mut b.d_a);
+            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
             let scale = self.modulation_of(&b.modulation, i)[0];
             let (normal, inverse) = (&block.normal, &block.inverse);
             passes::normalise_backward(&mut b.d_a, scale, normal, inverse, &mut b.d_h, &mut b.d_modulation);
@@ -305,13 +305,13 @@ impl Field for ResidualMlp {
         }
         if let Some(dx) = dx {
             passes::times_rows(Rows::new(&b.gate, p, 0, p), dv, dx);
-            self.input.pull(q, &b.d_h, Put::Add, dx);
+            self.input.pull(q, &b.d_h, Accumulate::Add, dx);
         }
     }
 
     fn pull_context(&self, tape: &mut Tape, dc: &mut [f32]) {
         if let Some(context) = &self.context {
-            context.pull(&self.parameters, &tape.of::<Buffers>().d_embedding, Put::Replace, dc);
+            context.pull(&self.parameters, &tape.of::<Buffers>().d_embedding, Accumulate::Overwrite, dc);
         }
     }
 }
@@ -333,7 +333,7 @@ impl ResidualMlp {
                 }
                 let d = &b.d_modulation[..conditions * modulation.outputs];
                 modulation.gradient(gradient, d, &b.embedding[1]);
-                modulation.pull(&self.parameters, d, Put::Replace, &mut b.d_embedding);
+                modulation.pull(&self.parameters, d, Accumulate::Overwrite, &mut b.d_embedding);
             }
         }
         passes::times_into(&mut b.d_embedding, &b.embedding[0]);

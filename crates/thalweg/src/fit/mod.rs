@@ -54,15 +54,15 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
     let options = &FitOptions { resume: options.resume && !closed_form, ..options.clone() };
-    let (course, saving) = (config.course(), options.saving(&identity));
-    let mut state = train::start(&mut learner, &course, saving)?;
+    let (schedule, saving) = (config.schedule(), options.saving(&identity));
+    let mut state = train::start(&mut learner, &schedule, saving)?;
     if closed_form {
         let clock = Instant::now();
         progress.begin("fitting", 0);
-        train::look(&mut learner, &mut state, 0, &course)?;
+        train::validate(&mut learner, &mut state, 0, &schedule)?;
         state.seconds = clock.elapsed().as_secs_f64();
     } else {
-        train::run(&mut learner, &mut state, &course, saving, progress)?;
+        train::run(&mut learner, &mut state, &schedule, saving, progress)?;
     }
     let mut method = learner.method;
     method.parameters_mut().copy_from_slice(&state.best);

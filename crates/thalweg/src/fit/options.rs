@@ -1,6 +1,6 @@
 //! How a fit is run, and the name by which its state is known.
 use crate::model::FitConfig;
-use crate::train::Saving;
+use crate::train::Checkpointing;
 use crate::{Error, Result};
 use std::path::PathBuf;
 use thalweg_nets::zoo::ZooStore;
@@ -21,9 +21,9 @@ pub struct FitOptions {
 
 impl FitOptions {
     /// Where the state of the fit called `identity` is kept.
-    pub(crate) fn saving<'a>(&'a self, identity: &'a str) -> Option<Saving<'a>> {
+    pub(crate) fn saving<'a>(&'a self, identity: &'a str) -> Option<Checkpointing<'a>> {
         let path = self.state.as_deref()?;
-        Some(Saving { path, identity, every: self.save_every, last: false, resume: self.resume })
+        Some(Checkpointing { path, identity, every: self.save_every, last: false, resume: self.resume })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::path::time_grid;
 use crate::space::coordinates::Coordinates;
 use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
 use crate::space::source::Source;
-use crate::train::Saving;
+use crate::train::Checkpointing;
 use crate::{Error, Result, Streams};
 use std::sync::Arc;
 use thalweg_nets::progress::Progress;
@@ -126,7 +126,7 @@ fn fit_latent(
     if let Some(folder) = &options.latents {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
-    let saving = kept.as_deref().map(|path| Saving {
+    let saving = kept.as_deref().map(|path| Checkpointing {
         path,
         identity: &identity,
         every: options.save_every,

@@ -146,9 +146,9 @@ pub fn fit_tasks(
         shared.held_out(&seen, &choosing, config.validation_points, &*method, &streams.child("validation"))?;
     let mut learner =
         ManyZoos { shared, seen: &seen, batch: config.batch, held_out, joint: Joint::new(method, encoder), streams };
-    let (course, saving) = (config.course(), options.saving(&identity));
-    let mut state = train::start(&mut learner, &course, saving)?;
-    train::run(&mut learner, &mut state, &course, saving, progress)?;
+    let (schedule, saving) = (config.schedule(), options.saving(&identity));
+    let mut state = train::start(&mut learner, &schedule, saving)?;
+    train::run(&mut learner, &mut state, &schedule, saving, progress)?;
     let (method, encoder) = learner.joint.finish(&state.best);
     let total = |part: fn(&RunSplit) -> usize| seen.iter().map(|&i| part(&splits[i])).sum();
     let record = Record {

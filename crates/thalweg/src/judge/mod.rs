@@ -1,7 +1,7 @@
 //! Honest judgement of generated weights: every method, every trivial baseline, the zoo itself and held-out real runs,
 //! by the same numbers, in rows of one table (M17, M20).
 //!
-//! Choose on validation data, report on test data (House rule 12): a [`Judge`] is for the report. It is given the *test*
+//! Choose on validation data, report on test data (invariant 5 of ARCHITECTURE.md): a [`Judge`] is for the report. It is given the *test*
 //! set; accuracies, losses, overlaps and the zoo's 5 % quantile in its rows are all on that set, and nothing may be
 //! chosen by them. Distances need no data. For choosing, make another judge on the validation set.
 //!

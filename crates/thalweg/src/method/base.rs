@@ -10,7 +10,7 @@ use crate::{Error, Layout, Result, Streams};
 /// Buffers that a method uses again from step to step.
 #[derive(Default)]
 pub struct Scratch {
-    /// Of the net.
+    /// Activations that are kept for the backward pass.
     pub tape: Tape,
     /// Its output, then the loss's derivative with respect to it `[B, P]`.
     pub output: Vec<f32>,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CfmConfig {
-    /// Who is paired with whom (paired).
+    /// Coupling of source and target (paired).
     pub coupling: Coupling,
     /// What sampling starts from, and training where starts are not paired (the zoo's own law).
     pub source: SourceKind,
@@ -47,7 +47,7 @@ impl CfmConfig {
     pub fn build(&self, times: &[f64], field: Box<dyn Field>) -> Result<FlowMatching> {
         let path = Path::new(Interpolant::Linear, times, self.width, self.time_law)?;
         let gaussian = self.coupling == Coupling::Independent && self.source == SourceKind::Gaussian;
-        let scored = gaussian && self.width == Width::Constant { sigma: 0.0 };
+        let has_score = gaussian && self.width == Width::Constant { sigma: 0.0 };
         Ok(FlowMatching::new(path, field, scored))
     }
 }
@@ -56,13 +56,13 @@ impl CfmConfig {
 pub struct FlowMatching {
     path: Path,
     field: Box<dyn Field>,
-    scored: bool,
+    has_score: bool,
 }
 
 impl FlowMatching {
     /// `scored` says that the score is (t v − x)/(1 − t): a straight path from a standard Gaussian that is independent of the target.
-    pub fn new(path: Path, field: Box<dyn Field>, scored: bool) -> Self {
-        Self { path, field, scored }
+    pub fn new(path: Path, field: Box<dyn Field>, has_score: bool) -> Self {
+        Self { path, field, has_score }
     }
 
     /// The path.
@@ -133,7 +133,7 @@ impl Method for FlowMatching {
         let mut scratch = Scratch::default();
         let mut noise = 0.0;
         if let Solver::EulerMaruyama { noise: eta } = how.solver {
-            if !self.scored {
+            if !self.has_score {
                 let expected = "an ODE solver: the score is known only for cfm with source gaussian, coupling independent and width 0";
                 return Err(Error::parameter("solver", expected, "euler-maruyama"));
             }

@@ -1,6 +1,6 @@
 //! Denoising diffusion, DDPM (M9; Ho et al. 2020), with DDIM sampling (Song et al. 2021) and the probability-flow ODE.
 //!
-//! x_k = √ᾱ_k x₀ + √(1 − ᾱ_k) ε for k = 1 … T, ᾱ_0 = 1; the net learns ε̂(x_k, k) by ‖ε̂ − ε‖². In the house's time, t = 1 − k/T: t = 0 is
+//! x_k = √ᾱ_k x₀ + √(1 − ᾱ_k) ε for k = 1 … T, ᾱ_0 = 1; the net learns ε̂(x_k, k) by ‖ε̂ − ε‖². In the time of flows, t = 1 − k/T: t = 0 is
 //! Gaussian noise and t = 1 the data, so the net is the field of the other methods with ε in the velocity's place. From k to an earlier j,
 //! x̂₀ = (x − √(1 − ᾱ_k) ε̂)/√ᾱ_k (held within ± `clip`, with ε̂ what then remains), σ² = η² (1 − ᾱ_j)/(1 − ᾱ_k) (1 − ᾱ_k/ᾱ_j), x_j = √ᾱ_j x̂₀ + √(1 − ᾱ_j − σ²) ε̂ + σ ξ:
 //! η = 1 is ancestral sampling (with j = k − 1 the posterior of DDPM), η = 0 is DDIM, the Euler step of dx̃/ds = ε̂ in x̃ = x/√ᾱ, s = √(1/ᾱ − 1).

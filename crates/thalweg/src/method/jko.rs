@@ -92,7 +92,7 @@ impl Jko {
     }
 
     /// The time at which the potential of `step` is taken.
-    fn clock(&self, step: usize) -> f64 {
+    fn time_feature(&self, step: usize) -> f64 {
         match self.config.form {
             StepForm::Explicit => self.times[step],
             StepForm::Implicit => self.times[step + 1],
@@ -101,7 +101,7 @@ impl Jko {
 
     /// The step that a batch's row of time `t` belongs to, by the end at which its gradient is taken.
     fn step_of_row(&self, t: f32) -> usize {
-        let distance = |step: &usize| (self.clock(*step) - f64::from(t)).abs();
+        let distance = |step: &usize| (self.time_feature(*step) - f64::from(t)).abs();
         (0..self.config.steps).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
     }
 
@@ -110,7 +110,7 @@ impl Jko {
         let rows = x.len() / self.dimension;
         match &self.net {
             Net::Mlp(net) => {
-                let time = |row| if self.config.time_dependent { self.clock(step_of_row(row)) as f32 } else { 0.0 };
+                let time = |row| if self.config.time_dependent { self.time_feature(step_of_row(row)) as f32 } else { 0.0 };
                 let t: Vec<f32> = (0..rows).map(time).collect();
                 net.evaluate(x, &t, Jet { value: None, gradient: out, rate: None }, tape);
             }
@@ -240,7 +240,7 @@ impl Method for Jko {
                 }
             }
         }
-        let t = (0..rows).map(|i| self.clock(step_of(i)) as f32).collect();
+        let t = (0..rows).map(|i| self.time_feature(step_of(i)) as f32).collect();
         Ok(Batch { x, t, u, c, scores: (!scores.is_empty()).then_some(scores) })
     }
 
@@ -315,10 +315,10 @@ impl Method for Jko {
                         *s = from + share as f32 * (to - from);
                     }
                     let own = |row: usize| streams[row].child("at").index(a as u64).rng();
-                    kick(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| normal::fill(&mut own(row), z));
+                    add_noise(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| normal::fill(&mut own(row), z));
                 }
             }
-            kick(x, p, (2.0 * beta * tau).sqrt(), &mut |row, z| normal::fill(&mut rngs[row], z));
+            add_noise(x, p, (2.0 * beta * tau).sqrt(), &mut |row, z| normal::fill(&mut rngs[row], z));
         }
         for (&wanted, state) in how.at.iter().zip(states.chunks_exact_mut(len.max(1))) {
             if wanted >= 1.0 {
@@ -335,7 +335,7 @@ fn softplus(b: f64) -> f64 {
 }
 
 /// Adds `size` times normal numbers to each row.
-fn kick(x: &mut [f32], p: usize, size: f64, draw: &mut dyn FnMut(usize, &mut [f32])) {
+fn add_noise(x: &mut [f32], p: usize, size: f64, draw: &mut dyn FnMut(usize, &mut [f32])) {
     if size > 0.0 {
         let mut z = vec![0.0; p];
         for (row, x) in x.chunks_exact_mut(p).enumerate() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct JkoConfig {
     /// k, steps from source to target (5; 1 to 63, and fewer than the zoo has checkpoints).
     pub steps: usize,
-    /// Who is paired with whom (paired).
+    /// Coupling of source and target (paired).
     pub coupling: Coupling,
     /// What sampling starts from (the zoo's own law).
     pub source: SourceKind,

@@ -22,7 +22,7 @@ pub struct MmfmConfig {
     pub marginals: usize,
     /// The curve through the marginals (cubic-not-a-knot).
     pub interpolant: Interpolant,
-    /// Who is paired with whom (paired).
+    /// Coupling of source and target (paired).
     pub coupling: Coupling,
     /// What sampling starts from (the zoo's own law).
     pub source: SourceKind,

@@ -17,7 +17,7 @@ pub struct At {
 }
 
 /// Loss and accuracy on `x [N, D]` with `labels [N]` of the `states` `[T][n, P]` at `times [T]`. Take the *validation* set: this
-/// curve is looked at to choose (House rule 12). A loss that overflows counts as +∞.
+/// curve is looked at to choose (invariant 5 of ARCHITECTURE.md). A loss that overflows counts as +∞.
 ///
 /// # Errors
 /// No state, another number of times, slices that do not fit, weights that are not finite.

@@ -8,7 +8,7 @@ use crate::path::time_grid::TimeGrid;
 use crate::ranges::{self, LONGEST, MOST};
 use crate::space::coordinates::Standardiser;
 use crate::space::latent::LatentConfig;
-use crate::train::Course;
+use crate::train::TrainingSchedule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -131,8 +131,8 @@ impl FitConfig {
     }
 
     /// How long the fit is and how it moves.
-    pub(crate) fn course(&self) -> Course<'_> {
-        Course {
+    pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
+        TrainingSchedule {
             what: "fitting",
             seed: Some(self.seed),
             steps: self.steps,

@@ -6,7 +6,7 @@ use super::timing::{TIMING, Timing};
 use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::space::coordinates::Coordinates;
 use crate::space::source::Source;
-use crate::tensors::{In, Out};
+use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -69,7 +69,7 @@ impl MetaModel {
         }
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let p = self.layout.len();
-        let mut tensors = Out::default();
+        let mut tensors = TensorWriter::default();
         let mut put = |family: &str, layout: &Layout, numbers: &[f32]| {
             for slot in layout.slots() {
                 tensors.single(format!("{family}.{}", slot.name), &slot.shape, &numbers[slot.range()]);
@@ -169,7 +169,7 @@ impl MetaModel {
         Timing::read(dir).enter(&mut file.record);
         let weights = dir.join("model.safetensors");
         let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
-        let tensors = In::open(&weights, &bytes)?;
+        let tensors = TensorReader::open(&weights, &bytes)?;
         let hash = hash_of(&bytes);
         if hash != file.weights {
             return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));

@@ -42,7 +42,7 @@ pub struct Record {
 impl Record {
     /// The record of a fit that has come to its end.
     pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState, latent: Option<LatentRecord>) -> Self {
-        let best = state.best_look();
+        let best = state.best_validation();
         let zoo_name = zoo.origin().name();
         Self {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -9,7 +9,7 @@ use crate::ranges::{self, LONGEST};
 use crate::solver::Solver;
 use crate::space::latent::Decoder;
 use crate::space::source::Source;
-use crate::tensors::Out;
+use crate::tensors::TensorWriter;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::fs;
@@ -162,7 +162,7 @@ impl Samples {
         }
         let (n, p, t) = (self.len(layout), layout.len(), self.at.len());
         let at: Vec<f32> = self.at.iter().map(|&t| t as f32).collect();
-        let mut tensors = Out::default();
+        let mut tensors = TensorWriter::default();
         tensors.single("theta", &[n, p], &self.theta);
         if t > 0 {
             tensors.single("states", &[t, n, p], &self.states);

@@ -1,5 +1,5 @@
 //! The affine layer y = x Wᵀ + b as ranges of flat parameters: W `[out, in]`, b `[out]` or none, as PyTorch lays them.
-use super::dense::{Put, column_sums, product, view};
+use super::dense::{Accumulate, column_sums, product, view};
 use super::gradient::Gradient;
 use rand::RngExt;
 use std::ops::Range;
@@ -66,13 +66,13 @@ impl Affine {
     }
 
     /// `y [B, out]` = (or +=) x Wᵀ, without the bias.
-    pub fn apply(&self, parameters: &[f32], x: &[f32], put: Put, y: &mut [f32]) {
+    pub fn apply(&self, parameters: &[f32], x: &[f32], put: Accumulate, y: &mut [f32]) {
         let w = view(self.weight(parameters), self.outputs, self.inputs);
         product(y, put, view(x, x.len() / self.inputs, self.inputs), w.transpose());
     }
 
     /// `dx [B, in]` = (or +=) dy W.
-    pub fn pull(&self, parameters: &[f32], dy: &[f32], put: Put, dx: &mut [f32]) {
+    pub fn pull(&self, parameters: &[f32], dy: &[f32], put: Accumulate, dx: &mut [f32]) {
         let w = view(self.weight(parameters), self.outputs, self.inputs);
         product(dx, put, view(dy, dy.len() / self.outputs, self.outputs), w);
     }
@@ -86,8 +86,8 @@ impl Affine {
     pub fn gradient_with_tangents(&self, gradient: &mut Gradient<'_>, dy: &[f32], x: &[f32], primal: usize) {
         let (slice, put) = match gradient {
             Gradient::Skip => return,
-            Gradient::Write(slice) => (slice, Put::Replace),
-            Gradient::Add(slice) => (slice, Put::Add),
+            Gradient::Write(slice) => (slice, Accumulate::Overwrite),
+            Gradient::Add(slice) => (slice, Accumulate::Add),
         };
         let rows = x.len() / self.inputs;
         let left = view(dy, rows, self.outputs).transpose();

@@ -10,7 +10,7 @@
 //! Cost: 4 products over all rows and 2 B N M W operations twice; P is kept for the backward pass. One task an item, so that bytes do not
 //! depend on the number of threads; a single item of thousands of tokens would run on one core.
 use super::affine::Affine;
-use super::dense::{self, Put, sequential, vectorised, view};
+use super::dense::{self, Accumulate, sequential, vectorised, view};
 use super::gradient::Gradient;
 use super::passes;
 use crate::{Error, Result, Streams};
@@ -108,7 +108,7 @@ impl Attention {
         copy(&mut b.y, if own { &[] } else { y });
         for (layer, from, to) in [(&self.query, x, &mut b.q), (&self.key, y, &mut b.k), (&self.value, y, &mut b.v)] {
             to.resize(from.len() / layer.inputs * w, 0.0);
-            layer.apply(parameters, from, Put::Replace, to);
+            layer.apply(parameters, from, Accumulate::Overwrite, to);
             passes::add_bias(to, layer.bias(parameters));
         }
         b.o.resize(items * n * w, 0.0);
@@ -120,12 +120,12 @@ impl Attention {
             let mask = mask.map(|mask| &mask[i * m..(i + 1) * m]);
             for (h, p) in p.chunks_exact_mut(n * m).enumerate() {
                 let [q, k, v] = [(q, n), (k, m), (v, m)].map(|(all, rows)| self.head(all, rows, h));
-                sequential(MatMut::from_row_major_slice_mut(p, n, m), Put::Replace, q, k.transpose(), scale);
+                sequential(MatMut::from_row_major_slice_mut(p, n, m), Accumulate::Overwrite, q, k.transpose(), scale);
                 p.chunks_exact_mut(m).for_each(|row| softmax(row, mask));
-                sequential(self.head_mut(o, n, h), Put::Replace, view(p, n, m), v, 1.0);
+                sequential(self.head_mut(o, n, h), Accumulate::Overwrite, view(p, n, m), v, 1.0);
             }
         });
-        self.output.apply(parameters, &b.o, Put::Replace, out);
+        self.output.apply(parameters, &b.o, Accumulate::Overwrite, out);
         passes::add_bias(out, self.output.bias(parameters));
     }
 
@@ -152,7 +152,7 @@ impl Attention {
         }
         b.d_k.resize(b.k.len(), 0.0);
         b.d_v.resize(b.v.len(), 0.0);
-        self.output.pull(parameters, d_out, Put::Replace, &mut b.d_o);
+        self.output.pull(parameters, d_out, Accumulate::Overwrite, &mut b.d_o);
         let scale = self.scale();
         let inputs = b.q.par_chunks_exact(n * w).zip(b.k.par_chunks_exact(m * w)).zip(b.v.par_chunks_exact(m * w));
         let inner = b.p.par_chunks_exact(heads * n * m).zip(b.d_p.par_chunks_exact_mut(heads * n * m));
@@ -163,8 +163,8 @@ impl Attention {
             for (h, (p, d_p)) in p.chunks_exact(n * m).zip(d_p.chunks_exact_mut(n * m)).enumerate() {
                 let [q, k, v, d_o] = [(q, n), (k, m), (v, m), (d_o, n)].map(|(all, rows)| self.head(all, rows, h));
                 let share = view(p, n, m);
-                sequential(self.head_mut(d_v, m, h), Put::Replace, share.transpose(), d_o, 1.0);
-                sequential(MatMut::from_row_major_slice_mut(d_p, n, m), Put::Replace, d_o, v.transpose(), 1.0);
+                sequential(self.head_mut(d_v, m, h), Accumulate::Overwrite, share.transpose(), d_o, 1.0);
+                sequential(MatMut::from_row_major_slice_mut(d_p, n, m), Accumulate::Overwrite, d_o, v.transpose(), 1.0);
                 // dS = P ⊙ (dP − Σ_keys P dP), in the place of dP.
                 p.chunks_exact(m).zip(d_p.chunks_exact_mut(m)).for_each(|(p, d)| {
                     vectorised(|| {
@@ -173,8 +173,8 @@ impl Attention {
                     });
                 });
                 let d_s = view(d_p, n, m);
-                sequential(self.head_mut(d_q, n, h), Put::Replace, d_s, k, scale);
-                sequential(self.head_mut(d_k, m, h), Put::Replace, d_s.transpose(), q, scale);
+                sequential(self.head_mut(d_q, n, h), Accumulate::Overwrite, d_s, k, scale);
+                sequential(self.head_mut(d_k, m, h), Accumulate::Overwrite, d_s.transpose(), q, scale);
             }
         });
         let y = if b.own { &b.x } else { &b.y };
@@ -183,16 +183,16 @@ impl Attention {
         self.value.gradient(gradient, &b.d_v, y);
         let answers = |put, d: &mut [f32]| {
             self.key.pull(parameters, &b.d_k, put, d);
-            self.value.pull(parameters, &b.d_v, Put::Add, d);
+            self.value.pull(parameters, &b.d_v, Accumulate::Add, d);
         };
         if let Some(dx) = dx {
-            self.query.pull(parameters, &b.d_q, Put::Replace, dx);
+            self.query.pull(parameters, &b.d_q, Accumulate::Overwrite, dx);
             if b.own {
-                answers(Put::Add, dx);
+                answers(Accumulate::Add, dx);
             }
         }
         if let Some(dy) = dy {
-            answers(Put::Replace, dy);
+            answers(Accumulate::Overwrite, dy);
         }
     }
 

@@ -16,9 +16,9 @@ pub fn view(data: &[f32], rows: usize, columns: usize) -> View<'_> {
 
 /// Whether a result replaces what stands in its place or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum Accumulate {
     /// The old numbers are overwritten without being read.
-    Replace,
+    Overwrite,
     /// The result is added.
     Add,
 }
@@ -31,24 +31,24 @@ const BLOCK_ROWS: usize = 1024;
 
 /// `out [m, n]` = (or +=) `left [m, k]` · `right [k, n]`. A row of the result has the same bytes whatever the other rows of `left`,
 /// and however many.
-pub fn product(out: &mut [f32], put: Put, left: View<'_>, right: View<'_>) {
+pub fn product(out: &mut [f32], put: Accumulate, left: View<'_>, right: View<'_>) {
     assert_eq!(out.len(), left.nrows() * right.ncols(), "output of a product has the wrong size");
     blocks(MatMut::from_row_major_slice_mut(out, left.nrows(), right.ncols()), put, left, right);
 }
 
 /// `out` = (or +=) `scale` · `left` · `right` on this thread, for small products within a task of their own; any strides.
-pub fn sequential(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>, scale: f32) {
-    matmul(out, if put == Put::Add { Accum::Add } else { Accum::Replace }, left, right, scale, Par::Seq);
+pub fn sequential(out: MatMut<'_, f32>, put: Accumulate, left: View<'_>, right: View<'_>, scale: f32) {
+    matmul(out, if put == Accumulate::Add { Accum::Add } else { Accum::Replace }, left, right, scale, Par::Seq);
 }
 
 /// Products of this many multiplications or fewer, and single rows, meet other kernels of faer's, with another order of summation.
 const SMALL: usize = 16 * 16 * 16;
 
 /// One block's product; where it has so few rows that it would meet another kernel than in company, it is given company.
-fn block(mut out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
+fn block(mut out: MatMut<'_, f32>, put: Accumulate, left: View<'_>, right: View<'_>) {
     let (m, n, k) = (left.nrows(), right.ncols(), left.ncols());
     let least = (SMALL / (n * k).max(1) + 1).max(2);
-    let beta = if put == Put::Add { Accum::Add } else { Accum::Replace };
+    let beta = if put == Accumulate::Add { Accum::Add } else { Accum::Replace };
     if m >= least {
         return matmul(out, beta, left, right, 1.0, Par::Seq);
     }
@@ -59,7 +59,7 @@ fn block(mut out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
     out.copy_from(view(&both[..m * n], m, n));
 }
 
-fn blocks(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
+fn blocks(out: MatMut<'_, f32>, put: Accumulate, left: View<'_>, right: View<'_>) {
     let (m, n) = (left.nrows(), right.ncols());
     if n > BLOCK_COLUMNS {
         let middle = n.div_ceil(BLOCK_COLUMNS) / 2 * BLOCK_COLUMNS;
@@ -77,12 +77,12 @@ fn blocks(out: MatMut<'_, f32>, put: Put, left: View<'_>, right: View<'_>) {
 }
 
 /// `out [n]` = (or +=) the sums over the rows of `matrix [rows, n]`, taken from the first row to the last.
-pub fn column_sums(out: &mut [f32], put: Put, matrix: &[f32]) {
+pub fn column_sums(out: &mut [f32], put: Accumulate, matrix: &[f32]) {
     const COLUMNS: usize = 256;
     let n = out.len();
     out.par_chunks_mut(COLUMNS).enumerate().for_each(|(i, sums)| {
         vectorised(|| {
-            if put == Put::Replace {
+            if put == Accumulate::Overwrite {
                 sums.fill(0.0);
             }
             for row in matrix.chunks_exact(n) {
@@ -155,14 +155,14 @@ mod tests {
         for (m, n, k) in [(1, 1, 1), (3, 700, 5), (300, 200, 100), (64, 1030, 130), (2100, 70, 9)] {
             let (a, b) = (random(m * k, 1), random(k * n, 2));
             let mut out = vec![2.0; m * n];
-            product(&mut out, Put::Add, view(&a, m, k), view(&b, k, n));
+            product(&mut out, Accumulate::Add, view(&a, m, k), view(&b, k, n));
             for (i, j) in [(0, 0), (m - 1, n - 1), (m / 2, n / 3)] {
                 let truth = 2.0 + (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>();
                 assert!((f64::from(out[i * n + j]) - truth).abs() < 1e-4);
             }
             let mut transposed = vec![f32::NAN; m * n];
             let bt: Vec<f32> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
-            product(&mut transposed, Put::Replace, view(&a, m, k), view(&bt, n, k).transpose());
+            product(&mut transposed, Accumulate::Overwrite, view(&a, m, k), view(&bt, n, k).transpose());
             assert!(out.iter().zip(&transposed).all(|(x, y)| (x - y - 2.0).abs() < 1e-4));
         }
     }
@@ -175,7 +175,7 @@ mod tests {
             let (a, b, old) = (random(rows * k, 1), random(k * n, 2), random(rows * n, 3));
             let run = |m: usize| {
                 let mut out = old[..m * n].to_vec();
-                product(&mut out, Put::Add, view(&a[..m * k], m, k), view(&b, n, k).transpose());
+                product(&mut out, Accumulate::Add, view(&a[..m * k], m, k), view(&b, n, k).transpose());
                 out
             };
             let all = run(rows);
@@ -209,7 +209,7 @@ mod tests {
     fn column_sums_cover_every_column() {
         let matrix = random(3 * 1100, 3);
         let mut sums = vec![1.0; 1100];
-        column_sums(&mut sums, Put::Add, &matrix);
+        column_sums(&mut sums, Accumulate::Add, &matrix);
         for j in [0, 511, 512, 1099] {
             assert!((sums[j] - 1.0 - matrix[j] - matrix[1100 + j] - matrix[2200 + j]).abs() < 1e-6);
         }

@@ -136,7 +136,7 @@ impl Coordinates {
     }
 
     /// z → θ in place, `[n, P]`.
-    pub fn restore(&self, z: &mut [f32]) {
+    pub fn destandardise(&self, z: &mut [f32]) {
         z.par_chunks_exact_mut(self.dimension()).for_each(|row| {
             for (x, (m, s)) in row.iter_mut().zip(self.mean.iter().zip(&self.scale)) {
                 *x = x.mul_add(*s, *m);
@@ -264,7 +264,7 @@ mod tests {
                 let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
                 assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{standardiser:?} {mean} {variance}");
             }
-            coordinates.restore(&mut z);
+            coordinates.destandardise(&mut z);
             for (a, b) in z.iter().zip(&theta) {
                 assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{standardiser:?}: {a} {b}");
             }
@@ -277,7 +277,7 @@ mod tests {
         let coordinates = fit(Standardiser::PerParameter, &layout, &networks(&layout, 10));
         let slot = layout.slots().iter().find(|s| s.role == Role::RunningVariance).unwrap();
         let mut z = vec![-20.0; layout.len()];
-        coordinates.restore(&mut z);
+        coordinates.destandardise(&mut z);
         assert!(z[slot.range()].iter().all(|&v| v >= 0.0), "{:?}", &z[slot.range()]);
         assert!(z[0] < 0.0);
         let imported = Layout::of_tensors([("bn.running_var".to_string(), vec![2]), ("w".to_string(), vec![3])]);
@@ -291,7 +291,7 @@ mod tests {
         let coordinates = fit(Standardiser::PerParameter, &layout, &theta);
         assert!(coordinates.scale()[0] > 0.0 && coordinates.scale()[0] <= 1e-6);
         let mut z = [3.0, 0.0, 0.0, 0.0];
-        coordinates.restore(&mut z);
+        coordinates.destandardise(&mut z);
         assert!((z[0] - 1.0).abs() < 1e-5 && z[1..] == [5.5, 7.5, 3.0], "{z:?}");
         // No spread at all: the identity but for the mean.
         assert_eq!(fit(Standardiser::PerParameter, &layout, &theta[..4]).scale(), [1.0; 4]);
@@ -311,7 +311,7 @@ mod tests {
                 let mut z = theta[..p].to_vec();
                 coordinates.standardise(&mut z);
                 z[i] += h;
-                coordinates.restore(&mut z);
+                coordinates.destandardise(&mut z);
                 r(&z)
             };
             let numeric = (value(1e-2) - value(-1e-2)) / 2e-2;

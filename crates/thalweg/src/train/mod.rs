@@ -3,15 +3,15 @@
 mod schedule;
 pub(crate) mod state;
 
-pub(crate) use schedule::Course;
-pub use schedule::Saving;
+pub(crate) use schedule::TrainingSchedule;
+pub use schedule::Checkpointing;
 
 use crate::train::state::FitState;
 use crate::{Error, Result, interrupt};
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
 
-/// Who is fitted, and what to: step s is a pure function of s and the parameters.
+/// A model in training: parameters, gradient of a minibatch, validation loss. Step s is a pure function of s and the parameters.
 pub(crate) trait Learner {
     /// All parameters `[Q]`.
     fn parameters(&self) -> &[f32];
@@ -36,10 +36,10 @@ pub(crate) trait Learner {
 ///
 /// # Errors
 /// A state of another fit, or a file that is damaged.
-pub(crate) fn start(learner: &mut dyn Learner, course: &Course, saving: Option<Saving>) -> Result<FitState> {
+pub(crate) fn start(learner: &mut dyn Learner, schedule: &TrainingSchedule, saving: Option<Checkpointing>) -> Result<FitState> {
     match saving {
-        Some(s) if s.resume && s.path.exists() => FitState::load(s.path, s.identity, course, learner.parameters_mut()),
-        _ => FitState::new(course, learner.parameters()),
+        Some(s) if s.resume && s.path.exists() => FitState::load(s.path, s.identity, schedule, learner.parameters_mut()),
+        _ => FitState::new(schedule, learner.parameters()),
     }
 }
 
@@ -50,15 +50,15 @@ pub(crate) fn start(learner: &mut dyn Learner, course: &Course, saving: Option<S
 pub(crate) fn run(
     learner: &mut dyn Learner,
     state: &mut FitState,
-    course: &Course,
-    saving: Option<Saving>,
+    schedule: &TrainingSchedule,
+    saving: Option<Checkpointing>,
     progress: &dyn Progress,
 ) -> Result<()> {
     let mut gradient = vec![0.0; learner.parameters().len()];
     let (clock, before) = (Instant::now(), state.seconds);
-    progress.begin(course.what, course.steps);
+    progress.begin(schedule.what, schedule.steps);
     progress.resumed(state.step());
-    while state.step() < course.steps {
+    while state.step() < schedule.steps {
         let step = state.step();
         // A gradient that was interrupted has changed nothing: the state is that of before the step.
         let loss = match progress.interrupted() || interrupt::requested() {
@@ -67,17 +67,17 @@ pub(crate) fn run(
         };
         if let (Err(Error::Interrupted), Some(saving)) = (&loss, saving) {
             state.save(saving.path, saving.identity, learner.parameters(), false)?;
-            progress.kept(state.step(), course.steps, "steps");
+            progress.kept(state.step(), schedule.steps, "steps");
         }
-        let loss = finite("training loss", loss?, step, course)?;
+        let loss = finite("training loss", loss?, step, schedule)?;
         state.optimiser.step(learner.parameters_mut(), &gradient)?;
-        state.note(loss);
-        let last = step + 1 == course.steps;
-        if (step + 1).is_multiple_of(course.validate_every) || last {
-            look(learner, state, step, course)?;
+        state.record_training_loss(loss);
+        let last = step + 1 == schedule.steps;
+        if (step + 1).is_multiple_of(schedule.validate_every) || last {
+            validate(learner, state, step, schedule)?;
         }
         state.seconds = before + clock.elapsed().as_secs_f64();
-        let due = |s: Saving| if last { s.last } else { s.every > 0 && (step + 1).is_multiple_of(s.every) };
+        let due = |s: Checkpointing| if last { s.last } else { s.every > 0 && (step + 1).is_multiple_of(s.every) };
         if let Some(s) = saving.filter(|s| due(*s)) {
             state.save(s.path, s.identity, learner.parameters(), last)?;
         }
@@ -90,20 +90,20 @@ pub(crate) fn run(
 ///
 /// # Errors
 /// A loss that is not finite.
-pub(crate) fn look(learner: &mut dyn Learner, state: &mut FitState, step: u64, course: &Course) -> Result<()> {
+pub(crate) fn validate(learner: &mut dyn Learner, state: &mut FitState, step: u64, schedule: &TrainingSchedule) -> Result<()> {
     let own = learner.parameters().to_vec();
     learner.parameters_mut().copy_from_slice(state.optimiser.average());
     let held_out = learner.held_out();
     learner.parameters_mut().copy_from_slice(&own);
-    state.judge(held_out?.map(|loss| finite("held-out loss", loss, step, course)).transpose()?);
+    state.record_validation(held_out?.map(|loss| finite("held-out loss", loss, step, schedule)).transpose()?);
     Ok(())
 }
 
-fn finite(which: &str, loss: f64, step: u64, course: &Course) -> Result<f64> {
+fn finite(which: &str, loss: f64, step: u64, schedule: &TrainingSchedule) -> Result<f64> {
     if loss.is_finite() {
         return Ok(loss);
     }
-    let seed = course.seed.map_or(String::new(), |seed| format!(" of seed {seed}"));
+    let seed = schedule.seed.map_or(String::new(), |seed| format!(" of seed {seed}"));
     let place = format!("step {}{seed} (a smaller optimiser.learning-rate may help)", step + 1);
-    Err(Error::NotFinite { what: format!("{}: {which}", course.what), place, value: loss })
+    Err(Error::NotFinite { what: format!("{}: {which}", schedule.what), place, value: loss })
 }

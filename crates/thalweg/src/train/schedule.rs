@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// How long a fit is and how it moves.
 #[derive(Clone, Copy)]
-pub(crate) struct Course<'a> {
+pub(crate) struct TrainingSchedule<'a> {
     /// What it is called while it runs.
     pub what: &'a str,
     /// The fit's seed, told with a loss that explodes; none where the streams are those of another's fit.
@@ -19,7 +19,7 @@ pub(crate) struct Course<'a> {
 
 /// Where a fit's state is kept between steps.
 #[derive(Clone, Copy)]
-pub struct Saving<'a> {
+pub struct Checkpointing<'a> {
     /// The file.
     pub path: &'a Path,
     /// The fit that the state belongs to.

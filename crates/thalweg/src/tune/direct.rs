@@ -6,7 +6,7 @@
 //! a_k = a_{k+1} + ∇²V (w_k − τ_k a_{k+1}) − ∇²V₀ w_k, and the parameters get ∂(∇V)ᵀ (w_k − τ_k a_{k+1}). Exact: a test holds it against differences.
 //! The steps have no noise, so starts decide ends: the law is tilted given its starts, by transport only.
 use super::process::Process;
-use super::trajectory::{Ends, descent};
+use super::trajectory::{Terminal, descent};
 use crate::field::Field;
 use crate::field::steps::Steps;
 use crate::nn::gradient::Gradient;
@@ -15,7 +15,7 @@ use crate::reward::Reward;
 use crate::{Error, Result, Streams};
 
 /// What is differentiated through.
-pub struct Through<'a> {
+pub struct Unrolled<'a> {
     /// V₀.
     pub base: Steps<'a>,
     /// V.
@@ -37,12 +37,12 @@ pub struct Buffers {
     base: Vec<Tape>,
 }
 
-impl Through<'_> {
+impl Unrolled<'_> {
     /// One simulation of `rows` starts, and the gradient of the loss over what was in `gradient [Q]`: a pure function of the streams.
     ///
     /// # Errors
     /// A state that is not finite, or whatever the reward refuses.
-    pub fn run(&self, rows: usize, streams: &Streams, buffers: &mut Buffers, gradient: &mut [f32]) -> Result<Ends> {
+    pub fn run(&self, rows: usize, streams: &Streams, buffers: &mut Buffers, gradient: &mut [f32]) -> Result<Terminal> {
         let (p, steps) = (self.tuned.potential.dimension(), self.tuned.times.len() - 1);
         let mut x = vec![0.0; rows * p];
         for (i, z) in x.chunks_exact_mut(p).enumerate() {
@@ -79,7 +79,7 @@ impl Through<'_> {
             let kept = self.base.pull(w, &mut buffers.base[k], Gradient::Skip);
             a.iter_mut().zip(through.iter().zip(&kept)).for_each(|(a, (t, b))| *a += t / mean - b);
         }
-        Ok(Ends { x, rewards: graded.values, distances })
+        Ok(Terminal { x, rewards: graded.values, distances })
     }
 
     /// τ/σ² of step `k`.
@@ -116,7 +116,7 @@ mod tests {
         let (process, reward) = (Process::general(start, 0.3, 20), ToPoint::new(vec![1.0; P], 1.0).unwrap());
         let clip = f64::INFINITY;
         let through =
-            Through { base: steps(base), tuned: steps(tuned), process: &process, reward: &reward, strength, clip };
+            Unrolled { base: steps(base), tuned: steps(tuned), process: &process, reward: &reward, strength, clip };
         let ends = through.run(6, &Streams::new(3), &mut Buffers::default(), gradient).unwrap();
         let each = ends.rewards.iter().zip(&ends.distances);
         each.map(|(r, d)| d - strength * r).sum::<f64>() / 6.0

@@ -33,7 +33,7 @@ use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
 use crate::{Error, Result, Streams, interrupt};
-use direct::Through;
+use direct::Unrolled;
 use drawn::{not_tunable, sampled};
 use process::Process;
 use std::path::PathBuf;
@@ -129,7 +129,7 @@ impl Task<'_> {
     ) -> Result<TuneState> {
         config.check()?;
         config.check_memory(self.reward.dimension())?;
-        let way = Way::of(self.base)?;
+        let way = Estimator::of(self.base)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
         let mut state = match &options.state {
@@ -137,7 +137,7 @@ impl Task<'_> {
             _ => TuneState::new(config, method)?,
         };
         let streams = Streams::new(config.seed).child("tune");
-        let mut tools = Tools { gradient: vec![0.0; method.parameters().len()], ..Tools::default() };
+        let mut tools = Workspace { gradient: vec![0.0; method.parameters().len()], ..Workspace::default() };
         let (clock, before, begun) = (Instant::now(), state.seconds, state.iteration);
         let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
         progress.begin("tuning", config.iterations);
@@ -175,10 +175,10 @@ impl Task<'_> {
             let streams_now = streams.child("iteration").index(state.iteration);
             let place = place(state.iteration);
             // An iteration of adjoint matching changes nothing before its simulation is through; one of direct updates is undone.
-            let undo = matches!(way, Way::Steps(_)).then(|| (state.clone(), method.parameters().to_vec()));
+            let undo = matches!(way, Estimator::Steps(_)).then(|| (state.clone(), method.parameters().to_vec()));
             let iterated = match way {
-                Way::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
-                Way::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
+                Estimator::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
+                Estimator::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
             };
             if let Err(Error::Interrupted) = iterated {
                 if let Some((old, parameters)) = undo {
@@ -203,7 +203,7 @@ impl Task<'_> {
         method: &mut dyn Method,
         config: &TuneConfig,
         state: &mut TuneState,
-        tools: &mut Tools,
+        tools: &mut Workspace,
         streams: &Streams,
     ) -> Result<()> {
         let simulation = Simulation {
@@ -244,11 +244,11 @@ impl Task<'_> {
         method: &mut dyn Method,
         config: &TuneConfig,
         state: &mut TuneState,
-        tools: &mut Tools,
+        tools: &mut Workspace,
         streams: &Streams,
     ) -> Result<()> {
         for update in 0..config.updates {
-            let through = Through {
+            let through = Unrolled {
                 base,
                 tuned: method.explicit_steps().ok_or_else(not_tunable)?,
                 process: self.process,
@@ -305,23 +305,23 @@ impl Task<'_> {
 
 /// How a model is tuned.
 #[derive(Clone, Copy)]
-enum Way<'a> {
+enum Estimator<'a> {
     /// By adjoint matching of its velocity field.
     Adjoints(&'a dyn Field),
     /// By differentiating through its explicit steps.
     Steps(Steps<'a>),
 }
 
-impl<'a> Way<'a> {
+impl<'a> Estimator<'a> {
     fn of(base: &'a dyn Method) -> Result<Self> {
-        let field = base.velocity_field().map(Way::Adjoints);
-        field.or(base.explicit_steps().map(Way::Steps)).ok_or_else(not_tunable)
+        let field = base.velocity_field().map(Estimator::Adjoints);
+        field.or(base.explicit_steps().map(Estimator::Steps)).ok_or_else(not_tunable)
     }
 }
 
 /// What is kept from iteration to iteration to be used again.
 #[derive(Default)]
-struct Tools {
+struct Workspace {
     gradient: Vec<f32>,
     simulation: trajectory::Buffers,
     regression: regression::Scratch,

@@ -1,4 +1,4 @@
-//! What tuning a generator has to beat (issue 5): the best of n samples, gradient ascent on samples, guidance at sampling time.
+//! What tuning a generator has to beat: the best of n samples, gradient ascent on samples, guidance at sampling time.
 //!
 //! None of them changes the model. Ascent is plain fine-tuning by Adam, in weights; guidance adds the gradient of the reward
 //! at the predicted end x + (1 − t) v to the velocity: dx = (v + g ∇r(x + (1 − t) v) / ‖∇r‖ · √P) dt, a direction of fixed length g in

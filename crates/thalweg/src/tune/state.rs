@@ -1,4 +1,4 @@
-//! The whole state of a tuning between two iterations, saved and read back without a bit's loss.
+//! The whole state of a tuning between two iterations, saved and restored bit-exactly.
 //!
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the buffer's trajectories, the looks in f64;
 //! the iteration and the identity of the tuning in its metadata. Written whole or not at all.
@@ -6,7 +6,7 @@ use super::trajectory::Trajectories;
 use crate::method::Method;
 use crate::model::{TuneConfig, TuneLook};
 use crate::nn::optimiser::AdamW;
-use crate::tensors::{In, Out};
+use crate::tensors::{TensorReader, TensorWriter};
 use crate::train::state::{put_training, training_slices};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -104,7 +104,7 @@ impl TuneState {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, path: &Path, identity: &str, method: &dyn Method) -> Result<()> {
-        let mut out = Out::default();
+        let mut out = TensorWriter::default();
         put_training(&mut out, method.parameters(), &self.optimiser, &self.best);
         for (i, made) in self.buffer.iter().enumerate() {
             out.double(format!("buffer.{i}.grid"), &[made.grid.len()], &made.grid);
@@ -130,7 +130,7 @@ impl TuneState {
     /// A file that cannot be read, is damaged, or belongs to another tuning.
     pub fn load(path: &Path, identity: &str, config: &TuneConfig, method: &mut dyn Method) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = In::open(path, &bytes)?;
+        let file = TensorReader::open(path, &bytes)?;
         file.check_identity(identity, "tuning (same model, reward and configuration)")?;
         let (q, p) = (method.parameters().len(), method.velocity_field().map_or(0, |f| f.dimension()));
         let [parameters, first, second, average, best] = training_slices(&file, q)?;

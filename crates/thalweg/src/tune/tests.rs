@@ -2,7 +2,7 @@
 use super::drawn::starts;
 use super::linear_field::{LinearField, method};
 use super::process::Start;
-use super::trajectory::{Ends, Trajectories};
+use super::trajectory::{Terminal, Trajectories};
 use super::*;
 use crate::field::feature_potential::StepForm;
 use crate::field::{MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
@@ -128,7 +128,7 @@ fn simulated(
     reward: &dyn Reward,
     steps: usize,
     rows: usize,
-) -> (Trajectories, Ends) {
+) -> (Trajectories, Terminal) {
     let simulation = Simulation { base: field, tuned: field, process, reward, strength: 1.5, clip: f64::INFINITY };
     let streams = Streams::new(3);
     simulation.run(process::grid(steps, &streams), rows, &streams, &mut trajectory::Buffers::default()).unwrap()

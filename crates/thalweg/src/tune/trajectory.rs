@@ -32,7 +32,7 @@ pub struct Trajectories {
 
 /// What an iteration made beside its trajectories.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ends {
+pub struct Terminal {
     /// X_K `[B, P]`.
     pub x: Vec<f32>,
     /// r(X_K) `[B]`.
@@ -77,7 +77,7 @@ impl Simulation<'_> {
         rows: usize,
         streams: &Streams,
         buffers: &mut Buffers,
-    ) -> Result<(Trajectories, Ends)> {
+    ) -> Result<(Trajectories, Terminal)> {
         let (p, steps) = (self.base.dimension(), grid.len() - 1);
         let size = rows * p;
         let mut x = vec![0.0; size];
@@ -115,7 +115,7 @@ impl Simulation<'_> {
         }
         let graded = self.reward.grade(&x, &streams.child("reward"))?;
         self.adjoints(graded.gradients, &mut made, buffers)?;
-        Ok((made, Ends { x, rewards: graded.values, distances }))
+        Ok((made, Terminal { x, rewards: graded.values, distances }))
     }
 
     /// One step of one row; returns its part of the distance.

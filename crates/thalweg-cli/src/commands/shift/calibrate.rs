@@ -26,7 +26,7 @@ use thalweg_nets::progress::Progress;
 /// Rows of P that are kept to agree on; CDCs see no more.
 const KEPT: usize = 4096;
 
-/// Make tests of shift ready for a model: train what they need, keep held-out rows of P, write one file
+/// Calibrate shift tests for a model: train what they need, keep held-out rows of P, write one file
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg shift calibrate --model f.safetensors --arch mlp --widths 16,16,16 \\
@@ -254,7 +254,7 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
 
 fn tell(calibration: &Calibration, session: &Session) {
     let record = &calibration.record;
-    let mut table = Table::new(&["test", "asks for", "looks at", "ready in s"]);
+    let mut table = Table::new(&["test", "asks for", "looks at", "setup (s)"]);
     for (test, method) in calibration.tests().zip(&record.methods) {
         let question = match Question::of(test.statistics()) {
             Question::Harm => "harm",

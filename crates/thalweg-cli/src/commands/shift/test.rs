@@ -18,7 +18,7 @@ use thalweg::shift::law::permutation;
 /// Rows shown as the most doubtful.
 const SHOWN: usize = 12;
 
-/// Ask whether a model still knows what it does on new rows: exit code 1 where harmful shift is found
+/// Test new rows for harmful shift on new rows: exit code 1 where harmful shift is found
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg shift test heart.cal --q heart --site hungary

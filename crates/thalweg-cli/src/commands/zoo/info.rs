@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use thalweg_nets::zoo::{Summary, ZooStore};
 
-/// Tell what a zoo holds and how its runs went
+/// Summarise a zoo: what it holds and how its runs went
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo info zoo/

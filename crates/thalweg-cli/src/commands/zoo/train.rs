@@ -11,7 +11,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::{Summary, TrainOptions, ZooSpec, train_zoo};
 
-/// Train many networks of one architecture and record their way
+/// Train many networks of one architecture and record their checkpoints
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\

@@ -2,7 +2,7 @@
 use crate::error::Error;
 use std::path::Path;
 
-/// What the csv crate says, in the words of this house.
+/// An error of the csv crate as one of this crate, with the line.
 pub(in crate::data) fn unreadable(path: &Path, e: &csv::Error) -> Error {
     match e.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {

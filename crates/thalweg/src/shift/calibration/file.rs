@@ -6,7 +6,7 @@ use super::{Calibration, Record};
 use crate::shift::base::{Base, Sample};
 use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
-use crate::tensors::{In, Out};
+use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result, Streams};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ impl Calibration {
     /// # Errors
     /// Where the system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut out = Out::default();
+        let mut out = TensorWriter::default();
         if let Some(base) = &self.base {
             out.single("f", &[base.theta().len()], base.theta());
         }
@@ -50,7 +50,7 @@ impl Calibration {
     /// No such file, another kind of file, tensors that do not fit the record.
     pub fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path).map_err(Error::io("read", path))?;
-        let file = In::open(path, &data)?;
+        let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
             let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");

@@ -1,6 +1,6 @@
 //! What every autoencoder of weights can do, and what it is fitted to.
 use super::functional::Functional;
-use crate::train::Saving;
+use crate::train::Checkpointing;
 use crate::{Error, Layout, Result, Streams};
 use thalweg_nets::progress::Progress;
 
@@ -48,8 +48,8 @@ pub struct LatentTask<'a> {
     /// Of all that is random in the fit.
     pub streams: &'a Streams,
     /// Where the state of a training is kept.
-    pub saving: Option<Saving<'a>>,
-    /// Who watches.
+    pub saving: Option<Checkpointing<'a>>,
+    /// Progress and interruption.
     pub progress: &'a dyn Progress,
 }
 

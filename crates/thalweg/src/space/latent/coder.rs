@@ -4,12 +4,12 @@ use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 
 /// One half: rows `[B, inputs]` to rows `[B, outputs]`, with an explicit backward pass. A row's bytes do not depend on the other rows.
-pub(super) trait Half: Send + Sync {
+pub(super) trait Coder: Send + Sync {
     /// Numbers of a row out.
     fn outputs(&self) -> usize;
 
-    /// Draws the half's part of all `parameters [Q]`; `at_rest` leaves the last layer at zero.
-    fn draw(&self, parameters: &mut [f32], at_rest: bool, streams: &Streams);
+    /// Draws the half's part of all `parameters [Q]`; `zero_output` leaves the last layer at zero.
+    fn draw(&self, parameters: &mut [f32], zero_output: bool, streams: &Streams);
 
     /// `x [B, inputs]` → `out [B, outputs]`; leaves on `tape` what [`Self::backward`] needs.
     fn forward(&self, parameters: &[f32], x: &[f32], out: &mut [f32], tape: &mut Tape);

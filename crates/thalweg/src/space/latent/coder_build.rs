@@ -1,14 +1,14 @@
 //! Makes the encoder and the decoder that a [`CoderConfig`] asks for.
-use super::coder::Half;
+use super::coder::Coder;
 use super::coder_config::CoderConfig;
 use super::stack::Stack;
 use super::tokens;
 use crate::Layout;
 
 /// Encoder and decoder, before their parameters are drawn.
-pub(super) struct Halves {
-    pub encoder: Box<dyn Half>,
-    pub decoder: Box<dyn Half>,
+pub(super) struct Coders {
+    pub encoder: Box<dyn Coder>,
+    pub decoder: Box<dyn Coder>,
     /// Names and shapes of all tensors so far.
     pub tensors: Vec<(String, Vec<usize>)>,
     /// Numbers in them.
@@ -16,10 +16,10 @@ pub(super) struct Halves {
 }
 
 impl CoderConfig {
-    /// Halves between weights of `layout` and `codes` numbers from the encoder, `dimension` numbers to the decoder.
-    pub(super) fn build(&self, layout: &Layout, codes: usize, dimension: usize) -> Halves {
+    /// Coders between weights of `layout` and `codes` numbers from the encoder, `dimension` numbers to the decoder.
+    pub(super) fn build(&self, layout: &Layout, codes: usize, dimension: usize) -> Coders {
         let (mut tensors, mut end, p) = (Vec::new(), 0, layout.len());
-        let (encoder, decoder): (Box<dyn Half>, Box<dyn Half>) = match self {
+        let (encoder, decoder): (Box<dyn Coder>, Box<dyn Coder>) = match self {
             Self::Mlp(c) => {
                 let encoder = Box::new(Stack::push(&mut tensors, &mut end, "encoder", c, p, codes));
                 (encoder, Box::new(Stack::push(&mut tensors, &mut end, "decoder", c, dimension, p)))
@@ -29,6 +29,6 @@ impl CoderConfig {
                 (encoder, Box::new(tokens::Decoder::push(&mut tensors, &mut end, c, layout, dimension)))
             }
         };
-        Halves { encoder, decoder, tensors, end }
+        Coders { encoder, decoder, tensors, end }
     }
 }

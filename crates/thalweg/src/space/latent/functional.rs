@@ -90,8 +90,8 @@ impl Functional {
     pub fn loss(&self, z: &[f32], decoded: &[f32], d: Option<&mut [f32]>) -> Result<f64> {
         let p = self.engine.parameters();
         let (mut truth, mut theta) = (z.to_vec(), decoded.to_vec());
-        self.coordinates.restore(&mut truth);
-        self.coordinates.restore(&mut theta);
+        self.coordinates.destandardise(&mut truth);
+        self.coordinates.destandardise(&mut theta);
         let wanted = self.engine.logits_of_many(&truth, &self.probe)?;
         let (rows, each) = (z.len() / p, self.probe.len() * self.engine.classes());
         let scale = self.weight / (rows * each) as f64;
@@ -162,7 +162,7 @@ mod tests {
         let term = Functional::new(3.0, engine.clone(), &inputs, coordinates.clone()).unwrap();
         let logits = |z: &[f32]| {
             let mut theta = z.to_vec();
-            coordinates.restore(&mut theta);
+            coordinates.destandardise(&mut theta);
             engine.logits_of_many(&theta, &engine.pack(&inputs).unwrap()).unwrap()
         };
         let square = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);

@@ -3,8 +3,8 @@
 //!
 //! What the encoder says besides μ (a VAE's log σ²) is for training only: to encode is to take the mean.
 use super::bottleneck::Bottleneck;
-use super::coder::Half;
-use super::coder_build::Halves;
+use super::coder::Coder;
+use super::coder_build::Coders;
 use super::coder_config::CoderConfig;
 use super::{Autoencoder, Decoder};
 use crate::nn::gradient::Gradient;
@@ -19,8 +19,8 @@ pub struct Learned {
     layout: Layout,
     /// Of the halves, then centre `[D]` and scales `[D]`.
     parameters: Vec<f32>,
-    pub(super) encoder: Box<dyn Half>,
-    pub(super) decoder: Box<dyn Half>,
+    pub(super) encoder: Box<dyn Coder>,
+    pub(super) decoder: Box<dyn Coder>,
     p: usize,
     d: usize,
 }
@@ -35,7 +35,7 @@ impl Learned {
         dimension: usize,
         streams: &Streams,
     ) -> Self {
-        let Halves { encoder, decoder, mut tensors, end } =
+        let Coders { encoder, decoder, mut tensors, end } =
             config.build(weights, bottleneck.codes(dimension), dimension);
         tensors.extend(["centre", "scales"].map(|name| (name.to_string(), vec![dimension])));
         let mut parameters = vec![0.0; end + 2 * dimension];

@@ -38,4 +38,4 @@ pub use space::Space;
 pub use training::{Trained, TrainingConfig};
 pub use vae::VaeConfig;
 
-pub use crate::train::Saving;
+pub use crate::train::Checkpointing;

@@ -5,7 +5,7 @@
 //! them, and is close to copies where there are few.
 use super::autoencoder::check_points;
 use super::{Autoencoder, Decoder};
-use crate::nn::dense::{Put, product, view};
+use crate::nn::dense::{Accumulate, product, view};
 use crate::{Error, Layout, Result};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
@@ -113,7 +113,7 @@ impl Pca {
     fn along_directions(&self, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.p;
         let mut y = vec![0.0; n * self.d];
-        product(&mut y, Put::Replace, view(x, n, self.p), view(self.directions(), self.d, self.p).transpose());
+        product(&mut y, Accumulate::Overwrite, view(x, n, self.p), view(self.directions(), self.d, self.p).transpose());
         y
     }
 }
@@ -127,7 +127,7 @@ impl Decoder for Pca {
     fn decode(&self, y: &[f32]) -> Vec<f32> {
         let n = y.len() / self.d;
         let mut z: Vec<f32> = self.mean().repeat(n);
-        product(&mut z, Put::Add, view(y, n, self.d), view(self.directions(), self.d, self.p));
+        product(&mut z, Accumulate::Add, view(y, n, self.d), view(self.directions(), self.d, self.p));
         z
     }
 

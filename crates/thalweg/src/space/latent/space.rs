@@ -43,7 +43,7 @@ impl Space<'_> {
         let Some(latent) = self.latent else { return (theta.to_vec(), 0.0) };
         let mut back = latent.decode(&latent.encode(&z));
         let error = back.iter().zip(&z).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>() / z.len() as f64;
-        self.coordinates.restore(&mut back);
+        self.coordinates.destandardise(&mut back);
         (back, error)
     }
 
@@ -63,7 +63,7 @@ impl Decoder for Space<'_> {
 
     fn decode(&self, points: &[f32]) -> Vec<f32> {
         let mut theta = self.latent.map_or_else(|| points.to_vec(), |latent| latent.decode(points));
-        self.coordinates.restore(&mut theta);
+        self.coordinates.destandardise(&mut theta);
         theta
     }
 

@@ -4,11 +4,11 @@
 //! `norm` is layer normalisation without parameters (W_up and b_up have them). W_down starts at zero, so an untrained half is linear: it
 //! begins as a principal-component analysis would, and bends from there. Cost: 2 B (inputs + outputs + 2 blocks width) width operations
 //! forward, twice that backward.
-use super::coder::Half;
+use super::coder::Coder;
 use super::coder_config::StackConfig;
 use crate::Streams;
 use crate::nn::affine::Affine;
-use crate::nn::dense::Put;
+use crate::nn::dense::Accumulate;
 use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use crate::nn::tape::Tape;
@@ -66,17 +66,17 @@ impl Stack {
     }
 }
 
-impl Half for Stack {
+impl Coder for Stack {
     fn outputs(&self) -> usize {
         self.output.outputs
     }
 
-    fn draw(&self, parameters: &mut [f32], at_rest: bool, streams: &Streams) {
+    fn draw(&self, parameters: &mut [f32], zero_output: bool, streams: &Streams) {
         self.input.draw(parameters, &streams.child("input"));
         for (i, [up, _]) in self.blocks.iter().enumerate() {
             up.draw(parameters, &streams.child("up").index(i as u64));
         }
-        if !at_rest {
+        if !zero_output {
             self.output.draw(parameters, &streams.child("output"));
         }
     }
@@ -88,7 +88,7 @@ impl Half for Stack {
         b.x.copy_from_slice(x);
         b.h.resize(rows * w, 0.0);
         b.blocks.resize_with(self.blocks.len(), BlockBuffers::default);
-        self.input.apply(q, x, Put::Replace, &mut b.h);
+        self.input.apply(q, x, Accumulate::Overwrite, &mut b.h);
         let mut bias = self.input.bias(q);
         for ([up, down], block) in self.blocks.iter().zip(&mut b.blocks) {
             block.normal.resize(rows * w, 0.0);
@@ -98,13 +98,13 @@ impl Half for Stack {
             let (normal, inverse) = (&mut block.normal, &mut block.inverse);
             passes::normalise(&mut b.h, bias, self.no_modulation(), normal, inverse, &mut block.a);
             let [slope, after] = &mut block.up;
-            up.apply(q, &block.a, Put::Replace, slope);
+            up.apply(q, &block.a, Accumulate::Overwrite, slope);
             passes::silu(slope, up.bias(q), after);
-            down.apply(q, after, Put::Add, &mut b.h);
+            down.apply(q, after, Accumulate::Add, &mut b.h);
             bias = down.bias(q);
         }
         passes::add_bias(&mut b.h, bias);
-        self.output.apply(q, &b.h, Put::Replace, out);
+        self.output.apply(q, &b.h, Accumulate::Overwrite, out);
         passes::add_bias(out, self.output.bias(q));
     }
 
@@ -114,20 +114,20 @@ impl Half for Stack {
             buffer.resize(b.h.len(), 0.0);
         }
         self.output.gradient(gradient, d_out, &b.h);
-        self.output.pull(q, d_out, Put::Replace, &mut b.d_h);
+        self.output.pull(q, d_out, Accumulate::Overwrite, &mut b.d_h);
         for ([up, down], block) in self.blocks.iter().zip(&b.blocks).rev() {
             let [slope, after] = &block.up;
             down.gradient(gradient, &b.d_h, after);
-            down.pull(q, &b.d_h, Put::Replace, &mut b.d_up);
+            down.pull(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
             passes::times_into(&mut b.d_up, slope);
             up.gradient(gradient, &b.d_up, &block.a);
-            up.pull(q, &b.d_up, Put::Replace, &mut b.d_a);
+            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
             let scale = self.no_modulation()[0];
             passes::normalise_backward(&mut b.d_a, scale, &block.normal, &block.inverse, &mut b.d_h, &mut []);
         }
         self.input.gradient(gradient, &b.d_h, &b.x);
         if let Some(dx) = dx {
-            self.input.pull(q, &b.d_h, Put::Replace, dx);
+            self.input.pull(q, &b.d_h, Accumulate::Overwrite, dx);
         }
     }
 }

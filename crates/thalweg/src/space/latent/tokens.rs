@@ -5,11 +5,11 @@
 //! of all tokens together. Decoder: an affine map of the latents gives all tokens (its bias is their positions), blocks follow, and
 //! F_l h_i + f_l are the numbers of token i. Layers share nothing but the blocks, so that rows of any length fit without padding. Fewer parameters
 //! than the perceptron where layers are wide, more operations; positions are learned, so it is not equivariant to permutations.
-use super::coder::Half;
+use super::coder::Coder;
 use super::coder_config::TokensConfig;
 use super::trunk::{Trunk, TrunkBuffers};
 use crate::nn::affine::Affine;
-use crate::nn::dense::Put;
+use crate::nn::dense::Accumulate;
 use crate::nn::gradient::Gradient;
 use crate::nn::passes;
 use crate::nn::tape::Tape;
@@ -146,7 +146,7 @@ impl Encoder {
     }
 }
 
-impl Half for Encoder {
+impl Coder for Encoder {
     fn outputs(&self) -> usize {
         self.net.read.outputs
     }
@@ -168,14 +168,14 @@ impl Half for Encoder {
         for ((group, embed), rows) in net.groups.iter().zip(&mut b.rows) {
             gather(group, x, net.p, rows);
             b.tokens.resize(rows.len() / group.length * w, 0.0);
-            embed.apply(q, rows, Put::Replace, &mut b.tokens);
+            embed.apply(q, rows, Accumulate::Overwrite, &mut b.tokens);
             passes::add_bias(&mut b.tokens, embed.bias(q));
             let own = b.tokens.chunks_exact(group.tokens.len() * w);
             net.own_tokens_mut(group, &mut b.h).zip(own).for_each(|(to, from)| to.copy_from_slice(from));
         }
         passes::add_bias(&mut b.h, &q[self.positions.clone()]);
         net.trunk.forward(q, items, &mut b.h, &mut b.trunk);
-        net.read.apply(q, &b.h, Put::Replace, out);
+        net.read.apply(q, &b.h, Accumulate::Overwrite, out);
         passes::add_bias(out, net.read.bias(q));
     }
 
@@ -183,12 +183,12 @@ impl Half for Encoder {
         let (net, b) = (&self.net, tape.of::<Buffers>());
         b.d_h.resize(b.h.len(), 0.0);
         net.read.gradient(gradient, d_out, &b.h);
-        net.read.pull(q, d_out, Put::Replace, &mut b.d_h);
+        net.read.pull(q, d_out, Accumulate::Overwrite, &mut b.d_h);
         net.trunk.backward(q, &mut b.d_h, gradient, &mut b.trunk);
         let (put, slice): (_, Option<&mut [f32]>) = match gradient {
-            Gradient::Skip => (Put::Replace, None),
-            Gradient::Write(slice) => (Put::Replace, Some(slice)),
-            Gradient::Add(slice) => (Put::Add, Some(slice)),
+            Gradient::Skip => (Accumulate::Overwrite, None),
+            Gradient::Write(slice) => (Accumulate::Overwrite, Some(slice)),
+            Gradient::Add(slice) => (Accumulate::Add, Some(slice)),
         };
         if let Some(slice) = slice {
             crate::nn::dense::column_sums(&mut slice[self.positions.clone()], put, &b.d_h);
@@ -199,7 +199,7 @@ impl Half for Encoder {
             net.own_tokens(group, &b.d_h).for_each(|own| b.tokens.extend_from_slice(own));
             embed.gradient(gradient, &b.tokens, rows);
             if let Some(dx) = &mut dx {
-                embed.pull(q, &b.tokens, Put::Replace, rows);
+                embed.pull(q, &b.tokens, Accumulate::Overwrite, rows);
                 scatter(group, rows, net.p, dx);
             }
         }
@@ -228,14 +228,14 @@ impl Decoder {
     }
 }
 
-impl Half for Decoder {
+impl Coder for Decoder {
     fn outputs(&self) -> usize {
         self.0.p
     }
 
-    fn draw(&self, parameters: &mut [f32], at_rest: bool, streams: &Streams) {
+    fn draw(&self, parameters: &mut [f32], zero_output: bool, streams: &Streams) {
         self.0.draw(parameters, streams);
-        for (i, (_, write)) in self.0.groups.iter().enumerate().filter(|_| !at_rest) {
+        for (i, (_, write)) in self.0.groups.iter().enumerate().filter(|_| !zero_output) {
             write.draw(parameters, &streams.child("write").index(i as u64));
         }
     }
@@ -246,7 +246,7 @@ impl Half for Decoder {
         b.code.resize(x.len(), 0.0);
         b.code.copy_from_slice(x);
         b.h.resize(items * n * w, 0.0);
-        net.read.apply(q, x, Put::Replace, &mut b.h);
+        net.read.apply(q, x, Accumulate::Overwrite, &mut b.h);
         passes::add_bias(&mut b.h, net.read.bias(q));
         net.trunk.forward(q, items, &mut b.h, &mut b.trunk);
         b.rows.resize_with(net.groups.len(), Vec::new);
@@ -255,7 +255,7 @@ impl Half for Decoder {
             kept.clear();
             net.own_tokens(group, &b.h).for_each(|own| kept.extend_from_slice(own));
             rows.resize(kept.len() / w * group.length, 0.0);
-            write.apply(q, kept, Put::Replace, rows);
+            write.apply(q, kept, Accumulate::Overwrite, rows);
             passes::add_bias(rows, write.bias(q));
             scatter(group, rows, net.p, out);
         }
@@ -269,14 +269,14 @@ impl Half for Decoder {
             gather(group, d_out, net.p, rows);
             write.gradient(gradient, rows, kept);
             b.tokens.resize(kept.len(), 0.0);
-            write.pull(q, rows, Put::Replace, &mut b.tokens);
+            write.pull(q, rows, Accumulate::Overwrite, &mut b.tokens);
             let own = b.tokens.chunks_exact(group.tokens.len() * w);
             net.own_tokens_mut(group, &mut b.d_h).zip(own).for_each(|(to, from)| to.copy_from_slice(from));
         }
         net.trunk.backward(q, &mut b.d_h, gradient, &mut b.trunk);
         net.read.gradient(gradient, &b.d_h, &b.code);
         if let Some(dx) = dx {
-            net.read.pull(q, &b.d_h, Put::Replace, dx);
+            net.read.pull(q, &b.d_h, Accumulate::Overwrite, dx);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::learned::Learned;
 use super::objective::Objective;
 use crate::nn::optimiser::AdamWConfig;
 use crate::ranges::{self, LONGEST, MOST};
-use crate::train::{self, Course, Learner};
+use crate::train::{self, TrainingSchedule, Learner};
 use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ impl Learned {
 /// No points, a loss that is not finite, a state that cannot be read or written, [`Error::Interrupted`].
 fn train(net: &mut Learned, bottleneck: Bottleneck, config: &TrainingConfig, task: &LatentTask) -> Result<Trained> {
     check_points(task.points, net.weights(), 1)?;
-    let course = Course {
+    let schedule = TrainingSchedule {
         what: "training the autoencoder",
         seed: None,
         steps: config.steps,
@@ -116,11 +116,11 @@ fn train(net: &mut Learned, bottleneck: Bottleneck, config: &TrainingConfig, tas
     };
     let objective = Objective::new(bottleneck, task.functional);
     let mut learner = OnPoints { net, objective, batch: config.batch, task, x: Vec::new() };
-    let mut state = train::start(&mut learner, &course, task.saving)?;
-    train::run(&mut learner, &mut state, &course, task.saving, task.progress)?;
+    let mut state = train::start(&mut learner, &schedule, task.saving)?;
+    train::run(&mut learner, &mut state, &schedule, task.saving, task.progress)?;
     net.trained_mut().copy_from_slice(&state.best);
     net.normalise(task.points);
-    let best = state.best_look();
+    let best = state.best_validation();
     Ok(Trained {
         best_step: best.map_or(0, |look| look.step),
         best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),

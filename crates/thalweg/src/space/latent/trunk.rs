@@ -6,7 +6,7 @@ use super::coder_config::TokensConfig;
 use crate::Streams;
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
-use crate::nn::dense::Put;
+use crate::nn::dense::Accumulate;
 use crate::nn::gradient::Gradient;
 use crate::nn::passes::{self, Rows};
 use rayon::prelude::*;
@@ -97,9 +97,9 @@ impl Trunk {
             let [slope, after] = &mut block.up;
             slope.resize(h.len() / up.inputs * up.outputs, 0.0);
             after.resize(slope.len(), 0.0);
-            up.apply(q, &second.a, Put::Replace, slope);
+            up.apply(q, &second.a, Accumulate::Overwrite, slope);
             passes::silu(slope, up.bias(q), after);
-            down.apply(q, after, Put::Add, h);
+            down.apply(q, after, Accumulate::Add, h);
             passes::add_bias(h, down.bias(q));
         }
     }
@@ -112,10 +112,10 @@ impl Trunk {
             let [slope, after] = &block.up;
             b.d_up.resize(slope.len(), 0.0);
             down.gradient(gradient, d_h, after);
-            down.pull(q, d_h, Put::Replace, &mut b.d_up);
+            down.pull(q, d_h, Accumulate::Overwrite, &mut b.d_up);
             passes::times_into(&mut b.d_up, slope);
             up.gradient(gradient, &b.d_up, &second.a);
-            up.pull(q, &b.d_up, Put::Replace, &mut b.d_a);
+            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
             second.pull(&mut b.d_a, d_h, &self.zeros);
             attention.backward(q, d_h, &mut block.attention, gradient, Some(&mut b.d_a), None);
             first.pull(&mut b.d_a, d_h, &self.zeros);

@@ -1,7 +1,7 @@
 //! The VAE against what is known in closed form (probabilistic principal components), against PCA on a curve, and its promises.
 use super::*;
 use crate::nn::optimiser::AdamWConfig;
-use crate::space::latent::Saving;
+use crate::space::latent::Checkpointing;
 use crate::space::latent::{Autoencoder, Decoder, DenoisingConfig, LatentConfig, Pca, PcaConfig, StackConfig};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -138,14 +138,14 @@ fn the_same_bytes_on_any_number_of_threads_and_a_stop_where_one_is_asked_for() {
     assert!(run(1) == run(2));
     let (dir, stop) = (tempfile::tempdir().unwrap(), After(AtomicU64::new(5)));
     let path = dir.path().join("state");
-    let saving = Saving { path: &path, identity: "this one", every: 0, last: true, resume: true };
+    let saving = Checkpointing { path: &path, identity: "this one", every: 0, last: true, resume: true };
     let task = LatentTask { saving: Some(saving), ..task(&layout, &points, &points[..3000], &streams) };
     assert!(matches!(config.fit(&LatentTask { progress: &stop, ..task }), Err(Error::Interrupted)));
     // The first goes on from the fifth step, the second finds it finished.
     for _ in 0..2 {
         assert!(config.fit(&task).unwrap().0.parameters() == run(1).0);
     }
-    let other = LatentTask { saving: Some(Saving { identity: "another", ..saving }), ..task };
+    let other = LatentTask { saving: Some(Checkpointing { identity: "another", ..saving }), ..task };
     assert!(config.fit(&other).err().unwrap().to_string().contains("state"));
 }
 
