@@ -55,7 +55,9 @@ impl Norm {
         passes::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
         match gradient {
             Gradient::Skip => {}
-            Gradient::Write(slice) => column_sums(&mut slice[self.place.clone()], Accumulate::Overwrite, &b.d_modulation),
+            Gradient::Write(slice) => {
+                column_sums(&mut slice[self.place.clone()], Accumulate::Overwrite, &b.d_modulation)
+            }
             Gradient::Add(slice) => column_sums(&mut slice[self.place.clone()], Accumulate::Add, &b.d_modulation),
         }
     }

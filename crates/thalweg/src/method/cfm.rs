@@ -48,7 +48,7 @@ impl CfmConfig {
         let path = Path::new(Interpolant::Linear, times, self.width, self.time_law)?;
         let gaussian = self.coupling == Coupling::Independent && self.source == SourceKind::Gaussian;
         let has_score = gaussian && self.width == Width::Constant { sigma: 0.0 };
-        Ok(FlowMatching::new(path, field, scored))
+        Ok(FlowMatching::new(path, field, has_score))
     }
 }
 

@@ -110,7 +110,8 @@ impl Jko {
         let rows = x.len() / self.dimension;
         match &self.net {
             Net::Mlp(net) => {
-                let time = |row| if self.config.time_dependent { self.time_feature(step_of_row(row)) as f32 } else { 0.0 };
+                let time =
+                    |row| if self.config.time_dependent { self.time_feature(step_of_row(row)) as f32 } else { 0.0 };
                 let t: Vec<f32> = (0..rows).map(time).collect();
                 net.evaluate(x, &t, Jet { value: None, gradient: out, rate: None }, tape);
             }
@@ -315,7 +316,9 @@ impl Method for Jko {
                         *s = from + share as f32 * (to - from);
                     }
                     let own = |row: usize| streams[row].child("at").index(a as u64).rng();
-                    add_noise(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| normal::fill(&mut own(row), z));
+                    add_noise(state, p, (2.0 * beta * share * tau).sqrt(), &mut |row, z| {
+                        normal::fill(&mut own(row), z)
+                    });
                 }
             }
             add_noise(x, p, (2.0 * beta * tau).sqrt(), &mut |row, z| normal::fill(&mut rngs[row], z));

@@ -3,8 +3,8 @@
 mod schedule;
 pub(crate) mod state;
 
-pub(crate) use schedule::TrainingSchedule;
 pub use schedule::Checkpointing;
+pub(crate) use schedule::TrainingSchedule;
 
 use crate::train::state::FitState;
 use crate::{Error, Result, interrupt};
@@ -36,9 +36,15 @@ pub(crate) trait Learner {
 ///
 /// # Errors
 /// A state of another fit, or a file that is damaged.
-pub(crate) fn start(learner: &mut dyn Learner, schedule: &TrainingSchedule, saving: Option<Checkpointing>) -> Result<FitState> {
+pub(crate) fn start(
+    learner: &mut dyn Learner,
+    schedule: &TrainingSchedule,
+    saving: Option<Checkpointing>,
+) -> Result<FitState> {
     match saving {
-        Some(s) if s.resume && s.path.exists() => FitState::load(s.path, s.identity, schedule, learner.parameters_mut()),
+        Some(s) if s.resume && s.path.exists() => {
+            FitState::load(s.path, s.identity, schedule, learner.parameters_mut())
+        }
         _ => FitState::new(schedule, learner.parameters()),
     }
 }
@@ -90,7 +96,12 @@ pub(crate) fn run(
 ///
 /// # Errors
 /// A loss that is not finite.
-pub(crate) fn validate(learner: &mut dyn Learner, state: &mut FitState, step: u64, schedule: &TrainingSchedule) -> Result<()> {
+pub(crate) fn validate(
+    learner: &mut dyn Learner,
+    state: &mut FitState,
+    step: u64,
+    schedule: &TrainingSchedule,
+) -> Result<()> {
     let own = learner.parameters().to_vec();
     learner.parameters_mut().copy_from_slice(state.optimiser.average());
     let held_out = learner.held_out();

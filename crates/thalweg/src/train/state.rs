@@ -100,7 +100,12 @@ impl FitState {
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, or belongs to another fit.
-    pub(crate) fn load(path: &Path, identity: &str, schedule: &TrainingSchedule, parameters: &mut [f32]) -> Result<Self> {
+    pub(crate) fn load(
+        path: &Path,
+        identity: &str,
+        schedule: &TrainingSchedule,
+        parameters: &mut [f32],
+    ) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = TensorReader::open(path, &bytes)?;
         file.check_identity(identity, "fit (same zoo, same configuration)")?;

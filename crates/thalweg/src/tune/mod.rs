@@ -177,8 +177,12 @@ impl Task<'_> {
             // An iteration of adjoint matching changes nothing before its simulation is through; one of direct updates is undone.
             let undo = matches!(way, Estimator::Steps(_)).then(|| (state.clone(), method.parameters().to_vec()));
             let iterated = match way {
-                Estimator::Adjoints(base) => self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now),
-                Estimator::Steps(base) => self.differentiate(base, method, config, &mut state, &mut tools, &streams_now),
+                Estimator::Adjoints(base) => {
+                    self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now)
+                }
+                Estimator::Steps(base) => {
+                    self.differentiate(base, method, config, &mut state, &mut tools, &streams_now)
+                }
             };
             if let Err(Error::Interrupted) = iterated {
                 if let Some((old, parameters)) = undo {

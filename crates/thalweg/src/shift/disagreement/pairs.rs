@@ -12,7 +12,7 @@ use crate::path::anchors::{Anchors, MarginalPoints};
 use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
 use crate::shift::base::Sample;
-use crate::train::{self, TrainingSchedule, Learner};
+use crate::train::{self, Learner, TrainingSchedule};
 use crate::{Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -138,7 +138,8 @@ pub(in crate::shift) fn fitted(
     };
     let optimiser = AdamWConfig { learning_rate: config.learning_rate, average: 0.98, ..AdamWConfig::default() };
     let what = "generator of disagreement classifiers (conditional)";
-    let schedule = TrainingSchedule { what, seed: None, steps: config.steps, validate_every: LOOK, optimiser: &optimiser };
+    let schedule =
+        TrainingSchedule { what, seed: None, steps: config.steps, validate_every: LOOK, optimiser: &optimiser };
     let mut state = train::start(&mut learner, &schedule, None)?;
     train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
     Ok(learner.joint.finish(&state.best))

@@ -12,7 +12,7 @@ use super::learned::Learned;
 use super::objective::Objective;
 use crate::nn::optimiser::AdamWConfig;
 use crate::ranges::{self, LONGEST, MOST};
-use crate::train::{self, TrainingSchedule, Learner};
+use crate::train::{self, Learner, TrainingSchedule};
 use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
