@@ -13,28 +13,13 @@ use crate::common::Common;
 use crate::output::{Folder, Plan, Resumes};
 use crate::samples::{Networks, States};
 use crate::{results, settings};
-use drive::{Target, of_text, target};
+use drive::{Target, of_file, of_text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::{Architecture, Layout};
-
-/// A reader of a file: the input is put at `file` in a folder of its own.
-fn of_file(
-    name: &'static str,
-    file: &'static str,
-    seeds: Vec<Vec<u8>>,
-    read: impl Fn(&Path) -> bool + 'static,
-) -> Target {
-    target(name, seeds, move |bytes, home| {
-        let path = home.join(name).join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
-        read(&path)
-    })
-}
 
 /// A stack with states and all words, and one network by its tensors' names.
 fn networks(home: &Path, architecture: &Architecture) -> [Vec<u8>; 2] {

@@ -3,12 +3,15 @@
 //! All of them are run as a shell runs them; [`lines::shortened`] says by which settings those that take minutes become short.
 #![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 
+#[path = "support/commands.rs"]
+mod commands;
 #[path = "examples/lines.rs"]
 mod lines;
 #[path = "examples/world.rs"]
 mod world;
 
 use assert_cmd::Command;
+use commands::COMMANDS;
 use lines::{joined, next, of_help, of_markdown, shortened, with};
 use std::fs;
 use std::path::Path;
@@ -95,22 +98,7 @@ fn every_example_of_the_help_works() {
     let home = tempfile::tempdir().unwrap();
     made(home.path());
     let examples = of_help(home.path());
-    for command in [
-        "demo",
-        "data get",
-        "zoo train",
-        "zoo import",
-        "zoo align",
-        "zoo info",
-        "fit",
-        "tune",
-        "sample",
-        "encode",
-        "eval",
-        "shift calibrate",
-        "shift test",
-        "reproduce",
-    ] {
+    for command in COMMANDS.iter().filter(|command| **command != "data list") {
         assert!(
             examples.iter().any(|line| line.contains(&format!("thalweg {command} ")) || line.ends_with(command)),
             "{command}"

@@ -1,9 +1,13 @@
 //! Checkpoints from elsewhere, from `zoo import` to networks that PyTorch loads.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../thalweg-nets/tests/python/mod.rs"]
+mod python;
+
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
+use python::python;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::fs;
@@ -175,23 +179,6 @@ fn a_fit_does_not_go_on_over_other_checkpoints() {
     net(&dir.path().join("ck/run0/final.safetensors"), 7.0, 7.0);
     stdout(dir.path(), "zoo import ck --out zoo --force");
     in_dir(dir.path(), &format!("{words} --resume")).assert().code(2).stderr(contains("fit-state").or(contains("zoo")));
-}
-
-/// The Python in which torch and safetensors can be imported: `THALWEG_PYTHON`, which then must, or `python3`, if it can.
-fn python() -> Option<String> {
-    let asked = std::env::var("THALWEG_PYTHON").ok();
-    let python = asked.clone().unwrap_or_else(|| "python3".into());
-    let found = Process::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
-    match found.is_ok_and(|output| output.status.success()) {
-        true => Some(python),
-        false => {
-            assert!(asked.is_none(), "{python}, which THALWEG_PYTHON names, cannot import torch and safetensors");
-            eprintln!(
-                "SKIPPED, NOT PASSED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can"
-            );
-            None
-        }
-    }
 }
 
 /// The Python in the first block of code of a README.

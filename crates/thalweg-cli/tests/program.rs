@@ -1,29 +1,14 @@
 //! The program as its users meet it: help, exit codes, complaints, targets, and an interrupted run that goes on.
+#[path = "support/commands.rs"]
+mod commands;
+
 use assert_cmd::Command;
+use commands::COMMANDS;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-
-/// Every command, as words.
-const COMMANDS: &[&str] = &[
-    "demo",
-    "data list",
-    "data get",
-    "zoo train",
-    "zoo import",
-    "zoo align",
-    "zoo info",
-    "fit",
-    "tune",
-    "sample",
-    "encode",
-    "eval",
-    "shift calibrate",
-    "shift test",
-    "reproduce",
-];
 
 fn thalweg(words: &str) -> Command {
     let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");

@@ -1,6 +1,9 @@
 //! `network.py` beside sampled networks: its text, and that PyTorch computes by it what the engine computes.
 #![allow(clippy::unwrap_used)]
 
+mod python;
+
+use python::python;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::fs;
@@ -62,23 +65,6 @@ fn theta(layout: &Layout) -> Vec<f32> {
 fn normalisation(channels: usize) -> Normalisation {
     let of = |a: f32| (0..channels).map(|c| a + 0.1 * c as f32).collect();
     Normalisation { mean: of(0.4), std: of(0.3), range: Some([0.0, 1.0]), offset: Vec::new() }
-}
-
-/// The Python in which torch and safetensors can be imported: `THALWEG_PYTHON`, which then must, or `python3`, if it can.
-fn python() -> Option<String> {
-    let asked = std::env::var("THALWEG_PYTHON").ok();
-    let python = asked.clone().unwrap_or_else(|| "python3".into());
-    let found = Command::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
-    match found.is_ok_and(|output| output.status.success()) {
-        true => Some(python),
-        false => {
-            assert!(asked.is_none(), "{python}, which THALWEG_PYTHON names, cannot import torch and safetensors");
-            eprintln!(
-                "SKIPPED, NOT PASSED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can"
-            );
-            None
-        }
-    }
 }
 
 const CHECK: &str = r#"

@@ -3,10 +3,9 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{config, zoo};
+use common::{StopAfter, config, zoo};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::fit::{FitOptions, fit};
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
@@ -19,29 +18,6 @@ use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-
-/// Asks to stop after so many units, and remembers what is kept.
-struct StopAfter(AtomicU64, AtomicU64);
-
-impl StopAfter {
-    fn new(n: u64) -> Self {
-        Self(AtomicU64::new(n), AtomicU64::new(u64::MAX))
-    }
-}
-
-impl Progress for StopAfter {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn kept(&self, done: u64, _: u64, _: &str) {
-        self.1.store(done, Ordering::Relaxed);
-    }
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
 
 /// Flips single bits of `file` all over it, and asserts that `read` refuses every time, naming the file.
 fn every_flip_is_found(file: &Path, read: &dyn Fn() -> Result<()>) {
@@ -96,7 +72,7 @@ fn a_flipped_bit_of_a_state_is_found() {
     let options = FitOptions { state: Some(state.clone()), save_every: 0, resume: true, latents: None };
     let stop = StopAfter::new(5);
     assert!(matches!(fit(&zoo, &config(), &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.1.load(Ordering::Relaxed), 5, "steps kept, as told");
+    assert_eq!(stop.kept(), 5, "steps kept, as told");
     // Stopped at once, the state is read and written again as it was.
     let again = || match fit(&zoo, &config(), &options, &StopAfter::new(0)) {
         Err(Error::Interrupted) => Ok(()),
@@ -143,7 +119,7 @@ fn a_tuning_goes_on_only_towards_the_numbers_it_was_begun_with() {
     let (own, whole) = (reward(0.0, 0), run(&reward(0.0, 0), &TuneOptions::default(), &Silent).unwrap());
     let stop = StopAfter::new(3);
     assert!(matches!(run(&own, &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.1.load(Ordering::Relaxed), 3);
+    assert_eq!(stop.kept(), 3);
     for other in [reward(0.5, 0), reward(0.0, 1)] {
         assert_eq!(other.describe(), own.describe());
         let message = run(&other, &options, &Silent).err().unwrap().to_string();

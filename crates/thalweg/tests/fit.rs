@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{config, zoo};
+use common::{StopAfter, config, zoo};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::coupling::Coupling;
 use thalweg::field::MlpPotentialConfig;
 use thalweg::field::feature_potential::FeatureConfig;
@@ -25,22 +24,8 @@ use thalweg::space::source::{Source, SourceKind};
 use thalweg::{Error, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
-use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::progress::Silent;
 use thalweg_nets::zoo::ZooStore;
-
-/// Asks to stop after so many steps.
-struct StopAfter(AtomicU64);
-
-impl Progress for StopAfter {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
 
 fn weights(model: &MetaModel, dir: &Path) -> Vec<u8> {
     model.save(dir, true).unwrap();
@@ -61,7 +46,7 @@ fn a_resumed_fit_makes_the_bytes_of_an_uninterrupted_one_on_any_number_of_thread
 
     let options = FitOptions { state: Some(state.clone()), save_every: 7, resume: true, latents: None };
     for stop in [1, 17, 3, 15] {
-        let stopped = fit(&zoo, &config, &options, &StopAfter(AtomicU64::new(stop + steps_in(&state))));
+        let stopped = fit(&zoo, &config, &options, &StopAfter::new(stop + steps_in(&state)));
         assert!(matches!(stopped, Err(Error::Interrupted)), "stopped after {stop}");
     }
     let resumed = fit(&zoo, &config, &options, &Silent).unwrap();
@@ -270,7 +255,7 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
     }
     // An interruption while the autoencoder is trained is one of the fit.
     let learned = FitConfig { latent: Some(LatentConfig::Vae(vae)), ..config() };
-    let stopped = fit(&zoo, &learned, &FitOptions::default(), &StopAfter(AtomicU64::new(7)));
+    let stopped = fit(&zoo, &learned, &FitOptions::default(), &StopAfter::new(7));
     assert!(matches!(stopped, Err(Error::Interrupted)));
     // In weight space there are too many features for a closed form.
     let message = fit(&zoo, &FitConfig { method: jko(false), ..config() }, &FitOptions::default(), &Silent);

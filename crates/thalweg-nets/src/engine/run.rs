@@ -1,8 +1,7 @@
 //! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
 use super::buffers::Tape;
 pub(super) use super::buffers::{Buffers, Prepared};
-use super::kernels::norm;
-use super::kernels::{conv, conv_gradient, conv_pool, dense, pointwise, pool, winograd};
+use super::kernels::{conv, conv_gradient, conv_pool, dense, norm, pointwise, pool, winograd};
 use super::ops::{Conv, Dense, Kind, Op};
 use super::packed::Packed;
 use super::plan::{Place, Plan, Value};

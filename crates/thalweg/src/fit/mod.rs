@@ -4,22 +4,21 @@
 //! interrupted and resumed makes the same bytes as one that was not, on any number of threads. Runs, not checkpoints, are held out;
 //! the averaged parameters with the least loss on held-out runs are the model: small zoos overfit after some hundred steps.
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
-use crate::model::FitConfig;
-use options::identity;
 mod options;
 mod plan;
-
 pub mod tasks;
 
-use crate::fit::plan::Plan;
+pub use options::FitOptions;
+
 use crate::method::{Method, Scratch};
-use crate::model::{MetaModel, Record};
+use crate::model::{FitConfig, MetaModel, Record};
 use crate::path::Batch;
 use crate::path::curves::Curves;
 use crate::space::latent::Decoder;
 use crate::train::{self, Learner};
 use crate::{Result, Streams};
-pub use options::FitOptions;
+use options::identity;
+use plan::Plan;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
@@ -27,7 +26,7 @@ use thalweg_nets::zoo::ZooStore;
 /// Curves that a closed form is solved from, at most.
 const CLOSED_FORM_CURVES: usize = 4096;
 
-/// Fits a meta-model to `zoo`; one with contexts is [`crate::fit::tasks::fit_tasks`]'s.
+/// Fits a meta-model to `zoo`; one with contexts is [`tasks::fit_tasks`]'s.
 ///
 /// # Errors
 /// A configuration that does not fit the zoo; a loss that is not finite, with step and seed; a state of another fit; files that cannot be
@@ -35,7 +34,7 @@ const CLOSED_FORM_CURVES: usize = 4096;
 pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &dyn Progress) -> Result<MetaModel> {
     config.check()?;
     if config.context.is_some() {
-        return crate::fit::tasks::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
+        return tasks::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
     config.check_memory(zoo.parameters())?;
     let split = config.split.of(zoo)?;

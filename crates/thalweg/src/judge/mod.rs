@@ -8,6 +8,12 @@
 //! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked.
 pub mod action_gap;
 pub mod baseline;
+mod reference;
+mod runs;
+
+pub use reference::ZooReference;
+pub use runs::ZooRuns;
+
 use crate::coupling::distance::{Nearest, nearest_others};
 use crate::judge::baseline::{Baseline, Finals};
 use crate::metric::behaviour::WrongSets;
@@ -260,12 +266,6 @@ fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<(Vec<f64>, Vec<f64>
     }
     Ok((accuracy, loss, wrong))
 }
-
-mod reference;
-mod runs;
-
-pub use reference::ZooReference;
-pub use runs::ZooRuns;
 
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ pub struct Measured {
 }
 
 /// Queries that are copied out of their rows at a time.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
 /// A test of shift, ready to measure queries.
 pub trait ShiftTest: Send + Sync {

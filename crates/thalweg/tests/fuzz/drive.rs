@@ -48,6 +48,21 @@ pub fn of_text(name: &'static str, seeds: &[&str], read: impl Fn(&str) -> bool +
     target(name, seeds, move |bytes, _| std::str::from_utf8(bytes).is_ok_and(&read))
 }
 
+/// A reader of a file of this name, in a folder of its own.
+pub fn of_file(
+    name: &'static str,
+    file: &'static str,
+    seeds: Vec<Vec<u8>>,
+    read: impl Fn(&Path) -> bool + 'static,
+) -> Target {
+    target(name, seeds, move |bytes, home| {
+        let path = home.join(name).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        read(&path)
+    })
+}
+
 /// What came of a target.
 struct Tried {
     executions: u64,

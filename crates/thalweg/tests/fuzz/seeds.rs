@@ -1,9 +1,8 @@
 //! Good files to begin with.
-use super::common;
+use super::common::{self, StopAfter};
 use super::envelope::zip;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::fit::{FitOptions, fit};
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
@@ -15,28 +14,8 @@ use thalweg::tune::{Control, TuneConfig, TuneOptions, tune};
 use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
-use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::progress::Silent;
 use thalweg_nets::zoo::{TrainOptions, ZooStore, train_zoo};
-
-/// Asks to stop after so many units.
-pub struct StopAfter(AtomicU64);
-
-impl StopAfter {
-    pub fn new(n: u64) -> Self {
-        Self(AtomicU64::new(n))
-    }
-}
-
-impl Progress for StopAfter {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
 
 /// Whether something that was asked to stop at once got as far as that: it has read its state.
 pub fn stopped<T>(outcome: &Result<T>) -> bool {

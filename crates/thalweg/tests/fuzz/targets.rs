@@ -1,5 +1,5 @@
 //! Readers of texts and of single files.
-use super::drive::{Target, of_text, target};
+use super::drive::{Target, of_file, of_text};
 use super::envelope::gzip;
 use super::seeds::{self, Made};
 use std::fs;
@@ -20,21 +20,6 @@ fn of_data(name: &'static str, file: &'static str, format: &'static str, seeds: 
     of_file(name, file, seeds, move |path| {
         let named = if format == "idx" { path.parent().unwrap() } else { path };
         DataSpec::parse(&format!("{format}:{}", named.display())).is_ok_and(|spec| spec.load().is_ok())
-    })
-}
-
-/// A reader of a file of this name, in a folder of its own.
-fn of_file(
-    name: &'static str,
-    file: &'static str,
-    seeds: Vec<Vec<u8>>,
-    read: impl Fn(&Path) -> bool + 'static,
-) -> Target {
-    target(name, seeds, move |bytes, home| {
-        let path = home.join(name).join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
-        read(&path)
     })
 }
 

@@ -2,8 +2,7 @@
 pub(in crate::data) use super::source::Asked;
 pub use super::source::Source;
 use super::{cifar, csv_file, digits, heart, idx, npz, silhouettes, sklearn};
-use crate::data::catalogue::unknown;
-use crate::data::catalogue::{self, Known, Origin};
+use crate::data::catalogue::{self, Known, Origin, unknown};
 use crate::data::place::{self, missing};
 use crate::data::spec::DataSpec;
 use crate::data::table::Table;

@@ -3,7 +3,7 @@
 use crate::shift::base::Sample;
 use crate::shift::baselines::entropy::{Answers, OF_ENSEMBLES, Reading};
 use crate::shift::reference::Reference;
-use crate::shift::test::{Measured, ShiftTest, Statistic};
+use crate::shift::test::{CHUNK, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use rayon::prelude::*;
 
@@ -48,9 +48,6 @@ pub trait Members: Send + Sync {
         Ok(readings.into_iter().flat_map(|reading| reading.entropies).collect())
     }
 }
-
-/// Queries that are copied out of their rows at a time.
-const CHUNK: usize = 32;
 
 /// Networks on rows that many queries are made of.
 struct Many {

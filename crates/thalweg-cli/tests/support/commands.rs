@@ -1,0 +1,20 @@
+//! What commands there are.
+
+/// Every command, as words.
+pub const COMMANDS: &[&str] = &[
+    "demo",
+    "data list",
+    "data get",
+    "zoo train",
+    "zoo import",
+    "zoo align",
+    "zoo info",
+    "fit",
+    "tune",
+    "sample",
+    "encode",
+    "eval",
+    "shift calibrate",
+    "shift test",
+    "reproduce",
+];
