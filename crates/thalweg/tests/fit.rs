@@ -12,9 +12,9 @@ use thalweg::fit::{FitOptions, fit};
 use thalweg::judge::action_gap::action_gap;
 use thalweg::method::jko::PotentialConfig;
 use thalweg::method::{ActionConfig, CfmConfig, JkoConfig, MethodConfig, MmfmConfig};
-use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
+use thalweg::model::{FILES, FitConfig};
 use thalweg::path::Width;
 use thalweg::path::interpolant::Interpolant;
 use thalweg::path::time_grid::TimeGrid;
@@ -30,6 +30,19 @@ use thalweg_nets::zoo::ZooStore;
 fn weights(model: &MetaModel, dir: &Path) -> Vec<u8> {
     model.save(dir, true).unwrap();
     fs::read(dir.join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_model_writes_the_files_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = quick(&zoo("fork", 8, &dir.path().join("zoo")), &config());
+    model.save(&dir.path().join("model"), false).unwrap();
+    let entries = fs::read_dir(dir.path().join("model")).unwrap();
+    let mut found: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut named: Vec<&str> = FILES.into_iter().filter(|name| *name != "features.onnx").collect();
+    found.sort();
+    named.sort();
+    assert_eq!(found, named);
 }
 
 fn quick(zoo: &ZooStore, config: &FitConfig) -> MetaModel {

@@ -12,8 +12,8 @@ use crate::work::outlook::Outlook;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::method::MethodConfig;
-use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
+use thalweg::model::{FILES, FitConfig};
 use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooStore;
@@ -117,23 +117,19 @@ fn task(zoos: &[ZooStore]) -> String {
     found.map_or_else(|| "NAME[:PATH]".into(), |text| quoted(Path::new(&text)))
 }
 
+/// What is written: a model, and what is told of it.
+const NAMES: &[&str] = &{
+    let [a, b, c, d, e] = FILES;
+    [a, b, c, d, e, REPORT, JSON, STATE, "latents/"]
+};
+
 fn plan(args: &Args, config: &FitConfig, zoos: &[ZooStore]) -> Result<Plan> {
     let mut settings = toml::Table::try_from(config)?;
     let ids: Vec<toml::Value> = zoos.iter().map(|zoo| zoo.origin().id().into()).collect();
     settings.insert("zoos".into(), ids.into());
     Ok(Plan {
         command: "fit",
-        names: &[
-            "model.toml",
-            "model.safetensors",
-            "timing.toml",
-            "README.md",
-            "features.onnx",
-            REPORT,
-            JSON,
-            STATE,
-            "latents/",
-        ],
+        names: NAMES,
         resumes: Resumes::Unfinished,
         settings,
         inputs: Inputs::default().paths(&args.zoos).paths(&args.config).settings(config),

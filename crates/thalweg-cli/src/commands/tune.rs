@@ -14,8 +14,8 @@ use crate::work::tune::{STATE, tune_into};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use thalweg::metric::summary::{Better, Summary};
-use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
+use thalweg::model::{FILES, MetaModel};
 use thalweg::reward::{OnData, Rows};
 use thalweg::tune::{TuneConfig, TuneRecord};
 use thalweg_nets::Error;
@@ -147,6 +147,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// What is written: a model, and what is told of it.
+const NAMES: &[&str] = &{
+    let [a, b, c, d, e] = FILES;
+    [a, b, c, d, e, REPORT, JSON, STATE]
+};
+
 fn plan(args: &Args, config: &TuneConfig, data: &DataSpec, checksum: &str) -> Result<Plan> {
     let weights = args.model.join("model.safetensors");
     let bytes = std::fs::read(&weights).map_err(Error::io("read", &weights))?;
@@ -162,7 +168,7 @@ fn plan(args: &Args, config: &TuneConfig, data: &DataSpec, checksum: &str) -> Re
     settings.extend(more.map(|(key, value)| (key.to_owned(), value)));
     Ok(Plan {
         command: "tune",
-        names: &["model.toml", "model.safetensors", "timing.toml", "README.md", "features.onnx", REPORT, JSON, STATE],
+        names: NAMES,
         resumes: Resumes::Unfinished,
         settings,
         inputs: Inputs::default().path(&args.model).paths(&args.config).data(Some(data)).settings(config),

@@ -2,6 +2,7 @@
 use anyhow::Result;
 use std::fs;
 use std::path::Path;
+use thalweg::model::FILES;
 use thalweg_nets::Error;
 
 /// The results of every command that writes into a folder.
@@ -10,17 +11,10 @@ pub const JSON: &str = "results.json";
 pub const REPORT: &str = "report.html";
 
 /// Names of files that commands make in folders within their own; any `.safetensors` is one as well.
-const INNER: [&str; 9] = [
-    JSON,
-    REPORT,
-    "zoo.toml",
-    "model.toml",
-    "timing.toml",
-    "README.md",
-    "features.onnx",
-    "accuracies.json",
-    "*.safetensors",
-];
+const INNER: [&str; 10] = {
+    let [a, b, c, d, e] = FILES;
+    [JSON, REPORT, "zoo.toml", a, b, c, d, e, "accuracies.json", "*.safetensors"]
+};
 
 /// Files below `dir` that match `names` (as in [`Plan::names`](super::Plan)), as paths relative to it with `/`, sorted. Links are
 /// never ours.

@@ -1,4 +1,5 @@
 //! [`MetaModel`]s as folders, written whole and read back.
+use super::card;
 use super::config::FitConfig;
 use super::meta_model::MetaModel;
 use super::record::Record;
@@ -17,6 +18,10 @@ use thalweg_nets::files::{content_of, write_whole};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::InitialLaw;
 use thalweg_nets::{Architecture, checksum};
+
+/// Names of the files of a model: the rest of it, its weights, the seconds that it took, its card, and the network of frozen features, which only some
+/// conditional models have.
+pub const FILES: [&str; 5] = ["model.toml", "model.safetensors", TIMING, "README.md", ONNX];
 
 const FORMAT: u32 = 2;
 
@@ -64,7 +69,8 @@ impl MetaModel {
     /// # Errors
     /// A model that stands there without `force`, or whatever the system refuses.
     pub fn save(&self, dir: &Path, force: bool) -> Result<()> {
-        if !force && dir.join("model.toml").exists() {
+        let [rest, numbers, seconds, readme, features] = FILES.map(|name| dir.join(name));
+        if !force && rest.exists() {
             return Err(Error::Exists(dir.to_path_buf()));
         }
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
@@ -116,13 +122,13 @@ impl MetaModel {
         };
         let file =
             toml::to_string(&file).map_err(|e| Error::parameter("model.toml", "values that TOML can hold", e))?;
-        write_whole(&dir.join("README.md"), crate::model::card::text(self).as_bytes())?;
-        write_whole(&dir.join("model.safetensors"), &weights)?;
+        write_whole(&readme, card::text(self).as_bytes())?;
+        write_whole(&numbers, &weights)?;
         if let Some(onnx) = onnx {
-            write_whole(&dir.join(ONNX), onnx)?;
+            write_whole(&features, onnx)?;
         }
-        write_whole(&dir.join(TIMING), Timing::of(&self.record).to_toml()?.as_bytes())?;
-        write_whole(&dir.join("model.toml"), checksum::seal_text(file).as_bytes())
+        write_whole(&seconds, Timing::of(&self.record).to_toml()?.as_bytes())?;
+        write_whole(&rest, checksum::seal_text(file).as_bytes())
     }
 
     /// Reads a folder that [`Self::save`] wrote, or that claims so.

@@ -18,6 +18,7 @@ mod tune_config;
 mod tuned;
 
 pub use config::{FitConfig, Split};
+pub use file::FILES;
 pub use meta_model::MetaModel;
 pub use record::Record;
 pub use tune_config::{Control, TuneConfig};
