@@ -121,6 +121,11 @@ fn damaged_files_are_refused_by_name() {
     let at = whole.windows(4).position(|w| w == value).unwrap();
     whole[at] ^= 1;
     assert!(refused(&whole).unwrap_err().contains("checksum"));
+    // What is called otherwise than it is.
+    let misnamed = dir.path().join("net.safetensors");
+    fs::copy(data().join("state.pt"), &misnamed).unwrap();
+    let said = Network::single(&misnamed).layout().unwrap_err().to_string();
+    assert!(said.contains("torch.save") && said.contains("call it .pt"), "{said}");
     // Not a network at all.
     for (bytes, part) in [
         (&b"\x80\x02}q\x00."[..], "a pickle of something else"),
