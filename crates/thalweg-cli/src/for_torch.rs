@@ -1,4 +1,5 @@
 //! What a PyTorch user finds beside sampled networks: `network.py`, the module that they are weights of, and `README.md` with the way to load them.
+use crate::complain::told;
 use crate::samples::Networks;
 use anyhow::Result;
 use std::path::Path;
@@ -81,7 +82,7 @@ fn record(data: &DataSpec, tell: &dyn Fn(&str)) -> Option<DataRecord> {
     match data.load() {
         Ok(splits) => Some(splits.record),
         Err(error) => {
-            tell(&format!("network.py does not say how inputs are standardised: {error}"));
+            tell(&format!("network.py does not say how inputs are standardised: {}", told(&error.into())));
             None
         }
     }

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
                 complain(&progress::interruption(&output::left()));
                 return ExitCode::from(signals::exit_code());
             }
-            complain(&format!("{error:#}"));
+            complain(&complain::told(&error));
             ExitCode::from(2)
         }
         Err(panic) => {

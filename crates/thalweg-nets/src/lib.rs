@@ -20,6 +20,6 @@ pub mod train;
 pub mod zoo;
 
 pub use architecture::Architecture;
-pub use error::{Error, Result};
+pub use error::{Artefact, Error, Result};
 pub use layout::Layout;
 pub use streams::Streams;

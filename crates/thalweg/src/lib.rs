@@ -24,7 +24,7 @@ mod testing;
 mod train;
 pub mod tune;
 
-pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};
+pub use thalweg_nets::{Artefact, Error, Layout, Result, Streams, interrupt};
 
 // What is learned, and in which space.
 pub use coupling::Coupling;

@@ -105,8 +105,7 @@ impl<'a> TensorReader<'a> {
         if self.word("identity") == identity {
             return Ok(());
         }
-        let found = "that of another; run without --resume, or with the configuration it had";
-        Err(Error::format(self.path, "identity", format!("the state of this very {whose}"), found))
+        Err(Error::OtherState { path: self.path.to_path_buf(), work: whose.into() })
     }
 
     /// The shape of a tensor; none where there is no such tensor.

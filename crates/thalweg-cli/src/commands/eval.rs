@@ -10,12 +10,11 @@ use crate::session::Session;
 use crate::study::{Rows, Study};
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
+use crate::work::architecture::given;
 use crate::work::judge::{about, judge_all};
-use crate::work::plan;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use thalweg::metric::summary::{Better, Summary};
-use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
@@ -129,16 +128,7 @@ fn against_zoo(
 }
 
 fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Session) -> Result<Outcome> {
-    let known = match (&args.arch, &data) {
-        (None, _) => None,
-        (Some(file), None) if file.ends_with(".toml") => Some(Architecture::read(file.as_ref())?),
-        (Some(name), data) => {
-            let data = data
-                .as_ref()
-                .with_context(|| format!("--arch {name} takes its shape from --data, which is missing"))?;
-            Some(plan::architecture(name, &args.widths, data, &session.progress)?)
-        }
-    };
+    let known = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
     let networks = Networks::read(&args.networks, known.as_ref(), &|line| session.progress.note(line))?;
     let file = args.networks.display();
     let home = networks.data;

@@ -1,34 +1,26 @@
 //! Figure 3: exact W₁ between generated and real weights at every checkpoint, for every method, with the sampling floor, the spread ratio
 //! and the energy distance beside it, and the action gap (M7, M19). W₁ alone rewards shrinkage.
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
-use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
-use crate::results::{Row, object};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use thalweg::Streams;
 use thalweg::judge::action_gap::{ActionGap, action_gap};
 use thalweg::metric::wasserstein::{Comparison, compare};
 use thalweg::model::sample::SampleRequest;
 
-const TOML: &str = include_str!("../../../../experiments/marginals.toml");
-const ORIGIN: &str = "experiments/marginals.toml";
 /// The method that the gates are for.
 const GATED: &str = "MMFM_5";
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "marginals", prepare };
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
+pub struct Marginals {
     /// Solver steps.
     steps: usize,
     /// Draws of samples of one size that W₁ of a fit is a mean over.
@@ -36,21 +28,6 @@ struct Settings {
     /// Points that the action gap is measured on.
     gap_points: usize,
     flows: Flows,
-}
-
-struct Marginals {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.flows.seed = session.seed_or(settings.flows.seed);
-    settings.flows.check(ORIGIN)?;
-    if settings.steps == 0 || settings.repeats == 0 || settings.gap_points == 0 {
-        bail!("{ORIGIN}: expected steps, repeats and gap-points of at least 1");
-    }
-    Ok(Box::new(Marginals { scale: scale.to_owned(), settings }))
 }
 
 /// One fit: its marginals against the reference, and its end.
@@ -107,55 +84,61 @@ impl Zoo {
     }
 }
 
-impl Prepared for Marginals {
+impl Experiment for Marginals {
+    const NAME: &'static str = "marginals";
+    const TOML: &'static str = include_str!("../../../../experiments/marginals.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.flows.seed
+        self.flows.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut zoos = Vec::new();
-        for data in &self.settings.flows.data {
-            for kind in &self.settings.flows.kinds {
-                session.say(&format!("{data}, {kind} zoo"));
-                zoos.push(self.zoo(data, kind, out, session)?);
-            }
+    fn set_seed(&mut self, seed: u64) {
+        self.flows.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.flows.check()?;
+        if self.steps == 0 || self.repeats == 0 || self.gap_points == 0 {
+            bail!("expected steps, repeats and gap-points of at least 1");
         }
-        let failed = self.scale != "smoke" && zoos.iter().any(|z| z.gate() == Some(false));
-        let tables: Vec<Table> = zoos.iter().flat_map(|zoo| [by_marginal(zoo), summary(zoo)]).collect();
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let zoos = self.flows.each_zoo(run, |data, kind| self.zoo(run, data, kind))?;
+        let failed = zoos.iter().any(|zoo| zoo.gate() == Some(false));
         Ok(Findings {
             rows: zoos.iter().flat_map(rows).collect(),
-            settings: object(&self.settings)?,
-            report: self.page(&zoos),
-            tables,
+            report: self.page(&zoos, run.scale),
+            tables: zoos.iter().flat_map(|zoo| [by_marginal(zoo), summary(zoo)]).collect(),
             outcome: if failed { Outcome::Negative } else { Outcome::Done },
         })
     }
 }
 
 impl Marginals {
-    fn zoo(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Zoo> {
-        let set = &self.settings;
-        let ground = set.flows.ground(ORIGIN, data, kind, out, session)?;
+    fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<Zoo> {
+        let ground = self.flows.ground(run, data, kind)?;
         let (zoo, split) = (&ground.zoo, &ground.split);
         if split.test.len() < 4 {
-            bail!("{ORIGIN}: expected at least 4 runs in the test part of the split, found {}", split.test.len());
+            bail!("{}: expected at least 4 runs in the test part of the split, found {}", run.origin, split.test.len());
         }
         let (k, p) = (zoo.checkpoints(), zoo.parameters());
         let references = ground.checkpoints(&split.test)?;
         let mut courses: Vec<Course> = Vec::new();
-        set.flows.each_fit(ORIGIN, &ground, out, session, |fit| {
+        self.flows.each_fit(run, &ground, |fit| {
             let at = fit.model.config.time_grid.times(zoo, &split.train)?;
-            let request = SampleRequest { steps: set.steps, at, ..SampleRequest::new(set.flows.samples, fit.seed) };
+            let request = SampleRequest { steps: self.steps, at, ..SampleRequest::new(self.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
             let streams = Streams::new(fit.seed).child("marginals");
             let states = samples.states.chunks_exact(samples.theta.len()).zip(&references).enumerate();
             let marginals = states.map(|(k, (states, reference))| {
-                Ok(compare(states, reference, p, set.repeats, &streams.index(k as u64))?)
+                Ok(compare(states, reference, p, self.repeats, &streams.index(k as u64))?)
             });
             let outcomes = Outcomes {
                 marginals: marginals.collect::<Result<_>>()?,
                 accuracy: ground.accuracy(&samples.theta)?.0,
-                gap: action_gap(&fit.model, zoo, &split.test, set.gap_points, &streams.child("gap"))?,
+                gap: action_gap(&fit.model, zoo, &split.test, self.gap_points, &streams.child("gap"))?,
                 seconds: fit.model.record.seconds,
             };
             match courses.last_mut().filter(|c| c.method == fit.method) {
@@ -173,20 +156,19 @@ impl Marginals {
         })
     }
 
-    fn page(&self, zoos: &[Zoo]) -> Report {
-        let set = &self.settings;
+    fn page(&self, zoos: &[Zoo], scale: Scale) -> Report {
         let mut report = Report::new(
             "Marginals along inference",
             format!(
                 "Exact W₁ between generated weights and real runs that no fit saw, at every checkpoint: {} fits a method, {} networks a fit, \
                  mean over {} draws. Beside it the sampling floor (two halves of the real runs), the spread ratio, the energy distance and \
                  the action gap. Scale: {}.",
-                set.flows.fits, set.flows.samples, set.repeats, self.scale
+                self.flows.fits, self.flows.samples, self.repeats, scale
             ),
         );
         for zoo in zoos {
             report.heading(format!("{}, {} zoo", zoo.data, zoo.kind));
-            if let (Some(holds), true) = (zoo.gate(), self.scale != "smoke") {
+            if let (Some(holds), None) = (zoo.gate(), scale.caveat()) {
                 report.paragraph(match holds {
                     true => format!("{GATED} keeps its promise: accuracy within .015 of the zoo's, interior W₁ within 5 % of the floor, spread within 15 %."),
                     false => format!("Negative finding: {GATED} misses its accuracy, its W₁ or its spread (below)."),

@@ -117,9 +117,7 @@ impl MetaModel {
             || Conditioning { c: vec![0.0; self.context.as_ref().map_or(0, |c| c.encoder.dimension())], guidance: 1.0 };
         match (&self.context, asked) {
             (None, None) => Ok(None),
-            (None, Some(_)) => {
-                Err(Error::parameter("context", "none for a model without contexts (fit one with --context)", "one"))
-            }
+            (None, Some(_)) => Err(Error::contexts("context", true)),
             (Some(context), asked) => {
                 let Conditioning { c, guidance } = asked.cloned().unwrap_or_else(nothing);
                 let d = context.encoder.dimension();

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::settings;
 use crate::shell::quoted;
 use crate::table::{Cell, Table, Weight};
-use crate::work::plan;
+use crate::work::architecture::architecture;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -208,7 +208,7 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
     };
     let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
     let spec = data::with_settings(&spec, &session.common.set)?;
-    let net = plan::architecture(arch, &args.widths, &spec, &session.progress)?;
+    let net = architecture(arch, &args.widths, &spec, &session.progress)?;
     let networks = Networks::read(model, Some(&net), &|line| session.progress.note(line))?;
     let p = thalweg_nets::Layout::of(&net).len();
     let theta = networks.theta.chunks_exact(p).nth(args.network).with_context(|| {

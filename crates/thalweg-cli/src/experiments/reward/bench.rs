@@ -31,7 +31,7 @@ pub(super) struct Other {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Settings {
+pub struct Rewards {
     pub(super) seed: u64,
     pub(super) samples: usize,
     pub(super) tunings: u64,
@@ -54,7 +54,7 @@ pub(super) struct Settings {
 
 /// What all tasks share.
 pub(super) struct Bench<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a Rewards,
     pub(super) session: &'a Session,
     pub(super) generator: Generator,
     /// Others, each with its strengths.

@@ -2,7 +2,7 @@
 use super::bench::{Bench, Generator};
 use super::rivals::{Made, mean};
 use super::task::{Task, Watched};
-use crate::work::tune::tune_into;
+use crate::work::tune::{Target, tune_into};
 use anyhow::{Context, Result};
 use std::path::Path;
 use thalweg::metric::summary::{Better, Summary};
@@ -95,7 +95,8 @@ impl Bench<'_> {
             let text = std::fs::read_to_string(&seen).map_err(Error::io("read", &seen))?;
             (MetaModel::load(&dir)?, serde_json::from_str(&text).context("accuracies.json is damaged")?)
         } else {
-            let model = tune_into(&generator.model, &task.reward, Some(&watched), &config, None, &dir, self.session)?;
+            let target = Target { reward: &task.reward, held_out: &watched, data: None };
+            let model = tune_into(&generator.model, target, &config, &dir, self.session)?;
             write_whole(&seen, serde_json::to_string(&watched.accuracies())?.as_bytes())?;
             (model, watched.accuracies())
         };

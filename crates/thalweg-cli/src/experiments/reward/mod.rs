@@ -7,15 +7,15 @@ mod page;
 mod rivals;
 mod task;
 
-use super::{Experiment, Findings, Prepared, made};
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::made;
 use crate::common::Outcome;
-use crate::results::{Row, object};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
 use crate::study::Rows as Packed;
 use anyhow::{Context, Result, bail};
-use bench::{Bench, Generator, Settings};
+pub use bench::Rewards;
+use bench::{Bench, Gate, Generator};
 use course::{Course, prefix};
 use found::{Cost, Found};
 use rivals::{Ascent, Made};
@@ -29,69 +29,55 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
 
-const TOML: &str = include_str!("../../../../../experiments/reward.toml");
-const ORIGIN: &str = "experiments/reward.toml";
+impl Experiment for Rewards {
+    const NAME: &'static str = "reward";
+    const TOML: &'static str = include_str!("../../../../../experiments/reward.toml");
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "reward", prepare };
-
-struct RewardStudy {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    (settings.fit.seed, settings.tune.seed) = (settings.seed, settings.seed);
-    settings.fit.check()?;
-    for other in &mut settings.others {
-        other.fit.seed = settings.seed;
-        other.fit.check()?;
-        if other.strengths.is_empty() || other.name.is_empty() {
-            bail!("{ORIGIN}: others must have names and strengths");
-        }
-    }
-    let sizes =
-        [settings.samples, settings.rows, settings.validation_rows, settings.best_of, settings.tunings as usize];
-    let lists = [
-        settings.strengths.is_empty(),
-        settings.ascent_rates.is_empty(),
-        settings.guidance.is_empty(),
-        settings.tasks.is_empty(),
-    ];
-    if sizes.contains(&0) || lists.contains(&true) || settings.cost_at.contains(&0) {
-        bail!("{ORIGIN}: sizes must be at least 1; strengths, ascent-rates, guidance and tasks must name some");
-    }
-    for name in &settings.tasks {
-        let spec =
-            settings.task.get(name).with_context(|| format!("{ORIGIN}: task {name} has no table [task.{name}]"))?;
-        DataSpec::parse(&spec.data)?;
-    }
-    for &strength in settings.strengths.iter().chain(settings.others.iter().flat_map(|other| &other.strengths)) {
-        TuneConfig { strength, ..settings.tune.clone() }.check()?;
-    }
-    Ok(Box::new(RewardStudy { scale: scale.to_owned(), settings }))
-}
-
-impl Prepared for RewardStudy {
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let bench = self.bench(out, session)?;
-        let mut found = Vec::new();
-        for name in &self.settings.tasks {
-            session.say(name);
-            found.push(bench.task(name, out)?);
+    fn set_seed(&mut self, seed: u64) {
+        (self.seed, self.fit.seed, self.tune.seed) = (seed, seed, seed);
+        self.others.iter_mut().for_each(|other| other.fit.seed = seed);
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.fit.check()?;
+        for other in &self.others {
+            other.fit.check()?;
+            if other.strengths.is_empty() || other.name.is_empty() {
+                bail!("others must have names and strengths");
+            }
         }
-        let outcome = if self.scale == "smoke" { Outcome::Done } else { gate(&self.settings, &found) };
+        let sizes = [self.samples, self.rows, self.validation_rows, self.best_of, self.tunings as usize];
+        let lists = [&self.strengths, &self.ascent_rates, &self.guidance];
+        let empty = lists.iter().any(|list| list.is_empty()) || self.tasks.is_empty();
+        if sizes.contains(&0) || empty || self.cost_at.contains(&0) {
+            bail!("sizes must be at least 1; strengths, ascent-rates, guidance and tasks must name some");
+        }
+        for name in &self.tasks {
+            let task = self.task.get(name).with_context(|| format!("task {name} has no table [task.{name}]"))?;
+            DataSpec::parse(&task.data)?;
+        }
+        for &strength in self.strengths.iter().chain(self.others.iter().flat_map(|other| &other.strengths)) {
+            TuneConfig { strength, ..self.tune.clone() }.check()?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let bench = self.bench(run)?;
+        let mut found = Vec::new();
+        for name in &self.tasks {
+            run.session.say(name);
+            found.push(bench.task(name, run.out)?);
+        }
+        let outcome = gate(&self.gate, &found);
         Ok(Findings {
             rows: found.iter().flat_map(rows).collect(),
-            settings: object(&self.settings)?,
             tables: found.iter().map(page::table).collect(),
-            report: page::page(&self.settings, &self.scale, &found, outcome),
+            report: page::page(self, run.scale, &found, outcome),
             outcome,
         })
     }
@@ -105,24 +91,24 @@ impl Generator {
     }
 }
 
-impl RewardStudy {
-    fn bench<'a>(&'a self, out: &Path, session: &'a Session) -> Result<Bench<'a>> {
-        let set = &self.settings;
-        let zoo = made::zoo(ORIGIN, set.zoo.clone(), set.seed, &out.join("zoo"), session)?;
+impl Rewards {
+    fn bench<'a>(&'a self, run: &Run<'a>) -> Result<Bench<'a>> {
+        let Run { out, session, .. } = *run;
+        let zoo = made::zoo(run, self.zoo.clone(), self.seed, &out.join("zoo"))?;
         let generator = |name: &str, fit: &FitConfig| -> Result<Generator> {
             let dir = out.join("models").join(format!("{}base", prefix(name)));
             let model = made::fitted(&zoo, fit, &dir, session)?;
-            let before = model.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
+            let before = model.sample(&SampleRequest::new(self.samples, self.seed))?.theta;
             Ok(Generator { name: name.into(), model, before })
         };
-        let first = generator("", &set.fit)?;
-        let others = set.others.iter().map(|other| Ok((generator(&other.name, &other.fit)?, &other.strengths[..])));
+        let first = generator("", &self.fit)?;
+        let others = self.others.iter().map(|other| Ok((generator(&other.name, &other.fit)?, &other.strengths[..])));
         let others = others.collect::<Result<_>>()?;
         let engine = Engine::new(zoo.architecture().context("the zoo was trained here")?)?;
         let home = zoo.data().context("the zoo was trained here")?.load()?.test;
         let home = Packed::new(&engine, home)?;
-        let streams = Streams::new(set.seed).child("reward");
-        Ok(Bench { settings: set, session, generator: first, others, engine, streams, home })
+        let streams = Streams::new(self.seed).child("reward");
+        Ok(Bench { settings: self, session, generator: first, others, engine, streams, home })
     }
 }
 
@@ -210,8 +196,7 @@ fn mean_of(values: &[f64]) -> f64 {
 }
 
 /// The gate's task: accuracy on test data at the chosen strength, within so many iterations and seconds.
-fn gate(settings: &Settings, found: &[Found]) -> Outcome {
-    let gate = &settings.gate;
+fn gate(gate: &Gate, found: &[Found]) -> Outcome {
     let holds = |found: &Found| {
         let course = &found.courses[found.chosen];
         found.over_seeds[0] >= gate.accuracy && course.iterations <= gate.iterations && course.seconds <= gate.seconds

@@ -1,10 +1,11 @@
 //! The report and the tables of the reward experiment.
-use super::bench::Settings;
+use super::bench::Rewards;
 use super::course::Course;
 use super::found::Found;
 use crate::common::Outcome;
+use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
-use crate::report::{Axis, Look, Mark, Plot, Point, Report, Scale};
+use crate::report::{Axis, Look, Mark, Plot, Point, Report};
 use crate::table::{Cell, Table, Weight};
 use thalweg::tune::TuneLook;
 
@@ -61,7 +62,7 @@ pub fn table(found: &Found) -> Table {
 }
 
 /// The page.
-pub fn page(set: &Settings, scale: &str, found: &[Found], outcome: Outcome) -> Report {
+pub fn page(set: &Rewards, scale: Scale, found: &[Found], outcome: Outcome) -> Report {
     let lede = format!(
         "A flow over networks of one task is steered to others by adjoint matching: the law of its samples is tilted by the \
          exponential of a reward, minus the loss on the new task's training rows, by minibatches of {}. No network trained on \
@@ -77,8 +78,8 @@ pub fn page(set: &Settings, scale: &str, found: &[Found], outcome: Outcome) -> R
         let error = sem.is_finite().then(|| format!("± {sem:.3} over {} tunings", f.over_seeds.len()));
         report.fact(&name, format!("{accuracy:.3}"), error);
     }
-    report.paragraph(match (scale, outcome) {
-        ("smoke", _) => "At this scale the numbers mean nothing; it shows that everything runs.".to_string(),
+    report.paragraph(match (scale.caveat(), outcome) {
+        (Some(caveat), _) => caveat.to_string(),
         (_, Outcome::Done) => format!(
             "The gate holds: {} reaches {:.2} mean test accuracy within {} iterations and {:.0} seconds.",
             set.gate.task, set.gate.accuracy, set.gate.iterations, set.gate.seconds
@@ -127,7 +128,7 @@ fn one(report: &mut Report, f: &Found) {
     );
     let mut plot =
         self::plot("Reward against distance", "relative entropy to the base, nats", "reward on validation rows");
-    plot.x.scale = Scale::Log;
+    plot.x.scale = crate::report::Scale::Log;
     for (i, course) in f.courses.iter().enumerate() {
         plot.marks.push(line(of(course, |l| (l.distance, l.held_out)), i, &strength(course)));
     }
@@ -139,7 +140,7 @@ fn one(report: &mut Report, f: &Found) {
 
 fn costs(report: &mut Report, f: &Found) {
     let mut plot = plot("Cost of N good networks", "networks wanted, N", "seconds in all");
-    (plot.x.scale, plot.y.scale) = (Scale::Log, Scale::Log);
+    (plot.x.scale, plot.y.scale) = (crate::report::Scale::Log, crate::report::Scale::Log);
     plot.marks.push(line(f.costs.iter().map(|c| (c.n as f64, c.tuned)), 0, "tune the generator, then sample"));
     plot.marks.push(line(f.costs.iter().map(|c| (c.n as f64, c.ascent)), 1, "ascent on every sample"));
     report.figure(
