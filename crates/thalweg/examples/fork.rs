@@ -69,7 +69,7 @@ fn main() -> Result<()> {
 fn marginals(zoo: &ZooStore, runs: &[usize], samples: &Samples) -> Result<()> {
     let p = zoo.parameters();
     print!("    W1 / floor (spread ratio):");
-    for (k, states) in samples.states.chunks_exact(samples.theta.len()).enumerate() {
+    for (k, states) in samples.states.theta.chunks_exact(samples.theta.len()).enumerate() {
         let mut reference = vec![0.0; runs.len() * p];
         zoo.gather(&runs.iter().map(|&run| (run, k)).collect::<Vec<_>>(), &mut reference)?;
         let c = compare(states, &reference, p, 5, &Streams::new(1))?;

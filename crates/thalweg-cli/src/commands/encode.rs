@@ -8,10 +8,10 @@ use crate::output::{Inputs, Plan};
 use crate::report::figures::mean_sem;
 use crate::results::Results;
 use crate::row;
-use crate::samples::Networks;
 use crate::session::Session;
 use crate::study::Rows;
 use crate::table::{Cell, Table, Weight};
+use crate::work;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::model::MetaModel;
@@ -100,13 +100,13 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
 type Encoded = (Vec<usize>, Vec<f32>, Vec<Part>);
 
 fn networks(path: &Path, model: &MetaModel, session: &Session) -> Result<Encoded> {
-    let networks = Networks::read(path, model.architecture.as_ref(), &|line| session.progress.note(line))?;
+    let networks = work::networks::read(path, model.architecture.as_ref(), session)?;
     let p = model.layout.len();
-    if !networks.theta.len().is_multiple_of(p) {
-        return Err(Error::format(path, "networks", format!("{p} weights each"), networks.theta.len()).into());
+    if networks.parameters != p {
+        return Err(Error::format(path, "networks", format!("{p} weights each"), networks.parameters).into());
     }
     let latents = model.space().points(networks.theta.clone());
-    let shape = vec![networks.len(p), latents.len() / networks.len(p).max(1)];
+    let shape = vec![networks.len(), latents.len() / networks.len().max(1)];
     Ok((shape, latents, vec![Part { name: "networks".into(), time: f64::NAN, theta: networks.theta }]))
 }
 

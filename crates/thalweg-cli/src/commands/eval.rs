@@ -5,13 +5,12 @@ use crate::output::{Folder, Inputs, JSON, Plan, REPORT};
 use crate::report::{Report, figures};
 use crate::results::Results;
 use crate::row;
-use crate::samples::Networks;
 use crate::session::Session;
 use crate::study::{Rows, Study};
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
 use crate::work::judge::{about, judge_all};
-use crate::work::plan;
+use crate::work::{networks, plan};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use thalweg::metric::summary::{Better, Summary};
@@ -88,7 +87,7 @@ fn against_zoo(
     out: Option<Folder>,
     session: &Session,
 ) -> Result<Outcome> {
-    let networks = Networks::read(&args.networks, zoo.architecture(), &|line| session.progress.note(line))?;
+    let networks = networks::read(&args.networks, zoo.architecture(), session)?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
     // Flags for inputs stand in for what the zoo recorded, on its own data too.
@@ -139,7 +138,7 @@ fn alone(args: &Args, data: Option<DataSpec>, out: Option<Folder>, session: &Ses
             Some(plan::architecture(name, &args.widths, data, &session.progress)?)
         }
     };
-    let networks = Networks::read(&args.networks, known.as_ref(), &|line| session.progress.note(line))?;
+    let networks = networks::read(&args.networks, known.as_ref(), session)?;
     let file = args.networks.display();
     let home = networks.data;
     let named = match (data, &home) {

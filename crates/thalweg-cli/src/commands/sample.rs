@@ -5,7 +5,6 @@ use crate::for_torch;
 use crate::output::{Folder, Inputs, OutFile, Plan};
 use crate::results::Results;
 use crate::row;
-use crate::samples::{Networks, States};
 use crate::session::Session;
 use crate::shell::quoted;
 use anyhow::{Context, Result, bail};
@@ -13,8 +12,8 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
-use thalweg::model::MetaModel;
-use thalweg::model::sample::{SampleRequest, Samples};
+use thalweg::model::sample::SampleRequest;
+use thalweg::model::{MetaModel, Networks};
 use thalweg::solver::Solver;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
@@ -120,15 +119,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.progress.begin("sampling", 1);
     let samples = model.sample(&request)?;
     session.progress.end();
-    let mut networks = networks(&model, &samples);
+    let mut networks = model.networks(samples.theta);
     if let Some(task) = task {
         networks.data = Some(task);
     }
     match &out {
-        Target::File(out) => {
-            let states = States { times: &samples.at, theta: &samples.states };
-            networks.write_stack(out.path(), model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
-        }
+        Target::File(out) => networks.write_stack(out.path(), &samples.states)?,
         Target::Folder(out) => {
             networks.write_each(out.dir(), &model.layout)?;
             let from =
@@ -188,14 +184,4 @@ fn conditioned(
     // A user's own features say what task it is; they are not what the networks take.
     let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
     Ok((Some(context), of_networks.then_some(bound)))
-}
-
-/// Samples with what their model knows of them.
-pub fn networks(model: &MetaModel, samples: &Samples) -> Networks {
-    Networks {
-        theta: samples.theta.clone(),
-        architecture: model.architecture.clone(),
-        data: model.data.clone(),
-        split: Some(model.config.split),
-    }
 }

@@ -3,6 +3,7 @@
 pub mod fit;
 pub mod judge;
 mod length;
+pub mod networks;
 pub mod outlook;
 pub mod plan;
 pub mod tune;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thalweg::fit::{FitOptions, fit};
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
+use thalweg::model::sample::SampleRequest;
 use thalweg::reward::{OnData, Rows};
 use thalweg::shift::calibration::{Calibration, Request};
 use thalweg::shift::method::{Config, Parts};
@@ -38,6 +39,8 @@ pub struct Made {
     pub calibrations: [PathBuf; 2],
     /// A network by PyTorch's names.
     pub network: Vec<u8>,
+    /// A stack of networks with states and all that its header can say.
+    pub stack: Vec<u8>,
     pub config: FitConfig,
 }
 
@@ -97,8 +100,12 @@ impl Made {
         let theta = zoo.finals(&[0]).unwrap();
         let network = zoo.layout().to_safetensors(&theta).unwrap();
         let calibrations = [dir("network.cal"), dir("logits.cal")];
+        let sampled = base.sample(&SampleRequest { at: vec![0.0, 1.0], steps: 2, ..SampleRequest::new(2, 1) }).unwrap();
+        let path = home.join("seeds/stack");
+        base.networks(sampled.theta).write_stack(&path, &sampled.states).unwrap();
+        let stack = fs::read(path).unwrap();
         calibrated(&zoo, theta, &calibrations);
-        Self { zoo: zoo_dir, partial, plain, latent, fit_state, tune_state, calibrations, network, config }
+        Self { zoo: zoo_dir, partial, plain, latent, fit_state, tune_state, calibrations, network, stack, config }
     }
 }
 

@@ -2,11 +2,9 @@
 mod drawn;
 mod page;
 
-use super::sample::networks;
 use crate::common::Outcome;
 use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings as words};
 use crate::results::{Results, object};
-use crate::samples::States;
 use crate::session::Session;
 use crate::settings;
 use crate::study::Study;
@@ -110,9 +108,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let mut drawn = Vec::new();
     for model in models {
         let samples = model.sample(&SampleRequest { at: at.clone(), ..SampleRequest::new(set.samples, seed) })?;
-        let states = States { times: &samples.at, theta: &samples.states };
         let file = out.dir().join(format!("samples-{}.safetensors", model.config.method.name()));
-        networks(&model, &samples).write_stack(&file, model.layout.len(), Some(&states))?;
+        model.networks(samples.theta.clone()).write_stack(&file, &samples.states)?;
         drawn.push(Drawn { model, samples });
         session.progress.advance(1);
     }
