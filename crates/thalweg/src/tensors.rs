@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg_nets::files::write_whole;
-use thalweg_nets::{checksum, layout};
+use thalweg_nets::{checksum, layout, sealed};
 
 /// Tensors about to be written.
 #[derive(Default)]
@@ -43,13 +43,7 @@ impl TensorWriter {
         let views = self.tensors.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let mut words = self.words.clone();
-        words.insert(checksum::WORD.into(), checksum::blank());
-        let mut bytes = safetensors::serialize(views, Some(words.clone().into_iter().collect())).map_err(wrong)?;
-        checksum::order_words(&mut bytes, &words)?;
-        checksum::seal(&mut bytes)?;
-        Ok(bytes)
+        sealed::serialise(views.collect::<Result<Vec<_>, _>>().map_err(wrong)?, &self.words)
     }
 
     /// Writes the file, whole or not at all, into a folder that is made if it is not there.

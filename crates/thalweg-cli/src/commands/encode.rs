@@ -15,8 +15,7 @@ use crate::work;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::model::MetaModel;
-use thalweg::space::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_points};
-use thalweg::tensors::TensorWriter;
+use thalweg::space::latent::{Autoencoder, LatentConfig, Latents, Pca, PcaConfig, Space, training_points};
 use thalweg_nets::Error;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
@@ -81,19 +80,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let inputs = Inputs::default().path(&args.model).paths(&args.networks).paths(&args.zoo).data(model.data.as_ref());
     let plan = Plan { command: "encode", inputs, ..Plan::default() };
     let out = session.file("latents.safetensors", true, &plan)?;
-    let (shape, latents, parts) = match (&args.networks, &zoo) {
+    let (shape, values, parts) = match (&args.networks, &zoo) {
         (Some(path), _) => networks(path, &model, session)?,
         (None, Some(zoo)) => runs_of(zoo, &model, args.runs, session)?,
         (None, None) => bail!("expected NETWORKS or --zoo"),
     };
-    write(out.path(), &shape, &latents, latent, &model)?;
+    let kind = model.config.latent.as_ref().map_or("", LatentConfig::name);
+    let latents = Latents::new(shape, values, latent, kind);
+    latents.write(out.path())?;
     let pca = zoo.as_ref().map(|zoo| components(&model, zoo)).transpose()?.flatten();
     let (table, mut results) = judged(&model, latent, pca.as_ref(), &parts, session)?;
     session.show(&table);
     results.made(out.shown());
     let made = out.shown().to_path_buf();
     session.finish_file(out, results)?;
-    session.say(&format!("Made {}: latents {shape:?}.", made.display()));
+    session.say(&format!("Made {}: latents {:?}.", made.display(), latents.shape));
     Ok(Outcome::Done)
 }
 
@@ -139,15 +140,6 @@ fn runs_of(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session) ->
     }
     let d = latents.len() / (alive.len() * k).max(1);
     Ok((vec![alive.len(), k, d], latents, parts))
-}
-
-fn write(out: &Path, shape: &[usize], latents: &[f32], latent: &dyn Autoencoder, model: &MetaModel) -> Result<()> {
-    let mut file = TensorWriter::default();
-    file.single("latents", shape, latents);
-    file.single("scales", &[latent.scales().len()], latent.scales());
-    file.word("format", "thalweg latents 1");
-    file.word("autoencoder", model.config.latent.as_ref().map_or("", LatentConfig::name));
-    Ok(file.write_state(out)?)
 }
 
 /// Principal components of the points that the model's autoencoder was fitted to; none where it is that itself, or where there are too

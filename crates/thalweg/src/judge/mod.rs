@@ -9,10 +9,12 @@
 pub mod action_gap;
 pub mod baseline;
 mod reference;
+mod results;
 mod runs;
 mod table;
 
 pub use reference::ZooReference;
+pub use results::{RESULTS, read_rows, write_rows};
 pub use runs::ZooRuns;
 pub use table::{Judged, Origin, table};
 

@@ -5,9 +5,11 @@ use super::seeds::{self, Made};
 use std::fs;
 use std::path::Path;
 use thalweg::context::Onnx;
+use thalweg::judge::read_rows;
 use thalweg::model::{FitConfig, Networks, States};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
+use thalweg::space::latent::Latents;
 use thalweg::tune::TuneConfig;
 use thalweg_nets::data::readers::{cifar, heart, npy, silhouettes, sklearn};
 use thalweg_nets::data::{DataSpec, Site};
@@ -142,6 +144,8 @@ pub fn all(made: &Made) -> Vec<Target> {
         of_file("network", "n.safetensors", vec![made.network.clone()], move |path| {
             Networks::read(path, Some(&architecture), &|_| ()).is_ok()
         }),
+        of_file("results", "r.json", vec![fs::read(&made.results).unwrap()], |path| read_rows(path).is_ok()),
+        of_file("latents", "l.safetensors", vec![fs::read(&made.latents).unwrap()], |path| Latents::read(path).is_ok()),
         of_file("onnx", "f.onnx", vec![include_bytes!("../data/features.onnx").to_vec()], |path| {
             Onnx::open(path).is_ok()
         }),
