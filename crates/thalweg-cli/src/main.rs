@@ -16,7 +16,6 @@ mod output;
 mod progress;
 mod report;
 mod results;
-mod samples;
 mod session;
 mod settings;
 mod shell;

@@ -5,8 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::judge::baseline::Finals;
-use thalweg::judge::{Judge, ZooRuns};
+use thalweg::judge::{ZooReference, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
@@ -81,15 +80,8 @@ impl Study {
         self.engine.parameters()
     }
 
-    /// Hands a judge of this zoo to `f`, and what trivial baselines are made from.
-    ///
-    /// # Errors
-    /// As [`Judge::new`] and as `f`.
-    pub fn judged<T>(&self, f: impl FnOnce(&Judge<'_>, &Finals<'_>) -> Result<T>) -> Result<T> {
-        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
-        let (layout, start) = (self.engine.layout(), reference.start);
-        let judge = Judge::new(reference)?;
-        let finals = Finals { layout, training: &self.runs.training, median: judge.median(), start };
-        f(&judge, &finals)
+    /// What networks are judged against.
+    pub fn reference(&self) -> ZooReference<'_> {
+        self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels)
     }
 }

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod loss;
 pub mod memory;
 pub mod progress;
+pub mod sealed;
 pub mod streams;
 pub mod torch;
 pub mod train;

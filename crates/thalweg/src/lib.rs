@@ -40,7 +40,7 @@ pub use context::{Conditioning, ContextConfig, Support};
 pub use fit::tasks::fit_tasks;
 pub use fit::{FitOptions, fit};
 pub use model::sample::{SampleRequest, Samples};
-pub use model::{FitConfig, MetaModel, Split};
+pub use model::{FitConfig, MetaModel, Networks, Split, States};
 pub use solver::Solver;
 
 // Steering.

@@ -4,10 +4,11 @@ use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::session::Session;
 use crate::work::encode::reconstruction::{components, judged};
-use crate::work::encode::{networks, runs_of};
+use crate::work::encode::{Encoded, of_networks, of_runs};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::model::MetaModel;
+use thalweg::space::latent::{LatentConfig, Latents};
 use thalweg_nets::zoo::ZooStore;
 
 /// Encode networks to latents, and judge what is decoded from them
@@ -62,20 +63,22 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let inputs = Inputs::default().path(&args.model).paths(&args.networks).paths(&args.zoo).data(model.data.as_ref());
     let plan = Plan { command: "encode", inputs, ..Plan::default() };
     let out = session.file("latents.safetensors", true, &plan)?;
-    let encoded = match (&args.networks, &zoo) {
-        (Some(path), _) => networks(path, &model, session)?,
-        (None, Some(zoo)) => runs_of(zoo, &model, args.runs, session)?,
+    let Encoded { shape, values, parts } = match (&args.networks, &zoo) {
+        (Some(path), _) => of_networks(path, &model, session)?,
+        (None, Some(zoo)) => of_runs(zoo, &model, args.runs, session)?,
         (None, None) => bail!("expected NETWORKS or --zoo"),
     };
-    encoded.write(out.path(), latent, &model)?;
+    let kind = model.config.latent.as_ref().map_or("", LatentConfig::name);
+    let latents = Latents::new(shape, values, latent, kind);
+    latents.write(out.path())?;
     let pca = zoo.as_ref().map(|zoo| components(&model, zoo)).transpose()?.flatten();
-    let (table, rows) = judged(&model, latent, pca.as_ref(), &encoded.parts, session)?;
+    let (table, rows) = judged(&model, latent, pca.as_ref(), &parts, session)?;
     session.show(&table);
     let mut results = Results::new(session.seed_or(0));
     results.rows = rows;
     results.made(out.shown());
     let made = out.shown().to_path_buf();
     session.finish_file(out, results)?;
-    session.say(&format!("Made {}: latents {:?}.", made.display(), encoded.shape));
+    session.say(&format!("Made {}: latents {:?}.", made.display(), latents.shape));
     Ok(Outcome::Done)
 }

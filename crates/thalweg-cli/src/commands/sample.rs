@@ -3,14 +3,13 @@ use crate::common::Outcome;
 use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::row;
-use crate::samples::Networks;
 use crate::session::Session;
 use crate::shell::quoted;
-use crate::work::sample::{Format, Target, conditioned, networks};
+use crate::work::sample::{Format, Target, conditioned};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
-use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
+use thalweg::model::{MetaModel, Networks};
 use thalweg::solver::Solver;
 use thalweg_nets::progress::Progress;
 
@@ -75,9 +74,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.progress.begin("sampling", 1);
     let samples = model.sample(&request)?;
     session.progress.end();
-    let networks = networks(&model, &samples, data);
+    let mut networks = model.networks(samples.theta);
+    networks.data = data.or(networks.data);
     let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-    out.write(&networks, &samples, &model, &from, session)?;
+    out.write(&networks, &samples.states, &model.layout, &from, session)?;
     let mut results = Results::new(seed);
     results.rows.push(row! {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,

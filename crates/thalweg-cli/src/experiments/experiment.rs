@@ -167,3 +167,76 @@ impl<E: Experiment> Prepared for Ready<E> {
         Ok(findings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::Common;
+    use crate::row;
+    use anyhow::bail;
+    use serde::Deserialize;
+
+    /// All that a new experiment has to say of itself.
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    struct Toy {
+        seed: u64,
+        row_count: usize,
+    }
+
+    impl Experiment for Toy {
+        const NAME: &'static str = "toy";
+        const TOML: &'static str = "seed = 3\nrow-count = 5\n[scales.smoke]\nrow-count = 2\n[scales.laptop]\n";
+
+        fn seed(&self) -> u64 {
+            self.seed
+        }
+
+        fn set_seed(&mut self, seed: u64) {
+            self.seed = seed;
+        }
+
+        fn check(&self, _: Scale) -> Result<()> {
+            if self.row_count == 0 {
+                bail!("row-count: expected at least 1, found 0");
+            }
+            Ok(())
+        }
+
+        fn run(&self, run: &Run) -> Result<Findings> {
+            let row = |i: usize| row! { "i" => i, "seed" => self.seed, "origin" => run.origin };
+            let mut report = Report::new("Toy", format!("Scale: {}.", run.scale));
+            run.scale.caveat().into_iter().for_each(|caveat| drop(report.paragraph(caveat)));
+            let rows = (0..self.row_count).map(row).collect();
+            Ok(Findings { rows, tables: vec![], report, outcome: Outcome::Negative })
+        }
+    }
+
+    fn made(scale: Scale, set: &[&str], seed: Option<u64>) -> Result<(Row, Findings)> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let session = Session::start(Common { set, seed, quiet: true, ..Common::default() })?;
+        let prepared = (Entry::of::<Toy>().prepare)(scale, &session)?;
+        assert_eq!(prepared.seed(), seed.unwrap_or(3));
+        Ok((prepared.settings()?, prepared.run(Path::new("nowhere"), &session)?))
+    }
+
+    #[test]
+    fn an_experiment_is_its_parameters_and_what_it_does_with_them() {
+        let (settings, found) = made(Scale::Laptop, &[], None).unwrap();
+        assert_eq!((found.rows.len(), found.outcome), (5, Outcome::Negative));
+        assert_eq!(settings, row! { "seed" => 3, "row-count" => 5 });
+        let (settings, found) = made(Scale::Smoke, &[], Some(8)).unwrap();
+        assert_eq!(found.outcome, Outcome::Done, "what comes out at this scale means nothing");
+        assert_eq!(found.rows[1], row! { "i" => 1, "seed" => 8, "origin" => "experiments/toy.toml" });
+        assert_eq!(settings, row! { "seed" => 8, "row-count" => 2 });
+        assert_eq!(made(Scale::Smoke, &["row-count=4"], None).unwrap().1.rows.len(), 4);
+    }
+
+    #[test]
+    fn wrong_parameters_are_told_with_their_file_before_anything_runs() {
+        let said = |scale, set| format!("{:#}", made(scale, &[set], None).err().unwrap());
+        assert_eq!(said(Scale::Smoke, "row-count=0"), "experiments/toy.toml: row-count: expected at least 1, found 0");
+        assert!(said(Scale::Smoke, "rows=1").contains("experiments/toy.toml with --set rows=1"));
+        assert!(said(Scale::Paper, "row-count=1").contains("no table [scales.paper]"));
+    }
+}

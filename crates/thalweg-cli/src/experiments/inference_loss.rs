@@ -117,7 +117,7 @@ impl InferenceLoss {
             let request =
                 SampleRequest { steps: self.steps, at: at.clone(), ..SampleRequest::new(self.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
-            let states: Vec<&[f32]> = samples.states.chunks_exact(samples.theta.len()).collect();
+            let states: Vec<&[f32]> = samples.states.theta.chunks_exact(samples.theta.len()).collect();
             let (along, accuracy) = (along(&at, &states)?, ground.accuracy(&samples.theta)?.0);
             if curves.last().is_none_or(|c| c.method != fit.method) {
                 let (method, fits) = (fit.method.clone(), Vec::new());

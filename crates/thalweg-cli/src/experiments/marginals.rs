@@ -131,7 +131,7 @@ impl Marginals {
             let request = SampleRequest { steps: self.steps, at, ..SampleRequest::new(self.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
             let streams = Streams::new(fit.seed).child("marginals");
-            let states = samples.states.chunks_exact(samples.theta.len()).zip(&references).enumerate();
+            let states = samples.states.theta.chunks_exact(samples.theta.len()).zip(&references).enumerate();
             let marginals = states.map(|(k, (states, reference))| {
                 Ok(compare(states, reference, p, self.repeats, &streams.index(k as u64))?)
             });

@@ -9,8 +9,8 @@ use thalweg_nets::evaluate::evaluate;
 
 /// Cells of the landscape: rows, columns.
 const GRID: (usize, usize) = (40, 60);
-/// Runs that the plane is fitted to; fewer would let it show the noise of those few.
-const PLANE_RUNS: usize = 200;
+/// Networks that the plane is fitted to, at least one run's: fewer would let it show the noise of those few, and the work grows as their cube.
+const PLANE_NETWORKS: usize = 1_000;
 /// Colour classes of heights.
 const LEVELS: usize = 8;
 
@@ -74,10 +74,11 @@ pub fn losses(study: &Study, courses: &[Course]) -> Result<Plot> {
 /// A zoo that cannot be read, states that do not fit.
 pub fn landscape(study: &Study, courses: &[Course], paths: usize) -> Result<Plot> {
     let p = study.parameters();
-    let of_plane = study.split.train.iter().take(paths.max(PLANE_RUNS));
+    let fitted = (PLANE_NETWORKS / study.zoo.checkpoints()).max(1);
+    let of_plane = study.split.train.iter().take(paths.max(fitted));
     let mut runs: Vec<Vec<f32>> = of_plane.map(|&run| study.zoo.trajectory(run)).collect::<Result<_, _>>()?;
     let starts: Vec<f32> = runs.iter().flat_map(|run| run[..p].to_vec()).collect();
-    let plane = Plane::of(&runs.concat(), &starts, p);
+    let plane = Plane::of(&runs[..fitted.min(runs.len())].concat(), &starts, p)?;
     runs.truncate(paths);
     let of_run = |run: &Vec<f32>| run.chunks_exact(p).map(|theta| plane.project(theta)).collect::<Vec<_>>();
     let of_course = |course: &Course| {

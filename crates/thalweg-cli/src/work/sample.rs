@@ -3,15 +3,14 @@ use crate::data;
 use crate::for_torch;
 use crate::output::{Folder, OutFile, Plan};
 use crate::results::Results;
-use crate::samples::{Networks, States};
 use crate::session::Session;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::path::Path;
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
-use thalweg::model::MetaModel;
-use thalweg::model::sample::Samples;
+use thalweg::model::{MetaModel, Networks, States};
+use thalweg_nets::Layout;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
@@ -58,27 +57,23 @@ impl Target {
         }
     }
 
-    /// Writes `networks`, with the states on their way that `samples` has; `from` says in words where they come from.
+    /// Writes `networks` of `layout`, into a file with their `states` on the way; `from` says in words where they come from.
     ///
     /// # Errors
     /// Where the system refuses.
     pub fn write(
         &self,
         networks: &Networks,
-        samples: &Samples,
-        model: &MetaModel,
+        states: &States,
+        layout: &Layout,
         from: &str,
         session: &Session,
     ) -> Result<()> {
-        let p = model.layout.len();
         match self {
-            Self::File(out) => {
-                let states = States { times: &samples.at, theta: &samples.states };
-                networks.write_stack(out.path(), p, (!samples.at.is_empty()).then_some(&states))
-            }
+            Self::File(out) => Ok(networks.write_stack(out.path(), states)?),
             Self::Folder(out) => {
-                networks.write_each(out.dir(), &model.layout)?;
-                for_torch::write(networks, networks.len(p), out.dir(), from, &|line| session.progress.note(line))
+                networks.write_each(out.dir(), layout)?;
+                for_torch::write(networks, networks.len(), out.dir(), from, &|line| session.progress.note(line))
             }
         }
     }
@@ -118,14 +113,4 @@ pub fn conditioned(
     // A user's own features say what task it is; they are not what the networks take.
     let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
     Ok((context, of_networks.then_some(bound)))
-}
-
-/// Samples with what their model knows of them; `data` stands in for what its networks are for.
-pub fn networks(model: &MetaModel, samples: &Samples, data: Option<DataSpec>) -> Networks {
-    Networks {
-        theta: samples.theta.clone(),
-        architecture: model.architecture.clone(),
-        data: data.or_else(|| model.data.clone()),
-        split: Some(model.config.split),
-    }
 }

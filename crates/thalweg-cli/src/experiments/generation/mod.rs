@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::Streams;
-use thalweg::judge::baseline::Baseline;
+use thalweg::judge::baseline::{Baseline, Finals};
 use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::space::source::Source;
@@ -245,9 +245,11 @@ impl Generation {
             return Ok(vec![]);
         }
         let most = sizes.iter().copied().max().unwrap_or(1);
-        let gaussian = study.judged(|_, finals| {
-            Ok(Baseline::DiagonalGaussian.sample(finals, most, &Streams::new(self.seed).child("ensembles"))?)
-        })?;
+        let zoo = study.reference();
+        let (layout, training) = (study.engine.layout(), zoo.training);
+        let finals = Finals { layout, training, median: None, start: zoo.start };
+        let streams = Streams::new(self.seed).child("ensembles");
+        let gaussian = Baseline::DiagonalGaussian.sample(&finals, most, &streams)?;
         let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
         let mut names: Vec<&str> = fresh.iter().map(|m| m.name.as_str()).collect();
         names.dedup();

@@ -5,9 +5,7 @@ mod page;
 use super::fit::fit_into;
 use super::judge::judge_all;
 use super::plan;
-use super::sample::networks;
 use crate::report::Report;
-use crate::samples::States;
 use crate::session::Session;
 use crate::settings;
 use crate::study::Study;
@@ -119,9 +117,8 @@ impl Demo {
         for model in models {
             let samples =
                 model.sample(&SampleRequest { at: at.clone(), ..SampleRequest::new(set.samples, self.seed) })?;
-            let states = States { times: &samples.at, theta: &samples.states };
             let file = out.join(format!("samples-{}.safetensors", model.config.method.name()));
-            networks(&model, &samples, None).write_stack(&file, model.layout.len(), Some(&states))?;
+            model.networks(samples.theta.clone()).write_stack(&file, &samples.states)?;
             drawn.push(Drawn { model, samples });
             session.progress.advance(1);
         }

@@ -20,8 +20,13 @@ pub fn page(
     let names: Vec<String> = drawn.iter().map(|d| label(d.model.config.method.name())).collect();
     let mut courses = Vec::new();
     for (d, name) in drawn.iter().zip(&names) {
-        let theta = d.samples.states.chunks_exact(d.samples.theta.len()).collect();
-        courses.push(Course { name, colour: colour(d.model.config.method.name()), times: &d.samples.at, theta });
+        let theta = d.samples.states.theta.chunks_exact(d.samples.theta.len()).collect();
+        courses.push(Course {
+            name,
+            colour: colour(d.model.config.method.name()),
+            times: &d.samples.states.times,
+            theta,
+        });
     }
     let mut report = Report::new("Networks without training of their own", lede(study, drawn, judged));
     facts(&mut report, study, drawn, judged, seconds_of_zoo);

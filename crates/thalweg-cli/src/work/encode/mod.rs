@@ -1,13 +1,11 @@
 //! Networks and zoos encoded to the latents of a model.
 pub mod reconstruction;
 
-use crate::samples::Networks;
+use super::networks;
 use crate::session::Session;
 use anyhow::Result;
 use std::path::Path;
 use thalweg::model::MetaModel;
-use thalweg::space::latent::{Autoencoder, LatentConfig};
-use thalweg::tensors::TensorWriter;
 use thalweg_nets::Error;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
@@ -26,8 +24,8 @@ pub struct Part {
 pub struct Encoded {
     /// Of the latents: `[n, D]`, or `[runs, checkpoints, D]`.
     pub shape: Vec<usize>,
-    /// Their latents.
-    pub latents: Vec<f32>,
+    /// Their latents, row by row.
+    pub values: Vec<f32>,
     /// Networks to judge what is decoded by.
     pub parts: Vec<Part>,
 }
@@ -36,23 +34,23 @@ pub struct Encoded {
 ///
 /// # Errors
 /// Networks of another size than the model's.
-pub fn networks(path: &Path, model: &MetaModel, session: &Session) -> Result<Encoded> {
-    let networks = Networks::read(path, model.architecture.as_ref(), &|line| session.progress.note(line))?;
+pub fn of_networks(path: &Path, model: &MetaModel, session: &Session) -> Result<Encoded> {
+    let networks = networks::read(path, model.architecture.as_ref(), session)?;
     let p = model.layout.len();
-    if !networks.theta.len().is_multiple_of(p) {
-        return Err(Error::format(path, "networks", format!("{p} weights each"), networks.theta.len()).into());
+    if networks.parameters != p {
+        return Err(Error::format(path, "networks", format!("{p} weights each"), networks.parameters).into());
     }
-    let latents = model.space().points(networks.theta.clone());
-    let shape = vec![networks.len(p), latents.len() / networks.len(p).max(1)];
+    let values = model.space().points(networks.theta.clone());
+    let shape = vec![networks.len(), values.len() / networks.len().max(1)];
     let part = Part { name: "networks".into(), time: f64::NAN, theta: networks.theta };
-    Ok(Encoded { shape, latents, parts: vec![part] })
+    Ok(Encoded { shape, values, parts: vec![part] })
 }
 
 /// Encodes all runs of a zoo that are alive; for judging, so many runs of those trained on and of those never seen, at every checkpoint.
 ///
 /// # Errors
 /// A zoo that cannot be read, Ctrl-C.
-pub fn runs_of(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session) -> Result<Encoded> {
+pub fn of_runs(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session) -> Result<Encoded> {
     let (alive, k) = (zoo.alive(), zoo.checkpoints());
     session.progress.begin("encoding", alive.len() as u64);
     let mut latents = Vec::new();
@@ -79,20 +77,5 @@ pub fn runs_of(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session
         }
     }
     let d = latents.len() / (alive.len() * k).max(1);
-    Ok(Encoded { shape: vec![alive.len(), k, d], latents, parts })
-}
-
-impl Encoded {
-    /// Writes the latents, with the scales that they had before `latent` normalised them.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn write(&self, out: &Path, latent: &dyn Autoencoder, model: &MetaModel) -> Result<()> {
-        let mut file = TensorWriter::default();
-        file.single("latents", &self.shape, &self.latents);
-        file.single("scales", &[latent.scales().len()], latent.scales());
-        file.word("format", "thalweg latents 1");
-        file.word("autoencoder", model.config.latent.as_ref().map_or("", LatentConfig::name));
-        Ok(file.write_state(out)?)
-    }
+    Ok(Encoded { shape: vec![alive.len(), k, d], values: latents, parts })
 }
