@@ -13,15 +13,15 @@ use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
-/// Rows of data as the engine takes them.
-pub struct Rows {
+/// Labelled of data as the engine takes them.
+pub struct Labelled {
     /// Inputs `[N, D]`.
     pub inputs: Packed,
     /// Labels `[N]`.
     pub labels: Vec<u32>,
 }
 
-impl Rows {
+impl Labelled {
     /// Packs `data`.
     ///
     /// # Errors
@@ -50,9 +50,9 @@ pub struct Study {
     /// Final weights of the training and the test runs, and how they began.
     pub runs: ZooRuns,
     /// For curves and choices.
-    pub validation: Rows,
+    pub validation: Labelled,
     /// For tables.
-    pub test: Rows,
+    pub test: Labelled,
 }
 
 impl Study {
@@ -69,8 +69,8 @@ impl Study {
         let splits = data::load_for(data, zoo.data(), progress)?
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
-        let validation = Rows::new(&engine, splits.validation)?;
-        let test = Rows::new(&engine, splits.test)?;
+        let validation = Labelled::new(&engine, splits.validation)?;
+        let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
         Ok(Self { zoo, engine, split, runs, validation, test })
     }

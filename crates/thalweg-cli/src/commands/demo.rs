@@ -17,7 +17,7 @@ use thalweg_nets::progress::Progress;
   thalweg demo --out d/ --seed 7
   thalweg demo --set zoo.runs=3000 --set fit.all.steps=3000 --out larger/")]
 pub struct Args {
-    /// How large
+    /// Its size
     #[arg(long, default_value = "full", hide = true)]
     scale: Scale,
 }

@@ -35,10 +35,10 @@ const NAMES: &[&str] = &[
 
 It writes PATH/results.json (flat rows) and PATH/report.html.")]
 pub struct Args {
-    /// Which one
+    /// The experiment
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names()))]
     name: String,
-    /// How large
+    /// Its size
     #[arg(long, default_value = "laptop")]
     scale: Scale,
 }

@@ -4,7 +4,7 @@ use super::made::{self, ALIGNED, Zoos, folder};
 use crate::report::Look;
 use crate::report::figures::mean_sem;
 use crate::settings;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -160,7 +160,7 @@ pub struct Ground {
     /// Validation rows, for curves.
     pub validation: Dataset,
     /// Test rows, for tables.
-    pub test: Rows,
+    pub test: Labelled,
     /// Who is trained on, chosen by, and the reference.
     pub split: RunSplit,
     /// Times of the checkpoints `[K]`.
@@ -173,7 +173,7 @@ impl Ground {
         let splits = zoo.data().context("a trained zoo knows its data")?.load()?;
         let split = config.split.of(&zoo)?;
         let times = config.time_grid.times(&zoo, &split.train)?;
-        let test = Rows::new(&engine, splits.test)?;
+        let test = Labelled::new(&engine, splits.test)?;
         Ok(Self { zoo, name, engine, validation: splits.validation, test, split, times })
     }
 

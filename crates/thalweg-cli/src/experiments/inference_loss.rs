@@ -7,7 +7,7 @@ use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
 use crate::results::Row;
 use crate::row;
-use crate::study::Rows;
+use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ impl InferenceLoss {
     fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<Zoo> {
         let ground = self.flows.ground(run, data, kind)?;
         let (engine, split) = (&ground.engine, &ground.split);
-        let validation = Rows::new(engine, ground.validation.first(self.rows))?;
+        let validation = Labelled::new(engine, ground.validation.first(self.rows))?;
         let along = |times: &[f64], states: &[&[f32]]| {
             loss_along(engine, times, states, &validation.inputs, &validation.labels)
         };

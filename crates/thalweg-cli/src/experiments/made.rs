@@ -79,7 +79,7 @@ fn trained_into(
 
 /// `zoo` aligned to its run of least final validation loss, in `dir`.
 fn aligned(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<ZooStore> {
-    let reference = best_run(zoo).with_context(|| format!("{}: no run that is alive", zoo.dir().display()))?;
+    let reference = best_run(zoo).with_context(|| format!("{}: every run failed", zoo.dir().display()))?;
     let options = DeriveOptions { resume: session.common.resume, force: false };
     let aligned = align_zoo(zoo, reference, dir, options, &session.progress)?;
     session.progress.end();

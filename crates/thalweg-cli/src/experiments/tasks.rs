@@ -4,7 +4,7 @@
 //! `rounds = 0` it is a plain draw.
 use crate::data::ensure;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub struct Tasks {
     pub learning_rate: f64,
     /// Training rows of a task, at most.
     pub rows: usize,
-    /// Rows that a network is judged on, at most.
+    /// Labelled that a network is judged on, at most.
     pub tests: usize,
     /// Relative noise of starts.
     pub noise: f64,
@@ -121,7 +121,7 @@ pub struct Task {
     /// The rows.
     pub data: Splits,
     /// Those that networks are judged on.
-    pub test: Rows,
+    pub test: Labelled,
 }
 
 impl Tasks {
@@ -162,7 +162,7 @@ impl Tasks {
     pub fn load(&self, name: &str, family: &str, seen: bool, engine: &Engine, session: &Session) -> Result<Task> {
         ensure(&DataSpec::parse(name)?, &session.progress)?;
         let data = self.splits(name)?;
-        let test = Rows::new(engine, data.test.first(self.tests))?;
+        let test = Labelled::new(engine, data.test.first(self.tests))?;
         Ok(Task { name: name.into(), family: family.into(), seen, data, test })
     }
 

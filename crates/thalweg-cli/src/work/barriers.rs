@@ -3,7 +3,7 @@ use crate::data;
 use crate::results::Row;
 use crate::row;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
 use thalweg::coupling::assignment::squared_distance;
@@ -26,7 +26,7 @@ pub struct Comparison {
     /// Neighbours among the others.
     pairs: Vec<(usize, usize)>,
     /// What barriers are measured on; none where there are no pairs or no data to evaluate on.
-    ground: Option<(Engine, Rows)>,
+    ground: Option<(Engine, Labelled)>,
 }
 
 impl Comparison {
@@ -101,17 +101,17 @@ fn ground(
     pairs: &[(usize, usize)],
     named: Option<&DataSpec>,
     session: &Session,
-) -> Result<Option<(Engine, Rows)>> {
+) -> Result<Option<(Engine, Labelled)>> {
     let (Some(architecture), false) = (zoo.architecture(), pairs.is_empty()) else { return Ok(None) };
     let Some(splits) = data::load_for(named, zoo.data(), &session.progress)? else { return Ok(None) };
     fits(architecture, &splits.validation)?;
     let engine = Engine::new(architecture)?;
-    let rows = Rows::new(&engine, splits.validation)?;
+    let rows = Labelled::new(&engine, splits.validation)?;
     Ok(Some((engine, rows)))
 }
 
 /// Barrier and accuracy halfway over `pairs`.
-fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], engine: &Engine, rows: &Rows) -> Result<[Summary; 2]> {
+fn lines(zoo: &ZooStore, pairs: &[(usize, usize)], engine: &Engine, rows: &Labelled) -> Result<[Summary; 2]> {
     let ends = pairs.iter().map(|&(a, b)| Ok((zoo.finals(&[a])?, zoo.finals(&[b])?))).collect::<Result<Vec<_>>>()?;
     let ends: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
     let found = barrier::barriers(engine, &ends, &rows.inputs, &rows.labels, POINTS)?;

@@ -6,7 +6,7 @@ use crate::report::{Report, figures};
 use crate::results::Row;
 use crate::row;
 use crate::session::Session;
-use crate::study::{Rows, Study};
+use crate::study::{Labelled, Study};
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
 use anyhow::{Context, Result};
@@ -93,7 +93,7 @@ pub fn alone(
     let data = named.unwrap_or_else(|| DataSpec::named(splits.record.name.clone()));
     let record = home.and_then(|home| home.record);
     let inputs = data::told(&DataSpec { record, ..data.clone() }, &normalisation);
-    let test = Rows::new(&engine, splits.test)?;
+    let test = Labelled::new(&engine, splits.test)?;
     session.progress.begin("evaluating", 1);
     let scores = evaluate(&engine, &networks.theta, &test.inputs, &test.labels)?;
     session.progress.end();

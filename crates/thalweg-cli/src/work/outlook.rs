@@ -7,7 +7,7 @@
 use crate::complain::{complain, told};
 use crate::data;
 use crate::shell::quoted;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::Result;
 use std::path::Path;
 use thalweg::metric::barrier::{barriers, summaries};
@@ -51,7 +51,7 @@ pub struct Outlook {
     /// The engine of its networks.
     pub engine: Engine,
     /// Some of its validation rows.
-    pub rows: Rows,
+    pub rows: Labelled,
     /// Accuracy of always answering the most frequent class.
     pub chance: f64,
 }
@@ -78,7 +78,7 @@ impl Outlook {
         let validation = validation.first(ROWS.min(validation.len()));
         let most = validation.class_counts().into_iter().max().unwrap_or(0);
         let chance = most as f64 / validation.len() as f64;
-        Ok(Some(Self { rows: Rows::new(&engine, validation)?, engine, chance }))
+        Ok(Some(Self { rows: Labelled::new(&engine, validation)?, engine, chance }))
     }
 
     /// What a flow over the weights of some `runs` can come to.

@@ -48,11 +48,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let alive = zoo.alive();
     let reference = match args.reference {
         Some(run) => run,
-        None => best_run(&zoo).with_context(|| format!("{}: no run that is alive", args.zoo.display()))?,
+        None => best_run(&zoo).with_context(|| format!("{}: every run failed", args.zoo.display()))?,
     };
     let others: Vec<usize> = alive.iter().copied().filter(|&run| run != reference).collect();
     if others.is_empty() {
-        bail!("{}: expected at least two runs that are alive, found {}", args.zoo.display(), alive.len());
+        bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), alive.len());
     }
     // Data that changed are told before the work, not after.
     let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;

@@ -1,7 +1,7 @@
 //! Parameters of the experiment, and what every way of reaching a reward is given.
 use super::task::TaskSpec;
 use crate::session::Session;
-use crate::study::Rows as Packed;
+use crate::study::Labelled;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thalweg::Streams;
@@ -62,7 +62,7 @@ pub(super) struct Bench<'a> {
     pub(super) engine: Engine,
     pub(super) streams: Streams,
     /// Test rows of the base's own data.
-    pub(super) home: Packed,
+    pub(super) home: Labelled,
 }
 
 /// A model to tune.

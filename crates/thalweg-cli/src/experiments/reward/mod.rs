@@ -1,22 +1,21 @@
 //! Reward fine-tuning by adjoint matching (M12, M13): a flow over MNIST networks steered to other tasks, beside best of n, gradient
 //! ascent on samples, and guidance; and from how many networks on it pays to tune the generator.
 mod bench;
-mod course;
 mod found;
 mod page;
 mod rivals;
 mod task;
+mod tuning;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::made;
 use crate::common::Outcome;
 use crate::results::Row;
 use crate::row;
-use crate::study::Rows as Packed;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 pub use bench::Rewards;
 use bench::{Bench, Gate, Generator};
-use course::{Course, prefix};
 use found::{Cost, Found};
 use rivals::{Ascent, Made};
 use std::path::Path;
@@ -28,6 +27,7 @@ use thalweg::tune::TuneConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use tuning::{Tuning, prefix};
 
 impl Experiment for Rewards {
     const NAME: &'static str = "reward";
@@ -106,7 +106,7 @@ impl Rewards {
         let others = others.collect::<Result<_>>()?;
         let engine = Engine::new(zoo.architecture().context("the zoo was trained here")?)?;
         let home = zoo.data().context("the zoo was trained here")?.load()?.test;
-        let home = Packed::new(&engine, home)?;
+        let home = Labelled::new(&engine, home)?;
         let streams = Streams::new(self.seed).child("reward");
         Ok(Bench { settings: self, session, generator: first, others, engine, streams, home })
     }
@@ -118,13 +118,13 @@ impl Bench<'_> {
         let spec = &set.task[name];
         let task = Task::new(name, spec, &self.engine, set.rows, set.validation_rows, progress)?;
         let first = &self.generator;
-        let (courses, chosen) = self.courses(first, &task, &set.strengths, out)?;
-        let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &courses[chosen].theta)?)];
+        let (tunings, chosen) = self.tunings(first, &task, &set.strengths, out)?;
+        let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &tunings[chosen].theta)?)];
         for seed in 1..set.tunings {
-            let again = self.course(first, &task, set.strengths[chosen], set.seed + seed, out)?;
+            let again = self.tuning(first, &task, set.strengths[chosen], set.seed + seed, out)?;
             over_seeds.push(mean_of(&task.test.accuracies(&self.engine, &again.theta)?));
         }
-        let budget = courses[chosen].seconds;
+        let budget = tunings[chosen].seconds;
         progress.begin("rivals", (1 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);
         let best = rivals::best_of(self, &task)?;
         progress.advance(1);
@@ -133,37 +133,37 @@ impl Bench<'_> {
         let scratch = rivals::ascent(self, &task, "ascent-from-initialisations", &fresh, budget)?;
         let guided = rivals::guidance(self, &task)?;
         let mut judged = vec![self.judge(first, &task, &first.made(), f64::NAN)?];
-        for course in &courses {
-            judged.push(self.judge(first, &task, &course.made(), course.distance)?);
+        for tuning in &tunings {
+            judged.push(self.judge(first, &task, &tuning.made(), tuning.distance)?);
         }
         for made in [&best, &ascent.made, &scratch.made, &guided] {
             judged.push(self.judge(first, &task, made, f64::NAN)?);
         }
         progress.end();
         for (other, strengths) in &self.others {
-            let (courses, chosen) = self.courses(other, &task, strengths, out)?;
-            let course = &courses[chosen];
+            let (tunings, chosen) = self.tunings(other, &task, strengths, out)?;
+            let tuning = &tunings[chosen];
             judged.push(self.judge(other, &task, &other.made(), f64::NAN)?);
-            judged.push(self.judge(other, &task, &course.made(), course.distance)?);
+            judged.push(self.judge(other, &task, &tuning.made(), tuning.distance)?);
         }
-        let costs = if set.tasks[0] == name { self.costs(&task, &courses[chosen], &ascent)? } else { Vec::new() };
-        Ok(Found { task: name.into(), judged, courses, chosen, over_seeds, ascent, costs })
+        let costs = if set.tasks[0] == name { self.costs(&task, &tunings[chosen], &ascent)? } else { Vec::new() };
+        Ok(Found { task: name.into(), judged, tunings, chosen, over_seeds, ascent, costs })
     }
 
     /// A tuning of `generator` to `task` at every strength, and which has the best validation accuracy.
-    fn courses(
+    fn tunings(
         &self,
         generator: &Generator,
         task: &Task,
         strengths: &[f64],
         out: &Path,
-    ) -> Result<(Vec<Course>, usize)> {
-        let mut courses = Vec::new();
+    ) -> Result<(Vec<Tuning>, usize)> {
+        let mut tunings = Vec::new();
         for &strength in strengths {
-            courses.push(self.course(generator, task, strength, self.settings.seed, out)?);
+            tunings.push(self.tuning(generator, task, strength, self.settings.seed, out)?);
         }
-        let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
-        Ok((courses, best.context("strengths are not empty")?))
+        let best = (0..tunings.len()).max_by(|&a, &b| tunings[a].validation().total_cmp(&tunings[b].validation()));
+        Ok((tunings, best.context("strengths are not empty")?))
     }
 
     /// Fresh initialisations `[n, P]`, Kaiming's.
@@ -176,16 +176,16 @@ impl Bench<'_> {
     }
 
     /// What n networks as good as the tuned generator's cost each way.
-    fn costs(&self, task: &Task, course: &Course, ascent: &Ascent) -> Result<Vec<Cost>> {
-        let bar = course.validation();
+    fn costs(&self, task: &Task, tuning: &Tuning, ascent: &Ascent) -> Result<Vec<Cost>> {
+        let bar = tuning.validation();
         let enough = ascent.course.iter().find(|(_, _, accuracy)| *accuracy >= bar).map(|(steps, ..)| *steps as f64);
         let mut costs = Vec::new();
         for &n in &self.settings.cost_at {
             let request = SampleRequest::new(n, self.settings.seed);
-            let sampled = course.model.sample(&request)?.seconds;
+            let sampled = tuning.model.sample(&request)?.seconds;
             let step = rivals::seconds_a_step(self, task, n, ascent.rate)?;
             let ascent = enough.map_or(f64::NAN, |steps| sampled + steps * step);
-            costs.push(Cost { n, tuned: course.seconds + sampled, ascent });
+            costs.push(Cost { n, tuned: tuning.seconds + sampled, ascent });
         }
         Ok(costs)
     }
@@ -198,8 +198,8 @@ fn mean_of(values: &[f64]) -> f64 {
 /// The gate's task: accuracy on test data at the chosen strength, within so many iterations and seconds.
 fn gate(gate: &Gate, found: &[Found]) -> Outcome {
     let holds = |found: &Found| {
-        let course = &found.courses[found.chosen];
-        found.over_seeds[0] >= gate.accuracy && course.iterations <= gate.iterations && course.seconds <= gate.seconds
+        let tuning = &found.tunings[found.chosen];
+        found.over_seeds[0] >= gate.accuracy && tuning.iterations <= gate.iterations && tuning.seconds <= gate.seconds
     };
     match found.iter().filter(|f| f.task == gate.task).all(holds) {
         true => Outcome::Done,
@@ -218,13 +218,13 @@ fn rows(found: &Found) -> Vec<Row> {
     }
     let (accuracy, sem) = crate::report::figures::mean_sem(&found.over_seeds);
     rows.push(row! {
-        "task" => found.task, "method" => "tuned", "strength" => found.courses[found.chosen].strength,
+        "task" => found.task, "method" => "tuned", "strength" => found.tunings[found.chosen].strength,
         "accuracy_mean_over_tunings" => accuracy, "accuracy_sem_over_tunings" => sem, "tunings" => found.over_seeds.len(),
     });
-    for course in &found.courses {
-        for (look, accuracy) in course.looks.iter().zip(&course.accuracies) {
+    for tuning in &found.tunings {
+        for (look, accuracy) in tuning.looks.iter().zip(&tuning.accuracies) {
             rows.push(row! {
-                "task" => found.task, "method" => "tuned", "strength" => course.strength, "iteration" => look.iteration,
+                "task" => found.task, "method" => "tuned", "strength" => tuning.strength, "iteration" => look.iteration,
                 "reward_training" => look.training, "reward_validation" => look.held_out, "accuracy_validation" => accuracy,
                 "distance" => look.distance, "seconds" => look.seconds,
             });

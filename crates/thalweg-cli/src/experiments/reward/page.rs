@@ -1,7 +1,7 @@
 //! The report and the tables of the reward experiment.
 use super::bench::Rewards;
-use super::course::Course;
 use super::found::Found;
+use super::tuning::Tuning;
 use crate::common::Outcome;
 use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
@@ -99,16 +99,16 @@ fn one(report: &mut Report, f: &Found) {
     report.heading(f.task.clone());
     report.table(&table(f));
     let mut plot = plot("Accuracy along tuning", "iteration", "validation accuracy");
-    for (i, course) in f.courses.iter().enumerate() {
-        let points = course.looks.iter().zip(&course.accuracies).map(|(l, a)| (l.iteration as f64, *a));
-        plot.marks.push(line(points, i, &strength(course)));
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        let points = tuning.looks.iter().zip(&tuning.accuracies).map(|(l, a)| (l.iteration as f64, *a));
+        plot.marks.push(line(points, i, &strength(tuning)));
     }
     report.figure(
         &plot,
         "Mean accuracy on validation rows of networks sampled from the averaged parameters, along tuning.",
     );
     let mut plot = self::plot("Accuracy against wall time", "seconds", "validation accuracy");
-    let chosen = &f.courses[f.chosen];
+    let chosen = &f.tunings[f.chosen];
     let points = chosen.looks.iter().zip(&chosen.accuracies).map(|(l, a)| (l.seconds, *a));
     plot.marks.push(line(points, 0, &format!("tuned generator, {}", strength(chosen))));
     let ascent = f.ascent.course.iter().map(|(_, seconds, accuracy)| (*seconds, *accuracy));
@@ -119,8 +119,8 @@ fn one(report: &mut Report, f: &Found) {
         "The generator, once tuned, makes any number of networks; ascent has made those that it was begun with.",
     );
     let mut plot = self::plot("Reward along tuning", "iteration", "reward on validation rows");
-    for (i, course) in f.courses.iter().enumerate() {
-        plot.marks.push(line(of(course, |l| (l.iteration as f64, l.held_out)), i, &strength(course)));
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        plot.marks.push(line(of(tuning, |l| (l.iteration as f64, l.held_out)), i, &strength(tuning)));
     }
     report.figure(
         &plot,
@@ -129,8 +129,8 @@ fn one(report: &mut Report, f: &Found) {
     let mut plot =
         self::plot("Reward against distance", "relative entropy to the base, nats", "reward on validation rows");
     plot.x.scale = crate::report::Scale::Log;
-    for (i, course) in f.courses.iter().enumerate() {
-        plot.marks.push(line(of(course, |l| (l.distance, l.held_out)), i, &strength(course)));
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        plot.marks.push(line(of(tuning, |l| (l.distance, l.held_out)), i, &strength(tuning)));
     }
     report.figure(&plot, "What a distance from the base law buys. A tilted law has the most reward that its distance allows, so lines of a lower strength should not lie below those of a higher one where they meet.");
     if !f.costs.is_empty() {
@@ -148,7 +148,7 @@ fn costs(report: &mut Report, f: &Found) {
         format!(
             "Seconds until N networks are, on average, as accurate on validation rows as the chosen tuned generator's ({:.3}). \
              Sampling is measured at every N; ascent as the steps it needed on {} networks times the measured seconds a step at every N.",
-            f.courses[f.chosen].validation(),
+            f.tunings[f.chosen].validation(),
             f.judged[0].accuracy.n
         ),
     );
@@ -170,12 +170,12 @@ fn costs(report: &mut Report, f: &Found) {
     });
 }
 
-fn strength(course: &Course) -> String {
-    format!("strength {}", course.strength)
+fn strength(tuning: &Tuning) -> String {
+    format!("strength {}", tuning.strength)
 }
 
-fn of(course: &Course, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
-    course.looks.iter().map(point)
+fn of(tuning: &Tuning, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
+    tuning.looks.iter().map(point)
 }
 
 fn line(points: impl Iterator<Item = Point>, colour: usize, name: &str) -> Mark {

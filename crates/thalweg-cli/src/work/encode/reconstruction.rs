@@ -8,7 +8,7 @@ use crate::report::figures::mean_sem;
 use crate::results::Row;
 use crate::row;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result};
 use thalweg::model::MetaModel;
@@ -54,7 +54,7 @@ pub fn judged(
     let home = model.data.as_ref().context("the model does not say what its networks are for")?;
     let architecture = model.architecture.as_ref().context("the model does not say what its networks are")?;
     let engine = Engine::new(architecture)?;
-    let test = Rows::new(&engine, data::load(home, &session.progress)?.test)?;
+    let test = Labelled::new(&engine, data::load(home, &session.progress)?.test)?;
     let mut columns = vec!["networks", "time", "original", "decoded", "error"];
     if pca.is_some() {
         columns.extend(["decoded by PCA", "error of PCA"]);

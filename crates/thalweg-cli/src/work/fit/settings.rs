@@ -20,7 +20,7 @@ pub struct FitFlags {
     /// Optimiser steps
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Curves a step
+    /// Batch size: curves a step
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
 }

@@ -2,7 +2,7 @@
 use crate::results::Row;
 use crate::row;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
 use thalweg::metric::summary::{Better, Summary};
@@ -18,7 +18,7 @@ pub struct Effect {
     pub before: Summary,
     /// Of the tuned model.
     pub after: Summary,
-    /// Rows that they were taken on.
+    /// Labelled that they were taken on.
     rows: usize,
 }
 
@@ -32,7 +32,7 @@ impl Effect {
         n: usize,
         seed: u64,
         engine: &Engine,
-        test: &Rows,
+        test: &Labelled,
         session: &Session,
     ) -> Result<Self> {
         session.progress.begin("sampling and evaluating, before and after", 2);

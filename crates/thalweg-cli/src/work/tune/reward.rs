@@ -2,10 +2,10 @@
 use super::Target;
 use crate::data;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use thalweg::model::MetaModel;
-use thalweg::reward::{OnData, Rows as RewardRows};
+use thalweg::reward::{OnData, Rows};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::train::fits;
@@ -38,7 +38,7 @@ pub struct Task {
     /// The engine of the networks.
     pub engine: Engine,
     /// Its test rows.
-    pub test: Rows,
+    pub test: Labelled,
     reward: OnData,
     held_out: OnData,
     bound: DataSpec,
@@ -61,9 +61,9 @@ impl Task {
         Ok(Self {
             bound: data.bound(&splits.record),
             checksum: splits.record.checksum,
-            reward: kind.on(&name, &engine, splits.train, RewardRows::Batch(flags.rows))?,
-            held_out: kind.on(&format!("{name}, validation"), &engine, validation, RewardRows::All)?,
-            test: Rows::new(&engine, splits.test)?,
+            reward: kind.on(&name, &engine, splits.train, Rows::Batch(flags.rows))?,
+            held_out: kind.on(&format!("{name}, validation"), &engine, validation, Rows::All)?,
+            test: Labelled::new(&engine, splits.test)?,
             name,
             data,
             engine,
@@ -106,7 +106,7 @@ impl Kind {
     ///
     /// # Errors
     /// Data that do not fit the engine.
-    fn on(self, name: &str, engine: &Engine, data: Dataset, rows: RewardRows) -> Result<OnData> {
+    fn on(self, name: &str, engine: &Engine, data: Dataset, rows: Rows) -> Result<OnData> {
         Ok(match self {
             Self::Loss => OnData::loss(name, engine, data.inputs, data.labels, rows)?,
             Self::Margin(margin) => OnData::margin(name, engine, data.inputs, data.labels, margin, rows)?,

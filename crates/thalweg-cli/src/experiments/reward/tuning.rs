@@ -14,7 +14,7 @@ use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;
 
 /// A tuning at one strength.
-pub struct Course {
+pub struct Tuning {
     /// The generator that it began with.
     pub generator: String,
     /// λ.
@@ -37,7 +37,7 @@ pub struct Course {
     validation: f64,
 }
 
-impl Course {
+impl Tuning {
     /// Mean validation accuracy of the samples.
     pub fn validation(&self) -> f64 {
         self.validation
@@ -82,7 +82,7 @@ pub fn prefix(generator: &str) -> String {
 
 impl Bench<'_> {
     /// Tunes to `task`; what an interrupted run has finished is loaded.
-    pub fn course(&self, generator: &Generator, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Course> {
+    pub fn tuning(&self, generator: &Generator, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Tuning> {
         let dir = out.join("models").join(format!("{}{}-{strength}-{seed}", prefix(&generator.name), task.name));
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let seen = dir.join("accuracies.json");
@@ -106,7 +106,7 @@ impl Bench<'_> {
         let along = [vec![f64::NAN; lost], accuracies_seen].concat();
         let samples = model.sample(&SampleRequest::new(self.settings.samples, self.settings.seed))?;
         let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
-        Ok(Course {
+        Ok(Tuning {
             generator: generator.name.clone(),
             strength,
             validation: mean(&task.validation.accuracies(&self.engine, &samples.theta)?),
