@@ -1,6 +1,7 @@
 //! What follows from zoos and a configuration, against its definition.
 use super::*;
 use crate::method::{CfmConfig, MethodConfig, MmfmConfig};
+use crate::space::latent::Decoder;
 use crate::space::latent::PcaConfig;
 use crate::space::source::SourceKind;
 use std::path::Path;

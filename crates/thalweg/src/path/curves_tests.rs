@@ -83,7 +83,8 @@ fn what_is_kept_in_memory_and_what_is_gathered_from_files_are_the_same_curves() 
 #[test]
 fn paired_curves_are_runs_and_take_all_of_them_before_one_comes_twice() {
     let world = World::new();
-    let drawn = world.curves(Coupling::Paired, &AT, BUDGET).draw(&ALL, 2 * RUNS + 1, &Streams::new(5)).unwrap();
+    let curves = world.curves(Coupling::Paired, &AT, BUDGET);
+    let drawn = curves.draw(&ALL, 2 * RUNS + 1, &Streams::new(5)).unwrap();
     let runs = world.runs_at(&drawn, 0, 0);
     assert_eq!(runs, world.runs_at(&drawn, 1, 2));
     assert_eq!(runs, world.runs_at(&drawn, 2, 3));
