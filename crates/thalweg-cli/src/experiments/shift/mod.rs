@@ -1,5 +1,6 @@
 //! Harmful covariate shift: every test on every home and shift, with type-I error on unshifted draws and a benign control; thresholds come
 //! from null draws, which are others than those judged.
+mod hearts;
 mod page;
 mod parameters;
 pub mod world;
