@@ -1,6 +1,6 @@
 //! [`Method`], what every method can do, and what it is given.
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::nn::tape::Tape;
 use crate::path::Batch;
 use crate::path::anchors::Anchors;
@@ -76,7 +76,7 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// A method without closed form, or a system that cannot be solved.
     fn solve(&mut self, _curves: &[f32]) -> Result<()> {
-        Err(Error::parameter("method", "one with a closed form", "one that is trained by steps"))
+        Err(Error::unsupported("a closed form", "a method that is trained by steps", "one with a closed form"))
     }
 
     /// What one step trains on, from coupled curves and their contexts `[B, D]`: a pure function of them and the stream.
