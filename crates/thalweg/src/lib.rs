@@ -32,7 +32,7 @@ pub use field::{Field, FieldConfig};
 pub use method::{Method, MethodConfig};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
 pub use space::coordinates::{Coordinates, Standardiser};
-pub use space::latent::{Autoencoder, Decoder, LatentConfig};
+pub use space::latent::{Autoencoder, Decoder, LatentConfig, Latents};
 pub use space::source::{Source, SourceKind};
 
 // Fits, models, samples.
@@ -50,7 +50,7 @@ pub use tune::{TuneOptions, tune};
 
 // Judgement.
 pub use judge::baseline::Baseline;
-pub use judge::{Judge, Judgement, ZooReference};
+pub use judge::{Judge, Judged, Judgement, Row, ZooReference, ZooRuns};
 pub use metric::summary::Summary;
 
 // Shift.
