@@ -1,4 +1,4 @@
-//! The manifold: base networks as points θ `[P]` in weight space: their architectures, their engine, their training, their data, zoos of them.
+//! Base networks as points θ `[P]` of weight space: their architectures, their engine, their training, their data, zoos of them.
 //!
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
@@ -14,12 +14,13 @@ pub mod layout;
 pub mod loss;
 pub mod memory;
 pub mod progress;
+pub mod sealed;
 pub mod streams;
 pub mod torch;
 pub mod train;
 pub mod zoo;
 
 pub use architecture::Architecture;
-pub use error::{Error, Result};
+pub use error::{Artefact, Error, Result};
 pub use layout::Layout;
 pub use streams::Streams;

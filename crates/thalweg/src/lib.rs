@@ -24,7 +24,7 @@ mod testing;
 mod train;
 pub mod tune;
 
-pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};
+pub use thalweg_nets::{Artefact, Error, Layout, Result, Streams, interrupt};
 
 // What is learned, and in which space.
 pub use coupling::Coupling;
@@ -32,7 +32,7 @@ pub use field::{Field, FieldConfig};
 pub use method::{Method, MethodConfig};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
 pub use space::coordinates::{Coordinates, Standardiser};
-pub use space::latent::{Autoencoder, Decoder, LatentConfig};
+pub use space::latent::{Autoencoder, Decoder, LatentConfig, Latents};
 pub use space::source::{Source, SourceKind};
 
 // Fits, models, samples.
@@ -40,7 +40,7 @@ pub use context::{Conditioning, ContextConfig, Support};
 pub use fit::tasks::fit_tasks;
 pub use fit::{FitOptions, fit};
 pub use model::sample::{SampleRequest, Samples};
-pub use model::{FitConfig, MetaModel, Split};
+pub use model::{FitConfig, MetaModel, Networks, Split, States};
 pub use solver::Solver;
 
 // Steering.
@@ -50,7 +50,7 @@ pub use tune::{TuneOptions, tune};
 
 // Judgement.
 pub use judge::baseline::Baseline;
-pub use judge::{Judge, Judgement, ZooReference};
+pub use judge::{Judge, Judged, Judgement, Row, ZooReference, ZooRuns};
 pub use metric::summary::Summary;
 
 // Shift.

@@ -14,7 +14,11 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "eval empty.safetensors --arch digits --data digits",
-        &["empty.safetensors: network", "expected a safetensors file", "found an empty file"],
+        &[
+            "empty.safetensors: network",
+            "expected a file of safetensors, or of PyTorch's torch.save",
+            "found an empty file",
+        ],
     ),
     (
         "eval cut.safetensors --arch digits --data digits",
@@ -44,7 +48,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "eval pickles --arch digits --data digits",
-        &["pickles/a.pt: network", "expected a safetensors file", "found a zip archive"],
+        &["pickles/a.pt: network", "expected a file of safetensors, or of PyTorch's torch.save", "found a zip archive"],
     ),
     (
         "eval text.txt --arch digits --data digits",
@@ -117,8 +121,8 @@ pub const ROWS: &[Row] = &[
         "encode latent --zoo zoo-short --out new",
         &[
             "zoo-short/shard-00002.safetensors: shard",
-            "expected runs 12..18; the zoo is not finished, --resume goes on with it",
-            "found no such file",
+            "expected runs 12..18, found no such file: the zoo is not finished",
+            "goes on with --resume",
         ],
     ),
     (
@@ -131,7 +135,8 @@ pub const ROWS: &[Row] = &[
         "encode zoo --zoo zoo --out new",
         &[
             "zoo: model",
-            "expected a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it",
+            "expected a folder with a model.toml",
+            "`thalweg fit` and `thalweg tune` make models",
             "found a zoo (it has a zoo.toml)",
         ],
     ),

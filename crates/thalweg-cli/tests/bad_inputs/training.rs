@@ -265,10 +265,15 @@ pub const ROWS: &[Row] = &[
         &["parameter data.fit.side", "expected from 1 to 4096", "found 100000"],
     ),
     (
+        "zoo train --arch digits --data digits@classes=3 --out new",
+        &["data: expected training rows of at least two classes", "of class 0 alone", "`--set data.label=COLUMN`"],
+    ),
+    (
         "zoo train --arch digits --data heart:none --out new",
         &[
             "none: data heart",
-            "expected heart_disease_uci.csv (get it with `thalweg data get heart`, or name its folder:",
+            "`thalweg data get heart` fetches them",
+            "expected heart_disease_uci.csv (name its folder:",
             "found no such folder",
         ],
     ),

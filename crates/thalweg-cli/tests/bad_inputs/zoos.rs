@@ -12,7 +12,10 @@ pub const ROWS: &[Row] = &[
         &["notes: networks", "expected at least one .safetensors file or folder of them", "found none"],
     ),
     ("zoo import nowhere --out new", &["cannot read nowhere: No such file or directory (os error 2)"]),
-    ("zoo import pickles --out new", &["pickles/a.pt: network", "expected a safetensors file", "found a zip archive"]),
+    (
+        "zoo import pickles --out new",
+        &["pickles/a.pt: network", "expected a file of safetensors, or of PyTorch's torch.save", "found a zip archive"],
+    ),
     ("zoo import nan --out new", &["nan/a.safetensors: tensor w, index 0", "expected a finite number", "found NaN"]),
     (
         "zoo import uneven --out new",
@@ -117,7 +120,8 @@ pub const ROWS: &[Row] = &[
         "zoo align zoo-short --out new",
         &[
             "zoo-short/shard-00002.safetensors: shard",
-            "expected runs 12..18; the zoo is not finished, --resume goes on with it",
+            "expected runs 12..18, found no such file: the zoo is not finished",
+            "goes on with --resume",
             "found no such file",
         ],
     ),
@@ -146,7 +150,8 @@ pub const ROWS: &[Row] = &[
         "zoo align model --out new",
         &[
             "model: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a model (it has a model.toml)",
         ],
     ),
@@ -176,7 +181,8 @@ pub const ROWS: &[Row] = &[
         "zoo info model",
         &[
             "model: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a model (it has a model.toml)",
         ],
     ),
@@ -184,7 +190,8 @@ pub const ROWS: &[Row] = &[
         "zoo info hollow",
         &[
             "hollow: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found an empty folder",
         ],
     ),

@@ -15,20 +15,20 @@
 //! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
 //! Models of explicit potential steps (NM-JKO, M6) are differentiated through directly (`direct`).
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
-pub mod direct;
+mod direct;
 mod drawn;
-pub mod process;
-pub mod regression;
+pub(crate) mod process;
+mod regression;
 pub mod rivals;
 mod state;
-pub mod trajectory;
+mod trajectory;
 
 pub use crate::model::{Control, TuneConfig, TuneLook, TuneRecord};
-pub use drawn::draw;
-pub use state::TuneState;
+pub(crate) use drawn::draw;
+use state::TuneState;
 
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
