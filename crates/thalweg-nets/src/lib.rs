@@ -15,6 +15,7 @@ pub mod loss;
 pub mod memory;
 pub mod progress;
 pub mod streams;
+pub mod testing;
 pub mod torch;
 pub mod train;
 pub mod zoo;

@@ -29,7 +29,7 @@ pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};
 // What is learned, and in which space.
 pub use coupling::Coupling;
 pub use field::{Field, FieldConfig};
-pub use method::{Method, MethodConfig};
+pub use method::{Method, MethodConfig, MethodParameters, OwnMethod};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
 pub use space::coordinates::{Coordinates, Standardiser};
 pub use space::latent::{Autoencoder, Decoder, LatentConfig};

@@ -4,7 +4,6 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::Streams;
 use thalweg::context::{ContextConfig, Features};
 use thalweg::coupling::Coupling;
@@ -21,7 +20,8 @@ use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
-use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::train::Length;
 use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
 
@@ -67,23 +67,6 @@ fn config(steps: u64) -> FitConfig {
     config
 }
 
-/// Asks to stop after so many steps of the fit.
-struct StopAfter(AtomicU64, AtomicU64);
-
-impl Progress for StopAfter {
-    fn begin(&self, what: &str, _: u64) {
-        self.1.store(u64::from(what == "fitting"), Ordering::Relaxed);
-    }
-    fn advance(&self, n: u64) {
-        let n = n * self.1.load(Ordering::Relaxed);
-        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
-
 fn bytes(model: &MetaModel, dir: &Path) -> Vec<u8> {
     model.save(dir, true).unwrap();
     fs::read(dir.join("model.safetensors")).unwrap()
@@ -103,7 +86,7 @@ fn a_resumed_fit_makes_the_same_bytes_on_any_number_of_threads_and_comes_back_fr
     let expected = bytes(&model, &dir.path().join("one"));
     assert!(bytes(&with(3).install(quick), &dir.path().join("three")) == expected);
     let options = FitOptions { state: Some(dir.path().join("state")), save_every: 0, resume: true, latents: None };
-    let stopped = fit_tasks(&zoos, &config, &options, &StopAfter(AtomicU64::new(17), AtomicU64::new(0)));
+    let stopped = fit_tasks(&zoos, &config, &options, &StopAfter::of("fitting", 17));
     assert!(matches!(stopped, Err(thalweg::Error::Interrupted)));
     let resumed = fit_tasks(&zoos, &config, &options, &Silent).unwrap();
     assert!(bytes(&resumed, &dir.path().join("resumed")) == expected);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{StopAfter, config, zoo};
+use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::coupling::Coupling;
@@ -25,6 +25,7 @@ use thalweg::{Error, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::zoo::ZooStore;
 
 fn weights(model: &MetaModel, dir: &Path) -> Vec<u8> {

@@ -5,9 +5,9 @@
 //! variance out of the difference of the ends. The loss is minus the kinetic energy of the best gradient field at its minimum, so it is
 //! negative, and compares fits on the same data only; the action gap ([`crate::judge::action_gap`]) compares methods.
 //! When not: where curves are known, regression on their velocities (M5) has less variance for the same answer.
-use super::{Method, Scratch, Transport};
+use super::{Method, MethodParameters, Scratch, Transport};
 use crate::coupling::Coupling;
-use crate::field::{Cotangents, Field, Jet, MlpPotential, MlpPotentialConfig, Potential};
+use crate::field::{Cotangents, Field, FieldConfig, Jet, MlpPotential, MlpPotentialConfig, Potential};
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
@@ -69,6 +69,43 @@ impl ActionConfig {
         // Times are uniform: M7 integrates over dt.
         let path = Path::new(self.interpolant, times, self.width, TimeLaw::Uniform)?;
         Ok(ActionMatching { path, potential: MlpPotential::new(dimension, &self.potential, streams)? })
+    }
+}
+
+impl MethodParameters for ActionConfig {
+    fn check(&self) -> Result<()> {
+        ActionConfig::check(self)
+    }
+
+    fn marginals(&self) -> usize {
+        self.marginals + 2
+    }
+
+    fn most_marginals(&self, checkpoints: usize) -> Option<(&'static str, usize)> {
+        Some(("marginals", checkpoints.saturating_sub(2)))
+    }
+
+    fn set_marginals(&mut self, value: usize) {
+        self.marginals = value;
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = field;
+        Ok(Box::new(ActionConfig::build(self, times, dimension, streams)?))
     }
 }
 

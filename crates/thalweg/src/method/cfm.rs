@@ -4,9 +4,9 @@
 //! [`FlowMatching`] is regression on any [`Path`]; NM-CFM is the path with two anchors. `Paired` with the zoo's own source is the
 //! method of the paper; with `Independent` and a Gaussian source the field also gives the score, and Euler–Maruyama may be used.
 //! Not for zoos of independent initialisations: no map from a start to its end can be learned from some hundred pairs.
-use super::{Method, Scratch, Transport};
+use super::{Method, MethodParameters, Scratch, Transport};
 use crate::coupling::Coupling;
-use crate::field::Field;
+use crate::field::{Field, FieldConfig};
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
@@ -49,6 +49,30 @@ impl CfmConfig {
         let gaussian = self.coupling == Coupling::Independent && self.source == SourceKind::Gaussian;
         let has_score = gaussian && self.width == Width::Constant { sigma: 0.0 };
         Ok(FlowMatching::new(path, field, has_score))
+    }
+}
+
+impl MethodParameters for CfmConfig {
+    fn check(&self) -> Result<()> {
+        self.width.check("method.cfm.width").and_then(|()| self.time_law.check("method.cfm.time-law"))
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        Ok(Box::new(CfmConfig::build(self, times, field.build(dimension, streams)?)?))
     }
 }
 

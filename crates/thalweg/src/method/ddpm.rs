@@ -8,8 +8,8 @@
 //!
 //! p-diff (Wang et al. 2024) is this on the latents of a denoising autoencoder, the unconditional part of D2NWG (Soro et al. 2025) on those of a
 //! VAE. Not for weight space itself: some hundred points in thousands of dimensions are learned by heart. Not to be tuned by M12.
-use super::{Method, Scratch, Transport};
-use crate::field::Field;
+use super::{Method, MethodParameters, Scratch, Transport};
+use crate::field::{Field, FieldConfig};
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::path::Batch;
@@ -103,6 +103,23 @@ impl DdpmConfig {
     pub fn build(&self, net: Box<dyn Field>) -> Result<Ddpm> {
         self.check()?;
         Ok(Ddpm { config: self.clone(), log_alpha_bar: self.log_alpha_bar(), net })
+    }
+}
+
+impl MethodParameters for DdpmConfig {
+    fn check(&self) -> Result<()> {
+        DdpmConfig::check(self)
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = times;
+        Ok(Box::new(DdpmConfig::build(self, field.build(dimension, streams)?)?))
     }
 }
 

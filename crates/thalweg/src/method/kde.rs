@@ -5,7 +5,8 @@
 //! among the training points). A sample is y_j + h x₀ with x₀ from a standard Gaussian; the drift that carries x₀ there is M4's closed form, weighted over j.
 //! Solved at once from the ends of the curves. Meant for a latent space: on weights the rule's bandwidth is nearly s_d, a diagonal Gaussian.
 //! Cost: a sample O(D); a velocity O(M D).
-use super::{Method, Scratch, Transport};
+use super::{Method, MethodParameters, Scratch, Transport};
+use crate::field::FieldConfig;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
@@ -61,6 +62,23 @@ impl KdeConfig {
         ]);
         let parameters = vec![0.0; layout.len()];
         Ok(Kde { config: self.clone(), path, dimension, layout, parameters })
+    }
+}
+
+impl MethodParameters for KdeConfig {
+    fn check(&self) -> Result<()> {
+        KdeConfig::check(self)
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = (field, streams);
+        Ok(Box::new(KdeConfig::build(self, times, dimension)?))
     }
 }
 

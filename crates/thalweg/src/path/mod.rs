@@ -250,17 +250,13 @@ fn sum_of_anchors(anchors: &[(f32, f32, &[f32])], x: &mut [f32], u: &mut [f32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_nets::testing::normals;
 
     const STILL: Width = Width::Constant { sigma: 0.0 };
 
-    fn normals(seed: u64, n: usize) -> Vec<f32> {
-        let mut rng = Streams::new(seed).rng();
-        (0..n).map(|_| rng.sample(StandardNormal)).collect()
-    }
-
     #[test]
     fn two_anchors_are_the_straight_path_whatever_the_interpolant() {
-        let anchors = normals(1, 2 * 5 * 7);
+        let anchors = normals(&Streams::new(1), 2 * 5 * 7);
         let batch = |kind| {
             let path = Path::new(kind, &[0.0, 1.0], Width::Constant { sigma: 0.3 }, TimeLaw::Uniform).unwrap();
             path.batch(&Anchors::dense(&anchors, 2, 7).unwrap(), None, &Streams::new(2)).unwrap()
@@ -281,7 +277,7 @@ mod tests {
     #[test]
     fn the_velocity_is_the_derivative_of_the_point_at_fixed_noise() {
         let (times, h) = ([0.0, 0.3, 0.5, 1.0], 1e-3);
-        let anchors = normals(3, 4 * 6);
+        let anchors = normals(&Streams::new(3), 4 * 6);
         for width in [STILL, Width::Bridge { sigma: 0.8, floor: 0.01 }] {
             let path = Path::new(Interpolant::CubicNotAKnot, &times, width, TimeLaw::Uniform).unwrap();
             let at = |t: f64| {

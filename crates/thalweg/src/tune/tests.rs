@@ -12,8 +12,8 @@ use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::nn::tape::Tape;
 use crate::reward::{Graded, ToPoint};
 use rand::RngExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::{StopAfter, moments, partial};
 
 /// −½ (w · x − c)²: tilts along one direction, so that a diagonal covariance becomes a full one.
 struct Along {
@@ -58,20 +58,6 @@ fn config(iterations: u64) -> TuneConfig {
         },
         ..TuneConfig::default()
     }
-}
-
-fn moments(x: &[f32], p: usize) -> (Vec<f64>, Vec<f64>) {
-    let n = (x.len() / p) as f64;
-    let mean: Vec<f64> = (0..p).map(|i| x.iter().skip(i).step_by(p).map(|v| f64::from(*v)).sum::<f64>() / n).collect();
-    let mut covariance = vec![0.0; p * p];
-    for row in x.chunks_exact(p) {
-        for i in 0..p {
-            for j in 0..p {
-                covariance[i * p + j] += (f64::from(row[i]) - mean[i]) * (f64::from(row[j]) - mean[j]) / n;
-            }
-        }
-    }
-    (mean, covariance)
 }
 
 /// Tunes the linear field between N(m₀, S) and N(m, s²), and compares samples of its ODE with `mean` and `covariance`.
@@ -209,12 +195,7 @@ fn lean_adjoints_are_differences_through_the_solver() {
                 reward.values(&x, &Streams::new(0)).unwrap()[row]
             };
             for (k, i) in [(0, 0), (0, 4), (3, 2), (5, 3), (7, 5)] {
-                let at = |h: f32| {
-                    let mut x = state(k + 1).to_vec();
-                    x[i] += h;
-                    value(x, k + 1, i / p)
-                };
-                let slope = -1.5 * (at(0.01) - at(-0.01)) / 0.02;
+                let slope = -1.5 * partial(state(k + 1), i, 0.01, |x| value(x.to_vec(), k + 1, i / p));
                 let found = f64::from(made.adjoint[k * size + i]);
                 assert!((slope - found).abs() < 4e-3 * (1.0 + slope.abs()), "step {k}: {slope} {found}");
             }
@@ -270,20 +251,6 @@ fn no_reward_no_move() {
     assert!(looks.iter().all(|look| look.distance == 0.0));
 }
 
-/// Interrupts after so many iterations.
-struct After(AtomicU64);
-
-impl Progress for After {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.0.fetch_sub(n.min(self.0.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
-
 #[test]
 fn the_same_bytes_on_any_number_of_threads_and_after_a_resume() {
     let run = |threads| {
@@ -297,7 +264,7 @@ fn the_same_bytes_on_any_number_of_threads_and_after_a_resume() {
     let dir = tempfile::tempdir().unwrap();
     let state = Some(dir.path().join("state.safetensors"));
     let options = TuneOptions { state, save_every: 0, resume: true };
-    let stopped = tuned(&small_config(), 1.0, &options, &After(AtomicU64::new(3)));
+    let stopped = tuned(&small_config(), 1.0, &options, &StopAfter::new(3));
     assert!(matches!(stopped, Err(Error::Interrupted)));
     let other = TuneConfig { strength: 11.0, ..small_config() };
     let message = tuned(&other, 1.0, &options, &Silent).unwrap_err().to_string();
