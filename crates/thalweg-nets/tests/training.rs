@@ -99,7 +99,9 @@ fn running_statistics_are_those_of_the_batches_by_pytorchs_momentum() {
     let start = Initialisation::default().draw(&layout, &Streams::new(1));
     let mut run = trainer.begin(&start, &Streams::new(2)).unwrap();
     // No learning rate: the weights stay, every batch is all of the data, and only the running statistics move.
-    (0..3).for_each(|_| drop(run.step(0.0).unwrap()));
+    for _ in 0..3 {
+        run.step(0.0).unwrap();
+    }
     // What the normalisation sees, by a network that ends before it.
     let before = Architecture::from_toml_str(&format!("{conv}[[layers]]\nkind = \"flatten\"\n")).unwrap();
     let before = Engine::new(&before).unwrap();

@@ -144,6 +144,71 @@ fn mmfm_without_intermediate_marginals_fits_the_very_model_of_paired_cfm() {
     assert_eq!(a.method.parameters(), b.method.parameters());
 }
 
+/// Times of the marginals by the definition of the grid: shares of the way between the checkpoints that are taken, evenly by their number.
+fn expected_times(zoo: &ZooStore, train: &[usize], config: &FitConfig) -> Vec<f64> {
+    let (k, p) = (zoo.checkpoints(), zoo.parameters());
+    let of_run = |run: usize| -> Vec<f64> {
+        let theta = zoo.trajectory(run).unwrap();
+        let losses = &zoo.losses()[run * k..(run + 1) * k];
+        let far = |i: usize| {
+            let pair = theta[i * p..(i + 1) * p].iter().zip(&theta[(i + 1) * p..(i + 2) * p]);
+            pair.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+        };
+        let step = |i: usize| match config.time_grid {
+            TimeGrid::Uniform => 1.0,
+            TimeGrid::ArcLength => far(i),
+            TimeGrid::LossDecrease => f64::from(losses[i] - losses[i + 1]).max(0.0),
+        };
+        (0..k - 1).map(step).collect()
+    };
+    let mut steps = vec![0.0; k - 1];
+    train.iter().for_each(|&run| steps.iter_mut().zip(of_run(run)).for_each(|(sum, step)| *sum += step));
+    let total: f64 = steps.iter().sum();
+    assert!(steps.iter().all(|s| s / total > 0.01 / (k - 1) as f64), "no step is lengthened: {steps:?}");
+    let at = |checkpoint: usize| steps[..checkpoint].iter().sum::<f64>() / total;
+    let last = config.method.marginals() - 1;
+    (0..=last).map(|i| at((i * (k - 1) + last / 2) / last)).collect()
+}
+
+/// Samples `[n, P]` at t = 0 are draws of the source that the method asks for.
+fn starts_have_their_law(model: &MetaModel, zoo: &ZooStore, train: &[usize], states: &[f32], name: &str) {
+    let p = zoo.parameters();
+    match model.config.method.source() {
+        SourceKind::Recorded => {
+            for (i, state) in states.chunks(p).enumerate() {
+                let start = &zoo.trajectory(train[i % train.len()]).unwrap()[..p];
+                assert!(state.iter().zip(start).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())), "{name}: {i}");
+            }
+        }
+        SourceKind::Gaussian => {
+            let mut z = states.to_vec();
+            model.coordinates.standardise(&mut z);
+            let n = z.len() as f64;
+            let (mean, square) = z.iter().fold((0.0, 0.0), |(m, s), z| (m + f64::from(*z), s + f64::from(z * z)));
+            assert!((mean / n).abs() < 4.0 / n.sqrt() && (square / n - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "{name}");
+        }
+        // The zoo's own law is the uniform one: bounded by √3 deviations, which a normal number in twelve is beyond.
+        kind => {
+            let laws: Vec<_> = thalweg_nets::init::moments(&model.layout).collect();
+            let (mut beyond, mut all) = (0, 0);
+            for (slot, (mean, deviation)) in model.layout.slots().iter().zip(laws) {
+                let own = || states.chunks(p).flat_map(|state| &state[slot.range()]).map(|w| f64::from(w - mean));
+                let n = own().count() as f64;
+                let variance = own().map(|w| w * w).sum::<f64>() / n;
+                let share = variance / f64::from(deviation).powi(2);
+                assert!((share - 1.0).abs() < 4.5 * (2.0 / n).sqrt(), "{name}, {}: {share}", slot.name);
+                beyond += own().filter(|w| w.abs() > 3f64.sqrt() * f64::from(deviation) * 1.001).count();
+                all += own().count();
+            }
+            let share = beyond as f64 / all as f64;
+            match kind {
+                SourceKind::KaimingNormal => assert!((share - 0.083).abs() < 0.01, "{name}: {share}"),
+                _ => assert_eq!(beyond, 0, "{name}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn every_coupling_source_and_time_grid_fits_and_samples() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,6 +233,7 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         MethodConfig::Action(ActionConfig { marginals: 2, coupling, source, potential, ..ActionConfig::default() })
     };
     use {Coupling::*, SourceKind::*};
+    let mut fitted = Vec::new();
     for (method, time_grid) in [
         (mmfm(Paired, Zoo), TimeGrid::ArcLength),
         (mmfm(Paired, Recorded), TimeGrid::LossDecrease),
@@ -180,12 +246,37 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         (action(Paired, Zoo), TimeGrid::Uniform),
         (action(Independent, KaimingNormal), TimeGrid::LossDecrease),
     ] {
-        let config = FitConfig { method, time_grid, steps: 10, ..config() };
+        let name = format!("{method:?} {time_grid:?}");
+        let config = FitConfig { method, time_grid, ..config() };
         let model = quick(&zoo, &config);
-        assert!(model.times.windows(2).all(|w| w[0] < w[1]));
-        assert_eq!(model.sample(&SampleRequest::new(2, 0)).unwrap().theta.len(), 2 * zoo.parameters());
+        let history = &model.record.history;
+        assert!(history.len() == 4 && history[3].2 < history[0].2, "{name} learns nothing: {history:?}");
+        let split = config.split.of(&zoo).unwrap();
+        for (found, expected) in model.times.iter().zip(expected_times(&zoo, &split.train, &config)) {
+            assert!((found - expected).abs() < 1e-9, "{name}: {found} {expected}");
+        }
+        let request = SampleRequest { at: vec![0.0], ..SampleRequest::new(64, 0) };
+        let samples = model.sample(&request).unwrap();
+        starts_have_their_law(&model, &zoo, &split.train, &samples.states, &name);
         model.save(&dir.path().join("model"), true).unwrap();
-        MetaModel::load(&dir.path().join("model")).unwrap();
+        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+        assert_eq!(loaded.sample(&request).unwrap().theta, samples.theta, "{name}");
+        fitted.push((name, config, model.method.parameters().to_vec()));
+    }
+    // Another coupling of the same method, source and times is another fit.
+    for (method, paired) in [(0, mmfm(Paired, Zoo)), (6, jko(Paired, Zoo)), (8, action(Paired, Zoo))] {
+        let (name, config, parameters) = &fitted[method];
+        assert_eq!(config.method, paired, "{name}");
+        let other = match method {
+            0 => mmfm(Independent, Zoo),
+            6 => jko(OptimalTransport, Zoo),
+            _ => action(Independent, Zoo),
+        };
+        assert_ne!(
+            quick(&zoo, &FitConfig { method: other, ..config.clone() }).method.parameters(),
+            parameters,
+            "{name}"
+        );
     }
     let tail = common::zoo("tail", 12, &dir.path().join("tail"));
     let message = fit(&tail, &config(), &FitOptions::default(), &Silent).err().unwrap().to_string();
@@ -245,7 +336,7 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
     }
     // Learned ones: any method, with a functional term, and with a network that is decoded as it was before it went to disk.
     let functional = FunctionalConfig { weight: 0.1, rows: 16 };
-    let training = TrainingConfig { steps: 30, batch: 16, functional, ..TrainingConfig::default() };
+    let training = TrainingConfig { steps: 200, batch: 16, functional, ..TrainingConfig::default() };
     let vae = VaeConfig { dimension: 4, training: training.clone(), ..VaeConfig::default() };
     let denoising = DenoisingConfig { dimension: 4, training, ..DenoisingConfig::default() };
     let mmfm = MethodConfig::Mmfm(MmfmConfig { marginals: 2, ..MmfmConfig::default() });
@@ -255,9 +346,16 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
         (mmfm, LatentConfig::Denoising(denoising.clone())),
         (MethodConfig::named("ddpm").unwrap(), LatentConfig::Denoising(denoising)),
     ] {
-        let model = quick(&zoo, &FitConfig { method, latent: Some(latent), ..config() });
+        let model = quick(&zoo, &FitConfig { method, latent: Some(latent.clone()), ..config() });
         let record = model.record.latent.clone().unwrap();
-        assert!(record.error_held_out.unwrap() < 20.0 && record.best_step > 0 && model.record.seconds > record.seconds);
+        // The mean of the training points has an error of 1 on them; 1,024 points of few runs leave a little more on others.
+        let error = record.error_held_out.unwrap();
+        assert!(
+            record.error < 0.7 && error < 1.0,
+            "{latent:?}: {} on training runs, {error} on held-out ones",
+            record.error
+        );
+        assert!(record.best_step > 0 && model.record.seconds > record.seconds);
         model.save(&dir.path().join("model"), true).unwrap();
         let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
         assert_eq!(

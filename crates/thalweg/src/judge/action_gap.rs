@@ -9,7 +9,7 @@ use crate::model::MetaModel;
 use crate::nn::tape::Tape;
 use crate::path::curves::{self, Curves, Marginal};
 use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
+use crate::path::{Path, ProbabilityPath, TimeLaw, Width};
 use crate::space::latent::{Decoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Result, Streams};

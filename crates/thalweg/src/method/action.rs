@@ -12,7 +12,7 @@ use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
+use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use crate::solver::{Integration, Solution, Solver};
 use crate::space::source::SourceKind;
 use crate::{Error, Layout, Result, Streams};

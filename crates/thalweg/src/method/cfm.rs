@@ -11,7 +11,7 @@ use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
+use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use crate::solver::{Diffusion, Integration, Solution, Solver};
 use crate::space::source::SourceKind;
 use crate::{Error, Layout, Result, Streams};
@@ -78,20 +78,15 @@ impl MethodParameters for CfmConfig {
 
 /// A velocity field trained by regression on the velocities of a path.
 pub struct FlowMatching {
-    path: Path,
+    path: Box<dyn ProbabilityPath>,
     field: Box<dyn Field>,
     has_score: bool,
 }
 
 impl FlowMatching {
-    /// `scored` says that the score is (t v − x)/(1 − t): a straight path from a standard Gaussian that is independent of the target.
-    pub fn new(path: Path, field: Box<dyn Field>, has_score: bool) -> Self {
-        Self { path, field, has_score }
-    }
-
-    /// The path.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// `has_score` says that the score is (t v − x)/(1 − t): a straight path from a standard Gaussian that is independent of the target.
+    pub fn new(path: impl ProbabilityPath + 'static, field: Box<dyn Field>, has_score: bool) -> Self {
+        Self { path: Box::new(path), field, has_score }
     }
 
     /// The field.

@@ -10,7 +10,7 @@ use crate::field::FieldConfig;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
+use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use crate::solver::{Solution, Solver};
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;

@@ -128,6 +128,22 @@ pub struct Batch {
     pub scores: Option<Vec<f32>>,
 }
 
+/// How curves become what a field is trained on: the path of one's own that [`FlowMatching`](crate::method::FlowMatching) takes as well as [`Path`].
+pub trait ProbabilityPath: Send + Sync {
+    /// One record a curve at random times: row i a function of its own anchors and of `streams.index(i)`, its x on the path at its t, its u the
+    /// velocity there.
+    ///
+    /// # Errors
+    /// Anchors at another number of times.
+    fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch>;
+}
+
+impl ProbabilityPath for Path {
+    fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        self.batch_at(None, anchors, c, streams)
+    }
+}
+
 /// A path through anchors at fixed times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
@@ -160,15 +176,7 @@ impl Path {
         self.basis.times()
     }
 
-    /// One record a curve at random times. Row i depends on its own anchors and `streams.index(i)` only.
-    ///
-    /// # Errors
-    /// Anchors at another number of times.
-    pub fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        self.batch_at(None, anchors, c, streams)
-    }
-
-    /// As [`Self::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
+    /// As [`ProbabilityPath::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
     /// the same stream, so that differences between times are differences along one path.
     ///
     /// # Errors
