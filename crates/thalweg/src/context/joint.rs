@@ -96,3 +96,86 @@ impl Joint {
 fn repeated(c: &[f32], d: usize, sizes: &[usize]) -> Vec<f32> {
     c.chunks_exact(d).zip(sizes).flat_map(|(c, &size)| c.repeat(size)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+    use crate::context::ContextConfig;
+    use crate::field::{Field, ResidualMlp, ResidualMlpConfig};
+    use crate::method::CfmConfig;
+    use crate::path::anchors::Anchors;
+    use thalweg_nets::testing::{gradient_error, normals};
+
+    const P: usize = 3;
+
+    /// Two groups of two and three rows, of different support sets.
+    fn setting() -> (Joint, Grouped) {
+        let context = ContextConfig {
+            hidden: vec![6],
+            width: 4,
+            heads: 2,
+            blocks: 1,
+            pooled: 3,
+            each: 2,
+            ..ContextConfig::default()
+        };
+        let encoder = Encoder::new(2, 2, &context, &Streams::new(1)).unwrap();
+        let sizes = ResidualMlpConfig {
+            width: 8,
+            blocks: 1,
+            time_features: 4,
+            embedding: 4,
+            context: encoder.dimension(),
+            ..Default::default()
+        };
+        let mut field = ResidualMlp::new(P, &sizes, &Streams::new(2)).unwrap();
+        let shake = normals(&Streams::new(3), field.parameters().len());
+        field.parameters_mut().iter_mut().zip(shake).for_each(|(p, z)| *p += 0.3 * z);
+        let method = CfmConfig::default().build(&[0.0, 1.0], Box::new(field)).unwrap();
+        let curves = normals(&Streams::new(4), 2 * 5 * P);
+        let batch = method.batch(&Anchors::dense(&curves, 2, P).unwrap(), None, &Streams::new(5)).unwrap();
+        let support = |seed| Support::new(&normals(&Streams::new(seed), 8), &[0, 1, 0, 1]).unwrap();
+        (
+            Joint::new(Box::new(method), encoder),
+            Grouped { batch, supports: vec![support(6), support(7)], sizes: vec![2, 3] },
+        )
+    }
+
+    #[test]
+    fn method_and_encoder_have_one_gradient_that_agrees_with_differences() {
+        let (mut joint, mut groups) = setting();
+        for dropped in [[false, false], [true, false]] {
+            let own = joint.parameters().to_vec();
+            let mut gradient = vec![f32::NAN; own.len()];
+            let loss = joint.gradient(&mut groups, &dropped, &mut gradient);
+            let mut at = |q: &[f32]| {
+                joint.parameters_mut().copy_from_slice(q);
+                joint.gradient(&mut groups, &dropped, &mut vec![0.0; q.len()])
+            };
+            assert!(gradient_error(&own, &gradient, 1e-4, &mut at) < 0.02, "{dropped:?}");
+            assert_eq!(at(&own), loss);
+        }
+        let (method, encoder) = (joint.method().parameters().len(), joint.parameters().len());
+        assert!(method < encoder);
+    }
+
+    #[test]
+    fn a_dropped_context_is_zero_and_teaches_the_encoder_nothing() {
+        let (mut joint, mut groups) = setting();
+        let of_method = joint.method().parameters().len();
+        let mut gradient = vec![f32::NAN; joint.parameters().len()];
+        joint.gradient(&mut groups, &[true, true], &mut gradient);
+        assert!(gradient[of_method..].iter().all(|g| *g == 0.0) && gradient[..of_method].iter().any(|g| *g != 0.0));
+        assert!(groups.batch.c.as_ref().unwrap().iter().all(|c| *c == 0.0));
+        // Without a drop every row has the context of its group, and the loss is the one that is asked for alone.
+        let loss = joint.gradient(&mut groups, &[false, false], &mut gradient);
+        let c = groups.batch.c.clone().unwrap();
+        let d = c.len() / 5;
+        assert!(c[..d] == c[d..2 * d] && c[2 * d..3 * d] == c[4 * d..] && c[..d] != c[2 * d..3 * d]);
+        assert_eq!(joint.loss(&mut groups), loss);
+        let parameters: Vec<f32> = (0..joint.parameters().len()).map(|i| i as f32).collect();
+        let (method, encoder) = joint.finish(&parameters);
+        assert_eq!([method.parameters(), encoder.parameters()].concat(), parameters);
+    }
+}
