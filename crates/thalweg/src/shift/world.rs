@@ -75,7 +75,9 @@ fn trained(seed: u64) -> Vec<f32> {
 #[test]
 #[ignore = "writes tests/data/clouds-1.f32 and clouds-2.f32"]
 fn writes_the_networks() {
-    [1, 2].map(|seed| kept::write(&format!("clouds-{seed}.f32"), &trained(seed)));
+    for seed in [1, 2] {
+        kept::write(&format!("clouds-{seed}.f32"), &trained(seed));
+    }
 }
 
 #[test]
