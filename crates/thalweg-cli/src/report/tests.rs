@@ -91,7 +91,8 @@ fn a_plot_without_numbers_still_draws() {
 
 /// All numbers of the attribute `name` of the elements `tag`, in order.
 fn numbers(svg: &str, tag: &str, name: &str) -> Vec<f64> {
-    let elements = svg.split(&format!("<{tag} ")).skip(1).map(|rest| rest.split_once('>').map_or(rest, |(own, _)| own));
+    let opening = format!("<{tag} ");
+    let elements = svg.split(&opening).skip(1).map(|rest| rest.split_once('>').map_or(rest, |(own, _)| own));
     let value = |own: &str| own.split_once(&format!("{name}=\"")).and_then(|(_, v)| v.split_once('"')?.0.parse().ok());
     elements.filter_map(value).collect()
 }
