@@ -196,7 +196,7 @@ mod tests {
         let before = run(&block, &parameters, &z, &mut BlockBuffers::default());
         let changed = |token: usize| {
             let mut z = z.clone();
-            z[token * WIDTH..(token + 1) * WIDTH].iter_mut().for_each(|z| *z += 1.0);
+            z[token * WIDTH] += 1.0;
             let after = run(&block, &parameters, &z, &mut BlockBuffers::default());
             let moved = |t: usize| before[t * WIDTH..(t + 1) * WIDTH] != after[t * WIDTH..(t + 1) * WIDTH];
             (0..6).filter(|&t| moved(t)).collect::<Vec<_>>()
