@@ -77,7 +77,21 @@ fn in_words(said: &str) -> String {
     const TWO: &str = "wanted exactly 1 element, more than 1 element";
     let way_out = "expected one choice, found two: one of them may be the default or come from a flag; choose by the flag (--kind, --method) or set \
                    the table of the other one alone";
-    said.replace(TWO, way_out)
+    without_old_keys(&said.replace(TWO, way_out))
+}
+
+/// A list of keys without those of older versions, which stand behind the ones that replaced them.
+fn without_old_keys(said: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in said.split(", ") {
+        let old = part.starts_with('`')
+            && part.ends_with('`')
+            && parts.last().is_some_and(|last| last.ends_with(&part.replace('_', "-")));
+        if !old {
+            parts.push(part);
+        }
+    }
+    parts.join(", ")
 }
 
 /// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise.
@@ -199,6 +213,9 @@ mod tests {
         // An override replaces the key whatever spelling either has.
         assert_eq!(of("learning-rate = 0.5", &["learning_rate=2"]), plain(2.0));
         assert_eq!(of("learning_rate = 0.5", &["learning-rate=3"]), plain(3.0));
+        let listed = "unknown field `x`, expected one of `kappa`, `learning-rate`, `learning_rate`, `steps`, `a_b`";
+        let expected = "unknown field `x`, expected one of `kappa`, `learning-rate`, `steps`, `a_b`";
+        assert_eq!(without_old_keys(listed), expected);
         let nested = of("learning_rate = 0.5", &["warm_up={ first_steps = 4 }", "warm_up.more_steps=5"]);
         assert_eq!(nested.warm_up, BTreeMap::from([("first-steps".into(), 4), ("more-steps".into(), 5)]));
     }
