@@ -2,7 +2,7 @@
 use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
-use crate::work::plan;
+use crate::work::architecture::architecture;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -112,9 +112,9 @@ pub struct World {
 /// Parameters of tests: those measured for rows of features or for images, with `over` in their place.
 ///
 /// # Errors
-/// Unknown keys and values of a wrong type, under `tests` of `origin`.
-pub fn tests(origin: &str, over: &toml::Table, images: bool) -> Result<Config> {
-    settings::laid_over(origin, "tests", &Config::like(images), over)
+/// Unknown keys and values of a wrong type, under `tests`.
+pub fn tests(over: &toml::Table, images: bool) -> Result<Config> {
+    settings::laid_over("tests", &Config::like(images), over)
 }
 
 /// Trains f number `index` of a home and draws up its shifts.
@@ -126,7 +126,7 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     (spec.train, spec.validation, spec.test, spec.fit, spec.seed) =
         (home.train, home.validation, home.test, home.fit, seed + index);
     ensure(&spec, &session.progress)?;
-    let net = plan::architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
+    let net = architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
     let splits = if home.sites.is_empty() { Parts::of(spec.load()?) } else { hearts(home, &spec)? };
     let start = Instant::now();
     let engine = Engine::new(&net)?;
