@@ -306,7 +306,7 @@ impl Learner for ManyZoos<'_> {
         let (supports, sizes): (Vec<_>, Vec<_>) = groups.into_iter().map(|g| (g.support, g.size)).unzip();
         let mut rng = streams.child("drop").rng();
         let dropped: Vec<bool> = sizes.iter().map(|_| rng.random::<f64>() < shared.config.drop).collect();
-        let loss = self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, updates.gradient);
+        let loss = self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, updates.gradient)?;
         updates.descend(loss, self.joint.parameters_mut())
     }
 

@@ -10,6 +10,7 @@ use crate::field::{Field, MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
 use crate::method::JkoConfig;
 use crate::method::jko::PotentialConfig;
 use crate::nn::optimiser::{AdamWConfig, Schedule};
+use crate::nn::parameters::Parameters;
 use crate::nn::tape::Tape;
 use crate::reward::{Graded, ToPoint};
 use crate::train::Validation;
@@ -197,7 +198,7 @@ fn lean_adjoints_are_differences_through_the_solver() {
                 let c = process.at(made.grid[k], made.grid[k + 1] - made.grid[k]);
                 let mut v = vec![0.0; size];
                 field.velocity(x, &vec![made.grid[k] as f32; rows], None, &mut v, &mut Tape::default());
-                let drift = |(x, v): (&f32, f32)| x + c.step * (c.velocity * v - c.pull * x);
+                let drift = |(x, v): (&f32, f32)| x + c.step * (c.velocity * v - c.reversion * x);
                 x.iter().zip(v).map(drift).collect::<Vec<f32>>()
             };
             // The noise of a step is what its drift does not explain; the same noise carries the moved point on.

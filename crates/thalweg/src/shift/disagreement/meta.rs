@@ -18,9 +18,9 @@ use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::nn::normal;
 use crate::nn::optimiser::AdamWConfig;
+use crate::nn::parameters::Parameters;
+use crate::path::Batch;
 use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
@@ -245,8 +245,7 @@ fn synthetic(base: &Base, reference: &Reference, made: BankConfig, streams: &Str
 fn blank(config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
     let field = ResidualMlpConfig { width: config.width, ..ResidualMlpConfig::default() };
     let field = ResidualMlp::new(config.dimension, &field, streams)?;
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
-    Ok(FlowMatching::new(path, Box::new(field), true))
+    FlowMatching::from_gaussian(Box::new(field))
 }
 
 fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
@@ -272,8 +271,8 @@ fn curves(flow: &FlowMatching, latents: &[f32], n: usize, streams: &Streams) -> 
     let rows = (0..n).map(|_| rng.random_range(0..(latents.len() / d) as u64) as usize).collect();
     let mut noise = vec![0.0; n * d];
     normal::fill(&mut rng, &mut noise);
-    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve: rows };
+    let start = MarginalPoints { points: Cow::Owned(noise), row_of_curve: (0..n).collect() };
+    let end = MarginalPoints { points: Cow::Borrowed(latents), row_of_curve: rows };
     flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
 }
 

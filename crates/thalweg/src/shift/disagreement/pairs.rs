@@ -9,8 +9,6 @@ use crate::method::{FlowMatching, Method};
 use crate::nn::normal;
 use crate::nn::optimiser::AdamWConfig;
 use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
 use crate::shift::base::Sample;
 use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Result, Streams};
@@ -63,9 +61,9 @@ fn grouped(
     let n = pairs.len() * curves;
     let mut noise = vec![0.0; n * d];
     normal::fill(&mut streams.child("noise").rng(), &mut noise);
-    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-    let of_curve = pairs.iter().flat_map(|&pair| std::iter::repeat_n(pair, curves)).collect();
-    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve };
+    let start = MarginalPoints { points: Cow::Owned(noise), row_of_curve: (0..n).collect() };
+    let row_of_curve = pairs.iter().flat_map(|&pair| std::iter::repeat_n(pair, curves)).collect();
+    let end = MarginalPoints { points: Cow::Borrowed(latents), row_of_curve };
     let batch = method.batch(&Anchors::new(d, vec![start, end])?, None, streams)?;
     Ok(Grouped { batch, supports, sizes: vec![curves; pairs.len()] })
 }
@@ -93,7 +91,7 @@ impl Learner for Pairs<'_> {
         let dropped: Vec<bool> = pairs.iter().map(|_| rng.random::<f64>() < self.drop).collect();
         let of = (self.latents, self.dimension);
         let mut groups = grouped(self.joint.method(), of, &pairs, CURVES, supports, &streams)?;
-        let loss = self.joint.gradient(&mut groups, &dropped, updates.gradient);
+        let loss = self.joint.gradient(&mut groups, &dropped, updates.gradient)?;
         updates.descend(loss, self.joint.parameters_mut())
     }
 
@@ -119,8 +117,7 @@ pub(in crate::shift) fn fitted(
     let encoder = Encoder::new(queries[0].width(), queries[0].classes(), &of, &streams.child("encoder"))?;
     let field = ResidualMlpConfig { width: config.width, context: encoder.dimension(), ..ResidualMlpConfig::default() };
     let field = ResidualMlp::new(config.dimension, &field, &streams.child("field"))?;
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
-    let flow = FlowMatching::new(path, Box::new(field), true);
+    let flow = FlowMatching::from_gaussian(Box::new(field))?;
     let held = queries.len() / 7;
     let judged: Vec<usize> = (0..held.max(1)).collect();
     let supports = queries[..judged.len()].iter().map(|q| Support::new(&q.inputs, &q.predictions()));
