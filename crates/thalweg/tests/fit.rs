@@ -242,7 +242,7 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         }
         let request = SampleRequest { at: vec![0.0], ..SampleRequest::new(64, 0) };
         let samples = model.sample(&request).unwrap();
-        starts_have_their_law(&model, &zoo, &split.train, &samples.states, &name);
+        starts_have_their_law(&model, &zoo, &split.train, &samples.states.theta, &name);
         model.save(&dir.path().join("model"), true).unwrap();
         let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
         assert_eq!(loaded.sample(&request).unwrap().theta, samples.theta, "{name}");

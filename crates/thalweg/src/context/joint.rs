@@ -4,7 +4,9 @@
 use super::encoder::{Encoder, EncoderBuffers};
 use super::support::Support;
 use crate::method::{Method, Scratch};
+use crate::nn::parameters::Parameters;
 use crate::path::Batch;
+use crate::{Error, Result};
 
 /// Rows in groups, each with the support set that its context comes from.
 pub(crate) struct Grouped {
@@ -20,8 +22,6 @@ pub(crate) struct Grouped {
 pub(crate) struct Joint {
     method: Box<dyn Method>,
     encoder: Encoder,
-    /// Those of the method, then those of the encoder.
-    parameters: Vec<f32>,
     scratch: Scratch,
     buffers: EncoderBuffers,
 }
@@ -29,35 +29,37 @@ pub(crate) struct Joint {
 impl Joint {
     /// Both with the parameters that they have.
     pub fn new(method: Box<dyn Method>, encoder: Encoder) -> Self {
-        let parameters = [method.parameters(), encoder.parameters()].concat();
-        Self { method, encoder, parameters, scratch: Scratch::default(), buffers: EncoderBuffers::default() }
+        Self { method, encoder, scratch: Scratch::default(), buffers: EncoderBuffers::default() }
     }
 
-    /// The method; its own parameters are those of the last pass.
+    /// The method.
     pub fn method(&self) -> &dyn Method {
         &*self.method
     }
 
-    /// All parameters.
-    pub fn parameters(&self) -> &[f32] {
-        &self.parameters
+    /// The parameters of the method, then those of the encoder.
+    pub fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.method.parameters(), self.encoder.parameters()]
     }
 
-    /// All parameters, to be moved.
-    pub fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
+    /// The same, to be moved.
+    pub fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.method.parameters_mut(), self.encoder.parameters_mut()]
     }
 
     /// Both, with these parameters.
     pub fn finish(mut self, parameters: &[f32]) -> (Box<dyn Method>, Encoder) {
-        self.parameters.copy_from_slice(parameters);
-        self.spread();
+        let (method, encoder) = parameters.split_at(self.method.parameters().len());
+        self.method.parameters_mut().copy_from_slice(method);
+        self.encoder.parameters_mut().copy_from_slice(encoder);
         (self.method, self.encoder)
     }
 
     /// The loss on `groups`, those marked in `dropped [S]` without their context, and its gradient over what was in `gradient`.
-    pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> f64 {
-        self.spread();
+    ///
+    /// # Errors
+    /// A method whose net gives no gradient with respect to contexts.
+    pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> Result<f64> {
         let (d, sizes) = (self.encoder.dimension(), &groups.sizes);
         let mut c = self.encoder.forward(&groups.supports, &mut self.buffers).to_vec();
         let clear =
@@ -67,28 +69,24 @@ impl Joint {
         let (of_method, of_encoder) = gradient.split_at_mut(self.method.parameters().len());
         let loss = self.method.loss(&groups.batch, &mut self.scratch, Some(of_method));
         let mut d_c = vec![0.0; c.len()];
-        let mut rows = self.scratch.d_context.chunks_exact(d);
+        let Some(of_rows) = &self.scratch.context_gradient else {
+            let asked = "a gradient with respect to contexts";
+            return Err(Error::unsupported(asked, "this field", "a field of the CPU"));
+        };
+        let mut rows = of_rows.chunks_exact(d);
         for (sum, &size) in d_c.chunks_exact_mut(d).zip(sizes) {
             rows.by_ref().take(size).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, r)| *s += r));
         }
         clear(&mut d_c);
         self.encoder.backward(&d_c, &mut self.buffers, of_encoder);
-        loss
+        Ok(loss)
     }
 
     /// The loss on `groups`, no context dropped.
     pub fn loss(&mut self, groups: &mut Grouped) -> f64 {
-        self.spread();
         let c = self.encoder.forward(&groups.supports, &mut self.buffers);
         groups.batch.c = Some(repeated(c, self.encoder.dimension(), &groups.sizes));
         self.method.loss(&groups.batch, &mut self.scratch, None)
-    }
-
-    /// Gives method and encoder their parts of the parameters.
-    fn spread(&mut self) {
-        let (method, encoder) = self.parameters.split_at(self.method.parameters().len());
-        self.method.parameters_mut().copy_from_slice(method);
-        self.encoder.parameters_mut().copy_from_slice(encoder);
     }
 }
 
@@ -102,7 +100,7 @@ mod tests {
     use super::*;
     use crate::Streams;
     use crate::context::ContextConfig;
-    use crate::field::{Field, ResidualMlp, ResidualMlpConfig};
+    use crate::field::{Parameters, ResidualMlp, ResidualMlpConfig};
     use crate::method::CfmConfig;
     use crate::path::anchors::Anchors;
     use thalweg_nets::testing::{gradient_error, normals};

@@ -13,7 +13,7 @@ use thalweg::path::interpolant::Interpolant;
 use thalweg::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use thalweg::solver::Solution;
 use thalweg::space::source::SourceKind;
-use thalweg::{Layout, Result, Streams};
+use thalweg::{Layout, Parameters, Result, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Silent;
 
@@ -48,7 +48,7 @@ struct MeanMove {
     displacement: Vec<f32>,
 }
 
-impl Method for MeanMove {
+impl Parameters for MeanMove {
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -60,7 +60,9 @@ impl Method for MeanMove {
     fn parameters_mut(&mut self) -> &mut [f32] {
         &mut self.displacement
     }
+}
 
+impl Method for MeanMove {
     fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         self.path.batch(curves, c, streams)
     }
@@ -121,7 +123,7 @@ fn a_method_of_ones_own_is_fitted_sampled_judged_and_kept_as_any_other() {
 
     let request = SampleRequest { at: vec![0.0, 0.5], ..SampleRequest::new(30, 3) };
     let samples = model.sample(&request).unwrap();
-    let mut moved = samples.states[..30 * p].to_vec();
+    let mut moved = samples.states.theta[..30 * p].to_vec();
     model.coordinates.standardise(&mut moved);
     moved.iter_mut().enumerate().for_each(|(i, z)| *z += model.method.parameters()[i % p]);
     model.coordinates.destandardise(&mut moved);

@@ -6,7 +6,7 @@ use thalweg::method::{FlowMatching, Method, Scratch, Transport};
 use thalweg::path::anchors::Anchors;
 use thalweg::path::{Batch, ProbabilityPath};
 use thalweg::solver::Solver;
-use thalweg::{AdamW, AdamWConfig, Error, Result, Streams};
+use thalweg::{AdamW, AdamWConfig, Error, Parameters, Result, Streams};
 use thalweg_nets::testing::{derivative, moments, normals};
 
 const P: usize = 2;

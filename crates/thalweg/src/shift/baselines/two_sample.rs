@@ -5,7 +5,8 @@
 //! Cost: two short trainings a query.
 use crate::shift::base::Sample;
 use crate::shift::test::{self, ShiftTest, Statistic};
-use crate::{Error, Result, Streams, interrupt};
+use crate::train;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -75,18 +76,17 @@ impl TwoSample {
     ) -> Result<f64> {
         let engine = &self.engine;
         let mut theta = Initialisation::default().draw(engine.layout(), &streams);
-        let [mut gradient, mut other] = [(); 2].map(|()| vec![0.0; theta.len()]);
+        let mut other = vec![0.0; theta.len()];
         let (q, home, away) = (engine.pack(&query.rows(train).inputs)?, vec![0; BATCH], vec![1; train.len()]);
         let (home, away) = (CrossEntropy::new(&home, 2, 0.0)?, CrossEntropy::new(&away, 2, 0.0)?);
         let mut stepper = Stepper::new(Optimiser::default(), 1e-3, &self.net);
-        for _ in 0..STEPS {
-            interrupt::check()?;
+        train::descend(&mut theta, &mut stepper, (STEPS, RATE), |_, theta, gradient| {
             let batch = &self.batches[rng.random_range(0..self.batches.len() as u64) as usize];
-            engine.gradient(&theta, batch, Mode::Evaluate, &home, &mut gradient, workspace);
-            engine.gradient(&theta, &q, Mode::Evaluate, &away, &mut other, workspace);
+            engine.gradient(theta, batch, Mode::Evaluate, &home, gradient, workspace);
+            engine.gradient(theta, &q, Mode::Evaluate, &away, &mut other, workspace);
             gradient.iter_mut().zip(&other).for_each(|(g, o)| *g += o);
-            stepper.step(&mut theta, &gradient, RATE);
-        }
+            Ok(())
+        })?;
         let mut scores = |x: &Packed| {
             let mut logits = vec![0.0; x.len() * 2];
             engine.logits(&theta, x, &mut logits, workspace);
