@@ -102,6 +102,7 @@ pub fn loss(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::parameters::Parameters;
     use crate::tune::linear_field::LinearField;
     use thalweg_nets::testing::partial;
 

@@ -178,9 +178,9 @@ mod tests {
             flow.transport(&mut y, Some(&c), &how, &[]).unwrap();
             let right = y.chunks_exact(2).filter(|y| (y[0] - side).abs() < 0.5).count();
             assert!(right > 1800, "{side}: {right} of 2000");
-            // The other number is standard normal, learned from the 120 pairs that no step was chosen by.
+            // The other number is standard normal, learned from the 60 pairs of this side that no step was chosen by.
             let (mean, covariance) = moments(&y, 2);
-            let [of_mean, of_variance] = [(1.0 / 120.0f64).sqrt(), (2.0 / 120.0f64).sqrt()];
+            let [of_mean, of_variance] = [(1.0 / 60.0f64).sqrt(), (2.0 / 60.0f64).sqrt()];
             assert!(mean[1].abs() < 3.0 * of_mean, "{side}: {mean:?}");
             assert!((covariance[3] - 1.0).abs() < 3.0 * of_variance, "{side}: {covariance:?}");
         }
