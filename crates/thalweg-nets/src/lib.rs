@@ -16,6 +16,7 @@ pub mod memory;
 pub mod progress;
 pub mod sealed;
 pub mod streams;
+pub mod testing;
 pub mod torch;
 pub mod train;
 pub mod zoo;

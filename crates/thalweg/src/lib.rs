@@ -29,8 +29,9 @@ pub use thalweg_nets::{Artefact, Error, Layout, Result, Streams, interrupt};
 // What is learned, and in which space.
 pub use coupling::Coupling;
 pub use field::{Field, FieldConfig};
-pub use method::{Method, MethodConfig};
+pub use method::{Method, MethodConfig, MethodParameters, OwnMethod};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
+pub use nn::parameters::Parameters;
 pub use space::coordinates::{Coordinates, Standardiser};
 pub use space::latent::{Autoencoder, Decoder, LatentConfig, Latents};
 pub use space::source::{Source, SourceKind};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{StopAfter, config, zoo};
+use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::fit::{FitOptions, fit};
@@ -18,6 +18,7 @@ use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::testing::StopAfter;
 
 /// Flips single bits of `file` all over it, and asserts that `read` refuses every time, naming the file.
 fn every_flip_is_found(file: &Path, read: &dyn Fn() -> Result<()>) {
@@ -75,7 +76,7 @@ fn a_flipped_bit_of_a_state_is_found() {
     let options = FitOptions { state: Some(state.clone()), save_every: 0, resume: true, latents: None };
     let stop = StopAfter::new(5);
     assert!(matches!(fit(&zoo, &config(), &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.kept(), 5, "steps kept, as told");
+    assert_eq!(stop.kept(), Some(5), "steps kept, as told");
     // Stopped at once, the state is read and written again as it was.
     let again = || match fit(&zoo, &config(), &options, &StopAfter::new(0)) {
         Err(Error::Interrupted) => Ok(()),
@@ -122,7 +123,7 @@ fn a_tuning_goes_on_only_towards_the_numbers_it_was_begun_with() {
     let (own, whole) = (reward(0.0, 0), run(&reward(0.0, 0), &TuneOptions::default(), &Silent).unwrap());
     let stop = StopAfter::new(3);
     assert!(matches!(run(&own, &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.kept(), 3);
+    assert_eq!(stop.kept(), Some(3));
     for other in [reward(0.5, 0), reward(0.0, 1)] {
         assert_eq!(other.describe(), own.describe());
         let message = run(&other, &options, &Silent).err().unwrap().to_string();

@@ -165,7 +165,18 @@ fn push_momenta(layers: &[Layer], momenta: &mut Vec<f32>) {
         match &layer.operation {
             Operation::BatchNorm { momentum, .. } => momenta.push(*momentum),
             Operation::Residual { layers } => push_momenta(layers, momenta),
-            _ => {}
+            Operation::Conv { .. }
+            | Operation::Dense { .. }
+            | Operation::MaxPool { .. }
+            | Operation::AvgPool { .. }
+            | Operation::Relu
+            | Operation::LeakyRelu { .. }
+            | Operation::Tanh
+            | Operation::Gelu
+            | Operation::Silu
+            | Operation::Softplus
+            | Operation::Dropout { .. }
+            | Operation::Flatten => {}
         }
     }
 }

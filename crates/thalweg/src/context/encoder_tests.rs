@@ -1,5 +1,6 @@
 use super::*;
 use crate::context::ContextConfig;
+use crate::nn::parameters::Parameters;
 
 fn config() -> ContextConfig {
     ContextConfig { hidden: vec![7, 6], width: 8, heads: 2, blocks: 2, pooled: 5, each: 3, ..ContextConfig::default() }

@@ -29,9 +29,9 @@ impl Steps<'_> {
     }
 
     /// ∇²V w at the points of `tape`, and the parameters' share added to `gradient`.
-    pub(crate) fn pull(&self, w: &[f32], tape: &mut Tape, gradient: Gradient<'_>) -> Vec<f32> {
+    pub(crate) fn vjp(&self, w: &[f32], tape: &mut Tape, gradient: Gradient<'_>) -> Vec<f32> {
         let mut dx = vec![0.0; w.len()];
-        self.potential.pull(&Cotangents { gradient: Some(w), ..Cotangents::default() }, tape, gradient, Some(&mut dx));
+        self.potential.vjp(&Cotangents { gradient: Some(w), ..Cotangents::default() }, tape, gradient, Some(&mut dx));
         dx
     }
 }

@@ -130,13 +130,8 @@ impl FitConfig {
 
     /// How long the fit is and how it moves.
     pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
-        TrainingSchedule {
-            what: "fitting",
-            seed: Some(self.seed),
-            steps: self.steps,
-            validate_every: self.validate_every,
-            optimiser: &self.optimiser,
-        }
+        let schedule = TrainingSchedule::new("fitting", self.steps, self.validate_every, &self.optimiser);
+        TrainingSchedule { seed: Some(self.seed), ..schedule }
     }
 
     /// Checks that curves in points of `dimension` fit into memory.

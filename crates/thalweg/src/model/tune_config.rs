@@ -1,6 +1,7 @@
 //! What decides a tuning, as TOML holds it.
 use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
+use crate::train::{Better, TrainingSchedule, ValidationSchedule};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -103,6 +104,24 @@ impl TuneConfig {
         let kept = self.buffer.saturating_mul(3);
         ranges::numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])?;
         ranges::numbers("look-samples", &[self.look_samples, dimension])
+    }
+
+    /// How long the tuning is and how it moves.
+    pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
+        TrainingSchedule {
+            what: "tuning",
+            unit: "iteration",
+            seed: Some(self.seed),
+            steps: self.iterations,
+            updates: self.updates,
+            optimiser: &self.optimiser,
+            validation: ValidationSchedule {
+                every: self.look_every,
+                at_start: true,
+                better: Better::Higher,
+                patience: self.patience,
+            },
+        }
     }
 
     /// Reads and checks the TOML form, from `path` for the errors.

@@ -274,12 +274,15 @@ mod tests {
             let (rows, _) = world.reference.draws(10, n, &streams.child(name)).unwrap();
             rows.iter().map(|r| world.reference.held.rows(r)).collect()
         };
-        let (null, fresh) = (draw("null", 99), draw("fresh", 200));
+        // Where nothing is trained for a query there are draws enough to tell a level of .1 from one of .15.
+        let (few, many) = ([draw("null", 99), draw("fresh", 200)], [draw("null", 999), draw("fresh", 2000)]);
         for method in Method::ALL {
+            let costly = method.trains() || method == Method::Conditional;
+            let [null, fresh] = if costly { &few } else { &many };
             let test = method.prepare(&parts, None, &streams).unwrap();
             let s = test.statistics().len();
-            let law = NullLaw::new(test.measure(&null, &streams.child("a")).unwrap(), s).unwrap();
-            let observed = test.measure(&fresh, &streams.child("b")).unwrap();
+            let law = NullLaw::new(test.measure(null, &streams.child("a")).unwrap(), s).unwrap();
+            let observed = test.measure(fresh, &streams.child("b")).unwrap();
             let mut p: Vec<Vec<f64>> = vec![Vec::new(); s + 1];
             for row in observed.chunks_exact(s) {
                 let each = law.p_values(row).unwrap();
@@ -288,8 +291,9 @@ mod tests {
             }
             for p in &p {
                 let share = Share::rejected(p, 0.1).unwrap();
-                // 99 null draws and 200 fresh ones have a deviation of √(.09/200 + .09/99) = .037.
-                assert!(share.share <= 0.1 + 3.7 * 0.037, "{}: {share:?}", test.name());
+                let bound = 0.1 + 3.7 * (0.09 / null.len() as f64 + 0.09 / fresh.len() as f64).sqrt();
+                assert!(costly || bound < 0.15, "{bound}");
+                assert!(share.share <= bound, "{}: {share:?} above {bound}", test.name());
             }
         }
     }

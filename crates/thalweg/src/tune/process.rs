@@ -92,7 +92,7 @@ pub struct Coefficients {
     /// c: how much of the drift the velocity is.
     pub velocity: f32,
     /// 1/(t + h), the pull to m₀.
-    pub pull: f32,
+    pub reversion: f32,
     /// σ(t).
     pub sigma: f32,
     /// d.
@@ -163,11 +163,11 @@ impl<'a> Process<'a> {
     /// The coefficients at `t` for a step of size `d`.
     pub fn at(&self, t: f64, d: f64) -> Coefficients {
         let h = self.offset;
-        let (velocity, pull, square) = match self.noise {
+        let (velocity, reversion, square) = match self.noise {
             Some(noise) => (1.0, 0.0, noise * noise * (1.0 - t + h)),
             None => (2.0, 1.0 / (t + h), 2.0 * (1.0 - t + h) / (t + h)),
         };
-        Coefficients { velocity, pull: pull as f32, sigma: square.sqrt() as f32, step: d as f32 }
+        Coefficients { velocity, reversion: reversion as f32, sigma: square.sqrt() as f32, step: d as f32 }
     }
 
     /// m₀ of coordinate `i`.

@@ -1,5 +1,5 @@
 //! Good files to begin with.
-use super::common::{self, StopAfter};
+use super::common;
 use super::envelope::zip;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::zoo::{TrainOptions, ZooStore, train_zoo};
 
 /// Whether something that was asked to stop at once got as far as that: it has read its state.

@@ -138,10 +138,40 @@ mod tests {
         let test =
             DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &config, 10, &Streams::new(2))
                 .unwrap();
-        let s = test.measure(&[world.near(50, 1), world.far(50, 1)], &Streams::new(0)).unwrap();
-        assert!(s[0] < 8.0, "as f almost everywhere at home: {s:?}");
-        assert!(s[5] > s[1], "{s:?}");
-        assert_eq!(test.weights().len(), 3 * world.base.theta().len());
+        let p = world.base.theta().len();
+        assert_eq!(test.weights().len(), 3 * p);
+        // The clouds are 1.5 from the boundary with a spread of .7: no classifier errs less than Φ(−1.5/.7). 200 rows teach all but .02 of it.
+        let least = 0.016_06;
+        let near = world.near(2000, 1);
+        let errors = |logits: &[f32]| {
+            let wrong = logits.chunks(2).enumerate().filter(|(i, z)| (z[1] > z[0]) != (i % 2 == 0));
+            wrong.count() as f64 / 2000.0
+        };
+        let deviation = (least * (1.0 - least) / 2000f64).sqrt();
+        let all = world.base.logits_of(test.weights(), &near).unwrap();
+        let members: Vec<&[f32]> = all.chunks(near.logits.len()).collect();
+        for member in &members {
+            assert!((errors(member) - least).abs() < 0.02 + 3.7 * deviation, "{}", errors(member));
+        }
+        // The statistics by their definitions.
+        let own = near.probabilities();
+        let disagree = |i: usize| members.iter().any(|z| (z[2 * i + 1] > z[2 * i]) != (own[2 * i + 1] > own[2 * i]));
+        let taken = |i: usize| {
+            let f = usize::from(own[2 * i + 1] > own[2 * i]);
+            let of = |z: &&[f32]| own[2 * i + f] - 1.0 / (1.0 + (z[2 * i + 1 - f] - z[2 * i + f]).exp());
+            f64::from(members.iter().map(of).fold(0.0, f32::max))
+        };
+        let expected = [(0..2000).filter(|&i| disagree(i)).count() as f64, (0..2000).map(taken).sum::<f64>() / 2000.0];
+        let s = test.measure(&[near.clone(), world.far(2000, 1)], &Streams::new(0)).unwrap();
+        assert!(
+            (s[0] - expected[0] - expected[1]).abs() < 1e-3 && (s[1] - expected[1]).abs() < 1e-6,
+            "{s:?} {expected:?}"
+        );
+        // A row that a member and f disagree on is one where either errs.
+        let most = errors(&near.logits) + members.iter().map(|m| errors(m)).sum::<f64>();
+        assert!(s[0] > 1.0 && s[0] / 2000.0 <= most + 1e-3, "{s:?} {most}");
+        // More probability is taken where f was never shown anything, by members that learned the same at home.
+        assert!(s[6] > 2.0 * s[1], "{s:?}");
         let none = EnsembleConfig { members: 0, ..config };
         assert!(
             DeepEnsemble::train(world.base.clone(), &world.reference, &world.labels, &none, 10, &Streams::new(2))

@@ -164,13 +164,68 @@ mod tests {
         assert!((s[0] - 2.0).abs() < 1e-6 && s[1] > 10.0, "{s:?}");
     }
 
+    /// Inverse of a symmetric 2 × 2 matrix [xx, xy, yy].
+    fn inverse([a, b, c]: [f64; 3]) -> [f64; 3] {
+        let det = a * c - b * b;
+        [c / det, -b / det, a / det]
+    }
+
+    /// uᵀ M v.
+    fn product(u: [f64; 2], [a, b, c]: [f64; 3], v: [f64; 2]) -> f64 {
+        u[0] * (a * v[0] + b * v[1]) + u[1] * (b * v[0] + c * v[1])
+    }
+
     #[test]
-    fn relative_distance_is_shift_free_along_what_classes_share() {
-        let world = world::two_clouds(1);
-        let test = Mahalanobis::new(Distance::Relative, &world.reference.train).unwrap();
-        let at_home = test.measure(std::slice::from_ref(&world.reference.held), &Streams::new(0)).unwrap()[0];
-        let blame = test.blame(&world.reference.held, &Streams::new(0)).unwrap();
-        assert!((blame.iter().sum::<f64>() / blame.len() as f64 - at_home).abs() < 1e-9);
+    fn relative_distance_is_that_of_its_definition_and_blind_along_what_classes_share() {
+        // Two classes of logits about ±(2, −2), both with one slanted spread; the inputs are the logits.
+        let noise = thalweg_nets::testing::normals(&Streams::new(3), 600);
+        let side = |i: usize| if i % 2 == 0 { 2.0 } else { -2.0 };
+        let row = |i: usize| [side(i) + 0.5 * noise[2 * i], -side(i) + 0.3 * noise[2 * i] + 0.4 * noise[2 * i + 1]];
+        let mut home = Sample::of_logits((0..300).flat_map(row).collect(), 2).unwrap();
+        home.inputs = home.logits.clone();
+        let rows: Vec<[f64; 2]> = home.logits.chunks(2).map(|z| [f64::from(z[0]), f64::from(z[1])]).collect();
+        assert!(rows.iter().enumerate().all(|(i, z)| (z[0] > z[1]) == (i % 2 == 0)), "f tells the classes apart");
+        // Means and covariances by their definitions.
+        let mean = |of: &[[f64; 2]]| [0, 1].map(|k| of.iter().map(|z| z[k]).sum::<f64>() / of.len() as f64);
+        let class = |c: usize| rows.iter().skip(c).step_by(2).copied().collect::<Vec<_>>();
+        let (all, means) = (mean(&rows), [mean(&class(0)), mean(&class(1))]);
+        let covariance = |centre: &dyn Fn(usize) -> [f64; 2]| {
+            let mut sum = [0.0; 3];
+            for (i, z) in rows.iter().enumerate() {
+                let d = [z[0] - centre(i)[0], z[1] - centre(i)[1]];
+                sum = [sum[0] + d[0] * d[0], sum[1] + d[0] * d[1], sum[2] + d[1] * d[1]];
+            }
+            sum.map(|s| s / rows.len() as f64)
+        };
+        let (whole, within) = (inverse(covariance(&|_| all)), inverse(covariance(&|i| means[i % 2])));
+        let squared =
+            |z: [f64; 2], m: [f64; 2], by| product([z[0] - m[0], z[1] - m[1]], by, [z[0] - m[0], z[1] - m[1]]);
+        let relative =
+            |z| means.map(|m| squared(z, m, within)).into_iter().fold(f64::INFINITY, f64::min) - squared(z, all, whole);
+        // W⁻¹Δ turned by a right angle: all of the covariance is W plus a multiple of ΔΔᵀ, so along it the whole and the classes agree.
+        let [a, b, c] = within;
+        let delta = [0, 1].map(|k| means[1][k] - means[0][k]);
+        let shared = [-(b * delta[0] + c * delta[1]), a * delta[0] + b * delta[1]];
+        let long = (shared[0] * shared[0] + shared[1] * shared[1]).sqrt();
+        let moved = |along: [f64; 2]| {
+            let each = home.logits.chunks(2).flat_map(|z| [z[0] + along[0] as f32, z[1] + along[1] as f32]);
+            let mut moved = Sample::of_logits(each.collect(), 2).unwrap();
+            moved.inputs = moved.logits.clone();
+            moved
+        };
+        let [relatively, plainly] =
+            [Distance::Relative, Distance::Inputs].map(|kind| Mahalanobis::new(kind, &home).unwrap());
+        let away = moved(shared.map(|s| 5.0 * s / long));
+        for query in [&home, &away, &moved([3.0, -1.0])] {
+            let found = [&relatively, &plainly].map(|test| test.blame(query, &Streams::new(0)).unwrap());
+            for (i, z) in query.logits.chunks(2).map(|z| [f64::from(z[0]), f64::from(z[1])]).enumerate() {
+                let expected = [relative(z), squared(z, all, whole)];
+                assert!((0..2).all(|k| (found[k][i] - expected[k]).abs() < 1e-6 * (1.0 + expected[k].abs())), "{i}");
+            }
+        }
+        let both = |test: &Mahalanobis| test.measure(&[home.clone(), away.clone()], &Streams::new(0)).unwrap();
+        let (blind, sees) = (both(&relatively), both(&plainly));
+        assert!((blind[0] - blind[1]).abs() < 1e-4 && sees[1] > 5.0 * sees[0], "{blind:?} {sees:?}");
         let logits = Sample::of_logits(vec![1.0, 0.0, 0.0, 1.0, 2.0, 0.5], 2).unwrap();
         assert!(Mahalanobis::new(Distance::Inputs, &logits).is_err());
         assert!(Mahalanobis::new(Distance::Relative, &logits).is_ok());

@@ -174,22 +174,22 @@ mod tests {
         let count = |from: usize| (from..from + 10).map(|i| s[i * wide]).sum::<f64>() / 10.0;
         assert!(count(10) > count(0) + 3.0, "{s:?}");
         assert_eq!(s[..wide], test.measure(&queries[..1], &Streams::new(2)).unwrap());
-        // What is drawn for far rows disagrees on them, more than what is drawn for near rows or for rows as far on the other side.
-        let far = world.far(30, 50);
-        let other: Vec<f32> = far.inputs.chunks_exact(2).flat_map(|x| [x[0], -x[1]]).collect();
-        let other = world.base.sample(&other).unwrap();
-        let doubt = |of: &Sample, on: &Sample| {
-            let thetas = test.draw(of, &Streams::new(9)).unwrap();
+        // What is drawn for far rows disagrees on them more than what is drawn for near rows, or for rows as far on the other side, and more than it
+        // does on near rows: in every one of twelve, which by chance is one time in 4,096.
+        let doubt = |of: &Sample, on: &Sample, i: u64| {
+            let thetas = test.draw(of, &Streams::new(9).index(i)).unwrap();
             let logits = world.base.logits_of(&thetas, on).unwrap();
             let reading = Reading::new(on, logits.chunks_exact(on.logits.len()));
             reading.doubt.iter().sum::<f64>() / on.len() as f64
         };
-        let near = world.near(30, 50);
-        let doubts = [doubt(&far, &far), doubt(&near, &far), doubt(&other, &far), doubt(&far, &near)];
-        assert!(
-            doubts[0] > 1.2 * doubts[1] && doubts[0] > 1.2 * doubts[2] && doubts[0] > 2.0 * doubts[3],
-            "{doubts:?}"
-        );
+        for i in 0..12 {
+            let (near, far) = (world.near(30, 50 + i), world.far(30, 50 + i));
+            let other: Vec<f32> = far.inputs.chunks_exact(2).flat_map(|x| [x[0], -x[1]]).collect();
+            let other = world.base.sample(&other).unwrap();
+            let own = doubt(&far, &far, i);
+            let others = [doubt(&near, &far, i), doubt(&other, &far, i), doubt(&far, &near, i)];
+            assert!(others.iter().all(|doubt| own > *doubt), "{i}: {own} {others:?}");
+        }
         let kept = (made, test.kept().to_vec());
         let again = Conditional::of(world.base.clone(), &world.reference, kept, config, 10, &streams).unwrap();
         assert_eq!(again.measure(&queries, &Streams::new(2)).unwrap(), s);

@@ -17,20 +17,21 @@ use super::meta_config::SAMPLING;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::nn::normal;
-use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::nn::optimiser::AdamWConfig;
+use crate::nn::parameters::Parameters;
+use crate::path::Batch;
 use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
 use crate::shift::reference::Reference;
 use crate::shift::test;
 use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
+use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
 use crate::tune::{Task, TuneLook, TuneOptions, draw};
-use crate::{Error, Result, Streams, interrupt};
+use crate::{Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -210,8 +211,8 @@ impl MetaDetectron {
         let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
         let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
         let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
-        let looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
-        Ok((flow, looks))
+        let state = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?;
+        Ok((flow, state.validations.iter().map(TuneLook::from).collect()))
     }
 
     fn process(&self) -> Process<'_> {
@@ -244,8 +245,7 @@ fn synthetic(base: &Base, reference: &Reference, made: BankConfig, streams: &Str
 fn blank(config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
     let field = ResidualMlpConfig { width: config.width, ..ResidualMlpConfig::default() };
     let field = ResidualMlp::new(config.dimension, &field, streams)?;
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
-    Ok(FlowMatching::new(path, Box::new(field), true))
+    FlowMatching::from_gaussian(Box::new(field))
 }
 
 fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
@@ -254,52 +254,61 @@ fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
     Ok(copy)
 }
 
-/// Conditional flow matching on `latents [M, D]` from a standard Gaussian; a seventh of them chooses the step that is kept.
+/// A flow that learns from latents, by conditional flow matching from a standard Gaussian.
+struct Latents<'a> {
+    flow: FlowMatching,
+    /// `[M, D]`.
+    train: &'a [f32],
+    judged: Batch,
+    streams: Streams,
+    scratch: Scratch,
+}
+
+/// `n` curves from noise to random ones of `latents [M, D]`.
+fn curves(flow: &FlowMatching, latents: &[f32], n: usize, streams: &Streams) -> Result<Batch> {
+    let d = flow.field().dimension();
+    let mut rng = streams.child("rows").rng();
+    let rows = (0..n).map(|_| rng.random_range(0..(latents.len() / d) as u64) as usize).collect();
+    let mut noise = vec![0.0; n * d];
+    normal::fill(&mut rng, &mut noise);
+    let start = MarginalPoints { points: Cow::Owned(noise), row_of_curve: (0..n).collect() };
+    let end = MarginalPoints { points: Cow::Borrowed(latents), row_of_curve: rows };
+    flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
+}
+
+impl Learner for Latents<'_> {
+    fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.flow.parameters()]
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.flow.parameters_mut()]
+    }
+
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
+        let batch = curves(&self.flow, self.train, BATCH[0], &self.streams.child("step").index(step))?;
+        let loss = self.flow.loss(&batch, &mut self.scratch, Some(updates.gradient));
+        updates.descend(loss, self.parameters_mut())
+    }
+
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
+        Ok(Some(self.flow.loss(&self.judged, &mut self.scratch, None)))
+    }
+}
+
+/// The flow fitted to `latents [M, D]`; a seventh of them chooses the step that is kept.
 fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
     let d = config.dimension;
     let (held, train) = latents.split_at(latents.len() / d / 7 * d);
-    let batch = |flow: &FlowMatching, from: &[f32], n: usize, streams: &Streams| {
-        let mut rng = streams.child("rows").rng();
-        let rows = (0..n).map(|_| rng.random_range(0..(from.len() / d) as u64) as usize).collect();
-        let mut noise = vec![0.0; n * d];
-        normal::fill(&mut rng, &mut noise);
-        let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-        let end = MarginalPoints { points: Cow::Borrowed(from), of_curve: rows };
-        flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
-    };
-    let mut flow = blank(config, &streams.child("start"))?;
+    let flow = blank(config, &streams.child("start"))?;
+    let judged = curves(&flow, if held.is_empty() { train } else { held }, BATCH[1], &streams.child("held out"))?;
+    let mut learner = Latents { flow, train, judged, streams: *streams, scratch: Scratch::default() };
     let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
-    let mut adam = AdamW::new(&optimiser, FIT[0], flow.parameters())?;
-    let judged = streams.child("held out");
-    let judged = batch(&flow, if held.is_empty() { train } else { held }, BATCH[1], &judged)?;
-    let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
-    let mut best = (f64::INFINITY, flow.parameters().to_vec());
-    for step in 0..FIT[0] {
-        interrupt::check()?;
-        let now = streams.child("step").index(step);
-        let batch = batch(&flow, train, BATCH[0], &now)?;
-        flow.loss(&batch, &mut scratch, Some(&mut gradient));
-        adam.step(flow.parameters_mut(), &gradient)?;
-        if (step + 1).is_multiple_of(FIT[1]) {
-            let own = flow.parameters().to_vec();
-            flow.parameters_mut().copy_from_slice(adam.average());
-            let loss = flow.loss(&judged, &mut scratch, None);
-            if !loss.is_finite() {
-                let place = format!("step {}", step + 1);
-                return Err(Error::NotFinite {
-                    what: "held-out loss of the flow over CDCs".into(),
-                    place,
-                    value: loss,
-                });
-            }
-            if loss < best.0 {
-                best = (loss, adam.average().to_vec());
-            }
-            flow.parameters_mut().copy_from_slice(&own);
-        }
-    }
-    flow.parameters_mut().copy_from_slice(&best.1);
-    Ok(flow)
+    let schedule = TrainingSchedule::new("flow over disagreement classifiers", FIT[0], FIT[1], &optimiser);
+    let mut state = train::start(&mut learner, &schedule, None)?;
+    train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
+    learner.flow.parameters_mut().copy_from_slice(&state.best);
+    Ok(learner.flow)
 }
 
 impl Members for MetaDetectron {

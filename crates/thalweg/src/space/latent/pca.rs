@@ -6,6 +6,7 @@
 use super::autoencoder::check_points;
 use super::{Autoencoder, Decoder};
 use crate::nn::dense::{Accumulate, product, view};
+use crate::nn::parameters::impl_parameters;
 use crate::{Error, Layout, Result};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
@@ -136,6 +137,8 @@ impl Decoder for Pca {
     }
 }
 
+impl_parameters!(Pca);
+
 impl Autoencoder for Pca {
     /// y_k = (z − m)·(S_k V_k)/S_k².
     fn encode(&self, z: &[f32]) -> Vec<f32> {
@@ -150,18 +153,6 @@ impl Autoencoder for Pca {
 
     fn scales(&self) -> &[f32] {
         &self.parameters[self.p * (1 + self.d)..]
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 }
 

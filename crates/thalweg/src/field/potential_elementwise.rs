@@ -1,6 +1,6 @@
 //! Element-wise passes of the potential, parallel over rows. `gate` rows hold g `[P]`, then h `[P]`, of ½ Σ g x² + Σ h x.
 use crate::nn::dense::{self, Accumulate, vectorised};
-use crate::nn::passes::{Rows, sum};
+use crate::nn::elementwise::{Rows, sum};
 use rayon::prelude::*;
 
 /// a ← softplus(a + conditions + bias), with its derivative in `sigmoid`.
@@ -129,7 +129,7 @@ pub fn gate_gradient(d: &mut [f32], n: usize, x: &[f32], x_dot: &[f32], a: Optio
 }
 
 /// dx = a (g ⊙ x + h) + g ⊙ ẋ.
-pub fn gate_pull(dx: &mut [f32], gate: Rows<'_>, x: &[f32], x_dot: &[f32], a: Option<&[f32]>) {
+pub fn gate_input_gradient(dx: &mut [f32], gate: Rows<'_>, x: &[f32], x_dot: &[f32], a: Option<&[f32]>) {
     let n = gate.row(0).len() / 2;
     dx.par_chunks_mut(n).zip(x.par_chunks(n)).zip(x_dot.par_chunks(n)).enumerate().for_each(
         |(row, ((dx, x), x_dot))| {
