@@ -2,14 +2,7 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which end of a score is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// Accuracy.
-    Higher,
-    /// Loss.
-    Lower,
-}
+pub use crate::train::Better;
 
 /// A sample `[n]` of scores, summarised. Numbers that n values cannot give (the deviation of one) are NaN, and null in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,47 +2,14 @@
 //!
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the validations in f64, and whatever the learner keeps besides;
 //! the step and the identity of the training in its metadata. Written whole or not at all.
-use super::{Better, Learner, TrainingSchedule};
+use super::learner::Learner;
+use super::schedule::{Better, TrainingSchedule};
+use super::validation::{Running, Validation};
 use crate::nn::optimiser::{AdamW, STATE};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use thalweg_nets::files::write_whole;
-
-/// One validation: the averaged parameters, judged by what is held out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Validation {
-    /// Steps done.
-    pub step: u64,
-    /// Mean training score since the validation before; none where there was no step.
-    pub training: Option<f64>,
-    /// Score on what is held out; none where nothing is.
-    pub held_out: Option<f64>,
-    /// Mean distance from where the training began since the validation before; none where it is not measured.
-    pub distance: Option<f64>,
-    /// Wall time so far.
-    pub seconds: f64,
-}
-
-/// Sums of what steps noted since the last validation, and how many did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Running {
-    score: f64,
-    distance: Option<f64>,
-    count: f64,
-}
-
-impl Running {
-    pub(super) fn note(&mut self, score: f64, distance: Option<f64>) {
-        self.score += score;
-        self.distance = distance.map(|distance| self.distance.unwrap_or(0.0) + distance).or(self.distance);
-        self.count += 1.0;
-    }
-
-    fn mean(&self, sum: f64) -> Option<f64> {
-        (self.count > 0.0).then(|| sum / self.count)
-    }
-}
 
 /// A training between two steps, but for what its learner holds.
 #[derive(Clone, Debug)]
@@ -81,9 +48,9 @@ impl TrainState {
         let running = std::mem::take(&mut self.running);
         self.validations.push(Validation {
             step: self.step,
-            training: running.mean(running.score),
+            training: running.mean_score(),
             held_out,
-            distance: running.distance.and_then(|sum| running.mean(sum)),
+            distance: running.mean_distance(),
             seconds: self.seconds,
         });
     }

@@ -26,6 +26,7 @@ mod tuning;
 pub use crate::model::{Control, TuneConfig, TuneRecord, TuneValidation};
 pub use crate::train::TrainState;
 pub use drawn::draw;
+pub use tuning::Task;
 
 use crate::method::Method;
 use crate::model::MetaModel;
@@ -96,18 +97,6 @@ pub fn tune(
         validations: state.validations.iter().map(TuneValidation::from).collect(),
     });
     Ok(tuned)
-}
-
-/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
-pub struct Task<'a> {
-    /// With v₀.
-    pub base: &'a dyn Method,
-    /// The process.
-    pub process: &'a Process<'a>,
-    /// r over the fields' coordinates.
-    pub reward: &'a dyn Reward,
-    /// What chooses the iteration.
-    pub held_out: Option<&'a dyn Reward>,
 }
 
 impl Task<'_> {

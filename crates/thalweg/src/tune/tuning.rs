@@ -1,18 +1,31 @@
 //! An iteration of a tuning, as the loop of every training takes it: a simulation, and updates of the method by what it says.
 use super::direct::{self, Unrolled};
 use super::drawn::{not_tunable, sampled};
-use super::process;
+use super::process::{self, Process};
 use super::regression;
 use super::trajectory::{self, Simulation, Terminal, Trajectories};
-use super::{Task, TuneConfig};
 use crate::field::Field;
 use crate::field::steps::Steps;
 use crate::method::Method;
 use crate::metric::summary::mean;
+use crate::model::TuneConfig;
+use crate::reward::Reward;
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::train::{Learner, Updates};
 use crate::{Error, Result, Streams};
 use std::collections::VecDeque;
+
+/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
+pub struct Task<'a> {
+    /// With v₀.
+    pub base: &'a dyn Method,
+    /// The process.
+    pub process: &'a Process<'a>,
+    /// r over the fields' coordinates.
+    pub reward: &'a dyn Reward,
+    /// What chooses the iteration.
+    pub held_out: Option<&'a dyn Reward>,
+}
 
 /// A method under tuning.
 pub(super) struct Tuning<'a> {
