@@ -110,8 +110,8 @@ pub(in crate::shift) fn fitted(
     let of = ContextConfig {
         hidden: vec![64],
         width: 32,
-        pooled: config.pooled,
-        each: config.each,
+        global_width: config.pooled,
+        class_width: config.each,
         ..ContextConfig::default()
     };
     let encoder = Encoder::new(queries[0].width(), queries[0].classes(), &of, &streams.child("encoder"))?;
