@@ -1,15 +1,15 @@
 //! Parameters of all tests, as TOML and `--set` hold them.
-use super::baselines::ensemble::EnsembleConfig;
-use super::disagreement::bank::BankConfig;
+use super::baselines::ensemble_config::EnsembleConfig;
+use super::disagreement::bank_config::BankConfig;
 use super::disagreement::cdc::{Agree, CdcConfig};
 use super::disagreement::conditional_config::ConditionalConfig;
-use super::disagreement::detectron::Rounds;
-use super::disagreement::meta::MetaConfig;
+use super::disagreement::meta_config::MetaConfig;
+use super::disagreement::rounds::Rounds;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of all tests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// CDCs for a query.
     pub cdc: CdcConfig,
@@ -18,10 +18,12 @@ pub struct Config {
     /// CDCs of the bank; those of its members.
     pub bank: BankConfig,
     /// How members of the bank are trained.
+    #[serde(alias = "bank_cdc")]
     pub bank_cdc: BankCdc,
     /// The flow over CDCs.
     pub meta: MetaConfig,
     /// How the zoo of the flow is trained.
+    #[serde(alias = "meta_cdc")]
     pub meta_cdc: MetaCdc,
     /// The generator conditioned on the query; its zoo is trained as the bank is.
     pub conditional: ConditionalConfig,

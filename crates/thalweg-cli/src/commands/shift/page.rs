@@ -10,7 +10,7 @@ pub fn table(verdict: &Verdict) -> Table {
     let mut table = Table::new(&["test", "statistic", "value", "mean of redraws", "p", "ms"]);
     let none = || Cell::Number(f64::NAN, 0);
     for finding in &verdict.findings {
-        for (name, counts, value, p, usual) in &finding.statistics {
+        for (name, counts, value, p, mean) in &finding.statistics {
             let mark = match (counts, finding.question) {
                 (true, Question::Harm) => " *",
                 _ => "",
@@ -19,14 +19,14 @@ pub fn table(verdict: &Verdict) -> Table {
                 finding.method.name().into(),
                 format!("{name}{mark}").into(),
                 Cell::Number(*value, 4),
-                Cell::Number(*usual, 4),
+                Cell::Number(*mean, 4),
                 Cell::Number(*p, 4),
                 none(),
             ];
             table.push(if *counts { Weight::Plain } else { Weight::Faint }, cells);
         }
         let (p, ms) = (Cell::Number(finding.p_value, 4), Cell::Number(1e3 * finding.seconds, 2));
-        table.push(Weight::Plain, vec![finding.method.name().into(), "together".into(), none(), none(), p, ms]);
+        table.push(Weight::Plain, vec![finding.method.name().into(), "combined".into(), none(), none(), p, ms]);
     }
     for (name, question) in [("harm", Question::Harm), ("any difference", Question::Difference)] {
         if let Some(p) = verdict.answer.adjusted(question) {
@@ -51,7 +51,7 @@ pub fn page(
     worst: &[usize],
     picked: &[usize],
 ) -> Report {
-    let (record, blame) = (&calibration.record, &verdict.blame);
+    let (record, scores) = (&calibration.record, &verdict.row_scores);
     let mut report = Report::new(
         "Does the model still know what it does?",
         format!(
@@ -65,7 +65,7 @@ pub fn page(
     report.heading("Statistics").table(&table(verdict));
     let Some(base) = calibration.base().filter(|_| !worst.is_empty()) else { return report };
     report.heading("Rows that look most out of place").paragraph(
-        "Ordered by how readily networks that agree with the model at home take another view here. This does not say that the model is wrong \
+        "Ordered by how readily networks that agree with the model on P disagree with it here. This does not say that the model is wrong \
          on them, but that its training data do not decide what is right.",
     );
     let shape = base.architecture().input();
@@ -79,9 +79,9 @@ pub fn page(
         report
             .picture(pixels::gallery(shape, &images), "The row's number in Q, and the class that the model gives it.");
     }
-    let mut rows = Table::new(&["row of Q", "class by the model", "doubt"]);
+    let mut rows = Table::new(&["row of Q", "class by the model", "score"]);
     for &i in worst {
-        rows.push(Weight::Plain, vec![picked[i].into(), (predictions[i] as usize).into(), Cell::Number(blame[i], 3)]);
+        rows.push(Weight::Plain, vec![picked[i].into(), (predictions[i] as usize).into(), Cell::Number(scores[i], 3)]);
     }
     report.table(&rows);
     report

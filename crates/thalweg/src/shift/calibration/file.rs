@@ -1,11 +1,12 @@
 //! A calibration as a file.
 //!
-//! It is safetensors: `f [P]`; `train`, `validation`, `held` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
-//! `weights.METHOD [m, P]`; the record as TOML in the header.
-use super::{Calibration, Record};
+//! It is safetensors: `f [P]`; `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are known); `labels [N]` of the
+//! held-out rows, where they are known; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
+use super::{Calibration, Record, known};
 use crate::shift::base::{Base, Sample};
-use crate::shift::method::Parts;
+use crate::shift::method::{Method, Parts};
 use crate::shift::reference::Reference;
+use crate::shift::stored::{Store, Stored};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result, Streams};
 use std::collections::BTreeMap;
@@ -14,7 +15,13 @@ use std::sync::Arc;
 use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
-const FORMAT: &str = "thalweg shift calibration 6";
+const FORMAT: &str = "thalweg shift calibration 7";
+/// The same of any version.
+const KIND: &str = "thalweg shift calibration";
+/// What the shares of held-out rows on which each network of a test disagrees with f are called, before the test's name.
+const DISAGREEMENTS: &str = "disagreements";
+/// What the labels of held-out rows are called.
+const LABELS: &str = "labels";
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -26,16 +33,21 @@ impl Calibration {
         if let Some(base) = &self.base {
             out.single("f", &[base.theta().len()], base.theta());
         }
-        let Reference { train, validation, held } = &self.reference;
-        for (name, rows) in [("train", train), ("validation", validation), ("held", held)] {
+        let Reference { train, validation, held_out } = &self.reference;
+        for (name, rows) in [("train", train), ("validation", validation), ("held-out", held_out)] {
             let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
             out.single(name, &[rows.len(), values.len() / rows.len()], values);
         }
-        for test in &self.tests {
-            if let (weights @ [_, ..], Some(base)) = (test.weights(), &self.base) {
-                let p = base.theta().len();
-                out.single(format!("weights.{}", test.name()), &[weights.len() / p, p], weights);
-            }
+        if !self.labels.is_empty() {
+            let labels: Vec<f64> = self.labels.iter().map(|&label| f64::from(label)).collect();
+            out.double(LABELS, &[labels.len()], &labels);
+        }
+        for (test, method) in self.tests.iter().zip(&self.record.methods) {
+            test.save(&mut Store::new(&mut out, method.name()));
+        }
+        if let Some((test, shares)) = &self.disagreements {
+            let name = format!("{DISAGREEMENTS}.{}", self.record.methods[*test].name());
+            out.double(name, &[shares.len()], shares);
         }
         let record = toml::to_string(&self.record)
             .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
@@ -44,16 +56,19 @@ impl Calibration {
         write_whole(path, &out.bytes()?)
     }
 
-    /// Reads a file that [`Self::write`] made; tests are made ready again without training.
+    /// Reads a file that [`Self::write`] made; nothing is trained.
     ///
     /// # Errors
-    /// No such file, another kind of file, tensors that do not fit the record.
+    /// No such file, another kind of file or one of another version, tensors that do not fit the record.
     pub fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
-            let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");
+            let expected = match found.starts_with(KIND) {
+                true => format!("{FORMAT}: files of other versions lack what tests were trained to; calibrate again"),
+                false => format!("{FORMAT}, as `thalweg shift calibrate` writes it"),
+            };
             return Err(Error::format(path, "format", expected, found));
         }
         let record: Record = toml::from_str(file.word("record"))
@@ -72,16 +87,34 @@ impl Calibration {
                 }
             }
         };
-        let reference = Reference::new(rows("train")?, rows("validation")?, rows("held")?)?;
+        let reference = Reference::new(rows("train")?, rows("validation")?, rows("held-out")?)?;
         let streams = Streams::new(record.seed).child("shift");
         let parts =
             Parts { base: base.clone(), reference: &reference, labels: &[], size: record.size, config: &record.config };
         let mut tests = Vec::new();
         for method in &record.methods {
-            let kept = format!("weights.{}", method.name());
-            let weights = file.shape(&kept).map(|_| file.any(&kept)).transpose()?.map(|(_, weights)| weights);
-            tests.push(method.prepare(&parts, weights, &streams)?);
+            tests.push(method.prepare(&parts, Some(&Stored::new(&file, method.name())), &streams)?);
         }
-        Ok(Self { record, seconds: BTreeMap::new(), base, reference, tests })
+        let of_test = |(i, method): (usize, &Method)| {
+            let name = format!("{DISAGREEMENTS}.{}", method.name());
+            file.shape(&name).map(|_| file.double(&name).map(|shares| (i, shares)))
+        };
+        let disagreements = record.methods.iter().enumerate().find_map(of_test).transpose()?;
+        let labels = match file.shape(LABELS) {
+            Some(_) => labels(path, &file.double(LABELS)?, &reference)?,
+            None => Vec::new(),
+        };
+        Ok(Self { record, seconds: BTreeMap::new(), base, known: known(&reference, &labels)?, reference, labels, disagreements, tests })
     }
+}
+
+/// Classes of the held-out rows, one each.
+fn labels(path: &Path, stored: &[f64], reference: &Reference) -> Result<Vec<u32>> {
+    let (rows, classes) = (reference.held_out.len(), reference.held_out.classes());
+    let class = |v: &f64| v.fract() == 0.0 && (0.0..classes as f64).contains(v);
+    if stored.len() != rows || !stored.iter().all(class) {
+        let expected = format!("a class below {classes} for each of {rows} held-out rows");
+        return Err(Error::format(path, "tensor labels", expected, format!("{} numbers", stored.len())));
+    }
+    Ok(stored.iter().map(|v| *v as u32).collect())
 }

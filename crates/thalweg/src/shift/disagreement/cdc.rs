@@ -28,17 +28,18 @@ const BATCHES: usize = 64;
 /// | field | default | range |
 /// | --- | --- | --- |
 /// | `kappa` | 0.004 | > 0: weight of disagreement on Q against agreement on P |
-/// | `learning_rate` | 0.02 | > 0, of Adam |
+/// | `learning-rate` | 0.02 | > 0, of Adam |
 /// | `steps` | 120 | ≥ 1 |
 /// | `batch` | 512 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CdcConfig {
     /// κ.
     pub kappa: f64,
     /// Adam's learning rate.
+    #[serde(alias = "learning_rate")]
     pub learning_rate: f64,
     /// Steps.
     pub steps: usize,
@@ -73,7 +74,7 @@ impl CdcConfig {
     /// # Errors
     /// Names the parameter under `cdc`.
     pub fn check(&self) -> Result<()> {
-        for (field, value) in [("kappa", self.kappa), ("learning_rate", self.learning_rate)] {
+        for (field, value) in [("kappa", self.kappa), ("learning-rate", self.learning_rate)] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::parameter(format!("cdc.{field}"), "a finite number above 0", value));
             }
@@ -196,12 +197,14 @@ impl Trainer {
                 gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
             }
             stepper.step(theta, gradient, self.config.learning_rate);
+            #[cfg(test)]
+            crate::nn::steps::note(1);
         }
         match theta.iter().position(|w| !w.is_finite()) {
             Some(i) => Err(Error::NotFinite {
                 what: "weight of a disagreement classifier".into(),
                 place: format!(
-                    "{i} (cdc.kappa {}, cdc.learning_rate {})",
+                    "{i} (cdc.kappa {}, cdc.learning-rate {})",
                     self.config.kappa, self.config.learning_rate
                 ),
                 value: f64::from(theta[i]),
@@ -278,7 +281,7 @@ mod tests {
             let logits = world.base.engine().logits_of_many(&theta, &world.base.pack(sample).unwrap()).unwrap();
             agreement(&logits, &sample.predictions())
         };
-        assert!(of(&world.reference.held) > 0.97, "{}", of(&world.reference.held));
+        assert!(of(&world.reference.held_out) > 0.97, "{}", of(&world.reference.held_out));
         assert!(of(&query) < 0.5, "{}", of(&query));
     }
 
@@ -315,7 +318,7 @@ mod tests {
     fn parameters_out_of_range_are_named() {
         let said = |c: CdcConfig| c.check().unwrap_err().to_string();
         assert!(said(CdcConfig { kappa: 0.0, ..CdcConfig::default() }).contains("cdc.kappa"));
-        assert!(said(CdcConfig { learning_rate: f64::NAN, ..CdcConfig::default() }).contains("cdc.learning_rate"));
+        assert!(said(CdcConfig { learning_rate: f64::NAN, ..CdcConfig::default() }).contains("cdc.learning-rate"));
         assert!(said(CdcConfig { steps: 0, ..CdcConfig::default() }).contains("cdc.steps"));
         assert!(said(CdcConfig { jitter: -1.0, ..CdcConfig::default() }).contains("cdc.jitter"));
         let world = world::two_clouds(1);
@@ -330,6 +333,6 @@ mod tests {
             &mut Streams::new(1).rng(),
             &mut Scratch::default(),
         );
-        assert!(end.unwrap_err().to_string().contains("cdc.learning_rate"));
+        assert!(end.unwrap_err().to_string().contains("cdc.learning-rate"));
     }
 }

@@ -1,0 +1,102 @@
+//! The flow over latents of CDCs `[M, D]` from a standard Gaussian along straight lines, by conditional flow matching, without a context.
+//!
+//! A seventh of the latents chooses the step that is kept. Cost: `STEPS` steps of `BATCH` curves.
+use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::method::{FlowMatching, Method, Scratch};
+use crate::nn::normal;
+use crate::nn::optimiser::AdamWConfig;
+use crate::path::anchors::{Anchors, MarginalPoints};
+use crate::path::interpolant::Interpolant;
+use crate::path::{Batch, Path, TimeLaw, Width};
+use crate::train::{self, Learner, TrainingSchedule};
+use crate::{Result, Streams};
+use rand::RngExt;
+use std::borrow::Cow;
+use thalweg_nets::progress::Silent;
+
+/// Steps of the fit, and between two validations.
+const STEPS: u64 = 600;
+const VALIDATE_EVERY: u64 = 25;
+/// Curves in a batch, and in the held-out batch.
+const BATCH: usize = 64;
+const HELD_OUT: usize = 512;
+
+/// An untrained field with so many numbers of context along straight lines from a standard Gaussian.
+pub(in crate::shift) fn untrained(
+    dimension: usize,
+    width: usize,
+    context: usize,
+    streams: &Streams,
+) -> Result<FlowMatching> {
+    let field = ResidualMlpConfig { width, context, ..ResidualMlpConfig::default() };
+    let field = ResidualMlp::new(dimension, &field, streams)?;
+    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
+    Ok(FlowMatching::new(path, Box::new(field), true))
+}
+
+/// The same with these parameters, which fit.
+pub(in crate::shift) fn with(dimension: usize, width: usize, parameters: &[f32]) -> Result<FlowMatching> {
+    let mut flow = untrained(dimension, width, 0, &Streams::new(0))?;
+    flow.parameters_mut().copy_from_slice(parameters);
+    Ok(flow)
+}
+
+/// The latents, and what learns from them.
+struct Latents<'a> {
+    train: &'a [f32],
+    dimension: usize,
+    judged: Batch,
+    flow: FlowMatching,
+    scratch: Scratch,
+    streams: Streams,
+}
+
+/// `n` curves from noise to random latents.
+fn curves(flow: &FlowMatching, latents: &[f32], d: usize, n: usize, streams: &Streams) -> Result<Batch> {
+    let mut rng = streams.child("rows").rng();
+    let rows = (0..n).map(|_| rng.random_range(0..(latents.len() / d) as u64) as usize).collect();
+    let mut noise = vec![0.0; n * d];
+    normal::fill(&mut rng, &mut noise);
+    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
+    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve: rows };
+    flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
+}
+
+impl Learner for Latents<'_> {
+    fn parameters(&self) -> &[f32] {
+        self.flow.parameters()
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.flow.parameters_mut()
+    }
+
+    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+        let streams = self.streams.child("step").index(step);
+        let batch = curves(&self.flow, self.train, self.dimension, BATCH, &streams)?;
+        Ok(self.flow.loss(&batch, &mut self.scratch, Some(gradient)))
+    }
+
+    fn held_out(&mut self) -> Result<Option<f64>> {
+        Ok(Some(self.flow.loss(&self.judged, &mut self.scratch, None)))
+    }
+}
+
+/// The flow fitted to `latents [M, D]`.
+pub(in crate::shift) fn fitted(latents: &[f32], d: usize, width: usize, streams: &Streams) -> Result<FlowMatching> {
+    let (held_out, train) = latents.split_at(latents.len() / d / 7 * d);
+    let flow = untrained(d, width, 0, &streams.child("start"))?;
+    let judged = if held_out.is_empty() { train } else { held_out };
+    let judged = curves(&flow, judged, d, HELD_OUT, &streams.child("held out"))?;
+    let scratch = Scratch::default();
+    let mut learner = Latents { train, dimension: d, judged, flow, scratch, streams: *streams };
+    let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
+    let what = "flow over disagreement classifiers (meta)";
+    let schedule =
+        TrainingSchedule { what, seed: None, steps: STEPS, validate_every: VALIDATE_EVERY, optimiser: &optimiser };
+    let mut state = train::start(&mut learner, &schedule, None)?;
+    train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
+    let mut flow = learner.flow;
+    flow.parameters_mut().copy_from_slice(&state.best);
+    Ok(flow)
+}
