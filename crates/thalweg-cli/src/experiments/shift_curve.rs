@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
+use thalweg::shift::Sample;
 use thalweg::shift::baselines::entropy::Reading;
 use thalweg::shift::disagreement::bank::{self, Bank};
 use thalweg::shift::disagreement::cdc::{Trainer, mean_agreement};
@@ -21,7 +22,6 @@ use thalweg::shift::disagreement::detectron::{self, Detectron};
 use thalweg::shift::disagreement::members::Members;
 use thalweg::shift::disagreement::meta::{self, MetaConfig, MetaDetectron};
 use thalweg::shift::law::power::auroc;
-use thalweg::shift::Sample;
 use thalweg_nets::progress::Progress;
 
 const TOML: &str = include_str!("../../../../experiments/shift-curve.toml");

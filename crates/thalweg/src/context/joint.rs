@@ -20,8 +20,6 @@ pub(crate) struct Grouped {
 pub(crate) struct Joint {
     method: Box<dyn Method>,
     encoder: Encoder,
-    /// Those of the method, then those of the encoder.
-    parameters: Vec<f32>,
     scratch: Scratch,
     buffers: EncoderBuffers,
 }
@@ -29,35 +27,34 @@ pub(crate) struct Joint {
 impl Joint {
     /// Both with the parameters that they have.
     pub fn new(method: Box<dyn Method>, encoder: Encoder) -> Self {
-        let parameters = [method.parameters(), encoder.parameters()].concat();
-        Self { method, encoder, parameters, scratch: Scratch::default(), buffers: EncoderBuffers::default() }
+        Self { method, encoder, scratch: Scratch::default(), buffers: EncoderBuffers::default() }
     }
 
-    /// The method; its own parameters are those of the last pass.
+    /// The method.
     pub fn method(&self) -> &dyn Method {
         &*self.method
     }
 
-    /// All parameters.
-    pub fn parameters(&self) -> &[f32] {
-        &self.parameters
+    /// The parameters of the method, then those of the encoder.
+    pub fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.method.parameters(), self.encoder.parameters()]
     }
 
-    /// All parameters, to be moved.
-    pub fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
+    /// The same, to be moved.
+    pub fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.method.parameters_mut(), self.encoder.parameters_mut()]
     }
 
     /// Both, with these parameters.
     pub fn finish(mut self, parameters: &[f32]) -> (Box<dyn Method>, Encoder) {
-        self.parameters.copy_from_slice(parameters);
-        self.spread();
+        let (method, encoder) = parameters.split_at(self.method.parameters().len());
+        self.method.parameters_mut().copy_from_slice(method);
+        self.encoder.parameters_mut().copy_from_slice(encoder);
         (self.method, self.encoder)
     }
 
     /// The loss on `groups`, those marked in `dropped [S]` without their context, and its gradient over what was in `gradient`.
     pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> f64 {
-        self.spread();
         let (d, sizes) = (self.encoder.dimension(), &groups.sizes);
         let mut c = self.encoder.forward(&groups.supports, &mut self.buffers).to_vec();
         let clear =
@@ -78,17 +75,9 @@ impl Joint {
 
     /// The loss on `groups`, no context dropped.
     pub fn loss(&mut self, groups: &mut Grouped) -> f64 {
-        self.spread();
         let c = self.encoder.forward(&groups.supports, &mut self.buffers);
         groups.batch.c = Some(repeated(c, self.encoder.dimension(), &groups.sizes));
         self.method.loss(&groups.batch, &mut self.scratch, None)
-    }
-
-    /// Gives method and encoder their parts of the parameters.
-    fn spread(&mut self) {
-        let (method, encoder) = self.parameters.split_at(self.method.parameters().len());
-        self.method.parameters_mut().copy_from_slice(method);
-        self.encoder.parameters_mut().copy_from_slice(encoder);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::path::anchors::Anchors;
 use crate::path::curves::{self, Curves};
 use crate::space::latent::Decoder;
 use crate::space::source::{Source, SourceKind};
-use crate::train::{self, Learner};
+use crate::train::{self, Learner, Updates};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -281,15 +281,15 @@ struct ManyZoos<'a> {
 }
 
 impl Learner for ManyZoos<'_> {
-    fn parameters(&self) -> &[f32] {
+    fn parameters(&self) -> Vec<&[f32]> {
         self.joint.parameters()
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
         self.joint.parameters_mut()
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let shared = &self.shared;
         let streams = self.streams.child("step").index(step);
         let mut order = self.seen.to_vec();
@@ -306,10 +306,11 @@ impl Learner for ManyZoos<'_> {
         let (supports, sizes): (Vec<_>, Vec<_>) = groups.into_iter().map(|g| (g.support, g.size)).unzip();
         let mut rng = streams.child("drop").rng();
         let dropped: Vec<bool> = sizes.iter().map(|_| rng.random::<f64>() < shared.config.drop).collect();
-        Ok(self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, gradient))
+        let loss = self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, updates.gradient);
+        updates.descend(loss, self.joint.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         Ok(self.held_out.as_mut().map(|groups| self.joint.loss(groups)))
     }
 }

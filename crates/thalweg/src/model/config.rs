@@ -124,21 +124,14 @@ impl FitConfig {
         let config: Self = toml::from_str(text).map_err(|e| {
             Error::format(path, "fit configuration", "known keys with values of their types", e.to_string().trim())
         })?;
-        match config.check() {
-            Err(Error::Parameter { field, expected, found }) => Err(Error::format(path, field, expected, found)),
-            checked => checked.map(|()| config),
-        }
+        config.check().map_err(|e| e.in_file(path))?;
+        Ok(config)
     }
 
     /// How long the fit is and how it moves.
     pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
-        TrainingSchedule {
-            what: "fitting",
-            seed: Some(self.seed),
-            steps: self.steps,
-            validate_every: self.validate_every,
-            optimiser: &self.optimiser,
-        }
+        let schedule = TrainingSchedule::new("fitting", self.steps, self.validate_every, &self.optimiser);
+        TrainingSchedule { seed: Some(self.seed), ..schedule }
     }
 
     /// Checks that curves in points of `dimension` fit into memory.

@@ -1,6 +1,7 @@
 //! What decides a tuning, as TOML holds it.
 use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
+use crate::train::{Better, TrainingSchedule, ValidationSchedule};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -105,6 +106,24 @@ impl TuneConfig {
         ranges::numbers("look-samples", &[self.look_samples, dimension])
     }
 
+    /// How long the tuning is and how it moves.
+    pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
+        TrainingSchedule {
+            what: "tuning",
+            unit: "iteration",
+            seed: Some(self.seed),
+            steps: self.iterations,
+            updates: self.updates,
+            optimiser: &self.optimiser,
+            validation: ValidationSchedule {
+                every: self.look_every,
+                at_start: true,
+                better: Better::Higher,
+                patience: self.patience,
+            },
+        }
+    }
+
     /// Reads and checks the TOML form, from `path` for the errors.
     ///
     /// # Errors
@@ -113,10 +132,8 @@ impl TuneConfig {
         let config: Self = toml::from_str(text).map_err(|e| {
             Error::format(path, "tuning configuration", "known keys with values of their types", e.to_string().trim())
         })?;
-        match config.check() {
-            Err(Error::Parameter { field, expected, found }) => Err(Error::format(path, field, expected, found)),
-            checked => checked.map(|()| config),
-        }
+        config.check().map_err(|e| e.in_file(path))?;
+        Ok(config)
     }
 
     /// # Errors

@@ -1,5 +1,6 @@
 //! How a tuned model came to be, as its `model.toml` holds it.
 use super::tune_config::TuneConfig;
+use crate::train::Validation;
 use serde::{Deserialize, Serialize};
 
 /// How a tuned model came to be, as its `model.toml` holds it.
@@ -40,4 +41,11 @@ pub struct TuneLook {
     /// Wall time so far in seconds; not in the model's own file.
     #[serde(skip)]
     pub seconds: f64,
+}
+
+impl From<&Validation> for TuneLook {
+    fn from(v: &Validation) -> Self {
+        let (training, held_out) = (v.training.unwrap_or(f64::NAN), v.held_out.unwrap_or(f64::NAN));
+        Self { iteration: v.step, training, held_out, distance: v.distance.unwrap_or(0.0), seconds: v.seconds }
+    }
 }

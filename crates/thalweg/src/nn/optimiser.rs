@@ -171,12 +171,31 @@ impl AdamW {
         &self.average
     }
 
+    /// Exchanges the moving average with the parameters, given in parts that are `[Q]` together: twice, and all is as it was.
+    pub(crate) fn exchange_average(&mut self, parameters: Vec<&mut [f32]>) {
+        let mut average = &mut self.average[..];
+        for part in parameters {
+            let (head, rest) = average.split_at_mut(part.len());
+            head.swap_with_slice(part);
+            average = rest;
+        }
+    }
+
     /// Moves `parameters [Q]` by one step against `gradient [Q]`.
     ///
     /// # Errors
     /// Slices of another length than the state's; a gradient that is not finite (the parameters are then untouched).
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32]) -> Result<Step> {
-        for (name, found) in [("parameters", parameters.len()), ("gradient", gradient.len())] {
+        self.step_parts(vec![parameters], gradient)
+    }
+
+    /// [`Self::step`] of parameters in parts that are `[Q]` together: the same bytes however they are parted.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn step_parts(&mut self, parameters: Vec<&mut [f32]>, gradient: &[f32]) -> Result<Step> {
+        let q = parameters.iter().map(|part| part.len()).sum();
+        for (name, found) in [("parameters", q), ("gradient", gradient.len())] {
             if found != self.first.len() {
                 return Err(Error::shape(name, format!("[{}]", self.first.len()), format!("[{found}]")));
             }
@@ -192,10 +211,16 @@ impl AdamW {
         self.step += 1;
         let rate = self.config.rate(self.step, self.steps);
         let pass = Pass::new(&self.config, self.step, rate, norm);
-        let state = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
-        let state = state.zip(self.average.par_chunks_mut(CHUNK));
-        let moved = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-        moved.zip(state).for_each(|((p, g), ((m, v), average))| vectorised(|| pass.run(p, g, m, v, average)));
+        let mut from = 0;
+        for part in parameters {
+            let range = from..from + part.len();
+            from = range.end;
+            let state =
+                self.first[range.clone()].par_chunks_mut(CHUNK).zip(self.second[range.clone()].par_chunks_mut(CHUNK));
+            let state = state.zip(self.average[range.clone()].par_chunks_mut(CHUNK));
+            let moved = part.par_chunks_mut(CHUNK).zip(gradient[range].par_chunks(CHUNK));
+            moved.zip(state).for_each(|((p, g), ((m, v), average))| vectorised(|| pass.run(p, g, m, v, average)));
+        }
         Ok(Step { step: self.step, rate, norm })
     }
 }

@@ -1,16 +1,18 @@
 //! Adjoint matching against closed forms: Gaussian laws, quadratic rewards, their tilted laws; adjoints against differences.
-use super::drawn::starts;
+use super::drawn::{sampled, starts};
 use super::linear_field::{LinearField, method};
 use super::process::Start;
-use super::trajectory::{Terminal, Trajectories};
+use super::trajectory::{Simulation, Terminal, Trajectories};
 use super::*;
+use crate::Streams;
 use crate::field::feature_potential::StepForm;
-use crate::field::{MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
+use crate::field::{Field, MlpPotentialConfig, ResidualMlp, ResidualMlpConfig};
 use crate::method::JkoConfig;
 use crate::method::jko::PotentialConfig;
 use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::nn::tape::Tape;
 use crate::reward::{Graded, ToPoint};
+use crate::train::Validation;
 use rand::RngExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg_nets::progress::Silent;
@@ -251,23 +253,21 @@ fn tuned(
     weight: f64,
     options: &TuneOptions,
     progress: &dyn Progress,
-) -> Result<(Vec<f32>, Vec<TuneLook>)> {
+) -> Result<(Vec<f32>, Vec<Validation>)> {
     let [base, mut copy] = nets();
     let process = Process::memoryless(vec![0.0; 40], vec![1.0; 40], config.steps);
     let reward = ToPoint::new((0..40).map(|i| (i as f32).sin()).collect(), weight).unwrap();
     let task = Task { base: &base, process: &process, reward: &reward, held_out: Some(&reward) };
     let mut state = task.run(&mut copy, config, options, progress)?;
-    state.looks.iter_mut().for_each(|look| look.seconds = 0.0);
-    // NaN is not equal to itself: the look before the first iteration has no training reward.
-    state.looks[0].training = 0.0;
-    Ok((copy.parameters().to_vec(), state.looks))
+    state.validations.iter_mut().for_each(|v| v.seconds = 0.0);
+    Ok((copy.parameters().to_vec(), state.validations))
 }
 
 #[test]
 fn no_reward_no_move() {
     let (parameters, looks) = tuned(&small_config(), 0.0, &TuneOptions::default(), &Silent).unwrap();
     assert_eq!(parameters, nets()[0].parameters());
-    assert!(looks.iter().all(|look| look.distance == 0.0));
+    assert!(looks.iter().all(|look| look.distance.unwrap_or(0.0) == 0.0));
 }
 
 /// Interrupts after so many iterations.
@@ -292,7 +292,7 @@ fn the_same_bytes_on_any_number_of_threads_and_after_a_resume() {
     };
     let one = run(1);
     assert!(one.1.last().unwrap().held_out > one.1[0].held_out, "{:?}", one.1);
-    assert!(one.1.last().unwrap().distance > 0.0 && one.0 != nets()[0].parameters());
+    assert!(one.1.last().unwrap().distance.unwrap() > 0.0 && one.0 != nets()[0].parameters());
     assert_eq!(one, run(2));
     let dir = tempfile::tempdir().unwrap();
     let state = Some(dir.path().join("state.safetensors"));
@@ -311,9 +311,9 @@ fn it_stops_when_the_held_out_reward_stops_rising() {
     let optimiser = AdamWConfig { learning_rate: 0.3, ..TuneConfig::default().optimiser };
     let config = TuneConfig { iterations: 60, look_every: 1, patience: 2, optimiser, ..small_config() };
     let (_, looks) = tuned(&config, 1.0, &TuneOptions::default(), &Silent).unwrap();
-    let best = looks.iter().map(|l| l.held_out).fold(f64::NEG_INFINITY, f64::max);
+    let best = looks.iter().map(|l| l.held_out.unwrap()).fold(f64::NEG_INFINITY, f64::max);
     assert!(looks.len() < 61, "it went on to the end");
-    assert_eq!(looks[looks.len() - 3].held_out, best, "{looks:?}");
+    assert_eq!(looks[looks.len() - 3].held_out, Some(best), "{looks:?}");
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn potential_steps_reach_the_closed_form_optimum() {
     let task = Task { base: &base, process: &process, reward: &reward, held_out: Some(&reward) };
     let config = TuneConfig { strength, ..config(300) };
     let state = task.run(&mut tuned, &config, &TuneOptions::default(), &Silent).unwrap();
-    assert!(state.best_look().unwrap().held_out > state.looks[0].held_out);
+    assert!(state.best_validation().unwrap().held_out > state.validations[0].held_out);
     let s: f64 = times.windows(2).map(|w| (w[1] - w[0]) * f64::from(process.at(w[0], w[1] - w[0]).sigma).powi(2)).sum();
     let streams = Streams::new(9);
     let (x0, x) = (starts(&process, 200, 2, &streams).unwrap(), sampled(&tuned, &process, 200, 1, &streams).unwrap());

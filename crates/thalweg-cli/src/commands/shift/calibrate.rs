@@ -41,7 +41,14 @@ exact for any number of both. They are --held-out, or else the test rows of --re
 --set changes parameters, e.g. --set bank.size=400, --set cdc.kappa=0.02.")]
 pub struct Args {
     /// Classifier f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
-    #[arg(long, visible_alias = "model", value_name = "FILE", requires = "arch", requires = "reference", conflicts_with = "logits")]
+    #[arg(
+        long,
+        visible_alias = "model",
+        value_name = "FILE",
+        requires = "arch",
+        requires = "reference",
+        conflicts_with = "logits"
+    )]
     classifier: Option<PathBuf>,
     /// Which network of a stack or folder, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]

@@ -35,7 +35,13 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     calibration: PathBuf,
     /// Query Q: NAME[:DIR], rows with or without labels
-    #[arg(long, visible_alias = "q", value_name = "NAME[:DIR]", required_unless_present = "query_logits", conflicts_with = "query_logits")]
+    #[arg(
+        long,
+        visible_alias = "q",
+        value_name = "NAME[:DIR]",
+        required_unless_present = "query_logits",
+        conflicts_with = "query_logits"
+    )]
     query: Option<String>,
     /// The hospital, for --query heart
     #[arg(long, value_name = "SITE", requires = "query")]
@@ -179,7 +185,9 @@ fn query(args: &Args, calibration: &Calibration, seed: u64, session: &Session) -
                 picked.iter().flat_map(|&r| data.inputs[r * d..(r + 1) * d].iter().copied()).collect();
             Ok((base.sample(&inputs)?, picked))
         }
-        (_, _, Some(_), _) => bail!("{} was calibrated with f's weights: name Q by --query", args.calibration.display()),
+        (_, _, Some(_), _) => {
+            bail!("{} was calibrated with f's weights: name Q by --query", args.calibration.display())
+        }
         _ => bail!("{} was calibrated on logits alone: give Q's by --query-logits", args.calibration.display()),
     }
 }

@@ -14,7 +14,8 @@ use super::mmd::{median, squared};
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{Measured, ShiftTest, Statistic};
-use crate::{Error, Result, Streams, interrupt};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use thalweg_nets::Architecture;
@@ -93,13 +94,11 @@ impl DeepKernel {
     fn trained(&self, rows: &[f32], rng: &mut ChaCha8Rng, workspace: &mut Workspace) -> Result<Vec<f32>> {
         let (engine, d) = (&self.engine, self.schema.width);
         let mut theta = self.start.clone();
-        let mut gradient = vec![0.0; theta.len()];
         let mut stepper = Stepper::new(Optimiser::default(), 0.0, &self.net);
         let n = (rows.len() / d).min(BATCH);
         let mut order: Vec<usize> = (0..rows.len() / d).collect();
         let mut z = vec![0.0; 2 * n * FEATURES];
-        for _ in 0..STEPS {
-            interrupt::check()?;
+        descend(&mut theta, &mut stepper, (STEPS, RATE), |_, theta, gradient| {
             if order.len() > n {
                 shuffle(&mut order, rng);
             }
@@ -109,16 +108,14 @@ impl DeepKernel {
                 x.extend_from_slice(&self.pool[r * d..(r + 1) * d]);
             }
             let packed = engine.pack(&x)?;
-            engine.logits(&theta, &packed, &mut z, workspace);
+            engine.logits(theta, &packed, &mut z, workspace);
             let exact: Vec<f64> = z.iter().map(|z| f64::from(*z)).collect();
             let mut slope = vec![0.0; exact.len()];
             power(&exact, FEATURES, &self.outers(&x), self.inner, &mut slope);
             let climb = Climb(slope.iter().map(|s| -*s as f32).collect());
-            engine.gradient(&theta, &packed, Mode::Evaluate, &climb, &mut gradient, workspace);
-            stepper.step(&mut theta, &gradient, RATE);
-            #[cfg(test)]
-            crate::nn::steps::note(1);
-        }
+            engine.gradient(theta, &packed, Mode::Evaluate, &climb, gradient, workspace);
+            Ok(())
+        })?;
         Ok(theta)
     }
 

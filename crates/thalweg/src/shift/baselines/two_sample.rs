@@ -7,7 +7,8 @@ use super::halves::{Fold, Halves};
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{Measured, ShiftTest, Statistic};
-use crate::{Error, Result, Streams, interrupt};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
@@ -71,20 +72,17 @@ impl TwoSample {
         let Fold { train, judge, streams, rng, workspace } = fold;
         let engine = &self.engine;
         let mut theta = Initialisation::default().draw(engine.layout(), &streams);
-        let [mut gradient, mut other] = [(); 2].map(|()| vec![0.0; theta.len()]);
+        let mut other = vec![0.0; theta.len()];
         let (q, of_p, of_q) = (engine.pack(&train.inputs)?, vec![0; BATCH], vec![1; train.len()]);
         let (of_p, of_q) = (CrossEntropy::new(&of_p, 2, 0.0)?, CrossEntropy::new(&of_q, 2, 0.0)?);
         let mut stepper = Stepper::new(Optimiser::default(), 1e-3, &self.net);
-        for _ in 0..STEPS {
-            interrupt::check()?;
+        descend(&mut theta, &mut stepper, (STEPS, RATE), |_, theta, gradient| {
             let batch = &self.batches[rng.random_range(0..self.batches.len() as u64) as usize];
-            engine.gradient(&theta, batch, Mode::Evaluate, &of_p, &mut gradient, workspace);
-            engine.gradient(&theta, &q, Mode::Evaluate, &of_q, &mut other, workspace);
+            engine.gradient(theta, batch, Mode::Evaluate, &of_p, gradient, workspace);
+            engine.gradient(theta, &q, Mode::Evaluate, &of_q, &mut other, workspace);
             gradient.iter_mut().zip(&other).for_each(|(g, o)| *g += o);
-            stepper.step(&mut theta, &gradient, RATE);
-            #[cfg(test)]
-            crate::nn::steps::note(1);
-        }
+            Ok(())
+        })?;
         let mut scores = |x: &Packed| {
             let mut logits = vec![0.0; x.len() * 2];
             engine.logits(&theta, x, &mut logits, workspace);

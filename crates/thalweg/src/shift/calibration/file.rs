@@ -104,7 +104,16 @@ impl Calibration {
             Some(_) => labels(path, &file.double(LABELS)?, &reference)?,
             None => Vec::new(),
         };
-        Ok(Self { record, seconds: BTreeMap::new(), base, known: known(&reference, &labels)?, reference, labels, disagreements, tests })
+        Ok(Self {
+            record,
+            seconds: BTreeMap::new(),
+            base,
+            known: known(&reference, &labels)?,
+            reference,
+            labels,
+            disagreements,
+            tests,
+        })
     }
 }
 

@@ -210,7 +210,7 @@ impl Calibration {
             progress.advance(1);
         }
         let kept = parts.reference.held_out.part(HELD_OUT, &mut streams.child("held").rng());
-        let labels = kept.iter().filter_map(|&row| request.held_out_labels.get(row).copied()).collect();
+        let labels: Vec<u32> = kept.iter().filter_map(|&row| request.held_out_labels.get(row).copied()).collect();
         let reference = Reference { held_out: parts.reference.held_out.rows(&kept), ..parts.reference.clone() };
         let record = Record {
             size: parts.size,

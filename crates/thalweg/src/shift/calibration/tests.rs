@@ -27,7 +27,8 @@ fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> R
 fn a_file_says_of_a_query_what_was_said_before_it_was_written_and_reading_it_trains_nothing() {
     let world = world::two_clouds(1);
     let config = small(30);
-    let labels: Vec<u32> = world.reference.held_out.predictions().iter().enumerate().map(|(i, p)| p ^ u32::from(i % 10 == 0)).collect();
+    let labels: Vec<u32> =
+        world.reference.held_out.predictions().iter().enumerate().map(|(i, p)| p ^ u32::from(i % 10 == 0)).collect();
     let request = Request { held_out_labels: &labels, ..request(world, Method::ALL, &config) };
     let (made, trained) = counted(|| Calibration::make(&request, &Silent).unwrap());
     assert!(trained > 1000, "{trained}");
@@ -51,7 +52,10 @@ fn a_file_says_of_a_query_what_was_said_before_it_was_written_and_reading_it_tra
     assert_eq!(said.2.len(), 12);
     // Of far rows nothing is claimed, and of near ones what held-out rows with labels allow.
     let estimate = said.4.unwrap();
-    assert!(estimate.interval.is_none() && estimate.disagreement_bound.is_some_and(|bound| bound < 0.5), "{estimate:?}");
+    assert!(
+        estimate.interval.is_none() && estimate.disagreement_bound.is_some_and(|bound| bound < 0.5),
+        "{estimate:?}"
+    );
     let near_said = of(&read, &near);
     assert_eq!(near_said.0, Outcome::NoEvidenceOfHarm);
     let estimate = near_said.4.unwrap();

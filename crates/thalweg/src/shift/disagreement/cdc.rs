@@ -10,7 +10,8 @@ use crate::nn::normal;
 use crate::ranges::{self, LONGEST};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::reference::Reference;
-use crate::{Error, Result, Streams, interrupt};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -171,53 +172,47 @@ impl Trainer {
         let all = vec![true; predictions.len()];
         let disagree = Disagreement::new(predictions, &all, self.config.kappa as f32, engine.classes())?;
         let mut stepper = self.stepper.clone();
-        scratch.gradient.resize(theta.len(), 0.0);
-        scratch.of_query.resize(theta.len(), 0.0);
-        for _ in 0..self.config.steps {
-            interrupt::check()?;
-            let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
-            let (p, labels, targets) = &self.batches[at];
-            let (class, soft);
-            let agree: &dyn LogitLoss = match self.config.agree {
-                Agree::Class => {
-                    class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
-                    &class
+        let Scratch { of_query, workspace } = scratch;
+        of_query.resize(theta.len(), 0.0);
+        let trained =
+            descend(theta, &mut stepper, (self.config.steps, self.config.learning_rate), |_, theta, gradient| {
+                let at =
+                    if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
+                let (p, labels, targets) = &self.batches[at];
+                let (class, soft);
+                let agree: &dyn LogitLoss = match self.config.agree {
+                    Agree::Class => {
+                        class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+                        &class
+                    }
+                    Agree::Probabilities => {
+                        soft = SoftCrossEntropy::new(targets, engine.classes())?;
+                        &soft
+                    }
+                };
+                engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
+                engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
+                gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
+                // The stepper averages these places towards what stands in the gradient.
+                for range in &self.still {
+                    gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
                 }
-                Agree::Probabilities => {
-                    soft = SoftCrossEntropy::new(targets, engine.classes())?;
-                    &soft
-                }
-            };
-            let Scratch { gradient, of_query, workspace } = scratch;
-            engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
-            engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
-            gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
-            // The stepper averages these places towards what stands in the gradient.
-            for range in &self.still {
-                gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
-            }
-            stepper.step(theta, gradient, self.config.learning_rate);
-            #[cfg(test)]
-            crate::nn::steps::note(1);
-        }
-        match theta.iter().position(|w| !w.is_finite()) {
-            Some(i) => Err(Error::NotFinite {
+                Ok(())
+            });
+        trained.map_err(|error| match error {
+            Error::NotFinite { place, value, .. } => Error::NotFinite {
                 what: "weight of a disagreement classifier".into(),
-                place: format!(
-                    "{i} (cdc.kappa {}, cdc.learning-rate {})",
-                    self.config.kappa, self.config.learning_rate
-                ),
-                value: f64::from(theta[i]),
-            }),
-            None => Ok(()),
-        }
+                place: format!("{place} (cdc.kappa {}, cdc.learning-rate)", self.config.kappa),
+                value,
+            },
+            other => other,
+        })
     }
 }
 
 /// Buffers of one thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    gradient: Vec<f32>,
     of_query: Vec<f32>,
     workspace: Workspace,
 }

@@ -8,7 +8,7 @@ use crate::nn::optimiser::AdamWConfig;
 use crate::path::anchors::{Anchors, MarginalPoints};
 use crate::path::interpolant::Interpolant;
 use crate::path::{Batch, Path, TimeLaw, Width};
-use crate::train::{self, Learner, TrainingSchedule};
+use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Result, Streams};
 use rand::RngExt;
 use std::borrow::Cow;
@@ -63,21 +63,22 @@ fn curves(flow: &FlowMatching, latents: &[f32], d: usize, n: usize, streams: &St
 }
 
 impl Learner for Latents<'_> {
-    fn parameters(&self) -> &[f32] {
-        self.flow.parameters()
+    fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.flow.parameters()]
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.flow.parameters_mut()
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.flow.parameters_mut()]
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let streams = self.streams.child("step").index(step);
         let batch = curves(&self.flow, self.train, self.dimension, BATCH, &streams)?;
-        Ok(self.flow.loss(&batch, &mut self.scratch, Some(gradient)))
+        let loss = self.flow.loss(&batch, &mut self.scratch, Some(updates.gradient));
+        updates.descend(loss, self.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         Ok(Some(self.flow.loss(&self.judged, &mut self.scratch, None)))
     }
 }
@@ -91,9 +92,7 @@ pub(in crate::shift) fn fitted(latents: &[f32], d: usize, width: usize, streams:
     let scratch = Scratch::default();
     let mut learner = Latents { train, dimension: d, judged, flow, scratch, streams: *streams };
     let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
-    let what = "flow over disagreement classifiers (meta)";
-    let schedule =
-        TrainingSchedule { what, seed: None, steps: STEPS, validate_every: VALIDATE_EVERY, optimiser: &optimiser };
+    let schedule = TrainingSchedule::new("flow over disagreement classifiers", STEPS, VALIDATE_EVERY, &optimiser);
     let mut state = train::start(&mut learner, &schedule, None)?;
     train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
     let mut flow = learner.flow;

@@ -247,8 +247,8 @@ impl MetaDetectron {
         let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
         let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
         let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
-        let looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
-        Ok((flow, looks))
+        let state = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?;
+        Ok((flow, state.validations.iter().map(TuneLook::from).collect()))
     }
 
     fn process(&self) -> Process<'_> {

@@ -10,7 +10,7 @@ use crate::nn::normal;
 use crate::nn::optimiser::AdamWConfig;
 use crate::path::anchors::{Anchors, MarginalPoints};
 use crate::shift::base::{Sample, Schema};
-use crate::train::{self, Learner, TrainingSchedule};
+use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -69,15 +69,15 @@ fn grouped(
 }
 
 impl Learner for Pairs<'_> {
-    fn parameters(&self) -> &[f32] {
+    fn parameters(&self) -> Vec<&[f32]> {
         self.joint.parameters()
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
         self.joint.parameters_mut()
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let streams = self.streams.child("step").index(step);
         let mut rng = streams.child("pairs").rng();
         let pair = |rng: &mut ChaCha8Rng| rng.random_range(self.held as u64..self.queries.len() as u64) as usize;
@@ -91,10 +91,11 @@ impl Learner for Pairs<'_> {
         let dropped: Vec<bool> = pairs.iter().map(|_| rng.random::<f64>() < self.drop).collect();
         let of = (self.latents, self.dimension);
         let mut groups = grouped(self.joint.method(), of, &pairs, CURVES, supports, &streams)?;
-        Ok(self.joint.gradient(&mut groups, &dropped, gradient))
+        let loss = self.joint.gradient(&mut groups, &dropped, updates.gradient);
+        updates.descend(loss, self.joint.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         Ok((self.held > 0).then(|| self.joint.loss(&mut self.judged)))
     }
 }
@@ -143,13 +144,7 @@ pub(in crate::shift) fn fitted(
     };
     let optimiser = AdamWConfig { learning_rate: config.learning_rate, average: 0.98, ..AdamWConfig::default() };
     let what = "generator of disagreement classifiers (conditional)";
-    let schedule = TrainingSchedule {
-        what,
-        seed: None,
-        steps: config.steps,
-        validate_every: VALIDATE_EVERY,
-        optimiser: &optimiser,
-    };
+    let schedule = TrainingSchedule::new(what, config.steps, VALIDATE_EVERY, &optimiser);
     let mut state = train::start(&mut learner, &schedule, None)?;
     train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
     Ok(learner.joint.finish(&state.best))

@@ -115,7 +115,9 @@ impl Known {
         }
         let interval = hull.map(|end| end.clamp(0.0, 1.0));
         let reason = match (shifted, bound) {
-            (true, None) => Some("the rows are shifted, and no networks were calibrated that could disagree with the model"),
+            (true, None) => {
+                Some("the rows are shifted, and no networks were calibrated that could disagree with the model")
+            }
             _ if interval[1] - interval[0] > WIDEST => Some("too many accuracies are possible"),
             _ => None,
         };

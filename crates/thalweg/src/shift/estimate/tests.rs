@@ -115,7 +115,8 @@ fn without_shift_the_interval_covers() {
         for i in 0..repetitions {
             let streams = Streams::new(cell as u64).index(i);
             let ((p, labels), (q, truth)) = (draw(m, &streams.child("p")), draw(n, &streams.child("q")));
-            let estimate = Known::new(&p, &labels).unwrap().estimate(&q, Outcome::NoEvidenceOfHarm, None, level).unwrap();
+            let estimate =
+                Known::new(&p, &labels).unwrap().estimate(&q, Outcome::NoEvidenceOfHarm, None, level).unwrap();
             let right = q.predictions().iter().zip(&truth).filter(|(a, b)| a == b).count() as f64 / n as f64;
             told += usize::from(estimate.interval.is_some());
             covered += usize::from(estimate.interval.is_none_or(|[low, high]| low <= right && right <= high));
