@@ -143,7 +143,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     for (test, method) in calibration.tests().zip(&calibration.record.methods) {
         for statistic in test.statistics() {
             results.rows.push(row! {
-                "method" => method, "statistic" => statistic.name, "verdict" => statistic.verdict,
+                "method" => method, "statistic" => statistic.name, "counts" => Question::of(test.statistics()).takes(statistic),
                 "question" => Question::of(test.statistics()), "looks_at" => method.looks_at(),
                 "seconds" => calibration.seconds.get(method.name()),
             });

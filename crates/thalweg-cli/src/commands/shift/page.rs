@@ -3,6 +3,7 @@ use crate::report::{Report, pixels};
 use crate::table::{Cell, Table, Weight};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::{Calibration, Verdict};
+use thalweg::shift::estimate::Estimate;
 use thalweg::shift::law::outcome::Question;
 
 /// Every statistic with its p-value, test by test, and the answers to the two questions.
@@ -42,6 +43,30 @@ pub fn table(verdict: &Verdict) -> Table {
     table
 }
 
+/// How often f is right on Q, beside P, in a sentence.
+pub fn accuracy(estimate: &Estimate) -> String {
+    let Estimate { accuracy_on_p, rows_of_p, coverage, .. } = estimate;
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let on_q = match (estimate.interval, estimate.reason) {
+        (Some([low, high]), _) => {
+            format!("on Q between {} and {} ({} interval)", percent(low), percent(high), percent(*coverage))
+        }
+        (None, reason) => format!("on Q cannot be told: {}", reason.unwrap_or("nothing is known")),
+    };
+    let by = |name: &str, share: f64| format!("{name} {}", percent(share));
+    let each = [
+        Some(by("average confidence", estimate.average_confidence)),
+        Some(by("difference of confidences", estimate.difference_of_confidences)),
+        Some(by("thresholded confidence", estimate.average_thresholded_confidence)),
+        estimate.disagreement_bound.map(|bound| by("at least, by disagreement,", bound)),
+    ];
+    format!(
+        "Accuracy of the model: on P {} ({rows_of_p} held-out rows), {on_q}. Estimates: {}.",
+        percent(*accuracy_on_p),
+        each.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    )
+}
+
 /// The report.
 pub fn page(
     calibration: &Calibration,
@@ -62,6 +87,12 @@ pub fn page(
             record.data
         ),
     );
+    if let Some(estimate) = &verdict.estimate {
+        report.heading("How often the model is right").paragraph(accuracy(estimate)).paragraph(
+            "Without shift the interval holds the share of these rows that the model is right on with the probability named; under shift that was \
+             measured on some shifts, and is not proved for any. Where confidence alone would have to be trusted, nothing is claimed.",
+        );
+    }
     report.heading("Statistics").table(&table(verdict));
     let Some(base) = calibration.base().filter(|_| !worst.is_empty()) else { return report };
     report.heading("Rows that look most out of place").paragraph(

@@ -1,5 +1,5 @@
 //! `thalweg shift test`: what calibrated tests say of new rows; exit code 1 where the shift is harmful, 3 where rows are shifted and harm is open.
-use super::page::{page, table};
+use super::page::{accuracy, page, table};
 use super::{logits, rows};
 use crate::common::Outcome;
 use crate::data;
@@ -113,6 +113,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let table = table(&verdict);
     session.show(&table);
     let said = told(&verdict, calibration.base().is_none());
+    if let Some(estimate) = &verdict.estimate {
+        session.say(&accuracy(estimate));
+    }
     let scores = &verdict.row_scores;
     let mut worst: Vec<usize> = (0..scores.len()).collect();
     worst.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -149,7 +152,7 @@ fn results(calibration: &Calibration, verdict: &Verdict, said: &str, seed: u64) 
         "outcome" => verdict.outcome, "said" => said, "p_value" => verdict.p_value, "level" => verdict.level,
         "p_value_of_harm" => verdict.answer.adjusted(Question::Harm),
         "p_value_of_difference" => verdict.answer.adjusted(Question::Difference),
-        "evidence" => evidence,
+        "evidence" => evidence, "estimate" => verdict.estimate,
     };
     for finding in &verdict.findings {
         for (name, counts, value, p, mean) in &finding.statistics {

@@ -1,10 +1,11 @@
 //! A calibration as a file.
 //!
-//! It is safetensors: `f [P]`; `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are known); `labels [N]` of the
-//! held-out rows, where they are known; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
-use super::{Calibration, Record, known};
+//! It is safetensors: `f [P]`; `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are known); where held-out rows have labels, what
+//! estimates of f's accuracy need; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
+use super::accuracy::Accuracy;
+use super::{Calibration, Record};
 use crate::shift::base::{Base, Sample};
-use crate::shift::method::{Method, Parts};
+use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::tensors::{TensorReader, TensorWriter};
@@ -18,10 +19,6 @@ use thalweg_nets::files::write_whole;
 const FORMAT: &str = "thalweg shift calibration 7";
 /// The same of any version.
 const KIND: &str = "thalweg shift calibration";
-/// What the shares of held-out rows on which each network of a test disagrees with f are called, before the test's name.
-const DISAGREEMENTS: &str = "disagreements";
-/// What the labels of held-out rows are called.
-const LABELS: &str = "labels";
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -38,16 +35,11 @@ impl Calibration {
             let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
             out.single(name, &[rows.len(), values.len() / rows.len()], values);
         }
-        if !self.labels.is_empty() {
-            let labels: Vec<f64> = self.labels.iter().map(|&label| f64::from(label)).collect();
-            out.double(LABELS, &[labels.len()], &labels);
+        if let Some(accuracy) = &self.accuracy {
+            accuracy.save(&mut out, &self.record.methods);
         }
         for (test, method) in self.tests.iter().zip(&self.record.methods) {
             test.save(&mut Store::new(&mut out, method.name()));
-        }
-        if let Some((test, shares)) = &self.disagreements {
-            let name = format!("{DISAGREEMENTS}.{}", self.record.methods[*test].name());
-            out.double(name, &[shares.len()], shares);
         }
         let record = toml::to_string(&self.record)
             .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
@@ -95,35 +87,7 @@ impl Calibration {
         for method in &record.methods {
             tests.push(method.prepare(&parts, Some(&Stored::new(&file, method.name())), &streams)?);
         }
-        let of_test = |(i, method): (usize, &Method)| {
-            let name = format!("{DISAGREEMENTS}.{}", method.name());
-            file.shape(&name).map(|_| file.double(&name).map(|shares| (i, shares)))
-        };
-        let disagreements = record.methods.iter().enumerate().find_map(of_test).transpose()?;
-        let labels = match file.shape(LABELS) {
-            Some(_) => labels(path, &file.double(LABELS)?, &reference)?,
-            None => Vec::new(),
-        };
-        Ok(Self {
-            record,
-            seconds: BTreeMap::new(),
-            base,
-            known: known(&reference, &labels)?,
-            reference,
-            labels,
-            disagreements,
-            tests,
-        })
+        let accuracy = Accuracy::read(path, &file, &reference, &record.methods)?;
+        Ok(Self { record, seconds: BTreeMap::new(), base, reference, accuracy, tests })
     }
-}
-
-/// Classes of the held-out rows, one each.
-fn labels(path: &Path, stored: &[f64], reference: &Reference) -> Result<Vec<u32>> {
-    let (rows, classes) = (reference.held_out.len(), reference.held_out.classes());
-    let class = |v: &f64| v.fract() == 0.0 && (0.0..classes as f64).contains(v);
-    if stored.len() != rows || !stored.iter().all(class) {
-        let expected = format!("a class below {classes} for each of {rows} held-out rows");
-        return Err(Error::format(path, "tensor labels", expected, format!("{} numbers", stored.len())));
-    }
-    Ok(stored.iter().map(|v| *v as u32).collect())
 }

@@ -3,10 +3,11 @@
 //!
 //! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::law::permutation`]) of its rows and the
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
+use self::accuracy::Accuracy;
 use super::base::{Base, Sample};
 use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
-use super::estimate::{Estimate, Known};
+use super::estimate::Estimate;
 use super::law::outcome::{Answer, Measurement, Outcome, Question, together};
 use super::law::permutation;
 use super::method::{Config, Method, Parts};
@@ -21,6 +22,7 @@ use thalweg_nets::Architecture;
 use thalweg_nets::data::DataRecord;
 use thalweg_nets::progress::Progress;
 
+mod accuracy;
 mod file;
 #[cfg(test)]
 mod level;
@@ -72,12 +74,7 @@ pub struct Calibration {
     pub seconds: BTreeMap<&'static str, f64>,
     base: Option<Arc<Base>>,
     reference: Reference,
-    /// Labels of the held-out rows; empty where they are not known.
-    labels: Vec<u32>,
-    /// What is known of f on P, with labels.
-    known: Option<Known>,
-    /// Which test has networks that are the same for all queries, and the share of held-out rows on which each disagrees with f.
-    disagreements: Option<(usize, Vec<f64>)>,
+    accuracy: Option<Accuracy>,
     tests: Vec<Box<dyn ShiftTest>>,
 }
 
@@ -228,9 +225,8 @@ impl Calibration {
             config,
             choice,
         };
-        let disagreements = disagreements(&tests, &reference.held_out)?;
-        let known = known(&reference, &labels)?;
-        Ok(Self { record, seconds, base: parts.base.clone(), reference, labels, known, disagreements, tests })
+        let accuracy = Accuracy::new(&reference, labels, &tests)?;
+        Ok(Self { record, seconds, base: parts.base.clone(), reference, accuracy, tests })
     }
 
     /// f; none where only its logits are known.
@@ -282,37 +278,12 @@ impl Calibration {
         }
         let answer = Answer::of(&measured)?;
         let (outcome, p_value) = answer.outcome(level);
-        let estimate = match &self.known {
-            Some(known) => Some(known.estimate(query, outcome, self.excess(query)?, level)?),
+        let estimate = match &self.accuracy {
+            Some(known) => Some(known.estimate(query, outcome, level, (&self.reference, &self.tests))?),
             None => None,
         };
         Ok(Verdict { outcome, p_value, level, answer, findings, row_scores, estimate })
     }
-
-    /// By how much more the network that disagrees with f most does so on `query` than on held-out rows.
-    fn excess(&self, query: &Sample) -> Result<Option<f64>> {
-        let Some((test, on_p)) = &self.disagreements else { return Ok(None) };
-        let on_q = self.tests[*test].disagreements(query)?;
-        if on_q.len() != on_p.len() {
-            return Err(Error::shape("disagreements", format!("[{}]", on_q.len()), format!("[{}]", on_p.len())));
-        }
-        Ok(on_q.iter().zip(on_p).map(|(q, p)| q - p).max_by(f64::total_cmp))
-    }
-}
-
-/// The first test with networks that are the same for all queries, and how far they disagree with f on `rows`.
-fn disagreements(tests: &[Box<dyn ShiftTest>], rows: &Sample) -> Result<Option<(usize, Vec<f64>)>> {
-    for (i, test) in tests.iter().enumerate() {
-        let shares = test.disagreements(rows)?;
-        if !shares.is_empty() {
-            return Ok(Some((i, shares)));
-        }
-    }
-    Ok(None)
-}
-
-fn known(reference: &Reference, labels: &[u32]) -> Result<Option<Known>> {
-    if labels.is_empty() { Ok(None) } else { Known::new(&reference.held_out, labels).map(Some) }
 }
 
 fn finding(method: Method, of: &Measurement, seconds: f64) -> Finding {

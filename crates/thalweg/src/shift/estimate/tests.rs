@@ -5,6 +5,8 @@ use crate::shift::law::power::Share;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+const QUIET: Evidence = Evidence { outcome: Outcome::NoEvidenceOfHarm, excess: None, outside: None };
+
 /// Rows of two classes with margin ±`margin`, of which f is right on the first `right`.
 fn rows(n: usize, right: usize, margin: f32) -> (Sample, Vec<u32>) {
     let logits = (0..n).flat_map(|i| if i % 2 == 0 { [margin, 0.0] } else { [0.0, margin] }).collect();
@@ -69,23 +71,44 @@ fn estimates_by_hand() {
     let known = Known::new(&known, &labels).unwrap();
     // At its temperature the confidence of every row of P is .8; rows without a margin have .5.
     let (query, _) = rows(20, 20, 2.0);
-    let same = known.estimate(&query, Outcome::NoEvidenceOfHarm, None, 0.05).unwrap();
+    let same = known.estimate(&query, QUIET, 0.05).unwrap();
     assert!((same.average_confidence - 0.8).abs() < 1e-6 && (same.difference_of_confidences - 0.8).abs() < 1e-6);
     assert_eq!((same.average_thresholded_confidence, same.accuracy_on_p), (1.0, 0.8));
     let [low, high] = unshifted(80, 100, 20, 0.05).unwrap();
     assert!((same.interval.unwrap()[0] - low).abs() < 1e-9);
     assert!(same.interval.unwrap()[1] >= high);
     let unsure = Sample::of_logits(vec![0.0; 40], 2).unwrap();
-    let unsure = known.estimate(&unsure, Outcome::NoEvidenceOfHarm, None, 0.05).unwrap();
+    let unsure = known.estimate(&unsure, QUIET, 0.05).unwrap();
     assert!((unsure.average_confidence - 0.5).abs() < 1e-6 && unsure.average_thresholded_confidence == 0.0);
     assert_eq!((unsure.interval, unsure.reason), (None, Some("too many accuracies are possible")));
     // Shifted: only with networks that can disagree is anything claimed, and no more than they leave.
-    let shifted = |excess| known.estimate(&query, Outcome::HarmfulShift, excess, 0.05).unwrap();
+    let harmful = |excess, outside| {
+        let evidence = Evidence { outcome: Outcome::HarmfulShift, excess, outside };
+        known.estimate(&query, evidence, 0.05).unwrap()
+    };
+    let shifted = |excess| harmful(excess, Some(0.4));
+    assert!(harmful(Some(0.0), Some(0.6)).interval.is_none() && harmful(Some(0.0), None).interval.is_some());
     assert!(shifted(None).interval.is_none());
     assert_eq!(shifted(Some(-0.2)).disagreement_bound, Some(low));
     assert_eq!(shifted(Some(0.02)).interval.unwrap()[0], low - 0.02);
     assert!(shifted(Some(0.4)).interval.is_none());
     assert!(Known::new(&query, &labels).is_err());
+}
+
+#[test]
+fn rows_are_within_reach_that_are_no_further_than_rows_of_p() {
+    let of = |x: &[f32]| {
+        let mut rows = Sample::of_logits(vec![0.0; 2 * x.len()], 2).unwrap();
+        rows.inputs = x.to_vec();
+        rows
+    };
+    let train = of(&(0..2000).map(|i| i as f32).collect::<Vec<_>>());
+    // Every second training row is looked at: held-out rows .1, .2, …, 10 above the last of them have those distances.
+    let held_out = of(&(1..=100).map(|i| 1998.0 + 0.1 * i as f32).collect::<Vec<_>>());
+    let limit = reach::limit(&train, &held_out).unwrap();
+    assert!((limit - 9.6f64.powi(2)).abs() < 0.05, "{limit}");
+    assert_eq!(reach::outside(&train, &of(&[5.0, 1000.5, 2007.0, 2008.0, -9.9]), limit), 0.4);
+    assert!(reach::limit(&train, &Sample::of_logits(vec![0.0; 2], 2).unwrap()).is_none());
 }
 
 /// Fresh rows of P with labels and a fresh query of the same law, small and large: the truth lies in the interval, or nothing is said, at least as often as it
@@ -115,8 +138,7 @@ fn without_shift_the_interval_covers() {
         for i in 0..repetitions {
             let streams = Streams::new(cell as u64).index(i);
             let ((p, labels), (q, truth)) = (draw(m, &streams.child("p")), draw(n, &streams.child("q")));
-            let estimate =
-                Known::new(&p, &labels).unwrap().estimate(&q, Outcome::NoEvidenceOfHarm, None, level).unwrap();
+            let estimate = Known::new(&p, &labels).unwrap().estimate(&q, QUIET, level).unwrap();
             let right = q.predictions().iter().zip(&truth).filter(|(a, b)| a == b).count() as f64 / n as f64;
             told += usize::from(estimate.interval.is_some());
             covered += usize::from(estimate.interval.is_none_or(|[low, high]| low <= right && right <= high));

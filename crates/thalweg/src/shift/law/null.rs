@@ -97,7 +97,7 @@ mod tests {
         // mean of 1, 2, 3, 4, 9, the second 1.0 above that of 5, 5, 6, 7, 0.
         assert_eq!(null.combined(&[9.0, 0.0], &[true, true]).unwrap(), 0.2);
         assert_eq!(null.combined(&[4.1, 8.0], &[true, true]).unwrap(), 0.2);
-        assert_eq!(null.combined(&[3.5, 7.0], &[true, true]).unwrap(), 0.6);
+        assert_eq!(null.combined(&[3.5, 7.0], &[true, true]).unwrap(), 0.4);
         assert_eq!(null.combined(&[9.0, 0.0], &[true, false]).unwrap(), 0.2);
     }
 
