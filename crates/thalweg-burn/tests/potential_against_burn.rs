@@ -4,7 +4,7 @@ mod support;
 
 use support::{normal, relative, relative_by_tensor};
 use thalweg::field::potential::{Cotangents, Jet};
-use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Potential, Tape};
+use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Parameters, Potential, Tape};
 use thalweg_burn::{BurnPotential, Device};
 use thalweg_nets::Streams;
 

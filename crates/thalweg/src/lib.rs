@@ -31,6 +31,7 @@ pub use coupling::Coupling;
 pub use field::{Field, FieldConfig};
 pub use method::{Method, MethodConfig};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
+pub use nn::parameters::Parameters;
 pub use space::coordinates::{Coordinates, Standardiser};
 pub use space::latent::{Autoencoder, Decoder, LatentConfig};
 pub use space::source::{Source, SourceKind};

@@ -123,7 +123,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             "accuracy_mean" => s.mean, "accuracy_sem" => s.sem, "accuracy_best" => s.best, "n" => s.n,
         });
     }
-    for look in &record.looks {
+    for look in &record.validations {
         results.rows.push(row! {
             "method" => "adjoint-matching", "iteration" => look.iteration, "reward_training" => look.training,
             "reward_held_out" => look.held_out, "distance" => look.distance, "seconds" => look.seconds,
@@ -253,8 +253,8 @@ fn page(record: &TuneRecord, table: &Table) -> Report {
     report.fact("of the iterations kept", format!("{} / {}", record.best_iteration, record.iterations), None);
     report.fact("seconds", format!("{:.1}", record.seconds), None);
     report.table(table);
-    let curve = |of: fn(&thalweg::tune::TuneLook) -> f64| -> Vec<(f64, f64)> {
-        record.looks.iter().map(|l| (l.iteration as f64, of(l))).filter(|(_, y)| y.is_finite()).collect()
+    let curve = |of: fn(&thalweg::tune::TuneValidation) -> f64| -> Vec<(f64, f64)> {
+        record.validations.iter().map(|l| (l.iteration as f64, of(l))).filter(|(_, y)| y.is_finite()).collect()
     };
     let plot = |title: &str, label: &str, lines: Vec<(Vec<(f64, f64)>, Look)>| {
         let mut plot = Plot { title: title.into(), size: (820.0, 300.0), ..Plot::default() };

@@ -37,12 +37,12 @@ pub fn tune_into(
     session.progress.end();
     if let Some(record) = &model.record.tuned {
         session.progress.detail(&format!(
-            "{}; iteration {} of {} kept; {:.1} iterations a second; looks: {:?}",
+            "{}; iteration {} of {} kept; {:.1} iterations a second; validations: {:?}",
             record.process,
             record.best_iteration,
             record.iterations,
             record.iterations as f64 / record.seconds.max(1e-9),
-            record.looks
+            record.validations
         ));
     }
     model.save(out, true)?;

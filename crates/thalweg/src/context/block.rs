@@ -3,8 +3,8 @@
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::{Accumulate, column_sums};
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
 use crate::{Result, Streams};
 use std::ops::Range;
 
@@ -45,14 +45,14 @@ impl Norm {
         b.inverse.resize(z.len() / w, 0.0);
         b.a.resize(z.len(), 0.0);
         let nothing = vec![0.0; w];
-        passes::normalise(z, &nothing, self.rows(parameters), &mut b.normal, &mut b.inverse, &mut b.a);
+        elementwise::normalise(z, &nothing, self.rows(parameters), &mut b.normal, &mut b.inverse, &mut b.a);
     }
 
     /// Pulls the derivative in `b.a` back, adding it to `dz`.
     pub fn backward(&self, parameters: &[f32], b: &mut NormBuffers, dz: &mut [f32], gradient: &mut Gradient<'_>) {
         let scale = self.rows(parameters)[0];
         b.d_modulation.resize(2 * dz.len(), 0.0);
-        passes::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
+        elementwise::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
         match gradient {
             Gradient::Skip => {}
             Gradient::Write(slice) => {
@@ -122,9 +122,9 @@ impl Block {
         slope.resize(2 * z.len(), 0.0);
         after.resize(2 * z.len(), 0.0);
         self.up.apply(parameters, &b.norms[1].a, Accumulate::Overwrite, slope);
-        passes::silu(slope, self.up.bias(parameters), after);
+        elementwise::silu(slope, self.up.bias(parameters), after);
         self.down.apply(parameters, after, Accumulate::Add, z);
-        passes::add_bias(z, self.down.bias(parameters));
+        elementwise::add_bias(z, self.down.bias(parameters));
     }
 
     /// dz of the result to dz of what went in, in place.
@@ -132,10 +132,10 @@ impl Block {
         let [slope, after] = &b.up;
         self.down.gradient(gradient, dz, after);
         b.d_up.resize(2 * dz.len(), 0.0);
-        self.down.pull(parameters, dz, Accumulate::Overwrite, &mut b.d_up);
-        passes::times_into(&mut b.d_up, slope);
+        self.down.input_gradient(parameters, dz, Accumulate::Overwrite, &mut b.d_up);
+        elementwise::times_into(&mut b.d_up, slope);
         self.up.gradient(gradient, &b.d_up, &b.norms[1].a);
-        self.up.pull(parameters, &b.d_up, Accumulate::Overwrite, &mut b.norms[1].a);
+        self.up.input_gradient(parameters, &b.d_up, Accumulate::Overwrite, &mut b.norms[1].a);
         self.norms[1].backward(parameters, &mut b.norms[1], dz, gradient);
         self.attention.backward(parameters, dz, &mut b.attention, gradient, Some(&mut b.norms[0].a), None);
         self.norms[0].backward(parameters, &mut b.norms[0], dz, gradient);

@@ -1,5 +1,5 @@
 //! What the classes of a set have in common, taken apart from where they differ, and the differences brought to one size.
-use crate::nn::passes;
+use crate::nn::elementwise;
 
 /// Added to mean squares.
 const EPSILON: f32 = 1e-6;
@@ -42,7 +42,7 @@ pub fn scale(tokens: &mut [f32], wide: usize, f: usize, mask: &[bool], classes: 
     let sets = tokens.chunks_exact_mut(classes * wide).zip(mask.chunks_exact(classes));
     sets.map(|(tokens, mask)| {
         let count = (mask.iter().filter(|there| **there).count() * f).max(1) as f32;
-        let squares: f32 = tokens.chunks_exact(wide).map(|t| passes::sum(&t[..f], &t[..f], |a, b| a * b)).sum();
+        let squares: f32 = tokens.chunks_exact(wide).map(|t| elementwise::sum(&t[..f], &t[..f], |a, b| a * b)).sum();
         let inverse = (squares / count + EPSILON).sqrt().recip();
         tokens.chunks_exact_mut(wide).for_each(|t| t[..f].iter_mut().for_each(|x| *x *= inverse));
         inverse
@@ -64,7 +64,7 @@ pub fn scale_backward(
     for (((d, tokens), mask), inverse) in sets.zip(inverse) {
         let count = (mask.iter().filter(|there| **there).count() * f).max(1) as f32;
         let pairs = d.chunks_exact(wide).zip(tokens.chunks_exact(wide)).zip(mask).filter(|(_, there)| **there);
-        let along: f32 = pairs.map(|((d, t), _)| passes::sum(&d[..f], &t[..f], |a, b| a * b)).sum::<f32>() / count;
+        let along: f32 = pairs.map(|((d, t), _)| elementwise::sum(&d[..f], &t[..f], |a, b| a * b)).sum::<f32>() / count;
         for (d, t) in d.chunks_exact_mut(wide).zip(tokens.chunks_exact(wide)) {
             d[..f].iter_mut().zip(t).for_each(|(d, t)| *d = inverse * (*d - t * along));
         }

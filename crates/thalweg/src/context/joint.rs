@@ -4,7 +4,9 @@
 use super::encoder::{Encoder, EncoderBuffers};
 use super::support::Support;
 use crate::method::{Method, Scratch};
+use crate::nn::parameters::Parameters;
 use crate::path::Batch;
+use crate::{Error, Result};
 
 /// Rows in groups, each with the support set that its context comes from.
 pub(crate) struct Grouped {
@@ -54,7 +56,10 @@ impl Joint {
     }
 
     /// The loss on `groups`, those marked in `dropped [S]` without their context, and its gradient over what was in `gradient`.
-    pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> f64 {
+    ///
+    /// # Errors
+    /// A method whose net gives no gradient with respect to contexts.
+    pub fn gradient(&mut self, groups: &mut Grouped, dropped: &[bool], gradient: &mut [f32]) -> Result<f64> {
         let (d, sizes) = (self.encoder.dimension(), &groups.sizes);
         let mut c = self.encoder.forward(&groups.supports, &mut self.buffers).to_vec();
         let clear =
@@ -64,13 +69,17 @@ impl Joint {
         let (of_method, of_encoder) = gradient.split_at_mut(self.method.parameters().len());
         let loss = self.method.loss(&groups.batch, &mut self.scratch, Some(of_method));
         let mut d_c = vec![0.0; c.len()];
-        let mut rows = self.scratch.d_context.chunks_exact(d);
+        let Some(of_rows) = &self.scratch.context_gradient else {
+            let asked = "a gradient with respect to contexts";
+            return Err(Error::unsupported(asked, "this field", "a field of the CPU"));
+        };
+        let mut rows = of_rows.chunks_exact(d);
         for (sum, &size) in d_c.chunks_exact_mut(d).zip(sizes) {
             rows.by_ref().take(size).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, r)| *s += r));
         }
         clear(&mut d_c);
         self.encoder.backward(&d_c, &mut self.buffers, of_encoder);
-        loss
+        Ok(loss)
     }
 
     /// The loss on `groups`, no context dropped.

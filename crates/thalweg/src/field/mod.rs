@@ -7,11 +7,12 @@ mod base;
 pub mod config;
 pub mod feature_potential;
 pub mod potential;
-mod potential_passes;
+mod potential_elementwise;
 pub mod residual;
 pub mod steps;
 
 pub use crate::nn::gradient::Gradient;
+pub use crate::nn::parameters::Parameters;
 pub use crate::nn::tape::Tape;
 pub use base::Field;
 pub use config::{FieldConfig, Place, place_fields};

@@ -1,5 +1,6 @@
 //! Gradients against central differences of the field's own velocity, and the properties that callers rely on.
 use super::*;
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
 
 const ROWS: usize = 3;

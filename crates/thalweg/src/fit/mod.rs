@@ -44,11 +44,14 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let mut method =
         config.method.build(&plan.times, plan.space().dimension(), &config.field, &streams.child("field"))?;
     let held_out = plan.held_out(&curves, config, &split, &*method, &streams.child("validation"))?;
-    let closed_form = method.closed_form();
-    if closed_form {
-        let most = split.train.len().min(CLOSED_FORM_CURVES);
-        method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
-    }
+    let closed_form = match method.closed_form() {
+        Some(solve) => {
+            let most = split.train.len().min(CLOSED_FORM_CURVES);
+            solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
+            true
+        }
+        None => false,
+    };
     let identity = identity(&[zoo], config)?;
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };

@@ -1,6 +1,7 @@
 //! Action matching against the closed form for Gaussians, its identity with regression, and finite differences.
 use super::*;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 

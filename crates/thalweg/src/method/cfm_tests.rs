@@ -3,6 +3,7 @@ use super::*;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::Method;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 

@@ -1,6 +1,9 @@
 //! DDPM against the closed form for Gaussians: with the optimal ε̂ ancestral sampling reaches mean and variance, DDIM is the flow map of the ODE.
 use super::*;
+use crate::Layout;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::nn::gradient::Gradient;
+use crate::nn::parameters::Parameters;
 
 const MEAN: [f64; 3] = [1.0, -2.0, 0.5];
 const SPREAD: f64 = 0.5;
@@ -12,13 +15,7 @@ struct Optimal {
     layout: Layout,
 }
 
-impl Field for Optimal {
-    fn dimension(&self) -> usize {
-        P
-    }
-    fn context(&self) -> usize {
-        0
-    }
+impl Parameters for Optimal {
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -27,6 +24,15 @@ impl Field for Optimal {
     }
     fn parameters_mut(&mut self) -> &mut [f32] {
         &mut []
+    }
+}
+
+impl Field for Optimal {
+    fn dimension(&self) -> usize {
+        P
+    }
+    fn context(&self) -> usize {
+        0
     }
     fn velocity(&self, x: &[f32], t: &[f32], _: Option<&[f32]>, out: &mut [f32], _: &mut Tape) {
         for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {

@@ -68,7 +68,7 @@ fn features(fourier: usize) -> PotentialConfig {
 
 fn solved(config: &JkoConfig, curves: &[f32], dimension: usize) -> Jko {
     let mut method = config.build(&even_times(config.steps), dimension, &Streams::new(1)).unwrap();
-    method.solve(curves).unwrap();
+    method.closed_form().unwrap()(curves).unwrap();
     method
 }
 
@@ -85,7 +85,7 @@ fn trained(config: &JkoConfig, curves: &[f32], rows: usize, steps: u64) -> Jko {
             (0..rows).map(|_| rng.random_range(0..n)).collect()
         };
         let points = curves.chunks_exact(2 * n).map(Cow::Borrowed);
-        let rows = points.map(|points| MarginalPoints { points, of_curve: chosen.clone() }).collect();
+        let rows = points.map(|points| MarginalPoints { points, row_of_curve: chosen.clone() }).collect();
         let batch = method.batch(&Anchors::new(2, rows).unwrap(), None, &streams).unwrap();
         method.loss(&batch, &mut scratch, Some(&mut gradient));
         optimiser.step(method.parameters_mut(), &gradient).unwrap();
@@ -200,7 +200,7 @@ fn implicit_steps_retrace_implicit_data() {
     };
     let method = {
         let mut method = one.build(&[0.0, 1.0], 1, &Streams::new(1)).unwrap();
-        method.solve(&steep).unwrap();
+        method.closed_form().unwrap()(&steep).unwrap();
         method
     };
     let message = method.transport(&mut [1.0], None, &how_one(), &[Streams::new(0)]).unwrap_err().to_string();

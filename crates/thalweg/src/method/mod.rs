@@ -13,9 +13,10 @@ mod jko_config;
 mod jko_features;
 pub mod kde;
 pub mod mmfm;
+mod regression;
 
 pub use action::{ActionConfig, ActionMatching};
-pub use base::{Method, Scratch, Transport};
+pub use base::{ClosedForm, Method, Scratch, Transport};
 pub use cfm::{CfmConfig, FlowMatching};
 pub use config::MethodConfig;
 pub use ddpm::{Ddpm, DdpmConfig};

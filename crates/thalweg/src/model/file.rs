@@ -5,6 +5,7 @@ use super::meta_model::MetaModel;
 use super::record::Record;
 use super::timing::{TIMING, Timing};
 use crate::context::{Body, Context, Encoder, Extractor, ONNX};
+use crate::nn::parameters::Parameters;
 use crate::space::coordinates::Coordinates;
 use crate::space::source::Source;
 use crate::tensors::{TensorReader, TensorWriter};

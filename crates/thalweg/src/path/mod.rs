@@ -137,6 +137,14 @@ pub struct Path {
 }
 
 impl Path {
+    /// Straight lines through anchors at `times [A]`, from 0 to 1, without noise, trained at times that are uniform.
+    ///
+    /// # Errors
+    /// Times that do not increase from 0 to 1.
+    pub fn straight(times: &[f64]) -> Result<Self> {
+        Self::new(Interpolant::Linear, times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)
+    }
+
     /// A path through anchors at `times [A]`, from 0 to 1.
     ///
     /// # Errors

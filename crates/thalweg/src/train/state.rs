@@ -137,7 +137,7 @@ impl TrainState {
     }
 
     /// `history`: step, training and held-out score of each validation, then the running sum and count. Where distances are measured, `distances`:
-    /// one a validation and the running sum. Before the end, `clock`: the seconds of each. A number that is not there is a NaN.
+    /// one a validation and the running sum. Before the end, `seconds`: the seconds of each. A number that is not there is a NaN.
     fn put_validations(&self, out: &mut TensorWriter, finished: bool) {
         let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
         let each = self.validations.iter();
@@ -149,7 +149,7 @@ impl TrainState {
             out.double("distances", &[distances.len()], &distances);
         }
         if !finished {
-            out.double("clock", &[self.validations.len()], &each.map(|v| v.seconds).collect::<Vec<f64>>());
+            out.double("seconds", &[self.validations.len()], &each.map(|v| v.seconds).collect::<Vec<f64>>());
         }
     }
 
@@ -202,9 +202,9 @@ fn validations_of(file: &TensorReader<'_>, path: &Path) -> Result<(Vec<Validatio
             false => Err(Error::format(path, name, format!("{length} numbers"), values.len())),
         }),
     };
-    let (distances, clock) = (optional("distances", n + 1)?, optional("clock", n)?);
+    let (distances, seconds) = (optional("distances", n + 1)?, optional("seconds", n)?);
     let number = |v: f64| (!v.is_nan()).then_some(v);
-    let rows = each.as_chunks::<3>().0.iter().zip(distances.iter().zip(clock));
+    let rows = each.as_chunks::<3>().0.iter().zip(distances.iter().zip(seconds));
     let validations = rows.map(|([step, training, held_out], (distance, seconds))| Validation {
         step: *step as u64,
         training: number(*training),

@@ -23,7 +23,7 @@ pub mod rivals;
 pub mod trajectory;
 mod tuning;
 
-pub use crate::model::{Control, TuneConfig, TuneLook, TuneRecord};
+pub use crate::model::{Control, TuneConfig, TuneRecord, TuneValidation};
 pub use crate::train::TrainState;
 pub use drawn::draw;
 
@@ -93,7 +93,7 @@ pub fn tune(
         iterations: state.step,
         seconds: state.seconds,
         config: config.clone(),
-        looks: state.validations.iter().map(TuneLook::from).collect(),
+        validations: state.validations.iter().map(TuneValidation::from).collect(),
     });
     Ok(tuned)
 }

@@ -8,6 +8,7 @@ use super::{Task, TuneConfig};
 use crate::field::Field;
 use crate::field::steps::Steps;
 use crate::method::Method;
+use crate::metric::summary::mean;
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::train::{Learner, Updates};
 use crate::{Error, Result, Streams};
@@ -144,7 +145,7 @@ impl Learner for Tuning<'_> {
     fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         let Some(reward) = self.task.held_out else { return Ok(None) };
         let (config, streams) = (self.config, self.streams.child("look"));
-        let z = sampled(self.method, self.task.process, config.look_samples, config.look_steps, &streams)?;
+        let z = sampled(self.method, self.task.process, config.validation_samples, config.validation_steps, &streams)?;
         Ok(Some(mean(&reward.values(&z, &streams.child("reward"))?)))
     }
 
@@ -180,8 +181,4 @@ fn field_of(method: &dyn Method) -> Result<&dyn Field> {
 
 fn note(updates: &mut Updates<'_>, ends: &Terminal) {
     updates.note(mean(&ends.rewards), Some(mean(&ends.distances)));
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }

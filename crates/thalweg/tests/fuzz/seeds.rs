@@ -55,9 +55,9 @@ pub fn run_tune(base: &MetaModel, reward: &OnData, state: &Path, stop: u64) -> R
         iterations: 6,
         steps: 4,
         trajectories: 4,
-        look_every: 2,
-        look_samples: 2,
-        look_steps: 3,
+        validate_every: 2,
+        validation_samples: 2,
+        validation_steps: 3,
         ..TuneConfig::default()
     };
     let options = TuneOptions { state: Some(state.into()), save_every: 0, resume: true };

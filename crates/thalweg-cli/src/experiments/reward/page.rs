@@ -6,7 +6,7 @@ use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Axis, Look, Mark, Plot, Point, Report, Scale};
 use crate::table::{Cell, Table, Weight};
-use thalweg::tune::TuneLook;
+use thalweg::tune::TuneValidation;
 
 /// A way's name for people.
 fn label(method: &str) -> String {
@@ -173,7 +173,7 @@ fn strength(course: &Course) -> String {
     format!("strength {}", course.strength)
 }
 
-fn of(course: &Course, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
+fn of(course: &Course, point: fn(&TuneValidation) -> Point) -> impl Iterator<Item = Point> {
     course.looks.iter().map(point)
 }
 

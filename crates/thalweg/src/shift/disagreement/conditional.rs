@@ -20,6 +20,7 @@ use super::pairs::{fitted, support, untrained};
 use super::subset;
 use crate::context::{Encoder, EncoderBuffers, Support, guided};
 use crate::method::{Method, Transport};
+use crate::nn::parameters::Parameters;
 use crate::nn::normal;
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;

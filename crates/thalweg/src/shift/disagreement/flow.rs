@@ -5,9 +5,9 @@ use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::{FlowMatching, Method, Scratch};
 use crate::nn::normal;
 use crate::nn::optimiser::AdamWConfig;
+use crate::nn::parameters::Parameters;
+use crate::path::Batch;
 use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
 use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Result, Streams};
 use rand::RngExt;
@@ -30,8 +30,7 @@ pub(in crate::shift) fn untrained(
 ) -> Result<FlowMatching> {
     let field = ResidualMlpConfig { width, context, ..ResidualMlpConfig::default() };
     let field = ResidualMlp::new(dimension, &field, streams)?;
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
-    Ok(FlowMatching::new(path, Box::new(field), true))
+    FlowMatching::from_gaussian(Box::new(field))
 }
 
 /// The same with these parameters, which fit.
@@ -57,8 +56,8 @@ fn curves(flow: &FlowMatching, latents: &[f32], d: usize, n: usize, streams: &St
     let rows = (0..n).map(|_| rng.random_range(0..(latents.len() / d) as u64) as usize).collect();
     let mut noise = vec![0.0; n * d];
     normal::fill(&mut rng, &mut noise);
-    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve: rows };
+    let start = MarginalPoints { points: Cow::Owned(noise), row_of_curve: (0..n).collect() };
+    let end = MarginalPoints { points: Cow::Borrowed(latents), row_of_curve: rows };
     flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
 }
 

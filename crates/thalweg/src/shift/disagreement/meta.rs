@@ -16,7 +16,8 @@ use super::flow;
 use super::members::{Members, Shared, referenced};
 pub use super::meta_config::MetaConfig;
 use super::meta_config::SAMPLING;
-use crate::method::{FlowMatching, Method};
+use crate::method::FlowMatching;
+use crate::nn::parameters::Parameters;
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
@@ -27,7 +28,7 @@ use crate::shift::test;
 use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
-use crate::tune::{Task, TuneLook, TuneOptions, draw};
+use crate::tune::{Task, TuneOptions, TuneValidation, draw};
 use crate::{Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -87,7 +88,7 @@ pub struct MetaRun {
     /// Their mean agreement with f on each set of watched rows of P.
     pub agreement: Vec<f64>,
     /// Looks along the tuning.
-    pub looks: Vec<TuneLook>,
+    pub looks: Vec<TuneValidation>,
 }
 
 impl MetaDetectron {
@@ -176,7 +177,7 @@ impl MetaDetectron {
         Ok(Self { shared: Shared::stored(base, reference, stored)?, config, pca, flow, start, source })
     }
 
-    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on each of `watched`, rows of P. With `look_every` above
+    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on each of `watched`, rows of P. With `validate_every` above
     /// 0, ℓ_cdc along the way is recorded.
     ///
     /// # Errors
@@ -186,12 +187,12 @@ impl MetaDetectron {
         queries: &[Sample],
         watched: &[&Sample],
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
     ) -> Result<Vec<MetaRun>> {
         queries.iter().try_for_each(|q| test::check(q, &self.shared.schema, true))?;
         let each = queries.par_iter().enumerate();
-        each.map(|(i, q)| self.one(q, watched, iterations, look_every, &streams.index(i as u64))).collect()
+        each.map(|(i, q)| self.one(q, watched, iterations, validate_every, &streams.index(i as u64))).collect()
     }
 
     fn one(
@@ -199,11 +200,11 @@ impl MetaDetectron {
         query: &Sample,
         watched: &[&Sample],
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
     ) -> Result<MetaRun> {
         let reward = self.reward(query)?;
-        let (flow, looks) = self.tuned(&reward, iterations, look_every, streams)?;
+        let (flow, looks) = self.tuned(&reward, iterations, validate_every, streams)?;
         let (y, thetas) = self.sampled(&flow, &streams.child("samples"))?;
         let logits = self.shared.base.engine().logits_of_many(&thetas, &self.shared.base.pack(query)?)?;
         let losses = InSpace { reward: &reward, space: &self.pca }.values(&y, streams)?;
@@ -235,20 +236,21 @@ impl MetaDetectron {
         &self,
         on_data: &OnData,
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
-    ) -> Result<(FlowMatching, Vec<TuneLook>)> {
+    ) -> Result<(FlowMatching, Vec<TuneValidation>)> {
         let mut flow = flow::with(self.config.dimension, self.config.width, self.start.parameters())?;
         if iterations == 0 {
             return Ok((flow, Vec::new()));
         }
         let reward = InSpace { reward: on_data, space: &self.pca };
         let process = self.process();
-        let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
-        let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
+        let config =
+            MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, validate_every);
+        let looked: Option<&dyn Reward> = if validate_every > 0 { Some(&reward) } else { None };
         let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
         let state = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?;
-        Ok((flow, state.validations.iter().map(TuneLook::from).collect()))
+        Ok((flow, state.validations.iter().map(TuneValidation::from).collect()))
     }
 
     fn process(&self) -> Process<'_> {

@@ -108,7 +108,7 @@ impl MetaConfig {
         self.tuning(0, 0).check()
     }
 
-    pub(super) fn tuning(&self, seed: u64, look_every: u64) -> TuneConfig {
+    pub(super) fn tuning(&self, seed: u64, validate_every: u64) -> TuneConfig {
         let of = TuneConfig::default();
         let optimiser = AdamWConfig { learning_rate: self.learning_rate, ..of.optimiser.clone() };
         TuneConfig {
@@ -117,9 +117,9 @@ impl MetaConfig {
             iterations: self.iterations.max(1),
             steps: self.steps,
             trajectories: self.trajectories,
-            look_every: if look_every == 0 { self.iterations.max(1) } else { look_every },
-            look_samples: self.samples,
-            look_steps: SAMPLING,
+            validate_every: if validate_every == 0 { self.iterations.max(1) } else { validate_every },
+            validation_samples: self.samples,
+            validation_steps: SAMPLING,
             optimiser,
             ..of
         }

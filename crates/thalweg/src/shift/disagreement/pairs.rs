@@ -61,9 +61,9 @@ fn grouped(
     let n = pairs.len() * curves;
     let mut noise = vec![0.0; n * d];
     normal::fill(&mut streams.child("noise").rng(), &mut noise);
-    let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-    let of_curve = pairs.iter().flat_map(|&pair| std::iter::repeat_n(pair, curves)).collect();
-    let end = MarginalPoints { points: Cow::Borrowed(latents), of_curve };
+    let start = MarginalPoints { points: Cow::Owned(noise), row_of_curve: (0..n).collect() };
+    let row_of_curve = pairs.iter().flat_map(|&pair| std::iter::repeat_n(pair, curves)).collect();
+    let end = MarginalPoints { points: Cow::Borrowed(latents), row_of_curve };
     let batch = method.batch(&Anchors::new(d, vec![start, end])?, None, streams)?;
     Ok(Grouped { batch, supports, sizes: vec![curves; pairs.len()] })
 }
@@ -91,7 +91,7 @@ impl Learner for Pairs<'_> {
         let dropped: Vec<bool> = pairs.iter().map(|_| rng.random::<f64>() < self.drop).collect();
         let of = (self.latents, self.dimension);
         let mut groups = grouped(self.joint.method(), of, &pairs, CURVES, supports, &streams)?;
-        let loss = self.joint.gradient(&mut groups, &dropped, updates.gradient);
+        let loss = self.joint.gradient(&mut groups, &dropped, updates.gradient)?;
         updates.descend(loss, self.joint.parameters_mut())
     }
 
@@ -109,8 +109,8 @@ pub(in crate::shift) fn untrained(
     let of = ContextConfig {
         hidden: vec![64],
         width: 32,
-        pooled: config.pooled,
-        each: config.each,
+        global_width: config.pooled,
+        class_width: config.each,
         ..ContextConfig::default()
     };
     let encoder = Encoder::new(schema.width, schema.classes, &of, &streams.child("encoder"))?;

@@ -27,7 +27,7 @@ pub(in crate::space::latent) fn check_gradient(
     let mut gradient = vec![f32::NAN; net.trained().len()];
     let loss = objective.loss(&net, &z, &streams, Some(&mut gradient)).unwrap();
     assert!((objective.loss(&net, &z, &streams, None).unwrap() - loss).abs() < 1e-6 * loss.abs());
-    let slots = crate::space::latent::Autoencoder::layout(&net).slots().to_vec();
+    let slots = crate::nn::parameters::Parameters::layout(&net).slots().to_vec();
     let end = net.trained().len();
     for slot in slots.iter().filter(|slot| slot.offset < end) {
         let own = net.trained()[slot.range()].to_vec();

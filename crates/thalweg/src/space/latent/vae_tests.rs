@@ -1,6 +1,7 @@
 //! The VAE against what is known in closed form (probabilistic principal components), against PCA on a curve, and its promises.
 use super::*;
 use crate::nn::optimiser::AdamWConfig;
+use crate::nn::parameters::Parameters;
 use crate::space::latent::Checkpointing;
 use crate::space::latent::{Autoencoder, Decoder, DenoisingConfig, LatentConfig, Pca, PcaConfig, StackConfig};
 use rand::RngExt;
