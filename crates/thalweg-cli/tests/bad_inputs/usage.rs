@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
         &[
             "experiments/shift.toml with --set methods=[\"magic\"]",
             "line 6",
-            "unknown variant `magic`, expected one of `bank`, `detectron`, `meta-detectron`,",
+            "expected one of bank, detectron, meta-detectron,",
         ],
     ),
     (

@@ -208,6 +208,8 @@ impl AdamW {
             let place = format!("step {}", self.step + 1);
             return Err(Error::NotFinite { what: "the gradient's norm".into(), place, value: norm });
         }
+        #[cfg(test)]
+        super::steps::note(1);
         self.step += 1;
         let rate = self.config.rate(self.step, self.steps);
         let pass = Pass::new(&self.config, self.step, rate, norm);
