@@ -75,7 +75,7 @@ impl MetaModel {
             "n (networks, with the states that are kept)",
             &[request.n, self.layout.len(), request.at.len() + 1],
         )?;
-        let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
+        let (start, space) = (Instant::now(), self.space());
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
