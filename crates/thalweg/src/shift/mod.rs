@@ -12,7 +12,7 @@
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
 //! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told.
 //! - [`factory`]: what a test says of itself; [`method`]: all of them by name; [`stored`]: what a test keeps in a file; [`calibration`]: tests
-//!   prepared once, in one file.
+//!   prepared once, in one file; [`watch`]: batches one after the other, with a bound on false alarms over all time.
 //!
 //! Which to take: the bank has the most power per second; input Mahalanobis is as strong where the shift shows in the inputs, but it also
 //! fires where f does better than on P, and then nothing is wrong. No test here says *which* rows f gets wrong.
@@ -28,6 +28,7 @@ pub mod method;
 pub mod reference;
 pub mod stored;
 pub mod test;
+pub mod watch;
 #[cfg(test)]
 mod world;
 

@@ -249,16 +249,28 @@ impl Calibration {
     /// # Errors
     /// A query without rows; a level that the redraws or the held-out rows cannot reach; as the tests' own; interruption.
     pub fn test(&self, query: &Sample, level: f64, seed: u64, progress: &dyn Progress) -> Result<Verdict> {
-        if query.is_empty() {
-            return Err(Error::shape("query Q", "[N ≥ 1, D]", "[0, D]"));
-        }
-        let (null, held_out) = (self.record.null, &self.reference.held_out);
-        permutation::check(null, level)?;
-        permutation::enough(held_out.len(), query.len(), level)?;
-        super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
+        permutation::check(self.record.null, level)?;
+        permutation::enough(self.reference.held_out.len(), query.len(), level)?;
         let streams = Streams::new(seed).child("shift query");
+        self.against(&self.reference.held_out, query, level, &streams, progress)
+    }
+
+    /// What the tests say of `query` beside the rows `held_out` of P, which no test was made with.
+    ///
+    /// # Errors
+    /// A query without rows or one that does not fit; as the tests' own; interruption.
+    pub(in crate::shift) fn against(
+        &self,
+        held_out: &Sample,
+        query: &Sample,
+        level: f64,
+        streams: &Streams,
+        progress: &dyn Progress,
+    ) -> Result<Verdict> {
+        let null = self.record.null;
+        super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
         let rows = held_out.clone().joined(query);
-        let queries = permutation::redraws(held_out.len(), query.len(), null, &streams);
+        let queries = permutation::redraws(held_out.len(), query.len(), null, streams);
         let (mut measured, mut findings, mut row_scores) = (Vec::new(), Vec::new(), Vec::new());
         progress.begin("testing", self.tests.len() as u64);
         for (test, method) in self.tests.iter().zip(&self.record.methods) {
