@@ -202,13 +202,20 @@ impl<M: Members> ShiftTest for M {
 mod tests {
     use super::*;
     use crate::shift::disagreement::subset;
+    use crate::shift::world;
     use thalweg_nets::testing::normals;
 
     /// Five networks that turn the first logit by a wave of their own; a query takes `taken` of them.
     struct Toy {
-        usual: Vec<f64>,
+        shared: Shared,
         taken: usize,
         at_once: bool,
+    }
+
+    fn toy(reference_entropies: Vec<f64>, taken: usize, at_once: bool) -> Toy {
+        let schema = rows(1, 0).schema();
+        let shared = Shared { base: world::two_clouds(1).base.clone(), schema, reference_entropies };
+        Toy { shared, taken, at_once }
     }
 
     fn answers(rows: &Sample) -> Vec<f32> {
@@ -217,14 +224,18 @@ mod tests {
     }
 
     impl Members for Toy {
-        const NAME: &'static str = "toy";
+        const DRAWS: bool = false;
+
+        fn shared(&self) -> &Shared {
+            &self.shared
+        }
+
+        fn shared_mut(&mut self) -> &mut Shared {
+            &mut self.shared
+        }
 
         fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
             Ok(queries.iter().map(|query| subset::covering(&answers(query), query, self.taken)).collect())
-        }
-
-        fn usual(&self) -> &[f64] {
-            &self.usual
         }
 
         fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
@@ -243,15 +254,14 @@ mod tests {
             (0..CHUNK + 9).map(|q| (0..8).map(|i| (q * 13 + i * 7) % 60).collect()).collect();
         let copies: Vec<Sample> = queries.iter().map(|query| all.rows(query)).collect();
         for taken in [2, 5] {
-            let toy = |at_once| Toy { usual: vec![0.1, 0.3, 0.5], taken, at_once };
+            let toy = |at_once| toy(vec![0.1, 0.3, 0.5], taken, at_once);
             let of = |toy: Toy| toy.measure_rows(&all, &queries, &Streams::new(0)).unwrap();
             let (once, each) = (of(toy(true)), of(toy(false)));
             let singly = toy(false).measure(&copies, &Streams::new(0)).unwrap();
             assert_eq!(once.values.len(), queries.len() * OF_ENSEMBLES.len());
-            assert!(once.values.iter().zip(&singly).all(|(a, b)| (a - b).abs() < 1e-5), "{taken}");
-            assert_eq!(each.values, singly);
-            assert_eq!(each.blame, toy(false).blame(&copies[0], &Streams::new(0)).unwrap());
-            assert!(once.blame.iter().zip(&each.blame).all(|(a, b)| (a - b).abs() < 1e-5));
+            assert!(once.values.iter().zip(&singly.values).all(|(a, b)| (a - b).abs() < 1e-5), "{taken}");
+            assert_eq!(each, singly);
+            assert!(once.row_scores.iter().zip(&each.row_scores).all(|(a, b)| (a - b).abs() < 1e-5));
             // By the definition, of the rows that any of all networks names another class on.
             if taken == 5 {
                 let logits = answers(&copies[0]);
@@ -260,21 +270,21 @@ mod tests {
                     let f = copies[0].logits[2 * i + 1] > copies[0].logits[2 * i];
                     (0..5).any(|m| (z(m)[1] > z(m)[0]) != f)
                 };
-                assert_eq!(singly[0].floor() as usize, (0..8).filter(|&i| other(i)).count());
+                assert_eq!(singly.values[0].floor() as usize, (0..8).filter(|&i| other(i)).count());
             }
         }
     }
 
     #[test]
-    fn usual_entropies_are_those_of_queries_of_validation_rows() {
-        let (train, validation, held) = (rows(30, 1), rows(40, 2), rows(50, 3));
-        let reference = Reference::new(train, validation.clone(), held).unwrap();
-        let toy = Toy { usual: Vec::new(), taken: 5, at_once: false };
-        let usual = toy.usual_of(&reference, 6, &Streams::new(1), &Streams::new(2)).unwrap();
-        assert_eq!(usual.len(), Toy::USUAL * 6);
+    fn reference_entropies_are_those_of_queries_of_validation_rows() {
+        let (train, validation, held_out) = (rows(30, 1), rows(40, 2), rows(50, 3));
+        let reference = Reference::new(train, validation.clone(), held_out).unwrap();
+        let toy = referenced(toy(Vec::new(), 5, false), &reference, 6, &Streams::new(1)).unwrap();
+        let entropies = &toy.shared.reference_entropies;
+        assert_eq!(entropies.len(), Toy::REFERENCE_QUERIES * 6);
         let one = |i: usize| toy.readings(&[validation.rows(&[i])], &Streams::new(0)).unwrap().remove(0).entropies[0];
         let known: Vec<f64> = (0..40).map(one).collect();
-        assert!(usual.iter().all(|e| known.iter().any(|k| (k - e).abs() < 1e-5)), "rows of the validation part");
-        assert!(toy.usual_of(&reference, 0, &Streams::new(1), &Streams::new(2)).is_err());
+        assert!(entropies.iter().all(|e| known.iter().any(|k| (k - e).abs() < 1e-5)), "rows of the validation part");
+        assert!(referenced(super::tests::toy(Vec::new(), 5, false), &reference, 0, &Streams::new(1)).is_err());
     }
 }
