@@ -297,7 +297,7 @@ fn the_demo_goes_the_whole_way() {
     run("fit d/zoo --steps 4 --out m").code(2).stderr(contains("exists already"));
     run("fit d/zoo --set stpes=4 --out n").code(2).stderr(contains("stpes"));
     run("fit d/zoo --method magic --out n").code(2).stderr(contains("cfm, mmfm"));
-    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set look-samples=2";
+    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set validation-samples=2";
     run(&format!("tune d/model-cfm --reward loss:digits {small} --out t")).success().stdout(contains("test accuracy"));
     run("sample t -n 3 --out tuned.safetensors").success();
     assert!(std::fs::read_to_string(dir.path().join("t/README.md")).unwrap().contains("adjoint matching"));

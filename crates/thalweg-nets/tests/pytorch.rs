@@ -110,7 +110,7 @@ fn damaged_files_are_refused_by_name() {
         let whole = fs::read(data().join(file)).unwrap();
         refused(&whole).unwrap();
         for end in (0..whole.len()).step_by(7) {
-            let said = refused(&whole[..end]).unwrap_err();
+            let said = refused(&whole[..end]).expect_err(&format!("{file}, {end} of {} bytes", whole.len()));
             assert!(said.contains("net.pt"), "{file}, {end} bytes: {said}");
         }
     }

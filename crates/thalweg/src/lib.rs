@@ -33,7 +33,7 @@ pub use method::{Method, MethodConfig, MethodParameters, OwnMethod};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
 pub use nn::parameters::Parameters;
 pub use space::coordinates::{Coordinates, Standardiser};
-pub use space::latent::{Autoencoder, Decoder, LatentConfig};
+pub use space::latent::{Autoencoder, Decoder, LatentConfig, Latents};
 pub use space::source::{Source, SourceKind};
 
 // Fits, models, samples.
@@ -51,7 +51,7 @@ pub use tune::{TuneOptions, tune};
 
 // Judgement.
 pub use judge::baseline::Baseline;
-pub use judge::{Judge, Judgement, ZooReference};
+pub use judge::{Judge, Judged, Judgement, Row, ZooReference, ZooRuns};
 pub use metric::summary::Summary;
 
 // Shift.

@@ -57,10 +57,10 @@ fn config(steps: u64) -> FitConfig {
     config.context = Some(ContextConfig {
         hidden: vec![32],
         width: 32,
-        pooled: 16,
-        each: 8,
+        global_width: 16,
+        class_width: 8,
         tasks: 6,
-        samples: [2, 10],
+        support_per_class: [2, 10],
         validation_tasks: 0.0,
         ..ContextConfig::default()
     });
@@ -178,12 +178,12 @@ fn couplings_latents_and_what_does_not_fit() {
     let mut config = config(4);
     let fitted = |config: &FitConfig| fit_tasks(&zoos, config, &FitOptions::default(), &Silent);
     let message = |config: &FitConfig| fitted(config).err().unwrap().to_string();
-    config.context.as_mut().unwrap().cross = true;
-    assert!(message(&config).contains("context.cross"));
+    config.context.as_mut().unwrap().couple_across_tasks = true;
+    assert!(message(&config).contains("context.couple-across-tasks"));
     let (coupling, source) = (Coupling::OptimalTransport, SourceKind::Gaussian);
     config.method = MethodConfig::Cfm(CfmConfig { coupling, source, ..CfmConfig::default() });
     let crossed = fitted(&config).unwrap();
-    config.context.as_mut().unwrap().cross = false;
+    config.context.as_mut().unwrap().couple_across_tasks = false;
     assert_ne!(crossed.method.parameters(), fitted(&config).unwrap().method.parameters());
     config.latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
     let latent = fitted(&config).unwrap();

@@ -112,9 +112,9 @@ fn a_tuning_goes_on_only_towards_the_numbers_it_was_begun_with() {
         iterations: 6,
         steps: 4,
         trajectories: 4,
-        look_every: 2,
-        look_samples: 2,
-        look_steps: 3,
+        validate_every: 2,
+        validation_samples: 2,
+        validation_steps: 3,
         ..TuneConfig::default()
     };
     let run = |reward: &OnData, options: &TuneOptions, progress: &dyn Progress| {
@@ -150,7 +150,7 @@ fn what_cannot_be_held_is_refused_with_its_bytes() {
         ("trajectories", TuneConfig { trajectories: 1_000_000_000_000, ..TuneConfig::default() }),
         ("buffer", TuneConfig { buffer: 1 << 40, ..TuneConfig::default() }),
         ("updates", TuneConfig { updates: u64::MAX, ..TuneConfig::default() }),
-        ("look-samples", TuneConfig { look_samples: usize::MAX, ..TuneConfig::default() }),
+        ("validation-samples", TuneConfig { validation_samples: usize::MAX, ..TuneConfig::default() }),
     ] {
         let message = config.check().unwrap_err().to_string();
         assert!(message.contains(&format!("parameter {field}: expected 1 to")), "{message}");

@@ -110,8 +110,10 @@ impl Encoder {
         tensors.push(("seed".into(), vec![w]));
         end = seed.end;
         let pool = Attention::push(&mut tensors, &mut end, "pool", [w, w], config.heads)?;
-        let global = (config.pooled > 0).then(|| Affine::push(&mut tensors, &mut end, "global", config.pooled, w));
-        let local = (config.each > 0).then(|| Affine::push_linear(&mut tensors, &mut end, "local", config.each, w));
+        let global =
+            (config.global_width > 0).then(|| Affine::push(&mut tensors, &mut end, "global", config.global_width, w));
+        let local = (config.class_width > 0)
+            .then(|| Affine::push_linear(&mut tensors, &mut end, "local", config.class_width, w));
         let mut parameters = vec![0.0; end];
         for (i, layer) in rows.iter().enumerate() {
             layer.draw(&mut parameters, &streams.child("rows").index(i as u64));
@@ -129,7 +131,7 @@ impl Encoder {
             }
         }
         let layout = Layout::of_tensors(tensors);
-        let (codes, pooled, each) = (config.codes, config.pooled, config.each);
+        let (codes, pooled, each) = (config.codes, config.global_width, config.class_width);
         Ok(Self {
             inputs,
             classes,

@@ -100,8 +100,9 @@ mod tests {
     use super::*;
     use crate::Streams;
     use crate::context::ContextConfig;
-    use crate::field::{Parameters, ResidualMlp, ResidualMlpConfig};
-    use crate::method::CfmConfig;
+    use crate::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
+    use crate::method::{CfmConfig, FlowMatching};
+    use crate::nn::parameters::{Parameters, impl_parameters};
     use crate::path::anchors::Anchors;
     use thalweg_nets::testing::{gradient_error, normals};
 
@@ -114,8 +115,8 @@ mod tests {
             width: 4,
             heads: 2,
             blocks: 1,
-            pooled: 3,
-            each: 2,
+            global_width: 3,
+            class_width: 2,
             ..ContextConfig::default()
         };
         let encoder = Encoder::new(2, 2, &context, &Streams::new(1)).unwrap();
@@ -159,6 +160,28 @@ mod tests {
         }
     }
 
+    /// A field that takes contexts, without a gradient with respect to them.
+    struct Deaf {
+        inner: ResidualMlp,
+    }
+
+    impl_parameters!(Deaf, inner);
+
+    impl Field for Deaf {
+        fn dimension(&self) -> usize {
+            self.inner.dimension()
+        }
+        fn context(&self) -> usize {
+            self.inner.context()
+        }
+        fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
+            self.inner.velocity(x, t, c, out, tape);
+        }
+        fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
+            self.inner.backward(dv, tape, gradient, dx);
+        }
+    }
+
     #[test]
     fn a_dropped_context_is_zero_and_teaches_the_encoder_nothing() {
         let (mut joint, mut groups) = setting();
@@ -176,5 +199,24 @@ mod tests {
         let parameters: Vec<f32> = (0..gradient.len()).map(|i| i as f32).collect();
         let (method, encoder) = joint.finish(&parameters);
         assert_eq!([method.parameters(), encoder.parameters()].concat(), parameters);
+    }
+
+    #[test]
+    fn an_encoder_cannot_be_trained_through_a_field_that_has_no_gradient_with_respect_to_contexts() {
+        let streams = Streams::new(1);
+        let encoder = Encoder::new(4, 3, &ContextConfig::default(), &streams).unwrap();
+        let config = ResidualMlpConfig { context: encoder.dimension(), ..ResidualMlpConfig::default() };
+        let field = ResidualMlp::new(2, &config, &streams).unwrap();
+        let gradient = |field: Box<dyn Field>| {
+            let mut joint = Joint::new(Box::new(FlowMatching::from_gaussian(field).unwrap()), encoder.clone());
+            let batch = Batch { x: vec![0.1; 4], t: vec![0.5; 2], u: vec![1.0; 4], c: None, scores: None };
+            let support = Support::new(&[0.5; 12], &[0, 1, 2]).unwrap();
+            let mut groups = Grouped { batch, supports: vec![support], sizes: vec![2] };
+            let mut gradient = vec![0.0; joint.parameters().iter().map(|part| part.len()).sum()];
+            joint.gradient(&mut groups, &[false], &mut gradient)
+        };
+        assert!(gradient(Box::new(field.clone())).unwrap().is_finite());
+        let refused = gradient(Box::new(Deaf { inner: field })).unwrap_err();
+        assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
     }
 }

@@ -120,13 +120,13 @@ struct Buffers {
     layers: Vec<LayerBuffers>,
     gate: Vec<f32>, // g, h [C, 2P]
     // scratch
-    conditions: Vec<f32>,  // U_l φ or U_l φ' [C, width]
-    rates: Vec<f32>,       // ∂_t g, ∂_t h [C, 2P]
-    d_a: Vec<f32>,         // [B, width]
-    clock: Vec<f32>,       // φ; φ' b [2B, F]
-    d_gate: Vec<f32>,      // [2B, 2P]
-    row_weights: Vec<f32>, // [2B]
-    direction: Vec<f32>,   // −dv [B, P]
+    conditions: Vec<f32>,    // U_l φ or U_l φ' [C, width]
+    rates: Vec<f32>,         // ∂_t g, ∂_t h [C, 2P]
+    d_a: Vec<f32>,           // [B, width]
+    time_tangents: Vec<f32>, // φ; φ' b [2B, F]
+    d_gate: Vec<f32>,        // [2B, 2P]
+    row_weights: Vec<f32>,   // [2B]
+    direction: Vec<f32>,     // −dv [B, P]
 }
 
 #[derive(Default)]
@@ -268,9 +268,9 @@ impl Potential for MlpPotential {
             Some(direction) => b.x[rows * p..].copy_from_slice(direction),
             None => b.x[rows * p..].fill(0.0),
         }
-        b.clock.resize(2 * rows * f, 0.0);
-        own::clock(&mut b.clock, Rows::new(&b.phi, f, 0, f), weights.rate);
-        let clock = &b.clock[..if timed { 2 * rows } else { rows } * f];
+        b.time_tangents.resize(2 * rows * f, 0.0);
+        own::time_tangents(&mut b.time_tangents, Rows::new(&b.phi, f, 0, f), weights.rate);
+        let time_tangents = &b.time_tangents[..if timed { 2 * rows } else { rows } * f];
         for i in 0..self.layers.len() {
             let (layer, (below, rest)) = (&self.layers[i], b.layers.split_at_mut(i));
             let here = &mut rest[0];
@@ -278,7 +278,7 @@ impl Potential for MlpPotential {
                 let input = below.last().map_or(&b.x[rows * p..], |below| &below.a[rows * w..]);
                 layer.weight.apply(q, input, Accumulate::Overwrite, &mut here.z_dot);
                 if timed {
-                    layer.time.apply(q, &clock[rows * f..], Accumulate::Add, &mut here.z_dot);
+                    layer.time.apply(q, &time_tangents[rows * f..], Accumulate::Add, &mut here.z_dot);
                 }
                 elementwise::times(&here.z_dot, &here.sigmoid, &mut here.a[rows * w..]);
             } else {
@@ -298,8 +298,8 @@ impl Potential for MlpPotential {
             let layer = &self.layers[i];
             let input = below.last().map_or(&b.x[..span * p], |below| &below.a[..span * w]);
             layer.weight.gradient(&mut gradient, &here.d[..span * w], input);
-            let timed_rows = clock.len() / f * w;
-            layer.time.gradient_with_tangents(&mut gradient, &here.d[..timed_rows], clock, rows);
+            let timed_rows = time_tangents.len() / f * w;
+            layer.time.gradient_with_tangents(&mut gradient, &here.d[..timed_rows], time_tangents, rows);
             if i > 0 {
                 layer.weight.input_gradient(q, &here.d[..rows * w], Accumulate::Overwrite, &mut b.d_a);
             }
@@ -308,15 +308,15 @@ impl Potential for MlpPotential {
         if !matches!(gradient, Gradient::Skip) {
             b.d_gate.resize(2 * rows * 2 * p, 0.0);
             own::gate_gradient(&mut b.d_gate, p, x, x_dot, weights.value);
-            let d = &b.d_gate[..clock.len() / f * 2 * p];
-            self.gate.gradient_with_tangents(&mut gradient, d, clock, rows);
+            let d = &b.d_gate[..time_tangents.len() / f * 2 * p];
+            self.gate.gradient_with_tangents(&mut gradient, d, time_tangents, rows);
         }
         if let Some(dx) = dx {
             own::gate_input_gradient(dx, Rows::new(&b.gate, 2 * p, 0, 2 * p), x, x_dot, weights.value);
             if timed {
                 b.d_gate.resize(2 * rows * 2 * p, 0.0);
                 let rates = &mut b.d_gate[..rows * 2 * p];
-                self.gate.apply(q, &clock[rows * f..], Accumulate::Overwrite, rates);
+                self.gate.apply(q, &time_tangents[rows * f..], Accumulate::Overwrite, rates);
                 own::add_linear(dx, Rows::new(rates, 2 * p, 0, 2 * p), x);
             }
             self.layers[0].weight.input_gradient(q, &b.layers[0].d[..rows * w], Accumulate::Add, dx);

@@ -60,10 +60,10 @@ pub fn quadratic(gate: Rows<'_>, x: &[f32], put: Accumulate, out: &mut [f32]) {
     });
 }
 
-/// clock = φ for the first half of the rows, φ'(t) b for the second.
-pub fn clock(clock: &mut [f32], phi: Rows<'_>, rate: Option<&[f32]>) {
+/// time_tangents = φ for the first half of the rows, φ'(t) b for the second.
+pub fn time_tangents(time_tangents: &mut [f32], phi: Rows<'_>, rate: Option<&[f32]>) {
     let n = phi.row(0).len();
-    let (now, slopes) = clock.split_at_mut(clock.len() / 2);
+    let (now, slopes) = time_tangents.split_at_mut(time_tangents.len() / 2);
     now.chunks_exact_mut(n).enumerate().for_each(|(row, now)| now.copy_from_slice(phi.row(row)));
     if let Some(rate) = rate {
         crate::nn::time_features::slopes(now, n, slopes);

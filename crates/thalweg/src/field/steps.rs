@@ -21,9 +21,9 @@ impl Steps<'_> {
     }
 
     pub(crate) fn gradient(&self, x: &[f32], k: usize, tape: &mut Tape) -> Vec<f32> {
-        let clock = if self.time_dependent { self.times[k] as f32 } else { 0.0 };
+        let time = if self.time_dependent { self.times[k] as f32 } else { 0.0 };
         let mut gradient = vec![0.0; x.len()];
-        let t = vec![clock; x.len() / self.potential.dimension()];
+        let t = vec![time; x.len() / self.potential.dimension()];
         self.potential.evaluate(x, &t, Jet { value: None, gradient: &mut gradient, rate: None }, tape);
         gradient
     }

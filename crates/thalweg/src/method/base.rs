@@ -1,6 +1,6 @@
 //! [`Method`], what every method can do, and what it is given.
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::nn::parameters::Parameters;
 use crate::nn::tape::Tape;
 use crate::path::Batch;

@@ -14,8 +14,8 @@
 pub use super::jko_config::{JkoConfig, PotentialConfig};
 use super::jko_features::FeatureNet;
 use super::{ClosedForm, Method, Scratch, Transport};
+use crate::field::Steps;
 use crate::field::feature_potential::StepForm;
-use crate::field::steps::Steps;
 use crate::field::{Cotangents, Jet, MlpPotential, Potential};
 use crate::nn::gradient::Gradient;
 use crate::nn::normal;

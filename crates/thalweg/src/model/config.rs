@@ -24,7 +24,7 @@ pub struct FitConfig {
     pub steps: u64,
     /// Curves a step (48; 1 to 1,000,000).
     pub batch: usize,
-    /// Steps between two looks at the held-out runs (50; at least 1).
+    /// Steps between two validations on the held-out runs (50; at least 1).
     pub validate_every: u64,
     /// Points that the held-out runs are judged on (256; 1 to 1,000,000).
     pub validation_points: usize,

@@ -26,7 +26,7 @@ pub struct Record {
     /// Held-out loss there; none where nothing was held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_loss: Option<f64>,
-    /// Looks on the way: step, mean training loss since the last look, held-out loss (NaN for none).
+    /// Validations: step, mean training loss since the one before, held-out loss (NaN for none).
     pub history: Vec<(u64, f64, f64)>,
     /// Wall time in seconds, the autoencoder's among them; kept beside the model, not in it.
     #[serde(skip)]

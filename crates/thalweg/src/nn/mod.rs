@@ -8,5 +8,7 @@ pub(crate) mod gradient;
 pub(crate) mod normal;
 pub mod optimiser;
 pub(crate) mod parameters;
+#[cfg(test)]
+pub(crate) mod steps;
 pub(crate) mod tape;
 pub(crate) mod time_features;

@@ -101,7 +101,7 @@ impl<'a> Curves<'a> {
         match self.coupling {
             Coupling::Paired => {}
             Coupling::Independent => {
-                // Marginals without their points: this coupling does not look at them.
+                // Marginals without their points: this coupling does not read them.
                 let nothing = vec![0.0; size];
                 let order =
                     self.coupling.chain(&vec![&nothing[..]; marginals.len()], 1, None, &streams.child("coupling"))?;

@@ -7,7 +7,7 @@
 //! Cost: one pass over the anchors that have weight at t (two of them where pieces are straight) and one normal number a weight. Path noise is what teaches the field to come back to the
 //! curves: without it many-anchor paths leave the field off the curves unconstrained, and samples diverge.
 pub mod anchors;
-pub mod curves;
+pub(crate) mod curves;
 pub mod interpolant;
 pub mod time_grid;
 use crate::nn::dense::vectorised;

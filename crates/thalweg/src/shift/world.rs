@@ -96,7 +96,7 @@ impl World {
         self.base.sample(&rows(n, &Streams::new(seed).child("far"), 5.0, false).0).unwrap()
     }
 
-    /// Rows where P's are, but none near the boundary: shifted, and f is better there than at home.
+    /// Rows where P's are, but none near the boundary: shifted, and f is better there than on P.
     pub fn benign(&self, n: usize, seed: u64) -> Sample {
         self.base.sample(&rows(n, &Streams::new(seed).child("benign"), 0.0, true).0).unwrap()
     }

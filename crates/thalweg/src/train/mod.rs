@@ -2,101 +2,24 @@
 //! [`Learner`]'s: curves of one zoo, curves of many with their contexts, points of an autoencoder, a reward. [`descend`] is for trainings of a
 //! moment, which are neither validated nor resumed.
 mod descend;
+mod learner;
 mod schedule;
-pub(crate) mod state;
+mod state;
+mod validation;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use descend::descend;
-pub use schedule::Checkpointing;
-pub(crate) use schedule::{Better, TrainingSchedule, ValidationSchedule};
-pub use state::{TrainState, Validation};
+pub(crate) use learner::{Learner, Updates};
+pub use schedule::{Better, Checkpointing};
+pub(crate) use schedule::{TrainingSchedule, ValidationSchedule};
+pub use state::TrainState;
+pub use validation::Validation;
 
-use crate::nn::optimiser::AdamW;
-use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result, interrupt};
-use state::Running;
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
-
-/// A model in training: its parameters, what a step of it is, its score on held-out data. Step s is a pure function of s and of the state.
-pub(crate) trait Learner {
-    /// Its sets of parameters, `[Q]` together, in the order in which gradients and states hold them.
-    fn parameters(&self) -> Vec<&[f32]>;
-
-    /// The same, to be moved.
-    fn parameters_mut(&mut self) -> Vec<&mut [f32]>;
-
-    /// Step `step`, counted from 0: as many updates as the schedule says. An interrupted one must leave everything as it was.
-    ///
-    /// # Errors
-    /// A number that is not finite, a file that cannot be read, [`Error::Interrupted`].
-    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()>;
-
-    /// The score of the parameters that it has now on what is held out, if anything is; `step` of them are done.
-    ///
-    /// # Errors
-    /// As [`Self::step`].
-    fn held_out(&mut self, step: u64) -> Result<Option<f64>>;
-
-    /// Adds to a state what it keeps from step to step besides its parameters.
-    fn save(&self, _state: &mut TensorWriter) {}
-
-    /// Takes what [`Self::save`] added.
-    ///
-    /// # Errors
-    /// Something that is missing or does not fit.
-    fn load(&mut self, _state: &TensorReader<'_>) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// What a step of a [`Learner`] works with.
-pub(crate) struct Updates<'a> {
-    /// The gradient of an update `[Q]`, to be written over.
-    pub gradient: &'a mut [f32],
-    optimiser: &'a mut AdamW,
-    running: &'a mut Running,
-    schedule: &'a TrainingSchedule<'a>,
-    step: u64,
-}
-
-impl Updates<'_> {
-    /// Moves `parameters` against the gradient, and notes the loss that it is of.
-    ///
-    /// # Errors
-    /// A loss or a gradient that is not finite; the parameters are then untouched.
-    pub fn descend(&mut self, loss: f64, parameters: Vec<&mut [f32]>) -> Result<()> {
-        finite("training loss", loss, self.step, self.schedule)?;
-        self.update(parameters)?;
-        self.note(loss, None);
-        Ok(())
-    }
-
-    /// Moves `parameters` against the gradient.
-    ///
-    /// # Errors
-    /// A gradient that is not finite; the parameters are then untouched.
-    pub fn update(&mut self, parameters: Vec<&mut [f32]>) -> Result<()> {
-        self.optimiser.step_parts(parameters, self.gradient).map(drop)
-    }
-
-    /// Notes a score of the training, and a distance from where it began where one is measured.
-    pub fn note(&mut self, score: f64, distance: Option<f64>) {
-        self.running.note(score, distance);
-    }
-
-    /// What [`Self::restore`] takes back, of updates and of what was noted.
-    pub fn snapshot(&self) -> (AdamW, Running) {
-        (self.optimiser.clone(), *self.running)
-    }
-
-    /// Undoes all updates and notes since a snapshot, but for the parameters.
-    pub fn restore(&mut self, (optimiser, running): (AdamW, Running)) {
-        (*self.optimiser, *self.running) = (optimiser, running);
-    }
-}
 
 /// The state that a training starts or goes on from.
 ///
@@ -176,23 +99,9 @@ pub(crate) fn validate(learner: &mut dyn Learner, state: &mut TrainState, schedu
     state.optimiser.exchange_average(learner.parameters_mut());
     let held_out = held_out?;
     if let Some(score) = held_out {
-        finite(
-            &format!("held-out {}", schedule.validation.better.score()),
-            score,
-            state.step.saturating_sub(1),
-            schedule,
-        )?;
+        let which = format!("held-out {}", schedule.validation.better.score());
+        schedule.check_finite(&which, score, state.step.saturating_sub(1))?;
     }
     state.record_validation(held_out);
     Ok(())
-}
-
-fn finite(which: &str, score: f64, step: u64, schedule: &TrainingSchedule) -> Result<()> {
-    match score.is_finite() {
-        true => Ok(()),
-        false => {
-            let what = format!("{}: {which}", schedule.what);
-            Err(Error::NotFinite { what, place: schedule.place(step), value: score })
-        }
-    }
 }

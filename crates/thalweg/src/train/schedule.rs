@@ -1,5 +1,6 @@
 //! How long a training is, how it moves, when it is validated, and where its state is kept.
 use crate::nn::optimiser::AdamWConfig;
+use crate::{Error, Result};
 use std::path::Path;
 
 /// How long a training is and how it moves.
@@ -34,18 +35,18 @@ pub(crate) struct ValidationSchedule {
     pub patience: usize,
 }
 
-/// Which of two held-out scores is the better one.
+/// Which of two scores is the better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Better {
+pub enum Better {
+    /// The higher one: an accuracy, a reward.
+    Higher,
     /// The lower one: a loss.
     Lower,
-    /// The higher one: a reward.
-    Higher,
 }
 
 impl Better {
     /// Whether `a` is better than `b`.
-    pub fn than(self, a: f64, b: f64) -> bool {
+    pub(crate) fn than(self, a: f64, b: f64) -> bool {
         match self {
             Self::Lower => a < b,
             Self::Higher => a > b,
@@ -53,7 +54,7 @@ impl Better {
     }
 
     /// What such a score is called.
-    pub fn score(self) -> &'static str {
+    pub(super) fn score(self) -> &'static str {
         match self {
             Self::Lower => "loss",
             Self::Higher => "mean reward",
@@ -68,10 +69,17 @@ impl<'a> TrainingSchedule<'a> {
         Self { what, unit: "step", seed: None, steps, updates: 1, optimiser, validation }
     }
 
-    /// The place of `step`, counted from 0, in an error, and what may help.
-    pub(super) fn place(&self, step: u64) -> String {
+    /// Checks that a score of `step`, counted from 0, is finite.
+    ///
+    /// # Errors
+    /// One that is not, with the step, the seed and what may help.
+    pub(super) fn check_finite(&self, which: &str, score: f64, step: u64) -> Result<()> {
+        if score.is_finite() {
+            return Ok(());
+        }
         let seed = self.seed.map_or(String::new(), |seed| format!(" of seed {seed}"));
-        format!("{} {}{seed} (a smaller optimiser.learning-rate may help)", self.unit, step + 1)
+        let place = format!("{} {}{seed} (a smaller optimiser.learning-rate may help)", self.unit, step + 1);
+        Err(Error::NotFinite { what: format!("{}: {which}", self.what), place, value: score })
     }
 }
 

@@ -2,47 +2,14 @@
 //!
 //! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the validations in f64, and whatever the learner keeps besides;
 //! the step and the identity of the training in its metadata. Written whole or not at all.
-use super::{Better, Learner, TrainingSchedule};
+use super::learner::Learner;
+use super::schedule::{Better, TrainingSchedule};
+use super::validation::{Running, Validation};
 use crate::nn::optimiser::{AdamW, STATE};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use thalweg_nets::files::write_whole;
-
-/// One validation: the averaged parameters, judged by what is held out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Validation {
-    /// Steps done.
-    pub step: u64,
-    /// Mean training score since the validation before; none where there was no step.
-    pub training: Option<f64>,
-    /// Score on what is held out; none where nothing is.
-    pub held_out: Option<f64>,
-    /// Mean distance from where the training began since the validation before; none where it is not measured.
-    pub distance: Option<f64>,
-    /// Wall time so far.
-    pub seconds: f64,
-}
-
-/// Sums of what steps noted since the last validation, and how many did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Running {
-    score: f64,
-    distance: Option<f64>,
-    count: f64,
-}
-
-impl Running {
-    pub(super) fn note(&mut self, score: f64, distance: Option<f64>) {
-        self.score += score;
-        self.distance = distance.map(|distance| self.distance.unwrap_or(0.0) + distance).or(self.distance);
-        self.count += 1.0;
-    }
-
-    fn mean(&self, sum: f64) -> Option<f64> {
-        (self.count > 0.0).then(|| sum / self.count)
-    }
-}
 
 /// A training between two steps, but for what its learner holds.
 #[derive(Clone, Debug)]
@@ -81,9 +48,9 @@ impl TrainState {
         let running = std::mem::take(&mut self.running);
         self.validations.push(Validation {
             step: self.step,
-            training: running.mean(running.score),
+            training: running.mean_score(),
             held_out,
-            distance: running.distance.and_then(|sum| running.mean(sum)),
+            distance: running.mean_distance(),
             seconds: self.seconds,
         });
     }
@@ -137,7 +104,7 @@ impl TrainState {
     }
 
     /// `history`: step, training and held-out score of each validation, then the running sum and count. Where distances are measured, `distances`:
-    /// one a validation and the running sum. Before the end, `clock`: the seconds of each. A number that is not there is a NaN.
+    /// one a validation and the running sum. Before the end, `seconds`: the seconds of each. A number that is not there is a NaN.
     fn put_validations(&self, out: &mut TensorWriter, finished: bool) {
         let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
         let each = self.validations.iter();
@@ -149,7 +116,7 @@ impl TrainState {
             out.double("distances", &[distances.len()], &distances);
         }
         if !finished {
-            out.double("clock", &[self.validations.len()], &each.map(|v| v.seconds).collect::<Vec<f64>>());
+            out.double("seconds", &[self.validations.len()], &each.map(|v| v.seconds).collect::<Vec<f64>>());
         }
     }
 
@@ -202,9 +169,9 @@ fn validations_of(file: &TensorReader<'_>, path: &Path) -> Result<(Vec<Validatio
             false => Err(Error::format(path, name, format!("{length} numbers"), values.len())),
         }),
     };
-    let (distances, clock) = (optional("distances", n + 1)?, optional("clock", n)?);
+    let (distances, seconds) = (optional("distances", n + 1)?, optional("seconds", n)?);
     let number = |v: f64| (!v.is_nan()).then_some(v);
-    let rows = each.as_chunks::<3>().0.iter().zip(distances.iter().zip(clock));
+    let rows = each.as_chunks::<3>().0.iter().zip(distances.iter().zip(seconds));
     let validations = rows.map(|([step, training, held_out], (distance, seconds))| Validation {
         step: *step as u64,
         training: number(*training),

@@ -1,6 +1,7 @@
 //! The loop on a learner of a few numbers: its resumption, its interruption, its early stop, and parameters in parts.
 use super::*;
 use crate::nn::optimiser::AdamWConfig;
+use crate::tensors::{TensorReader, TensorWriter};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg_nets::progress::Silent;

@@ -8,7 +8,7 @@
 use super::process::Process;
 use super::trajectory::{Terminal, descent};
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::reward::Reward;

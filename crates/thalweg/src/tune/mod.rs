@@ -15,17 +15,18 @@
 //! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
 //! Models of explicit potential steps (NM-JKO, M6) are differentiated through directly (`direct`).
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
-pub mod direct;
+mod direct;
 mod drawn;
-pub mod process;
-pub mod regression;
+pub(crate) mod process;
+mod regression;
 pub mod rivals;
-pub mod trajectory;
+mod trajectory;
 mod tuning;
 
-pub use crate::model::{Control, TuneConfig, TuneLook, TuneRecord};
+pub use crate::model::{Control, TuneConfig, TuneRecord, TuneValidation};
 pub use crate::train::TrainState;
-pub use drawn::draw;
+pub(crate) use drawn::draw;
+pub use tuning::Task;
 
 use crate::method::Method;
 use crate::model::MetaModel;
@@ -93,21 +94,9 @@ pub fn tune(
         iterations: state.step,
         seconds: state.seconds,
         config: config.clone(),
-        looks: state.validations.iter().map(TuneLook::from).collect(),
+        validations: state.validations.iter().map(TuneValidation::from).collect(),
     });
     Ok(tuned)
-}
-
-/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
-pub struct Task<'a> {
-    /// With v₀.
-    pub base: &'a dyn Method,
-    /// The process.
-    pub process: &'a Process<'a>,
-    /// r over the fields' coordinates.
-    pub reward: &'a dyn Reward,
-    /// What chooses the iteration.
-    pub held_out: Option<&'a dyn Reward>,
 }
 
 impl Task<'_> {

@@ -14,7 +14,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use thalweg_nets::streams::shuffle;
 
-/// The steps of K that a regression looks at: the last quarter, and as many of the others, drawn without replacement; in order.
+/// The steps of K that a regression is taken over: the last quarter, and as many of the others, drawn without replacement; in order.
 pub fn terms(steps: usize, streams: &Streams) -> Vec<usize> {
     let last = steps.div_ceil(4);
     let mut early: Vec<usize> = (0..steps - last).collect();

@@ -50,7 +50,7 @@ fn config(iterations: u64) -> TuneConfig {
         iterations,
         trajectories: 128,
         updates: 2,
-        look_every: iterations,
+        validate_every: iterations,
         optimiser: AdamWConfig {
             learning_rate: 0.03,
             schedule: Schedule::Cosine,
@@ -251,14 +251,14 @@ fn small_config() -> TuneConfig {
         trajectories: 5,
         updates: 3,
         buffer: 2,
-        look_every: 2,
-        look_samples: 4,
-        look_steps: 5,
+        validate_every: 2,
+        validation_samples: 4,
+        validation_steps: 5,
         ..TuneConfig::default()
     }
 }
 
-/// Tunes a copy of the net; the parameters kept and the looks without their clock.
+/// Tunes a copy of the net; the parameters kept and the validations without their seconds.
 fn tuned(
     config: &TuneConfig,
     weight: f64,
@@ -306,7 +306,7 @@ fn the_same_bytes_on_any_number_of_threads_and_after_a_resume() {
 fn it_stops_when_the_held_out_reward_stops_rising() {
     // A learning rate far too large: the first looks are the best.
     let optimiser = AdamWConfig { learning_rate: 0.3, ..TuneConfig::default().optimiser };
-    let config = TuneConfig { iterations: 60, look_every: 1, patience: 2, optimiser, ..small_config() };
+    let config = TuneConfig { iterations: 60, validate_every: 1, patience: 2, optimiser, ..small_config() };
     let (_, looks) = tuned(&config, 1.0, &TuneOptions::default(), &Silent).unwrap();
     let best = looks.iter().map(|l| l.held_out.unwrap()).fold(f64::NEG_INFINITY, f64::max);
     assert!(looks.len() < 61, "it went on to the end");

@@ -1,17 +1,31 @@
 //! An iteration of a tuning, as the loop of every training takes it: a simulation, and updates of the method by what it says.
 use super::direct::{self, Unrolled};
 use super::drawn::{not_tunable, sampled};
-use super::process;
+use super::process::{self, Process};
 use super::regression;
 use super::trajectory::{self, Simulation, Terminal, Trajectories};
-use super::{Task, TuneConfig};
 use crate::field::Field;
 use crate::field::steps::Steps;
 use crate::method::Method;
+use crate::metric::summary::mean;
+use crate::model::TuneConfig;
+use crate::reward::Reward;
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::train::{Learner, Updates};
 use crate::{Error, Result, Streams};
 use std::collections::VecDeque;
+
+/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
+pub struct Task<'a> {
+    /// With v₀.
+    pub base: &'a dyn Method,
+    /// The process.
+    pub process: &'a Process<'a>,
+    /// r over the fields' coordinates.
+    pub reward: &'a dyn Reward,
+    /// What chooses the iteration.
+    pub held_out: Option<&'a dyn Reward>,
+}
 
 /// A method under tuning.
 pub(super) struct Tuning<'a> {
@@ -144,7 +158,7 @@ impl Learner for Tuning<'_> {
     fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         let Some(reward) = self.task.held_out else { return Ok(None) };
         let (config, streams) = (self.config, self.streams.child("look"));
-        let z = sampled(self.method, self.task.process, config.look_samples, config.look_steps, &streams)?;
+        let z = sampled(self.method, self.task.process, config.validation_samples, config.validation_steps, &streams)?;
         Ok(Some(mean(&reward.values(&z, &streams.child("reward"))?)))
     }
 
@@ -180,8 +194,4 @@ fn field_of(method: &dyn Method) -> Result<&dyn Field> {
 
 fn note(updates: &mut Updates<'_>, ends: &Terminal) {
     updates.note(mean(&ends.rewards), Some(mean(&ends.distances)));
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }

@@ -1,6 +1,6 @@
 //! κ, learning rate and steps of CDCs, found on validation draws of P.
 //!
-//! Power is decided by them: with too little nothing is disagreed on, with too much everything is, at home as well. What can be seen without
+//! Power is decided by them: with too little nothing is disagreed on, with too much everything is, under P as well. What can be seen without
 //! a shifted row is the share of null rows that CDCs still agree on; between .75 and .95 of |Q| there is room on both sides. So candidates
 //! are tried in turn until that share lies inside and hardly a CDC loses P on the way.
 //! Validation rows are not those of the null law, so the choice cannot spoil p-values (and any choice that knows nothing of Q could not).

@@ -3,13 +3,13 @@
 //! A step takes `PAIRS` pairs of the six sevenths that are learned from, a random half or more of each query's rows, and `CURVES` noises to each
 //! latent; the first seventh, its queries whole, chooses the step. Not for pairs whose latents say nothing of their queries.
 use super::conditional_config::ConditionalConfig;
+use super::flow;
 use crate::context::{ContextConfig, Encoder, Grouped, Joint, Support};
-use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::{FlowMatching, Method};
 use crate::nn::normal;
 use crate::nn::optimiser::AdamWConfig;
 use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::shift::base::Sample;
+use crate::shift::base::{Sample, Schema};
 use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Result, Streams};
 use rand::RngExt;
@@ -21,9 +21,9 @@ use thalweg_nets::streams::shuffle;
 /// Pairs a step of the fit, and curves to each.
 const PAIRS: usize = 32;
 const CURVES: usize = 4;
-/// Curves of the held-out batch, about; steps between two looks at it.
-const HELD: usize = 512;
-const LOOK: u64 = 25;
+/// Curves of the held-out batch, about; steps between two validations on it.
+const HELD_OUT: usize = 512;
+const VALIDATE_EVERY: u64 = 25;
 
 /// `n` random rows of a query, or all of it, with f's classes as their labels.
 pub(in crate::shift) fn support(query: &Sample, n: usize, rng: &mut ChaCha8Rng) -> Result<Support> {
@@ -100,6 +100,24 @@ impl Learner for Pairs<'_> {
     }
 }
 
+/// Field and encoder before training, of inputs `[width]` in so many classes.
+pub(in crate::shift) fn untrained(
+    schema: Schema,
+    config: &ConditionalConfig,
+    streams: &Streams,
+) -> Result<(FlowMatching, Encoder)> {
+    let of = ContextConfig {
+        hidden: vec![64],
+        width: 32,
+        global_width: config.pooled,
+        class_width: config.each,
+        ..ContextConfig::default()
+    };
+    let encoder = Encoder::new(schema.width, schema.classes, &of, &streams.child("encoder"))?;
+    let flow = flow::untrained(config.dimension, config.width, encoder.dimension(), &streams.child("field"))?;
+    Ok((flow, encoder))
+}
+
 /// Field and encoder, fitted to `latents [M, D]` and their queries.
 pub(in crate::shift) fn fitted(
     latents: &[f32],
@@ -107,21 +125,11 @@ pub(in crate::shift) fn fitted(
     config: &ConditionalConfig,
     streams: &Streams,
 ) -> Result<(Box<dyn Method>, Encoder)> {
-    let of = ContextConfig {
-        hidden: vec![64],
-        width: 32,
-        pooled: config.pooled,
-        each: config.each,
-        ..ContextConfig::default()
-    };
-    let encoder = Encoder::new(queries[0].width(), queries[0].classes(), &of, &streams.child("encoder"))?;
-    let field = ResidualMlpConfig { width: config.width, context: encoder.dimension(), ..ResidualMlpConfig::default() };
-    let field = ResidualMlp::new(config.dimension, &field, &streams.child("field"))?;
-    let flow = FlowMatching::from_gaussian(Box::new(field))?;
+    let (flow, encoder) = untrained(queries[0].schema(), config, streams)?;
     let held = queries.len() / 7;
     let judged: Vec<usize> = (0..held.max(1)).collect();
     let supports = queries[..judged.len()].iter().map(|q| Support::new(&q.inputs, &q.predictions()));
-    let (supports, curves) = (supports.collect::<Result<Vec<_>>>()?, HELD.div_ceil(judged.len()));
+    let (supports, curves) = (supports.collect::<Result<Vec<_>>>()?, HELD_OUT.div_ceil(judged.len()));
     let of = (latents, config.dimension);
     let judged = grouped(&flow, of, &judged, curves, supports, &streams.child("held out"))?;
     let mut learner = Pairs {
@@ -136,7 +144,7 @@ pub(in crate::shift) fn fitted(
     };
     let optimiser = AdamWConfig { learning_rate: config.learning_rate, average: 0.98, ..AdamWConfig::default() };
     let what = "generator of disagreement classifiers (conditional)";
-    let schedule = TrainingSchedule::new(what, config.steps, LOOK, &optimiser);
+    let schedule = TrainingSchedule::new(what, config.steps, VALIDATE_EVERY, &optimiser);
     let mut state = train::start(&mut learner, &schedule, None)?;
     train::run(&mut learner, &mut state, &schedule, None, &Silent)?;
     Ok(learner.joint.finish(&state.best))

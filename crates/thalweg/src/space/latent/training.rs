@@ -1,4 +1,4 @@
-//! The training of a learned autoencoder (M8): minibatches of standardised weights, AdamW, looks at held-out points.
+//! The training of a learned autoencoder (M8): minibatches of standardised weights, AdamW, validation on held-out points.
 //!
 //! Step s is a pure function of (configuration, points, s). The averaged parameters with the least loss on points of held-out runs are kept (with
 //! none held out, the last), and latents are normalised on the training points afterwards. Points are held in memory. Bytes do not depend on
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
 
-/// Held-out points that a look is taken at, at most.
+/// Held-out points of a validation, at most.
 const HELD_OUT: usize = 1024;
 
 /// How a learned autoencoder is trained.
@@ -28,7 +28,7 @@ pub struct TrainingConfig {
     pub steps: u64,
     /// Points a step (64; at least 1).
     pub batch: usize,
-    /// Steps between two looks at the held-out points (50; at least 1).
+    /// Steps between two validations on the held-out points (50; at least 1).
     pub validate_every: u64,
     /// The optimiser (AdamW, 1e-3, cosine, average .995).
     pub optimiser: AdamWConfig,
