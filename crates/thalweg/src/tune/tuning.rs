@@ -5,7 +5,7 @@ use super::process::{self, Process};
 use super::regression;
 use super::trajectory::{self, Simulation, Terminal, Trajectories};
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::method::Method;
 use crate::metric::summary::mean;
 use crate::model::TuneConfig;

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use thalweg::shift::law::permutation;
 use thalweg::shift::law::power::Share;
+use thalweg::shift::test::Measured;
 use thalweg::shift::{Base, NullLaw, Reference, Sample, ShiftTest, Statistic};
 use thalweg::{Result, Streams};
 use thalweg_nets::architecture::Preset;
@@ -23,22 +24,21 @@ impl Distance {
 }
 
 impl ShiftTest for Distance {
-    fn name(&self) -> &'static str {
-        "distance"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("distance")] }
     }
 
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
-        let mean = |rows: Vec<f64>| rows.iter().sum::<f64>() / rows.len() as f64;
-        queries.iter().map(|query| Ok(mean(self.blame(query, streams)?))).collect()
-    }
-
-    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
-        let far = |x: &[f32]| x.iter().zip(&self.mean).map(|(x, m)| (f64::from(*x) - m).powi(2)).sum();
-        Ok(query.inputs.chunks_exact(self.mean.len()).map(far).collect())
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
+        let mut all = Measured::default();
+        for (i, query) in queries.iter().enumerate() {
+            let far = |x: &[f32]| x.iter().zip(&self.mean).map(|(x, m)| (f64::from(*x) - m).powi(2)).sum();
+            let rows: Vec<f64> = query.inputs.chunks_exact(self.mean.len()).map(far).collect();
+            all.values.push(rows.iter().sum::<f64>() / rows.len() as f64);
+            if i == 0 {
+                all.row_scores = rows;
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -60,11 +60,11 @@ fn a_test_of_ones_own_keeps_its_level_and_finds_what_moved() {
 
     // By redraws of held-out rows, as a calibration draws them.
     let (drawn, _) = reference.draws(10, 999, &streams).unwrap();
-    let drawn: Vec<Sample> = drawn.iter().map(|rows| reference.held.rows(rows)).collect();
-    let null = NullLaw::new(test.measure(&drawn, &streams).unwrap(), 1).unwrap();
+    let drawn: Vec<Sample> = drawn.iter().map(|rows| reference.held_out.rows(rows)).collect();
+    let null = NullLaw::new(test.measure(&drawn, &streams).unwrap().values, 1).unwrap();
     let p_values = |by: f32, n: u64| -> Vec<f64> {
         let queries: Vec<Sample> = (0..n).map(|i| rows(&base, 10, by, 1000 + i)).collect();
-        let measured = test.measure(&queries, &streams).unwrap();
+        let measured = test.measure(&queries, &streams).unwrap().values;
         measured.iter().map(|s| null.p_values(&[*s]).unwrap()[0]).collect()
     };
     let share = |p: &[f64]| Share::rejected(p, 0.1).unwrap().share;

@@ -1,7 +1,7 @@
 //! The page of a tuning.
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::Table;
-use thalweg::tune::{TuneValidation, TuneRecord};
+use thalweg::tune::{TuneRecord, TuneValidation};
 
 /// How the tuning of `record` went, with the `table` of accuracies before and after it.
 pub fn page(record: &TuneRecord, table: &Table) -> Report {

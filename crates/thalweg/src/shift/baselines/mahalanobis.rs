@@ -268,7 +268,8 @@ mod tests {
             [Distance::Relative, Distance::Inputs].map(|kind| Mahalanobis::new(kind, &source).unwrap());
         let away = moved(shared.map(|s| 5.0 * s / long));
         for query in [&source, &away, &moved([3.0, -1.0])] {
-            let found = [&relatively, &plainly].map(|test| test.measure(std::slice::from_ref(query), &Streams::new(0)).unwrap().row_scores);
+            let found = [&relatively, &plainly]
+                .map(|test| test.measure(std::slice::from_ref(query), &Streams::new(0)).unwrap().row_scores);
             for (i, z) in query.logits.chunks(2).map(|z| [f64::from(z[0]), f64::from(z[1])]).enumerate() {
                 let expected = [relative(z), squared(z, all, whole)];
                 assert!((0..2).all(|k| (found[k][i] - expected[k]).abs() < 1e-6 * (1.0 + expected[k].abs())), "{i}");

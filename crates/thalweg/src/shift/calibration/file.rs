@@ -58,7 +58,8 @@ impl Calibration {
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
             if found.starts_with(KIND) {
-                let expected = format!("{FORMAT}: files of other versions lack what tests were trained to; calibrate again");
+                let expected =
+                    format!("{FORMAT}: files of other versions lack what tests were trained to; calibrate again");
                 return Err(Error::format(path, "format", expected, found));
             }
             return Err(Error::not_this(path, Artefact::Calibration, FORMAT, found));

@@ -206,9 +206,14 @@ mod tests {
 
     /// Five networks that turn the first logit by a wave of their own; a query takes `taken` of them.
     struct Toy {
-        usual: Vec<f64>,
+        shared: Shared,
         taken: usize,
         at_once: bool,
+    }
+
+    fn shared(reference_entropies: Vec<f64>) -> Shared {
+        let world = crate::shift::world::two_clouds(1);
+        Shared { reference_entropies, ..Shared::new(world.base.clone(), &world.reference) }
     }
 
     fn answers(rows: &Sample) -> Vec<f32> {
@@ -217,14 +222,18 @@ mod tests {
     }
 
     impl Members for Toy {
-        const NAME: &'static str = "toy";
+        const DRAWS: bool = false;
+
+        fn shared(&self) -> &Shared {
+            &self.shared
+        }
+
+        fn shared_mut(&mut self) -> &mut Shared {
+            &mut self.shared
+        }
 
         fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
             Ok(queries.iter().map(|query| subset::covering(&answers(query), query, self.taken)).collect())
-        }
-
-        fn usual(&self) -> &[f64] {
-            &self.usual
         }
 
         fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
@@ -243,15 +252,16 @@ mod tests {
             (0..CHUNK + 9).map(|q| (0..8).map(|i| (q * 13 + i * 7) % 60).collect()).collect();
         let copies: Vec<Sample> = queries.iter().map(|query| all.rows(query)).collect();
         for taken in [2, 5] {
-            let toy = |at_once| Toy { usual: vec![0.1, 0.3, 0.5], taken, at_once };
+            let toy = |at_once| Toy { shared: shared(vec![0.1, 0.3, 0.5]), taken, at_once };
             let of = |toy: Toy| toy.measure_rows(&all, &queries, &Streams::new(0)).unwrap();
             let (once, each) = (of(toy(true)), of(toy(false)));
-            let singly = toy(false).measure(&copies, &Streams::new(0)).unwrap();
+            let alone = toy(false).measure(&copies, &Streams::new(0)).unwrap();
+            let singly = alone.values;
             assert_eq!(once.values.len(), queries.len() * OF_ENSEMBLES.len());
             assert!(once.values.iter().zip(&singly).all(|(a, b)| (a - b).abs() < 1e-5), "{taken}");
             assert_eq!(each.values, singly);
-            assert_eq!(each.blame, toy(false).blame(&copies[0], &Streams::new(0)).unwrap());
-            assert!(once.blame.iter().zip(&each.blame).all(|(a, b)| (a - b).abs() < 1e-5));
+            assert_eq!(each.row_scores, alone.row_scores);
+            assert!(once.row_scores.iter().zip(&each.row_scores).all(|(a, b)| (a - b).abs() < 1e-5));
             // By the definition, of the rows that any of all networks names another class on.
             if taken == 5 {
                 let logits = answers(&copies[0]);
@@ -269,12 +279,14 @@ mod tests {
     fn usual_entropies_are_those_of_queries_of_validation_rows() {
         let (train, validation, held) = (rows(30, 1), rows(40, 2), rows(50, 3));
         let reference = Reference::new(train, validation.clone(), held).unwrap();
-        let toy = Toy { usual: Vec::new(), taken: 5, at_once: false };
-        let usual = toy.usual_of(&reference, 6, &Streams::new(1), &Streams::new(2)).unwrap();
-        assert_eq!(usual.len(), Toy::USUAL * 6);
-        let one = |i: usize| toy.readings(&[validation.rows(&[i])], &Streams::new(0)).unwrap().remove(0).entropies[0];
+        let toy = || Toy { shared: shared(Vec::new()), taken: 5, at_once: false };
+        let toy = |size| referenced(toy(), &reference, size, &Streams::new(1));
+        let made = toy(6).unwrap();
+        let usual = &made.shared().reference_entropies;
+        assert_eq!(usual.len(), Toy::REFERENCE_QUERIES * 6);
+        let one = |i: usize| made.readings(&[validation.rows(&[i])], &Streams::new(0)).unwrap().remove(0).entropies[0];
         let known: Vec<f64> = (0..40).map(one).collect();
         assert!(usual.iter().all(|e| known.iter().any(|k| (k - e).abs() < 1e-5)), "rows of the validation part");
-        assert!(toy.usual_of(&reference, 0, &Streams::new(1), &Streams::new(2)).is_err());
+        assert!(toy(0).is_err());
     }
 }
