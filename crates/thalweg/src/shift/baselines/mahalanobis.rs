@@ -230,7 +230,7 @@ mod tests {
     fn relative_distance_is_that_of_its_definition_and_blind_along_what_classes_share() {
         // Two classes of logits about ±(2, −2), both with one slanted spread; the inputs are the logits.
         let noise = thalweg_nets::testing::normals(&Streams::new(3), 600);
-        let side = |i: usize| if i % 2 == 0 { 2.0 } else { -2.0 };
+        let side = |i: usize| if i.is_multiple_of(2) { 2.0 } else { -2.0 };
         let row = |i: usize| [side(i) + 0.5 * noise[2 * i], -side(i) + 0.3 * noise[2 * i] + 0.4 * noise[2 * i + 1]];
         let mut source = Sample::of_logits((0..300).flat_map(row).collect(), 2).unwrap();
         source.inputs = source.logits.clone();
