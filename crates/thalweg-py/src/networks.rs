@@ -1,0 +1,242 @@
+//! Networks in files and through the engine.
+use crate::architecture::Architecture;
+use crate::arrays::{self, line, slice};
+use crate::errors::Raise;
+use crate::settings;
+use crate::work;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use safetensors::{Dtype, tensor::TensorView};
+use std::path::PathBuf;
+use thalweg::tensors::TensorWriter;
+use thalweg::{Error, Layout, Result, Split};
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::{Engine, Mode};
+use thalweg_nets::files::{read_regular, write_whole};
+use thalweg_nets::layout::{floats, open};
+use thalweg_nets::loss::CrossEntropy;
+use thalweg_nets::zoo::checkpoints::networks;
+
+/// The header's word for a stack, with its version: what the program writes.
+const FORMAT: &str = "thalweg networks 1";
+
+/// States along the way: times `[T]` and weights `[T, n, P]` as rows.
+type States<'py> = (Vec<f64>, PyReadonlyArray2<'py, f32>);
+
+/// Writes the stack `theta [n, P]` with what is known of the networks.
+#[pyfunction]
+pub fn write_stack(
+    path: PathBuf,
+    theta: PyReadonlyArray2<'_, f32>,
+    architecture: Option<&Architecture>,
+    data: Option<&Bound<'_, PyAny>>,
+    split: Option<&Bound<'_, PyAny>>,
+    states: Option<States<'_>>,
+) -> PyResult<()> {
+    let text = |e: toml::ser::Error| PyValueError::new_err(e.to_string());
+    let values = slice("theta", &theta)?;
+    let [n, p] = shape(&theta);
+    let mut out = TensorWriter::default();
+    out.single("theta", &[n, p], values);
+    if let Some((times, theta)) = &states {
+        out.single("states", &[times.len(), n, p], slice("states", theta)?);
+        out.double("at", &[times.len()], times);
+    }
+    out.word("format", FORMAT);
+    if let Some(architecture) = architecture {
+        out.word("architecture", toml::to_string(&architecture.inner).map_err(text)?);
+    }
+    if let Some(data) = data {
+        let data: DataSpec = settings::read("data", data)?;
+        out.word("data", toml::to_string(&data).map_err(text)?);
+    }
+    if let Some(split) = split {
+        let split: Split = settings::read("split", split)?;
+        out.word("split", toml::to_string(&split).map_err(text)?);
+    }
+    write_whole(&path, &out.bytes().raise()?).raise()
+}
+
+/// What a file or folder of networks holds.
+type Read<'py> = (
+    Bound<'py, PyArray2<f32>>,
+    Option<Architecture>,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Vec<(String, Vec<usize>)>,
+);
+
+/// Reads a stack, a network, or a folder of networks by the names of their tensors.
+#[pyfunction]
+pub fn read_networks<'py>(py: Python<'py>, path: PathBuf, architecture: Option<&Architecture>) -> PyResult<Read<'py>> {
+    let known = architecture.map(|a| a.inner.clone());
+    let found = py.detach(|| read(&path, known)).raise()?;
+    let layout = found.layout.map_or(Vec::new(), |layout| crate::architecture::tensors(&layout));
+    Ok((
+        arrays::rows(py, found.theta, found.p)?,
+        found.architecture.map(|inner| Architecture { inner }),
+        found.data.map(|data| settings::dict(py, &data)).transpose()?,
+        found.split.map(|split| settings::dict(py, &split)).transpose()?,
+        layout,
+    ))
+}
+
+struct Found {
+    theta: Vec<f32>,
+    p: usize,
+    layout: Option<Layout>,
+    architecture: Option<thalweg_nets::Architecture>,
+    data: Option<DataSpec>,
+    split: Option<Split>,
+}
+
+fn read(path: &std::path::Path, known: Option<thalweg_nets::Architecture>) -> Result<Found> {
+    let (found, _) = networks(path)?;
+    let first = &found[0];
+    if first.is_stack()? {
+        return read_stack(first.place(), known);
+    }
+    let layout = known.as_ref().map_or_else(|| first.layout(), |a| Ok(Layout::of(a)))?;
+    let mut theta = Vec::new();
+    for network in &found {
+        theta.extend(network.read(&layout, &network.reading(&layout)?)?);
+    }
+    Ok(Found { theta, p: layout.len(), layout: Some(layout), architecture: known, data: None, split: None })
+}
+
+fn read_stack(path: &std::path::Path, known: Option<thalweg_nets::Architecture>) -> Result<Found> {
+    let bytes = read_regular(path, u64::MAX)?;
+    let file = open(path, &bytes)?;
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
+        .map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
+    let words = header.metadata().clone().unwrap_or_default();
+    if words.contains_key("format") {
+        thalweg_nets::checksum::check(path, &bytes)?;
+    }
+    let said = words.get("architecture").map(|text| thalweg_nets::Architecture::from_toml_str(text)).transpose()?;
+    let wrong = |key: &'static str| move |e: toml::de::Error| Error::format(path, key, "what the program writes", e);
+    let data = words.get("data").map(|text| toml::from_str(text).map_err(wrong("data"))).transpose()?;
+    let split = words.get("split").map(|text| toml::from_str(text).map_err(wrong("split"))).transpose()?;
+    let architecture = known.or(said);
+    let view = file.tensor("theta").map_err(|e| Error::format(path, "tensor theta", "shape [n, P]", e))?;
+    let expected = architecture.as_ref().map(|a| Layout::of(a).len());
+    match (view.shape(), expected) {
+        (&[n, p], wanted) if n > 0 && wanted.is_none_or(|wanted| wanted == p) => {
+            let theta = floats(path, "theta", &view)?;
+            Ok(Found { theta, p, layout: architecture.as_ref().map(Layout::of), architecture, data, split })
+        }
+        (shape, _) => {
+            let wanted = expected.map_or("P".to_owned(), |p| p.to_string());
+            Err(Error::format(path, "tensor theta", format!("shape [n, {wanted}]"), format!("{shape:?}")))
+        }
+    }
+}
+
+/// Writes named tensors, (name, type, shape, bytes), as one plain safetensors file.
+#[pyfunction]
+pub fn write_tensors(
+    path: PathBuf,
+    tensors: Vec<(String, String, Vec<usize>, Vec<u8>)>,
+    words: Option<std::collections::HashMap<String, String>>,
+) -> PyResult<()> {
+    let wrong = |e: &dyn std::fmt::Display| PyValueError::new_err(e.to_string());
+    let views = tensors.iter().map(|(name, kind, shape, bytes)| {
+        let view = TensorView::new(dtype(kind)?, shape.clone(), bytes).map_err(|e| wrong(&e))?;
+        Ok((name.as_str(), view))
+    });
+    let views = views.collect::<PyResult<Vec<_>>>()?;
+    let bytes = safetensors::serialize(views, words).map_err(|e| wrong(&e))?;
+    write_whole(&path, &bytes).raise()
+}
+
+fn dtype(name: &str) -> PyResult<Dtype> {
+    Ok(match name {
+        "float32" => Dtype::F32,
+        "float64" => Dtype::F64,
+        "float16" => Dtype::F16,
+        "int64" => Dtype::I64,
+        "int32" => Dtype::I32,
+        "int16" => Dtype::I16,
+        "int8" => Dtype::I8,
+        "uint8" => Dtype::U8,
+        "uint16" => Dtype::U16,
+        "uint32" => Dtype::U32,
+        "uint64" => Dtype::U64,
+        "bool" => Dtype::BOOL,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "tensors of type {other}: expected floats, integers or booleans"
+            )));
+        }
+    })
+}
+
+/// Logits `[n, N, C]` of `theta [n, P]` on inputs `[N, D]`.
+#[pyfunction]
+pub fn logits<'py>(
+    py: Python<'py>,
+    architecture: &Architecture,
+    theta: PyReadonlyArray2<'py, f32>,
+    inputs: PyReadonlyArray2<'py, f32>,
+    observer: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray3<f32>>> {
+    let (theta_, inputs_) = (slice("theta", &theta)?, slice("inputs", &inputs)?);
+    let work = |_: &work::Watch| {
+        let engine = Engine::new(&architecture.inner)?;
+        let x = engine.pack(inputs_)?;
+        engine.logits_of_many(theta_, &x)
+    };
+    let all = work::run(py, observer, work)?;
+    arrays::block(py, all, [shape(&theta)[0], shape(&inputs)[0], architecture.inner.classes()])
+}
+
+/// Losses `[n]` and gradients `[n, P]`.
+type Graded<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f32>>);
+
+/// Mean cross-entropies `[n]` of `theta [n, P]` to labels `[N]`, and their gradients `[n, P]`, in evaluation mode.
+#[pyfunction]
+pub fn gradients<'py>(
+    py: Python<'py>,
+    architecture: &Architecture,
+    theta: PyReadonlyArray2<'py, f32>,
+    inputs: PyReadonlyArray2<'py, f32>,
+    labels: PyReadonlyArray1<'py, u32>,
+    observer: &Bound<'py, PyAny>,
+) -> PyResult<Graded<'py>> {
+    let (theta_, inputs_, labels_) = (slice("theta", &theta)?, slice("inputs", &inputs)?, line("labels", &labels)?);
+    let work = |_: &work::Watch| {
+        let engine = Engine::new(&architecture.inner)?;
+        let x = engine.pack(inputs_)?;
+        let loss = CrossEntropy::new(labels_, engine.classes(), 0.0)?;
+        engine.gradients_of_many(theta_, &x, Mode::Evaluate, &loss)
+    };
+    let (losses, gradients) = work::run(py, observer, work)?;
+    Ok((losses.into_pyarray(py), arrays::rows(py, gradients, shape(&theta)[1])?))
+}
+
+/// Accuracies and mean cross-entropies `[n]` of `theta [n, P]`.
+#[pyfunction]
+pub fn evaluate<'py>(
+    py: Python<'py>,
+    architecture: &Architecture,
+    theta: PyReadonlyArray2<'py, f32>,
+    inputs: PyReadonlyArray2<'py, f32>,
+    labels: PyReadonlyArray1<'py, u32>,
+    observer: &Bound<'py, PyAny>,
+) -> PyResult<[Bound<'py, PyArray1<f64>>; 2]> {
+    let (theta, inputs, labels) = (slice("theta", &theta)?, slice("inputs", &inputs)?, line("labels", &labels)?);
+    let work = |_: &work::Watch| {
+        let engine = Engine::new(&architecture.inner)?;
+        thalweg_nets::evaluate::evaluate(&engine, theta, &engine.pack(inputs)?, labels)
+    };
+    let scores = work::run(py, observer, work)?;
+    let (accuracies, losses): (Vec<f64>, Vec<f64>) = scores.iter().map(|s| (s.accuracy, s.loss)).unzip();
+    Ok([accuracies.into_pyarray(py), losses.into_pyarray(py)])
+}
+
+/// `[rows, columns]`.
+pub fn shape<T: numpy::Element>(array: &PyReadonlyArray2<'_, T>) -> [usize; 2] {
+    use numpy::PyUntypedArrayMethods;
+    [array.shape()[0], array.shape()[1]]
+}
