@@ -36,6 +36,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
-    module.add_function(wrap_pyfunction!(shift::defaults, module)?)?;
+    module.add_function(wrap_pyfunction!(shift::shift_defaults, module)?)?;
     module.add_function(wrap_pyfunction!(shift::methods, module)?)
 }

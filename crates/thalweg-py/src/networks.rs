@@ -7,6 +7,7 @@ use crate::work;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::PathBuf;
 use thalweg::tensors::TensorWriter;
@@ -137,7 +138,7 @@ fn read_stack(path: &std::path::Path, known: Option<thalweg_nets::Architecture>)
 #[pyfunction]
 pub fn write_tensors(
     path: PathBuf,
-    tensors: Vec<(String, String, Vec<usize>, Vec<u8>)>,
+    tensors: Vec<(String, String, Vec<usize>, PyBackedBytes)>,
     words: Option<std::collections::HashMap<String, String>>,
 ) -> PyResult<()> {
     let wrong = |e: &dyn std::fmt::Display| PyValueError::new_err(e.to_string());

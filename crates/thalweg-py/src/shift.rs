@@ -206,7 +206,7 @@ impl Detector {
     }
 }
 
-/// The arguments, and the parameters of all tests: `settings` laid over the defaults is the caller's work, who asks for them by an empty dict.
+/// The arguments, and the parameters of all tests: the defaults where `settings` is None.
 fn read(arguments: &Bound<'_, PyAny>, settings: &Bound<'_, PyAny>, images: bool) -> PyResult<(Arguments, Config)> {
     let config = match settings.is_none() {
         true => Config::like(images),
@@ -217,7 +217,7 @@ fn read(arguments: &Bound<'_, PyAny>, settings: &Bound<'_, PyAny>, images: bool)
 
 /// All parameters of tests with their defaults, for rows of features or for images.
 #[pyfunction]
-pub fn defaults(py: Python<'_>, images: bool) -> PyResult<Bound<'_, PyAny>> {
+pub fn shift_defaults(py: Python<'_>, images: bool) -> PyResult<Bound<'_, PyAny>> {
     settings::dict(py, &Config::like(images))
 }
 
