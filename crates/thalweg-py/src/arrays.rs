@@ -1,6 +1,6 @@
 //! Arrays of NumPy as slices, and vectors as arrays, without copies.
 use numpy::ndarray::{Array2, Array3};
-use numpy::{Element, IntoPyArray, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{Element, IntoPyArray, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -37,4 +37,9 @@ pub fn rows<T: Element>(py: Python<'_>, values: Vec<T>, wide: usize) -> PyResult
 pub fn block<T: Element>(py: Python<'_>, values: Vec<T>, shape: [usize; 3]) -> PyResult<Bound<'_, PyArray3<T>>> {
     let array = Array3::from_shape_vec(shape, values).map_err(|e| PyValueError::new_err(e.to_string()))?;
     Ok(array.into_pyarray(py))
+}
+
+/// `[rows, columns]`.
+pub fn shape<T: Element>(array: &PyReadonlyArray2<'_, T>) -> [usize; 2] {
+    [array.shape()[0], array.shape()[1]]
 }

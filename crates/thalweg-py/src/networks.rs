@@ -1,6 +1,6 @@
 //! Networks in files and through the engine.
 use crate::architecture::Architecture;
-use crate::arrays::{self, line, slice};
+use crate::arrays::{self, line, shape, slice};
 use crate::errors::Raise;
 use crate::settings;
 use crate::work;
@@ -234,10 +234,4 @@ pub fn evaluate<'py>(
     let scores = work::run(py, observer, work)?;
     let (accuracies, losses): (Vec<f64>, Vec<f64>) = scores.iter().map(|s| (s.accuracy, s.loss)).unzip();
     Ok([accuracies.into_pyarray(py), losses.into_pyarray(py)])
-}
-
-/// `[rows, columns]`.
-pub fn shape<T: numpy::Element>(array: &PyReadonlyArray2<'_, T>) -> [usize; 2] {
-    use numpy::PyUntypedArrayMethods;
-    [array.shape()[0], array.shape()[1]]
 }

@@ -44,7 +44,7 @@ impl Callable {
             return Ok(Graded { values: self.values(given.extract()?, n)?, gradients: Vec::new() });
         }
         let (values, slopes): (PyReadonlyArray1<'_, f64>, PyReadonlyArray2<'_, f32>) = given.extract()?;
-        let found = crate::networks::shape(&slopes);
+        let found = arrays::shape(&slopes);
         if found != [n, self.dimension] {
             let expected = format!("gradients of shape [{n}, {}]", self.dimension);
             return Err(PyValueError::new_err(format!(

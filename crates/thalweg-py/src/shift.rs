@@ -1,9 +1,8 @@
 //! Tests of harmful covariate shift.
 use crate::architecture::Architecture;
-use crate::arrays::{line, slice};
+use crate::arrays::{line, shape, slice};
 use crate::data;
 use crate::errors::Raise;
-use crate::networks::shape;
 use crate::settings;
 use crate::work::{self, Watch};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
