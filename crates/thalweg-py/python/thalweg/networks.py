@@ -1,13 +1,17 @@
 """Networks: points of weight space, and what can be done with them."""
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._arrays import floats, labels
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import plain
 from ._states import flat, layout_of, packed, size, views
 
@@ -37,8 +41,19 @@ class Networks:
     """
 
     def __init__(
-        self, theta, layout, *, architecture=None, data=None, split=None, buffers=None, at=None, states=None,
-        evaluations=None, seconds=None, module=None,
+        self,
+        theta: Any,
+        layout: Sequence[tuple[str, Sequence[int]]],
+        *,
+        architecture: _core.Architecture | None = None,
+        data: dict[str, Any] | None = None,
+        split: dict[str, Any] | None = None,
+        buffers: Mapping[str, np.ndarray] | None = None,
+        at: np.ndarray | None = None,
+        states: np.ndarray | None = None,
+        evaluations: int | None = None,
+        seconds: float | None = None,
+        module: Any = None,
     ):
         self.layout = [(name, list(shape)) for name, shape in layout]
         self.theta = floats("theta", theta, sum(size(shape) for _, shape in self.layout))
@@ -49,7 +64,7 @@ class Networks:
         self._module = module
 
     @classmethod
-    def from_state_dicts(cls, states, **known):
+    def from_state_dicts(cls, states: Iterable[Mapping[str, Any]], **known: Any) -> Networks:
         """Networks of state dicts (arrays or tensors) with the same names and shapes."""
         states = list(states)
         if not states:
@@ -59,7 +74,9 @@ class Networks:
         return cls(np.stack([flat(state, layout) for state in states]), layout, **known)
 
     @classmethod
-    def torch(cls, module, theta=None, *, engine="auto", input_shape=None):
+    def torch(
+        cls, module: Any, theta: Any = None, *, engine: str | bool = "auto", input_shape: Sequence[int] | None = None
+    ) -> Networks:
         """Networks evaluated by a module of PyTorch, of any architecture, on the module's own device.
 
         Parameters
@@ -93,7 +110,7 @@ class Networks:
         nets = cls(theta, layout, module=functional)
         return nets if architecture is None else nets._in_order(architecture)
 
-    def on(self, module):
+    def on(self, module: Any) -> Networks:
         """The same networks, evaluated by this module of PyTorch."""
         from ._torch import Functional
 
@@ -102,7 +119,7 @@ class Networks:
         return self._copy(self.theta, module=functional, architecture=None)
 
     @classmethod
-    def open(cls, path, architecture=None):
+    def open(cls, path: str | os.PathLike[str], architecture: _core.Architecture | None = None) -> Networks:
         """Reads networks: a stack that :meth:`save` or ``thalweg sample`` wrote, a safetensors file of one network, or a folder of such files.
 
         Raises
@@ -128,13 +145,13 @@ class Networks:
 
     parameters = property(lambda self: self.theta.shape[1])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.theta.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return (self._state(i) for i in range(len(self)))
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: Any) -> Networks:
         """Some of the networks, by number, slice, list or mask."""
         which = slice(which, which + 1 or None) if isinstance(which, (int, np.integer)) else which
         states = None if self.states is None else self.states[:, which]
@@ -150,7 +167,7 @@ class Networks:
     def _state(self, i):
         return {**views(self.theta[i], self.layout), **self.buffers}
 
-    def state_dicts(self, framework="numpy"):
+    def state_dicts(self, framework: str = "numpy") -> list[dict[str, Any]]:
         """State dicts, one a network, counters and masks of the zoo's own among them where they are known.
 
         Parameters
@@ -167,7 +184,7 @@ class Networks:
 
         return [tensors(state) for state in states]
 
-    def modules(self, factory=None):
+    def modules(self, factory: Callable[[], Any] | None = None) -> list[Any]:
         """Modules of PyTorch with these weights, in evaluation mode.
 
         Parameters
@@ -185,7 +202,7 @@ class Networks:
         factory = module_of(self.architecture) if factory is None else factory
         return [loaded(factory(), state) for state in self]
 
-    def save(self, path, force=False):
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Writes all networks into one file, ``theta [n, P]`` with what is known of them, as ``thalweg sample`` does.
 
         Raises
@@ -202,7 +219,7 @@ class Networks:
             states = ([float(t) for t in self.at], flat_states)
         _core.write_stack(path, self.theta, self.architecture, self.data, self.split, states)
 
-    def save_each(self, folder, force=False):
+    def save_each(self, folder: str | os.PathLike[str], force: bool = False) -> None:
         """Writes one plain safetensors file a network, ``network-00000.safetensors`` and on."""
         folder = Path(folder)
         paths = [folder / f"network-{i:05}.safetensors" for i in range(len(self))]
@@ -213,7 +230,7 @@ class Networks:
         for path, state in zip(paths, self):
             _core.write_tensors(os.fspath(path), packed(state), None)
 
-    def save_pretrained(self, folder, force=False):
+    def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the folder of a model as the Hugging Face Hub has it: ``config.json``, ``model.safetensors``, ``README.md``."""
         from ._cards import networks_card
 
@@ -228,7 +245,7 @@ class Networks:
         (folder / "README.md").write_text(networks_card(self), encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder):
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> Networks:
         """Reads a local folder that :meth:`save_pretrained` wrote."""
         folder = Path(folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -238,7 +255,7 @@ class Networks:
         theta, _, data, split, _ = _core.read_networks(os.fspath(folder / "model.safetensors"), None)
         return cls(theta, config["layout"], data=data, split=split)
 
-    def logits(self, x, *, batch=64, progress=None):
+    def logits(self, x: Any, *, batch: int = 64, progress: Progress = None) -> np.ndarray:
         """Logits ``[n, N, C]`` on inputs ``[N, ...]``, in evaluation mode."""
         if self.architecture is not None:
             inputs = floats("inputs", x, size(self.architecture.input))
@@ -246,7 +263,7 @@ class Networks:
                 return _core.logits(self.architecture, self.theta, inputs, watching)
         return self._functional().logits(self.theta, self.layout, x, batch)
 
-    def gradients(self, x, y, *, batch=16, progress=None):
+    def gradients(self, x: Any, y: Any, *, batch: int = 16, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean cross-entropies ``[n]`` to labels ``[N]``, and their gradients ``[n, P]``, in evaluation mode.
 
         Slots of running statistics have the gradient 0.
@@ -257,7 +274,7 @@ class Networks:
                 return _core.gradients(self.architecture, self.theta, inputs, labels(y), watching)
         return self._functional().cross_entropy(self.theta, self.layout, x, labels(y), batch)
 
-    def evaluate(self, x, y, *, batch=64, progress=None):
+    def evaluate(self, x: Any, y: Any, *, batch: int = 64, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Accuracies ``[n]`` and mean cross-entropies ``[n]`` on inputs with labels."""
         if self.architecture is not None:
             inputs = floats("inputs", x, size(self.architecture.input))

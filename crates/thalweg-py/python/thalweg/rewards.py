@@ -1,5 +1,9 @@
 """Rewards for :meth:`thalweg.Model.tune`: what a generator of networks is steered towards."""
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +13,7 @@ from ._progress import observer
 from ._states import size
 
 
-def adapted(reward):
+def _adapted(reward):
     """(function, description) as the compiled half calls it: ``(theta, seed, gradients)`` → values, with gradients where they are asked for."""
     if not callable(reward):
         raise TypeError(f"reward: expected a callable or a text such as loss:mnist, found {type(reward).__name__}")
@@ -60,7 +64,7 @@ class CrossEntropy:
         Rows of a call, drawn anew for every call; all if not given.
     """
 
-    def __init__(self, architecture, x, y, batch=None):
+    def __init__(self, architecture: _core.Architecture, x: Any, y: Any, batch: int | None = None):
         self.architecture = architecture
         self.x, self.y = floats("x", x, size(architecture.input)), labels(y)
         if len(self.x) != len(self.y):
@@ -74,13 +78,13 @@ class CrossEntropy:
         rows = np.random.default_rng(seed).choice(len(self.y), self.batch, replace=False)
         return self.x[rows], self.y[rows]
 
-    def __call__(self, theta, seed=0):
+    def __call__(self, theta: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         x, y = self._rows(seed)
         with observer(None) as watching:
             losses, gradients = _core.gradients(self.architecture, floats("theta", theta), x, y, watching)
         return -losses, -gradients
 
-    def values(self, theta, seed=0):
+    def values(self, theta: Any, seed: int = 0) -> np.ndarray:
         """Values alone."""
         x, y = self._rows(seed)
         with observer(None) as watching:
@@ -88,7 +92,14 @@ class CrossEntropy:
         return -losses
 
 
-def torch(loss_fn, module, *, layout=None, batch=16, description=None):
+def torch(
+    loss_fn: Callable[..., Any],
+    module: Any,
+    *,
+    layout: Sequence[tuple[str, Sequence[int]]] | None = None,
+    batch: int = 16,
+    description: str | None = None,
+) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """A reward of a loss of PyTorch, for networks of any architecture: minus the loss, differentiated on the module's device.
 
     Networks go through ``vmap`` and ``grad`` (``torch.func``, or functorch in PyTorch 1.13), `batch` at a time, or one by one where neither is there or

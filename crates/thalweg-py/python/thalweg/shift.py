@@ -1,13 +1,17 @@
 """Tests of harmful covariate shift: does a classifier still know what it does on new, unlabelled rows?"""
+from __future__ import annotations
+
 import inspect
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._arrays import floats, labels
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import flat, size
 
@@ -52,15 +56,15 @@ class Verdict:
     blame: np.ndarray = field(repr=False)
 
     @property
-    def is_drift(self):
+    def is_drift(self) -> bool:
         return self.outcome != "no-evidence-of-harm"
 
     @property
-    def is_harmful(self):
+    def is_harmful(self) -> bool:
         return self.outcome == "harmful-shift"
 
     @property
-    def threshold(self):
+    def threshold(self) -> float:
         return self.level
 
     def __str__(self):
@@ -102,18 +106,27 @@ class Detector:
     """
 
     def __init__(
-        self, classifier=None, *, size=20, methods=None, null=200, level=0.05, seed=1, choose=True, settings=None,
-        input_shape=None,
+        self,
+        classifier: Any = None,
+        *,
+        size: int = 20,
+        methods: Sequence[str] | None = None,
+        null: int = 200,
+        level: float = 0.05,
+        seed: int = 1,
+        choose: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        input_shape: Sequence[int] | None = None,
     ):
         self.classifier, self.size, self.methods, self.null, self.level = classifier, size, methods, null, level
         self.seed, self.choose, self.settings, self.input_shape = seed, choose, settings, input_shape
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name."""
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
         return {name: getattr(self, name) for name in names}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Detector:
         """Changes arguments of the constructor."""
         known = self.get_params()
         for name, value in params.items():
@@ -123,11 +136,14 @@ class Detector:
         return self
 
     @classmethod
-    def calibrate(cls, classifier, P_x, P_y=None, *, held=None, validation=None, progress=None, **params):
+    def calibrate(
+        cls, classifier: Any, P_x: Any, P_y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None,
+        **params: Any,
+    ) -> Detector:
         """A detector made ready: :class:`Detector` with these parameters, after :meth:`fit`."""
         return cls(classifier, **params).fit(P_x, P_y, held=held, validation=validation, progress=progress)
 
-    def fit(self, X, y=None, *, held=None, validation=None, progress=None):
+    def fit(self, X: Any, y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None) -> Detector:
         """Trains what the tests need and keeps rows of P.
 
         Parameters
@@ -177,7 +193,7 @@ class Detector:
         logits, probabilities = self._logits(X)
         return _core.Detector.of_logits(logits, {**arguments, "probabilities": probabilities}, settings, watching)
 
-    def test(self, Q, *, level=None, seed=1, progress=None):
+    def test(self, Q: Any, *, level: float | None = None, seed: int = 1, progress: Progress = None) -> Verdict:
         """What the tests say of new rows, of any number.
 
         Parameters
@@ -199,16 +215,16 @@ class Detector:
             said = core.test(rows, level, seed, watching)
         return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["blame"])
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Verdict:
         """As :meth:`test`: one verdict on all rows together."""
         return self.test(X)
 
-    def save(self, path, force=False):
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the calibration into one file, as ``thalweg shift calibrate`` does."""
         self._fitted().save(os.fspath(path), force)
 
     @classmethod
-    def open(cls, path, classifier=None):
+    def open(cls, path: str | os.PathLike[str], classifier: Any = None) -> Detector:
         """Reads a calibration, of :meth:`save` or of the program.
 
         Parameters
@@ -226,7 +242,7 @@ class Detector:
         return detector
 
     @property
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """How the calibration was made."""
         return self._fitted().record
 

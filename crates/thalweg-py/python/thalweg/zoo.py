@@ -1,14 +1,17 @@
 """Zoos: many training runs of one network, in a folder."""
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._progress import observer
+from ._progress import Progress, observer
 from ._settings import plain, renamed
 from ._states import arrays, buffers_of, packed, size, views
 from .networks import Networks
@@ -62,7 +65,7 @@ class Zoo:
     data = property(lambda self: self._core.data)
 
     @classmethod
-    def open(cls, path, progress=None):
+    def open(cls, path: str | os.PathLike[str], progress: Progress = None) -> Zoo:
         """Opens the folder of a zoo and checks every file in it.
 
         Parameters
@@ -85,26 +88,26 @@ class Zoo:
     @classmethod
     def train(
         cls,
-        architecture,
-        data,
+        architecture: str | os.PathLike[str] | Mapping[str, Any] | _core.Architecture,
+        data: str | Mapping[str, Any],
         *,
-        kind="independent",
-        runs=100,
-        out=None,
-        seed=0,
-        widths=(),
-        train_rows=None,
-        epochs=None,
-        steps=None,
-        batch=None,
-        learning_rate=None,
-        optimiser=None,
-        checkpoints=None,
-        resume=False,
-        force=False,
-        progress=None,
-        **settings,
-    ):
+        kind: str | Mapping[str, Any] = "independent",
+        runs: int = 100,
+        out: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        widths: Sequence[int] = (),
+        train_rows: int | None = None,
+        epochs: float | None = None,
+        steps: int | None = None,
+        batch: int | None = None,
+        learning_rate: float | None = None,
+        optimiser: str | Mapping[str, Any] | None = None,
+        checkpoints: int | Sequence[float] | None = None,
+        resume: bool = False,
+        force: bool = False,
+        progress: Progress = None,
+        **settings: Any,
+    ) -> Zoo:
         """Trains many networks and records their checkpoints: the same bytes as ``thalweg zoo train`` makes of the same settings.
 
         Parameters
@@ -158,9 +161,18 @@ class Zoo:
 
     @classmethod
     def from_state_dicts(
-        cls, runs, *, architecture=None, data=None, times=None, name="", initialisation=None, out=None, force=False,
-        progress=None,
-    ):
+        cls,
+        runs: str | os.PathLike[str] | Sequence[Sequence[Mapping[str, Any]]] | Sequence[Mapping[str, Any]],
+        *,
+        architecture: _core.Architecture | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        data: str | Mapping[str, Any] | None = None,
+        times: Sequence[float] | None = None,
+        name: str = "",
+        initialisation: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        force: bool = False,
+        progress: Progress = None,
+    ) -> Zoo:
         """Makes a zoo of one's own checkpoints, of any architecture.
 
         Parameters
@@ -210,7 +222,7 @@ class Zoo:
             return cls._imported(source, buffers=buffers_of(runs[0][-1]), **options)
 
     @classmethod
-    def from_theta(cls, theta, layout, **options):
+    def from_theta(cls, theta: Any, layout: Sequence[tuple[str, Sequence[int]]] | _core.Architecture, **options: Any) -> Zoo:
         """Makes a zoo of flat weights.
 
         Parameters
@@ -241,7 +253,7 @@ class Zoo:
             )
         return cls(core, temporary, buffers)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.runs
 
     def __repr__(self):
@@ -251,7 +263,7 @@ class Zoo:
     def __reduce__(self):
         return self._core.__reduce__()
 
-    def theta(self, runs=None, checkpoints=None):
+    def theta(self, runs: Sequence[int] | None = None, checkpoints: Sequence[int] | None = None) -> np.ndarray:
         """Weights ``[runs, checkpoints, P]``.
 
         Parameters
@@ -267,7 +279,7 @@ class Zoo:
         items = [(run, k) for run in runs for k in checkpoints]
         return self._core.gather(items).reshape(len(runs), len(checkpoints), self.parameters)
 
-    def networks(self, runs=None, checkpoint=-1):
+    def networks(self, runs: Sequence[int] | None = None, checkpoint: int = -1) -> Networks:
         """The networks of one checkpoint of these runs (of all that have not failed, if not given)."""
         runs = self.alive if runs is None else runs
         return Networks(
@@ -275,15 +287,15 @@ class Zoo:
             buffers=self.buffers,
         )
 
-    def state_dict(self, run, checkpoint=-1):
+    def state_dict(self, run: int, checkpoint: int = -1) -> dict[str, np.ndarray]:
         """The tensors of one network by name, as arrays; counters and masks among them where they are known."""
         return {**views(self.theta([run], [checkpoint])[0, 0], self.layout), **self.buffers}
 
-    def split(self, validation=0.1, test=0.1, seed=0):
+    def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The runs that a fit with this split trains on, chooses by, and never sees."""
         return tuple(self._core.split(dict(validation=validation, test=test, seed=seed)))
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Copies the folder to `path`.
 
         Raises
