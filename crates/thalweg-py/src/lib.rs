@@ -32,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(networks::write_stack, module)?)?;
     module.add_function(wrap_pyfunction!(networks::read_networks, module)?)?;
     module.add_function(wrap_pyfunction!(networks::write_tensors, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::read_tensors, module)?)?;
     module.add_function(wrap_pyfunction!(networks::logits, module)?)?;
     module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;

@@ -8,6 +8,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReado
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
 use safetensors::{Dtype, tensor::TensorView};
 use std::path::PathBuf;
 use thalweg::tensors::TensorWriter;
@@ -21,6 +22,22 @@ use thalweg_nets::zoo::checkpoints::networks;
 
 /// The header's word for a stack, with its version: what the program writes.
 const FORMAT: &str = "thalweg networks 1";
+
+/// Types of tensors by NumPy's names.
+const TYPES: [(&str, Dtype); 12] = [
+    ("float32", Dtype::F32),
+    ("float64", Dtype::F64),
+    ("float16", Dtype::F16),
+    ("int64", Dtype::I64),
+    ("int32", Dtype::I32),
+    ("int16", Dtype::I16),
+    ("int8", Dtype::I8),
+    ("uint8", Dtype::U8),
+    ("uint16", Dtype::U16),
+    ("uint32", Dtype::U32),
+    ("uint64", Dtype::U64),
+    ("bool", Dtype::BOOL),
+];
 
 /// States along the way: times `[T]` and weights `[T, n, P]` as rows.
 type States<'py> = (Vec<f64>, PyReadonlyArray2<'py, f32>);
@@ -151,26 +168,26 @@ pub fn write_tensors(
     write_whole(&path, &bytes).raise()
 }
 
+/// Named tensors, (name, type, shape, bytes), of a plain safetensors file.
+#[pyfunction]
+pub fn read_tensors<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+) -> PyResult<Vec<(String, &'static str, Vec<usize>, Bound<'py, PyBytes>)>> {
+    let bytes = read_regular(&path, u64::MAX).raise()?;
+    let file = open(&path, &bytes).raise()?;
+    let one = |(name, view): (String, TensorView<'_>)| {
+        let known = TYPES.iter().find(|(_, kind)| *kind == view.dtype());
+        let (kind, _) =
+            known.ok_or_else(|| PyValueError::new_err(format!("{name}: tensors of type {:?}", view.dtype())))?;
+        Ok((name, *kind, view.shape().to_vec(), PyBytes::new(py, view.data())))
+    };
+    file.tensors().into_iter().map(one).collect()
+}
+
 fn dtype(name: &str) -> PyResult<Dtype> {
-    Ok(match name {
-        "float32" => Dtype::F32,
-        "float64" => Dtype::F64,
-        "float16" => Dtype::F16,
-        "int64" => Dtype::I64,
-        "int32" => Dtype::I32,
-        "int16" => Dtype::I16,
-        "int8" => Dtype::I8,
-        "uint8" => Dtype::U8,
-        "uint16" => Dtype::U16,
-        "uint32" => Dtype::U32,
-        "uint64" => Dtype::U64,
-        "bool" => Dtype::BOOL,
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "tensors of type {other}: expected floats, integers or booleans"
-            )));
-        }
-    })
+    let known = TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+    known.ok_or_else(|| PyValueError::new_err(format!("tensors of type {name}: expected floats, integers or booleans")))
 }
 
 /// Logits `[n, N, C]` of `theta [n, P]` on inputs `[N, D]`.

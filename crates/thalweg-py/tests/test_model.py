@@ -48,6 +48,10 @@ def test_a_zoo_without_architecture_is_fitted_and_sampled(rng, tmp_path):
     nets = model.sample(50)
     assert nets.architecture is None and nets.state_dicts()[0]["w"].shape == (3, 4) and nets.state_dicts()[0]["n"] == 3
     assert np.abs(nets.theta.mean(0) - centre).max() < 0.5
+    model.save(tmp_path / "model")
+    zoo.save(tmp_path / "zoo")
+    again, zoo_again = tw.Model.open(tmp_path / "model"), tw.Zoo.open(tmp_path / "zoo")
+    assert again.sample(1).state_dicts()[0]["n"] == zoo_again.state_dict(0)["n"] == 3
     nets.save_pretrained(tmp_path / "nets")
     back = tw.Networks.from_pretrained(tmp_path / "nets")
     assert np.array_equal(back.theta, nets.theta) and back.layout == nets.layout

@@ -1,8 +1,10 @@
 """State dicts: layouts, prefixes, and flat vectors of weights."""
+import os
 from collections.abc import Mapping
 
 import numpy as np
 
+from . import _core
 from ._arrays import to_numpy
 
 #: What DataParallel and torch.compile put before all names.
@@ -84,3 +86,21 @@ def packed(state):
         value = np.ascontiguousarray(value)
         out.append((name, value.dtype.name, list(value.shape), value.tobytes()))
     return out
+
+
+#: The file of counters and masks beside a zoo or a model that has some.
+BUFFERS = "buffers.safetensors"
+
+
+def write_buffers(folder, buffers):
+    """Keeps counters and masks beside a zoo or model: a plain safetensors file, which the library passes over."""
+    if buffers:
+        _core.write_tensors(os.path.join(os.fspath(folder), BUFFERS), packed(buffers), None)
+
+
+def read_buffers(folder):
+    """Counters and masks that :func:`write_buffers` kept; none where there is no such file."""
+    path = os.path.join(os.fspath(folder), BUFFERS)
+    if not os.path.exists(path):
+        return {}
+    return {name: np.frombuffer(data, kind).reshape(shape) for name, kind, shape, data in _core.read_tensors(path)}

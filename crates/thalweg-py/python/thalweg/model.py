@@ -12,6 +12,7 @@ import numpy as np
 from . import _core, rewards
 from ._progress import Progress, observer
 from ._settings import laid_over, plain, renamed
+from ._states import read_buffers, write_buffers
 from .networks import Networks
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Model:
         ValueError
             A file that is not as it should be.
         """
-        return cls(_core.Model.open(os.fspath(path)))
+        return cls(_core.Model.open(os.fspath(path)), read_buffers(path))
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the folder of the model, as ``thalweg fit`` does.
@@ -143,6 +144,7 @@ class Model:
             A model that stands there, without `force`.
         """
         self._core.save(os.fspath(path), force)
+        write_buffers(path, self.buffers)
 
     def save_pretrained(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """As :meth:`save`, with the ``config.json`` that the Hugging Face Hub looks for beside ``model.safetensors`` and ``README.md``."""

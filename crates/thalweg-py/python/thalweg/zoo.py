@@ -13,7 +13,7 @@ import numpy as np
 from . import _core
 from ._progress import Progress, observer
 from ._settings import plain, renamed
-from ._states import arrays, buffers_of, packed, size, views
+from ._states import arrays, buffers_of, packed, read_buffers, size, views, write_buffers
 from .networks import Networks
 
 
@@ -83,7 +83,7 @@ class Zoo:
             A file that is not as it should be, named with what was expected and what was found.
         """
         with observer(progress) as watching:
-            return cls(_core.Zoo.open(os.fspath(path), watching))
+            return cls(_core.Zoo.open(os.fspath(path), watching), buffers=read_buffers(path))
 
     @classmethod
     def train(
@@ -251,6 +251,7 @@ class Zoo:
             core = _core.Zoo.import_(
                 source, folder, _architecture(architecture), plain(data), times, name, initialisation, force, watching
             )
+        write_buffers(folder, buffers)
         return cls(core, temporary, buffers)
 
     def __len__(self) -> int:
