@@ -1,7 +1,8 @@
 //! Settings: a TOML text, the overlay of a scale, and `--set key=value` on top; typed, unknown keys rejected.
 //!
 //! The struct that a command reads into says `#[serde(deny_unknown_fields)]`; a misspelt key then fails with the list of
-//! those that exist.
+//! those that exist. Keys are written in kebab-case (`recipe.learning-rate`); the spelling of older versions, with underscores, is read with a
+//! warning.
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,8 +14,7 @@ use toml::{Table, Value};
 /// # Errors
 /// Invalid TOML, an override without `=`, an unknown key, a value of the wrong type.
 pub fn read<S: DeserializeOwned>(origin: &str, text: &str, overrides: &[String]) -> Result<S> {
-    let table: Table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
-    finish(origin, table, overrides)
+    finish(origin, parsed(origin, text)?, overrides)
 }
 
 /// As [`read`], after laying the table `scales.SCALE` over the rest.
@@ -22,7 +22,7 @@ pub fn read<S: DeserializeOwned>(origin: &str, text: &str, overrides: &[String])
 /// # Errors
 /// As [`read`]; also where `text` has no such scale.
 pub fn read_at_scale<S: DeserializeOwned>(origin: &str, text: &str, scale: &str, overrides: &[String]) -> Result<S> {
-    let mut table: Table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
+    let mut table = parsed(origin, text)?;
     let scales = match table.remove("scales") {
         Some(Value::Table(scales)) => scales,
         _ => Table::new(),
@@ -32,6 +32,32 @@ pub fn read_at_scale<S: DeserializeOwned>(origin: &str, text: &str, scale: &str,
         _ => bail!("{origin} has no table [scales.{scale}]; it has: {}", names(&scales)),
     }
     finish(origin, table, overrides)
+}
+
+fn parsed(origin: &str, text: &str) -> Result<Table> {
+    let table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
+    Ok(in_kebab_case(table, origin))
+}
+
+/// `table` with the keys of older versions, in snake_case, under their names of today; each is told on stderr.
+fn in_kebab_case(table: Table, place: &str) -> Table {
+    let renamed = |(key, value): (String, Value)| {
+        let now = key_of_today(&key, place);
+        let value = match value {
+            Value::Table(inner) => Value::Table(in_kebab_case(inner, &format!("{place}: {now}"))),
+            other => other,
+        };
+        (now, value)
+    };
+    table.into_iter().map(renamed).collect()
+}
+
+fn key_of_today(key: &str, place: &str) -> String {
+    let now = key.replace('_', "-");
+    if now != key {
+        eprintln!("warning: {place}: {key} is called {now} now; the old name is read for one more release");
+    }
+    now
 }
 
 fn finish<S: DeserializeOwned>(origin: &str, mut table: Table, overrides: &[String]) -> Result<S> {
@@ -51,7 +77,21 @@ fn in_words(said: &str) -> String {
     const TWO: &str = "wanted exactly 1 element, more than 1 element";
     let way_out = "expected one choice, found two: one of them may be the default or come from a flag; choose by the flag (--kind, --method) or set \
                    the table of the other one alone";
-    said.replace(TWO, way_out)
+    without_old_keys(&said.replace(TWO, way_out))
+}
+
+/// A list of keys without those of older versions, which stand behind the ones that replaced them.
+fn without_old_keys(said: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in said.split(", ") {
+        let old = part.starts_with('`')
+            && part.ends_with('`')
+            && parts.last().is_some_and(|last| last.ends_with(&part.replace('_', "-")));
+        if !old {
+            parts.push(part);
+        }
+    }
+    parts.join(", ")
 }
 
 /// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise.
@@ -69,13 +109,17 @@ fn set(table: &mut Table, text: &str) -> Result<()> {
     let last = parts.pop().unwrap_or(key);
     let mut place = table;
     for part in parts {
-        let next = place.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        let next = place.entry(key_of_today(part, "--set")).or_insert_with(|| Value::Table(Table::new()));
         place = match next {
             Value::Table(inner) => inner,
             other => bail!("--set {text}: {part} is {}, no table of settings", other.type_str()),
         };
     }
-    place.insert(last.to_owned(), value);
+    let value = match value {
+        Value::Table(inner) => Value::Table(in_kebab_case(inner, &format!("--set {key}"))),
+        other => other,
+    };
+    place.insert(key_of_today(last, "--set"), value);
     Ok(())
 }
 
@@ -150,6 +194,30 @@ mod tests {
     fn scales_and_overrides_are_laid_over_in_turn() {
         let e = at("smoke", &["recipe.epochs=2", "recipe.name=fork run"]).unwrap();
         assert_eq!(e, Example { runs: 1, recipe: Recipe { epochs: 2.0, name: "fork run".into() } });
+    }
+
+    #[test]
+    fn keys_of_older_versions_are_read() {
+        #[derive(Debug, Deserialize, PartialEq)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        struct Rates {
+            learning_rate: f64,
+            #[serde(default)]
+            warm_up: BTreeMap<String, i64>,
+        }
+        let of = |text: &str, set: &[&str]| {
+            read::<Rates>("rates.toml", text, &set.iter().map(|s| s.to_string()).collect::<Vec<_>>()).unwrap()
+        };
+        let plain = |learning_rate| Rates { learning_rate, warm_up: BTreeMap::new() };
+        assert_eq!(of("learning_rate = 0.5", &[]), plain(0.5));
+        // An override replaces the key whatever spelling either has.
+        assert_eq!(of("learning-rate = 0.5", &["learning_rate=2"]), plain(2.0));
+        assert_eq!(of("learning_rate = 0.5", &["learning-rate=3"]), plain(3.0));
+        let listed = "unknown field `x`, expected one of `kappa`, `learning-rate`, `learning_rate`, `steps`, `a_b`";
+        let expected = "unknown field `x`, expected one of `kappa`, `learning-rate`, `steps`, `a_b`";
+        assert_eq!(without_old_keys(listed), expected);
+        let nested = of("learning_rate = 0.5", &["warm_up={ first_steps = 4 }", "warm_up.more_steps=5"]);
+        assert_eq!(nested.warm_up, BTreeMap::from([("first-steps".into(), 4), ("more-steps".into(), 5)]));
     }
 
     #[test]

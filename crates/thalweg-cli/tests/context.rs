@@ -56,14 +56,14 @@ fn both_experiments_run_at_the_smallest_scale() {
     let rows = found["rows"].as_array().unwrap();
     assert!(rows.iter().any(|r| r["seen"] == false && r["method"] == "unconditional flow"));
     assert!(rows.iter().all(|r| r["accuracy_mean"].is_number() && r["seconds"].is_number()));
-    let said = in_dir(dir, "reproduce initialisation --scale smoke --set made_in=c --out i").assert().success();
+    let said = in_dir(dir, "reproduce initialisation --scale smoke --set made-in=c --out i").assert().success();
     said.stdout(contains("Kaiming").and(contains("soup")));
     let found = results(&dir.join("i/results.json"));
     assert!(found["rows"].as_array().unwrap().iter().any(|r| r["few_shot"] == true && r["epochs_to_goal"].is_number()));
     for (words, said) in [
         ("reproduce context --scale smoke --out w --set shots=[]", "shots"),
         ("reproduce context --scale smoke --out w --set fit.context.each=9999", "context.each"),
-        ("reproduce initialisation --scale smoke --out w --set made_in=nowhere", "nowhere"),
+        ("reproduce initialisation --scale smoke --out w --set made-in=nowhere", "nowhere"),
         ("reproduce initialisation --scale smoke --out v --set targets=[\"minst\"]", "fashion-mnist"),
     ] {
         in_dir(dir, words).assert().code(2).stderr(contains(said));

@@ -257,7 +257,7 @@ fn photographs_in_the_users_folders_make_a_table_of_shifts() {
             format!("home.{home}.recipe.length={{steps=40}}"),
             format!("home.{home}.shifts=[{{kind=\"data\",data=\"npz:{q}\"}},{{kind=\"benign\"}}]"),
             "tests.bank.size=6".into(),
-            "tests.bank_cdc.steps=5".into(),
+            "tests.bank-cdc.steps=5".into(),
             "methods=[\"bank\",\"entropy\",\"feature-mmd\"]".into(),
             "draws=4".into(),
         ];

@@ -56,6 +56,36 @@ pub enum Error {
         /// The offending value.
         value: f64,
     },
+    /// More rows asked of a data set than it has; nothing takes fewer rows in silence.
+    #[error("parameter {field}: expected {expected}, found {found}")]
+    TooFewRows {
+        /// What asked for them, e.g. `data.train`.
+        field: String,
+        /// How many there are.
+        expected: String,
+        /// How many were asked for.
+        found: String,
+    },
+    /// An iteration that did not reach its tolerance.
+    #[error("{what} did not converge: expected {expected}, reached {reached}")]
+    NotConverged {
+        /// The iteration: a solver, a fixed point, ….
+        what: String,
+        /// Its tolerance or end, and within how many iterations.
+        expected: String,
+        /// How far it came.
+        reached: String,
+    },
+    /// Something that this kind of object cannot do, whatever the values of its parameters.
+    #[error("{what} is not supported by {by}: expected {expected}")]
+    Unsupported {
+        /// The capability asked for.
+        what: String,
+        /// The object asked.
+        by: String,
+        /// What supports it.
+        expected: String,
+    },
     /// The target exists, and nothing is overwritten unasked.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
@@ -89,9 +119,34 @@ impl Error {
         }
     }
 
+    /// The same, of a parameter that was read from the file at `path`; other errors stay as they are.
+    pub fn in_file(self, path: impl AsRef<Path>) -> Error {
+        match self {
+            Error::Parameter { field, expected, found } => {
+                Error::Format { path: path.as_ref().to_path_buf(), field, expected, found }
+            }
+            other => other,
+        }
+    }
+
     /// An argument of the wrong shape.
     pub fn shape(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Error {
         Error::Shape { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// An iteration that ended before its tolerance.
+    pub fn not_converged(what: impl Into<String>, expected: impl ToString, reached: impl ToString) -> Error {
+        Error::NotConverged { what: what.into(), expected: expected.to_string(), reached: reached.to_string() }
+    }
+
+    /// A capability that `by` lacks.
+    pub fn unsupported(what: impl Into<String>, by: impl ToString, expected: impl ToString) -> Error {
+        Error::Unsupported { what: what.into(), by: by.to_string(), expected: expected.to_string() }
+    }
+
+    /// More rows than a data set has.
+    pub fn too_few_rows(field: impl Into<String>, expected: impl ToString, found: impl ToString) -> Error {
+        Error::TooFewRows { field: field.into(), expected: expected.to_string(), found: found.to_string() }
     }
 
     /// A parameter outside its range.

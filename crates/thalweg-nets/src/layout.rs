@@ -263,8 +263,15 @@ pub fn is_float(dtype: Dtype) -> bool {
 /// # Errors
 /// A type that is not a float, or a number that is not finite.
 pub fn floats(path: &Path, name: &str, view: &TensorView) -> Result<Vec<f32>> {
-    let data = view.data();
-    let values: Vec<f32> = match view.dtype() {
+    decoded(path, name, view.dtype(), view.data())
+}
+
+/// The numbers of this type in `data`, little-endian, as f32.
+///
+/// # Errors
+/// As [`floats`].
+pub(crate) fn decoded(path: &Path, name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>> {
+    let values: Vec<f32> = match dtype {
         Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         Dtype::F64 => data
             .chunks_exact(8)

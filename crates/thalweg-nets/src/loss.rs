@@ -36,7 +36,7 @@ impl<'a> CrossEntropy<'a> {
     pub fn new(labels: &'a [u32], classes: usize, smoothing: f32) -> Result<Self> {
         check_labels(labels, classes)?;
         if !(0.0..1.0).contains(&smoothing) {
-            return Err(Error::parameter("label_smoothing", "a number in [0, 1)", smoothing));
+            return Err(Error::parameter("label-smoothing", "a number in [0, 1)", smoothing));
         }
         Ok(Self { labels, classes, smoothing })
     }

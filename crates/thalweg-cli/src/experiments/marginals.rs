@@ -27,7 +27,7 @@ const GATED: &str = "MMFM_5";
 pub const EXPERIMENT: Experiment = Experiment { name: "marginals", prepare };
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Settings {
     /// Solver steps.
     steps: usize,
@@ -48,7 +48,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     settings.flows.seed = session.seed_or(settings.flows.seed);
     settings.flows.check(ORIGIN)?;
     if settings.steps == 0 || settings.repeats == 0 || settings.gap_points == 0 {
-        bail!("{ORIGIN}: expected steps, repeats and gap_points of at least 1");
+        bail!("{ORIGIN}: expected steps, repeats and gap-points of at least 1");
     }
     Ok(Box::new(Marginals { scale: scale.to_owned(), settings }))
 }

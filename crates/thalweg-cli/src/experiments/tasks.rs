@@ -67,7 +67,7 @@ impl Progress for Quiet<'_> {
 
 /// All tasks, and how their zoos are made.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tasks {
     /// Architecture of all networks.
     pub architecture: String,
@@ -153,9 +153,7 @@ impl Tasks {
     fn splits(&self, name: &str) -> Result<Splits> {
         let spec = self.asked(name)?;
         match spec.load() {
-            Err(Error::Parameter { field, .. }) if field.starts_with("data.") => {
-                Ok(DataSpec { train: None, validation: None, ..spec }.load()?)
-            }
+            Err(Error::TooFewRows { .. }) => Ok(DataSpec { train: None, validation: None, ..spec }.load()?),
             loaded => Ok(loaded?),
         }
     }
@@ -264,7 +262,7 @@ impl Tasks {
         }
         let quiet = Quiet(&session.progress);
         match train_zoo(&spec, &folder, &options, &quiet) {
-            Err(Error::Parameter { field, .. }) if field.starts_with("data.") => {
+            Err(Error::TooFewRows { .. }) => {
                 (spec.data.train, spec.data.validation) = (None, None);
                 Ok(train_zoo(&spec, &folder, &options, &quiet)?)
             }

@@ -71,7 +71,7 @@ mod tests {
         let set = |text: &str| Said::of(false, false, &[text.to_owned()]);
         assert_eq!(set("recipe.length.epochs=3"), Said { length: true, batch: false });
         assert_eq!(set("recipe.batch = 3"), Said { length: false, batch: true });
-        assert_eq!(set("recipe.learning_rate=3"), Said::default());
+        assert_eq!(set("recipe.learning-rate=3"), Said::default());
         assert_eq!(Said::of(true, true, &[]), Said { length: true, batch: true });
     }
 }

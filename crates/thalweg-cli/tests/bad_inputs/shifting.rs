@@ -108,7 +108,7 @@ pub const ROWS: &[Row] = &[
         &[
             "the parameters of tests with --set cdc.stpes=3",
             "line 22",
-            "unknown field `stpes`, expected one of `kappa`, `learning_rate`, `steps`, `batch`,",
+            "unknown field `stpes`, expected one of `kappa`, `learning-rate`, `steps`, `batch`,",
         ],
     ),
     (

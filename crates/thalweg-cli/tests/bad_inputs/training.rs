@@ -109,11 +109,11 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "zoo train --arch digits --data digits --learning-rate 0 --out new",
-        &["parameter recipe.learning_rate", "expected a finite number above 0", "found 0"],
+        &["parameter recipe.learning-rate", "expected a finite number above 0", "found 0"],
     ),
     (
         "zoo train --arch digits --data digits --learning-rate nan --out new",
-        &["parameter recipe.learning_rate", "expected a finite number above 0", "found NaN"],
+        &["parameter recipe.learning-rate", "expected a finite number above 0", "found NaN"],
     ),
     (
         "zoo train --arch digits --data digits --checkpoints 0 --out new",

@@ -188,7 +188,7 @@ impl<'ast> Visit<'ast> for Reading<'_> {
 }
 
 /// Whether an item is there in tests only.
-fn is_test(attributes: &[syn::Attribute]) -> bool {
+pub fn is_test(attributes: &[syn::Attribute]) -> bool {
     let gate = |attribute: &syn::Attribute| {
         attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Path>().is_ok_and(|p| p.is_ident("test"))
     };

@@ -2,6 +2,7 @@
 //! own floor, and no files import each other in a circle.
 #![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
 mod floors;
+mod fused;
 mod imports;
 
 use floors::Floors;

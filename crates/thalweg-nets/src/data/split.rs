@@ -44,7 +44,7 @@ pub fn cut(n: usize, train: Option<usize>, validation: usize, test: Option<usize
         }
     }
     let Some(rest) = n.checked_sub(tested).and_then(|n| n.checked_sub(validation)).filter(|&rest| rest > 0) else {
-        return Err(Error::parameter(
+        return Err(Error::too_few_rows(
             "data.validation",
             format!("parts that leave at least one of {n} rows to train on"),
             format!("validation {validation}, test {tested}"),
@@ -52,7 +52,7 @@ pub fn cut(n: usize, train: Option<usize>, validation: usize, test: Option<usize
     };
     let trained = train.unwrap_or(rest);
     if trained > rest {
-        return Err(Error::parameter(
+        return Err(Error::too_few_rows(
             "data.train",
             format!("at most {rest} of {n} rows (validation takes {validation}, test {tested})"),
             trained,

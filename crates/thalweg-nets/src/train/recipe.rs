@@ -22,29 +22,32 @@ pub const LEAST_STEPS: u64 = 1_000;
 /// | field | default | range |
 /// | --- | --- | --- |
 /// | `optimiser` | Adam(.9, .999, 1e-8) | `{ sgd = { momentum, nesterov } }`, `{ adam = { betas, epsilon } }`, `{ adamw = … }` |
-/// | `learning_rate` | 1e-3 | > 0 |
+/// | `learning-rate` | 1e-3 | > 0 |
 /// | `schedule` | `constant` | `constant`, `cosine`, `{ one-cycle = { rise, start_divisor, final_divisor } }` |
-/// | `weight_decay` | 0 | ≥ 0; in the gradient, but for AdamW |
+/// | `weight-decay` | 0 | ≥ 0; in the gradient, but for AdamW |
 /// | `batch` | 64 | 1 … training rows |
 /// | `length` | `{ epochs = 4 }` | `{ epochs = E }` or `{ steps = T }` |
-/// | `label_smoothing` | 0 | [0, 1) |
+/// | `label-smoothing` | 0 | [0, 1) |
 /// | `checkpoints` | 0, 1/6, …, 1 | rising shares of the run from 0 to 1; or `[1.0]`: only the final network |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Recipe {
     /// The rule of a step.
     pub optimiser: Optimiser,
     /// η, the peak of the schedule.
+    #[serde(alias = "learning_rate")]
     pub learning_rate: f64,
     /// How η moves over the run.
     pub schedule: Schedule,
     /// λ of the L2 penalty ½ λ‖θ‖² (of the shrinkage 1 − η λ for AdamW).
+    #[serde(alias = "weight_decay")]
     pub weight_decay: f64,
     /// Rows in a mini-batch.
     pub batch: usize,
     /// How long the run is.
     pub length: Length,
     /// Share of the target spread evenly over all classes.
+    #[serde(alias = "label_smoothing")]
     pub label_smoothing: f32,
     /// When θ is recorded, as shares of the run: [K].
     pub checkpoints: Vec<f64>,
@@ -86,16 +89,16 @@ impl Recipe {
             Err(Error::parameter(format!("recipe.{field}"), expected, found))
         };
         if !positive(self.learning_rate) {
-            return refuse("learning_rate", "a finite number above 0", &self.learning_rate);
+            return refuse("learning-rate", "a finite number above 0", &self.learning_rate);
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return refuse("weight_decay", "a finite number of at least 0", &self.weight_decay);
+            return refuse("weight-decay", "a finite number of at least 0", &self.weight_decay);
         }
         if self.batch == 0 {
             return refuse("batch", "at least one row", &0);
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
-            return refuse("label_smoothing", "a number in [0, 1)", &self.label_smoothing);
+            return refuse("label-smoothing", "a number in [0, 1)", &self.label_smoothing);
         }
         match self.length {
             Length::Epochs(epochs) if !positive(epochs) => {

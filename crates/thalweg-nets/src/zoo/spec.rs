@@ -166,11 +166,8 @@ impl ZooSpec {
         let spec: Self = toml::from_str(text).map_err(|e| {
             Error::format(path, "zoo specification", "known keys with values of their types", e.to_string().trim())
         })?;
-        match spec.check() {
-            Ok(()) => Ok(spec),
-            Err(Error::Parameter { field, expected, found }) => Err(Error::format(path, field, expected, found)),
-            Err(other) => Err(other),
-        }
+        spec.check().map_err(|e| e.in_file(path))?;
+        Ok(spec)
     }
 
     /// Reads a specification file.

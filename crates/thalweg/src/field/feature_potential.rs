@@ -258,11 +258,10 @@ impl FeaturePotential {
             }
             let converged = moved < 1e-10; // false for NaN
             if form == StepForm::Implicit && !converged {
-                return Err(Error::NotFinite {
-                    what: "implicit JKO step (no fixed point)".into(),
-                    place: format!("point {n}, τ = {tau}"),
-                    value: moved,
-                });
+                let expected =
+                    format!("a fixed point to 1e-10 within {iterations} iterations (a smaller τ than {tau})");
+                let reached = format!("a change of {moved:e} at point {n}");
+                return Err(Error::not_converged("an implicit JKO step", expected, reached));
             }
         }
         Ok(())

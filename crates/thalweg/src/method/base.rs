@@ -76,7 +76,7 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// A method without closed form, or a system that cannot be solved.
     fn solve(&mut self, _curves: &[f32]) -> Result<()> {
-        Err(Error::parameter("method", "one with a closed form", "one that is trained by steps"))
+        Err(Error::unsupported("a closed form", "a method that is trained by steps", "one with a closed form"))
     }
 
     /// What one step trains on, from coupled curves and their contexts `[B, D]`: a pure function of them and the stream.

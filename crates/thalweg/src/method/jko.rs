@@ -152,7 +152,7 @@ impl Jko {
         }
         let row = moving.iter().position(|moving| *moving).unwrap_or(0);
         let expected = format!("a fixed point within {FIXED_POINT_STEPS} iterations (take explicit, or more steps)");
-        Err(Error::parameter("method.jko.form = implicit", expected, format!("none at step {step}, row {row}")))
+        Err(Error::not_converged("method.jko.form = implicit", expected, format!("none at step {step}, row {row}")))
     }
 }
 
@@ -198,7 +198,7 @@ impl Method for Jko {
         let (times, form) = (&self.times, self.config.form);
         match &mut self.net {
             Net::Features(net) => net.solve(curves, times, form),
-            Net::Mlp(_) => Err(Error::parameter("method.jko.potential", "features for a closed form", "mlp")),
+            Net::Mlp(_) => Err(Error::unsupported("a closed form", "method.jko.potential = mlp", "features")),
         }
     }
 

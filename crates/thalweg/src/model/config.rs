@@ -124,10 +124,8 @@ impl FitConfig {
         let config: Self = toml::from_str(text).map_err(|e| {
             Error::format(path, "fit configuration", "known keys with values of their types", e.to_string().trim())
         })?;
-        match config.check() {
-            Err(Error::Parameter { field, expected, found }) => Err(Error::format(path, field, expected, found)),
-            checked => checked.map(|()| config),
-        }
+        config.check().map_err(|e| e.in_file(path))?;
+        Ok(config)
     }
 
     /// How long the fit is and how it moves.

@@ -149,10 +149,7 @@ impl MetaModel {
             Error::format(&path, "meta-model", "known keys with values of their types", e.to_string().trim())
         })?;
         let sealed = checksum::check_text(&path, &text);
-        let in_toml = |e| match e {
-            Error::Parameter { field, expected, found } => Error::format(&path, field, expected, found),
-            other => other,
-        };
+        let in_toml = |e: Error| e.in_file(&path);
         if file.format != FORMAT {
             let found = format!("{}: written by another version; fit the model again", file.format);
             return Err(Error::format(&path, "format", FORMAT, found));
@@ -183,11 +180,8 @@ impl MetaModel {
         // The coordinates come first: they prove P before a net of that size is made.
         let (p, tensor) = (file.layout.len(), |name: &str, shape: &[usize]| tensors.single(name, shape));
         let (mean, scale) = (tensor("coordinates.mean", &[p])?, tensor("coordinates.scale", &[p])?);
-        let coordinates =
-            Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale).map_err(|e| match e {
-                Error::Parameter { field, expected, found } => Error::format(&weights, field, expected, found),
-                other => other,
-            })?;
+        let coordinates = Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale)
+            .map_err(|e| e.in_file(&weights))?;
         let source = match file.source {
             SourceFile::Gaussian => Source::Gaussian,
             SourceFile::Kaiming(law) => Source::Weights(InitialLaw::Kaiming(law)),

@@ -1,7 +1,8 @@
 //! Sampling a [`MetaModel`] (M11): a pure function of (model, seed, i), so ten samples are the first ten of a hundred.
 //!
-//! Sample i draws its start and its noise from streams of its own, and rows go through the net in blocks of one fixed size, so
-//! that no kernel sees another shape for another n. Blocks run in parallel; the bytes do not depend on the number of threads.
+//! Sample i draws its start and its noise from streams of its own, and goes through the net in a block with others that it knows nothing of:
+//! every operation on a block gives a row the same bytes whatever the other rows, and however many (see [`crate::nn::dense::product`]). Blocks
+//! run in parallel; the bytes do not depend on the number of threads.
 use super::MetaModel;
 use crate::context::{Conditioning, guided};
 use crate::method::Transport;
@@ -13,11 +14,12 @@ use crate::tensors::TensorWriter;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 use thalweg_nets::files::write_whole;
 
-/// Samples that go through the net together.
+/// Most samples that go through the net together.
 const BLOCK: usize = 32;
 
 /// What to sample.
@@ -73,37 +75,31 @@ impl MetaModel {
             "n (networks, with the states that are kept)",
             &[request.n, self.layout.len(), request.at.len() + 1],
         )?;
-        let (start, p, space) = (Instant::now(), self.layout.len(), self.space());
+        let (start, space) = (Instant::now(), self.space());
         let streams = Streams::new(request.seed).child("sample");
         let source = request.source.as_ref().unwrap_or(&self.source);
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let contexts = self.contexts(request.context.as_ref())?;
         let block = |first: usize| {
             interrupt::check()?;
+            let rows = first..(first + BLOCK).min(request.n);
             let start = |i| space.draw(source, i as u64, &self.layout, &streams.child("source"));
-            let mut z = (first..first + BLOCK).map(start).collect::<Result<Vec<_>>>()?.concat();
-            let noise: Vec<_> = (first..first + BLOCK).map(|i| streams.child("noise").index(i as u64)).collect();
+            let mut z = rows.clone().map(start).collect::<Result<Vec<_>>>()?.concat();
+            let noise: Vec<_> = rows.clone().map(|i| streams.child("noise").index(i as u64)).collect();
+            let contexts = contexts.as_ref().map(|(c, guidance)| (c.repeat(rows.len()), *guidance));
             let solution = match &contexts {
                 Some((c, g)) if *g != 1.0 => guided(&*self.method, &mut z, c, *g, &how, space.dimension()),
                 contexts => self.method.transport(&mut z, contexts.as_ref().map(|(c, _)| &c[..]), &how, &noise),
             };
-            let mut solution = solution.map_err(|e| in_block(e, first))?;
+            let mut solution = solution.map_err(|e| in_block(e, &rows))?;
             solution.states = space.decode(&solution.states);
             Ok((space.decode(&z), solution))
         };
         let blocks: Vec<_> =
             (0..request.n.div_ceil(BLOCK)).into_par_iter().map(|b| block(b * BLOCK)).collect::<Result<_>>()?;
-        // What goes beyond n in the last block was only there to fill it.
-        let gather = |parts: &mut dyn Iterator<Item = &[f32]>| {
-            let mut all: Vec<f32> = parts.flatten().copied().collect();
-            all.truncate(request.n * p);
-            all
-        };
-        let theta = gather(&mut blocks.iter().map(|(z, _)| &z[..]));
-        let each = BLOCK * p;
-        let states = (0..how.at.len())
-            .flat_map(|t| gather(&mut blocks.iter().map(|(_, solution)| &solution.states[t * each..(t + 1) * each])))
-            .collect();
+        let theta = blocks.iter().flat_map(|(z, _)| z).copied().collect::<Vec<f32>>();
+        let state = |t: usize| blocks.iter().flat_map(move |(z, solution)| &solution.states[t * z.len()..][..z.len()]);
+        let states = (0..how.at.len()).flat_map(state).copied().collect();
         self.layout.check("sampled weights", &theta)?;
         let evaluations = blocks.iter().map(|(_, solution)| solution.evaluations).max().unwrap_or(0);
         Ok(Samples { theta, at: how.at, states, evaluations, seconds: start.elapsed().as_secs_f64() })
@@ -111,7 +107,7 @@ impl MetaModel {
 }
 
 impl MetaModel {
-    /// What a block is sampled with: its rows' contexts `[BLOCK, D]`, and the guidance.
+    /// What networks are sampled for: their context `[D]`, and the guidance.
     fn contexts(&self, asked: Option<&Conditioning>) -> Result<Option<(Vec<f32>, f64)>> {
         let nothing =
             || Conditioning { c: vec![0.0; self.context.as_ref().map_or(0, |c| c.encoder.dimension())], guidance: 1.0 };
@@ -129,17 +125,17 @@ impl MetaModel {
                 if !guidance.is_finite() {
                     return Err(Error::parameter("guidance", "a finite number", guidance));
                 }
-                Ok(Some((c.repeat(BLOCK), guidance)))
+                Ok(Some((c, guidance)))
             }
         }
     }
 }
 
 /// Says which samples a failed block held.
-fn in_block(e: Error, first: usize) -> Error {
+fn in_block(e: Error, rows: &Range<usize>) -> Error {
     match e {
         Error::NotFinite { what, place, value } => {
-            let place = format!("{place}, of samples {first} to {}", first + BLOCK - 1);
+            let place = format!("{place}, of samples {} to {}", rows.start, rows.end - 1);
             Error::NotFinite { what, place, value }
         }
         other => other,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Parameters of all tests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Config {
     /// CDCs for a query.
     pub cdc: CdcConfig,
@@ -18,10 +18,12 @@ pub struct Config {
     /// CDCs of the bank; those of its members.
     pub bank: BankConfig,
     /// How members of the bank are trained.
+    #[serde(alias = "bank_cdc")]
     pub bank_cdc: BankCdc,
     /// The flow over CDCs.
     pub meta: MetaConfig,
     /// How the zoo of the flow is trained.
+    #[serde(alias = "meta_cdc")]
     pub meta_cdc: MetaCdc,
     /// The generator conditioned on the query; its zoo is trained as the bank is.
     pub conditional: ConditionalConfig,

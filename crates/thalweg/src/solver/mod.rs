@@ -223,7 +223,7 @@ impl Integration {
             }
         }
         let mut first = 0;
-        for _ in 0..100_000 {
+        for _ in 0..MAXIMUM_STEPS {
             interrupt::check()?;
             // Rows that have arrived wait with steps of size 0.
             for (h, t) in h.iter_mut().zip(&t) {
@@ -259,10 +259,13 @@ impl Integration {
             }
         }
         let slowest = (0..rows).min_by(|&a, &b| (end - t[b]).abs().total_cmp(&(end - t[a]).abs())).unwrap_or(0);
-        let found = format!("row {slowest} at t = {:.6}", t[slowest]);
-        Err(Error::parameter("solver.dormand-prince", format!("t = {end} within 100000 steps"), found))
+        let reached = format!("row {slowest} at t = {:.6}", t[slowest]);
+        Err(Error::not_converged("solver.dormand-prince", format!("t = {end} within {MAXIMUM_STEPS} steps"), reached))
     }
 }
+
+/// Steps of the adaptive solver before it gives up.
+const MAXIMUM_STEPS: usize = 100_000;
 
 /// Checks the end points `x [B, P]` and the kept states `[A, B, P]`.
 ///

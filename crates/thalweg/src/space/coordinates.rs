@@ -7,6 +7,7 @@
 //! μ and s come from the final checkpoints of the training runs, streamed: memory is a few vectors `[P]`, whatever the zoo.
 //! s is floored at 1e-6 of its median (1 where every number is constant), so a weight that never varies keeps its value
 //! to six digits whatever the flow does. `Error` where such a weight would throw its source far off is the fit's business.
+use crate::nn::dense;
 use crate::{Error, Layout, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -138,9 +139,7 @@ impl Coordinates {
     /// z → θ in place, `[n, P]`.
     pub fn destandardise(&self, z: &mut [f32]) {
         z.par_chunks_exact_mut(self.dimension()).for_each(|row| {
-            for (x, (m, s)) in row.iter_mut().zip(self.mean.iter().zip(&self.scale)) {
-                *x = x.mul_add(*s, *m);
-            }
+            dense::multiply_add(row, &self.scale, &self.mean);
             for v in self.variances.iter().flat_map(Clone::clone) {
                 row[v] = (row[v].exp() - VARIANCE_OFFSET).max(0.0);
             }

@@ -49,5 +49,5 @@ pub(super) fn starts(process: &Process, n: usize, p: usize, streams: &Streams) -
 
 pub(super) fn not_tunable() -> Error {
     let expected = "a method with a velocity field (cfm, mmfm) or explicit noiseless steps (jko with an mlp potential)";
-    Error::parameter("model", expected, "a method with neither")
+    Error::unsupported("tuning", "a model whose method has neither", expected)
 }

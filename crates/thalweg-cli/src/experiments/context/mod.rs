@@ -49,7 +49,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
         || settings.shots.contains(&0)
     {
         bail!(
-            "{ORIGIN}: draws, networks and ode_steps must be at least 1, references at least 2; shots (above 0) and guidance must name some"
+            "{ORIGIN}: draws, networks and ode-steps must be at least 1, references at least 2; shots (above 0) and guidance must name some"
         );
     }
     let fit = fit_config(ORIGIN, &settings.fit, settings.seed)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Table;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Settings {
     pub(super) seed: u64,
     pub(super) shots: Vec<usize>,

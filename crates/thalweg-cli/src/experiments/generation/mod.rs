@@ -60,7 +60,7 @@ fn steps() -> usize {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Settings {
     seed: u64,
     data: Vec<String>,

@@ -46,7 +46,7 @@ fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
     settings.seed = session.seed_or(settings.seed);
     let counts = [settings.networks, settings.shots, settings.few, settings.rows, settings.tests, settings.soup];
     if counts.contains(&0) || settings.home_runs < 4 || settings.targets.is_empty() || settings.epochs.is_empty() {
-        bail!("{ORIGIN}: counts must be at least 1, home_runs at least 4; targets and epochs must name some");
+        bail!("{ORIGIN}: counts must be at least 1, home-runs at least 4; targets and epochs must name some");
     }
     for name in settings.targets.iter().chain([&settings.home]) {
         DataSpec::parse(name)?;

@@ -37,10 +37,18 @@ impl PassedOver {
     }
 }
 
+/// What is expected of a folder of networks.
+pub(super) const NETWORKS: &str =
+    "at least one .safetensors file (or .pt, .pth, .bin, .ckpt as torch.save writes them)";
+
+/// Endings of the lists of a network's shards: those of safetensors, and of PyTorch's files.
+const INDICES: [&str; 2] = [".safetensors.index.json", ".bin.index.json"];
+
 /// Why files are passed over.
 const HIDDEN: &str = "hidden";
 const STATE: &str = "a state of training and no network";
 const FORMAT: &str = "of a format that is not read";
+const TWICE: &str = "beside files of safetensors, which are read";
 const STALE: &str = "an index of shards that are not there";
 
 /// What lies in a folder, in natural order.
@@ -72,13 +80,8 @@ fn refused(path: &Path, dir: &Path) -> Error {
         Ok(Some(kind)) => kind.refuse(path),
         _ => {
             let ending = path.extension().unwrap_or_default().to_string_lossy();
-            let expected = "at least one .safetensors file";
-            Error::format(
-                dir,
-                "networks",
-                expected,
-                format!("files of another format (.{ending}). {}", foreign::conversion(path)),
-            )
+            let expected = NETWORKS;
+            Error::format(dir, "networks", expected, format!("files of another format (.{ending})"))
         }
     }
 }
@@ -91,7 +94,7 @@ pub(super) fn contents(dir: &Path) -> Result<Contents> {
     let entries = fs::read_dir(dir).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
     let mut paths: Vec<PathBuf> = entries.map_err(Error::io("read", dir))?.iter().map(fs::DirEntry::path).collect();
     paths.sort_by(|a, b| natural(&name_of(a), &name_of(b)));
-    let (mut contents, mut files, mut indices) = (Contents::default(), Vec::new(), Vec::new());
+    let (mut contents, mut files, mut torch, mut indices) = (Contents::default(), Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         let name = name_of(&path);
         let weights = path.extension().is_some_and(|e| e == "safetensors");
@@ -101,16 +104,25 @@ pub(super) fn contents(dir: &Path) -> Result<Contents> {
             }
         } else if path.is_dir() {
             contents.folders.push(path);
-        } else if name.ends_with(".safetensors.index.json") {
+        } else if INDICES.iter().any(|ending| name.ends_with(ending)) {
             indices.push(path);
         } else if (weights || foreign::named_as_weights(&path)) && is_state(&path) {
             contents.passed_over.push(PassedOver::new(path, STATE));
         } else if weights {
             check_regular(&path)?;
             files.push(path);
+        } else if foreign::is_torch(&path) {
+            torch.push(path);
         } else if foreign::named_as_weights(&path) {
             contents.passed_over.push(PassedOver::new(path, FORMAT));
         }
+    }
+    if files.is_empty() {
+        files = torch;
+    } else {
+        // Who saves both saves one network twice; indices of shards that are not read go with them.
+        indices.retain(|index| name_of(index).ends_with(INDICES[0]));
+        contents.passed_over.extend(torch.into_iter().map(|path| PassedOver::new(path, TWICE)));
     }
     contents.gather(dir, files, indices)?;
     Ok(contents)
@@ -132,7 +144,7 @@ impl Contents {
                 return Err(Error::format(&index, "weight_map", expected, format!("no {shard}")));
             }
             files.retain(|file| !paths.contains(file));
-            let name = name_of(&index).trim_end_matches(".safetensors.index.json").to_owned();
+            let name = without_ending(&index);
             self.networks.push(Network { name, files: paths, index: Some(index) });
         }
         let mut groups: BTreeMap<(String, usize), Vec<(usize, PathBuf)>> = BTreeMap::new();
@@ -156,6 +168,12 @@ impl Contents {
         self.networks.sort_by(|a, b| natural(&a.name, &b.name));
         Ok(())
     }
+}
+
+/// The name of a list of shards without what says that it is one.
+fn without_ending(index: &Path) -> String {
+    let name = name_of(index);
+    INDICES.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name).to_owned()
 }
 
 /// The error for shards that are not all there.
@@ -214,7 +232,7 @@ pub fn networks(path: &Path) -> Result<(Vec<Network>, Vec<PassedOver>)> {
         here.passed_over.append(&mut inner.passed_over);
     }
     match networks.is_empty() {
-        true => Err(here.none(path, "at least one .safetensors file")),
+        true => Err(here.none(path, NETWORKS)),
         false => Ok((networks, here.passed_over)),
     }
 }
@@ -222,9 +240,9 @@ pub fn networks(path: &Path) -> Result<(Vec<Network>, Vec<PassedOver>)> {
 fn one(path: &Path) -> Result<Network> {
     check_regular(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    if name_of(path).ends_with(".safetensors.index.json") {
+    if INDICES.iter().any(|ending| name_of(path).ends_with(ending)) {
         let shards: BTreeSet<String> = weight_map(path)?.into_iter().map(|(_, file)| file).collect();
-        let name = name_of(path).trim_end_matches(".safetensors.index.json").to_owned();
+        let name = without_ending(path);
         let files = shards.iter().map(|shard| folder.join(shard)).collect();
         return Ok(Network { name, files, index: Some(path.to_path_buf()) });
     }

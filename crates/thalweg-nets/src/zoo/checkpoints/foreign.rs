@@ -1,4 +1,6 @@
-//! Files of weights in other formats: recognised by what they hold rather than by what they are called, and told how to convert.
+//! Files of weights in other formats than safetensors: recognised by what they hold rather than by what they are called. PyTorch's own are read
+//! ([`super::pytorch`]); others are refused.
+use super::pytorch::LEGACY;
 use crate::error::{Error, Result};
 use crate::files::open_regular;
 use std::io::Read;
@@ -29,7 +31,7 @@ pub enum Foreign {
     Empty,
 }
 
-/// Endings of files of weights that are read by no one here.
+/// Endings of files of weights in other formats.
 const ENDINGS: [&str; 14] =
     ["pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "keras", "npz", "npy", "onnx", "gguf", "msgpack"];
 
@@ -84,26 +86,25 @@ impl Foreign {
         }
     }
 
-    /// The error that refuses `path`, with the way to convert it where there is one.
+    /// The error that refuses `path`.
     pub fn refuse(self, path: &Path) -> Error {
-        let found = match self {
-            Self::TorchZip | Self::Pickle => format!("{}. {}", self.what(), conversion(path)),
-            _ => self.what().to_owned(),
-        };
-        Error::format(path, "network", "a safetensors file", found)
+        Error::format(path, "network", "a file of safetensors, or of PyTorch's torch.save", self.what())
     }
 }
 
-/// Two lines of Python that turn a file of `torch.save` into one that can be read.
-pub fn conversion(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    format!(
-        "Convert it in Python, beside the file (where it holds a whole training state, take its ['state_dict'] or ['model']):
-  import torch; from safetensors.torch import save_file
-  save_file(torch.load({name:?}, map_location=\"cpu\"), {:?})",
-        format!("{stem}.safetensors")
-    )
+/// Whether `path` is called and begins as a file of `torch.save`.
+pub fn is_torch(path: &Path) -> bool {
+    let begins = |start: &[u8]| {
+        let mut head = Vec::new();
+        open_regular(path).is_ok_and(|file| file.take(start.len() as u64).read_to_end(&mut head).is_ok())
+            && head == start
+    };
+    named_as_weights(path)
+        && match Foreign::of(path) {
+            Ok(Some(Foreign::TorchZip)) => true,
+            Ok(Some(Foreign::Pickle)) => begins(LEGACY),
+            _ => false,
+        }
 }
 
 fn of_zip(path: &Path) -> Foreign {
@@ -134,10 +135,12 @@ mod tests {
         zip.write_all(b"\x80\x02}.").unwrap();
         zip.finish().unwrap();
         assert_eq!(Foreign::of(&path).unwrap(), Some(Foreign::TorchZip));
-        let said = Foreign::TorchZip.refuse(&path).to_string();
-        for part in ["torch.save", "save_file(torch.load(\"a net.safetensors\"", "from safetensors.torch"] {
-            assert!(said.contains(part), "{said}");
-        }
+        assert!(!is_torch(&path), "by its name it is another file");
+        let named = dir.path().join("net.pt");
+        fs::copy(&path, &named).unwrap();
+        assert!(is_torch(&named));
+        let said = Foreign::Gguf.refuse(&path).to_string();
+        assert!(said.contains("safetensors") && said.contains("a GGUF file"), "{said}");
         for (bytes, what) in [
             (&b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"[..], Some(Foreign::Pickle)),
             (b"\x89HDF\r\n\x1a\n....", Some(Foreign::Hdf5)),

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`order`] | names in natural order, and checkpoints in order of time |
 //! | [`foreign`] | files in other formats, told by their content |
-//! | [`network`] | one network: one safetensors file, or the shards of one |
+//! | [`pytorch`] | files of `torch.save`, read as data |
+//! | [`network`] | one network: one file, or the shards of one |
 //! | [`names`] | tensors found although a wrapper put a prefix before their names |
 //! | [`folder`] | what lies in one folder |
 //! | [`runs`] | a folder read as runs of checkpoints |
@@ -15,6 +16,7 @@ pub mod foreign;
 pub mod names;
 pub mod network;
 pub mod order;
+pub mod pytorch;
 pub mod runs;
 mod tokens;
 

@@ -1,12 +1,13 @@
-//! [`Network`]: the tensors of one network, in one safetensors file or in the shards of one.
+//! [`Network`]: the tensors of one network, in one file (safetensors, or PyTorch's) or in the shards of one.
 //!
 //! Floats of 16, 32 and 64 bits are weights. Counters and masks (integers, booleans) and tensors without numbers are passed over and told; numbers that
 //! stand for weights in another form (8-bit floats, quantised integers, complex numbers) are refused by name, since the network would not be whole.
 use super::foreign::Foreign;
 use super::names;
+use super::pytorch::{Last, TorchFile};
 use crate::error::{Error, Result};
 use crate::files::{open_regular, read_regular};
-use crate::layout::{Layout, floats, is_float, open};
+use crate::layout::{Layout, Slot, floats, is_float, open};
 use crate::zoo::header::Header;
 use safetensors::Dtype;
 use std::collections::{BTreeSet, HashMap};
@@ -127,7 +128,7 @@ impl Network {
     pub fn reading(&self, layout: &Layout) -> Result<Reading> {
         self.check_single()?;
         let tensors = self.tensors()?;
-        let mut passed_over = BTreeSet::new();
+        let mut passed_over = self.beside()?;
         for tensor in &tensors {
             match tensor.part() {
                 Part::Weights => {}
@@ -177,16 +178,26 @@ impl Network {
     pub fn read(&self, layout: &Layout, reading: &Reading) -> Result<Vec<f32>> {
         let mut theta = vec![0.0; layout.len()];
         for (index, path) in self.files.iter().enumerate() {
-            let bytes = read_regular(path, u64::MAX)?;
-            let file = open(path, &bytes)?;
             let here = layout.slots().iter().zip(&reading.places).filter(|(_, (at, _))| *at == index);
-            for (slot, (_, name)) in here {
-                let changed = |_| Error::format(path, format!("tensor {name}"), "a tensor", "none any more");
-                let values = floats(path, name, &file.tensor(name).map_err(changed)?)?;
-                if values.len() != slot.len() {
-                    return Err(Error::format(path, format!("tensor {name}"), slot.len(), values.len()));
+            let mut put = |slot: &Slot, name: &str, values: Vec<f32>| match values.len() == slot.len() {
+                true => Ok(theta[slot.range()].copy_from_slice(&values)),
+                false => Err(Error::format(path, format!("tensor {name}"), slot.len(), values.len())),
+            };
+            match Head::read(path)? {
+                Head::Safetensors(_) => {
+                    let bytes = read_regular(path, u64::MAX)?;
+                    let file = open(path, &bytes)?;
+                    for (slot, (_, name)) in here {
+                        let changed = |_| Error::format(path, format!("tensor {name}"), "a tensor", "none any more");
+                        put(slot, name, floats(path, name, &file.tensor(name).map_err(changed)?)?)?;
+                    }
                 }
-                theta[slot.range()].copy_from_slice(&values);
+                Head::Torch(mut file) => {
+                    let mut last = Last::default();
+                    for (slot, (_, name)) in here {
+                        put(slot, name, file.read(name, &mut last)?)?;
+                    }
+                }
             }
         }
         Ok(theta)
@@ -214,7 +225,7 @@ impl Network {
 
     /// Refuses files of ours that hold something else than a network by its tensors' names: stacks, models, latents, shards of zoos.
     fn check_single(&self) -> Result<()> {
-        let header = header(&self.files[0])?;
+        let Head::Safetensors(header) = Head::read(&self.files[0])? else { return Ok(()) };
         let found = match (header.word("format"), header.word("zoo")) {
             (Some(word), _) if word.starts_with("thalweg ") => format!("\"{word}\""),
             (_, Some(id)) => format!("a shard of the zoo {id}"),
@@ -223,20 +234,29 @@ impl Network {
         Err(Error::format(&self.files[0], "format", "one network by the names of its tensors", found))
     }
 
+    /// What its files hold beside tensors, in words.
+    fn beside(&self) -> Result<BTreeSet<String>> {
+        let mut beside = BTreeSet::new();
+        for path in &self.files {
+            if let Head::Torch(file) = Head::read(path)? {
+                beside.extend(file.state().passed_over.iter().cloned());
+            }
+        }
+        Ok(beside)
+    }
+
     /// All tensors by the headers of its files.
     fn tensors(&self) -> Result<Vec<Tensor>> {
         let mut tensors: Vec<Tensor> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for (index, path) in self.files.iter().enumerate() {
-            let header = header(path)?;
-            for name in header.names() {
-                let Some(info) = header.info(&name) else { continue };
+            for (name, dtype, shape) in Head::read(path)?.tensors() {
                 if let Some(other) = places.insert(name.clone(), index) {
                     let expected =
                         format!("tensors that no other shard has (it is in {})", self.files[other].display());
                     return Err(Error::format(path, format!("tensor {name}"), expected, "the same name"));
                 }
-                tensors.push(Tensor { name, dtype: info.dtype, shape: info.shape.clone(), file: index });
+                tensors.push(Tensor { name, dtype, shape, file: index });
             }
         }
         if let Some(index) = &self.index {
@@ -253,12 +273,42 @@ impl Network {
     }
 }
 
-/// The header of a file from outside; other formats are told by name.
-fn header(path: &Path) -> Result<Header> {
-    if let Some(foreign) = Foreign::of(path)? {
-        return Err(foreign.refuse(path));
+/// What a file from outside says that it holds.
+enum Head {
+    Safetensors(Header),
+    Torch(TorchFile),
+}
+
+impl Head {
+    /// The head of `path`; other formats are told by name.
+    fn read(path: &Path) -> Result<Self> {
+        match Foreign::of(path)? {
+            Some(foreign @ (Foreign::TorchZip | Foreign::Pickle)) => match path.extension() {
+                // Whatever else reads it by its name would be misled.
+                Some(ending) if ending == "safetensors" => {
+                    let found = format!("{}; call it .pt to have it read as that", foreign.what());
+                    Err(Error::format(path, "network", "a safetensors file, as its name says", found))
+                }
+                _ => TorchFile::open(path).map(Self::Torch),
+            },
+            Some(foreign) => Err(foreign.refuse(path)),
+            None => Header::read(path).map(Self::Safetensors),
+        }
     }
-    Header::read(path)
+
+    /// Name, kind and shape of every tensor.
+    fn tensors(&self) -> Vec<(String, Dtype, Vec<usize>)> {
+        match self {
+            Self::Safetensors(header) => {
+                let of = |name: String| header.info(&name).map(|info| (name.clone(), info.dtype, info.shape.clone()));
+                header.names().into_iter().filter_map(of).collect()
+            }
+            Self::Torch(file) => {
+                let all = file.state().tensors.iter();
+                all.map(|t| (t.name.clone(), t.place.dtype, t.place.shape().to_vec())).collect()
+            }
+        }
+    }
 }
 
 /// Which file holds which tensor, by `*.safetensors.index.json`.

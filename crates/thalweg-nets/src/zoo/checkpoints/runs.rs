@@ -8,7 +8,7 @@
 //! | `net-0.safetensors`, … | a file a run of one checkpoint |
 //!
 //! Every file may be the shards of one network instead.
-use super::folder::{Contents, PassedOver, contents, name_of};
+use super::folder::{Contents, NETWORKS, PassedOver, contents, name_of};
 use super::network::Network;
 use super::order::{By, in_time, names_a_time};
 use crate::error::{Error, Result};
@@ -77,7 +77,10 @@ pub fn find(source: &Path) -> Result<Found> {
         }
         (true, _) => {
             if with_networks.is_empty() && (here.foreign().is_some() || inner.is_empty()) {
-                return Err(here.none(source, "at least one .safetensors file or folder of them"));
+                return Err(here.none(
+                    source,
+                    "at least one .safetensors file or folder of them (or of files that torch.save wrote)",
+                ));
             }
             found.passed_over.extend(here.passed_over);
             for (folder, contents) in inner {
@@ -131,7 +134,7 @@ fn of_folder(folder: &Path, here: Contents, found: &mut Found) -> Result<Run> {
                 let run = of_folder(path, contents(path)?, found)?;
                 Ok(Run { name: name_of(folder), path: folder.to_path_buf(), ..run })
             }
-            [] => Err(here.none(folder, "at least one .safetensors file")),
+            [] => Err(here.none(folder, NETWORKS)),
             _ => of_folders(folder, here, &inner, found),
         };
     }
@@ -157,7 +160,9 @@ fn of_folders(folder: &Path, here: Contents, inner: &[(PathBuf, Contents)], foun
         match &contents.networks[..] {
             [network] => checkpoints.push(Network { name: name_of(path), ..network.clone() }),
             [] if names_a_time(&name_of(path)) && !is_side(path) => {
-                return Err(contents.none(path, "the network of one checkpoint in .safetensors files"));
+                return Err(
+                    contents.none(path, "the network of one checkpoint in .safetensors files (or those of torch.save)")
+                );
             }
             [] => found.passed_over.push(PassedOver::new(path, NO_NETWORK)),
             [a, b, ..] => {

@@ -34,11 +34,12 @@ const BATCHES: usize = 64;
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct CdcConfig {
     /// κ.
     pub kappa: f64,
     /// Adam's learning rate.
+    #[serde(alias = "learning_rate")]
     pub learning_rate: f64,
     /// Steps.
     pub steps: usize,
@@ -73,7 +74,7 @@ impl CdcConfig {
     /// # Errors
     /// Names the parameter under `cdc`.
     pub fn check(&self) -> Result<()> {
-        for (field, value) in [("kappa", self.kappa), ("learning_rate", self.learning_rate)] {
+        for (field, value) in [("kappa", self.kappa), ("learning-rate", self.learning_rate)] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::parameter(format!("cdc.{field}"), "a finite number above 0", value));
             }
@@ -201,7 +202,7 @@ impl Trainer {
             Some(i) => Err(Error::NotFinite {
                 what: "weight of a disagreement classifier".into(),
                 place: format!(
-                    "{i} (cdc.kappa {}, cdc.learning_rate {})",
+                    "{i} (cdc.kappa {}, cdc.learning-rate {})",
                     self.config.kappa, self.config.learning_rate
                 ),
                 value: f64::from(theta[i]),
@@ -315,7 +316,7 @@ mod tests {
     fn parameters_out_of_range_are_named() {
         let said = |c: CdcConfig| c.check().unwrap_err().to_string();
         assert!(said(CdcConfig { kappa: 0.0, ..CdcConfig::default() }).contains("cdc.kappa"));
-        assert!(said(CdcConfig { learning_rate: f64::NAN, ..CdcConfig::default() }).contains("cdc.learning_rate"));
+        assert!(said(CdcConfig { learning_rate: f64::NAN, ..CdcConfig::default() }).contains("cdc.learning-rate"));
         assert!(said(CdcConfig { steps: 0, ..CdcConfig::default() }).contains("cdc.steps"));
         assert!(said(CdcConfig { jitter: -1.0, ..CdcConfig::default() }).contains("cdc.jitter"));
         let world = world::two_clouds(1);
@@ -330,6 +331,6 @@ mod tests {
             &mut Streams::new(1).rng(),
             &mut Scratch::default(),
         );
-        assert!(end.unwrap_err().to_string().contains("cdc.learning_rate"));
+        assert!(end.unwrap_err().to_string().contains("cdc.learning-rate"));
     }
 }

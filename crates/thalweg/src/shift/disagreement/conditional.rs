@@ -206,6 +206,6 @@ mod tests {
         assert!(said(ConditionalConfig { steps: 0, ..of }).contains("conditional.steps"));
         assert!(said(ConditionalConfig { drop: 1.0, ..of }).contains("conditional.drop"));
         assert!(said(ConditionalConfig { guidance: -1.0, ..of }).contains("conditional.guidance"));
-        assert!(said(ConditionalConfig { learning_rate: f64::NAN, ..of }).contains("conditional.learning_rate"));
+        assert!(said(ConditionalConfig { learning_rate: f64::NAN, ..of }).contains("conditional.learning-rate"));
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// | `samples` | 20 | ≥ 1 networks drawn for a query |
 /// | `members` | 3 | 1 to `samples`: those of them that are taken |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ConditionalConfig {
     /// Principal components.
     pub dimension: usize,
@@ -30,6 +30,7 @@ pub struct ConditionalConfig {
     /// Steps of the fit.
     pub steps: u64,
     /// Of the fit.
+    #[serde(alias = "learning_rate")]
     pub learning_rate: f64,
     /// How often a pair is seen without its context.
     pub drop: f64,
@@ -73,7 +74,7 @@ impl ConditionalConfig {
             [("steps", self.steps, 1..=LONGEST), ("samples", self.samples as u64, 1..=MOST)],
         )?;
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Error::parameter("conditional.learning_rate", "a finite number above 0", self.learning_rate));
+            return Err(Error::parameter("conditional.learning-rate", "a finite number above 0", self.learning_rate));
         }
         if !(0.0..1.0).contains(&self.drop) {
             return Err(Error::parameter("conditional.drop", "a number in [0, 1)", self.drop));

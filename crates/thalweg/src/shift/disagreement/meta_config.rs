@@ -26,7 +26,7 @@ pub(super) const SAMPLING: usize = 20;
 /// | `drawn` | 80 | ≥ `samples` networks drawn from the flow |
 /// | `samples` | 20 | ≥ 1 of them in the ensemble: those that agree with f on most rows of P in ℓ_cdc |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct MetaConfig {
     /// CDCs that the flow is fitted to.
     pub zoo: usize,
@@ -49,6 +49,7 @@ pub struct MetaConfig {
     /// Trajectories an iteration.
     pub trajectories: usize,
     /// Of the tuning.
+    #[serde(alias = "learning_rate")]
     pub learning_rate: f64,
     /// Networks drawn.
     pub drawn: usize,

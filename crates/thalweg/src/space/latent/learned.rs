@@ -7,6 +7,7 @@ use super::coder::Coder;
 use super::coder_build::Coders;
 use super::coder_config::CoderConfig;
 use super::{Autoencoder, Decoder};
+use crate::nn::dense;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::{Layout, Streams};
@@ -98,9 +99,9 @@ impl Learned {
 
     /// centre + scale ⊙ y, row by row.
     fn restored(&self, y: &[f32]) -> Vec<f32> {
-        let rows = y.chunks_exact(self.d);
-        rows.flat_map(|y| y.iter().zip(self.centre().iter().zip(self.scales())).map(|(y, (c, s))| y.mul_add(*s, *c)))
-            .collect()
+        let mut restored = y.to_vec();
+        restored.chunks_exact_mut(self.d).for_each(|y| dense::multiply_add(y, self.scales(), self.centre()));
+        restored
     }
 }
 
