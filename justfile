@@ -27,4 +27,4 @@ demo:
 
 # real data into a folder (then export THALWEG_DATA=that folder)
 data dest:
-    scripts/fetch-data {{dest}}
+    THALWEG_DATA={{dest}} cargo run --release -- data get --all

@@ -16,7 +16,7 @@ pub struct Common {
     /// Worker threads; all cores by default
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Where velocity fields live: cpu (the default, our own code), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
+    /// Device of velocity fields: cpu (the default), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
     #[arg(long, global = true, value_name = "NAME")]
     pub device: Option<String>,
     /// Instruction set of the networks' engine: avx512, avx2 or portable (also by the variable THALWEG_INSTRUCTIONS); the fastest one by
@@ -35,7 +35,7 @@ pub struct Common {
     /// No progress, no tables: only errors (and --json)
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print more about what is done
+    /// More about what is done
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Override a setting of the command or its TOML file, e.g. --set recipe.batch=128; may be repeated

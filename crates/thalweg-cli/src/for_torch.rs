@@ -1,7 +1,8 @@
 //! What a PyTorch user finds beside sampled networks: `network.py`, the module that they are weights of, and `README.md` with the way to load them.
-use crate::samples::Networks;
+use crate::complain::told;
 use anyhow::Result;
 use std::path::Path;
+use thalweg::model::Networks;
 use thalweg_nets::data::{DataRecord, DataSpec};
 use thalweg_nets::files::write_whole;
 use thalweg_nets::torch::{Meaning, module};
@@ -34,8 +35,8 @@ pub fn write(networks: &Networks, n: usize, dir: &Path, from: &str, tell: &dyn F
         (Some(architecture), None) => format!("They are {}.", named(architecture.name())),
         (None, _) => "What they are weights of is not known here: the zoo was imported without an architecture.".into(),
     };
-    let last = format!("network-{:05}.safetensors", n.saturating_sub(1));
-    let files = if n > 1 { format!("`network-00000.safetensors` to `{last}`") } else { format!("`{last}`") };
+    let (first, last) = (Networks::file_name(0), Networks::file_name(n.saturating_sub(1)));
+    let files = if n > 1 { format!("`{first}` to `{last}`") } else { format!("`{last}`") };
     let text = format!("# {n} networks\n\n{files}: a network each, {from}.\n{known}\n\n{example}");
     Ok(write_whole(&dir.join("README.md"), text.as_bytes())?)
 }
@@ -81,7 +82,7 @@ fn record(data: &DataSpec, tell: &dyn Fn(&str)) -> Option<DataRecord> {
     match data.load() {
         Ok(splits) => Some(splits.record),
         Err(error) => {
-            tell(&format!("network.py does not say how inputs are standardised: {error}"));
+            tell(&format!("network.py does not say how inputs are standardised: {}", told(&error.into())));
             None
         }
     }

@@ -11,28 +11,11 @@ mod mutate;
 use crate::commands::shift::logits;
 use crate::common::Common;
 use crate::output::{Folder, Plan, Resumes};
-use crate::samples::{Networks, States};
 use crate::{results, settings};
 use drive::{Target, of_file, of_text};
 use std::fs;
 use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
-use thalweg_nets::architecture::Preset;
-use thalweg_nets::data::DataSpec;
-use thalweg_nets::{Architecture, Layout};
-
-/// A stack with states and all words, and one network by its tensors' names.
-fn networks(home: &Path, architecture: &Architecture) -> [Vec<u8>; 2] {
-    let layout = Layout::of(architecture);
-    let p = layout.len();
-    let theta: Vec<f32> = (0..2 * p).map(|i| i as f32 / 999.0).collect();
-    let data = Some(DataSpec::named("digits"));
-    let all = Networks { theta: theta.clone(), architecture: Some(architecture.clone()), data, split: None };
-    let path = home.join("seed.safetensors");
-    all.write_stack(&path, p, Some(&States { times: &[0.0, 1.0], theta: &[theta.clone(), theta.clone()].concat() }))
-        .unwrap();
-    [fs::read(path).unwrap(), layout.to_safetensors(&theta[..p]).unwrap()]
-}
 
 /// A folder of ours as a command leaves it, and what it is claimed for.
 fn marker(home: &Path) -> (Vec<u8>, impl Fn(&Path) -> bool + use<>) {
@@ -53,8 +36,6 @@ fn marker(home: &Path) -> (Vec<u8>, impl Fn(&Path) -> bool + use<>) {
 }
 
 fn targets(home: &Path) -> Vec<Target> {
-    let architecture = Preset::Digits.build([1, 8, 8], 10).unwrap();
-    let [stack, single] = networks(home, &architecture);
     let (of_marker, claimed) = marker(home);
     let rows: String = (0..20).map(|i| format!("{i},{}.5,-{i}.25\n", i * i % 7)).collect();
     let plain: String = (0..20).map(|i| format!("{}.5;-{i}.25\n", i * i % 7)).collect();
@@ -63,12 +44,7 @@ fn targets(home: &Path) -> Vec<Target> {
     let seeds: Vec<Vec<u8>> = seeds.map(String::into_bytes).into();
     let settings_of_fit = toml::to_string(&FitConfig::default()).unwrap();
     let kept = "{\"format\": \"thalweg results 1\", \"outputs\": [\"a.safetensors\"], \"rows\": [{\"n\": 1}]}";
-    let tell = |_: &str| {};
     vec![
-        of_file("samples-stack", "s.safetensors", vec![stack], move |path| Networks::read(path, None, &tell).is_ok()),
-        of_file("network", "n.safetensors", vec![single], move |path| {
-            Networks::read(path, Some(&architecture), &tell).is_ok()
-        }),
         of_file("logits", "l.csv", seeds.clone(), |path| {
             logits::read(path, false).is_ok_and(|read| {
                 let (names, classes, kind) = (read.names.clone(), read.sample.classes(), read.probabilities);

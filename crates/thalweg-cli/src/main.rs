@@ -16,7 +16,6 @@ mod output;
 mod progress;
 mod report;
 mod results;
-mod samples;
 mod session;
 mod settings;
 mod shell;
@@ -52,7 +51,7 @@ fn main() -> ExitCode {
                 complain(&progress::interruption(&output::left()));
                 return ExitCode::from(signals::exit_code());
             }
-            complain(&format!("{error:#}"));
+            complain(&complain::told(&error));
             ExitCode::from(2)
         }
         Err(panic) => {

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
+use thalweg::judge::RESULTS;
 use thalweg_nets::engine::Instructions;
 use thalweg_nets::files::write_whole;
 
@@ -13,9 +14,6 @@ pub fn command_line() -> String {
     std::iter::once("thalweg".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
-/// The first word of every file of results: what tells them from a user's file of the same name.
-const FORMAT: &str = "thalweg results 1";
-
 /// Whether `path` holds results of ours that tell of the file `output`.
 pub fn are_of(path: &Path, output: &Path) -> bool {
     let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
@@ -23,7 +21,7 @@ pub fn are_of(path: &Path, output: &Path) -> bool {
     read.is_some_and(|found| {
         let outputs = found["outputs"].as_array().map(Vec::as_slice).unwrap_or_default();
         let of = |made: &Value| made.as_str().is_some_and(|made| name(Path::new(made)) == name(output));
-        found["format"] == FORMAT && outputs.iter().any(of)
+        found["format"] == RESULTS && outputs.iter().any(of)
     })
 }
 
@@ -72,7 +70,7 @@ impl Results {
             Some(line.split_once(':')?.1.trim().to_owned())
         });
         Self {
-            format: FORMAT,
+            format: RESULTS,
             command: command_line(),
             version: env!("CARGO_PKG_VERSION"),
             seed,

@@ -60,21 +60,28 @@ fn key_of_today(key: &str, place: &str) -> String {
     now
 }
 
-fn finish<S: DeserializeOwned>(origin: &str, mut table: Table, overrides: &[String]) -> Result<S> {
-    for text in overrides {
-        set(&mut table, text)?;
-    }
+fn finish<S: DeserializeOwned>(origin: &str, table: Table, overrides: &[String]) -> Result<S> {
+    let read = |replacing: bool| -> Result<Result<S, String>> {
+        let mut table = table.clone();
+        overrides.iter().try_for_each(|text| set(&mut table, text, replacing))?;
+        // Through text, so that an error points at the line and lists the keys that exist.
+        Ok(toml::from_str(&toml::to_string(&table)?).map_err(|e| e.to_string()))
+    };
     let over = if overrides.is_empty() { String::new() } else { format!(" with --set {}", overrides.join(" --set ")) };
-    // Through text, so that an error points at the line and lists the keys that exist.
-    let merged = toml::to_string(&table)?;
-    toml::from_str(&merged)
-        .map_err(|e| anyhow!("{}", in_words(e.to_string().trim_end())))
-        .with_context(|| format!("{origin}{over}"))
+    let first = read(false)?;
+    let read = match &first {
+        // Only a parser knows where one choice may stand.
+        Err(said) if said.contains(TWO) => read(true)?.or(first),
+        _ => first,
+    };
+    read.map_err(|said| anyhow!("{}", in_words(said.trim_end()))).with_context(|| format!("{origin}{over}"))
 }
+
+/// How a parser says that two choices stand where one may.
+const TWO: &str = "wanted exactly 1 element, more than 1 element";
 
 /// What a parser says of two choices where one may stand, told as what it is.
 fn in_words(said: &str) -> String {
-    const TWO: &str = "wanted exactly 1 element, more than 1 element";
     let way_out = "expected one choice, found two: one of them may be the default or come from a flag; choose by the flag (--kind, --method) or set \
                    the table of the other one alone";
     without_old_keys(&said.replace(TWO, way_out))
@@ -94,8 +101,9 @@ fn without_old_keys(said: &str) -> String {
     parts.join(", ")
 }
 
-/// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise.
-fn set(table: &mut Table, text: &str) -> Result<()> {
+/// Applies one `a.b.c=value`. The value is TOML where it can be read as such, and a plain word otherwise. Where it is `replacing`, a choice that is
+/// one plain value takes the place of another such (`recipe.length.steps` that of `recipe.length.epochs`); a choice with settings of its own does not.
+fn set(table: &mut Table, text: &str, replacing: bool) -> Result<()> {
     let (key, value) = text.split_once('=').with_context(|| format!("--set {text}: expected KEY=VALUE"))?;
     let (key, value) = (key.trim(), value.trim());
     if key.is_empty() || key.split('.').any(str::is_empty) {
@@ -119,6 +127,10 @@ fn set(table: &mut Table, text: &str) -> Result<()> {
         Value::Table(inner) => Value::Table(in_kebab_case(inner, &format!("--set {key}"))),
         other => other,
     };
+    let plain = |value: &Value| !matches!(value, Value::Table(_));
+    if replacing && place.len() == 1 && place.values().all(plain) && plain(&value) {
+        place.clear();
+    }
     place.insert(key_of_today(last, "--set"), value);
     Ok(())
 }
@@ -138,11 +150,11 @@ fn lay_over(base: &mut Table, over: &Table) {
 /// `base` with what `over` says in its place.
 ///
 /// # Errors
-/// Unknown keys and values of a wrong type, under `field` of `origin`.
-pub fn laid_over<S: Serialize + DeserializeOwned>(origin: &str, field: &str, base: &S, over: &Table) -> Result<S> {
+/// Unknown keys and values of a wrong type, under `field`.
+pub fn laid_over<S: Serialize + DeserializeOwned>(field: &str, base: &S, over: &Table) -> Result<S> {
     let mut table = Table::try_from(base)?;
     lay_over(&mut table, over);
-    table.try_into().map_err(|e: toml::de::Error| anyhow!("{origin}: {field}: {}", e.message()))
+    table.try_into().map_err(|e: toml::de::Error| anyhow!("{field}: {}", e.message()))
 }
 
 /// The tables called `names`, laid over each other in this order; those that are missing change nothing.
@@ -197,6 +209,33 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_choice_takes_the_place_of_another_and_a_choice_with_settings_does_not() {
+        #[derive(Debug, Deserialize, PartialEq)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        enum Length {
+            Epochs(f64),
+            Steps(u64),
+            Until { loss: f64 },
+        }
+        #[derive(Debug, Deserialize, PartialEq)]
+        #[serde(deny_unknown_fields)]
+        struct Run {
+            length: Length,
+        }
+        let of = |text: &str, set: &str| read::<Run>("run.toml", text, &[set.to_owned()]).map(|run| run.length);
+        assert_eq!(of("length = { epochs = 4.0 }", "length.steps=7").unwrap(), Length::Steps(7));
+        assert_eq!(of("length = { steps = 7 }", "length.epochs=0.5").unwrap(), Length::Epochs(0.5));
+        assert_eq!(of("length = { steps = 7 }", "length.steps=8").unwrap(), Length::Steps(8));
+        for (text, set) in [
+            ("length = { until = { loss = 0.1 } }", "length.steps=7"),
+            ("length = { steps = 7 }", "length.until.loss=0.1"),
+        ] {
+            let said = format!("{:#}", of(text, set).unwrap_err());
+            assert!(said.contains("expected one choice, found two"), "{said}");
+        }
+    }
+
+    #[test]
     fn keys_of_older_versions_are_read() {
         #[derive(Debug, Deserialize, PartialEq)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -225,9 +264,9 @@ mod tests {
         let base = Example { runs: 5, recipe: Recipe { epochs: 0.25, name: "kept".into() } };
         let over = "recipe.epochs = 1.5".parse().unwrap();
         let expected = Example { runs: 5, recipe: Recipe { epochs: 1.5, name: "kept".into() } };
-        assert_eq!(laid_over("o", "f", &base, &over).unwrap(), expected);
-        let wrong = laid_over("o", "f", &base, &"pace = 1".parse().unwrap()).unwrap_err().to_string();
-        assert!(wrong.contains("o: f") && wrong.contains("pace"), "{wrong}");
+        assert_eq!(laid_over("f", &base, &over).unwrap(), expected);
+        let wrong = laid_over("f", &base, &"pace = 1".parse().unwrap()).unwrap_err().to_string();
+        assert!(wrong.contains("f: ") && wrong.contains("pace"), "{wrong}");
     }
 
     #[test]

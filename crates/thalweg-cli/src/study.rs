@@ -5,8 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::judge::baseline::Finals;
-use thalweg::judge::{Judge, ZooRuns};
+use thalweg::judge::{ZooReference, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
@@ -14,15 +13,15 @@ use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
-/// Rows of data as the engine takes them.
-pub struct Rows {
+/// Labelled of data as the engine takes them.
+pub struct Labelled {
     /// Inputs `[N, D]`.
     pub inputs: Packed,
     /// Labels `[N]`.
     pub labels: Vec<u32>,
 }
 
-impl Rows {
+impl Labelled {
     /// Packs `data`.
     ///
     /// # Errors
@@ -51,9 +50,9 @@ pub struct Study {
     /// Final weights of the training and the test runs, and how they began.
     pub runs: ZooRuns,
     /// For curves and choices.
-    pub validation: Rows,
+    pub validation: Labelled,
     /// For tables.
-    pub test: Rows,
+    pub test: Labelled,
 }
 
 impl Study {
@@ -70,8 +69,8 @@ impl Study {
         let splits = data::load_for(data, zoo.data(), progress)?
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
-        let validation = Rows::new(&engine, splits.validation)?;
-        let test = Rows::new(&engine, splits.test)?;
+        let validation = Labelled::new(&engine, splits.validation)?;
+        let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
         Ok(Self { zoo, engine, split, runs, validation, test })
     }
@@ -81,15 +80,8 @@ impl Study {
         self.engine.parameters()
     }
 
-    /// Hands a judge of this zoo to `f`, and what trivial baselines are made from.
-    ///
-    /// # Errors
-    /// As [`Judge::new`] and as `f`.
-    pub fn judged<T>(&self, f: impl FnOnce(&Judge<'_>, &Finals<'_>) -> Result<T>) -> Result<T> {
-        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
-        let (layout, start) = (self.engine.layout(), reference.start);
-        let judge = Judge::new(reference)?;
-        let finals = Finals { layout, training: &self.runs.training, median: judge.median(), start };
-        f(&judge, &finals)
+    /// What networks are judged against.
+    pub fn reference(&self) -> ZooReference<'_> {
+        self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels)
     }
 }

@@ -6,7 +6,6 @@
 //!
 //! Files without a checksum are refused: they were written before files had checksums, or the damage hit the very place.
 use crate::error::{Error, Result};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -38,28 +37,6 @@ pub fn seal(bytes: &mut [u8]) -> Result<()> {
     let digits = blake3::hash(bytes).to_hex();
     bytes[at..at + DIGITS].copy_from_slice(digits.as_bytes());
     Ok(())
-}
-
-/// Puts the words of a serialised header in the order of their keys: the library writes them in another order each time. They stand first in the header,
-/// after its length, and in another order they have the same length.
-///
-/// # Errors
-/// A header that does not begin with these words.
-pub fn order_words<K: AsRef<str> + Ord + serde::Serialize>(
-    bytes: &mut [u8],
-    words: &BTreeMap<K, String>,
-) -> Result<()> {
-    const WORDS: &[u8] = b"{\"__metadata__\":";
-    let wrong = |found: &str| Error::parameter("tensors", "a header that begins with its words", found);
-    let words = serde_json::to_vec(words).map_err(|e| wrong(&e.to_string()))?;
-    let start = 8 + WORDS.len();
-    match bytes.get_mut(8..start + words.len() + 1).map(|head| head.split_at_mut(WORDS.len())) {
-        Some((key, [place @ .., b',' | b'}'])) if *key == *WORDS => {
-            place.copy_from_slice(&words);
-            Ok(())
-        }
-        _ => Err(wrong("another")),
-    }
 }
 
 /// Where in a file the digits of its checksum stand.

@@ -86,12 +86,93 @@ pub enum Error {
         /// What supports it.
         expected: String,
     },
+    /// A path that does not hold what was asked for.
+    #[error("{}: {artefact}: expected {expected}, found {found}", path.display())]
+    NotThis {
+        /// The path.
+        path: PathBuf,
+        /// What was asked for.
+        artefact: Artefact,
+        /// How that is known.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A zoo whose training was interrupted.
+    #[error("{}: shard: expected runs {runs:?}, found no such file: the zoo is not finished", path.display())]
+    Unfinished {
+        /// The first shard that is missing.
+        path: PathBuf,
+        /// Its runs.
+        runs: std::ops::Range<usize>,
+    },
+    /// Files of a data set that are not where they should be.
+    #[error("{}: data {name}: expected {expected}, found {found}", folder.display())]
+    NoData {
+        /// The set's name.
+        name: String,
+        /// Where they should be.
+        folder: PathBuf,
+        /// Which files, and how they can be named.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// Training rows of one class alone: networks cannot learn from them to tell classes apart.
+    #[error("data: expected training rows of at least two classes, found {rows} rows of class {class} alone")]
+    OneClass {
+        /// The rows.
+        rows: usize,
+        /// Their class.
+        class: String,
+    },
+    /// The saved state of other work than what is to go on from it.
+    #[error("{}: identity: expected the state of this very {work}, found that of another", path.display())]
+    OtherState {
+        /// The file of the state.
+        path: PathBuf,
+        /// What was to go on.
+        work: String,
+    },
+    /// A model with contexts where only one without can be used, or the other way round.
+    #[error("{what}: expected a model {}, found one {}", with_contexts(*wanted), with_contexts(!wanted))]
+    Contexts {
+        /// What was to be done.
+        what: String,
+        /// Whether it takes a model with contexts.
+        wanted: bool,
+    },
     /// The target exists, and nothing is overwritten unasked.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// The user asked to stop. What was finished is safe where the work keeps any of it (see [`crate::progress::Progress::kept`]).
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What these libraries write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Artefact {
+    /// Many training runs.
+    Zoo,
+    /// A generative model of networks.
+    Model,
+    /// A test of shift, made ready.
+    Calibration,
+}
+
+impl std::fmt::Display for Artefact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Zoo => "zoo",
+            Self::Model => "model",
+            Self::Calibration => "calibration",
+        })
+    }
+}
+
+fn with_contexts(with: bool) -> &'static str {
+    if with { "with contexts" } else { "without contexts" }
 }
 
 /// Shorthand for results of this crate.
@@ -127,6 +208,22 @@ impl Error {
             }
             other => other,
         }
+    }
+
+    /// A path that does not hold the `artefact` asked for.
+    pub fn not_this(
+        path: impl AsRef<Path>,
+        artefact: Artefact,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> Error {
+        let path = path.as_ref().to_path_buf();
+        Error::NotThis { path, artefact, expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// A model with contexts, or without, for `what` takes the other.
+    pub fn contexts(what: impl Into<String>, wanted: bool) -> Error {
+        Error::Contexts { what: what.into(), wanted }
     }
 
     /// An argument of the wrong shape.

@@ -3,11 +3,11 @@
 //! A base network's state is one flat vector: trainable tensors and, for batch normalisation, the running statistics
 //! ([`Role::is_trained`] tells them apart), since a network is only whole with both.
 use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
-use crate::checksum;
 use crate::error::{Error, Result};
+use crate::sealed;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a tensor does in its layer.
@@ -178,29 +178,27 @@ impl Layout {
         if self.check("theta", theta)? != 1 {
             return Err(Error::shape("theta", format!("[{}]", self.len()), format!("[{}]", theta.len())));
         }
-        self.serialised(theta, None)
+        let bytes = little_endian(theta);
+        safetensors::serialize(self.views(&bytes), None)
+            .map_err(|e| Error::parameter("theta", "serialisable tensors", e))
     }
 
-    /// As [`Self::to_safetensors`], with a [`checksum`] in the header.
+    /// As [`Self::to_safetensors`], with a [checksum](crate::checksum) in the header.
     ///
     /// # Errors
     /// As [`Self::to_safetensors`].
     pub fn to_sealed(&self, theta: &[f32]) -> Result<Vec<u8>> {
         self.check("theta", theta)?;
-        let words = [(checksum::WORD.to_owned(), checksum::blank())].into();
-        let mut bytes = self.serialised(theta, Some(words))?;
-        checksum::seal(&mut bytes)?;
-        Ok(bytes)
+        let bytes = little_endian(theta);
+        sealed::serialise(self.views(&bytes), &BTreeMap::new())
     }
 
-    fn serialised(&self, theta: &[f32], words: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
-        let bytes: Vec<u8> = theta.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let views = self.slots.iter().map(|s| {
+    /// The tensors of one network, whose bytes these are.
+    fn views<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (&'a str, TensorView<'a>)> {
+        self.slots.iter().map(|s| {
             let data = &bytes[4 * s.offset..4 * (s.offset + s.len())];
             (s.name.as_str(), TensorView::new(Dtype::F32, s.shape.clone(), data).expect("length fits shape"))
-        });
-        safetensors::serialize(views.collect::<Vec<_>>(), words)
-            .map_err(|e| Error::parameter("theta", "serialisable tensors", e))
+        })
     }
 
     /// Reads one network `[P]` from safetensors `bytes` read from `path`; f32, f16, bf16 and f64 tensors are taken.
@@ -241,6 +239,10 @@ impl Layout {
         }
         Ok(theta)
     }
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// Opens safetensors bytes, naming `path` in the error.

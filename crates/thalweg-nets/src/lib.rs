@@ -14,12 +14,13 @@ pub mod layout;
 pub mod loss;
 pub mod memory;
 pub mod progress;
+pub mod sealed;
 pub mod streams;
 pub mod torch;
 pub mod train;
 pub mod zoo;
 
 pub use architecture::Architecture;
-pub use error::{Error, Result};
+pub use error::{Artefact, Error, Result};
 pub use layout::Layout;
 pub use streams::Streams;

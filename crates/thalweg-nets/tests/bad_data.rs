@@ -112,13 +112,8 @@ fn every_bad_file_is_named_with_field_expected_and_found() {
             &[IMAGES, "gzip"],
         ),
         idx("no rows", images(0, 0), labels(&[]), &[IMAGES, "at least one image", "[0, 2, 2]"]),
-        (
-            "test part missing",
-            vec![(IMAGES, images(2, 8)), (LABELS, two())],
-            "mnist:*",
-            &["t10k-images", "data get mnist"],
-        ),
-        ("no folder", vec![], "mnist:*/none", &["/none", "train-images", "data get mnist", "no such folder"]),
+        ("test part missing", vec![(IMAGES, images(2, 8)), (LABELS, two())], "mnist:*", &["t10k-images", "mnist:DIR"]),
+        ("no folder", vec![], "mnist:*/none", &["/none", "train-images", "mnist:DIR", "no such folder"]),
         ("cifar size", batches(vec![0; 3072]), "cifar10:*", &["data_batch_5.bin", "multiple of 3073", "3072"]),
         (
             "cifar label",

@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thalweg::fit::{FitOptions, fit};
-use thalweg::judge::baseline::Start;
-use thalweg::judge::{Judge, Row, ZooReference};
+use thalweg::judge::{Row, ZooRuns, table};
 use thalweg::method::MethodConfig;
 use thalweg::metric::wasserstein::compare;
 use thalweg::model::FitConfig;
@@ -24,35 +23,19 @@ fn main() -> Result<()> {
     let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("thalweg-fork"), PathBuf::from);
     let zoo = zoo(runs, &folder)?;
     let split = FitConfig::default().split.of(&zoo)?;
-    let (training, held_out) = (zoo.finals(&split.train)?, zoo.finals(&split.test)?);
+    let runs = ZooRuns::of(&zoo, &split)?;
     let data = zoo.data().expect("trained here").load()?;
     let engine = Engine::new(zoo.architecture().expect("trained here"))?;
     let test = engine.pack(&data.test.inputs)?;
-    let mean = mean_start(&zoo, &split.train)?;
-    let law = zoo.initial_law()?;
-    let start = Start { mean: &mean, law: &law };
-    let judge = Judge::new(ZooReference {
-        engine: &engine,
-        training: &training,
-        held_out: &held_out,
-        test: &test,
-        labels: &data.test.labels,
-        start: Some(start),
-    })?;
-    show(&judge.zoo_row()?);
-    show(&judge.held_out_row()?);
-    for row in judge.baselines(100, &Streams::new(0))? {
-        show(&row);
-    }
+    let mut generated = Vec::new();
     for name in MethodConfig::NAMES {
         for seed in 0..3 {
             let config = FitConfig { method: MethodConfig::named(name)?, seed, ..FitConfig::default() };
             let model = fit(&zoo, &config, &FitOptions::default(), &Silent)?;
             let request = SampleRequest { at: zoo.times().to_vec(), ..SampleRequest::new(100, seed) };
             let samples = model.sample(&request)?;
-            show(&judge.row(name, &samples.theta, samples.seconds)?);
             println!(
-                "    fit {:.1} s, step {} of {}, held-out loss {:.4}; sampled 100 in {:.2} s",
+                "{name}, seed {seed}: fit {:.1} s, step {} of {}, held-out loss {:.4}; sampled 100 in {:.2} s",
                 model.record.seconds,
                 model.record.best_step,
                 config.steps,
@@ -60,7 +43,13 @@ fn main() -> Result<()> {
                 samples.seconds
             );
             marginals(&zoo, &split.train, &samples)?;
+            generated.push((name, samples.theta));
         }
+    }
+    let generated: Vec<(&str, &[f32])> = generated.iter().map(|(name, theta)| (*name, &theta[..])).collect();
+    let reference = runs.reference(&engine, &test, &data.test.labels);
+    for judged in table(reference, &generated, Some(&Streams::new(0)), &Silent)? {
+        show(&judged.row);
     }
     Ok(())
 }
@@ -69,7 +58,7 @@ fn main() -> Result<()> {
 fn marginals(zoo: &ZooStore, runs: &[usize], samples: &Samples) -> Result<()> {
     let p = zoo.parameters();
     print!("    W1 / floor (spread ratio):");
-    for (k, states) in samples.states.chunks_exact(samples.theta.len()).enumerate() {
+    for (k, states) in samples.states.theta.chunks_exact(samples.theta.len()).enumerate() {
         let mut reference = vec![0.0; runs.len() * p];
         zoo.gather(&runs.iter().map(|&run| (run, k)).collect::<Vec<_>>(), &mut reference)?;
         let c = compare(states, &reference, p, 5, &Streams::new(1))?;
@@ -88,16 +77,6 @@ fn zoo(runs: usize, folder: &Path) -> Result<ZooStore> {
     let zoo = train_zoo(&spec, folder, &TrainOptions { threads: 0, resume: folder.exists(), force: false }, &Silent)?;
     println!("zoo of {runs} runs in {:.1} s", begun.elapsed().as_secs_f64());
     Ok(zoo)
-}
-
-/// Mean recorded start `[P]` of `runs`.
-fn mean_start(zoo: &ZooStore, runs: &[usize]) -> Result<Vec<f32>> {
-    let mut mean = vec![0.0; zoo.parameters()];
-    for &run in runs {
-        let theta = zoo.trajectory(run)?;
-        mean.iter_mut().zip(&theta).for_each(|(m, t)| *m += t / runs.len() as f32);
-    }
-    Ok(mean)
 }
 
 fn show(row: &Row) {

@@ -24,7 +24,7 @@ mod testing;
 mod train;
 pub mod tune;
 
-pub use thalweg_nets::{Error, Layout, Result, Streams, interrupt};
+pub use thalweg_nets::{Artefact, Error, Layout, Result, Streams, interrupt};
 
 // What is learned, and in which space.
 pub use coupling::Coupling;
@@ -40,7 +40,7 @@ pub use context::{Conditioning, ContextConfig, Support};
 pub use fit::tasks::fit_tasks;
 pub use fit::{FitOptions, fit};
 pub use model::sample::{SampleRequest, Samples};
-pub use model::{FitConfig, MetaModel, Split};
+pub use model::{FitConfig, MetaModel, Networks, Split, States};
 pub use solver::Solver;
 
 // Steering.

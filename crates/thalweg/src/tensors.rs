@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg_nets::files::write_whole;
-use thalweg_nets::{checksum, layout};
+use thalweg_nets::{checksum, layout, sealed};
 
 /// Tensors about to be written.
 #[derive(Default)]
@@ -43,13 +43,7 @@ impl TensorWriter {
         let views = self.tensors.iter().map(|(name, dtype, shape, bytes)| {
             TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-        let mut words = self.words.clone();
-        words.insert(checksum::WORD.into(), checksum::blank());
-        let mut bytes = safetensors::serialize(views, Some(words.clone().into_iter().collect())).map_err(wrong)?;
-        checksum::order_words(&mut bytes, &words)?;
-        checksum::seal(&mut bytes)?;
-        Ok(bytes)
+        sealed::serialise(views.collect::<Result<Vec<_>, _>>().map_err(wrong)?, &self.words)
     }
 
     /// Writes the file, whole or not at all, into a folder that is made if it is not there.
@@ -77,8 +71,26 @@ impl<'a> TensorReader<'a> {
     /// # Errors
     /// Bytes that are no safetensors file, or that have changed since they were written.
     pub fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let file = layout::open(path, bytes)?;
+        let read = Self::unchecked(path, bytes)?;
         checksum::check(path, bytes)?;
+        Ok(read)
+    }
+
+    /// As [`Self::open`], for a file that may have been written by another program: one without a checksum is taken as it is, unless it names a format
+    /// of ours.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_any(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let read = Self::unchecked(path, bytes)?;
+        if checksum::is_sealed(bytes) || read.word("format").starts_with("thalweg ") {
+            checksum::check(path, bytes)?;
+        }
+        Ok(read)
+    }
+
+    fn unchecked(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let file = layout::open(path, bytes)?;
         let (_, header) =
             SafeTensors::read_metadata(bytes).map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
         Ok(Self { path, file, words: header.metadata().clone().unwrap_or_default().into_iter().collect() })
@@ -105,8 +117,7 @@ impl<'a> TensorReader<'a> {
         if self.word("identity") == identity {
             return Ok(());
         }
-        let found = "that of another; run without --resume, or with the configuration it had";
-        Err(Error::format(self.path, "identity", format!("the state of this very {whose}"), found))
+        Err(Error::OtherState { path: self.path.to_path_buf(), work: whose.into() })
     }
 
     /// The shape of a tensor; none where there is no such tensor.

@@ -214,5 +214,5 @@ fn couplings_latents_and_what_does_not_fit() {
     config.context = None;
     let plain = fit(zoos[0], &config, &FitOptions::default(), &Silent).unwrap();
     let data = DataSpec::named("digits").load().unwrap().train;
-    assert!(plain.condition(&data, 1, 1.0, &Streams::new(0)).unwrap_err().to_string().contains("--context"));
+    assert!(plain.condition(&data, 1, 1.0, &Streams::new(0)).unwrap_err().to_string().contains("with contexts"));
 }

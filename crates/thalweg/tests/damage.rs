@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use thalweg::fit::{FitOptions, fit};
 use thalweg::model::FitConfig;
-use thalweg::model::MetaModel;
-use thalweg::model::sample::SampleRequest;
+use thalweg::model::sample::{SampleRequest, Samples};
+use thalweg::model::{MetaModel, Networks, States};
 use thalweg::reward::{OnData, Reward, Rows};
 use thalweg::space::latent::{LatentConfig, PcaConfig};
 use thalweg::tensors::{TensorReader, TensorWriter};
@@ -60,8 +60,11 @@ fn a_flipped_bit_of_a_model_is_found_and_two_fits_have_the_same_files() {
     fs::write(a.join("timing.toml"), "spoilt").unwrap();
     assert_eq!(MetaModel::load(&a).unwrap().record.seconds, 0.0);
     let samples = a.join("samples.safetensors");
-    model.sample(&SampleRequest::new(3, 1)).unwrap().save(&samples, &model.layout, false).unwrap();
-    every_flip_is_found(&samples, &|| TensorReader::open(&samples, &fs::read(&samples).unwrap()).map(drop));
+    let request = SampleRequest { at: vec![0.5], ..SampleRequest::new(3, 1) };
+    let Samples { theta, states, .. } = model.sample(&request).unwrap();
+    model.networks(theta).write_stack(&samples, &states).unwrap();
+    every_flip_is_found(&samples, &|| Networks::read(&samples, None, &|_| ()).map(drop));
+    every_flip_is_found(&samples, &|| States::read(&samples).map(drop));
 }
 
 #[test]

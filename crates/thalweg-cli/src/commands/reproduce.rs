@@ -1,12 +1,11 @@
 //! `thalweg reproduce`: a table or figure of the paper, from raw data to report. What can be reproduced stands in
 //! [`crate::experiments`].
 use crate::common::Outcome;
-use crate::experiments::{self, Experiment};
+use crate::experiments::{self, Scale};
 use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings};
 use crate::results::Results;
 use crate::session::Session;
 use anyhow::Result;
-use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
 /// What experiments make: see their files.
@@ -36,34 +35,12 @@ const NAMES: &[&str] = &[
 
 It writes PATH/results.json (flat rows) and PATH/report.html.")]
 pub struct Args {
-    /// Which one
+    /// The experiment
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names()))]
     name: String,
-    /// How large
+    /// Its size
     #[arg(long, default_value = "laptop")]
     scale: Scale,
-}
-
-/// Sizes of experiments.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Scale {
-    /// Within a minute: whether it runs, not what comes out
-    Smoke,
-    /// Minutes to an hour on two cores
-    Laptop,
-    /// The paper's own sizes
-    Paper,
-}
-
-impl Scale {
-    /// Its name in TOML files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Scale::Smoke => "smoke",
-            Scale::Laptop => "laptop",
-            Scale::Paper => "paper",
-        }
-    }
 }
 
 /// Runs the experiment and writes what it found.
@@ -71,9 +48,9 @@ impl Scale {
 /// # Errors
 /// As the experiment's own; a target that exists.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let experiment: &Experiment = experiments::named(&args.name)?;
+    let experiment = experiments::named(&args.name)?;
     // Settings are read before the target is touched: a wrong --set must leave nothing behind.
-    let prepared = (experiment.prepare)(args.scale.name(), session)?;
+    let prepared = (experiment.prepare)(args.scale, session)?;
     let seed = session.seed_or(prepared.seed());
     let plan = Plan {
         command: "reproduce",
@@ -81,17 +58,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         resumes: Resumes::Again,
         settings: settings([
             ("name", args.name.as_str().into()),
-            ("scale", args.scale.name().into()),
+            ("scale", args.scale.to_string().into()),
             ("seed", seed.to_string().into()),
             ("set", session.common.overrides().into()),
         ]),
         inputs: Inputs::default(),
     };
-    let default = format!("{}-{}", args.name, args.scale.name());
+    let default = format!("{}-{}", args.name, args.scale);
     let Some(out) = session.folder(&default, &plan)? else { return Ok(Outcome::Done) };
     let findings = prepared.run(out.dir(), session)?;
     let mut results = Results::new(seed);
-    results.settings = findings.settings;
+    results.settings = prepared.settings()?;
     results.rows = findings.rows;
     let report = out.dir().join(REPORT);
     findings.report.write(&report)?;

@@ -1,22 +1,16 @@
 //! `thalweg sample`: networks from a meta-model.
 use crate::common::Outcome;
-use crate::data;
-use crate::for_torch;
-use crate::output::{Folder, Inputs, OutFile, Plan};
+use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::row;
-use crate::samples::{Networks, States};
 use crate::session::Session;
 use crate::shell::quoted;
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
-use std::path::{Path, PathBuf};
-use thalweg::Streams;
-use thalweg::context::{Conditioning, Features};
-use thalweg::model::MetaModel;
-use thalweg::model::sample::{SampleRequest, Samples};
+use crate::work::sample::{Format, Target, conditioned};
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use thalweg::model::sample::SampleRequest;
+use thalweg::model::{MetaModel, Networks};
 use thalweg::solver::Solver;
-use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
 /// Sample networks from a meta-model
@@ -52,50 +46,12 @@ pub struct Args {
     /// Also keep the states at these times in [0, 1]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     at: Vec<f64>,
-    /// The task to sample for, by so many random training rows a class of these data (20)
+    /// The task to sample for, by N random training rows a class of these data (20)
     #[arg(long, value_name = "DATA[:N]")]
     context: Option<String>,
-    /// Guidance by the context: 1 as learned, above 1 to overdo it
+    /// Guidance by the context: 1 as learned, above 1 amplified, 0 without it
     #[arg(long, value_name = "G", default_value_t = 1.0, requires = "context")]
     guidance: f64,
-}
-
-/// How networks are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// theta [n, P] in one safetensors file
-    Stack,
-    /// One safetensors file a network with PyTorch's tensor names
-    PerNetwork,
-}
-
-/// Where the networks go.
-enum Target {
-    /// All into one file.
-    File(OutFile),
-    /// Each into a file of its own.
-    Folder(Folder),
-}
-
-impl Target {
-    fn claim(args: &Args, session: &Session) -> Result<Self> {
-        let inputs = Inputs::default().path(&args.model).text(args.context.as_deref());
-        let plan = Plan { command: "sample", inputs, ..Plan::default() };
-        Ok(match args.format {
-            Format::Stack => Self::File(session.file("samples.safetensors", true, &plan)?),
-            Format::PerNetwork => {
-                let folder = session.folder("samples", &plan)?;
-                Self::Folder(folder.context("a command that starts anew each time is never finished already")?)
-            }
-        })
-    }
-
-    fn shown(&self) -> &Path {
-        match self {
-            Self::File(out) => out.shown(),
-            Self::Folder(out) => out.shown(),
-        }
-    }
 }
 
 /// Samples and writes.
@@ -107,35 +63,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if args.format == Format::PerNetwork && !args.at.is_empty() {
         bail!("--at keeps states in the stacked file; leave --format per-network out");
     }
-    let out = Target::claim(args, session)?;
+    let inputs = Inputs::default().path(&args.model).text(args.context.as_deref());
+    let out = Target::claim(args.format, &Plan { command: "sample", inputs, ..Plan::default() }, session)?;
     let model = MetaModel::load(&args.model)?;
-    let seed = session.seed_or(0);
-    let solver = Solver::named(&args.solver)?;
-    let (context, task) = match &args.context {
-        Some(text) => conditioned(text, &model, args.guidance, seed, session)?,
-        None => (None, None),
-    };
+    let (seed, solver) = (session.seed_or(0), Solver::named(&args.solver)?);
+    let task = args.context.as_ref().map(|text| conditioned(text, &model, args.guidance, seed, session)).transpose()?;
+    let (context, data) = task.map_or((None, None), |(context, data)| (Some(context), data));
     let request =
         SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
     session.progress.begin("sampling", 1);
     let samples = model.sample(&request)?;
     session.progress.end();
-    let mut networks = networks(&model, &samples);
-    if let Some(task) = task {
-        networks.data = Some(task);
-    }
-    match &out {
-        Target::File(out) => {
-            let states = States { times: &samples.at, theta: &samples.states };
-            networks.write_stack(out.path(), model.layout.len(), (!samples.at.is_empty()).then_some(&states))?;
-        }
-        Target::Folder(out) => {
-            networks.write_each(out.dir(), &model.layout)?;
-            let from =
-                format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-            for_torch::write(&networks, args.n, out.dir(), &from, &|line| session.progress.note(line))?;
-        }
-    }
+    let mut networks = model.networks(samples.theta);
+    networks.data = data.or(networks.data);
+    let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
+    out.write(&networks, &samples.states, &model.layout, &from, session)?;
     let mut results = Results::new(seed);
     results.rows.push(row! {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,
@@ -153,10 +95,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         _ => "They can be judged with an architecture and data: thalweg eval --help".into(),
     };
     results.made(&made);
-    match out {
-        Target::File(out) => session.finish_file(out, results)?,
-        Target::Folder(out) => session.finish(Some(out), results)?,
-    }
+    out.finish(results, session)?;
     session.say(&format!(
         "Made {}: {} networks in {:.2} s ({:.0} a second, {} evaluations each). {next}",
         made.display(),
@@ -166,36 +105,4 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         samples.evaluations,
     ));
     Ok(Outcome::Done)
-}
-
-/// The context that `DATA[:N]` names, and the data.
-fn conditioned(
-    text: &str,
-    model: &MetaModel,
-    guidance: f64,
-    seed: u64,
-    session: &Session,
-) -> Result<(Option<Conditioning>, Option<DataSpec>)> {
-    let (data, each) = match text.rsplit_once(':').and_then(|(data, n)| Some((data, n.parse::<usize>().ok()?))) {
-        Some((data, each)) => (data, each),
-        None => (text, 20),
-    };
-    let spec = DataSpec::parse(data)?;
-    let splits = data::load(&spec, &session.progress)?;
-    let (rows, bound) = (splits.train, spec.bound(&splits.record));
-    let (context, support) = model.condition(&rows, each, guidance, &Streams::new(seed).child("context"))?;
-    session.progress.detail(&format!("context: {} rows of {}", support.len(), spec.title()));
-    // A user's own features say what task it is; they are not what the networks take.
-    let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
-    Ok((Some(context), of_networks.then_some(bound)))
-}
-
-/// Samples with what their model knows of them.
-pub fn networks(model: &MetaModel, samples: &Samples) -> Networks {
-    Networks {
-        theta: samples.theta.clone(),
-        architecture: model.architecture.clone(),
-        data: model.data.clone(),
-        split: Some(model.config.split),
-    }
 }

@@ -1,56 +1,33 @@
 //! Accuracy and novelty of generated networks against the number of training runs, on independent zoos: where no generator works with some
 //! hundred runs, do thousands help? One zoo of the largest size; smaller ones are parts of it, and the rest of it is held out.
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
-use super::made::{self, Zoos, folder};
-use super::{Experiment, Findings, Prepared};
+use super::made::{self, folder};
 use crate::common::Outcome;
-use crate::report::{Mark, Plot, Report, Scale};
-use crate::results::{Row, object};
+use crate::report::{Mark, Plot, Report};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
 use crate::study::Study;
 use crate::table::{Table, Weight};
 use crate::verdict::{self, Verdict};
 use crate::work::judge::judge_all;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, Split};
 use thalweg_nets::zoo::ZooStore;
 
-const TOML: &str = include_str!("../../../../experiments/by-runs.toml");
-const ORIGIN: &str = "experiments/by-runs.toml";
 /// Baselines that stand beside the methods.
 const BASELINES: [&str; 3] = ["mean-move", "diagonal-gaussian", "pca-gaussian"];
 /// Runs that nobody trained on, judged as a perfect generator would be, at most.
 const HELD_OUT: usize = 100;
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "by-runs", prepare };
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+pub struct ByRuns {
     /// Sizes of the part of the zoo that is fitted on, a tenth of them to choose the step; the last is nine tenths of the zoo or less.
     runs: Vec<usize>,
     flows: Flows,
-}
-
-struct ByRuns {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.flows.seed = session.seed_or(settings.flows.seed);
-    settings.flows.check(ORIGIN)?;
-    if settings.runs.is_empty() || !settings.runs.windows(2).all(|w| w[0] < w[1]) || settings.runs[0] < 10 {
-        bail!("{ORIGIN}: expected runs that rise from 10 or more, found {:?}", settings.runs);
-    }
-    Ok(Box::new(ByRuns { scale: scale.to_owned(), settings }))
 }
 
 /// A method or baseline at one number of runs.
@@ -80,47 +57,54 @@ impl Curve {
     }
 }
 
-impl Prepared for ByRuns {
+impl Experiment for ByRuns {
+    const NAME: &'static str = "by-runs";
+    const TOML: &'static str = include_str!("../../../../experiments/by-runs.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.flows.seed
+        self.flows.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut curves = Vec::new();
-        for data in &self.settings.flows.data {
-            for kind in &self.settings.flows.kinds {
-                session.say(&format!("{data}, {kind} zoo"));
-                curves.push(self.curve(data, kind, out, session)?);
-            }
+    fn set_seed(&mut self, seed: u64) {
+        self.flows.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.flows.check()?;
+        if self.runs.is_empty() || !self.runs.windows(2).all(|w| w[0] < w[1]) || self.runs[0] < 10 {
+            bail!("expected runs that rise from 10 or more, found {:?}", self.runs);
         }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let curves = self.flows.each_zoo(run, |data, kind| self.curve(run, data, kind))?;
         Ok(Findings {
             rows: curves.iter().flat_map(Curve::rows).collect::<Result<_>>()?,
-            settings: object(&self.settings)?,
             tables: curves.iter().map(Curve::table).collect(),
-            report: self.page(&curves),
+            report: self.page(&curves, run.scale),
             outcome: Outcome::Done,
         })
     }
 }
 
 impl ByRuns {
-    fn curve(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Curve> {
-        let flows = &self.settings.flows;
-        let zoos = Zoos { origin: ORIGIN, tables: &flows.zoo, seed: flows.seed, out };
-        let zoo = zoos.get(data, kind, session)?;
+    fn curve(&self, run: &Run, data: &str, kind: &str) -> Result<Curve> {
+        let (flows, session) = (&self.flows, run.session);
+        let zoo = flows.zoo(run, data, kind)?;
         let (mut points, alive) = (Vec::new(), zoo.alive().len());
-        for &runs in &self.settings.runs {
+        for &runs in &self.runs {
             if 10 * runs > 9 * alive + 9 {
-                bail!("{ORIGIN}: expected runs of at most nine tenths of {alive} that are alive, found {runs}");
+                bail!("{}: expected runs of at most nine tenths of {alive} that are alive, found {runs}", run.origin);
             }
             let share = runs as f64 / alive as f64;
             let split = Split { validation: share / 10.0, test: 1.0 - share, seed: 0 };
             let mut made = Vec::new();
             for method in flows.chosen() {
                 for fit in 0..flows.fits {
-                    let config = FitConfig { split, ..flows.config(ORIGIN, method, fit)? };
+                    let config = FitConfig { split, ..flows.config(method, fit)? };
                     let name = format!("{}-{runs}-{}-{fit}", folder(data, kind), method.name);
-                    let model = made::fitted(&zoo, &config, &out.join("models").join(name), session)?;
+                    let model = made::fitted(&zoo, &config, &run.out.join("models").join(name), session)?;
                     let samples = model.sample(&SampleRequest::new(flows.samples, config.seed))?;
                     made.push((method.name.as_str(), samples, model.record.seconds));
                 }
@@ -140,18 +124,18 @@ impl ByRuns {
         Ok(Curve { data: data.into(), kind: kind.into(), points })
     }
 
-    fn page(&self, curves: &[Curve]) -> Report {
-        let flows = &self.settings.flows;
+    fn page(&self, curves: &[Curve], scale: Scale) -> Report {
+        let flows = &self.flows;
         let mut report = Report::new(
             "How many runs does a generator need?",
             format!(
                 "Networks generated after fits on {:?} training runs, {} fits each, {} networks a fit from fresh starts, beside the trivial \
                  baselines made from the same runs. Scale: {}.",
-                self.settings.runs, flows.fits, flows.samples, self.scale
+                self.runs, flows.fits, flows.samples, scale
             ),
         );
-        if self.scale == "smoke" {
-            report.paragraph("At this scale the numbers mean nothing; it shows that everything runs.");
+        if let Some(caveat) = scale.caveat() {
+            report.paragraph(caveat);
         }
         for curve in curves {
             report.heading(format!("{}, {} zoo", curve.data, curve.kind));
@@ -160,7 +144,7 @@ impl ByRuns {
             methods.dedup();
             let mut plot = Plot { title: "Accuracy by number of runs".into(), size: (820.0, 360.0), ..Plot::default() };
             plot.x.label = "training runs".into();
-            plot.x.scale = Scale::Log;
+            plot.x.scale = crate::report::Scale::Log;
             plot.y.label = "mean test accuracy".into();
             for (i, method) in methods.iter().enumerate() {
                 let of = curve.points.iter().filter(|p| p.verdict.label == *method);

@@ -1,41 +1,244 @@
-//! What an experiment is, and what it comes to.
+//! What an experiment is, how it is made ready, and what it comes to.
 use crate::common::Outcome;
 use crate::report::Report;
-use crate::results::Row;
+use crate::results::{Row, object};
 use crate::session::Session;
+use crate::settings;
 use crate::table::Table;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
 use std::path::Path;
 
-/// A table or figure of the paper.
-pub struct Experiment {
-    /// The NAME of `reproduce NAME`.
-    pub name: &'static str,
-    /// Reads its settings at a scale, with the session's `--set` and `--seed`; touches nothing on disk.
-    pub prepare: fn(&str, &Session) -> Result<Box<dyn Prepared>>,
+/// Sizes of experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scale {
+    /// Within a minute: whether it runs, not what comes out
+    Smoke,
+    /// Minutes to an hour on two cores
+    Laptop,
+    /// The paper's own sizes
+    Paper,
 }
 
-/// An experiment with its settings in force.
-pub trait Prepared {
-    /// The seed that it will use.
+impl Scale {
+    /// What a page has to say of its numbers at this scale.
+    pub fn caveat(self) -> Option<&'static str> {
+        let nothing = "At this scale the numbers mean nothing; it shows that everything runs.";
+        (self == Scale::Smoke).then_some(nothing)
+    }
+}
+
+impl fmt::Display for Scale {
+    /// Its name in TOML files.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scale::Smoke => "smoke",
+            Scale::Laptop => "laptop",
+            Scale::Paper => "paper",
+        })
+    }
+}
+
+/// A table or figure of the paper. The type is its parameters, as `experiments/NAME.toml` has them.
+pub trait Experiment: Serialize + DeserializeOwned + 'static {
+    /// The NAME of `reproduce NAME`.
+    const NAME: &'static str;
+    /// The text of `experiments/NAME.toml`.
+    const TOML: &'static str;
+
+    /// Its seed.
     fn seed(&self) -> u64;
-    /// Runs it; `out` is its folder, claimed already, for what it wants to keep.
+
+    /// Gives it another seed.
+    fn set_seed(&mut self, seed: u64);
+
+    /// Refuses parameters that do not hold together, before anything is touched.
+    ///
+    /// # Errors
+    /// Such parameters; the file is named by the caller.
+    fn check(&self, scale: Scale) -> Result<()>;
+
+    /// Runs it.
     ///
     /// # Errors
     /// Whatever goes wrong on the way.
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings>;
+    fn run(&self, run: &Run) -> Result<Findings>;
+}
+
+/// Where an experiment runs.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The file that its parameters are from, for errors.
+    pub origin: &'a str,
+    /// How large it is.
+    pub scale: Scale,
+    /// Its folder, claimed already, for what it wants to keep.
+    pub out: &'a Path,
+    /// The running command.
+    pub session: &'a Session,
 }
 
 /// What an experiment found.
 pub struct Findings {
     /// For results.json.
     pub rows: Vec<Row>,
-    /// Settings in force.
-    pub settings: Row,
     /// For the terminal.
     pub tables: Vec<Table>,
     /// For people.
     pub report: Report,
-    /// [`Outcome::Negative`] where the experiment contradicts what it was to show.
+    /// [`Outcome::Negative`] where the experiment contradicts what it was to show; at the scale smoke that is not looked at.
     pub outcome: Outcome,
+}
+
+/// An experiment in the list of all.
+pub struct Entry {
+    /// The NAME of `reproduce NAME`.
+    pub name: &'static str,
+    /// Reads its parameters at a scale, with the session's `--set` and `--seed`; touches nothing on disk.
+    pub prepare: fn(Scale, &Session) -> Result<Box<dyn Prepared>>,
+}
+
+impl Entry {
+    /// The entry of `E`.
+    pub const fn of<E: Experiment>() -> Self {
+        Self { name: E::NAME, prepare: prepare::<E> }
+    }
+}
+
+/// An experiment with its parameters in force.
+pub trait Prepared {
+    /// The seed that it will use.
+    fn seed(&self) -> u64;
+
+    /// Its parameters, for results.json.
+    ///
+    /// # Errors
+    /// Never for plain structs.
+    fn settings(&self) -> Result<Row>;
+
+    /// Runs it in the claimed folder `out`.
+    ///
+    /// # Errors
+    /// As the experiment's own.
+    fn run(&self, out: &Path, session: &Session) -> Result<Findings>;
+}
+
+/// The parameters of `E` at a scale, with `overrides`.
+///
+/// # Errors
+/// Unknown keys, values of a wrong type.
+pub fn parameters<E: Experiment>(scale: Scale, overrides: &[String]) -> Result<E> {
+    settings::read_at_scale(&origin(E::NAME), E::TOML, &scale.to_string(), overrides)
+}
+
+fn origin(name: &str) -> String {
+    format!("experiments/{name}.toml")
+}
+
+fn prepare<E: Experiment>(scale: Scale, session: &Session) -> Result<Box<dyn Prepared>> {
+    let mut experiment: E = parameters(scale, &session.common.set)?;
+    experiment.set_seed(session.seed_or(experiment.seed()));
+    experiment.check(scale).with_context(|| origin(E::NAME))?;
+    Ok(Box::new(Ready { scale, experiment }))
+}
+
+struct Ready<E> {
+    scale: Scale,
+    experiment: E,
+}
+
+impl<E: Experiment> Prepared for Ready<E> {
+    fn seed(&self) -> u64 {
+        self.experiment.seed()
+    }
+
+    fn settings(&self) -> Result<Row> {
+        object(&self.experiment)
+    }
+
+    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
+        let mut findings = self.experiment.run(&Run { origin: &origin(E::NAME), scale: self.scale, out, session })?;
+        if self.scale == Scale::Smoke {
+            findings.outcome = Outcome::Done;
+        }
+        Ok(findings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::Common;
+    use crate::row;
+    use anyhow::bail;
+    use serde::Deserialize;
+
+    /// All that a new experiment has to say of itself.
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    struct Toy {
+        seed: u64,
+        row_count: usize,
+    }
+
+    impl Experiment for Toy {
+        const NAME: &'static str = "toy";
+        const TOML: &'static str = "seed = 3\nrow-count = 5\n[scales.smoke]\nrow-count = 2\n[scales.laptop]\n";
+
+        fn seed(&self) -> u64 {
+            self.seed
+        }
+
+        fn set_seed(&mut self, seed: u64) {
+            self.seed = seed;
+        }
+
+        fn check(&self, _: Scale) -> Result<()> {
+            if self.row_count == 0 {
+                bail!("row-count: expected at least 1, found 0");
+            }
+            Ok(())
+        }
+
+        fn run(&self, run: &Run) -> Result<Findings> {
+            let row = |i: usize| row! { "i" => i, "seed" => self.seed, "origin" => run.origin };
+            let mut report = Report::new("Toy", format!("Scale: {}.", run.scale));
+            if let Some(caveat) = run.scale.caveat() {
+                report.paragraph(caveat);
+            }
+            let rows = (0..self.row_count).map(row).collect();
+            Ok(Findings { rows, tables: vec![], report, outcome: Outcome::Negative })
+        }
+    }
+
+    fn made(scale: Scale, set: &[&str], seed: Option<u64>) -> Result<(Row, Findings)> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let session = Session::start(Common { set, seed, quiet: true, ..Common::default() })?;
+        let prepared = (Entry::of::<Toy>().prepare)(scale, &session)?;
+        assert_eq!(prepared.seed(), seed.unwrap_or(3));
+        Ok((prepared.settings()?, prepared.run(Path::new("nowhere"), &session)?))
+    }
+
+    #[test]
+    fn an_experiment_is_its_parameters_and_what_it_does_with_them() {
+        let (settings, found) = made(Scale::Laptop, &[], None).unwrap();
+        assert_eq!((found.rows.len(), found.outcome), (5, Outcome::Negative));
+        assert_eq!(settings, row! { "seed" => 3, "row-count" => 5 });
+        let (settings, found) = made(Scale::Smoke, &[], Some(8)).unwrap();
+        assert_eq!(found.outcome, Outcome::Done, "what comes out at this scale means nothing");
+        assert_eq!(found.rows[1], row! { "i" => 1, "seed" => 8, "origin" => "experiments/toy.toml" });
+        assert_eq!(settings, row! { "seed" => 8, "row-count" => 2 });
+        assert_eq!(made(Scale::Smoke, &["row-count=4"], None).unwrap().1.rows.len(), 4);
+    }
+
+    #[test]
+    fn wrong_parameters_are_told_with_their_file_before_anything_runs() {
+        let said = |scale, set| format!("{:#}", made(scale, &[set], None).err().unwrap());
+        assert_eq!(said(Scale::Smoke, "row-count=0"), "experiments/toy.toml: row-count: expected at least 1, found 0");
+        assert!(said(Scale::Smoke, "rows=1").contains("experiments/toy.toml with --set rows=1"));
+        assert!(said(Scale::Paper, "row-count=1").contains("no table [scales.paper]"));
+    }
 }

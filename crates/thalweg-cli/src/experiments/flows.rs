@@ -1,10 +1,10 @@
 //! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
+use super::experiment::Run;
 use super::made::{self, ALIGNED, Zoos, folder};
 use crate::report::Look;
 use crate::report::figures::mean_sem;
-use crate::session::Session;
 use crate::settings;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,26 +63,24 @@ pub struct Fit {
 impl Flows {
     /// # Errors
     /// Unknown kinds, data or methods, empty lists, fits that are no fits: before anything is touched.
-    pub fn check(&self, origin: &str) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         for kind in self.kinds.iter().chain(self.zoo.keys().filter(|k| *k != "all")) {
             if (!ZooKind::NAMES.contains(&kind.as_str()) && kind != ALIGNED) || kind == "tail" {
-                bail!(
-                    "{origin}: expected kinds among independent, {ALIGNED}, shared, fork (with trajectories), found {kind}"
-                );
+                bail!("expected kinds among independent, {ALIGNED}, shared, fork (with trajectories), found {kind}");
             }
         }
         if self.fits == 0 || self.samples < 2 || self.data.is_empty() || self.kinds.is_empty() {
-            bail!("{origin}: expected fits of at least 1, samples of at least 2, some data and some kinds");
+            bail!("expected fits of at least 1, samples of at least 2, some data and some kinds");
         }
         for name in &self.data {
             DataSpec::parse(name)?;
         }
         if let Some(unknown) = self.only.iter().find(|name| !self.methods.iter().any(|m| m.name == **name)) {
             let names = self.methods.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
-            bail!("{origin}: expected only among {names}, found {unknown}");
+            bail!("expected only among {names}, found {unknown}");
         }
         for method in self.chosen() {
-            self.config(origin, method, 0)?;
+            self.config(method, 0)?;
         }
         Ok(())
     }
@@ -96,41 +94,54 @@ impl Flows {
     ///
     /// # Errors
     /// A table that is no fit.
-    pub fn config(&self, origin: &str, method: &Named, fit: u64) -> Result<FitConfig> {
+    pub fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
         let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
         let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("{origin}, method {}", method.name)), &text)?;
+        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
         config.seed = self.seed + fit;
         Ok(config)
     }
 
-    /// The zoo of this kind on these data, trained under `out` if it is not there, with what its flows are judged by.
+    /// What `of` makes of every kind of zoo on every data set.
     ///
     /// # Errors
-    /// Data that cannot be had, a zoo that cannot be trained, no method.
-    pub fn ground(&self, origin: &str, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Ground> {
-        let zoo = Zoos { origin, tables: &self.zoo, seed: self.seed, out }.get(data, kind, session)?;
+    /// Those of `of`.
+    pub fn each_zoo<T>(&self, run: &Run, of: impl Fn(&str, &str) -> Result<T>) -> Result<Vec<T>> {
+        let pairs = self.data.iter().flat_map(|data| self.kinds.iter().map(move |kind| (data, kind)));
+        let each = pairs.map(|(data, kind)| {
+            run.session.say(&format!("{data}, {kind} zoo"));
+            of(data, kind)
+        });
+        each.collect()
+    }
+
+    /// The zoo of this kind on these data, trained in the folder of the experiment if it is not there.
+    ///
+    /// # Errors
+    /// Data that cannot be had, a zoo that cannot be trained.
+    pub fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<ZooStore> {
+        Zoos { run, tables: &self.zoo, seed: self.seed }.get(data, kind)
+    }
+
+    /// The same, with what its flows are judged by.
+    ///
+    /// # Errors
+    /// As [`Self::zoo`]; no method.
+    pub fn ground(&self, run: &Run, data: &str, kind: &str) -> Result<Ground> {
         let first = self.chosen().next().context("no method")?;
-        Ground::new(zoo, folder(data, kind), &self.config(origin, first, 0)?)
+        Ground::new(self.zoo(run, data, kind)?, folder(data, kind), &self.config(first, 0)?)
     }
 
     /// Every fit of every chosen method on the zoo of `ground`, one after the other, handed to `use_it`.
     ///
     /// # Errors
     /// A fit's own, and those of `use_it`.
-    pub fn each_fit(
-        &self,
-        origin: &str,
-        ground: &Ground,
-        out: &Path,
-        session: &Session,
-        mut use_it: impl FnMut(Fit) -> Result<()>,
-    ) -> Result<()> {
+    pub fn each_fit(&self, run: &Run, ground: &Ground, mut use_it: impl FnMut(Fit) -> Result<()>) -> Result<()> {
         for method in self.chosen() {
             for fit in 0..self.fits {
-                let config = self.config(origin, method, fit)?;
-                let dir = out.join("models").join(format!("{}-{}-{fit}", ground.name, method.name));
-                let model = made::fitted(&ground.zoo, &config, &dir, session)?;
+                let config = self.config(method, fit)?;
+                let dir = run.out.join("models").join(format!("{}-{}-{fit}", ground.name, method.name));
+                let model = made::fitted(&ground.zoo, &config, &dir, run.session)?;
                 use_it(Fit { method: method.name.clone(), seed: config.seed, model })?;
             }
         }
@@ -149,7 +160,7 @@ pub struct Ground {
     /// Validation rows, for curves.
     pub validation: Dataset,
     /// Test rows, for tables.
-    pub test: Rows,
+    pub test: Labelled,
     /// Who is trained on, chosen by, and the reference.
     pub split: RunSplit,
     /// Times of the checkpoints `[K]`.
@@ -162,7 +173,7 @@ impl Ground {
         let splits = zoo.data().context("a trained zoo knows its data")?.load()?;
         let split = config.split.of(&zoo)?;
         let times = config.time_grid.times(&zoo, &split.train)?;
-        let test = Rows::new(&engine, splits.test)?;
+        let test = Labelled::new(&engine, splits.test)?;
         Ok(Self { zoo, name, engine, validation: splits.validation, test, split, times })
     }
 

@@ -1,31 +1,22 @@
 //! Figure 2: the base networks' validation loss along inference, for every method, beside the zoo's own at its checkpoints.
 //! Is the claim shown that it falls monotonically, at no cost of accuracy at the end?
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
-use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
-use crate::report::{Look, Mark, Plot, Report, Scale};
-use crate::results::{Row, object};
+use crate::report::{Look, Mark, Plot, Report};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
-use crate::study::Rows;
+use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use thalweg::metric::along::{At, loss_along};
 use thalweg::model::sample::SampleRequest;
 
-const TOML: &str = include_str!("../../../../experiments/inference-loss.toml");
-const ORIGIN: &str = "experiments/inference-loss.toml";
-
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "inference-loss", prepare };
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+pub struct InferenceLoss {
     /// Solver steps.
     steps: usize,
     /// Times at which networks are looked at, ends included.
@@ -33,21 +24,6 @@ struct Settings {
     /// Validation rows that they are looked at on.
     rows: usize,
     flows: Flows,
-}
-
-struct InferenceLoss {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.flows.seed = session.seed_or(settings.flows.seed);
-    settings.flows.check(ORIGIN)?;
-    if settings.steps == 0 || settings.looks < 2 || settings.rows == 0 {
-        bail!("{ORIGIN}: expected steps and rows of at least 1 and looks of at least 2");
-    }
-    Ok(Box::new(InferenceLoss { scale: scale.to_owned(), settings }))
 }
 
 /// One method on one zoo: a curve a fit, and test accuracies at the end.
@@ -92,24 +68,32 @@ struct Zoo {
     curves: Vec<Curve>,
 }
 
-impl Prepared for InferenceLoss {
+impl Experiment for InferenceLoss {
+    const NAME: &'static str = "inference-loss";
+    const TOML: &'static str = include_str!("../../../../experiments/inference-loss.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.flows.seed
+        self.flows.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut zoos = Vec::new();
-        for data in &self.settings.flows.data {
-            for kind in &self.settings.flows.kinds {
-                session.say(&format!("{data}, {kind} zoo"));
-                zoos.push(self.zoo(data, kind, out, session)?);
-            }
+    fn set_seed(&mut self, seed: u64) {
+        self.flows.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.flows.check()?;
+        if self.steps == 0 || self.looks < 2 || self.rows == 0 {
+            bail!("expected steps and rows of at least 1 and looks of at least 2");
         }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let zoos = self.flows.each_zoo(run, |data, kind| self.zoo(run, data, kind))?;
         let tables: Vec<Table> = zoos.iter().map(table).collect();
         Ok(Findings {
             rows: zoos.iter().flat_map(rows).collect(),
-            settings: object(&self.settings)?,
-            report: self.page(&zoos, &tables),
+            report: self.page(&zoos, &tables, run.scale),
             tables,
             outcome: Outcome::Done,
         })
@@ -117,24 +101,23 @@ impl Prepared for InferenceLoss {
 }
 
 impl InferenceLoss {
-    fn zoo(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Zoo> {
-        let set = &self.settings;
-        let ground = set.flows.ground(ORIGIN, data, kind, out, session)?;
+    fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<Zoo> {
+        let ground = self.flows.ground(run, data, kind)?;
         let (engine, split) = (&ground.engine, &ground.split);
-        let validation = Rows::new(engine, ground.validation.first(set.rows))?;
+        let validation = Labelled::new(engine, ground.validation.first(self.rows))?;
         let along = |times: &[f64], states: &[&[f32]]| {
             loss_along(engine, times, states, &validation.inputs, &validation.labels)
         };
         let states = ground.checkpoints(if split.test.is_empty() { &split.train } else { &split.test })?;
         let reference = along(&ground.times, &states.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-        let last = set.looks as f64 - 1.0;
-        let at: Vec<f64> = (0..set.looks).map(|i| i as f64 / last).collect();
+        let last = self.looks as f64 - 1.0;
+        let at: Vec<f64> = (0..self.looks).map(|i| i as f64 / last).collect();
         let mut curves: Vec<Curve> = Vec::new();
-        set.flows.each_fit(ORIGIN, &ground, out, session, |fit| {
+        self.flows.each_fit(run, &ground, |fit| {
             let request =
-                SampleRequest { steps: set.steps, at: at.clone(), ..SampleRequest::new(set.flows.samples, fit.seed) };
+                SampleRequest { steps: self.steps, at: at.clone(), ..SampleRequest::new(self.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
-            let states: Vec<&[f32]> = samples.states.chunks_exact(samples.theta.len()).collect();
+            let states: Vec<&[f32]> = samples.states.theta.chunks_exact(samples.theta.len()).collect();
             let (along, accuracy) = (along(&at, &states)?, ground.accuracy(&samples.theta)?.0);
             if curves.last().is_none_or(|c| c.method != fit.method) {
                 let (method, fits) = (fit.method.clone(), Vec::new());
@@ -156,14 +139,13 @@ impl InferenceLoss {
         })
     }
 
-    fn page(&self, zoos: &[Zoo], tables: &[Table]) -> Report {
-        let set = &self.settings;
+    fn page(&self, zoos: &[Zoo], tables: &[Table], scale: Scale) -> Report {
         let mut report = Report::new(
             "Loss along inference",
             format!(
                 "Validation loss of the base networks at {} of {} points of the way from fresh starts, {} networks a fit, {} fits a method, \
                  beside real runs that no fit saw, at their checkpoints. Scale: {}.",
-                set.looks, set.steps, set.flows.samples, set.flows.fits, self.scale
+                self.looks, self.steps, self.flows.samples, self.flows.fits, scale
             ),
         );
         for (zoo, table) in zoos.iter().zip(tables) {
@@ -175,7 +157,7 @@ impl InferenceLoss {
             };
             plot.x.label = "t".into();
             plot.y.label = "validation loss".into();
-            plot.y.scale = Scale::Log;
+            plot.y.scale = crate::report::Scale::Log;
             for (i, curve) in zoo.curves.iter().enumerate() {
                 let points = curve.losses().into_iter().map(|(t, loss, _)| (t, loss)).collect();
                 plot.marks.push(Mark::Line { points, arrow: false, look: look(i, &curve.method) });

@@ -1,8 +1,10 @@
 //! What experiments are made from, and what an interrupted run has made already: zoos, and models fitted to them.
+use super::experiment::Run;
 use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
 use crate::work::fit::fit_into;
+use crate::work::model;
 use crate::work::plan;
 use crate::work::zoo::best_run;
 use anyhow::{Context, Result, bail};
@@ -21,27 +23,26 @@ pub const ALIGNED: &str = "aligned";
 
 /// Kinds of zoos, and what decides them: `all`, then what a kind changes.
 pub struct Zoos<'a> {
-    /// The file that the tables are from.
-    pub origin: &'a str,
+    /// The experiment.
+    pub run: &'a Run<'a>,
     /// The tables.
     pub tables: &'a BTreeMap<String, Table>,
     /// Their seed.
     pub seed: u64,
-    /// The folder of the experiment.
-    pub out: &'a Path,
 }
 
 impl Zoos<'_> {
-    /// The zoo of `kind` on data `NAME[:PATH]`, trained under `out` if it is not there.
+    /// The zoo of `kind` on data `NAME[:PATH]`, trained in the folder of the experiment if it is not there.
     ///
     /// # Errors
     /// As [`zoo`].
-    pub fn get(&self, data: &str, kind: &str, session: &Session) -> Result<ZooStore> {
+    pub fn get(&self, data: &str, kind: &str) -> Result<ZooStore> {
+        let Run { origin, out, session, .. } = *self.run;
         let trained = if kind == ALIGNED { "independent" } else { kind };
         let mut table = settings::merged(self.tables, &["all", trained]);
         table.insert("data".into(), Value::String(data.into()));
-        let (zoos, resume) = (self.out.join("zoos"), session.common.resume || kind == ALIGNED);
-        let zoo = trained_into(&zoos.join(folder(data, trained)), self.origin, table, self.seed, resume, session)?;
+        let (zoos, resume) = (out.join("zoos"), session.common.resume || kind == ALIGNED);
+        let zoo = trained_into(&zoos.join(folder(data, trained)), origin, table, self.seed, resume, session)?;
         match kind {
             ALIGNED => aligned(&zoo, &zoos.join(folder(data, ALIGNED)), session),
             _ => Ok(zoo),
@@ -49,12 +50,12 @@ impl Zoos<'_> {
     }
 }
 
-/// The zoo that `table` of `origin` describes, trained into `dir`; its data are fetched if they are not there.
+/// The zoo that `table` of the experiment's file describes, trained into `dir`; its data are fetched if they are not there.
 ///
 /// # Errors
 /// A table that is no zoo, data that cannot be had, a zoo that cannot be trained.
-pub fn zoo(origin: &str, table: Table, seed: u64, dir: &Path, session: &Session) -> Result<ZooStore> {
-    trained_into(dir, origin, table, seed, session.common.resume, session)
+pub fn zoo(run: &Run, table: Table, seed: u64, dir: &Path) -> Result<ZooStore> {
+    trained_into(dir, run.origin, table, seed, run.session.common.resume, run.session)
 }
 
 fn trained_into(
@@ -78,7 +79,7 @@ fn trained_into(
 
 /// `zoo` aligned to its run of least final validation loss, in `dir`.
 fn aligned(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<ZooStore> {
-    let reference = best_run(zoo).with_context(|| format!("{}: no run that is alive", zoo.dir().display()))?;
+    let reference = best_run(zoo).with_context(|| format!("{}: every run failed", zoo.dir().display()))?;
     let options = DeriveOptions { resume: session.common.resume, force: false };
     let aligned = align_zoo(zoo, reference, dir, options, &session.progress)?;
     session.progress.end();
@@ -103,7 +104,7 @@ pub fn fitted(zoo: &ZooStore, config: &FitConfig, dir: &Path, session: &Session)
 /// # Errors
 /// As [`fitted`].
 pub fn fitted_to(zoos: &[&ZooStore], config: &FitConfig, dir: &Path, session: &Session) -> Result<MetaModel> {
-    if session.common.resume && dir.join("model.toml").exists() {
+    if session.common.resume && model::is_in(dir) {
         let model = MetaModel::load(dir)?;
         if model.config != *config {
             bail!(

@@ -1,34 +1,26 @@
 //! Figure 3: exact W₁ between generated and real weights at every checkpoint, for every method, with the sampling floor, the spread ratio
 //! and the energy distance beside it, and the action gap (M7, M19). W₁ alone rewards shrinkage.
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
-use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
-use crate::results::{Row, object};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use thalweg::Streams;
 use thalweg::judge::action_gap::{ActionGap, action_gap};
 use thalweg::metric::wasserstein::{Comparison, compare};
 use thalweg::model::sample::SampleRequest;
 
-const TOML: &str = include_str!("../../../../experiments/marginals.toml");
-const ORIGIN: &str = "experiments/marginals.toml";
 /// The method that the gates are for.
 const GATED: &str = "MMFM_5";
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "marginals", prepare };
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
+pub struct Marginals {
     /// Solver steps.
     steps: usize,
     /// Draws of samples of one size that W₁ of a fit is a mean over.
@@ -36,21 +28,6 @@ struct Settings {
     /// Points that the action gap is measured on.
     gap_points: usize,
     flows: Flows,
-}
-
-struct Marginals {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.flows.seed = session.seed_or(settings.flows.seed);
-    settings.flows.check(ORIGIN)?;
-    if settings.steps == 0 || settings.repeats == 0 || settings.gap_points == 0 {
-        bail!("{ORIGIN}: expected steps, repeats and gap-points of at least 1");
-    }
-    Ok(Box::new(Marginals { scale: scale.to_owned(), settings }))
 }
 
 /// One fit: its marginals against the reference, and its end.
@@ -62,12 +39,12 @@ struct Outcomes {
 }
 
 /// One method on one zoo.
-struct Course {
-    method: String,
+struct OfMethod {
+    name: String,
     fits: Vec<Outcomes>,
 }
 
-impl Course {
+impl OfMethod {
     /// Mean and standard error over fits of a number at marginal `k`.
     fn at(&self, k: usize, of: impl Fn(&Comparison) -> f64) -> (f64, f64) {
         mean_sem(&self.fits.iter().map(|f| of(&f.marginals[k])).collect::<Vec<_>>())
@@ -93,74 +70,80 @@ struct Zoo {
     kind: String,
     accuracy: (f64, f64),
     checkpoints: usize,
-    courses: Vec<Course>,
+    methods: Vec<OfMethod>,
 }
 
 impl Zoo {
     /// Gates on a fork zoo: accuracy, W₁ within 5 % of the floor, spread within 15 % of the reference's.
     fn gate(&self) -> Option<bool> {
-        let course = self.courses.iter().find(|c| c.method == GATED).filter(|_| self.kind == "fork")?;
-        let (w, floor) = (course.interior(|c| c.wasserstein.mean).0, course.interior(|c| c.floor.mean).0);
-        let spread = (1..self.checkpoints).map(|k| course.at(k, |c| c.spread_ratio).0);
-        let holds = course.accuracy().0 >= self.accuracy.0 - 0.015 && w <= 1.05 * floor;
+        let method = self.methods.iter().find(|c| c.name == GATED).filter(|_| self.kind == "fork")?;
+        let (w, floor) = (method.interior(|c| c.wasserstein.mean).0, method.interior(|c| c.floor.mean).0);
+        let spread = (1..self.checkpoints).map(|k| method.at(k, |c| c.spread_ratio).0);
+        let holds = method.accuracy().0 >= self.accuracy.0 - 0.015 && w <= 1.05 * floor;
         Some(holds && spread.into_iter().all(|s| (0.85..=1.15).contains(&s)))
     }
 }
 
-impl Prepared for Marginals {
+impl Experiment for Marginals {
+    const NAME: &'static str = "marginals";
+    const TOML: &'static str = include_str!("../../../../experiments/marginals.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.flows.seed
+        self.flows.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut zoos = Vec::new();
-        for data in &self.settings.flows.data {
-            for kind in &self.settings.flows.kinds {
-                session.say(&format!("{data}, {kind} zoo"));
-                zoos.push(self.zoo(data, kind, out, session)?);
-            }
+    fn set_seed(&mut self, seed: u64) {
+        self.flows.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.flows.check()?;
+        if self.steps == 0 || self.repeats == 0 || self.gap_points == 0 {
+            bail!("expected steps, repeats and gap-points of at least 1");
         }
-        let failed = self.scale != "smoke" && zoos.iter().any(|z| z.gate() == Some(false));
-        let tables: Vec<Table> = zoos.iter().flat_map(|zoo| [by_marginal(zoo), summary(zoo)]).collect();
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let zoos = self.flows.each_zoo(run, |data, kind| self.zoo(run, data, kind))?;
+        let failed = zoos.iter().any(|zoo| zoo.gate() == Some(false));
         Ok(Findings {
             rows: zoos.iter().flat_map(rows).collect(),
-            settings: object(&self.settings)?,
-            report: self.page(&zoos),
-            tables,
+            report: self.page(&zoos, run.scale),
+            tables: zoos.iter().flat_map(|zoo| [by_marginal(zoo), summary(zoo)]).collect(),
             outcome: if failed { Outcome::Negative } else { Outcome::Done },
         })
     }
 }
 
 impl Marginals {
-    fn zoo(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Zoo> {
-        let set = &self.settings;
-        let ground = set.flows.ground(ORIGIN, data, kind, out, session)?;
+    fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<Zoo> {
+        let ground = self.flows.ground(run, data, kind)?;
         let (zoo, split) = (&ground.zoo, &ground.split);
         if split.test.len() < 4 {
-            bail!("{ORIGIN}: expected at least 4 runs in the test part of the split, found {}", split.test.len());
+            bail!("{}: expected at least 4 runs in the test part of the split, found {}", run.origin, split.test.len());
         }
         let (k, p) = (zoo.checkpoints(), zoo.parameters());
         let references = ground.checkpoints(&split.test)?;
-        let mut courses: Vec<Course> = Vec::new();
-        set.flows.each_fit(ORIGIN, &ground, out, session, |fit| {
+        let mut methods: Vec<OfMethod> = Vec::new();
+        self.flows.each_fit(run, &ground, |fit| {
             let at = fit.model.config.time_grid.times(zoo, &split.train)?;
-            let request = SampleRequest { steps: set.steps, at, ..SampleRequest::new(set.flows.samples, fit.seed) };
+            let request = SampleRequest { steps: self.steps, at, ..SampleRequest::new(self.flows.samples, fit.seed) };
             let samples = fit.model.sample(&request)?;
             let streams = Streams::new(fit.seed).child("marginals");
-            let states = samples.states.chunks_exact(samples.theta.len()).zip(&references).enumerate();
+            let states = samples.states.theta.chunks_exact(samples.theta.len()).zip(&references).enumerate();
             let marginals = states.map(|(k, (states, reference))| {
-                Ok(compare(states, reference, p, set.repeats, &streams.index(k as u64))?)
+                Ok(compare(states, reference, p, self.repeats, &streams.index(k as u64))?)
             });
             let outcomes = Outcomes {
                 marginals: marginals.collect::<Result<_>>()?,
                 accuracy: ground.accuracy(&samples.theta)?.0,
-                gap: action_gap(&fit.model, zoo, &split.test, set.gap_points, &streams.child("gap"))?,
+                gap: action_gap(&fit.model, zoo, &split.test, self.gap_points, &streams.child("gap"))?,
                 seconds: fit.model.record.seconds,
             };
-            match courses.last_mut().filter(|c| c.method == fit.method) {
-                Some(course) => course.fits.push(outcomes),
-                None => courses.push(Course { method: fit.method, fits: vec![outcomes] }),
+            match methods.last_mut().filter(|c| c.name == fit.method) {
+                Some(method) => method.fits.push(outcomes),
+                None => methods.push(OfMethod { name: fit.method, fits: vec![outcomes] }),
             }
             Ok(())
         })?;
@@ -169,24 +152,23 @@ impl Marginals {
             kind: kind.into(),
             accuracy: ground.accuracy(&references[k - 1])?,
             checkpoints: k,
-            courses,
+            methods,
         })
     }
 
-    fn page(&self, zoos: &[Zoo]) -> Report {
-        let set = &self.settings;
+    fn page(&self, zoos: &[Zoo], scale: Scale) -> Report {
         let mut report = Report::new(
             "Marginals along inference",
             format!(
                 "Exact W₁ between generated weights and real runs that no fit saw, at every checkpoint: {} fits a method, {} networks a fit, \
                  mean over {} draws. Beside it the sampling floor (two halves of the real runs), the spread ratio, the energy distance and \
                  the action gap. Scale: {}.",
-                set.flows.fits, set.flows.samples, set.repeats, self.scale
+                self.flows.fits, self.flows.samples, self.repeats, scale
             ),
         );
         for zoo in zoos {
             report.heading(format!("{}, {} zoo", zoo.data, zoo.kind));
-            if let (Some(holds), true) = (zoo.gate(), self.scale != "smoke") {
+            if let (Some(holds), None) = (zoo.gate(), scale.caveat()) {
                 report.paragraph(match holds {
                     true => format!("{GATED} keeps its promise: accuracy within .015 of the zoo's, interior W₁ within 5 % of the floor, spread within 15 %."),
                     false => format!("Negative finding: {GATED} misses its accuracy, its W₁ or its spread (below)."),
@@ -210,16 +192,16 @@ fn figure(zoo: &Zoo) -> Plot {
     };
     plot.x.label = "checkpoint".into();
     plot.y.label = "W₁ × 100".into();
-    let line = |course: &Course, of: &dyn Fn(&Comparison) -> f64| {
-        (0..zoo.checkpoints).map(|k| (k as f64, 100.0 * course.at(k, of).0)).collect::<Vec<_>>()
+    let line = |method: &OfMethod, of: &dyn Fn(&Comparison) -> f64| {
+        (0..zoo.checkpoints).map(|k| (k as f64, 100.0 * method.at(k, of).0)).collect::<Vec<_>>()
     };
-    for (i, course) in zoo.courses.iter().enumerate() {
-        let points = line(course, &|c| c.wasserstein.mean);
-        plot.marks.push(Mark::Line { points, arrow: false, look: look(i, &course.method) });
+    for (i, method) in zoo.methods.iter().enumerate() {
+        let points = line(method, &|c| c.wasserstein.mean);
+        plot.marks.push(Mark::Line { points, arrow: false, look: look(i, &method.name) });
     }
-    if let Some(course) = zoo.courses.first() {
+    if let Some(method) = zoo.methods.first() {
         let look = Look::new(0, "floor").dashed();
-        plot.marks.push(Mark::Line { points: line(course, &|c| c.floor.mean), arrow: false, look });
+        plot.marks.push(Mark::Line { points: line(method, &|c| c.floor.mean), arrow: false, look });
     }
     plot
 }
@@ -229,19 +211,19 @@ fn by_marginal(zoo: &Zoo) -> Table {
     columns.extend((0..zoo.checkpoints).map(|k| format!("t_{k}")));
     let heads: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut table = Table::new(&heads).note("± is one standard error over fits.");
-    let row = |course: &Course, name: &str, of: &dyn Fn(&Comparison) -> f64| {
+    let row = |method: &OfMethod, name: &str, of: &dyn Fn(&Comparison) -> f64| {
         let mut cells = vec![Cell::Text(name.into())];
         cells.extend((0..zoo.checkpoints).map(|k| {
-            let (mean, sem) = course.at(k, of);
+            let (mean, sem) = method.at(k, of);
             Cell::Estimate(100.0 * mean, 100.0 * sem, 1)
         }));
         cells
     };
-    for course in &zoo.courses {
-        table.rows.push((Weight::Strong, row(course, &course.method, &|c| c.wasserstein.mean)));
+    for method in &zoo.methods {
+        table.rows.push((Weight::Strong, row(method, &method.name, &|c| c.wasserstein.mean)));
     }
-    if let Some(course) = zoo.courses.first() {
-        table.rows.push((Weight::Plain, row(course, "floor", &|c| c.floor.mean)));
+    if let Some(method) = zoo.methods.first() {
+        table.rows.push((Weight::Plain, row(method, "floor", &|c| c.floor.mean)));
     }
     table
 }
@@ -264,24 +246,24 @@ fn summary(zoo: &Zoo) -> Table {
          test data. ± is one standard error over fits (for the real runs: over runs).",
     );
     let estimate = |(mean, sem): (f64, f64), digits| Cell::Estimate(mean, sem, digits);
-    for course in &zoo.courses {
+    for method in &zoo.methods {
         let last = zoo.checkpoints - 1;
-        let gap = mean_sem(&course.fits.iter().map(|f| f.gap.gap).collect::<Vec<_>>());
+        let gap = mean_sem(&method.fits.iter().map(|f| f.gap.gap).collect::<Vec<_>>());
         table.rows.push((
             Weight::Strong,
             vec![
-                Cell::Text(course.method.clone()),
-                estimate(course.interior(|c| c.wasserstein.mean / c.floor.mean), 3),
-                estimate(course.interior(|c| c.spread_ratio), 2),
-                estimate(course.at(last, |c| c.spread_ratio), 2),
-                estimate(course.interior(|c| c.energy), 3),
+                Cell::Text(method.name.clone()),
+                estimate(method.interior(|c| c.wasserstein.mean / c.floor.mean), 3),
+                estimate(method.interior(|c| c.spread_ratio), 2),
+                estimate(method.at(last, |c| c.spread_ratio), 2),
+                estimate(method.interior(|c| c.energy), 3),
                 estimate(gap, 3),
-                estimate(course.accuracy(), 4),
-                Cell::Number(mean_sem(&course.fits.iter().map(|f| f.seconds).collect::<Vec<_>>()).0, 1),
+                estimate(method.accuracy(), 4),
+                Cell::Number(mean_sem(&method.fits.iter().map(|f| f.seconds).collect::<Vec<_>>()).0, 1),
             ],
         ));
     }
-    if let Some(fit) = zoo.courses.first().and_then(|c| c.fits.first()) {
+    if let Some(fit) = zoo.methods.first().and_then(|c| c.fits.first()) {
         let plain = |name: &str, gap: Cell, accuracy: Cell| {
             let dash = || Cell::Text("–".into());
             (Weight::Plain, vec![name.into(), dash(), dash(), dash(), dash(), gap, accuracy, dash()])
@@ -295,29 +277,29 @@ fn summary(zoo: &Zoo) -> Table {
 
 fn rows(zoo: &Zoo) -> Vec<Row> {
     let mut rows = Vec::new();
-    for course in &zoo.courses {
+    for method in &zoo.methods {
         let about =
-            row! { "method" => course.method, "data" => zoo.data, "zoo_kind" => zoo.kind, "fits" => course.fits.len() };
+            row! { "method" => method.name, "data" => zoo.data, "zoo_kind" => zoo.kind, "fits" => method.fits.len() };
         for k in 0..zoo.checkpoints {
-            let (w, floor) = (course.at(k, |c| c.wasserstein.mean), course.at(k, |c| c.floor.mean));
+            let (w, floor) = (method.at(k, |c| c.wasserstein.mean), method.at(k, |c| c.floor.mean));
             let mut row = about.clone();
             row.extend(row! {
                 "marginal" => k, "w1_x100_mean" => 100.0 * w.0, "w1_x100_sem" => 100.0 * w.1, "floor_x100_mean" => 100.0 * floor.0,
-                "spread_ratio" => course.at(k, |c| c.spread_ratio).0, "energy_distance" => course.at(k, |c| c.energy).0,
-                "n" => course.fits.first().map_or(0, |f| f.marginals[k].n),
+                "spread_ratio" => method.at(k, |c| c.spread_ratio).0, "energy_distance" => method.at(k, |c| c.energy).0,
+                "n" => method.fits.first().map_or(0, |f| f.marginals[k].n),
             });
             rows.push(row);
         }
-        let (ratio, accuracy) = (course.interior(|c| c.wasserstein.mean / c.floor.mean), course.accuracy());
-        let gap = mean_sem(&course.fits.iter().map(|f| f.gap.gap).collect::<Vec<_>>());
+        let (ratio, accuracy) = (method.interior(|c| c.wasserstein.mean / c.floor.mean), method.accuracy());
+        let gap = mean_sem(&method.fits.iter().map(|f| f.gap.gap).collect::<Vec<_>>());
         let mut row = about;
         row.extend(row! {
             "interior_w1_over_floor" => ratio.0, "interior_w1_over_floor_sem" => ratio.1,
-            "interior_spread_ratio" => course.interior(|c| c.spread_ratio).0, "action_gap" => gap.0, "action_gap_sem" => gap.1,
-            "action_gap_still" => course.fits.first().map_or(f64::NAN, |f| f.gap.still),
-            "action_gap_mean_velocity" => course.fits.first().map_or(f64::NAN, |f| f.gap.mean),
+            "interior_spread_ratio" => method.interior(|c| c.spread_ratio).0, "action_gap" => gap.0, "action_gap_sem" => gap.1,
+            "action_gap_still" => method.fits.first().map_or(f64::NAN, |f| f.gap.still),
+            "action_gap_mean_velocity" => method.fits.first().map_or(f64::NAN, |f| f.gap.mean),
             "accuracy_mean" => accuracy.0, "accuracy_sem" => accuracy.1, "zoo_accuracy_mean" => zoo.accuracy.0,
-            "fit_seconds" => mean_sem(&course.fits.iter().map(|f| f.seconds).collect::<Vec<_>>()).0,
+            "fit_seconds" => mean_sem(&method.fits.iter().map(|f| f.seconds).collect::<Vec<_>>()).0,
         });
         rows.push(row);
     }

@@ -1,8 +1,8 @@
-//! What `thalweg reproduce` can make: one file an experiment, one line in [`ALL`], one TOML in `experiments/` with its
-//! parameters at the scales smoke, laptop and paper.
+//! What `thalweg reproduce` can make: one file an experiment, its entry in [`ALL`], one TOML in `experiments/` with its parameters at the scales
+//! smoke, laptop and paper.
 //!
-//! To add one: write `experiments/NAME.toml` and a file here with a settings struct (`deny_unknown_fields`), an
-//! `impl Prepared`, and a `pub const EXPERIMENT`; then name it in [`ALL`].
+//! To add one: write `experiments/NAME.toml`, and a file here with a struct of its parameters (`deny_unknown_fields`) that is an [`Experiment`];
+//! then name it in [`ALL`]. Settings, `--set`, scale, seed, folder, results and page are cared for.
 mod by_runs;
 mod context;
 mod experiment;
@@ -17,32 +17,32 @@ mod shift;
 mod shift_curve;
 mod tasks;
 
-pub use experiment::{Experiment, Findings, Prepared};
+pub use experiment::{Entry, Scale};
 
 use anyhow::{Context, Result};
 
 /// Everything that can be reproduced.
-const ALL: &[Experiment] = &[
-    by_runs::EXPERIMENT,
-    context::EXPERIMENT,
-    generation::EXPERIMENT,
-    inference_loss::EXPERIMENT,
-    initialisation::EXPERIMENT,
-    marginals::EXPERIMENT,
-    reward::EXPERIMENT,
-    shift::EXPERIMENT,
-    shift_curve::EXPERIMENT,
+const ALL: &[Entry] = &[
+    Entry::of::<by_runs::ByRuns>(),
+    Entry::of::<context::Contexts>(),
+    Entry::of::<generation::Generation>(),
+    Entry::of::<inference_loss::InferenceLoss>(),
+    Entry::of::<initialisation::Initialisation>(),
+    Entry::of::<marginals::Marginals>(),
+    Entry::of::<reward::Rewards>(),
+    Entry::of::<shift::Shifts>(),
+    Entry::of::<shift_curve::ShiftCurve>(),
 ];
 
 /// The names, for `--help` and for complaints.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|e| e.name)
+    ALL.iter().map(|entry| entry.name)
 }
 
 /// The experiment called `name`.
 ///
 /// # Errors
 /// Where there is none.
-pub fn named(name: &str) -> Result<&'static Experiment> {
-    ALL.iter().find(|e| e.name == name).with_context(|| format!("no experiment {name}"))
+pub fn named(name: &str) -> Result<&'static Entry> {
+    ALL.iter().find(|entry| entry.name == name).with_context(|| format!("no experiment {name}"))
 }

@@ -1,17 +1,14 @@
 //! Meta-detectron along its tuning (M15; the paper's Figure 4): ℓ_cdc, agreement with f on P and AUROC by iterations of adjoint matching, beside
 //! Detectron and the bank, on the same draws.
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::shift::world::{Home, World, queries, tests, world};
-use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report};
-use crate::results::{Row, object};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::shift::baselines::entropy::Reading;
@@ -24,15 +21,9 @@ use thalweg::shift::law::power::auroc;
 use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
 
-const TOML: &str = include_str!("../../../../experiments/shift-curve.toml");
-const ORIGIN: &str = "experiments/shift-curve.toml";
-
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "shift-curve", prepare };
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+pub struct ShiftCurve {
     seed: u64,
     bases: u64,
     draws: usize,
@@ -44,29 +35,6 @@ struct Settings {
     #[serde(default)]
     tests: toml::Table,
     home: Home,
-}
-
-struct Curve {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    if settings.bases == 0
-        || settings.draws < 2
-        || settings.size == 0
-        || settings.iterations.is_empty()
-        || settings.warm.is_empty()
-    {
-        bail!("{ORIGIN}: bases and size must be at least 1, draws at least 2, iterations and warm name some");
-    }
-    if settings.home.shifts.len() != 1 {
-        bail!("{ORIGIN}: home.shifts: expected one shift, found {}", settings.home.shifts.len());
-    }
-    tests(ORIGIN, &settings.tests, true)?;
-    Ok(Box::new(Curve { scale: scale.to_owned(), settings }))
 }
 
 /// What the flow is called in tables.
@@ -89,61 +57,76 @@ struct Point {
     milliseconds: f64,
 }
 
-impl Prepared for Curve {
+impl Experiment for ShiftCurve {
+    const NAME: &'static str = "shift-curve";
+    const TOML: &'static str = include_str!("../../../../experiments/shift-curve.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, _: &Path, session: &Session) -> Result<Findings> {
-        let set = &self.settings;
-        let mut points = Vec::new();
-        session.progress.begin("base networks", set.bases);
-        for index in 0..set.bases {
-            if session.progress.interrupted() {
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        let counts = self.bases == 0 || self.draws < 2 || self.size == 0;
+        if counts || self.iterations.is_empty() || self.warm.is_empty() {
+            bail!("bases and size must be at least 1, draws at least 2, iterations and warm name some");
+        }
+        if self.home.shifts.len() != 1 {
+            bail!("home.shifts: expected one shift, found {}", self.home.shifts.len());
+        }
+        tests(&self.tests, true)?;
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let (mut points, progress) = (Vec::new(), &run.session.progress);
+        progress.begin("base networks", self.bases);
+        for index in 0..self.bases {
+            if progress.interrupted() {
                 return Err(thalweg_nets::Error::Interrupted.into());
             }
-            let world = world(&set.home, index, set.seed, session)?;
+            let world = world(&self.home, index, self.seed, run.session)?;
             self.of_world(&world, index, &mut points)?;
-            session.progress.advance(1);
+            progress.advance(1);
         }
-        session.progress.end();
+        progress.end();
         let merged = merged(&points);
-        let rows = merged.iter().map(|p| self.row(p)).collect();
         let table = table(&merged);
         Ok(Findings {
-            rows,
-            settings: object(set)?,
-            report: self.page(&merged, &table),
+            rows: merged.iter().map(|p| self.row(p)).collect(),
+            report: self.page(&merged, &table, run.scale),
             tables: vec![table],
             outcome: Outcome::Done,
         })
     }
 }
 
-impl Curve {
+impl ShiftCurve {
     fn of_world(&self, world: &World, index: u64, points: &mut Vec<Point>) -> Result<()> {
-        let set = &self.settings;
-        let streams = Streams::new(set.seed).child("shift-curve").index(index);
+        let streams = Streams::new(self.seed).child("shift-curve").index(index);
         let images = world.base.architecture().input()[1] > 1;
-        let config = tests(ORIGIN, &set.tests, images)?;
+        let config = tests(&self.tests, images)?;
         let (_, away, _, share) = world.shifted.first().context("no shift")?;
         let draw = |rows: &Sample, share: f64, what: &str| {
-            queries(rows, &world.fresh.0, share, set.size, set.draws, &streams.child(what))
-                .with_context(|| format!("size: {} rows are more than there are", set.size))
+            queries(rows, &world.fresh.0, share, self.size, self.draws, &streams.child(what))
+                .with_context(|| format!("size: {} rows are more than there are", self.size))
         };
         let (shifted, usual) = (draw(away, *share, "away")?, draw(&world.fresh.0, 1.0, "usual")?);
         let (base, reference) = (&world.base, &world.reference);
         let watched = [&reference.train, &reference.held];
         let of = streams.child(Method::Bank.name());
         let trainer = Trainer::new(base.clone(), reference, config.bank_cdc.0, &of)?;
-        let bank = Bank::train(&trainer, reference, config.bank, set.size, &of)?;
+        let bank = Bank::train(&trainer, reference, config.bank, self.size, &of)?;
         let start = Instant::now();
         let (a, u) = (bank.readings(&shifted, &streams)?, bank.readings(&usual, &streams)?);
         points.push(Point {
             method: Method::Bank.name().into(),
             iterations: None,
             loss: f64::NAN,
-            milliseconds: each(start, 2 * set.draws),
+            milliseconds: each(start, 2 * self.draws),
             agreement: [
                 mean_agreement(base, bank.weights(), watched[0])?,
                 mean_agreement(base, bank.weights(), watched[1])?,
@@ -158,23 +141,23 @@ impl Curve {
             method: Method::Detectron.name().into(),
             iterations: None,
             loss: f64::NAN,
-            milliseconds: each(start, 2 * set.draws),
+            milliseconds: each(start, 2 * self.draws),
             agreement: [0, 1].map(|part| u.iter().map(|r| r.agreement[part]).sum::<f64>() / u.len() as f64),
             auroc: aurocs(a.iter().map(|r| &r.reading), u.iter().map(|r| &r.reading))?,
         });
         let trainer = Trainer::new(world.base.clone(), reference, config.meta_cdc.0, &streams)?;
         let zoo = MetaDetectron::zoo(&trainer, reference, config.bank, &config.meta, &streams)?;
-        for &warm in &set.warm {
+        for &warm in &self.warm {
             let config_meta = MetaConfig { warm, ..config.meta };
             let (base, zoo) = (world.base.clone(), (config.bank, zoo.clone()));
-            let meta = MetaDetectron::of(base, reference, zoo, config_meta, set.size, &streams.child("meta"))?;
-            for &iterations in &set.iterations {
+            let meta = MetaDetectron::of(base, reference, zoo, config_meta, self.size, &streams.child("meta"))?;
+            for &iterations in &self.iterations {
                 let start = Instant::now();
                 let run = |queries: &[Sample], what: &str| {
                     meta.run(queries, &watched, iterations, 0, &streams.child("run").child(what))
                 };
                 let (a, u) = (run(&shifted, "a")?, run(&usual, "u")?);
-                let milliseconds = each(start, 2 * set.draws);
+                let milliseconds = each(start, 2 * self.draws);
                 let n = a.len() as f64;
                 points.push(Point {
                     method: if warm == 0 { FLOW.into() } else { format!("{FLOW}, warm start of {warm}") },
@@ -191,24 +174,23 @@ impl Curve {
 
     fn row(&self, p: &Point) -> Row {
         row! {
-            "method" => p.method, "iterations" => p.iterations, "query_rows" => self.settings.size, "cdc_loss" => p.loss,
+            "method" => p.method, "iterations" => p.iterations, "query_rows" => self.size, "cdc_loss" => p.loss,
             "agreement_on_training_rows" => p.agreement[0], "agreement_on_held_out_rows" => p.agreement[1],
             "auroc_count" => p.auroc[0].0, "auroc_count_standard_error" => p.auroc[0].1,
             "auroc_taken" => p.auroc[1].0, "auroc_taken_standard_error" => p.auroc[1].1,
             "auroc_entropy" => p.auroc[2].0, "auroc_entropy_standard_error" => p.auroc[2].1,
             "milliseconds_a_query" => p.milliseconds,
-            "base_networks" => self.settings.bases,
+            "base_networks" => self.bases,
         }
     }
 
-    fn page(&self, points: &[Point], table: &Table) -> Report {
-        let set = &self.settings;
+    fn page(&self, points: &[Point], table: &Table, scale: Scale) -> Report {
         let mut report = Report::new(
             "Detection while the flow is tuned",
             format!(
                 "A flow over disagreement classifiers of f is tuned to each query by adjoint matching. {} shifted and as many unshifted draws of \
                  {} rows for each of {} base networks. Scale: {}.",
-                set.draws, set.size, set.bases, self.scale
+                self.draws, self.size, self.bases, scale
             ),
         );
         let along = |title: &str, label: &str, of: &[Series]| {

@@ -1,10 +1,10 @@
 //! Many tasks of one layout with a zoo each, whose runs all start around one network: what `context` and `initialisation` are made from.
 //!
-//! The common start is meta-learned on the training tasks (Reptile, Nichol et al. 2018: some steps on one task, then a part of the way there, task
-//! after task); its last layer is zero, so that it does not tell classes apart. With `rounds = 0` it is a plain draw.
+//! The common start is meta-learned on the training tasks ([`Reptile`]); its last layer is zero, so that it does not tell classes apart. With
+//! `rounds = 0` it is a plain draw.
 use crate::data::ensure;
 use crate::session::Session;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,7 @@ use thalweg_nets::engine::Engine;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::streams::shuffle;
-use thalweg_nets::train::{Length, Recipe, Trainer};
+use thalweg_nets::train::{Length, Recipe, Reptile, reptile};
 use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
 use thalweg_nets::{Architecture, Error};
 
@@ -79,7 +78,7 @@ pub struct Tasks {
     pub learning_rate: f64,
     /// Training rows of a task, at most.
     pub rows: usize,
-    /// Rows that a network is judged on, at most.
+    /// Labelled that a network is judged on, at most.
     pub tests: usize,
     /// Relative noise of starts.
     pub noise: f64,
@@ -122,20 +121,18 @@ pub struct Task {
     /// The rows.
     pub data: Splits,
     /// Those that networks are judged on.
-    pub test: Rows,
+    pub test: Labelled,
 }
 
 impl Tasks {
     /// # Errors
     /// No task, names that are none, sizes of 0.
-    pub fn check(&self, origin: &str) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.runs < 2 || self.steps == 0 || self.rows == 0 || self.tests == 0 || self.seen().count() == 0 {
-            bail!(
-                "{origin}: runs must be at least 2; steps, rows and tests at least 1; some family must have seen tasks"
-            );
+            bail!("runs must be at least 2; steps, rows and tests at least 1; some family must have seen tasks");
         }
         for name in self.families.iter().flat_map(|f| f.seen.iter().chain(&f.unseen)) {
-            DataSpec::parse(name).with_context(|| format!("{origin}: task {name}"))?;
+            DataSpec::parse(name).with_context(|| format!("task {name}"))?;
         }
         Ok(())
     }
@@ -165,7 +162,7 @@ impl Tasks {
     pub fn load(&self, name: &str, family: &str, seen: bool, engine: &Engine, session: &Session) -> Result<Task> {
         ensure(&DataSpec::parse(name)?, &session.progress)?;
         let data = self.splits(name)?;
-        let test = Rows::new(engine, data.test.first(self.tests))?;
+        let test = Labelled::new(engine, data.test.first(self.tests))?;
         Ok(Task { name: name.into(), family: family.into(), seen, data, test })
     }
 
@@ -206,43 +203,31 @@ impl Tasks {
         let body = centre.len() - head;
         centre[body..].fill(0.0);
         if self.rounds > 0 {
-            let names: Vec<&String> = self.seen().collect();
-            for name in &names {
-                ensure(&DataSpec::parse(name)?, &session.progress)?;
-            }
-            session.progress.begin("reading tasks for the common start", names.len() as u64);
-            let load = |name: &&String| {
-                let splits = self.splits(name)?;
-                session.progress.advance(1);
-                // Some epochs of a thousand rows are enough for a start.
-                anyhow::Ok([splits.train.first(1000), splits.validation.first(64)])
-            };
-            let data = names.par_iter().map(load).collect::<Result<Vec<_>>>()?;
+            let tasks = self.for_the_start(session)?;
+            let reptile = Reptile { rounds: self.rounds, inner: self.inner, outer: self.outer };
             let recipe = self.recipe(vec![1.0]);
-            session.progress.begin("common start", (self.rounds * names.len()) as u64);
-            for round in 0..self.rounds {
-                let streams = streams.child("round").index(round as u64);
-                let mut order: Vec<usize> = (0..names.len()).collect();
-                shuffle(&mut order, &mut streams.rng());
-                for task in order {
-                    if session.progress.interrupted() {
-                        return Err(Error::Interrupted.into());
-                    }
-                    let [train, validation] = &data[task];
-                    let trainer = Trainer::new(&engine, architecture, train, validation, &recipe)?;
-                    let mut run = trainer.begin(&centre, &streams.index(task as u64))?;
-                    run.advance(self.inner, |_| self.learning_rate, &|| false)?;
-                    if run.died().is_none() {
-                        let there = run.theta();
-                        centre[..body].iter_mut().zip(there).for_each(|(c, t)| *c += self.outer * (t - *c));
-                    }
-                    session.progress.advance(1);
-                }
-            }
+            let of = (&engine, architecture);
+            reptile.learn(&mut centre, 0..body, of, &tasks, &recipe, &streams, &session.progress)?;
             session.progress.end();
         }
         write_whole(&path, &engine.layout().to_safetensors(&centre)?)?;
         Ok(path)
+    }
+
+    /// The seen tasks, cut for the common start.
+    fn for_the_start(&self, session: &Session) -> Result<Vec<reptile::Task>> {
+        let names: Vec<&String> = self.seen().collect();
+        for name in &names {
+            ensure(&DataSpec::parse(name)?, &session.progress)?;
+        }
+        session.progress.begin("reading tasks for the common start", names.len() as u64);
+        let load = |name: &&String| {
+            let splits = self.splits(name)?;
+            session.progress.advance(1);
+            // Some epochs of a thousand rows are enough for a start.
+            Ok(reptile::Task { train: splits.train.first(1000), validation: splits.validation.first(64) })
+        };
+        names.par_iter().map(load).collect()
     }
 
     /// The zoo of one task.

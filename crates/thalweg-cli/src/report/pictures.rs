@@ -9,13 +9,13 @@ use thalweg_nets::evaluate::evaluate;
 
 /// Cells of the landscape: rows, columns.
 const GRID: (usize, usize) = (40, 60);
-/// Runs that the plane is fitted to; fewer would let it show the noise of those few.
-const PLANE_RUNS: usize = 200;
+/// Networks that the plane is fitted to, at least one run's: fewer would let it show the noise of those few, and the work grows as their cube.
+const PLANE_NETWORKS: usize = 1_000;
 /// Colour classes of heights.
 const LEVELS: usize = 8;
 
 /// States of a sampler: `theta[k]` is `[n, P]` at `times[k]`.
-pub struct Course<'a> {
+pub struct Trajectory<'a> {
     /// The method's name, for people.
     pub name: &'a str,
     /// Its colour class.
@@ -30,7 +30,7 @@ pub struct Course<'a> {
 ///
 /// # Errors
 /// States that do not fit the engine.
-pub fn losses(study: &Study, courses: &[Course]) -> Result<Plot> {
+pub fn losses(study: &Study, trajectories: &[Trajectory]) -> Result<Plot> {
     let of_states = |theta: &&[f32]| -> Result<Vec<f64>> {
         let scores = evaluate(&study.engine, theta, &study.validation.inputs, &study.validation.labels)?;
         Ok(scores.iter().map(|s| s.loss).collect())
@@ -46,14 +46,14 @@ pub fn losses(study: &Study, courses: &[Course]) -> Result<Plot> {
     let mut plot = Plot { title: "Validation loss along the flow".into(), size: (820.0, 340.0), ..Plot::default() };
     plot.x.label = "time t: 0 is an initialisation, 1 a trained network".into();
     plot.y = Axis { label: "validation loss".into(), scale: Scale::Log, ..Axis::default() };
-    for course in courses {
-        let columns: Vec<Vec<f64>> = course.theta.iter().map(of_states).collect::<Result<_>>()?;
+    for trajectory in trajectories {
+        let columns: Vec<Vec<f64>> = trajectory.theta.iter().map(of_states).collect::<Result<_>>()?;
         let n = columns.first().map_or(0, Vec::len);
         let curves: Vec<Vec<f64>> = (0..n).map(|i| columns.iter().map(|c| c[i]).collect()).collect();
         plot.marks.extend(fan(
-            course.times,
+            trajectory.times,
             &curves,
-            &Look::new(course.colour, &format!("{}: networks on the way", course.name)),
+            &Look::new(trajectory.colour, &format!("{}: networks on the way", trajectory.name)),
         ));
     }
     if k > 1 {
@@ -72,21 +72,23 @@ pub fn losses(study: &Study, courses: &[Course]) -> Result<Plot> {
 ///
 /// # Errors
 /// A zoo that cannot be read, states that do not fit.
-pub fn landscape(study: &Study, courses: &[Course], paths: usize) -> Result<Plot> {
+pub fn landscape(study: &Study, trajectories: &[Trajectory], paths: usize) -> Result<Plot> {
     let p = study.parameters();
-    let of_plane = study.split.train.iter().take(paths.max(PLANE_RUNS));
+    let fitted = (PLANE_NETWORKS / study.zoo.checkpoints()).max(1);
+    let of_plane = study.split.train.iter().take(paths.max(fitted));
     let mut runs: Vec<Vec<f32>> = of_plane.map(|&run| study.zoo.trajectory(run)).collect::<Result<_, _>>()?;
     let starts: Vec<f32> = runs.iter().flat_map(|run| run[..p].to_vec()).collect();
-    let plane = Plane::of(&runs.concat(), &starts, p);
+    let plane = Plane::of(&runs[..fitted.min(runs.len())].concat(), &starts, p)?;
     runs.truncate(paths);
     let of_run = |run: &Vec<f32>| run.chunks_exact(p).map(|theta| plane.project(theta)).collect::<Vec<_>>();
-    let of_course = |course: &Course| {
-        let n = course.theta.first().map_or(0, |at| at.len() / p).min(paths);
-        let path = |i: usize| course.theta.iter().map(|at| plane.project(&at[i * p..(i + 1) * p])).collect::<Vec<_>>();
+    let of_trajectory = |trajectory: &Trajectory| {
+        let n = trajectory.theta.first().map_or(0, |at| at.len() / p).min(paths);
+        let path =
+            |i: usize| trajectory.theta.iter().map(|at| plane.project(&at[i * p..(i + 1) * p])).collect::<Vec<_>>();
         (0..n).map(path).collect::<Vec<_>>()
     };
     let trained: Vec<Vec<Point>> = runs.iter().map(of_run).collect();
-    let sampled: Vec<Vec<Vec<Point>>> = courses.iter().map(of_course).collect();
+    let sampled: Vec<Vec<Vec<Point>>> = trajectories.iter().map(of_trajectory).collect();
     let all = || trained.iter().chain(sampled.iter().flatten()).flatten();
     let (x, y) = (bounds(all().map(|q| q.0)), bounds(all().map(|q| q.1)));
     let mut plot =
@@ -102,9 +104,9 @@ pub fn landscape(study: &Study, courses: &[Course], paths: usize) -> Result<Plot
             look: Look::new(8, "training runs").size(0.9).opacity(0.45),
         });
     }
-    for (course, paths) in courses.iter().zip(sampled) {
+    for (trajectory, paths) in trajectories.iter().zip(sampled) {
         for points in paths {
-            let look = Look::new(course.colour, &format!("paths of {}", course.name)).size(1.3).opacity(0.8);
+            let look = Look::new(trajectory.colour, &format!("paths of {}", trajectory.name)).size(1.3).opacity(0.8);
             plot.marks.push(Mark::Line { points, arrow: true, look });
         }
     }

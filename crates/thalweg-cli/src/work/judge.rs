@@ -7,12 +7,9 @@ use crate::table::Weight;
 use crate::verdict::Verdict;
 use anyhow::Result;
 use thalweg::Streams;
-use thalweg::judge::baseline::Baseline;
-use thalweg_nets::Error;
-use thalweg_nets::evaluate::evaluate;
-use thalweg_nets::progress::Progress;
+use thalweg::judge::{Judged, Origin, table};
 
-/// Verdicts and the accuracies behind them: the samples, the zoo, held-out runs, the baselines.
+/// Verdicts and the accuracies behind them, in the order of the library's [`table`].
 ///
 /// # Errors
 /// Samples that are not of the zoo's networks.
@@ -23,40 +20,19 @@ pub fn judge_all(
     seed: u64,
     session: &Session,
 ) -> Result<Vec<(Verdict, Vec<f64>)>> {
-    study.judged(|judge, finals| {
-        let all = if baselines { Baseline::table(study.split.train.len(), finals.start.is_some()) } else { Vec::new() };
-        session
-            .progress
-            .begin("judging", (1 + usize::from(!study.runs.held_out.is_empty()) + samples.len() + all.len()) as u64);
-        let n = samples.first().map_or(1, |(_, _, theta)| theta.len() / study.parameters());
-        let mut verdicts = Vec::new();
-        let mut add = |weight: Weight, name: &str, theta: &[f32]| -> Result<()> {
-            if session.progress.interrupted() {
-                return Err(Error::Interrupted.into());
-            }
-            let judged = judge.judge(theta)?;
-            let row = judge.summarise(name, &judged, f64::NAN)?;
-            verdicts.push((Verdict::once(weight, row), judged.accuracy));
-            session.progress.advance(1);
-            Ok(())
-        };
-        for (weight, name, theta) in samples {
-            add(*weight, name, theta)?;
-        }
-        if !study.runs.held_out.is_empty() {
-            add(Weight::Faint, "held-out", &study.runs.held_out)?;
-        }
-        for baseline in all {
-            add(Weight::Plain, &baseline.name(), &baseline.sample(finals, n, &Streams::new(seed).child("eval"))?)?;
-        }
-        // The zoo is judged by leaving each run out, unlike everything else here, so it has a way of its own.
-        let own = evaluate(&study.engine, &study.runs.training, &study.test.inputs, &study.test.labels)?;
-        let own = own.iter().map(|score| score.accuracy).collect();
-        session.progress.advance(1);
-        verdicts.insert(samples.len(), (Verdict::once(Weight::Faint, judge.zoo_row()?), own));
-        session.progress.end();
-        Ok(verdicts)
-    })
+    let generated: Vec<(&str, &[f32])> = samples.iter().map(|(_, name, theta)| (*name, *theta)).collect();
+    let streams = baselines.then(|| Streams::new(seed).child("eval"));
+    let rows = table(study.reference(), &generated, streams.as_ref(), &session.progress)?;
+    session.progress.end();
+    let mut weights = samples.iter().map(|(weight, _, _)| *weight);
+    let weight = |origin| match origin {
+        Origin::Generated => weights.next().unwrap_or_default(),
+        Origin::Zoo | Origin::HeldOut => Weight::Faint,
+        Origin::Baseline => Weight::Plain,
+    };
+    let weights: Vec<Weight> = rows.iter().map(|judged| judged.origin).map(weight).collect();
+    let verdict = |(weight, Judged { row, networks, .. })| (Verdict::once(weight, row), networks.accuracy);
+    Ok(weights.into_iter().zip(rows).map(verdict).collect())
 }
 
 /// What every row of a study carries.

@@ -1,30 +1,23 @@
-//! Whether a flow over a zoo can work, checked before a fit, and what its samples are worth, checked after it.
+//! Whether a flow over a zoo can work.
 //!
 //! A flow on weights averages over runs, so its samples work only where networks between runs do: where the runs are linearly
 //! connected (no loss barrier on the straight line between them). Runs from independent initialisations are not, and samples of
-//! their flow are then at chance. Both checks use validation rows, so tables on test rows stay honest; both are silent for a zoo
+//! their flow are then at chance. That is looked at on validation rows, so tables on test rows stay honest; nothing is said of a zoo
 //! without architecture or data. Networks that have learned nothing are told wherever they are met.
-use crate::complain::complain;
+use crate::complain::{complain, told};
 use crate::data;
-use crate::row;
-use crate::session::Session;
 use crate::shell::quoted;
-use crate::study::Rows;
+use crate::study::Labelled;
 use anyhow::Result;
 use std::path::Path;
 use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
-use thalweg::model::MetaModel;
-use thalweg::model::sample::SampleRequest;
-use thalweg::space::latent::LatentConfig;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-use thalweg_nets::zoo::{RunSplit, ZooStore};
+use thalweg_nets::zoo::ZooStore;
 
 /// Pairs of runs whose midpoints are evaluated.
 const PAIRS: usize = 6;
-/// Networks sampled to judge a fitted model by.
-const SAMPLES: usize = 16;
 /// Validation rows used, at most.
 const ROWS: usize = 1000;
 
@@ -55,10 +48,12 @@ pub enum Prospect {
 
 /// A zoo with the rows that networks are checked on.
 pub struct Outlook {
-    engine: Engine,
-    rows: Rows,
+    /// The engine of its networks.
+    pub engine: Engine,
+    /// Some of its validation rows.
+    pub rows: Labelled,
     /// Accuracy of always answering the most frequent class.
-    chance: f64,
+    pub chance: f64,
 }
 
 impl Outlook {
@@ -73,7 +68,7 @@ impl Outlook {
         let validation = match data::load(data, progress) {
             Ok(splits) => splits.validation,
             Err(error) => {
-                progress.note(&format!("the model will not be checked on data: {error:#}"));
+                progress.note(&format!("the model will not be checked on data: {}", told(&error)));
                 return Ok(None);
             }
         };
@@ -83,7 +78,7 @@ impl Outlook {
         let validation = validation.first(ROWS.min(validation.len()));
         let most = validation.class_counts().into_iter().max().unwrap_or(0);
         let chance = most as f64 / validation.len() as f64;
-        Ok(Some(Self { rows: Rows::new(&engine, validation)?, engine, chance }))
+        Ok(Some(Self { rows: Labelled::new(&engine, validation)?, engine, chance }))
     }
 
     /// What a flow over the weights of some `runs` can come to.
@@ -131,35 +126,15 @@ impl Outlook {
     }
 
     /// Whether networks of this mean accuracy answer better than always with the most frequent class: by a twentieth of what is to be gained.
-    fn learned(&self, accuracy: f64) -> bool {
+    pub fn learned(&self, accuracy: f64) -> bool {
         accuracy > self.chance + 0.05 * (1.0 - self.chance)
     }
 
-    /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance, and where
-    /// training gained nothing. Returns whether it warned.
-    ///
-    /// # Errors
-    /// A zoo that cannot be read.
-    pub fn before(&self, zoo: &ZooStore, split: &RunSplit, latent: Option<&LatentConfig>) -> Result<bool> {
-        let functional = latent.is_some_and(|latent| latent.functional().weight > 0.0);
-        let dir = quoted(zoo.dir());
-        match self.prospect(zoo, &split.train)? {
-            Prospect::Untrained { accuracy } => self.warn_untrained(zoo, zoo.dir(), accuracy),
-            Prospect::Unconnected { accuracy, middle, pairs } if !functional => complain(&format!(
-                "warning: the runs of {dir} are not linearly connected: halfway between two of them networks have validation accuracy \
-                 {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}. A flow over such weights samples networks at chance. What \
-                 works: runs that share their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
-                 thalweg zoo align {dir} --out aligned\n  \
-                 thalweg fit aligned {UNCONNECTED} --out model",
-            )),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
     /// Tells that the networks of the zoo in `dir` answer no better than always with the most frequent class.
-    fn warn_untrained(&self, zoo: &ZooStore, dir: &Path, accuracy: f64) {
+    pub fn warn_untrained(&self, zoo: &ZooStore, dir: &Path, accuracy: f64) {
         let remedy = match zoo.spec() {
+            // Nothing can be told apart on such rows, and nothing was to be learned from them.
+            _ if self.chance == 1.0 => "all validation rows are of one class: judge them on --data with several",
             Some(_) => "train longer (--epochs or --steps) or at another --learning-rate",
             None => {
                 "if they do better elsewhere, they expect other inputs (--raw, or --mean and --std) or other --data"
@@ -171,40 +146,5 @@ impl Outlook {
             quoted(dir),
             self.chance
         ));
-    }
-
-    /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
-    /// training gained over chance. Returns the row for `results.json`.
-    ///
-    /// # Errors
-    /// A model that cannot be sampled, a zoo that cannot be read.
-    pub fn after(
-        &self,
-        model: &MetaModel,
-        zoo: &ZooStore,
-        split: &RunSplit,
-        session: &Session,
-    ) -> Result<crate::results::Row> {
-        let theta = model.sample(&SampleRequest::new(SAMPLES, session.seed_or(0)))?.theta;
-        let sampled = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &theta)?, Better::Higher)?;
-        let finals = zoo.finals(&split.train[..split.train.len().min(SAMPLES)])?;
-        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &finals)?, Better::Higher)?;
-        session.say(&format!(
-            "Check: {SAMPLES} sampled networks have validation accuracy {:.3} ± {:.3}, the zoo's runs {:.3} ± {:.3} (chance {:.3}). \
-             Accuracy alone does not show that they are new: thalweg eval does.",
-            sampled.mean, sampled.sem, trained.mean, trained.sem, self.chance
-        ));
-        if self.learned(trained.mean) && sampled.mean < (trained.mean + self.chance) / 2.0 {
-            complain(&format!(
-                "warning: sampled networks have validation accuracy {:.3} where the zoo's runs have {:.3} (chance {:.3}): they are not \
-                 usable as they are",
-                sampled.mean, trained.mean, self.chance
-            ));
-        }
-        Ok(row! {
-            "method" => model.config.method.name(), "samples" => SAMPLES, "validation_rows" => self.rows.labels.len(),
-            "accuracy_sampled_mean" => sampled.mean, "accuracy_sampled_sem" => sampled.sem,
-            "accuracy_zoo_mean" => trained.mean, "accuracy_zoo_sem" => trained.sem, "accuracy_chance" => self.chance,
-        })
     }
 }

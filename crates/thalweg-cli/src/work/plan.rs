@@ -1,17 +1,17 @@
 //! What zoo is to be trained: a TOML file, flags and `--set` together give one checked [`ZooSpec`].
 //!
 //! In the file `architecture` may be a preset's name and `data` a `NAME[:PATH]`, as on the command line.
+use super::architecture::{architecture, named};
 use super::length::{self, Said};
 use crate::data;
 use crate::settings;
 use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
-use thalweg_nets::architecture::{Preset, Shape};
+use std::path::Path;
+use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{Length, Optimiser, Recipe};
 use thalweg_nets::zoo::{ZooKind, ZooSpec};
-use thalweg_nets::{Architecture, Error};
 use toml::{Table, Value};
 
 /// Flags that say what a zoo is. All may be left out where a TOML file says them.
@@ -157,62 +157,6 @@ pub fn from_table(path: &Path, mut table: Table, progress: &dyn Progress) -> Res
         table.insert("architecture".into(), Value::try_from(&architecture)?);
     }
     Ok(ZooSpec::from_toml_str(path, &toml::to_string(&table)?)?)
-}
-
-/// A preset made to fit the data, or a TOML file taken as it is.
-///
-/// # Errors
-/// An unknown preset, a file that is none, a preset that the data's shape does not fit.
-pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dyn Progress) -> Result<Architecture> {
-    match named(name, widths)? {
-        Named::File(architecture) => Ok(architecture),
-        preset => {
-            let train = data::load(data, progress)?.train;
-            preset.build(data, train.shape, train.classes)
-        }
-    }
-}
-
-/// What the name of an architecture stands for.
-enum Named {
-    /// A whole architecture.
-    File(Architecture),
-    /// Layers that are made to fit inputs.
-    Preset(Preset, String),
-}
-
-impl Named {
-    /// The architecture; a file's whatever the inputs are.
-    fn build(self, data: &DataSpec, shape: Shape, classes: usize) -> Result<Architecture> {
-        match self {
-            Self::File(architecture) => Ok(architecture),
-            Self::Preset(preset @ Preset::Mlp { .. }, _) => Ok(preset.build(shape, classes)?),
-            Self::Preset(preset, name) => preset.build(shape, classes).with_context(|| {
-                format!(
-                    "--arch {name} does not fit {}, inputs {shape:?} [channels, height, width]; mlp fits all",
-                    data.title()
-                )
-            }),
-        }
-    }
-}
-
-fn named(name: &str, widths: &[usize]) -> Result<Named> {
-    let path = PathBuf::from(name);
-    if path.extension().is_some_and(|e| e == "toml") {
-        if !widths.is_empty() {
-            bail!("--widths: {name} says its own widths; leave the flag out, or take --arch mlp");
-        }
-        return Ok(Named::File(Architecture::read(&path)?));
-    }
-    if name == "mlp" && widths.is_empty() {
-        bail!("--arch mlp wants its hidden widths: --widths 32,16");
-    }
-    let preset = Preset::named(name, widths)?;
-    if name != "mlp" && !widths.is_empty() {
-        bail!("--widths: {name} has its own widths; leave the flag out, or take --arch mlp");
-    }
-    Ok(Named::Preset(preset, name.to_owned()))
 }
 
 fn adjust(recipe: &mut Recipe, flags: &Flags) -> Result<()> {

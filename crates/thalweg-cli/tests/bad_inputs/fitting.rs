@@ -6,7 +6,8 @@ pub const ROWS: &[Row] = &[
         "fit hollow --out new",
         &[
             "hollow: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found an empty folder",
         ],
     ),
@@ -14,7 +15,8 @@ pub const ROWS: &[Row] = &[
         "fit model --out new",
         &[
             "model: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a model (it has a model.toml)",
         ],
     ),
@@ -22,7 +24,8 @@ pub const ROWS: &[Row] = &[
         "fit nets --out new",
         &[
             "nets: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a folder of .safetensors files",
         ],
     ),
@@ -156,7 +159,8 @@ pub const ROWS: &[Row] = &[
         "tune zoo --reward loss:digits --out new",
         &[
             "zoo: model",
-            "expected a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it",
+            "expected a folder with a model.toml",
+            "`thalweg fit` and `thalweg tune` make models",
             "found a zoo (it has a zoo.toml)",
         ],
     ),
@@ -227,7 +231,8 @@ pub const ROWS: &[Row] = &[
         "sample zoo --out new",
         &[
             "zoo: model",
-            "expected a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it",
+            "expected a folder with a model.toml",
+            "`thalweg fit` and `thalweg tune` make models",
             "found a zoo (it has a zoo.toml)",
         ],
     ),
@@ -235,7 +240,8 @@ pub const ROWS: &[Row] = &[
         "sample hollow --out new",
         &[
             "hollow: model",
-            "expected a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it",
+            "expected a folder with a model.toml",
+            "`thalweg fit` and `thalweg tune` make models",
             "found an empty folder",
         ],
     ),
@@ -294,7 +300,11 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "sample model --context digits:3 --out new",
-        &["parameter context", "expected a model that was fitted with --context", "found one without contexts"],
+        &[
+            "context: expected a model with contexts",
+            "found one without contexts",
+            "`thalweg fit --context` makes such",
+        ],
     ),
     (
         "sample model --format per-network --at 0,1 --out new",

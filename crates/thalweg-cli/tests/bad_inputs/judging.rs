@@ -117,8 +117,8 @@ pub const ROWS: &[Row] = &[
         "encode latent --zoo zoo-short --out new",
         &[
             "zoo-short/shard-00002.safetensors: shard",
-            "expected runs 12..18; the zoo is not finished, --resume goes on with it",
-            "found no such file",
+            "expected runs 12..18, found no such file: the zoo is not finished",
+            "goes on with --resume",
         ],
     ),
     (
@@ -131,7 +131,8 @@ pub const ROWS: &[Row] = &[
         "encode zoo --zoo zoo --out new",
         &[
             "zoo: model",
-            "expected a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it",
+            "expected a folder with a model.toml",
+            "`thalweg fit` and `thalweg tune` make models",
             "found a zoo (it has a zoo.toml)",
         ],
     ),

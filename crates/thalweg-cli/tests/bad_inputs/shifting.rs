@@ -188,8 +188,8 @@ pub const ROWS: &[Row] = &[
     (
         "shift test s.safetensors --q digits",
         &[
-            "s.safetensors: format",
-            "expected thalweg shift calibration 6, as `thalweg shift calibrate` writes it",
+            "s.safetensors: calibration: expected thalweg shift calibration 6",
+            "`thalweg shift calibrate` makes calibrations",
             "found thalweg networks 1",
         ],
     ),

@@ -268,7 +268,8 @@ pub const ROWS: &[Row] = &[
         "zoo train --arch digits --data heart:none --out new",
         &[
             "none: data heart",
-            "expected heart_disease_uci.csv (get it with `thalweg data get heart`, or name its folder:",
+            "`thalweg data get heart` fetches them",
+            "expected heart_disease_uci.csv (name its folder:",
             "found no such folder",
         ],
     ),

@@ -117,7 +117,8 @@ pub const ROWS: &[Row] = &[
         "zoo align zoo-short --out new",
         &[
             "zoo-short/shard-00002.safetensors: shard",
-            "expected runs 12..18; the zoo is not finished, --resume goes on with it",
+            "expected runs 12..18, found no such file: the zoo is not finished",
+            "goes on with --resume",
             "found no such file",
         ],
     ),
@@ -146,7 +147,8 @@ pub const ROWS: &[Row] = &[
         "zoo align model --out new",
         &[
             "model: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a model (it has a model.toml)",
         ],
     ),
@@ -176,7 +178,8 @@ pub const ROWS: &[Row] = &[
         "zoo info model",
         &[
             "model: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found a model (it has a model.toml)",
         ],
     ),
@@ -184,7 +187,8 @@ pub const ROWS: &[Row] = &[
         "zoo info hollow",
         &[
             "hollow: zoo",
-            "expected a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it",
+            "expected a folder with a zoo.toml",
+            "`thalweg zoo train` and `thalweg zoo import` make zoos",
             "found an empty folder",
         ],
     ),

@@ -4,6 +4,7 @@
 mod floors;
 mod fused;
 mod imports;
+mod words;
 
 use floors::Floors;
 use imports::Crate;
@@ -43,6 +44,90 @@ fn no_file_is_longer_than_a_reader_can_hold() {
         }
     }
     assert!(long.is_empty(), "\n{}", long.join("\n"));
+}
+
+/// Lines of a file, its tests left out.
+fn lines_of_code(path: &Path) -> usize {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().take_while(|line| *line != "#[cfg(test)]").count()
+}
+
+/// Commands under `dir` that do more than read flags, have the work done and tell.
+fn thick(dir: &Path) -> Vec<String> {
+    let (mut folders, mut thick) = (vec![dir.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if lines_of_code(&path) > 120 {
+                thick.push(format!("{}: {} lines, more than 120", path.display(), lines_of_code(&path)));
+            }
+        }
+    }
+    thick
+}
+
+/// Commands that are not thin yet. None may be added, and one that is thin by now has to go from here.
+const NOT_YET_THIN: [&str; 4] = ["shift/calibrate.rs", "shift/columns.rs", "shift/logits.rs", "shift/test.rs"];
+
+#[test]
+fn commands_are_thin() {
+    let thick = thick(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands"));
+    let (known, new): (Vec<_>, Vec<_>) =
+        thick.iter().partition(|fault| NOT_YET_THIN.iter().any(|name| fault.contains(&format!("{name}: "))));
+    assert!(new.is_empty(), "what a command does belongs into work/ or the library:\n{new:#?}");
+    assert_eq!(known.len(), NOT_YET_THIN.len(), "thin by now: {NOT_YET_THIN:?} names more than {known:#?}");
+}
+
+#[test]
+fn a_thick_command_is_found_and_its_tests_do_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("zoo")).unwrap();
+    let (code, test) = ("fn f() {}\n".repeat(120), "#[cfg(test)]\nmod tests {}\n".repeat(9));
+    fs::write(dir.path().join("thin.rs"), format!("{code}{test}")).unwrap();
+    assert!(thick(dir.path()).is_empty());
+    fs::write(dir.path().join("zoo/thick.rs"), format!("{code}fn g() {{}}\n{test}")).unwrap();
+    assert!(matches!(&thick(dir.path())[..], [one] if one.ends_with("thick.rs: 121 lines, more than 120")));
+}
+
+/// Commands of the program.
+const COMMANDS: [&str; 10] = ["data", "demo", "encode", "eval", "fit", "reproduce", "sample", "shift", "tune", "zoo"];
+
+#[test]
+fn the_libraries_do_not_speak_of_the_program() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // The card of a model tells whoever finds the folder what to do with it.
+    for (name, exempt) in [("thalweg-nets", &[][..]), ("thalweg", &["model/card.rs"])] {
+        let found = words::of_the_program(&crates.join(name).join("src"), &COMMANDS, exempt);
+        let remedy = "name what would be valid in the library's own terms; complain.rs of the program adds the way out";
+        assert!(found.is_empty(), "{name}: {remedy}:\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn what_speaks_of_the_program_is_found_wherever_it_is_said() {
+    let found = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.rs"), text).unwrap();
+        words::of_the_program(dir.path(), &COMMANDS, &[])
+    };
+    for guilty in [
+        "fn f() -> String { format!(\"run with \\\"a\\\" and --resume: {}\", 1) }",
+        "const A: &str = \"fit one with `thalweg fit`\";",
+        "#[error(\"exists (--force replaces it)\")] struct E;",
+        "enum E { #[error(\"see thalweg data list\")] A }",
+    ] {
+        assert_eq!(found(guilty).len(), 1, "{guilty}");
+    }
+    for fine in [
+        "/// See `thalweg fit --resume`.\nfn f() {}",
+        "const FORMAT: &str = \"thalweg shift calibration 6\";",
+        "const A: [&str; 2] = [\"--silent\", \"a thalweg is a line\"];",
+        "#[cfg(test)] mod tests { const A: &str = \"run with --resume\"; }",
+        "fn f(a: i32) -> bool { assert!(a - -a > 0); true }",
+    ] {
+        assert!(found(fine).is_empty(), "{fine}");
+    }
 }
 
 #[test]

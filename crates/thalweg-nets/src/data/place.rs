@@ -20,10 +20,11 @@ fn root_of(data: Option<OsString>, cache: Option<OsString>, home: Option<OsStrin
         .ok_or_else(|| Error::parameter("THALWEG_DATA", "a folder for data (HOME is not set either)", "nothing"))
 }
 
-/// The error for a set whose files are not in `folder`.
-pub(super) fn missing(name: &str, folder: &Path, files: &str, remedy: &str) -> Error {
+/// The error for a set whose files are not in `folder`; `hint` says how else they can be named.
+pub(super) fn missing(name: &str, folder: &Path, files: &str, hint: &str) -> Error {
     let found = if folder.is_dir() { "a folder without them" } else { "no such folder" };
-    Error::format(folder, format!("data {name}"), format!("{files} ({remedy})"), found)
+    let expected = format!("{files} ({hint})");
+    Error::NoData { name: name.into(), folder: folder.to_path_buf(), expected, found: found.into() }
 }
 
 #[cfg(test)]

@@ -215,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_set_names_the_folder_and_the_command() {
+    fn a_missing_set_names_the_folder_and_how_to_name_another() {
         let message = DataSpec::parse("mnist:/nowhere/at/all").unwrap().load().unwrap_err().to_string();
-        for part in ["/nowhere/at/all", "train-images-idx3-ubyte", "thalweg data get mnist"] {
+        for part in ["/nowhere/at/all", "train-images-idx3-ubyte", "name its folder: mnist:DIR"] {
             assert!(message.contains(part), "{message}");
         }
     }

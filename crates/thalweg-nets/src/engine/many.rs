@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::loss::LogitLoss;
 use rayon::prelude::*;
+use std::sync::atomic::Ordering;
 
 /// Blocks that one task evaluates: 64 · 16 = 1,024 images.
 const EVALUATION: usize = 64;
@@ -18,6 +19,7 @@ impl Engine {
     /// A `thetas` that is no multiple of P or not finite, or inputs packed for another engine; [`Error::Interrupted`].
     pub fn logits_of_many(&self, thetas: &[f32], x: &Packed) -> Result<Vec<f32>> {
         let models = self.check_many(thetas, x)?;
+        self.evaluated.fetch_add(models as u64, Ordering::Relaxed);
         let (p, rows) = (self.parameters(), x.len() * self.classes());
         let mut out = vec![0.0; models * rows];
         if rows == 0 {

@@ -53,6 +53,8 @@ use crate::loss::LogitLoss;
 use crate::streams::Streams;
 use plan::Plan;
 use run::{Buffers, Phase, Prepared, Runner};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use vector::Machine;
 
 /// Blocks whose gradients are summed before they join those of other blocks: 8 · 16 = 128 images.
@@ -88,6 +90,7 @@ pub struct Engine {
     machine: Machine,
     input_len: usize,
     classes: usize,
+    evaluated: Arc<AtomicU64>,
 }
 
 /// Buffers of one thread, reused from call to call.
@@ -118,7 +121,8 @@ impl Engine {
         })?;
         let layout = Layout::of(architecture);
         let plan = Plan::new(architecture, &layout, machine)?;
-        Ok(Engine { plan, layout, machine, input_len: architecture.input_len(), classes: architecture.classes() })
+        let (input_len, classes) = (architecture.input_len(), architecture.classes());
+        Ok(Engine { plan, layout, machine, input_len, classes, evaluated: Arc::default() })
     }
 
     /// Where each tensor lies in θ.
@@ -144,6 +148,11 @@ impl Engine {
     /// The instruction set in use.
     pub fn instructions(&self) -> Instructions {
         self.machine.instructions()
+    }
+
+    /// Networks whose logits this engine and its clones have computed, a network as often as it was evaluated.
+    pub fn evaluated(&self) -> u64 {
+        self.evaluated.load(Ordering::Relaxed)
     }
 
     /// Packs inputs `[N, D]`.
@@ -203,6 +212,7 @@ impl Engine {
         assert_eq!(theta.len(), self.parameters(), "theta must be [P]");
         assert_eq!(x.input_len(), self.input_len, "the inputs must be packed for this engine");
         assert_eq!(out.len(), x.len() * self.classes, "out must be [N, C]");
+        self.evaluated.fetch_add(1, Ordering::Relaxed);
         workspace.prepared.prepare_for_logits(&self.plan, theta);
         let runner = self.runner(theta, x, Mode::Evaluate);
         runner.logits(&workspace.prepared, 0..x.blocks(), out, &mut workspace.buffers);

@@ -6,11 +6,13 @@
 pub mod optimiser;
 pub mod order;
 pub mod recipe;
+pub mod reptile;
 pub mod schedule;
 pub mod trainer;
 
 pub use optimiser::{Optimiser, Stepper};
 pub use order::Order;
 pub use recipe::{Length, Recipe, evenly};
+pub use reptile::Reptile;
 pub use schedule::Schedule;
 pub use trainer::{Checkpoint, Run, Trainer, Trajectory, Validation, fits};

@@ -4,7 +4,7 @@ use super::spec::ZooSpec;
 use crate::architecture::Architecture;
 use crate::checksum;
 use crate::data::DataSpec;
-use crate::error::{Error, Result};
+use crate::error::{Artefact, Error, Result};
 use crate::files::content_of;
 use crate::init::Initialisation;
 use crate::layout::Layout;
@@ -43,10 +43,7 @@ impl Origin {
         let path = toml_of(dir);
         let text = fs::read_to_string(&path).map_err(|e| match dir.is_dir() && !path.exists() {
             // A folder of something else: the path is not the fault.
-            true => {
-                let expected = "a folder with a zoo.toml, as `thalweg zoo train` and `thalweg zoo import` make it";
-                Error::format(dir, "zoo", expected, content_of(dir))
-            }
+            true => Error::not_this(dir, Artefact::Zoo, "a folder with a zoo.toml", content_of(dir)),
             false => Error::io("read", if dir.exists() && !dir.is_dir() { dir } else { &path })(e),
         })?;
         let holds = |key: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key(key));

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::layout::Layout;
 use crate::progress::Progress;
+use crate::sealed;
 use crate::train::Trajectory;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -77,15 +78,6 @@ pub(crate) fn path(dir: &Path, index: usize) -> PathBuf {
 pub(crate) fn index_of(name: &str) -> Option<usize> {
     let digits = name.strip_prefix("shard-")?.strip_suffix(".safetensors")?;
     if digits.len() < 5 { None } else { digits.parse().ok() }
-}
-
-/// Serialises tensors with `words` in the order of their keys (the library would write them in another order each time) and fills the blank of the
-/// checksum among them.
-fn sealed(tensors: Vec<(&str, Tensor<'_>)>, words: &BTreeMap<&str, String>) -> std::result::Result<Vec<u8>, String> {
-    let metadata = words.iter().map(|(key, word)| ((*key).to_owned(), word.clone())).collect();
-    let mut bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| e.to_string())?;
-    checksum::order_words(&mut bytes, words).and_then(|()| checksum::seal(&mut bytes)).map_err(|e| e.to_string())?;
-    Ok(bytes)
 }
 
 /// The file of the runs of shard `index` that are done before all are.
@@ -179,11 +171,7 @@ impl Frame {
             tensors.push(("loss", floats(&shard.loss, vec![n, k])));
             tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
         }
-        let words = BTreeMap::from([(checksum::WORD, checksum::blank()), ("zoo", self.id.clone())]);
-        write_whole(
-            path,
-            &sealed(tensors, &words).map_err(|e| Error::format(path, "tensors", "serialisable tensors", e))?,
-        )
+        write_whole(path, &sealed::serialise(tensors, &BTreeMap::from([("zoo".into(), self.id.clone())]))?)
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.

@@ -71,9 +71,7 @@ impl ZooStore {
         }
         let missing = (0..frame.shards()).find(|&index| !shard::path(dir, index).is_file());
         if let Some(index) = missing {
-            let expected =
-                format!("runs {:?}; the zoo is not finished, --resume goes on with it", frame.runs_of(index));
-            return Err(Error::format(shard::path(dir, index), "shard", expected, "no such file"));
+            return Err(Error::Unfinished { path: shard::path(dir, index), runs: frame.runs_of(index) });
         }
         let opened: Vec<Opened> =
             (0..frame.shards()).into_par_iter().map(|index| frame.open(dir, index)).collect::<Result<_>>()?;

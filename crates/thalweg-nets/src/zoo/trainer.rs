@@ -13,6 +13,7 @@ use super::shard::{self, Frame, Shard};
 use super::spec::{ZooKind, ZooSpec};
 use super::store::ZooStore;
 use crate::checksum;
+use crate::data::{DataRecord, Dataset};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -38,12 +39,13 @@ pub struct TrainOptions {
 /// Trains the zoo `spec` into the folder `dir` and opens it.
 ///
 /// # Errors
-/// A wrong specification or missing data (before anything is written); [`Error::Exists`]; a folder that is another zoo (to
+/// A wrong specification, missing data or data of one class (before anything is written); [`Error::Exists`]; a folder that is another zoo (to
 /// resume) or none (to resume or replace) or cannot be written; a full disk; [`Error::Interrupted`].
 pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &dyn Progress) -> Result<ZooStore> {
     spec.check()?;
     let data = spec.data.load()?;
     data.train.notes.iter().for_each(|note| progress.note(note));
+    several_classes(&data.train, &data.record)?;
     let spec = &spec.recorded(data.record.clone())?;
     let engine = Engine::new(&spec.architecture)?;
     let trainer = Trainer::new(&engine, &spec.architecture, &data.train, &data.validation, &spec.recipe)?;
@@ -66,6 +68,19 @@ pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &
     pool.as_ref().map_or_else(work, |pool| pool.install(work))?;
     claim.finish()?;
     ZooStore::open(dir)
+}
+
+/// Refuses training rows of one class alone.
+fn several_classes(train: &Dataset, record: &DataRecord) -> Result<()> {
+    let counts = train.class_counts();
+    let mut present = (0..counts.len()).filter(|&class| counts[class] > 0);
+    match (present.next(), present.next()) {
+        (Some(class), None) => {
+            let name = record.class_names.get(class).cloned().unwrap_or_else(|| class.to_string());
+            Err(Error::OneClass { rows: train.len(), class: name })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A zoo being trained.

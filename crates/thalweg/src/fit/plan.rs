@@ -172,3 +172,7 @@ fn thinned(points: Vec<f32>, p: usize, most: usize) -> Vec<f32> {
     }
     (0..most).flat_map(|i| &points[i * n / most * p..][..p]).copied().collect()
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -39,7 +39,7 @@ pub fn action_gap(
     streams: &Streams,
 ) -> Result<ActionGap> {
     if model.context.is_some() {
-        return Err(Error::parameter("action gap", "a model without contexts", "one that was fitted with --context"));
+        return Err(Error::contexts("action gap", false));
     }
     let k = zoo.checkpoints();
     if k < 2 || points == 0 {

@@ -15,6 +15,7 @@
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
 use crate::coupling::distance::count;
+use crate::metric::novelty::Neighbourhood;
 use crate::{Error, Layout, Result, Streams};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
@@ -44,8 +45,8 @@ pub struct Finals<'a> {
     pub layout: &'a Layout,
     /// Training finals `[R, P]`, R ≥ 2.
     pub training: &'a [f32],
-    /// Their leave-one-out median, the unit of d ([`Neighbourhood::median`](crate::metric::novelty::Neighbourhood::median)).
-    pub median: f64,
+    /// Their leave-one-out median ([`Neighbourhood::median`]), the unit of the noise; none: it is measured where it is needed.
+    pub median: Option<f64>,
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
 }
@@ -149,7 +150,8 @@ impl Baseline {
                 if length == 0.0 {
                     return Err(Error::parameter("training finals", "networks that differ", "copies of each other"));
                 }
-                let scale = level * zoo.median / length;
+                let median = zoo.median.map_or_else(|| Ok(Neighbourhood::new(zoo.training, p)?.median()), Ok)?;
+                let scale = level * median / length;
                 each(n, &streams, |streams| {
                     let mut rng = streams.rng();
                     let chosen = rng.random_range(0..runs);

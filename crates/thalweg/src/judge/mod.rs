@@ -9,20 +9,22 @@
 pub mod action_gap;
 pub mod baseline;
 mod reference;
+mod results;
 mod runs;
+mod table;
 
 pub use reference::ZooReference;
+pub use results::{RESULTS, read_rows, write_rows};
 pub use runs::ZooRuns;
+pub use table::{Judged, Origin, table};
 
 use crate::coupling::distance::{Nearest, nearest_others};
-use crate::judge::baseline::{Baseline, Finals};
 use crate::metric::behaviour::WrongSets;
 use crate::metric::novelty::{Neighbourhood, novel_and_performing};
 use crate::metric::summary::{Better, Summary, finite_or_null};
-use crate::{Error, Result, Streams};
+use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 
@@ -160,10 +162,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The row of a judgement.
-    ///
-    /// # Errors
-    /// A judgement of no network.
-    pub fn summarise(&self, method: &str, judged: &Judgement, seconds: f64) -> Result<Row> {
+    fn summarise(&self, method: &str, judged: &Judgement, seconds: f64) -> Result<Row> {
         let accuracy = Summary::of("accuracy", &judged.accuracy, Better::Higher)?;
         let distances: Vec<f64> = judged.nearest.iter().map(|x| x.distance).collect();
         Ok(Row {
@@ -186,46 +185,9 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The training runs, each judged against the others (leave-one-out): what the zoo itself scores.
-    ///
-    /// # Errors
-    /// None once the judge exists; kept as the other rows have it.
-    pub fn zoo_row(&self) -> Result<Row> {
+    /// The training runs, each judged against the others (leave-one-out).
+    fn zoo_row(&self) -> Result<Row> {
         self.summarise("zoo", &self.own, f64::NAN)
-    }
-
-    /// Held-out real runs, judged as if a generator had made them: what a perfect generator scores.
-    ///
-    /// # Errors
-    /// A reference without held-out runs.
-    pub fn held_out_row(&self) -> Result<Row> {
-        self.row("held-out", self.zoo.held_out, f64::NAN)
-    }
-
-    /// The rows of all trivial baselines, `n` networks each.
-    ///
-    /// # Errors
-    /// As [`Baseline::sample`].
-    pub fn baselines(&self, n: usize, streams: &Streams) -> Result<Vec<Row>> {
-        let runs = self.own.accuracy.len();
-        let all = Baseline::table(runs, self.zoo.start.is_some());
-        all.into_iter().map(|baseline| self.baseline(baseline, n, streams)).collect()
-    }
-
-    /// The row of one baseline.
-    ///
-    /// # Errors
-    /// As [`Baseline::sample`].
-    pub fn baseline(&self, baseline: Baseline, n: usize, streams: &Streams) -> Result<Row> {
-        let finals = Finals {
-            layout: self.zoo.engine.layout(),
-            training: self.zoo.training,
-            median: self.median(),
-            start: self.zoo.start,
-        };
-        let begun = Instant::now();
-        let theta = baseline.sample(&finals, n, streams)?;
-        self.row(&baseline.name(), &theta, begun.elapsed().as_secs_f64())
     }
 }
 

@@ -1,12 +1,14 @@
 //! A small zoo trained on the embedded digits, and generators whose rows are known beforehand.
 use super::baseline::Start;
 use super::*;
+use crate::Streams;
 use std::sync::OnceLock;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Mode;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::init::Initialisation;
+use thalweg_nets::progress::Silent;
 use thalweg_nets::zoo::InitialLaw;
 
 const WIDTH: usize = 12;
@@ -108,7 +110,7 @@ fn copies_are_seen_to_be_copies() {
 #[test]
 fn the_zoo_and_its_held_out_runs_score_as_real_runs_do() {
     let judge = judge();
-    let (zoo, held_out) = (judge.zoo_row().unwrap(), judge.held_out_row().unwrap());
+    let (zoo, held_out) = (judge.zoo_row().unwrap(), judge.row("held-out", &toy().held_out, f64::NAN).unwrap());
     assert!(zoo.accuracy_mean > 0.88, "{zoo:?}");
     assert!((held_out.accuracy_mean - zoo.accuracy_mean).abs() < 0.02, "{held_out:?}");
     for row in [&zoo, &held_out] {
@@ -145,37 +147,50 @@ fn untrained_networks_are_new_and_do_not_perform() {
     assert!(row.loss_mean > 2.0 && row.accuracy_best >= row.accuracy_top5 && row.accuracy_top5 > row.accuracy_mean);
 }
 
+/// The names of a table's rows.
+fn names(rows: &[Judged]) -> Vec<&str> {
+    rows.iter().map(|judged| judged.row.method.as_str()).collect()
+}
+
 #[test]
-fn baselines_come_with_every_table() {
-    let toy = toy();
+fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
+    let (toy, p) = (toy(), toy().engine.parameters());
     // The toy's noise is uniform per weight; a Gaussian relative to each tensor is near enough to start from.
     let law = InitialLaw::AroundCentre { centre: toy.start.clone(), noise: 0.3 };
     let start = Some(Start { mean: &toy.start, law: &law });
-    let judge = Judge::new(ZooReference { start, ..reference(toy) }).unwrap();
-    let rows = judge.baselines(30, &Streams::new(4)).unwrap();
-    let names: Vec<&str> = rows.iter().map(|row| row.method.as_str()).collect();
-    let expected = [
-        "mean",
-        "soup-6",
-        "interpolation",
-        "noise-0.25",
-        "noise-1.1",
-        "diagonal-gaussian",
-        "pca-gaussian",
-        "mean-move",
-    ];
-    assert_eq!(names, expected);
-    let row = |name: &str| rows.iter().find(|row| row.method == name).unwrap();
+    // An engine of its own, since tests in other threads evaluate by the toy's.
+    let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
+    let zoo = ZooReference { start, engine: &engine, ..reference(toy) };
+    let some = toy.held_out.repeat(5);
+    let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
+    let streams = Streams::new(4);
+    let all = table(zoo, &generated, Some(&streams), &Silent).unwrap();
+    let baselines = ["soup-6", "interpolation", "noise-0.25", "noise-1.1", "diagonal-gaussian", "pca-gaussian"];
+    assert_eq!(names(&all), [&["a", "b", "zoo", "held-out", "mean"], &baselines[..], &["mean-move"]].concat());
+    // 30 and 2 generated, 12 of the zoo, 6 held out, 1 mean and 7 baselines of as many as the first group has.
+    assert_eq!(engine.evaluated(), 30 + 2 + 12 + 6 + 1 + 7 * 30);
+    assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, engine.evaluated());
+    let origins = [Origin::Generated, Origin::Generated, Origin::Zoo, Origin::HeldOut].into_iter();
+    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 8]).collect();
+    assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);
+    let judge = Judge::new(zoo).unwrap();
+    assert_eq!((&all[2].networks, &all[2].row.accuracy_mean), (&judge.own, &judge.zoo_row().unwrap().accuracy_mean));
+    assert_eq!(all[3].networks, judge.judge(&toy.held_out).unwrap());
+    let row = |name: &str| &all.iter().find(|judged| judged.row.method == name).unwrap().row;
     assert_eq!((row("mean").n, row("soup-6").n), (1, 30));
     assert!(row("mean").accuracy_sem.is_nan() && row("mean").diversity_l2.is_nan());
     assert!((row("noise-0.25").novelty_l2 - 0.25).abs() < 0.02, "{:?}", row("noise-0.25"));
     assert!(row("noise-0.25").accuracy_mean > 0.85 && row("noise-0.25").novel_and_performing == 0.0);
     assert!((row("noise-1.1").novelty_l2 - 1.1).abs() < 0.12, "{:?}", row("noise-1.1"));
     assert!(row("mean-move").accuracy_mean > 0.6, "{:?}", row("mean-move"));
+    let again = table(zoo, &generated, Some(&streams), &Silent).unwrap();
+    assert!(all.iter().zip(&again).all(|(a, b)| a.networks == b.networks));
+    // Without held-out runs, baselines, or anything generated.
     assert_eq!(
-        rows[1..].iter().map(|r| r.accuracy_mean).collect::<Vec<_>>(),
-        judge.baselines(30, &Streams::new(4)).unwrap()[1..].iter().map(|r| r.accuracy_mean).collect::<Vec<_>>()
+        names(&table(ZooReference { held_out: &[], ..zoo }, &generated[..1], None, &Silent).unwrap()),
+        ["a", "zoo"]
     );
+    assert_eq!(names(&table(zoo, &[], None, &Silent).unwrap()), ["zoo", "held-out"]);
 }
 
 #[test]
@@ -214,14 +229,12 @@ fn overflowing_networks_are_a_finding_and_nan_weights_an_error() {
     assert!(serde_json::to_value(&row).unwrap()["loss_mean"].is_null());
     assert!(matches!(judge.row("nan", &vec![f32::NAN; huge.len()], 0.0), Err(Error::NotFinite { .. })));
     assert!(judge.row("short", &huge[1..], 0.0).is_err());
-    assert!(Judge::new(ZooReference { held_out: &[], ..reference(toy()) }).unwrap().held_out_row().is_err());
     assert!(Judge::new(ZooReference { labels: &toy().labels[1..], ..reference(toy()) }).is_err());
     assert!(Judge::new(ZooReference { training: &huge, ..reference(toy()) }).is_err());
 }
 
 #[test]
 fn a_zoo_on_disk_is_judged_whole() {
-    use thalweg_nets::progress::Silent;
     use thalweg_nets::zoo::{Shares, TrainOptions, ZooKind, ZooSpec, train_zoo};
     let architecture = Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap();
     let engine = Engine::new(&architecture).unwrap();
@@ -239,8 +252,8 @@ fn a_zoo_on_disk_is_judged_whole() {
     assert!(far < 0.7 * one && far > 0.0, "{far} {one}");
     let data = store.data().unwrap().load().unwrap();
     let test = engine.pack(&data.test.inputs).unwrap();
-    let judge = Judge::new(runs.reference(&engine, &test, &data.test.labels)).unwrap();
-    let rows = judge.baselines(8, &Streams::new(1)).unwrap();
-    assert_eq!(rows.last().unwrap().method, "mean-move");
-    assert_eq!(judge.held_out_row().unwrap().n, split.test.len());
+    let reference = runs.reference(&engine, &test, &data.test.labels);
+    let rows = table(reference, &[], Some(&Streams::new(1)), &Silent).unwrap();
+    assert_eq!(names(&rows).last(), Some(&"mean-move"));
+    assert_eq!([rows[0].row.n, rows[1].row.n], [split.train.len(), split.test.len()]);
 }

@@ -29,7 +29,7 @@ impl MetaModel {
     /// As [`Self::condition`].
     pub fn condition_on(&self, rows: &Dataset, guidance: f64) -> Result<Conditioning> {
         let Some(context) = &self.context else {
-            return Err(Error::parameter("context", "a model that was fitted with --context", "one without contexts"));
+            return Err(Error::contexts("context", true));
         };
         Ok(Conditioning { c: context.encode(&context.support(rows)?), guidance })
     }

@@ -8,7 +8,7 @@ use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::space::coordinates::Coordinates;
 use crate::space::source::Source;
 use crate::tensors::{TensorReader, TensorWriter};
-use crate::{Error, Layout, Result, Streams};
+use crate::{Artefact, Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -139,10 +139,7 @@ impl MetaModel {
         let path = dir.join("model.toml");
         let text = fs::read_to_string(&path).map_err(|e| match dir.is_dir() && !path.exists() {
             // A folder of something else: the path is not the fault.
-            true => {
-                let expected = "a folder with a model.toml, as `thalweg fit` and `thalweg tune` make it";
-                Error::format(dir, "model", expected, content_of(dir))
-            }
+            true => Error::not_this(dir, Artefact::Model, "a folder with a model.toml", content_of(dir)),
             false => Error::io("read", if dir.exists() && !dir.is_dir() { dir } else { &path })(e),
         })?;
         let mut file: ModelFile = toml::from_str(&text).map_err(|e| {

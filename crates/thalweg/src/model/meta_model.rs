@@ -50,7 +50,7 @@ impl MetaModel {
     /// A model with contexts: what tunes and measures copies does not give them any.
     pub fn duplicate(&self) -> Result<Self> {
         if self.context.is_some() {
-            return Err(Error::parameter("model", "one without contexts", "one that was fitted with --context"));
+            return Err(Error::contexts("model", false));
         }
         let dimension = self.space().dimension();
         let mut method = self.config.method.build(&self.times, dimension, &self.config.field, &Streams::new(0))?;

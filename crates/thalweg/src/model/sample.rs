@@ -4,20 +4,17 @@
 //! every operation on a block gives a row the same bytes whatever the other rows, and however many (see [`crate::nn::dense::product`]). Blocks
 //! run in parallel; the bytes do not depend on the number of threads.
 use super::MetaModel;
+use super::networks::{Networks, States};
 use crate::context::{Conditioning, guided};
 use crate::method::Transport;
 use crate::ranges::{self, LONGEST};
 use crate::solver::Solver;
 use crate::space::latent::Decoder;
 use crate::space::source::Source;
-use crate::tensors::TensorWriter;
-use crate::{Error, Layout, Result, Streams, interrupt};
+use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
 use std::time::Instant;
-use thalweg_nets::files::write_whole;
 
 /// Most samples that go through the net together.
 const BLOCK: usize = 32;
@@ -53,10 +50,8 @@ impl SampleRequest {
 pub struct Samples {
     /// Their weights, `[n, P]`.
     pub theta: Vec<f32>,
-    /// Times at which states were kept, `[T]`.
-    pub at: Vec<f64>,
-    /// The states as weights, `[T, n, P]`.
-    pub states: Vec<f32>,
+    /// The states that were kept, as weights.
+    pub states: States,
     /// Evaluations of the net for a network (the most that any block of networks took).
     pub evaluations: usize,
     /// Wall time in seconds.
@@ -102,7 +97,14 @@ impl MetaModel {
         let states = (0..how.at.len()).flat_map(state).copied().collect();
         self.layout.check("sampled weights", &theta)?;
         let evaluations = blocks.iter().map(|(_, solution)| solution.evaluations).max().unwrap_or(0);
-        Ok(Samples { theta, at: how.at, states, evaluations, seconds: start.elapsed().as_secs_f64() })
+        let states = States { times: how.at, theta: states };
+        Ok(Samples { theta, states, evaluations, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Networks `theta [n, P]` of this model's with what it knows of them.
+    pub fn networks(&self, theta: Vec<f32>) -> Networks {
+        let (architecture, data) = (self.architecture.clone(), self.data.clone());
+        Networks { theta, parameters: self.layout.len(), architecture, data, split: Some(self.config.split) }
     }
 }
 
@@ -113,9 +115,7 @@ impl MetaModel {
             || Conditioning { c: vec![0.0; self.context.as_ref().map_or(0, |c| c.encoder.dimension())], guidance: 1.0 };
         match (&self.context, asked) {
             (None, None) => Ok(None),
-            (None, Some(_)) => {
-                Err(Error::parameter("context", "none for a model without contexts (fit one with --context)", "one"))
-            }
+            (None, Some(_)) => Err(Error::contexts("context", true)),
             (Some(context), asked) => {
                 let Conditioning { c, guidance } = asked.cloned().unwrap_or_else(nothing);
                 let d = context.encoder.dimension();
@@ -139,48 +139,5 @@ fn in_block(e: Error, rows: &Range<usize>) -> Error {
             Error::NotFinite { what, place, value }
         }
         other => other,
-    }
-}
-
-impl Samples {
-    /// n.
-    pub fn len(&self, layout: &Layout) -> usize {
-        self.theta.len() / layout.len().max(1)
-    }
-
-    /// Writes one stacked file: `theta [n, P]`, and `states [T, n, P]` with `at [T]` where states were kept.
-    ///
-    /// # Errors
-    /// A file that exists without `force`, or whatever the system refuses.
-    pub fn save(&self, path: &Path, layout: &Layout, force: bool) -> Result<()> {
-        if path.exists() && !force {
-            return Err(Error::Exists(path.to_path_buf()));
-        }
-        let (n, p, t) = (self.len(layout), layout.len(), self.at.len());
-        let at: Vec<f32> = self.at.iter().map(|&t| t as f32).collect();
-        let mut tensors = TensorWriter::default();
-        tensors.single("theta", &[n, p], &self.theta);
-        if t > 0 {
-            tensors.single("states", &[t, n, p], &self.states);
-            tensors.single("at", &[t], &at);
-        }
-        write_whole(path, &tensors.bytes()?)
-    }
-
-    /// Writes one safetensors file a network to the folder `dir`, named `00000.safetensors` and so on, with the tensor names that
-    /// `torch.load_state_dict` takes.
-    ///
-    /// # Errors
-    /// A file that exists without `force`, or whatever the system refuses.
-    pub fn save_each(&self, dir: &Path, layout: &Layout, force: bool) -> Result<()> {
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        let path = |i: usize| dir.join(format!("{i:05}.safetensors"));
-        if let Some(taken) = (0..self.len(layout)).map(path).find(|path| path.exists() && !force) {
-            return Err(Error::Exists(taken));
-        }
-        for (i, theta) in self.theta.chunks_exact(layout.len()).enumerate() {
-            write_whole(&path(i), &layout.to_safetensors(theta)?)?;
-        }
-        Ok(())
     }
 }

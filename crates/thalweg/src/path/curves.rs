@@ -158,3 +158,7 @@ fn reorder(marginals: &mut [MarginalPoints], order: &[Vec<usize>]) {
         rows.of_curve = order.iter().map(|&i| rows.of_curve[i]).collect();
     }
 }
+
+#[cfg(test)]
+#[path = "curves_tests.rs"]
+mod tests;

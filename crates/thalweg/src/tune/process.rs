@@ -135,9 +135,13 @@ impl<'a> Process<'a> {
             (Control::Natural, None) => Ok(Self::general(start(), NOISE, config.steps)),
             (Control::General { noise }, _) => Ok(Self::general(start(), noise, config.steps)),
             (Control::Memoryless, None) => {
-                let expected = "memoryless only for cfm with coupling independent, width 0 and a Gaussian source (fit with --set \
-                     method.cfm.coupling=independent --set method.cfm.source=gaussian), or control general";
-                Err(Error::parameter("control", expected, format!("{} from {}", method.name(), source.describe())))
+                let expected = "a model of cfm with method.cfm.coupling = independent, method.cfm.width = 0 and method.cfm.source = gaussian; \
+                     control = general takes every other";
+                Err(Error::unsupported(
+                    "memoryless control",
+                    format!("{} from {}", method.name(), source.describe()),
+                    expected,
+                ))
             }
         }
     }

@@ -4,12 +4,15 @@ use super::envelope::zip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use thalweg::fit::{FitOptions, fit};
+use thalweg::judge::{ZooRuns, table, write_rows};
 use thalweg::model::FitConfig;
-use thalweg::model::MetaModel;
+use thalweg::model::sample::SampleRequest;
+use thalweg::model::{MetaModel, Split};
 use thalweg::reward::{OnData, Rows};
 use thalweg::shift::calibration::{Calibration, Request};
 use thalweg::shift::method::{Config, Parts};
 use thalweg::shift::{Base, Method, Reference, Sample};
+use thalweg::space::latent::Latents;
 use thalweg::tune::{Control, TuneConfig, TuneOptions, tune};
 use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
@@ -38,6 +41,11 @@ pub struct Made {
     pub calibrations: [PathBuf; 2],
     /// A network by PyTorch's names.
     pub network: Vec<u8>,
+    /// A stack of networks with states and all that its header can say.
+    pub stack: Vec<u8>,
+    /// Latents of them, and rows of a judgement.
+    pub latents: PathBuf,
+    pub results: PathBuf,
     pub config: FitConfig,
 }
 
@@ -97,9 +105,40 @@ impl Made {
         let theta = zoo.finals(&[0]).unwrap();
         let network = zoo.layout().to_safetensors(&theta).unwrap();
         let calibrations = [dir("network.cal"), dir("logits.cal")];
+        let sampled = base.sample(&SampleRequest { at: vec![0.0, 1.0], steps: 2, ..SampleRequest::new(2, 1) }).unwrap();
+        let path = home.join("seeds/stack");
+        base.networks(sampled.theta).write_stack(&path, &sampled.states).unwrap();
+        let stack = fs::read(path).unwrap();
+        let (latents, results) = (dir("latents"), dir("results"));
+        let (shape, scales) = (vec![2, 3], vec![1.0, 0.5, 2.0]);
+        Latents { shape, values: vec![0.25; 6], scales, autoencoder: "pca".into() }.write(&latents).unwrap();
+        judged(&zoo, &results);
         calibrated(&zoo, theta, &calibrations);
-        Self { zoo: zoo_dir, partial, plain, latent, fit_state, tune_state, calibrations, network, config }
+        Self {
+            zoo: zoo_dir,
+            partial,
+            plain,
+            latent,
+            fit_state,
+            tune_state,
+            calibrations,
+            network,
+            stack,
+            latents,
+            results,
+            config,
+        }
     }
+}
+
+/// Rows of a judgement of the zoo's networks.
+fn judged(zoo: &ZooStore, path: &Path) {
+    let data = DataSpec::named("digits").load().unwrap().test.first(50);
+    let engine = Engine::new(zoo.architecture().unwrap()).unwrap();
+    let inputs = engine.pack(&data.inputs).unwrap();
+    let runs = ZooRuns::of(zoo, &Split::default().of(zoo).unwrap()).unwrap();
+    let rows = table(runs.reference(&engine, &inputs, &data.labels), &[], None, &Silent).unwrap();
+    write_rows(path, &rows.into_iter().map(|judged| judged.row).collect::<Vec<_>>()).unwrap();
 }
 
 /// A calibration of the network `theta`, and one of its logits.

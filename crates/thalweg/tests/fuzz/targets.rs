@@ -5,16 +5,18 @@ use super::seeds::{self, Made};
 use std::fs;
 use std::path::Path;
 use thalweg::context::Onnx;
-use thalweg::model::FitConfig;
+use thalweg::judge::read_rows;
+use thalweg::model::{FitConfig, Networks, States};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
+use thalweg::space::latent::Latents;
 use thalweg::tune::TuneConfig;
 use thalweg_nets::data::readers::{cifar, heart, npy, silhouettes, sklearn};
 use thalweg_nets::data::{DataSpec, Site};
 use thalweg_nets::progress::Silent;
-use thalweg_nets::zoo::ZooSpec;
 use thalweg_nets::zoo::checkpoints::Network;
 use thalweg_nets::zoo::checkpoints::pytorch::pickle::Pickle;
+use thalweg_nets::zoo::{ZooSpec, ZooStore};
 use thalweg_nets::{Architecture, Layout};
 
 /// A reader of a data file: the input is put at `file`, and `spec` names it.
@@ -91,7 +93,7 @@ fn data(made: &Made) -> Vec<Target> {
 
 fn texts(made: &Made) -> Vec<Target> {
     let spec = fs::read_to_string(made.zoo.join("zoo.toml")).unwrap();
-    let net = toml::to_string(thalweg_nets::zoo::ZooStore::open(&made.zoo).unwrap().architecture().unwrap()).unwrap();
+    let net = toml::to_string(ZooStore::open(&made.zoo).unwrap().architecture().unwrap()).unwrap();
     let convolutional = toml::to_string(&thalweg_nets::architecture::Preset::CnnS.build([1, 28, 28], 10).unwrap());
     let fit_toml = toml::to_string(&made.config).unwrap();
     let tune_toml = toml::to_string(&TuneConfig::default()).unwrap();
@@ -151,8 +153,18 @@ fn network(path: &Path) -> bool {
 /// All of them.
 pub fn all(made: &Made) -> Vec<Target> {
     let calibrations = made.calibrations.iter().map(|path| fs::read(path).unwrap()).collect();
+    let architecture = ZooStore::open(&made.zoo).unwrap().architecture().unwrap().clone();
     let files = vec![
         of_file("calibration", "c.cal", calibrations, tested),
+        of_file("samples-stack", "s.safetensors", vec![made.stack.clone()], |path| {
+            let read = Networks::read(path, None, &|_| ()).is_ok();
+            States::read(path).is_ok() && read
+        }),
+        of_file("network", "n.safetensors", vec![made.network.clone()], move |path| {
+            Networks::read(path, Some(&architecture), &|_| ()).is_ok()
+        }),
+        of_file("results", "r.json", vec![fs::read(&made.results).unwrap()], |path| read_rows(path).is_ok()),
+        of_file("latents", "l.safetensors", vec![fs::read(&made.latents).unwrap()], |path| Latents::read(path).is_ok()),
         of_file("onnx", "f.onnx", vec![include_bytes!("../data/features.onnx").to_vec()], |path| {
             Onnx::open(path).is_ok()
         }),

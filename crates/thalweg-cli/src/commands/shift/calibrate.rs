@@ -5,12 +5,12 @@ use crate::data;
 use crate::output::{Inputs, Plan};
 use crate::results::{Results, object};
 use crate::row;
-use crate::samples::Networks;
 use crate::session::Session;
 use crate::settings;
 use crate::shell::quoted;
 use crate::table::{Cell, Table, Weight};
-use crate::work::plan;
+use crate::work::architecture::architecture;
+use crate::work::networks;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,6 @@ use thalweg::shift::law::permutation;
 use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::{Base, Method, Reference};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
-use thalweg_nets::progress::Progress;
 
 /// Rows of P that are kept to agree on; CDCs see no more.
 const KEPT: usize = 4096;
@@ -208,11 +207,10 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
     };
     let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
     let spec = data::with_settings(&spec, &session.common.set)?;
-    let net = plan::architecture(arch, &args.widths, &spec, &session.progress)?;
-    let networks = Networks::read(model, Some(&net), &|line| session.progress.note(line))?;
-    let p = thalweg_nets::Layout::of(&net).len();
-    let theta = networks.theta.chunks_exact(p).nth(args.network).with_context(|| {
-        format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len(p))
+    let net = architecture(arch, &args.widths, &spec, &session.progress)?;
+    let networks = networks::read(model, Some(&net), session)?;
+    let theta = networks.network(args.network).with_context(|| {
+        format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len())
     })?;
     let base = Arc::new(Base::new(&net, theta.to_vec())?);
     let spec = match args.raw {

@@ -1,19 +1,16 @@
 //! `thalweg zoo import`: checkpoints that were trained elsewhere become a zoo.
-use super::next::Next;
 use crate::common::Outcome;
-use crate::data::ensure;
 use crate::data::{self, NormalisationFlags};
 use crate::output::{Inputs, Plan};
-use crate::results::{Results, Row};
-use crate::row;
+use crate::results::Results;
 use crate::session::Session;
+use crate::work::architecture::given;
+use crate::work::import::{law, recognised, tell};
+use crate::work::next::Next;
 use crate::work::outlook::Outlook;
-use crate::work::plan;
-use anyhow::{Context, Result, bail};
+use crate::work::zoo::FILES;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
-use thalweg_nets::Architecture;
-use thalweg_nets::data::DataSpec;
-use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
 
 /// Make a zoo of checkpoints that were trained elsewhere
@@ -73,20 +70,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     let data = data.map(|data| args.inputs.applied(data)).transpose()?;
     let from = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
-    let target = Plan { command: "zoo import", names: super::files::FILES, inputs: from, ..Plan::default() };
+    let target = Plan { command: "zoo import", names: FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
-        ensure(data, &session.progress)?;
+        data::ensure(data, &session.progress)?;
     }
-    let architecture = match (&args.arch, &data) {
-        (None, _) => None,
-        (Some(file), None) if file.ends_with(".toml") => Some(Architecture::read(file.as_ref())?),
-        (Some(name), data) => {
-            let data = data
-                .as_ref()
-                .with_context(|| format!("--arch {name} takes its shape from --data, which is missing"))?;
-            Some(plan::architecture(name, &args.widths, data, &session.progress)?)
-        }
-    };
+    let architecture = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
     let options = ImportOptions {
         name: args.name.clone(),
         architecture,
@@ -96,12 +84,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         force: false,
     };
     let plan = ImportPlan::new(&args.source, &options)?;
-    session.say(plan.to_string().trim_end());
-    if let (Some(data), Some(record)) = (&plan.data, plan.record()) {
-        let told = data::told(&DataSpec { record: None, ..data.clone() }, &record.normalisation);
-        let unscored = if options.architecture.is_none() { " (nothing is scored on them without --arch)" } else { "" };
-        session.say(&format!("  {told}{unscored}"));
-    }
+    tell(&plan, &options, session);
     if args.dry_run {
         let mut results = Results::new(0);
         results.rows = recognised(&plan);
@@ -122,22 +105,4 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)
-}
-
-/// A row for every checkpoint of every run.
-fn recognised(plan: &ImportPlan) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for run in &plan.found.runs {
-        for (time, network) in plan.times.iter().zip(&run.checkpoints) {
-            rows.push(row! {
-                "run" => run.name, "checkpoint" => network.name, "time" => time, "file" => network.place().display().to_string(),
-            });
-        }
-    }
-    rows
-}
-
-fn law(name: &str) -> Result<Initialisation> {
-    let parsed = toml::Value::String(name.into()).try_into();
-    parsed.with_context(|| format!("--initialisation {name}: expected kaiming-uniform or kaiming-normal"))
 }

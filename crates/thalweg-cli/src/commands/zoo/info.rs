@@ -95,14 +95,16 @@ fn page(zoo: &ZooStore, summary: &Summary) -> Report {
         plot.y = Axis { label: "validation loss".into(), scale: Scale::Log, ..Axis::default() };
         plot.marks = figures::fan(zoo.times(), &losses, &Look::new(1, "mean of the runs"));
         report.heading("How the runs went");
-        report.figure(&plot, "Validation loss at the recorded checkpoints: mean, and the band from the 10 % to the 90 % quantile of the runs that are alive.");
+        report.figure(&plot, "Validation loss at the recorded checkpoints: mean, and the band from the 10 % to the 90 % quantile of the runs that did not fail.");
     }
     let finals: Vec<f64> = accuracies.iter().filter_map(|run| run.last().copied()).collect();
     let plot =
         figures::histogram("Final accuracies", "validation accuracy", 30, &[("final networks".into(), 1, finals)]);
-    report.heading("Where they ended").figure(&plot, "Validation accuracy of the final networks that are alive.");
+    report
+        .heading("Where they ended")
+        .figure(&plot, "Validation accuracy of the final networks of runs that did not fail.");
     let mut table =
-        Table::new(&["time", "loss", "accuracy"]).note("Means over the runs that are alive, on validation data.");
+        Table::new(&["time", "loss", "accuracy"]).note("Means over the runs that did not fail, on validation data.");
     for m in &summary.course {
         table.push(Weight::Plain, vec![Cell::Number(m.time, 2), Cell::Number(m.loss, 3), Cell::Number(m.accuracy, 3)]);
     }

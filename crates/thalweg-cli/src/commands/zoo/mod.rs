@@ -1,9 +1,7 @@
 //! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at.
 pub mod align;
-mod files;
 mod import;
 mod info;
-mod next;
 mod train;
 
 use crate::common::Outcome;

@@ -1,12 +1,13 @@
 //! `thalweg zoo train`.
-use super::next::Next;
 use crate::common::Outcome;
 use crate::data;
 use crate::output::{Inputs, Plan, Resumes};
 use crate::results::Results;
 use crate::session::Session;
+use crate::work::next::Next;
 use crate::work::outlook::Outlook;
 use crate::work::plan::{self, Flags};
+use crate::work::zoo::FILES;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::{Summary, TrainOptions, ZooSpec, train_zoo};
@@ -40,7 +41,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let spec = plan::spec(args.file.as_deref(), &args.flags, common.seed, &common.set, &session.progress)?;
     let plan = Plan {
         command: "zoo train",
-        names: super::files::FILES,
+        names: FILES,
         resumes: Resumes::Again,
         inputs: inputs(args, &spec, session),
         ..Plan::default()

@@ -1,5 +1,5 @@
 //! One task judged: networks of every method by one support set, on the task's test rows.
-use super::parameters::Settings;
+use super::parameters::Contexts;
 use crate::experiments::tasks::{Common, Task};
 use crate::results::Row;
 use crate::row;
@@ -55,7 +55,7 @@ impl Judged {
 
 /// Everything that tasks are judged with.
 pub struct Judge<'a> {
-    set: &'a Settings,
+    set: &'a Contexts,
     model: &'a MetaModel,
     rivals: Vec<(String, MetaModel)>,
     engine: &'a Engine,
@@ -69,7 +69,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Zoos that cannot be read.
     pub fn new(
-        set: &'a Settings,
+        set: &'a Contexts,
         model: &'a MetaModel,
         rivals: Vec<(String, MetaModel)>,
         zoos: &[ZooStore],

@@ -1,7 +1,8 @@
 //! What was found, as tables and a page: accuracy by method and size of the support set, for seen and unseen tasks of each kind.
 use super::judge::Judged;
-use super::parameters::Settings;
+use super::parameters::Contexts;
 use crate::common::Outcome;
+use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::{Cell, Table, Weight};
@@ -9,10 +10,10 @@ use thalweg::model::MetaModel;
 
 /// The findings.
 pub struct Page<'a> {
-    /// smoke, laptop, paper.
-    pub scale: &'a str,
+    /// How large it was.
+    pub scale: Scale,
     /// In force.
-    pub settings: &'a Settings,
+    pub settings: &'a Contexts,
     /// The conditional flow.
     pub model: &'a MetaModel,
     /// Every method on every support set.
@@ -138,8 +139,8 @@ impl Page<'_> {
         }
         let last = set.shots.iter().copied().max().unwrap_or(1);
         let lost = self.lost(last);
-        report.paragraph(match (self.scale, lost.is_empty()) {
-            ("smoke", _) => "At this scale the numbers mean nothing; it shows that everything runs.".to_owned(),
+        report.paragraph(match (self.scale.caveat(), lost.is_empty()) {
+            (Some(caveat), _) => caveat.to_owned(),
             (_, true) => format!("With {last} rows a class the flow's samples are above the best network of all zoos on every kind of unseen tasks."),
             (_, false) => format!(
                 "With {last} rows a class the best network of all zoos, chosen by its loss on the support set, is not beaten on these kinds of unseen tasks: {}.",

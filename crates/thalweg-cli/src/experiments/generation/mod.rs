@@ -2,12 +2,11 @@
 //! beside the zoo, held-out runs, memorisation probes and every trivial baseline; and ensembles of what was generated (M22).
 mod ensembles;
 
+use super::experiment::{Experiment, Findings, Run, Scale};
 use super::made::{self, ALIGNED, Zoos, folder};
-use super::{Experiment, Findings, Prepared};
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report, figures};
-use crate::results::{Row, object};
-use crate::session::Session;
+use crate::results::Row;
 use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
@@ -19,19 +18,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::Streams;
-use thalweg::judge::baseline::Baseline;
+use thalweg::judge::baseline::{Baseline, Finals};
 use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::space::source::Source;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooKind;
 use toml::Table;
-
-const TOML: &str = include_str!("../../../../../experiments/generation.toml");
-const ORIGIN: &str = "experiments/generation.toml";
-
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "generation", prepare };
 
 /// A method of the table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -61,7 +54,7 @@ fn steps() -> usize {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
+pub struct Generation {
     seed: u64,
     data: Vec<String>,
     kinds: Vec<String>,
@@ -80,43 +73,7 @@ struct Settings {
     methods: Vec<Listed>,
 }
 
-struct Generation {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    let set = &settings;
-    let on = set.methods.iter().flat_map(|m| m.on.keys().chain(&m.kinds));
-    for kind in set.kinds.iter().chain(set.zoo.keys()).chain(set.fit.keys()).chain(on).filter(|k| *k != "all") {
-        if !ZooKind::NAMES.contains(&kind.as_str()) && kind != ALIGNED {
-            bail!("{ORIGIN}: expected kinds among {}, {ALIGNED}, found {kind}", ZooKind::NAMES.join(", "));
-        }
-    }
-    let names = || set.methods.iter().map(|m| m.name.as_str());
-    if let Some(unknown) = set.only.iter().chain([&set.shared_gate]).find(|name| !names().any(|n| n == name.as_str())) {
-        bail!("{ORIGIN}: expected methods among {}, found {unknown}", names().collect::<Vec<_>>().join(", "));
-    }
-    if set.fits == 0 || set.samples == 0 || set.data.is_empty() || set.kinds.is_empty() || set.ensembles.contains(&0) {
-        bail!("{ORIGIN}: expected fits, samples and ensembles of at least 1, and some data and kinds");
-    }
-    for name in &set.data {
-        DataSpec::parse(name)?;
-    }
-    for kind in &set.kinds {
-        if set.chosen(kind).next().is_none() {
-            bail!("{ORIGIN}: expected at least one method for {kind} zoos, found none");
-        }
-        for method in set.chosen(kind) {
-            set.config(method, kind, 0)?;
-        }
-    }
-    Ok(Box::new(Generation { scale: scale.to_owned(), settings }))
-}
-
-impl Settings {
+impl Generation {
     /// The methods to run on zoos of `kind`.
     fn chosen<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Listed> {
         let named = |m: &&Listed| self.only.is_empty() || self.only.contains(&m.name);
@@ -128,7 +85,7 @@ impl Settings {
         tables.insert("the method's".into(), method.fit.clone());
         tables.insert("the method's on this kind".into(), method.on.get(kind).cloned().unwrap_or_default());
         let table = settings::merged(&tables, &["all", kind, "the method's", "the method's on this kind"]);
-        let origin = format!("{ORIGIN}, method {}, {kind} zoo", method.name);
+        let origin = format!("method {}, {kind} zoo", method.name);
         let mut config = FitConfig::from_toml_str(Path::new(&origin), &toml::to_string(&table)?)?;
         config.seed = self.seed + fit;
         Ok(config)
@@ -169,20 +126,62 @@ impl Cell {
     }
 }
 
-impl Prepared for Generation {
+impl Experiment for Generation {
+    const NAME: &'static str = "generation";
+    const TOML: &'static str = include_str!("../../../../../experiments/generation.toml");
+
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut cells = Vec::new();
-        for data in &self.settings.data {
-            for kind in &self.settings.kinds {
-                session.say(&format!("{data}, {kind} zoo"));
-                cells.push(self.cell(data, kind, out, session)?);
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        let on = self.methods.iter().flat_map(|m| m.on.keys().chain(&m.kinds));
+        for kind in self.kinds.iter().chain(self.zoo.keys()).chain(self.fit.keys()).chain(on).filter(|k| *k != "all") {
+            if !ZooKind::NAMES.contains(&kind.as_str()) && kind != ALIGNED {
+                bail!("expected kinds among {}, {ALIGNED}, found {kind}", ZooKind::NAMES.join(", "));
             }
         }
-        let outcome = if self.scale == "smoke" { Outcome::Done } else { self.gate(&cells) };
+        let names = || self.methods.iter().map(|m| m.name.as_str());
+        if let Some(unknown) =
+            self.only.iter().chain([&self.shared_gate]).find(|name| !names().any(|n| n == name.as_str()))
+        {
+            bail!("expected methods among {}, found {unknown}", names().collect::<Vec<_>>().join(", "));
+        }
+        if self.fits == 0
+            || self.samples == 0
+            || self.data.is_empty()
+            || self.kinds.is_empty()
+            || self.ensembles.contains(&0)
+        {
+            bail!("expected fits, samples and ensembles of at least 1, and some data and kinds");
+        }
+        for name in &self.data {
+            DataSpec::parse(name)?;
+        }
+        for kind in &self.kinds {
+            if self.chosen(kind).next().is_none() {
+                bail!("expected at least one method for {kind} zoos, found none");
+            }
+            for method in self.chosen(kind) {
+                self.config(method, kind, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let mut cells = Vec::new();
+        for data in &self.data {
+            for kind in &self.kinds {
+                run.session.say(&format!("{data}, {kind} zoo"));
+                cells.push(self.cell(run, data, kind)?);
+            }
+        }
+        let outcome = self.gate(&cells);
         let tables = cells.iter().flat_map(|cell| {
             let mut table = verdict::table(&cell.verdicts);
             table.columns[0] = cell.title();
@@ -191,27 +190,26 @@ impl Prepared for Generation {
         });
         Ok(Findings {
             tables: tables.collect(),
-            report: self.page(&cells, outcome),
+            report: self.page(&cells, run.scale, outcome),
             rows: cells.into_iter().flat_map(|cell| cell.rows).collect(),
-            settings: object(&self.settings)?,
             outcome,
         })
     }
 }
 
 impl Generation {
-    fn cell(&self, data: &str, kind: &str, out: &Path, session: &Session) -> Result<Cell> {
-        let set = &self.settings;
-        let zoos = Zoos { origin: ORIGIN, tables: &set.zoo, seed: set.seed, out };
-        let zoo = zoos.get(data, kind, session)?;
-        let first = set.chosen(kind).next().context("no method")?;
-        let split = set.config(first, kind, 0)?.split.of(&zoo)?;
+    fn cell(&self, run: &Run, data: &str, kind: &str) -> Result<Cell> {
+        let session = run.session;
+        let zoo = Zoos { run, tables: &self.zoo, seed: self.seed }.get(data, kind)?;
+        let first = self.chosen(kind).next().context("no method")?;
+        let split = self.config(first, kind, 0)?.split.of(&zoo)?;
         let (mut fresh, mut probes) = (Vec::new(), Vec::new());
-        for method in set.chosen(kind) {
-            for fit in 0..set.fits {
-                let dir = out.join("models").join(format!("{}-{}-{fit}", folder(data, kind), method.name));
-                let model = made::fitted(&zoo, &set.config(method, kind, fit)?, &dir, session)?;
-                let request = SampleRequest { steps: method.steps, ..SampleRequest::new(set.samples, set.seed + fit) };
+        for method in self.chosen(kind) {
+            for fit in 0..self.fits {
+                let dir = run.out.join("models").join(format!("{}-{}-{fit}", folder(data, kind), method.name));
+                let model = made::fitted(&zoo, &self.config(method, kind, fit)?, &dir, session)?;
+                let request =
+                    SampleRequest { steps: method.steps, ..SampleRequest::new(self.samples, self.seed + fit) };
                 let made = |name: String, samples: Samples| Made { name, samples, fit_seconds: model.record.seconds };
                 fresh.push(made(method.name.clone(), model.sample(&request)?));
                 // Iterates of a tail have no starts to begin from.
@@ -227,7 +225,7 @@ impl Generation {
         let all: Vec<_> =
             fresh.iter().map(named(Weight::Strong)).chain(probes.iter().map(named(Weight::Faint))).collect();
         let samples: Vec<_> = all.iter().map(|(weight, name, theta)| (*weight, name.as_str(), &theta[..])).collect();
-        let mut judged = judge_all(&study, &samples, true, set.seed, session)?;
+        let mut judged = judge_all(&study, &samples, true, self.seed, session)?;
         for ((verdict, _), made) in judged.iter_mut().zip(fresh.iter().chain(&probes)) {
             verdict.timed(made.fit_seconds, made.samples.seconds);
         }
@@ -242,14 +240,16 @@ impl Generation {
 
     /// Ensembles of the methods' networks, of trained ones, and of a diagonal Gaussian's.
     fn ensembles(&self, study: &Study, fresh: &[Made]) -> Result<Vec<Ensembles>> {
-        let sizes = &self.settings.ensembles;
+        let sizes = &self.ensembles;
         if sizes.is_empty() {
             return Ok(vec![]);
         }
         let most = sizes.iter().copied().max().unwrap_or(1);
-        let gaussian = study.judged(|_, finals| {
-            Ok(Baseline::DiagonalGaussian.sample(finals, most, &Streams::new(self.settings.seed).child("ensembles"))?)
-        })?;
+        let zoo = study.reference();
+        let (layout, training) = (study.engine.layout(), zoo.training);
+        let finals = Finals { layout, training, median: None, start: zoo.start };
+        let streams = Streams::new(self.seed).child("ensembles");
+        let gaussian = Baseline::DiagonalGaussian.sample(&finals, most, &streams)?;
         let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
         let mut names: Vec<&str> = fresh.iter().map(|m| m.name.as_str()).collect();
         names.dedup();
@@ -273,9 +273,9 @@ impl Generation {
         };
         let shared = |cell: &Cell| {
             let accuracy = |method: &str| cell.named(method).map_or(f64::NAN, |v| v.accuracy().0);
-            let flow = accuracy(&self.settings.shared_gate);
+            let flow = accuracy(&self.shared_gate);
             // A method that was left out has not failed.
-            flow.is_nan() || (flow >= self.settings.shared_accuracy && flow > accuracy("mean-move"))
+            flow.is_nan() || (flow >= self.shared_accuracy && flow > accuracy("mean-move"))
         };
         let holds = |cell: &Cell| match cell.kind.as_str() {
             "fork" => fork(cell),
@@ -285,18 +285,17 @@ impl Generation {
         if cells.iter().all(holds) { Outcome::Done } else { Outcome::Negative }
     }
 
-    fn page(&self, cells: &[Cell], outcome: Outcome) -> Report {
-        let set = &self.settings;
+    fn page(&self, cells: &[Cell], scale: Scale, outcome: Outcome) -> Report {
         let mut report = Report::new(
             "Generation of trained networks",
             format!(
                 "{} methods on zoos of {} kinds, {} fits each, {} networks a fit from fresh starts, beside the zoo, held-out \
                  real runs, memorisation probes (samples from training initialisations) and every trivial baseline. Scale: {}.",
-                set.methods.len(),
-                set.kinds.len(),
-                set.fits,
-                set.samples,
-                self.scale
+                self.methods.len(),
+                self.kinds.len(),
+                self.fits,
+                self.samples,
+                scale
             ),
         );
         let judged: usize = cells.iter().flat_map(|c| &c.accuracies).map(Vec::len).sum();
@@ -306,8 +305,8 @@ impl Generation {
             let name = format!("{}, fork: flow (zoo: {zoo:.3})", cell.data);
             report.fact(&name, format!("{accuracy:.3}"), sem.is_finite().then(|| format!("± {sem:.3}")));
         }
-        report.paragraph(match (self.scale.as_str(), outcome) {
-            ("smoke", _) => "At this scale the numbers mean nothing; it shows that everything runs.",
+        report.paragraph(match (scale.caveat(), outcome) {
+            (Some(caveat), _) => caveat,
             (_, Outcome::Done) => "On fork zoos the flow keeps its promise: as accurate as the zoo, as far from the training runs as new runs are, and ahead of every trivial baseline in both at once. On shared zoos of MNIST the latent flow beats a fresh start plus the mean move.",
             (_, Outcome::Negative | Outcome::Open) => "Negative finding: on a fork zoo the flow is below the zoo's accuracy by more than .005, or a trivial baseline has as large a share of novel and performing networks; or on a shared zoo of MNIST the latent flow does not reach what was asked, or not more than a fresh start plus the mean move.",
         });

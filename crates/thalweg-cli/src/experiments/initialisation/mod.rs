@@ -4,104 +4,99 @@ mod page;
 mod parameters;
 mod starts;
 
-use super::context::{self, Made};
+use super::context::{self, Contexts, Made};
+use super::experiment::{Experiment, Findings, Run, Scale, parameters as parameters_of};
 use super::made;
 use super::tasks::{Task, Tasks};
-use super::{Experiment, Findings, Prepared};
-use crate::common::Outcome;
-use crate::results::object;
 use crate::session::Session;
-use crate::settings;
 use anyhow::{Result, bail};
-use parameters::{Curves, Settings};
+use parameters::Curves;
+pub use parameters::Initialisation;
 use rayon::prelude::*;
 use starts::Starts;
 use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::context::Support;
-use thalweg::model::FitConfig;
+use thalweg::model::{FitConfig, MetaModel};
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{Length, Recipe, Trainer};
 
-const TOML: &str = include_str!("../../../../../experiments/initialisation.toml");
-const ORIGIN: &str = "experiments/initialisation.toml";
+impl Experiment for Initialisation {
+    const NAME: &'static str = "initialisation";
+    const TOML: &'static str = include_str!("../../../../../experiments/initialisation.toml");
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "initialisation", prepare };
-
-struct Initialisation {
-    scale: String,
-    settings: Settings,
-    tasks: Tasks,
-    conditional: FitConfig,
-    home: FitConfig,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    let counts = [settings.networks, settings.shots, settings.few, settings.rows, settings.tests, settings.soup];
-    if counts.contains(&0) || settings.home_runs < 4 || settings.targets.is_empty() || settings.epochs.is_empty() {
-        bail!("{ORIGIN}: counts must be at least 1, home-runs at least 4; targets and epochs must name some");
-    }
-    for name in settings.targets.iter().chain([&settings.home]) {
-        DataSpec::parse(name)?;
-    }
-    let mut home = FitConfig::from_toml_str(Path::new(ORIGIN), &toml::to_string(&settings.fit)?)?;
-    home.seed = settings.seed;
-    let (tasks, conditional) = context::settings_at(scale, settings.seed)?;
-    Ok(Box::new(Initialisation { scale: scale.to_owned(), settings, tasks, conditional, home }))
-}
-
-impl Prepared for Initialisation {
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let set = &self.settings;
-        let made = match &set.made_in {
-            Some(dir) => context::open(&self.tasks, dir)?,
-            None => context::make(&self.tasks, &self.conditional, set.seed, out, session)?,
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, scale: Scale) -> Result<()> {
+        let counts = [self.networks, self.shots, self.few, self.rows, self.tests, self.soup];
+        if counts.contains(&0) || self.home_runs < 4 || self.targets.is_empty() || self.epochs.is_empty() {
+            bail!("counts must be at least 1, home-runs at least 4; targets and epochs must name some");
+        }
+        for name in self.targets.iter().chain([&self.home]) {
+            DataSpec::parse(name)?;
+        }
+        self.home_fit()?;
+        self.contexts(scale)?.conditional()?;
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let (session, contexts) = (run.session, self.contexts(run.scale)?);
+        let (tasks, conditional) = (&contexts.tasks, contexts.conditional()?);
+        let made = match &self.made_in {
+            Some(dir) => context::open(tasks, dir)?,
+            None => context::make(tasks, &conditional, self.seed, run.out, session)?,
         };
         let engine = Engine::new(&made.common.architecture)?;
-        let home = self.home_flow(&made, out, session)?;
-        let starts = Starts::new(&made, &home, &self.conditional, set, &engine)?;
-        let tasks = Tasks { rows: set.rows, tests: set.tests, ..self.tasks.clone() };
+        let home = self.home_flow(tasks, &made, run.out, session)?;
+        let starts = Starts::new(&made, &home, &conditional, self, &engine)?;
+        let cut = Tasks { rows: self.rows, tests: self.tests, ..tasks.clone() };
         let mut all = Vec::new();
-        session.progress.begin("fine-tuning", (set.targets.len() * 2 * starts::KINDS.len()) as u64);
-        for (i, name) in set.targets.iter().enumerate() {
-            let seen = self.tasks.seen().any(|n| n == name);
-            let task = tasks.load(name, "", seen, &engine, session)?;
+        session.progress.begin("fine-tuning", (self.targets.len() * 2 * starts::KINDS.len()) as u64);
+        for (i, name) in self.targets.iter().enumerate() {
+            let seen = tasks.seen().any(|n| n == name);
+            let task = cut.load(name, "", seen, &engine, session)?;
             for few in [false, true] {
-                let streams = Streams::new(set.seed).child("initialisation").index(i as u64).index(u64::from(few));
+                let streams = Streams::new(self.seed).child("initialisation").index(i as u64).index(u64::from(few));
                 all.extend(self.target(&task, few, &made, &starts, &engine, &streams, session)?);
             }
         }
         session.progress.end();
-        let page = page::Page { scale: &self.scale, settings: set, curves: &all };
+        let page = page::Page { scale: run.scale, settings: self, curves: &all };
         let tables = page.tables();
-        Ok(Findings {
-            rows: page.rows(),
-            settings: object(set)?,
-            report: page.report(&tables),
-            outcome: if self.scale == "smoke" { Outcome::Done } else { page.outcome() },
-            tables,
-        })
+        Ok(Findings { rows: page.rows(), report: page.report(&tables), outcome: page.outcome(), tables })
     }
 }
 
 impl Initialisation {
-    /// The flow over the zoo of the one task `home`.
-    fn home_flow(&self, made: &Made, out: &Path, session: &Session) -> Result<thalweg::model::MetaModel> {
-        let set = &self.settings;
+    /// The experiment whose zoos and flow it goes on from, with this one's seed.
+    fn contexts(&self, scale: Scale) -> Result<Contexts> {
+        let mut contexts: Contexts = parameters_of(scale, &[])?;
+        contexts.set_seed(self.seed);
+        Ok(contexts)
+    }
+
+    /// The fit over the zoo of the one task `home`.
+    fn home_fit(&self) -> Result<FitConfig> {
+        let config = FitConfig::from_toml_str(Path::new("fit"), &toml::to_string(&self.fit)?)?;
+        Ok(FitConfig { seed: self.seed, ..config })
+    }
+
+    /// The flow over that zoo.
+    fn home_flow(&self, tasks: &Tasks, made: &Made, out: &Path, session: &Session) -> Result<MetaModel> {
         let common = super::tasks::Common { dir: out.join("home"), ..made.common.clone() };
-        let zoo = self.tasks.zoo(&set.home, set.home_runs, &common, set.seed, session)?;
-        made::fitted(&zoo, &self.home, &out.join("home-model"), session)
+        let zoo = tasks.zoo(&self.home, self.home_runs, &common, self.seed, session)?;
+        made::fitted(&zoo, &self.home_fit()?, &out.join("home-model"), session)
     }
 
     /// Curves from every kind of start on one target.
@@ -116,14 +111,13 @@ impl Initialisation {
         streams: &Streams,
         session: &Session,
     ) -> Result<Vec<Curves>> {
-        let set = &self.settings;
-        let each = if few { set.few } else { set.shots };
+        let each = if few { self.few } else { self.shots };
         // Every network has a support set of its own: what a start is chosen by varies too.
         let draw = |i: usize| {
             let rows = Support::rows(&task.data.train.labels, each, &streams.child("support").index(i as u64));
             task.data.train.subset(&rows)
         };
-        let supports: Vec<Dataset> = (0..set.networks).map(draw).collect();
+        let supports: Vec<Dataset> = (0..self.networks).map(draw).collect();
         let mut all = Vec::new();
         for kind in starts::KINDS {
             if session.progress.interrupted() {
@@ -157,11 +151,10 @@ impl Initialisation {
 
     /// Steps of an epoch over `rows`, and the steps at which curves are looked at.
     fn points(&self, rows: usize) -> (u64, Vec<u64>) {
-        let set = &self.settings;
         let epoch = (rows as u64).div_ceil(64);
-        let last = set.epochs.iter().max().map_or(0, |e| e * epoch).max(set.steps.iter().copied().max().unwrap_or(0));
-        let mut steps: Vec<u64> = set.epochs.iter().map(|e| e * epoch).chain(set.steps.clone()).collect();
-        steps.extend(set.between.iter().filter(|s| **s < last));
+        let last = self.epochs.iter().max().map_or(0, |e| e * epoch).max(self.steps.iter().copied().max().unwrap_or(0));
+        let mut steps: Vec<u64> = self.epochs.iter().map(|e| e * epoch).chain(self.steps.clone()).collect();
+        steps.extend(self.between.iter().filter(|s| **s < last));
         steps.sort_unstable();
         steps.dedup();
         (epoch, steps)
@@ -180,7 +173,7 @@ impl Initialisation {
         let (_, points) = self.points(train.len());
         let recipe = Recipe {
             batch: train.len().min(64),
-            learning_rate: self.settings.learning_rate,
+            learning_rate: self.learning_rate,
             length: Length::Steps(points.last().copied().unwrap_or(1).max(1)),
             checkpoints: vec![1.0],
             ..Recipe::default()

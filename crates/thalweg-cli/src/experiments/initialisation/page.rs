@@ -1,7 +1,8 @@
 //! What was found, as tables and a page: accuracy along fine-tuning by start, and the epochs to 90 % of what Kaiming comes to.
-use super::parameters::{Curves, Settings};
+use super::parameters::{Curves, Initialisation};
 use super::starts::{CONDITIONAL, KAIMING, KINDS, NEAREST};
 use crate::common::Outcome;
+use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
 use crate::report::{Axis, Look, Mark, Plot, Report};
 use crate::results::Row;
@@ -10,10 +11,10 @@ use crate::table::{Cell, Table, Weight};
 
 /// The findings.
 pub struct Page<'a> {
-    /// smoke, laptop, paper.
-    pub scale: &'a str,
+    /// How large it was.
+    pub scale: Scale,
     /// In force.
-    pub settings: &'a Settings,
+    pub settings: &'a Initialisation,
     /// Every kind of start on every target.
     pub curves: &'a [Curves],
 }
@@ -161,8 +162,8 @@ impl Page<'_> {
         };
         let kept = self.each().filter(|(t, few)| self.kept(t, *few)).count();
         report.fact("targets where what was expected holds", format!("{kept} / {}", self.each().count()), None);
-        if self.scale == "smoke" {
-            report.paragraph("At this scale the numbers mean nothing; it shows that everything runs.");
+        if let Some(caveat) = self.scale.caveat() {
+            report.paragraph(caveat);
         } else {
             report.paragraph(format!(
                 "Expected: samples of the conditional flow are above Kaiming at every early point (to five epochs and 100 steps), and reach 90 % of its final accuracy in \

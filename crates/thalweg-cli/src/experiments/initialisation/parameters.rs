@@ -5,7 +5,7 @@ use toml::Table;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Settings {
+pub struct Initialisation {
     pub(super) seed: u64,
     pub(super) targets: Vec<String>,
     pub(super) networks: usize,

@@ -1,5 +1,5 @@
 //! What networks start from: seven kinds, each by its support set where it takes one.
-use super::parameters::Settings;
+use super::parameters::Initialisation;
 use crate::experiments::context::Made;
 use anyhow::{Context, Result, bail};
 use rand::seq::SliceRandom;
@@ -10,7 +10,7 @@ use thalweg::model::sample::SampleRequest;
 use thalweg_nets::data::Dataset;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
-use thalweg_nets::init::Initialisation;
+use thalweg_nets::init;
 use thalweg_nets::zoo::InitialLaw;
 
 /// A fresh draw of PyTorch's law.
@@ -35,7 +35,7 @@ pub const KINDS: [&str; 7] = [
 pub struct Starts<'a> {
     made: &'a Made,
     home: &'a MetaModel,
-    set: &'a Settings,
+    set: &'a Initialisation,
     engine: &'a Engine,
     /// Final networks of the training runs of all zoos `[n, P]`.
     finals: Vec<f32>,
@@ -49,7 +49,7 @@ impl<'a> Starts<'a> {
         made: &'a Made,
         home: &'a MetaModel,
         fit: &FitConfig,
-        set: &'a Settings,
+        set: &'a Initialisation,
         engine: &'a Engine,
     ) -> Result<Self> {
         let mut finals = Vec::new();
@@ -76,7 +76,7 @@ impl<'a> Starts<'a> {
             Ok(made.collect::<Result<Vec<_>>>()?.concat())
         };
         match kind {
-            KAIMING => law(&InitialLaw::Kaiming(Initialisation::default())),
+            KAIMING => law(&InitialLaw::Kaiming(init::Initialisation::default())),
             "common start of the zoos" => law(&self.law),
             "flow over one task" => Ok(self.home.sample(&SampleRequest::new(supports.len(), self.set.seed))?.theta),
             CONDITIONAL => each(&|i, support| self.samples(support, i, 1)),

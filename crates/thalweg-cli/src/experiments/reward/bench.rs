@@ -1,7 +1,7 @@
 //! Parameters of the experiment, and what every way of reaching a reward is given.
 use super::task::TaskSpec;
 use crate::session::Session;
-use crate::study::Rows as Packed;
+use crate::study::Labelled;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thalweg::Streams;
@@ -31,7 +31,7 @@ pub(super) struct Other {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Settings {
+pub struct Rewards {
     pub(super) seed: u64,
     pub(super) samples: usize,
     pub(super) tunings: u64,
@@ -54,7 +54,7 @@ pub(super) struct Settings {
 
 /// What all tasks share.
 pub(super) struct Bench<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a Rewards,
     pub(super) session: &'a Session,
     pub(super) generator: Generator,
     /// Others, each with its strengths.
@@ -62,7 +62,7 @@ pub(super) struct Bench<'a> {
     pub(super) engine: Engine,
     pub(super) streams: Streams,
     /// Test rows of the base's own data.
-    pub(super) home: Packed,
+    pub(super) home: Labelled,
 }
 
 /// A model to tune.

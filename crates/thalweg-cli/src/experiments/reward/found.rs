@@ -1,14 +1,14 @@
 //! What was found on a task.
-use super::course::{Course, Judged};
 use super::rivals::Ascent;
+use super::tuning::{Judged, Tuning};
 
 /// What was found on one task.
 pub(super) struct Found {
     pub(super) task: String,
     /// Every way, judged; the base first, then a tuning a strength.
     pub(super) judged: Vec<Judged>,
-    /// A course a strength.
-    pub(super) courses: Vec<Course>,
+    /// A tuning a strength.
+    pub(super) tunings: Vec<Tuning>,
     /// The strength with the best validation accuracy.
     pub(super) chosen: usize,
     /// Mean test accuracies of the tunings at that strength, a seed each.

@@ -1,22 +1,21 @@
 //! Reward fine-tuning by adjoint matching (M12, M13): a flow over MNIST networks steered to other tasks, beside best of n, gradient
 //! ascent on samples, and guidance; and from how many networks on it pays to tune the generator.
 mod bench;
-mod course;
 mod found;
 mod page;
 mod rivals;
 mod task;
+mod tuning;
 
-use super::{Experiment, Findings, Prepared, made};
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::made;
 use crate::common::Outcome;
-use crate::results::{Row, object};
+use crate::results::Row;
 use crate::row;
-use crate::session::Session;
-use crate::settings;
-use crate::study::Rows as Packed;
+use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
-use bench::{Bench, Generator, Settings};
-use course::{Course, prefix};
+pub use bench::Rewards;
+use bench::{Bench, Gate, Generator};
 use found::{Cost, Found};
 use rivals::{Ascent, Made};
 use std::path::Path;
@@ -28,70 +27,57 @@ use thalweg::tune::TuneConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use tuning::{Tuning, prefix};
 
-const TOML: &str = include_str!("../../../../../experiments/reward.toml");
-const ORIGIN: &str = "experiments/reward.toml";
+impl Experiment for Rewards {
+    const NAME: &'static str = "reward";
+    const TOML: &'static str = include_str!("../../../../../experiments/reward.toml");
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "reward", prepare };
-
-struct RewardStudy {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    (settings.fit.seed, settings.tune.seed) = (settings.seed, settings.seed);
-    settings.fit.check()?;
-    for other in &mut settings.others {
-        other.fit.seed = settings.seed;
-        other.fit.check()?;
-        if other.strengths.is_empty() || other.name.is_empty() {
-            bail!("{ORIGIN}: others must have names and strengths");
-        }
-    }
-    let sizes =
-        [settings.samples, settings.rows, settings.validation_rows, settings.best_of, settings.tunings as usize];
-    let lists = [
-        settings.strengths.is_empty(),
-        settings.ascent_rates.is_empty(),
-        settings.guidance.is_empty(),
-        settings.tasks.is_empty(),
-    ];
-    if sizes.contains(&0) || lists.contains(&true) || settings.cost_at.contains(&0) {
-        bail!("{ORIGIN}: sizes must be at least 1; strengths, ascent-rates, guidance and tasks must name some");
-    }
-    for name in &settings.tasks {
-        let spec =
-            settings.task.get(name).with_context(|| format!("{ORIGIN}: task {name} has no table [task.{name}]"))?;
-        DataSpec::parse(&spec.data)?;
-    }
-    for &strength in settings.strengths.iter().chain(settings.others.iter().flat_map(|other| &other.strengths)) {
-        TuneConfig { strength, ..settings.tune.clone() }.check()?;
-    }
-    Ok(Box::new(RewardStudy { scale: scale.to_owned(), settings }))
-}
-
-impl Prepared for RewardStudy {
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let bench = self.bench(out, session)?;
-        let mut found = Vec::new();
-        for name in &self.settings.tasks {
-            session.say(name);
-            found.push(bench.task(name, out)?);
+    fn set_seed(&mut self, seed: u64) {
+        (self.seed, self.fit.seed, self.tune.seed) = (seed, seed, seed);
+        self.others.iter_mut().for_each(|other| other.fit.seed = seed);
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        self.fit.check()?;
+        for other in &self.others {
+            other.fit.check()?;
+            if other.strengths.is_empty() || other.name.is_empty() {
+                bail!("others must have names and strengths");
+            }
         }
-        let outcome = if self.scale == "smoke" { Outcome::Done } else { gate(&self.settings, &found) };
+        let sizes = [self.samples, self.rows, self.validation_rows, self.best_of, self.tunings as usize];
+        let lists = [&self.strengths, &self.ascent_rates, &self.guidance];
+        let empty = lists.iter().any(|list| list.is_empty()) || self.tasks.is_empty();
+        if sizes.contains(&0) || empty || self.cost_at.contains(&0) {
+            bail!("sizes must be at least 1; strengths, ascent-rates, guidance and tasks must name some");
+        }
+        for name in &self.tasks {
+            let task = self.task.get(name).with_context(|| format!("task {name} has no table [task.{name}]"))?;
+            DataSpec::parse(&task.data)?;
+        }
+        for &strength in self.strengths.iter().chain(self.others.iter().flat_map(|other| &other.strengths)) {
+            TuneConfig { strength, ..self.tune.clone() }.check()?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let bench = self.bench(run)?;
+        let mut found = Vec::new();
+        for name in &self.tasks {
+            run.session.say(name);
+            found.push(bench.task(name, run.out)?);
+        }
+        let outcome = gate(&self.gate, &found);
         Ok(Findings {
             rows: found.iter().flat_map(rows).collect(),
-            settings: object(&self.settings)?,
             tables: found.iter().map(page::table).collect(),
-            report: page::page(&self.settings, &self.scale, &found, outcome),
+            report: page::page(self, run.scale, &found, outcome),
             outcome,
         })
     }
@@ -105,24 +91,24 @@ impl Generator {
     }
 }
 
-impl RewardStudy {
-    fn bench<'a>(&'a self, out: &Path, session: &'a Session) -> Result<Bench<'a>> {
-        let set = &self.settings;
-        let zoo = made::zoo(ORIGIN, set.zoo.clone(), set.seed, &out.join("zoo"), session)?;
+impl Rewards {
+    fn bench<'a>(&'a self, run: &Run<'a>) -> Result<Bench<'a>> {
+        let Run { out, session, .. } = *run;
+        let zoo = made::zoo(run, self.zoo.clone(), self.seed, &out.join("zoo"))?;
         let generator = |name: &str, fit: &FitConfig| -> Result<Generator> {
             let dir = out.join("models").join(format!("{}base", prefix(name)));
             let model = made::fitted(&zoo, fit, &dir, session)?;
-            let before = model.sample(&SampleRequest::new(set.samples, set.seed))?.theta;
+            let before = model.sample(&SampleRequest::new(self.samples, self.seed))?.theta;
             Ok(Generator { name: name.into(), model, before })
         };
-        let first = generator("", &set.fit)?;
-        let others = set.others.iter().map(|other| Ok((generator(&other.name, &other.fit)?, &other.strengths[..])));
+        let first = generator("", &self.fit)?;
+        let others = self.others.iter().map(|other| Ok((generator(&other.name, &other.fit)?, &other.strengths[..])));
         let others = others.collect::<Result<_>>()?;
         let engine = Engine::new(zoo.architecture().context("the zoo was trained here")?)?;
         let home = zoo.data().context("the zoo was trained here")?.load()?.test;
-        let home = Packed::new(&engine, home)?;
-        let streams = Streams::new(set.seed).child("reward");
-        Ok(Bench { settings: set, session, generator: first, others, engine, streams, home })
+        let home = Labelled::new(&engine, home)?;
+        let streams = Streams::new(self.seed).child("reward");
+        Ok(Bench { settings: self, session, generator: first, others, engine, streams, home })
     }
 }
 
@@ -132,13 +118,13 @@ impl Bench<'_> {
         let spec = &set.task[name];
         let task = Task::new(name, spec, &self.engine, set.rows, set.validation_rows, progress)?;
         let first = &self.generator;
-        let (courses, chosen) = self.courses(first, &task, &set.strengths, out)?;
-        let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &courses[chosen].theta)?)];
+        let (tunings, chosen) = self.tunings(first, &task, &set.strengths, out)?;
+        let mut over_seeds = vec![mean_of(&task.test.accuracies(&self.engine, &tunings[chosen].theta)?)];
         for seed in 1..set.tunings {
-            let again = self.course(first, &task, set.strengths[chosen], set.seed + seed, out)?;
+            let again = self.tuning(first, &task, set.strengths[chosen], set.seed + seed, out)?;
             over_seeds.push(mean_of(&task.test.accuracies(&self.engine, &again.theta)?));
         }
-        let budget = courses[chosen].seconds;
+        let budget = tunings[chosen].seconds;
         progress.begin("rivals", (1 + 2 * set.ascent_rates.len() + set.guidance.len()) as u64);
         let best = rivals::best_of(self, &task)?;
         progress.advance(1);
@@ -147,37 +133,37 @@ impl Bench<'_> {
         let scratch = rivals::ascent(self, &task, "ascent-from-initialisations", &fresh, budget)?;
         let guided = rivals::guidance(self, &task)?;
         let mut judged = vec![self.judge(first, &task, &first.made(), f64::NAN)?];
-        for course in &courses {
-            judged.push(self.judge(first, &task, &course.made(), course.distance)?);
+        for tuning in &tunings {
+            judged.push(self.judge(first, &task, &tuning.made(), tuning.distance)?);
         }
         for made in [&best, &ascent.made, &scratch.made, &guided] {
             judged.push(self.judge(first, &task, made, f64::NAN)?);
         }
         progress.end();
         for (other, strengths) in &self.others {
-            let (courses, chosen) = self.courses(other, &task, strengths, out)?;
-            let course = &courses[chosen];
+            let (tunings, chosen) = self.tunings(other, &task, strengths, out)?;
+            let tuning = &tunings[chosen];
             judged.push(self.judge(other, &task, &other.made(), f64::NAN)?);
-            judged.push(self.judge(other, &task, &course.made(), course.distance)?);
+            judged.push(self.judge(other, &task, &tuning.made(), tuning.distance)?);
         }
-        let costs = if set.tasks[0] == name { self.costs(&task, &courses[chosen], &ascent)? } else { Vec::new() };
-        Ok(Found { task: name.into(), judged, courses, chosen, over_seeds, ascent, costs })
+        let costs = if set.tasks[0] == name { self.costs(&task, &tunings[chosen], &ascent)? } else { Vec::new() };
+        Ok(Found { task: name.into(), judged, tunings, chosen, over_seeds, ascent, costs })
     }
 
     /// A tuning of `generator` to `task` at every strength, and which has the best validation accuracy.
-    fn courses(
+    fn tunings(
         &self,
         generator: &Generator,
         task: &Task,
         strengths: &[f64],
         out: &Path,
-    ) -> Result<(Vec<Course>, usize)> {
-        let mut courses = Vec::new();
+    ) -> Result<(Vec<Tuning>, usize)> {
+        let mut tunings = Vec::new();
         for &strength in strengths {
-            courses.push(self.course(generator, task, strength, self.settings.seed, out)?);
+            tunings.push(self.tuning(generator, task, strength, self.settings.seed, out)?);
         }
-        let best = (0..courses.len()).max_by(|&a, &b| courses[a].validation().total_cmp(&courses[b].validation()));
-        Ok((courses, best.context("strengths are not empty")?))
+        let best = (0..tunings.len()).max_by(|&a, &b| tunings[a].validation().total_cmp(&tunings[b].validation()));
+        Ok((tunings, best.context("strengths are not empty")?))
     }
 
     /// Fresh initialisations `[n, P]`, Kaiming's.
@@ -190,16 +176,16 @@ impl Bench<'_> {
     }
 
     /// What n networks as good as the tuned generator's cost each way.
-    fn costs(&self, task: &Task, course: &Course, ascent: &Ascent) -> Result<Vec<Cost>> {
-        let bar = course.validation();
+    fn costs(&self, task: &Task, tuning: &Tuning, ascent: &Ascent) -> Result<Vec<Cost>> {
+        let bar = tuning.validation();
         let enough = ascent.course.iter().find(|(_, _, accuracy)| *accuracy >= bar).map(|(steps, ..)| *steps as f64);
         let mut costs = Vec::new();
         for &n in &self.settings.cost_at {
             let request = SampleRequest::new(n, self.settings.seed);
-            let sampled = course.model.sample(&request)?.seconds;
+            let sampled = tuning.model.sample(&request)?.seconds;
             let step = rivals::seconds_a_step(self, task, n, ascent.rate)?;
             let ascent = enough.map_or(f64::NAN, |steps| sampled + steps * step);
-            costs.push(Cost { n, tuned: course.seconds + sampled, ascent });
+            costs.push(Cost { n, tuned: tuning.seconds + sampled, ascent });
         }
         Ok(costs)
     }
@@ -210,11 +196,10 @@ fn mean_of(values: &[f64]) -> f64 {
 }
 
 /// The gate's task: accuracy on test data at the chosen strength, within so many iterations and seconds.
-fn gate(settings: &Settings, found: &[Found]) -> Outcome {
-    let gate = &settings.gate;
+fn gate(gate: &Gate, found: &[Found]) -> Outcome {
     let holds = |found: &Found| {
-        let course = &found.courses[found.chosen];
-        found.over_seeds[0] >= gate.accuracy && course.iterations <= gate.iterations && course.seconds <= gate.seconds
+        let tuning = &found.tunings[found.chosen];
+        found.over_seeds[0] >= gate.accuracy && tuning.iterations <= gate.iterations && tuning.seconds <= gate.seconds
     };
     match found.iter().filter(|f| f.task == gate.task).all(holds) {
         true => Outcome::Done,
@@ -233,13 +218,13 @@ fn rows(found: &Found) -> Vec<Row> {
     }
     let (accuracy, sem) = crate::report::figures::mean_sem(&found.over_seeds);
     rows.push(row! {
-        "task" => found.task, "method" => "tuned", "strength" => found.courses[found.chosen].strength,
+        "task" => found.task, "method" => "tuned", "strength" => found.tunings[found.chosen].strength,
         "accuracy_mean_over_tunings" => accuracy, "accuracy_sem_over_tunings" => sem, "tunings" => found.over_seeds.len(),
     });
-    for course in &found.courses {
-        for (look, accuracy) in course.looks.iter().zip(&course.accuracies) {
+    for tuning in &found.tunings {
+        for (look, accuracy) in tuning.looks.iter().zip(&tuning.accuracies) {
             rows.push(row! {
-                "task" => found.task, "method" => "tuned", "strength" => course.strength, "iteration" => look.iteration,
+                "task" => found.task, "method" => "tuned", "strength" => tuning.strength, "iteration" => look.iteration,
                 "reward_training" => look.training, "reward_validation" => look.held_out, "accuracy_validation" => accuracy,
                 "distance" => look.distance, "seconds" => look.seconds,
             });

@@ -1,10 +1,11 @@
 //! The report and the tables of the reward experiment.
-use super::bench::Settings;
-use super::course::Course;
+use super::bench::Rewards;
 use super::found::Found;
+use super::tuning::Tuning;
 use crate::common::Outcome;
+use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
-use crate::report::{Axis, Look, Mark, Plot, Point, Report, Scale};
+use crate::report::{Axis, Look, Mark, Plot, Point, Report};
 use crate::table::{Cell, Table, Weight};
 use thalweg::tune::TuneLook;
 
@@ -61,7 +62,7 @@ pub fn table(found: &Found) -> Table {
 }
 
 /// The page.
-pub fn page(set: &Settings, scale: &str, found: &[Found], outcome: Outcome) -> Report {
+pub fn page(set: &Rewards, scale: Scale, found: &[Found], outcome: Outcome) -> Report {
     let lede = format!(
         "A flow over networks of one task is steered to others by adjoint matching: the law of its samples is tilted by the \
          exponential of a reward, minus the loss on the new task's training rows, by minibatches of {}. No network trained on \
@@ -77,8 +78,8 @@ pub fn page(set: &Settings, scale: &str, found: &[Found], outcome: Outcome) -> R
         let error = sem.is_finite().then(|| format!("± {sem:.3} over {} tunings", f.over_seeds.len()));
         report.fact(&name, format!("{accuracy:.3}"), error);
     }
-    report.paragraph(match (scale, outcome) {
-        ("smoke", _) => "At this scale the numbers mean nothing; it shows that everything runs.".to_string(),
+    report.paragraph(match (scale.caveat(), outcome) {
+        (Some(caveat), _) => caveat.to_string(),
         (_, Outcome::Done) => format!(
             "The gate holds: {} reaches {:.2} mean test accuracy within {} iterations and {:.0} seconds.",
             set.gate.task, set.gate.accuracy, set.gate.iterations, set.gate.seconds
@@ -98,16 +99,16 @@ fn one(report: &mut Report, f: &Found) {
     report.heading(f.task.clone());
     report.table(&table(f));
     let mut plot = plot("Accuracy along tuning", "iteration", "validation accuracy");
-    for (i, course) in f.courses.iter().enumerate() {
-        let points = course.looks.iter().zip(&course.accuracies).map(|(l, a)| (l.iteration as f64, *a));
-        plot.marks.push(line(points, i, &strength(course)));
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        let points = tuning.looks.iter().zip(&tuning.accuracies).map(|(l, a)| (l.iteration as f64, *a));
+        plot.marks.push(line(points, i, &strength(tuning)));
     }
     report.figure(
         &plot,
         "Mean accuracy on validation rows of networks sampled from the averaged parameters, along tuning.",
     );
     let mut plot = self::plot("Accuracy against wall time", "seconds", "validation accuracy");
-    let chosen = &f.courses[f.chosen];
+    let chosen = &f.tunings[f.chosen];
     let points = chosen.looks.iter().zip(&chosen.accuracies).map(|(l, a)| (l.seconds, *a));
     plot.marks.push(line(points, 0, &format!("tuned generator, {}", strength(chosen))));
     let ascent = f.ascent.course.iter().map(|(_, seconds, accuracy)| (*seconds, *accuracy));
@@ -118,8 +119,8 @@ fn one(report: &mut Report, f: &Found) {
         "The generator, once tuned, makes any number of networks; ascent has made those that it was begun with.",
     );
     let mut plot = self::plot("Reward along tuning", "iteration", "reward on validation rows");
-    for (i, course) in f.courses.iter().enumerate() {
-        plot.marks.push(line(of(course, |l| (l.iteration as f64, l.held_out)), i, &strength(course)));
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        plot.marks.push(line(of(tuning, |l| (l.iteration as f64, l.held_out)), i, &strength(tuning)));
     }
     report.figure(
         &plot,
@@ -127,9 +128,9 @@ fn one(report: &mut Report, f: &Found) {
     );
     let mut plot =
         self::plot("Reward against distance", "relative entropy to the base, nats", "reward on validation rows");
-    plot.x.scale = Scale::Log;
-    for (i, course) in f.courses.iter().enumerate() {
-        plot.marks.push(line(of(course, |l| (l.distance, l.held_out)), i, &strength(course)));
+    plot.x.scale = crate::report::Scale::Log;
+    for (i, tuning) in f.tunings.iter().enumerate() {
+        plot.marks.push(line(of(tuning, |l| (l.distance, l.held_out)), i, &strength(tuning)));
     }
     report.figure(&plot, "What a distance from the base law buys. A tilted law has the most reward that its distance allows, so lines of a lower strength should not lie below those of a higher one where they meet.");
     if !f.costs.is_empty() {
@@ -139,7 +140,7 @@ fn one(report: &mut Report, f: &Found) {
 
 fn costs(report: &mut Report, f: &Found) {
     let mut plot = plot("Cost of N good networks", "networks wanted, N", "seconds in all");
-    (plot.x.scale, plot.y.scale) = (Scale::Log, Scale::Log);
+    (plot.x.scale, plot.y.scale) = (crate::report::Scale::Log, crate::report::Scale::Log);
     plot.marks.push(line(f.costs.iter().map(|c| (c.n as f64, c.tuned)), 0, "tune the generator, then sample"));
     plot.marks.push(line(f.costs.iter().map(|c| (c.n as f64, c.ascent)), 1, "ascent on every sample"));
     report.figure(
@@ -147,7 +148,7 @@ fn costs(report: &mut Report, f: &Found) {
         format!(
             "Seconds until N networks are, on average, as accurate on validation rows as the chosen tuned generator's ({:.3}). \
              Sampling is measured at every N; ascent as the steps it needed on {} networks times the measured seconds a step at every N.",
-            f.courses[f.chosen].validation(),
+            f.tunings[f.chosen].validation(),
             f.judged[0].accuracy.n
         ),
     );
@@ -169,12 +170,12 @@ fn costs(report: &mut Report, f: &Found) {
     });
 }
 
-fn strength(course: &Course) -> String {
-    format!("strength {}", course.strength)
+fn strength(tuning: &Tuning) -> String {
+    format!("strength {}", tuning.strength)
 }
 
-fn of(course: &Course, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
-    course.looks.iter().map(point)
+fn of(tuning: &Tuning, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
+    tuning.looks.iter().map(point)
 }
 
 fn line(points: impl Iterator<Item = Point>, colour: usize, name: &str) -> Mark {

@@ -1,6 +1,6 @@
 //! A task to steer to: data, whole or of some classes, corrupted or not, as rewards and as rows to be judged on.
 use crate::data::ensure;
-use crate::study::Rows as Packed;
+use crate::study::Labelled;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
@@ -38,9 +38,9 @@ pub struct Task {
     /// −cross-entropy on training rows, by minibatches.
     pub reward: OnData,
     /// Validation rows: for looks and choices.
-    pub validation: Packed,
+    pub validation: Labelled,
     /// Test rows: for tables.
-    pub test: Packed,
+    pub test: Labelled,
 }
 
 impl Task {
@@ -79,8 +79,8 @@ impl Task {
             name: name.to_owned(),
             iterations: spec.iterations,
             reward: OnData::loss(name, engine, train.inputs, train.labels, Rows::Batch(rows))?,
-            validation: Packed::new(engine, validation)?,
-            test: Packed::new(engine, test)?,
+            validation: Labelled::new(engine, validation)?,
+            test: Labelled::new(engine, test)?,
         })
     }
 }
@@ -88,7 +88,7 @@ impl Task {
 /// −cross-entropy on validation rows, that also remembers the mean accuracy at every look.
 pub struct Watched<'a> {
     engine: &'a Engine,
-    rows: &'a Packed,
+    rows: &'a Labelled,
     name: String,
     seen: Mutex<Vec<f64>>,
 }

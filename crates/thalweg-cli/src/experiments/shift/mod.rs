@@ -1,18 +1,17 @@
 //! Harmful covariate shift: every test on every home and shift, with type-I error on unshifted draws and a benign control; thresholds come
 //! from null draws, which are others than those judged.
+mod hearts;
 mod page;
 mod parameters;
 pub mod world;
 
-use super::{Experiment, Findings, Prepared};
+use super::experiment::{Experiment, Findings, Run, Scale};
 use crate::common::Outcome;
-use crate::results::object;
 use crate::session::Session;
-use crate::settings;
 use anyhow::{Context, Result, bail};
-use parameters::{Line, OfBase, Settings};
+pub use parameters::Shifts;
+use parameters::{Line, OfBase};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::shift::calibration::used;
@@ -25,78 +24,65 @@ use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
 use world::World;
 
-const TOML: &str = include_str!("../../../../../experiments/shift.toml");
-const ORIGIN: &str = "experiments/shift.toml";
 /// Queries that are timed one by one.
 const TIMED: usize = 15;
 
-/// Its entry in the registry.
-pub const EXPERIMENT: Experiment = Experiment { name: "shift", prepare };
+impl Experiment for Shifts {
+    const NAME: &'static str = "shift";
+    const TOML: &'static str = include_str!("../../../../../experiments/shift.toml");
 
-struct Shifts {
-    scale: String,
-    settings: Settings,
-}
-
-fn prepare(scale: &str, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut settings: Settings = settings::read_at_scale(ORIGIN, TOML, scale, &session.common.set)?;
-    settings.seed = session.seed_or(settings.seed);
-    let empty = [settings.homes.is_empty(), settings.sizes.is_empty(), settings.methods.is_empty()].contains(&true);
-    if empty || settings.bases == 0 || settings.draws < 2 || settings.null == 0 || settings.sizes.contains(&0) {
-        bail!(
-            "{ORIGIN}: homes, sizes and methods must name some; bases, null and sizes be at least 1, draws at least 2"
-        );
-    }
-    if !(settings.level > 0.0 && settings.level < 1.0) {
-        bail!("{ORIGIN}: level: expected a number in (0, 1), found {}", settings.level);
-    }
-    world::tests(ORIGIN, &settings.tests, true)?;
-    for name in &settings.homes {
-        let home = settings.home.get(name).with_context(|| format!("{ORIGIN}: no table [home.{name}]"))?;
-        home.recipe.check()?;
-        thalweg_nets::data::DataSpec::parse(&home.data)?;
-    }
-    Ok(Box::new(Shifts { scale: scale.to_owned(), settings }))
-}
-
-impl Prepared for Shifts {
     fn seed(&self) -> u64 {
-        self.settings.seed
+        self.seed
     }
 
-    fn run(&self, _: &Path, session: &Session) -> Result<Findings> {
-        let set = &self.settings;
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        let empty = self.homes.is_empty() || self.sizes.is_empty() || self.methods.is_empty();
+        if empty || self.bases == 0 || self.draws < 2 || self.null == 0 || self.sizes.contains(&0) {
+            bail!("homes, sizes and methods must name some; bases, null and sizes be at least 1, draws at least 2");
+        }
+        if !(self.level > 0.0 && self.level < 1.0) {
+            bail!("level: expected a number in (0, 1), found {}", self.level);
+        }
+        world::tests(&self.tests, true)?;
+        for name in &self.homes {
+            let home = self.home.get(name).with_context(|| format!("no table [home.{name}]"))?;
+            home.recipe.check()?;
+            thalweg_nets::data::DataSpec::parse(&home.data)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
         let mut lines: Vec<Line> = Vec::new();
         let mut notes = Vec::new();
-        for name in &set.homes {
-            let home = &set.home[name];
-            for index in 0..set.bases {
-                let world = world::world(home, index, set.seed, session)?;
-                session.say(&format!(
+        for name in &self.homes {
+            let home = &self.home[name];
+            for index in 0..self.bases {
+                let world = world::world(home, index, self.seed, run.session)?;
+                run.session.say(&format!(
                     "{name}, base network {}: accuracy {:.3} on held-out rows, trained in {:.1} s",
                     index + 1,
                     world.fresh.1,
                     world.seconds
                 ));
                 if index == 0 {
-                    notes.push(format!(
-                        "{name}: unshifted draws come from {}.",
-                        if world.shared {
-                            "the held-out rows that null draws come from"
-                        } else {
-                            "other rows than null draws do"
-                        }
-                    ));
+                    let rows = match world.shared {
+                        true => "the held-out rows that null draws come from",
+                        false => "other rows than null draws do",
+                    };
+                    notes.push(format!("{name}: unshifted draws come from {rows}."));
                 }
-                self.of_world(name, index, &world, &mut lines, &mut notes, session)?;
+                self.of_world(name, index, &world, &mut lines, &mut notes, run.session)?;
             }
         }
-        let rows = lines.iter().map(Line::row).collect::<Result<_>>()?;
         Ok(Findings {
-            rows,
-            settings: object(set)?,
+            rows: lines.iter().map(Line::row).collect::<Result<_>>()?,
             tables: page::tables(&lines)?,
-            report: page::page(&self.scale, set, &lines, &notes)?,
+            report: page::page(self, run.scale, &lines, &notes)?,
             outcome: Outcome::Done,
         })
     }
@@ -112,29 +98,28 @@ impl Shifts {
         notes: &mut Vec<String>,
         session: &Session,
     ) -> Result<()> {
-        let set = &self.settings;
         let images = world.base.architecture().input()[1] > 1;
-        let streams = Streams::new(set.seed).child("shift").child(home).index(index);
-        let mut config = world::tests(ORIGIN, &set.tests, images)?;
+        let streams = Streams::new(self.seed).child("shift").child(home).index(index);
+        let mut config = world::tests(&self.tests, images)?;
         let mut trained: BTreeMap<&str, (Vec<f32>, f64)> = BTreeMap::new();
-        for &size in &set.sizes {
+        for &size in &self.sizes {
             session
                 .progress
-                .begin(&format!("{home}, base network {}, |Q| = {size}", index + 1), set.methods.len() as u64);
-            let (rows, _) = world.reference.draws(size, set.null, &streams.child("null"))?;
+                .begin(&format!("{home}, base network {}, |Q| = {size}", index + 1), self.methods.len() as u64);
+            let (rows, _) = world.reference.draws(size, self.null, &streams.child("null"))?;
             let null: Vec<Sample> = rows.iter().map(|r| world.reference.held.rows(r)).collect();
             let draw = |away: &Sample, share: f64, what: &str| {
-                world::queries(away, &world.fresh.0, share, size, set.draws, &streams.child(what).index(size as u64))
+                world::queries(away, &world.fresh.0, share, size, self.draws, &streams.child(what).index(size as u64))
             };
             let unshifted = draw(&world.fresh.0, 1.0, "unshifted")
                 .with_context(|| format!("{home}: |Q| = {size} exceeds the held-out rows"))?;
-            for &method in &set.methods {
+            for &method in &self.methods {
                 if session.progress.interrupted() {
                     return Err(thalweg_nets::Error::Interrupted.into());
                 }
                 let start = Instant::now();
                 let mut agreement = None;
-                if method == Method::Detectron && set.choose {
+                if method == Method::Detectron && self.choose {
                     let trainer = Trainer::new(world.base.clone(), &world.reference, config.cdc, &streams)?;
                     let choice = choose(&trainer, &world.reference, config.detectron, size, &streams)?;
                     config.cdc = choice.config;
@@ -168,7 +153,7 @@ impl Shifts {
                     let Some(queries) = draw(rows, *share, shift) else { continue };
                     let found = judged(test.as_ref(), &law, &queries, &streams.child("away").child(shift))?;
                     for (f, u) in found.iter().zip(&usual) {
-                        let power = Share::rejected(&f.p, set.level)?;
+                        let power = Share::rejected(&f.p, self.level)?;
                         let known = world.fresh.1;
                         let of = OfBase {
                             power,
@@ -178,7 +163,7 @@ impl Shifts {
                             accuracy: (known, share * accuracy + (1.0 - share) * known),
                             agreement,
                         };
-                        let one = u.p.iter().filter(|p| **p <= set.level).count();
+                        let one = u.p.iter().filter(|p| **p <= self.level).count();
                         put(lines, home, shift, size, test.name(), f, of, (one, u.p.len()));
                     }
                 }

@@ -1,6 +1,7 @@
 //! The table and the page of `reproduce shift`.
-use super::parameters::{Line, Settings};
+use super::parameters::{Line, Shifts};
 use super::world::BENIGN;
+use crate::experiments::experiment::Scale;
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
@@ -70,7 +71,7 @@ fn cells(lines: &[Line]) -> Vec<(&str, &str)> {
 ///
 /// # Errors
 /// Never for lines with draws.
-pub fn page(scale: &str, set: &Settings, lines: &[Line], notes: &[String]) -> Result<Report> {
+pub fn page(set: &Shifts, scale: Scale, lines: &[Line], notes: &[String]) -> Result<Report> {
     let mut report = Report::new(
         "Harmful covariate shift",
         format!(
@@ -85,8 +86,8 @@ pub fn page(scale: &str, set: &Settings, lines: &[Line], notes: &[String]) -> Re
             set.level
         ),
     );
-    if scale == "smoke" {
-        report.paragraph("At this scale the numbers mean nothing; it shows that everything runs.");
+    if let Some(caveat) = scale.caveat() {
+        report.paragraph(caveat);
     }
     report.heading("Who wins where").paragraph(
         "For every shift and query size the test with the greatest power and AUROC, among those that count for a verdict of harm and among all; \

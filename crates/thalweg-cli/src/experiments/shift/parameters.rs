@@ -10,7 +10,7 @@ use thalweg::shift::law::power::Share;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Settings {
+pub struct Shifts {
     pub(super) seed: u64,
     pub(super) homes: Vec<String>,
     pub(super) sizes: Vec<usize>,

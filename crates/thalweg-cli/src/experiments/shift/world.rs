@@ -1,29 +1,25 @@
 //! Homes (P with base networks trained on it) and the shifts that lead away from them.
+use super::hearts;
 use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
-use crate::work::plan;
+use crate::work::architecture::architecture;
 use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::shift::method::Config;
 use thalweg::shift::{Base, Reference, Sample};
-use thalweg_nets::data::place::root;
-use thalweg_nets::data::readers::heart::{Cells, FEATURES, read_cells};
-use thalweg_nets::data::split::cut;
-use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Normalisation, Site, Splits};
+use thalweg_nets::data::{Corruption, DataSpec, Dataset, Fit, Site, Splits};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::streams::shuffle;
 use thalweg_nets::train::{Recipe, Trainer};
 
-/// The column of cholesterol in the heart data, 0 where it was not measured.
-const CHOLESTEROL: usize = 4;
 /// The benign control, in tables.
 pub const BENIGN: &str = "benign";
 /// Held-out rows from which on unshifted draws come from others than the null law's.
@@ -112,9 +108,9 @@ pub struct World {
 /// Parameters of tests: those measured for rows of features or for images, with `over` in their place.
 ///
 /// # Errors
-/// Unknown keys and values of a wrong type, under `tests` of `origin`.
-pub fn tests(origin: &str, over: &toml::Table, images: bool) -> Result<Config> {
-    settings::laid_over(origin, "tests", &Config::like(images), over)
+/// Unknown keys and values of a wrong type, under `tests`.
+pub fn tests(over: &toml::Table, images: bool) -> Result<Config> {
+    settings::laid_over("tests", &Config::like(images), over)
 }
 
 /// Trains f number `index` of a home and draws up its shifts.
@@ -126,8 +122,14 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     (spec.train, spec.validation, spec.test, spec.fit, spec.seed) =
         (home.train, home.validation, home.test, home.fit, seed + index);
     ensure(&spec, &session.progress)?;
-    let net = plan::architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
-    let splits = if home.sites.is_empty() { Parts::of(spec.load()?) } else { hearts(home, &spec)? };
+    let net = architecture(&home.architecture, &home.widths, &spec, &session.progress)?;
+    let splits = match &home.sites[..] {
+        [] => Parts::of(spec.load()?),
+        sites => {
+            let [train, validation, test] = hearts::of_sites(&spec, sites)?;
+            Parts { train, validation, test }
+        }
+    };
     let start = Instant::now();
     let engine = Engine::new(&net)?;
     let recipe = Recipe { checkpoints: vec![1.0], ..home.recipe.clone() };
@@ -181,43 +183,6 @@ impl Parts {
     }
 }
 
-fn heart_file(spec: &DataSpec) -> Result<PathBuf> {
-    const FILE: &str = "heart_disease_uci.csv";
-    let folder = match &spec.folder {
-        Some(folder) => folder.clone(),
-        None => root()?.join("heart"),
-    };
-    Ok(if folder.is_file() { folder } else { folder.join(FILE) })
-}
-
-/// The hospitals of P, cut by the seed; moments and fillings are those of the training rows.
-fn hearts(home: &Home, spec: &DataSpec) -> Result<Parts> {
-    let cells = read_cells(&heart_file(spec)?, &home.sites)?;
-    let (validation, test) = (home.validation.unwrap_or(60), home.test.unwrap_or(120));
-    let rows = cut(cells.labels.len(), home.train, validation, Some(test), spec.seed)?;
-    let mut normal = Normalisation { mean: Vec::new(), std: Vec::new(), range: None, offset: Vec::new() };
-    for j in 0..FEATURES.len() {
-        let known: Vec<f64> = rows.train.iter().filter_map(|&r| cells.rows[r][j]).map(f64::from).collect();
-        let n = known.len().max(1) as f64;
-        let mean = known.iter().sum::<f64>() / n;
-        let std = (known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        normal.mean.push(mean as f32);
-        normal.std.push(if std > 0.0 { std as f32 } else { 1.0 });
-    }
-    let part = |rows: &[usize]| filled(&cells, Some(rows), &normal);
-    Ok(Parts { train: part(&rows.train)?, validation: part(&rows.validation)?, test: part(&rows.test)? })
-}
-
-/// The given rows, or all, standardised, with gaps at the mean.
-fn filled(cells: &Cells, rows: Option<&[usize]>, normal: &Normalisation) -> Result<Dataset> {
-    let all: Vec<usize> = (0..cells.labels.len()).collect();
-    let rows = rows.unwrap_or(&all);
-    let value = |r: usize, j: usize| cells.rows[r][j].map_or(0.0, |v| (v - normal.mean[j]) / normal.std[j]);
-    let inputs = rows.iter().flat_map(|&r| (0..FEATURES.len()).map(move |j| value(r, j))).collect();
-    let labels = rows.iter().map(|&r| cells.labels[r]).collect();
-    Ok(Dataset::new("heart", [FEATURES.len(), 1, 1], 2, inputs, labels, normal.clone())?)
-}
-
 fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
     let x = base.engine().pack(&data.inputs)?;
     Ok(evaluate(base.engine(), base.theta(), &x, &data.labels)?[0].accuracy)
@@ -232,7 +197,7 @@ fn shifted_rows(
     seed: u64,
 ) -> Result<(Dataset, f64)> {
     let normal = &splits.train.normalisation;
-    let away = |sites: &[Site]| filled(&read_cells(&heart_file(&DataSpec::parse(&home.data)?)?, sites)?, None, normal);
+    let away = |sites: &[Site]| hearts::away(&DataSpec::parse(&home.data)?, sites, normal);
     Ok(match shift {
         Shift::Sites { sites } => (away(sites)?, 1.0),
         Shift::Mixture { share } => match home.shifts.first() {
@@ -241,17 +206,7 @@ fn shifted_rows(
             }
             _ => bail!("a mixture wants a share from 0 to 1 and another shift before it"),
         },
-        Shift::Imputed { sites } => {
-            let mut data = away(sites)?;
-            let wide = data.input_len();
-            for row in data.inputs.chunks_exact_mut(wide) {
-                let raw = row[CHOLESTEROL] * normal.std[CHOLESTEROL] + normal.mean[CHOLESTEROL];
-                if raw.abs() < 0.5 {
-                    row[CHOLESTEROL] = 0.0;
-                }
-            }
-            (data, 1.0)
-        }
+        Shift::Imputed { sites } => (hearts::imputed(away(sites)?, normal), 1.0),
         Shift::Corruption { name, severity } => (Corruption::named(name, *severity)?.apply(fresh, seed)?, 1.0),
         Shift::Data { data } => {
             let mut spec = DataSpec::parse(data)?;

@@ -21,7 +21,7 @@ pub(in crate::data) fn open(spec: &DataSpec, asked: Asked) -> Result<Source> {
     match set.name {
         "digits" => digits::table().map(cut_by_seed),
         "mnist" | "fashion-mnist" => {
-            let part = |part: &str| idx_part(set.name, &folder, part, 10, &remedy(set), true);
+            let part = |part: &str| idx_part(set.name, &folder, part, 10, &hint(set), true);
             Ok(Source { pool: part("train")?, test: Some(part("t10k")?) })
         }
         "silhouettes" => {
@@ -47,8 +47,8 @@ fn open_format(spec: &DataSpec, asked: Asked) -> Result<Source> {
         "npz" => npz::read(path, spec, asked.labelled),
         "idx" => {
             // Classes are those that the labels of both parts name.
-            let remedy = "an IDX folder is laid as MNIST's: train-images-idx3-ubyte and so on";
-            let part = |part: &str| idx_part("idx", path, part, 256, remedy, asked.labelled);
+            let hint = "an IDX folder is laid as MNIST's: train-images-idx3-ubyte and so on";
+            let part = |part: &str| idx_part("idx", path, part, 256, hint, asked.labelled);
             let pool = part("train")?;
             let test = idx::find(path, "t10k-images-idx3-ubyte").map(|_| part("t10k")).transpose()?;
             let labels = pool.labels().iter().chain(test.iter().flat_map(|t| t.labels()));
@@ -69,22 +69,20 @@ pub(in crate::data) fn folder(set: &Known, given: Option<&Path>) -> Result<PathB
     }
 }
 
-fn remedy(set: &Known) -> String {
-    match set.origin {
-        Origin::User => format!("name your folder: {}:DIR", set.name),
-        _ => format!("get it with `thalweg data get {0}`, or name its folder: {0}:DIR", set.name),
-    }
+fn hint(set: &Known) -> String {
+    let whose = if matches!(set.origin, Origin::User) { "your" } else { "its" };
+    format!("name {whose} folder: {}:DIR", set.name)
 }
 
 /// A file of the set, in its folder, or the folder itself where the user named the file.
 fn file_of(set: &Known, folder: &Path, file: &str) -> Result<PathBuf> {
     let path = if folder.is_file() { folder.to_path_buf() } else { folder.join(file) };
-    if path.is_file() { Ok(path) } else { Err(missing(set.name, folder, file, &remedy(set))) }
+    if path.is_file() { Ok(path) } else { Err(missing(set.name, folder, file, &hint(set))) }
 }
 
-fn idx_part(name: &str, folder: &Path, part: &str, classes: usize, remedy: &str, labelled: bool) -> Result<Table> {
+fn idx_part(name: &str, folder: &Path, part: &str, classes: usize, hint: &str, labelled: bool) -> Result<Table> {
     let [images, labels] = [format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte")];
-    let find = |file: &str| idx::find(folder, file).ok_or_else(|| missing(name, folder, file, remedy));
+    let find = |file: &str| idx::find(folder, file).ok_or_else(|| missing(name, folder, file, hint));
     let images = find(&images)?;
     match find(&labels) {
         Err(_) if !labelled => idx::read_unlabelled(name, &images),

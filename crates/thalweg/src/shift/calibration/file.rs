@@ -7,7 +7,7 @@ use crate::shift::base::{Base, Sample};
 use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
 use crate::tensors::{TensorReader, TensorWriter};
-use crate::{Error, Result, Streams};
+use crate::{Artefact, Error, Result, Streams};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,8 +53,7 @@ impl Calibration {
         let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
-            let expected = format!("{FORMAT}, as `thalweg shift calibrate` writes it");
-            return Err(Error::format(path, "format", expected, found));
+            return Err(Error::not_this(path, Artefact::Calibration, FORMAT, found));
         }
         let record: Record = toml::from_str(file.word("record"))
             .map_err(|e| Error::format(path, "record", "a record of this version", e))?;

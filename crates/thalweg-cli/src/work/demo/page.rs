@@ -1,6 +1,6 @@
 //! The demo's report: what was made, told from the picture to the table.
 use super::drawn::Drawn;
-use crate::report::pictures::{self, Course};
+use crate::report::pictures::{self, Trajectory};
 use crate::report::{Report, figures};
 use crate::study::Study;
 use crate::verdict::{self, Verdict, colour, label};
@@ -18,10 +18,15 @@ pub fn page(
     paths: usize,
 ) -> Result<Report> {
     let names: Vec<String> = drawn.iter().map(|d| label(d.model.config.method.name())).collect();
-    let mut courses = Vec::new();
+    let mut trajectories = Vec::new();
     for (d, name) in drawn.iter().zip(&names) {
-        let theta = d.samples.states.chunks_exact(d.samples.theta.len()).collect();
-        courses.push(Course { name, colour: colour(d.model.config.method.name()), times: &d.samples.at, theta });
+        let theta = d.samples.states.theta.chunks_exact(d.samples.theta.len()).collect();
+        trajectories.push(Trajectory {
+            name,
+            colour: colour(d.model.config.method.name()),
+            times: &d.samples.states.times,
+            theta,
+        });
     }
     let mut report = Report::new("Networks without training of their own", lede(study, drawn, judged));
     facts(&mut report, study, drawn, judged, seconds_of_zoo);
@@ -31,7 +36,7 @@ pub fn page(
          checkpoints between and follows the bend.",
     );
     report.figure(
-        &pictures::landscape(study, &courses, paths)?,
+        &pictures::landscape(study, &trajectories, paths)?,
         "All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
          on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
          is not the plane's.",
@@ -40,7 +45,7 @@ pub fn page(
         "A flow passes through networks that work better and better. How they do at time t, beside real runs at their checkpoints:",
     );
     report.figure(
-        &pictures::losses(study, &courses)?,
+        &pictures::losses(study, &trajectories)?,
         "Validation loss: mean, and for a flow the band from the 10 % to the 90 % quantile over its networks.",
     );
     report.heading("How good, and how new?").paragraph(

@@ -1,4 +1,11 @@
-//! A fit into a folder, with its state.
+//! Fits into folders, with their state; what flags ask of a fit, and its page.
+pub mod check;
+pub mod page;
+pub mod settings;
+pub mod zoos;
+
+use super::model;
+use crate::output::Folder;
 use crate::session::Session;
 use anyhow::Result;
 use std::path::Path;
@@ -9,7 +16,7 @@ use thalweg_nets::Error;
 use thalweg_nets::zoo::ZooStore;
 
 /// Steps between two savings of the state: what a kill (not Ctrl-C, which saves) can cost.
-pub const SAVE_EVERY: u64 = 500;
+const SAVE_EVERY: u64 = 500;
 
 /// Where the state between steps is kept.
 pub const STATE: &str = "fit-state.safetensors";
@@ -25,9 +32,8 @@ pub fn fit_into(
     latents: &Path,
     session: &Session,
 ) -> Result<MetaModel> {
-    let state = out.join(STATE);
     let options = FitOptions {
-        state: Some(state.clone()),
+        state: Some(out.join(STATE)),
         save_every: SAVE_EVERY,
         resume: session.common.resume,
         latents: Some(latents.to_path_buf()),
@@ -39,16 +45,30 @@ pub fn fit_into(
     session.progress.end();
     let record = &model.record;
     session.progress.detail(&format!(
-        "{}: step {} of {} kept; {:.1} steps a second; looks (step, training loss, held-out loss): {:?}",
+        "{}: step {} of {} kept; {:.1} steps a second; validations (step, training loss, held-out loss): {:?}",
         config.method.name(),
         record.best_step,
         config.steps,
         config.steps as f64 / record.seconds.max(1e-9),
         record.history
     ));
-    model.save(out, true)?;
-    if state.exists() {
-        std::fs::remove_file(&state).map_err(Error::io("remove", &state))?;
+    model::save(&model, out, STATE)?;
+    Ok(model)
+}
+
+/// The model of the claimed folder `out` alone: fitted, or read where a fit that ended before its report has left it. The autoencoders that were
+/// kept while it was fitted are in the model, and go.
+///
+/// # Errors
+/// As [`fit_into`].
+pub fn fit_alone(zoos: &[ZooStore], config: &FitConfig, out: &Folder, session: &Session) -> Result<MetaModel> {
+    let latents = out.dir().join("latents");
+    let model = match model::left_in(out, STATE, session)? {
+        Some(model) => model,
+        None => fit_into(&zoos.iter().collect::<Vec<_>>(), config, out.dir(), &latents, session)?,
+    };
+    if latents.exists() {
+        std::fs::remove_dir_all(&latents).map_err(Error::io("remove", &latents))?;
     }
     Ok(model)
 }

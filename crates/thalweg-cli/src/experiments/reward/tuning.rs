@@ -2,7 +2,7 @@
 use super::bench::{Bench, Generator};
 use super::rivals::{Made, mean};
 use super::task::{Task, Watched};
-use crate::work::tune::tune_into;
+use crate::work::tune::{Target, tune_into};
 use anyhow::{Context, Result};
 use std::path::Path;
 use thalweg::metric::summary::{Better, Summary};
@@ -14,7 +14,7 @@ use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;
 
 /// A tuning at one strength.
-pub struct Course {
+pub struct Tuning {
     /// The generator that it began with.
     pub generator: String,
     /// λ.
@@ -37,7 +37,7 @@ pub struct Course {
     validation: f64,
 }
 
-impl Course {
+impl Tuning {
     /// Mean validation accuracy of the samples.
     pub fn validation(&self) -> f64 {
         self.validation
@@ -82,7 +82,7 @@ pub fn prefix(generator: &str) -> String {
 
 impl Bench<'_> {
     /// Tunes to `task`; what an interrupted run has finished is loaded.
-    pub fn course(&self, generator: &Generator, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Course> {
+    pub fn tuning(&self, generator: &Generator, task: &Task, strength: f64, seed: u64, out: &Path) -> Result<Tuning> {
         let dir = out.join("models").join(format!("{}{}-{strength}-{seed}", prefix(&generator.name), task.name));
         std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let seen = dir.join("accuracies.json");
@@ -95,7 +95,8 @@ impl Bench<'_> {
             let text = std::fs::read_to_string(&seen).map_err(Error::io("read", &seen))?;
             (MetaModel::load(&dir)?, serde_json::from_str(&text).context("accuracies.json is damaged")?)
         } else {
-            let model = tune_into(&generator.model, &task.reward, Some(&watched), &config, None, &dir, self.session)?;
+            let target = Target { reward: &task.reward, held_out: &watched, data: None };
+            let model = tune_into(&generator.model, target, &config, &dir, self.session)?;
             write_whole(&seen, serde_json::to_string(&watched.accuracies())?.as_bytes())?;
             (model, watched.accuracies())
         };
@@ -105,7 +106,7 @@ impl Bench<'_> {
         let along = [vec![f64::NAN; lost], accuracies_seen].concat();
         let samples = model.sample(&SampleRequest::new(self.settings.samples, self.settings.seed))?;
         let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
-        Ok(Course {
+        Ok(Tuning {
             generator: generator.name.clone(),
             strength,
             validation: mean(&task.validation.accuracies(&self.engine, &samples.theta)?),

@@ -1,0 +1,89 @@
+//! Architectures as flags and files name them: a preset, which is made to fit the data, or a TOML file.
+use crate::data;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use thalweg_nets::Architecture;
+use thalweg_nets::architecture::{Preset, Shape};
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::progress::Progress;
+
+/// The architecture of the flag `--arch`, where it is given; a preset takes its shape from `data`.
+///
+/// # Errors
+/// A preset without data; as [`architecture`].
+pub fn given(
+    arch: Option<&str>,
+    widths: &[usize],
+    data: Option<&DataSpec>,
+    progress: &dyn Progress,
+) -> Result<Option<Architecture>> {
+    let Some(name) = arch else { return Ok(None) };
+    match data {
+        Some(data) => architecture(name, widths, data, progress).map(Some),
+        None if name.ends_with(".toml") => Ok(Some(Architecture::read(name.as_ref())?)),
+        None => bail!("--arch {name} takes its shape from --data, which is missing"),
+    }
+}
+
+/// A preset made to fit the data, or a TOML file taken as it is.
+///
+/// # Errors
+/// An unknown preset, a file that is none, a preset that the data's shape does not fit.
+pub fn architecture(name: &str, widths: &[usize], data: &DataSpec, progress: &dyn Progress) -> Result<Architecture> {
+    match named(name, widths)? {
+        Named::File(architecture) => Ok(architecture),
+        preset => {
+            let train = data::load(data, progress)?.train;
+            preset.build(data, train.shape, train.classes)
+        }
+    }
+}
+
+/// What the name of an architecture stands for.
+pub enum Named {
+    /// A whole architecture.
+    File(Architecture),
+    /// Layers that are made to fit inputs.
+    Preset(Preset, String),
+}
+
+impl Named {
+    /// The architecture; a file's whatever the inputs are.
+    ///
+    /// # Errors
+    /// A preset that the shape does not fit.
+    pub fn build(self, data: &DataSpec, shape: Shape, classes: usize) -> Result<Architecture> {
+        match self {
+            Self::File(architecture) => Ok(architecture),
+            Self::Preset(preset @ Preset::Mlp { .. }, _) => Ok(preset.build(shape, classes)?),
+            Self::Preset(preset, name) => preset.build(shape, classes).with_context(|| {
+                format!(
+                    "--arch {name} does not fit {}, inputs {shape:?} [channels, height, width]; mlp fits all",
+                    data.title()
+                )
+            }),
+        }
+    }
+}
+
+/// Reads the name of an architecture.
+///
+/// # Errors
+/// An unknown preset, widths that it does not have, a file that is none.
+pub fn named(name: &str, widths: &[usize]) -> Result<Named> {
+    let path = PathBuf::from(name);
+    if path.extension().is_some_and(|e| e == "toml") {
+        if !widths.is_empty() {
+            bail!("--widths: {name} says its own widths; leave the flag out, or take --arch mlp");
+        }
+        return Ok(Named::File(Architecture::read(&path)?));
+    }
+    if name == "mlp" && widths.is_empty() {
+        bail!("--arch mlp wants its hidden widths: --widths 32,16");
+    }
+    let preset = Preset::named(name, widths)?;
+    if name != "mlp" && !widths.is_empty() {
+        bail!("--widths: {name} has its own widths; leave the flag out, or take --arch mlp");
+    }
+    Ok(Named::Preset(preset, name.to_owned()))
+}

@@ -1,0 +1,83 @@
+//! A fit checked before it begins and after it: whether a flow over its zoo can work, and what its samples are worth.
+use crate::complain::complain;
+use crate::results::Row;
+use crate::row;
+use crate::session::Session;
+use crate::shell::quoted;
+use crate::work::outlook::{Outlook, Prospect, UNCONNECTED};
+use anyhow::Result;
+use thalweg::metric::summary::{Better, Summary};
+use thalweg::model::sample::SampleRequest;
+use thalweg::model::{FitConfig, MetaModel};
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{RunSplit, ZooStore};
+
+/// Networks sampled to judge a fitted model by.
+const SAMPLES: usize = 16;
+
+/// What a fit is checked by.
+pub struct Check<'a> {
+    zoo: &'a ZooStore,
+    split: RunSplit,
+    outlook: Outlook,
+}
+
+impl<'a> Check<'a> {
+    /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance, and where
+    /// training gained nothing. None where nothing can be checked: a zoo without architecture or data, a model of tasks, which is sampled for one
+    /// of them (nothing here says for which).
+    ///
+    /// # Errors
+    /// A zoo that cannot be read, a split that leaves no runs to train on.
+    pub fn before(zoos: &'a [ZooStore], config: &FitConfig, progress: &dyn Progress) -> Result<Option<Self>> {
+        let (zoo, None) = (&zoos[0], &config.context) else { return Ok(None) };
+        let Some(outlook) = Outlook::of(zoo, progress)? else { return Ok(None) };
+        let split = config.split.of(zoo)?;
+        let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
+        let dir = quoted(zoo.dir());
+        match outlook.prospect(zoo, &split.train)? {
+            Prospect::Untrained { accuracy } => outlook.warn_untrained(zoo, zoo.dir(), accuracy),
+            Prospect::Unconnected { accuracy, middle, pairs } if !functional => complain(&format!(
+                "warning: the runs of {dir} are not linearly connected: halfway between two of them networks have validation accuracy \
+                 {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}. A flow over such weights samples networks at chance. What \
+                 works: runs that share their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
+                 thalweg zoo align {dir} --out aligned\n  \
+                 thalweg fit aligned {UNCONNECTED} --out model",
+            )),
+            _ => {}
+        }
+        Ok(Some(Self { zoo, split, outlook }))
+    }
+
+    /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
+    /// training gained over chance. Returns the row for `results.json`.
+    ///
+    /// # Errors
+    /// A model that cannot be sampled, a zoo that cannot be read.
+    pub fn after(&self, model: &MetaModel, session: &Session) -> Result<Row> {
+        let Outlook { engine, rows, chance } = &self.outlook;
+        let accuracy = |theta: &[f32]| -> Result<Summary> {
+            Ok(Summary::of("accuracy", &rows.accuracies(engine, theta)?, Better::Higher)?)
+        };
+        let sampled = accuracy(&model.sample(&SampleRequest::new(SAMPLES, session.seed_or(0)))?.theta)?;
+        let train = &self.split.train;
+        let trained = accuracy(&self.zoo.finals(&train[..train.len().min(SAMPLES)])?)?;
+        session.say(&format!(
+            "Check: {SAMPLES} sampled networks have validation accuracy {:.3} ± {:.3}, the zoo's runs {:.3} ± {:.3} (chance {chance:.3}). \
+             Accuracy alone does not show that they are new: thalweg eval does.",
+            sampled.mean, sampled.sem, trained.mean, trained.sem
+        ));
+        if self.outlook.learned(trained.mean) && sampled.mean < (trained.mean + chance) / 2.0 {
+            complain(&format!(
+                "warning: sampled networks have validation accuracy {:.3} where the zoo's runs have {:.3} (chance {chance:.3}): they are not \
+                 usable as they are",
+                sampled.mean, trained.mean
+            ));
+        }
+        Ok(row! {
+            "method" => model.config.method.name(), "samples" => SAMPLES, "validation_rows" => rows.labels.len(),
+            "accuracy_sampled_mean" => sampled.mean, "accuracy_sampled_sem" => sampled.sem,
+            "accuracy_zoo_mean" => trained.mean, "accuracy_zoo_sem" => trained.sem, "accuracy_chance" => chance,
+        })
+    }
+}

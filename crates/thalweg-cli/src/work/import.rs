@@ -1,0 +1,41 @@
+//! What an import recognises in files that were written elsewhere, as it is told before anything is written.
+use crate::data;
+use crate::results::Row;
+use crate::row;
+use crate::session::Session;
+use anyhow::{Context, Result};
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::init::Initialisation;
+use thalweg_nets::zoo::{ImportOptions, ImportPlan};
+
+/// Tells what `plan`, made by `options`, recognises, and how inputs are standardised.
+pub fn tell(plan: &ImportPlan, options: &ImportOptions, session: &Session) {
+    session.say(plan.to_string().trim_end());
+    if let (Some(data), Some(record)) = (&plan.data, plan.record()) {
+        let told = data::told(&DataSpec { record: None, ..data.clone() }, &record.normalisation);
+        let unscored = if options.architecture.is_none() { " (nothing is scored on them without --arch)" } else { "" };
+        session.say(&format!("  {told}{unscored}"));
+    }
+}
+
+/// A row for every checkpoint of every run.
+pub fn recognised(plan: &ImportPlan) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for run in &plan.found.runs {
+        for (time, network) in plan.times.iter().zip(&run.checkpoints) {
+            rows.push(row! {
+                "run" => run.name, "checkpoint" => network.name, "time" => time, "file" => network.place().display().to_string(),
+            });
+        }
+    }
+    rows
+}
+
+/// Reads the flag `--initialisation`.
+///
+/// # Errors
+/// An unknown law.
+pub fn law(name: &str) -> Result<Initialisation> {
+    let parsed = toml::Value::String(name.into()).try_into();
+    parsed.with_context(|| format!("--initialisation {name}: expected kaiming-uniform or kaiming-normal"))
+}

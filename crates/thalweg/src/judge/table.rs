@@ -1,0 +1,75 @@
+//! The table of a judgement: what was generated, the zoo itself, held-out runs, the trivial baselines, in this order.
+//!
+//! Every network is evaluated exactly once, the training runs among them: the zoo's row comes from the evaluation that everything else is compared with.
+use super::baseline::{Baseline, Finals};
+use super::reference::ZooReference;
+use super::{Judge, Judgement, Row};
+use crate::{Error, Result, Streams};
+use thalweg_nets::progress::Progress;
+
+/// Where the networks of a row come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A generator under judgement.
+    Generated,
+    /// The training runs, each judged against the others (leave-one-out): what the zoo itself scores.
+    Zoo,
+    /// Held-out runs, judged as if a generator had made them: what a perfect generator scores.
+    HeldOut,
+    /// A trivial generator.
+    Baseline,
+}
+
+/// A row of the table with the numbers of each network behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Where the networks come from.
+    pub origin: Origin,
+    /// The row.
+    pub row: Row,
+    /// Its networks.
+    pub networks: Judgement,
+}
+
+/// Judges `generated` networks `[n, P]`, each group under its name, beside the zoo, its held-out runs where there are some, and the baselines, drawn
+/// from streams, where these are given. A baseline makes as many networks as the first group has. `progress` advances by one for every row.
+///
+/// # Errors
+/// As [`Judge::new`] and [`Judge::judge`]; [`Error::Interrupted`].
+pub fn table(
+    zoo: ZooReference<'_>,
+    generated: &[(&str, &[f32])],
+    baselines: Option<&Streams>,
+    progress: &dyn Progress,
+) -> Result<Vec<Judged>> {
+    let p = zoo.engine.parameters().max(1);
+    let all = baselines.map_or(Vec::new(), |_| Baseline::table(zoo.training.len() / p, zoo.start.is_some()));
+    let held_out = !zoo.held_out.is_empty();
+    progress.begin("judging", (1 + generated.len() + usize::from(held_out) + all.len()) as u64);
+    let next = || {
+        progress.advance(1);
+        if progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+    };
+    let judge = Judge::new(zoo)?;
+    next()?;
+    let judged = |origin, name: &str, theta: &[f32]| -> Result<Judged> {
+        let networks = judge.judge(theta)?;
+        next()?;
+        Ok(Judged { origin, row: judge.summarise(name, &networks, f64::NAN)?, networks })
+    };
+    let mut rows = Vec::new();
+    for (name, theta) in generated {
+        rows.push(judged(Origin::Generated, name, theta)?);
+    }
+    rows.push(Judged { origin: Origin::Zoo, row: judge.zoo_row()?, networks: judge.own.clone() });
+    if held_out {
+        rows.push(judged(Origin::HeldOut, "held-out", zoo.held_out)?);
+    }
+    let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
+    let median = Some(judge.median());
+    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start };
+    for (baseline, streams) in all.iter().zip(std::iter::repeat(baselines).flatten()) {
+        rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
+    }
+    Ok(rows)
+}
