@@ -1,8 +1,8 @@
 //! Errors of the libraries as Python's exceptions, with the libraries' messages.
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt, PyNotADirectoryError, PyOSError,
-    PyPermissionError, PyValueError,
+    PyArithmeticError, PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt,
+    PyNotADirectoryError, PyOSError, PyPermissionError, PyTypeError, PyValueError,
 };
 use std::io::ErrorKind;
 use thalweg::Error;
@@ -21,9 +21,19 @@ pub fn raised(error: Error) -> PyErr {
         },
         Error::Exists(_) => PyFileExistsError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),
-        Error::Format { .. } | Error::Shape { .. } | Error::Parameter { .. } | Error::NotFinite { .. } => {
-            PyValueError::new_err(message)
-        }
+        Error::NoData { .. } => PyFileNotFoundError::new_err(message),
+        Error::NotConverged { .. } => PyArithmeticError::new_err(message),
+        Error::Unsupported { .. } => PyTypeError::new_err(message),
+        Error::Format { .. }
+        | Error::Shape { .. }
+        | Error::Parameter { .. }
+        | Error::TooFewRows { .. }
+        | Error::NotThis { .. }
+        | Error::Unfinished { .. }
+        | Error::OneClass { .. }
+        | Error::OtherState { .. }
+        | Error::Contexts { .. }
+        | Error::NotFinite { .. } => PyValueError::new_err(message),
     }
 }
 

@@ -5,13 +5,13 @@ use crate::settings;
 use crate::work;
 use crate::zoo::Zoo;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thalweg::judge::ZooRuns;
-use thalweg::{Error, Judge, Split, Streams};
+use thalweg::judge::{Row, ZooRuns, table};
+use thalweg::{Error, Split, Streams};
 use thalweg_nets::data::{Splits, fetch};
 use thalweg_nets::engine::Engine;
-use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 
 /// Rows of the table, and the accuracies and distances of each network.
@@ -43,29 +43,22 @@ pub fn judge<'py>(
         fits(architecture, &test)?;
         let runs = ZooRuns::of(zoo, &split.of(zoo)?)?;
         let inputs = engine.pack(&test.inputs)?;
-        watch.begin("judging", 4);
-        let judge = Judge::new(runs.reference(&engine, &inputs, &test.labels))?;
-        watch.advance(1);
-        let own = judge.judge(theta)?;
-        let mut rows = vec![judge.summarise("samples", &own, f64::NAN)?, judge.zoo_row()?];
-        watch.advance(1);
-        if !runs.held_out.is_empty() {
-            rows.push(judge.held_out_row()?);
-        }
-        watch.advance(1);
-        if baselines {
-            rows.extend(judge.baselines(own.accuracy.len(), &Streams::new(seed).child("eval"))?);
-        }
-        Ok((rows, own))
+        let streams = baselines.then(|| Streams::new(seed).child("eval"));
+        let reference = runs.reference(&engine, &inputs, &test.labels);
+        table(reference, &[("samples", theta)], streams.as_ref(), watch)
     };
-    let (rows, own) = work::run(py, observer, work)?;
+    let judged = work::run(py, observer, work)?;
+    let rows: Vec<&Row> = judged.iter().map(|judged| &judged.row).collect();
+    let rows = settings::dict(py, &rows)?;
+    let own = judged.into_iter().next().map(|judged| judged.networks);
+    let own = own.ok_or_else(|| PyRuntimeError::new_err("a defect of thalweg: a table without rows"))?;
     let each = PyDict::new(py);
     for (name, values) in [("accuracy", own.accuracy), ("loss", own.loss), ("d", own.d), ("overlap", own.similarity)] {
         let values: Bound<'_, PyArray1<f64>> = values.into_pyarray(py);
         each.set_item(name, values)?;
     }
     each.set_item("nearest_run", own.nearest.iter().map(|nearest| nearest.index).collect::<Vec<_>>().into_pyarray(py))?;
-    Ok((settings::dict(py, &rows)?, each))
+    Ok((rows, each))
 }
 
 /// The data that networks are judged on: those named, seen as the zoo's networks expect, or else the zoo's own.

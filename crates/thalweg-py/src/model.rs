@@ -176,8 +176,9 @@ impl Model {
         };
         let made = work::run(py, observer, work)?;
         let p = self.parameters();
-        let states = arrays::block(py, made.states, [made.at.len(), n, p])?;
-        Ok((arrays::rows(py, made.theta, p)?, made.at, states, made.evaluations, made.seconds))
+        let times = made.states.times;
+        let states = arrays::block(py, made.states.theta, [times.len(), n, p])?;
+        Ok((arrays::rows(py, made.theta, p)?, times, states, made.evaluations, made.seconds))
     }
 
     /// Tunes towards a reward: a text as the program takes it (`loss:NAME`, `margin:NAME`), or (callable, description).

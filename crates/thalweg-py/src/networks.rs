@@ -1,5 +1,5 @@
 //! Networks in files and through the engine.
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, tensors};
 use crate::arrays::{self, line, shape, slice};
 use crate::errors::Raise;
 use crate::settings;
@@ -10,18 +10,13 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use safetensors::{Dtype, tensor::TensorView};
-use std::path::PathBuf;
-use thalweg::tensors::TensorWriter;
-use thalweg::{Error, Layout, Result, Split};
-use thalweg_nets::data::DataSpec;
+use std::path::{Path, PathBuf};
+use thalweg::{Layout, Networks, Result, States};
 use thalweg_nets::engine::{Engine, Mode};
 use thalweg_nets::files::{read_regular, write_whole};
-use thalweg_nets::layout::{floats, open};
+use thalweg_nets::layout::open;
 use thalweg_nets::loss::CrossEntropy;
 use thalweg_nets::zoo::checkpoints::networks;
-
-/// The header's word for a stack, with its version: what the program writes.
-const FORMAT: &str = "thalweg networks 1";
 
 /// Types of tensors by NumPy's names.
 const TYPES: [(&str, Dtype); 12] = [
@@ -40,7 +35,7 @@ const TYPES: [(&str, Dtype); 12] = [
 ];
 
 /// States along the way: times `[T]` and weights `[T, n, P]` as rows.
-type States<'py> = (Vec<f64>, PyReadonlyArray2<'py, f32>);
+type Kept<'py> = (Vec<f64>, PyReadonlyArray2<'py, f32>);
 
 /// Writes the stack `theta [n, P]` with what is known of the networks.
 #[pyfunction]
@@ -50,33 +45,23 @@ pub fn write_stack(
     architecture: Option<&Architecture>,
     data: Option<&Bound<'_, PyAny>>,
     split: Option<&Bound<'_, PyAny>>,
-    states: Option<States<'_>>,
+    states: Option<Kept<'_>>,
 ) -> PyResult<()> {
-    let text = |e: toml::ser::Error| PyValueError::new_err(e.to_string());
-    let values = slice("theta", &theta)?;
-    let [n, p] = shape(&theta);
-    let mut out = TensorWriter::default();
-    out.single("theta", &[n, p], values);
-    if let Some((times, theta)) = &states {
-        out.single("states", &[times.len(), n, p], slice("states", theta)?);
-        out.double("at", &[times.len()], times);
-    }
-    out.word("format", FORMAT);
-    if let Some(architecture) = architecture {
-        out.word("architecture", toml::to_string(&architecture.inner).map_err(text)?);
-    }
-    if let Some(data) = data {
-        let data: DataSpec = settings::read("data", data)?;
-        out.word("data", toml::to_string(&data).map_err(text)?);
-    }
-    if let Some(split) = split {
-        let split: Split = settings::read("split", split)?;
-        out.word("split", toml::to_string(&split).map_err(text)?);
-    }
-    write_whole(&path, &out.bytes().raise()?).raise()
+    let all = Networks {
+        theta: slice("theta", &theta)?.to_vec(),
+        parameters: shape(&theta)[1],
+        architecture: architecture.map(|a| a.inner.clone()),
+        data: data.map(|data| settings::read("data", data)).transpose()?,
+        split: split.map(|split| settings::read("split", split)).transpose()?,
+    };
+    let states = match &states {
+        Some((times, theta)) => States { times: times.clone(), theta: slice("states", theta)?.to_vec() },
+        None => States::default(),
+    };
+    all.write_stack(&path, &states).raise()
 }
 
-/// What a file or folder of networks holds.
+/// What a file or folder of networks holds; the layout is empty where nothing says it.
 type Read<'py> = (
     Bound<'py, PyArray2<f32>>,
     Option<Architecture>,
@@ -88,67 +73,32 @@ type Read<'py> = (
 /// Reads a stack, a network, or a folder of networks by the names of their tensors.
 #[pyfunction]
 pub fn read_networks<'py>(py: Python<'py>, path: PathBuf, architecture: Option<&Architecture>) -> PyResult<Read<'py>> {
-    let known = architecture.map(|a| a.inner.clone());
-    let found = py.detach(|| read(&path, known)).raise()?;
-    let layout = found.layout.map_or(Vec::new(), |layout| crate::architecture::tensors(&layout));
+    let known = architecture.map(|a| &a.inner);
+    let (found, layout) = py.detach(|| read(&path, known)).raise()?;
     Ok((
-        arrays::rows(py, found.theta, found.p)?,
+        arrays::rows(py, found.theta, found.parameters)?,
         found.architecture.map(|inner| Architecture { inner }),
         found.data.map(|data| settings::dict(py, &data)).transpose()?,
         found.split.map(|split| settings::dict(py, &split)).transpose()?,
-        layout,
+        layout.map_or(Vec::new(), |layout| tensors(&layout)),
     ))
 }
 
-struct Found {
-    theta: Vec<f32>,
-    p: usize,
-    layout: Option<Layout>,
-    architecture: Option<thalweg_nets::Architecture>,
-    data: Option<DataSpec>,
-    split: Option<Split>,
-}
-
-fn read(path: &std::path::Path, known: Option<thalweg_nets::Architecture>) -> Result<Found> {
-    let (found, _) = networks(path)?;
-    let first = &found[0];
-    if first.is_stack()? {
-        return read_stack(first.place(), known);
+/// Networks with their layout; single ones of an unknown architecture have that of the first.
+fn read(path: &Path, known: Option<&thalweg_nets::Architecture>) -> Result<(Networks, Option<Layout>)> {
+    let (single, _) = networks(path)?;
+    if known.is_some() || single[0].is_stack()? {
+        let found = Networks::read(path, known, &|_| ())?;
+        let layout = found.architecture.as_ref().map(Layout::of);
+        return Ok((found, layout));
     }
-    let layout = known.as_ref().map_or_else(|| first.layout(), |a| Ok(Layout::of(a)))?;
+    let layout = single[0].layout()?;
     let mut theta = Vec::new();
-    for network in &found {
+    for network in &single {
         theta.extend(network.read(&layout, &network.reading(&layout)?)?);
     }
-    Ok(Found { theta, p: layout.len(), layout: Some(layout), architecture: known, data: None, split: None })
-}
-
-fn read_stack(path: &std::path::Path, known: Option<thalweg_nets::Architecture>) -> Result<Found> {
-    let bytes = read_regular(path, u64::MAX)?;
-    let file = open(path, &bytes)?;
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
-        .map_err(|e| Error::format(path, "header", "a safetensors header", e))?;
-    let words = header.metadata().clone().unwrap_or_default();
-    if words.contains_key("format") {
-        thalweg_nets::checksum::check(path, &bytes)?;
-    }
-    let said = words.get("architecture").map(|text| thalweg_nets::Architecture::from_toml_str(text)).transpose()?;
-    let wrong = |key: &'static str| move |e: toml::de::Error| Error::format(path, key, "what the program writes", e);
-    let data = words.get("data").map(|text| toml::from_str(text).map_err(wrong("data"))).transpose()?;
-    let split = words.get("split").map(|text| toml::from_str(text).map_err(wrong("split"))).transpose()?;
-    let architecture = known.or(said);
-    let view = file.tensor("theta").map_err(|e| Error::format(path, "tensor theta", "shape [n, P]", e))?;
-    let expected = architecture.as_ref().map(|a| Layout::of(a).len());
-    match (view.shape(), expected) {
-        (&[n, p], wanted) if n > 0 && wanted.is_none_or(|wanted| wanted == p) => {
-            let theta = floats(path, "theta", &view)?;
-            Ok(Found { theta, p, layout: architecture.as_ref().map(Layout::of), architecture, data, split })
-        }
-        (shape, _) => {
-            let wanted = expected.map_or("P".to_owned(), |p| p.to_string());
-            Err(Error::format(path, "tensor theta", format!("shape [n, {wanted}]"), format!("{shape:?}")))
-        }
-    }
+    let parameters = layout.len();
+    Ok((Networks { theta, parameters, architecture: None, data: None, split: None }, Some(layout)))
 }
 
 /// Writes named tensors, (name, type, shape, bytes), as one plain safetensors file.

@@ -83,7 +83,7 @@ def packed(state):
     """(name, type, shape, bytes) of each tensor, as the compiled half writes them into a file."""
     out = []
     for name, value in arrays(state).items():
-        value = np.ascontiguousarray(value)
+        value = np.asarray(value, order="C")
         out.append((name, value.dtype.name, list(value.shape), value.tobytes()))
     return out
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, rewards
-from ._progress import Progress, observer
+from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import read_buffers, write_buffers
 from .networks import Networks
@@ -75,7 +75,10 @@ def fit(
         given["method"] = renamed(plain(method), "_", "-")
     if latent is not None:
         given["latent"] = {latent: {}} if isinstance(latent, str) else renamed(plain(latent), "_", "-")
-    merged = laid_over(_core.fit_defaults(name, given.get("context") is not None), given)
+    defaults = _core.fit_defaults(name, given.get("context") is not None)
+    if not all(zoo._core.knows_start for zoo in zoos):
+        _from_noise(defaults, given)
+    merged = laid_over(defaults, given)
     merged = {key: value for key, value in merged.items() if value is not None}
     with observer(progress) as watching:
         core = _core.fit([zoo._core for zoo in zoos], merged, _path(state), resume, watching)
@@ -261,6 +264,15 @@ class Model:
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
         return Model(core, self.buffers)
+
+
+def _from_noise(defaults, given):
+    """Flows of zoos whose law of starts is not known begin at noise, where the caller does not say otherwise."""
+    (name, parameters), = defaults["method"].items()
+    said = given.get("method", {}).get(name, {})
+    if parameters.get("source") == "zoo" and not {"source", "coupling"} & set(said):
+        given["method"] = {name: {**said, "source": "gaussian", "coupling": "independent"}}
+        LOG.info("the law that the zoo's runs started from is not known: the flow starts at Gaussian noise (give initialisation, or a source)")
 
 
 def _path(value):

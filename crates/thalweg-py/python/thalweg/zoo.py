@@ -148,11 +148,12 @@ class Zoo:
         KeyboardInterrupt
             Ctrl-C; what is finished in `out` is kept for `resume`.
         """
-        arguments = renamed(plain(settings), "-", "_")
-        arguments.update(plain(dict(
+        arguments = dict(settings)
+        arguments.update(dict(
             kind=kind, runs=runs, seed=seed, train_rows=train_rows, epochs=epochs, steps=steps, batch=batch,
             learning_rate=learning_rate, optimiser=optimiser, checkpoints=checkpoints,
-        )))
+        ))
+        arguments = {name: renamed(plain(value), "_", "-") for name, value in arguments.items() if value is not None}
         folder, temporary = _folder(out)
         given = architecture if isinstance(architecture, (_core.Architecture, str)) else _architecture(architecture)
         with observer(progress) as watching:
