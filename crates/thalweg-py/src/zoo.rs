@@ -11,7 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
-use thalweg::Split;
+use thalweg::{Layout, Split};
 use thalweg_nets::data::fetch;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{ImportOptions, ImportPlan, TrainOptions, ZooStore, train_zoo};
@@ -71,6 +71,7 @@ impl Zoo {
         source: PathBuf,
         out: PathBuf,
         architecture: Option<&Architecture>,
+        layout: Option<Vec<(String, Vec<usize>)>>,
         data: Option<&Bound<'_, PyAny>>,
         times: Option<Vec<f64>>,
         name: String,
@@ -81,6 +82,7 @@ impl Zoo {
         let options = ImportOptions {
             name,
             architecture: architecture.map(|a| a.inner.clone()),
+            layout: layout.map(Layout::of_tensors),
             data: data.map(data::spec).transpose()?,
             initialisation: initialisation.map(|law| settings::read("initialisation", law)).transpose()?,
             times,

@@ -69,7 +69,7 @@ def test_files_of_the_program_are_read_and_the_judgement_is_its_own(made, progra
     assert len(nets) == 40 and nets.architecture == zoo.architecture
     each = tw.Networks.open(made / "each", zoo.architecture)
     assert np.array_equal(each.theta, nets.theta[:3])
-    told = json.loads(program("eval", made / "s.safetensors", "--zoo", made / "zoo", "--json", "--seed", "4"))["results"]
+    told = json.loads(program("eval", made / "s.safetensors", "--zoo", made / "zoo", "--json", "--seed", "4"))["rows"]
     rows = {row["method"]: row for row in told}
     table = tw.judge(nets, zoo, seed=4)
     assert {row["method"] for row in table.rows} == set(rows) and len(rows) > 9
@@ -95,7 +95,7 @@ def test_shift(program, tmp_path, digits):
     program("shift", "calibrate", "--logits", tmp_path / "held.csv", "--null", "60", "--out", tmp_path / "l.cal", "-q")
     said = json.loads(program("shift", "test", tmp_path / "l.cal", "--q-logits", tmp_path / "q.csv", "--json", codes=(0, 1, 3)))
     by_hand = tw.shift.Detector.calibrate(lambda x: x, logits[:300], null=60).test(logits[300:315])
-    evidence = {e["test"]: e["p_value"] for row in said["results"] if isinstance(row.get("evidence"), list) for e in row["evidence"]}
+    evidence = {e["test"]: e["p_value"] for row in said["rows"] if isinstance(row.get("evidence"), list) for e in row["evidence"]}
     assert evidence and evidence == {e["method"]: e["p_value"] for e in by_hand.evidence}
 
 

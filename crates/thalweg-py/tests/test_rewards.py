@@ -20,12 +20,12 @@ def test_a_callable_steers(flow):
         gradients[:, 0] = 1.0
         return theta[:, 0].astype(float), gradients
 
-    tuned = flow.tune(reward, 30, **SETTINGS)
+    tuned = flow.tune(reward, 60, **{**SETTINGS, "strength": 1000.0}, optimiser={"learning_rate": 3e-3})
     moved = tuned.sample(64, seed=3).theta[:, 0]
     assert moved.mean() > first.mean() + first.std()
     assert tuned.record["tuned"]["reward"] == "reward" and flow.record.get("tuned") is None
-    again = flow.tune(reward, 30, **SETTINGS)
-    assert np.array_equal(again.sample(8).theta, tuned.sample(8).theta)
+    a, b = (flow.tune(reward, 3, **SETTINGS).sample(8).theta for _ in range(2))
+    assert np.array_equal(a, b)
 
 
 def test_held_out_rewards_choose(flow):

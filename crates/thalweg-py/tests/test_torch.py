@@ -184,7 +184,7 @@ def test_a_model_is_steered_to_a_loss(zoo, digits):
     x, y = torch.tensor(digits.train.x[:400]).flip(2), torch.tensor(digits.train.y[:400])
     module = flow.sample(1).modules()[0]
     reward = tw.rewards.torch(lambda net: F.cross_entropy(net(x), y), module, layout=flow.layout)
-    tuned = flow.tune(reward, 30, strength=3000.0, trajectories=8)
+    tuned = flow.tune(reward, 50, strength=3000.0, trajectories=8, optimiser={"learning_rate": 3e-3})
     test = digits.test.x[:, :, ::-1].copy()
     before, after = (m.sample(20).evaluate(test, digits.test.y)[1].mean() for m in (flow, tuned))
     assert after < before - 0.3

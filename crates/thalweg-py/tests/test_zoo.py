@@ -30,6 +30,7 @@ def test_state_dicts_of_any_architecture_come_back_as_they_were(rng, tmp_path):
         for name, value in runs[r][k].items():
             assert np.array_equal(back[name], np.asarray(value, "f4") if value.dtype.kind == "f" else value), name
             assert back[name].shape == value.shape
+    assert zoo.layout == [("conv.weight", [2, 1, 3]), ("alpha", []), ("half", [4])]  # the order of the state dicts
     theta = zoo.theta()
     assert theta.shape == (6, 3, 11) and np.array_equal(zoo.theta([2], [-1])[0, 0], theta[2, 2])
     again = tw.Zoo.open(tmp_path / "zoo")
@@ -120,8 +121,8 @@ def test_progress_and_notes(caplog):
     with caplog.at_level("INFO", logger="thalweg"):
         tw.Zoo.train("digits", "digits", runs=4, steps=60, progress=lambda *stage: seen.append(stage))
     assert ("training runs", 4, 4) in seen
-    runs = runs_of(np.random.default_rng(1), prefix="net.")
-    runs[3] = [{name[4:]: value for name, value in state.items()} for state in runs[3]]
+    runs = runs_of(np.random.default_rng(1))
+    runs[3] = [{f"net.{name}": value for name, value in state.items()} for state in runs[3]]
     with caplog.at_level("INFO", logger="thalweg"):
         tw.Zoo.from_state_dicts([run[:1] for run in runs])
     assert any("names without" in message for message in caplog.messages)

@@ -40,7 +40,7 @@ class Zoo:
     ) -> Zoo: ...
     @staticmethod
     def import_(
-        source: str, out: str, architecture: Architecture | None, data: Any, times: list[float] | None, name: str,
+        source: str, out: str, architecture: Architecture | None, layout: _Layout | None, data: Any, times: list[float] | None, name: str,
         initialisation: str | None, force: bool, observer: _Observer,
     ) -> Zoo: ...
     @property

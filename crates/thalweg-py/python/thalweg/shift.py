@@ -171,7 +171,7 @@ class Detector:
         images = known and network[0].input[1] > 1
         settings = None
         if self.settings is not None:
-            settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "-", "_"))
+            settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
         with observer(progress) as watching:
             if not known:
                 self._core = self._of_logits(X, held, validation, arguments, settings, watching)

@@ -13,7 +13,7 @@ import numpy as np
 from . import _core
 from ._progress import Progress, observer
 from ._settings import plain, renamed
-from ._states import arrays, buffers_of, packed, read_buffers, size, views, write_buffers
+from ._states import arrays, buffers_of, layout_of, packed, read_buffers, size, views, write_buffers
 from .networks import Networks
 
 
@@ -220,7 +220,7 @@ class Zoo:
                 for k, state in enumerate(run):
                     weights = {name: value for name, value in arrays(state).items() if value.dtype.kind == "f"}
                     _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(weights), None)
-            return cls._imported(source, buffers=buffers_of(runs[0][-1]), **options)
+            return cls._imported(source, layout=layout_of(runs[0][0]), buffers=buffers_of(runs[0][-1]), **options)
 
     @classmethod
     def from_theta(cls, theta: Any, layout: Sequence[tuple[str, Sequence[int]]] | _core.Architecture, **options: Any) -> Zoo:
@@ -245,12 +245,14 @@ class Zoo:
         return cls.from_state_dicts([[views(point, layout) for point in run] for run in theta], **options)
 
     @classmethod
-    def _imported(cls, source, *, architecture, data, times, name, initialisation, out, force, progress, buffers=None):
+    def _imported(
+        cls, source, *, architecture, data, times, name, initialisation, out, force, progress, layout=None, buffers=None
+    ):
         folder, temporary = _folder(out)
         times = None if times is None else [float(t) for t in times]
         with observer(progress) as watching:
             core = _core.Zoo.import_(
-                source, folder, _architecture(architecture), plain(data), times, name, initialisation, force, watching
+                source, folder, _architecture(architecture), layout, plain(data), times, name, initialisation, force, watching
             )
         write_buffers(folder, buffers)
         return cls(core, temporary, buffers)

@@ -1,7 +1,7 @@
 //! [`ShiftTest`]: what all tests of shift are. A test turns a query Q into a few numbers, each larger the more Q looks shifted; null law,
 //! p-values, power and files are then made once for all of them.
 use super::base::Sample;
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 
 /// One number that a test gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub trait ShiftTest: Send + Sync {
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
         let mut values = Vec::new();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
+            interrupt::check()?;
             let chunk: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
             values.extend(self.measure(&chunk, &streams.child("chunk").index(c as u64))?);
         }

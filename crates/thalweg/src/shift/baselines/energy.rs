@@ -6,7 +6,7 @@
 //! two-sided: they fire on any difference, harmless ones too. Logits that were made of probabilities have no energy (0 for all rows); the margin is left.
 use crate::shift::base::Sample;
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
-use crate::{Result, Streams};
+use crate::{Result, Streams, interrupt};
 
 /// Share of rows at home beyond either end of the usual margins.
 const TAIL: f64 = 0.025;
@@ -82,8 +82,9 @@ impl ShiftTest for Energy {
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         test::check(rows, &self.like, false)?;
         let views = views(rows);
-        let values = queries.iter().flat_map(|q| self.of(&views, q.iter().copied())).collect();
-        Ok(Measured { values, blame: Vec::new() })
+        let of = |q: &Vec<usize>| interrupt::check().map(|()| self.of(&views, q.iter().copied()));
+        let values: Vec<[f64; 2]> = queries.iter().map(of).collect::<Result<_>>()?;
+        Ok(Measured { values: values.concat(), blame: Vec::new() })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::shift::base::Sample;
 use crate::shift::baselines::entropy::{Answers, OF_ENSEMBLES, Reading};
 use crate::shift::reference::Reference;
 use crate::shift::test::{CHUNK, Measured, ShiftTest, Statistic};
-use crate::{Result, Streams};
+use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
 
 /// A test by networks beside f; it is a [`ShiftTest`] with the statistics [`OF_ENSEMBLES`].
@@ -113,6 +113,7 @@ impl<M: Members> ShiftTest for M {
         };
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
+            interrupt::check()?;
             let readings: Vec<Reading> = readings(c, chunk)?;
             all.values.extend(readings.iter().flat_map(|reading| reading.statistics(self.usual())));
             if let (0, Some(first)) = (c, readings.into_iter().next()) {
