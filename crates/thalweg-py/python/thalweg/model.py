@@ -271,7 +271,8 @@ def _from_noise(defaults, given):
     (name, parameters), = defaults["method"].items()
     said = given.get("method", {}).get(name, {})
     if parameters.get("source") == "zoo" and not {"source", "coupling"} & set(said):
-        given["method"] = {name: {**said, "source": "gaussian", "coupling": "independent"}}
+        noise = {"source": "gaussian", "coupling": "independent"}
+        given["method"] = {name: {**said, **{key: value for key, value in noise.items() if key in parameters}}}
         LOG.info("the law that the zoo's runs started from is not known: the flow starts at Gaussian noise (give initialisation, or a source)")
 
 
