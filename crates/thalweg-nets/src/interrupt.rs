@@ -9,9 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Asks all long work of this process to stop; there is no way back. For signal handlers of programs.
+/// Asks all long work of this process to stop. For signal handlers of programs.
 pub fn request() {
     REQUESTED.store(true, Ordering::SeqCst);
+}
+
+/// Takes the request back, once all work that should stop has stopped: for processes that live on, as interpreters do.
+pub fn withdraw() {
+    REQUESTED.store(false, Ordering::SeqCst);
 }
 
 /// Whether [`request`] was called.

@@ -43,6 +43,15 @@ fn folders_are_runs_and_files_are_checkpoints_in_natural_order() {
     assert_eq!(zoo.times(), [0.0, 0.5, 1.0]);
     let names: Vec<&str> = zoo.layout().slots().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names.len(), 2);
+    // The order of the tensors in θ may be told.
+    let slots = zoo.layout().slots();
+    let turned = Layout::of_tensors(slots.iter().rev().map(|s| (s.name.clone(), s.shape.clone())));
+    let options = ImportOptions { layout: Some(turned.clone()), ..ImportOptions::default() };
+    let other = import(&source, &root.path().join("turned"), &options, &Silent).unwrap();
+    assert_eq!(other.layout(), &turned);
+    let (a, b) = (zoo.trajectory(7).unwrap(), other.trajectory(7).unwrap());
+    assert_eq!(a[slots[0].range()], b[turned.slots()[1].range()]);
+    assert_eq!(a[slots[1].range()], b[turned.slots()[0].range()]);
     for run in 0..12 {
         for (k, step) in [0, 2, 10].into_iter().enumerate() {
             let row = &zoo.trajectory(run).unwrap()[3 * k..3 * k + 3];

@@ -2,10 +2,7 @@
 //!
 //! A recipe's own default is a few passes over the data. Of a large set these are thousands of steps; of a small table they are a dozen, after
 //! which networks are at chance.
-use thalweg_nets::train::{Length, Recipe};
-
-/// Steps that a run has at least.
-const STEPS: u64 = 1_000;
+use thalweg_nets::train::Recipe;
 
 /// Which of the two the user has said, by a flag or by `--set`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,21 +27,14 @@ impl Said {
 /// Gives `recipe`, made of defaults, what suits `rows` training rows wherever the user has not `said` it. Returns a sentence on what was chosen
 /// and how to change it; none where nothing was left to choose.
 pub fn suit(recipe: &mut Recipe, rows: usize, said: Said) -> Option<String> {
-    if !said.batch {
-        recipe.batch = recipe.batch.min(rows.max(1));
-    }
     // A batch that does not fit is refused later, with its reason.
-    let steps = recipe.steps(rows).ok()?;
-    if !said.length && steps < STEPS {
-        recipe.length = Length::Steps(STEPS);
-    }
+    let steps = recipe.suit(rows, !said.length, !said.batch).ok()?;
     let flags = match (said.length, said.batch) {
         (true, true) => return None,
         (true, false) => "--batch changes that",
         (false, true) => "--epochs or --steps change that",
         (false, false) => "--epochs or --steps and --batch change that",
     };
-    let steps = recipe.steps(rows).ok()?;
     let epochs = steps as f64 / rows.div_ceil(recipe.batch) as f64;
     Some(format!(
         "Each run: {steps} steps of {} rows ({epochs:.0} passes over {rows} training rows); {flags}",

@@ -11,7 +11,7 @@ use imports::Crate;
 use std::fs;
 use std::path::Path;
 
-const CRATES: [&str; 4] = ["thalweg-nets", "thalweg", "thalweg-burn", "thalweg-cli"];
+const CRATES: [&str; 5] = ["thalweg-nets", "thalweg", "thalweg-burn", "thalweg-cli", "thalweg-py"];
 
 #[test]
 fn imports_follow_the_floors_that_the_architecture_draws() {

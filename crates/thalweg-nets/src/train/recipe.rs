@@ -14,6 +14,9 @@ pub enum Length {
     Steps(u64),
 }
 
+/// Steps of a run at least, where the user has said nothing of its length.
+pub const LEAST_STEPS: u64 = 1_000;
+
 /// A checked-on-use description of one training run.
 ///
 /// | field | default | range |
@@ -128,6 +131,21 @@ impl Recipe {
         })
     }
 
+    /// Gives what the user has not said of a recipe made of defaults what suits `rows` training rows: a `batch` that they can fill, and a `length` of
+    /// at least [`LEAST_STEPS`], for a few passes over a small table leave networks at chance. Returns the steps of a run.
+    ///
+    /// # Errors
+    /// A batch that was said and is larger than the data.
+    pub fn suit(&mut self, rows: usize, length: bool, batch: bool) -> Result<u64> {
+        if batch {
+            self.batch = self.batch.min(rows.max(1));
+        }
+        if length && self.steps(rows)? < LEAST_STEPS {
+            self.length = Length::Steps(LEAST_STEPS);
+        }
+        self.steps(rows)
+    }
+
     /// The steps after which checkpoints are taken, [K], of a run of `steps` steps.
     ///
     /// # Errors
@@ -180,6 +198,14 @@ mod tests {
         assert_eq!(recipe.steps(1000).unwrap(), 32);
         assert_eq!(recipe.checkpoint_steps(600).unwrap(), [0, 100, 200, 300, 400, 500, 600]);
         assert_eq!(evenly(1), [1.0]);
+        let suited = |rows, length, batch| {
+            let mut recipe = Recipe { batch: 64, ..Recipe::default() };
+            recipe.suit(rows, length, batch).map(|steps| (steps, recipe.batch)).ok()
+        };
+        assert_eq!(suited(36, true, true), Some((1_000, 36)));
+        assert_eq!(suited(182, false, true), Some((12, 64)));
+        assert_eq!(suited(36, true, false), None);
+        assert_eq!(suited(55_000, true, true), Some((4 * 860, 64)));
         let message = recipe.checkpoint_steps(4).unwrap_err().to_string();
         assert!(message.contains("recipe.checkpoints") && message.contains("4 steps"), "{message}");
         assert!(recipe.steps(63).unwrap_err().to_string().contains("63 training rows"));

@@ -58,6 +58,7 @@ pub trait ShiftTest: Send + Sync {
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
+            interrupt::check()?;
             let chunk: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
             let measured = self.measure(&chunk, &streams.child("chunk").index(c as u64))?;
             all.values.extend(measured.values);

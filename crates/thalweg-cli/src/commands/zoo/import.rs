@@ -77,6 +77,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let architecture = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
     let options = ImportOptions {
         name: args.name.clone(),
+        layout: None,
         architecture,
         data,
         initialisation: args.initialisation.as_deref().map(law).transpose()?,

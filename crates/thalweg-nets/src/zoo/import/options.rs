@@ -2,6 +2,7 @@
 use crate::architecture::Architecture;
 use crate::data::DataSpec;
 use crate::init::Initialisation;
+use crate::layout::Layout;
 
 /// What is known of the checkpoints beside their numbers.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +11,8 @@ pub struct ImportOptions {
     pub name: String,
     /// The architecture; its layout is then required of every network, and kept. Else the first network gives the layout.
     pub architecture: Option<Architecture>,
+    /// The tensors in the order in which they shall lie in θ, where no architecture says it: files have an order of their own, mostly that of the names.
+    pub layout: Option<Layout>,
     /// The data that the networks are for: with the architecture, every checkpoint is scored on its validation rows.
     pub data: Option<DataSpec>,
     /// The law that the runs started from; it is known for the tensors of an architecture only.

@@ -57,9 +57,10 @@ impl ImportPlan {
         let k = found.runs[0].checkpoints.len();
         let times = options.times.clone().unwrap_or_else(|| evenly(k));
         check_times(&times, k)?;
-        let layout = match &options.architecture {
-            Some(architecture) => Layout::of(architecture),
-            None => found.runs[0].checkpoints[0].layout()?,
+        let layout = match (&options.architecture, &options.layout) {
+            (Some(architecture), _) => Layout::of(architecture),
+            (None, Some(layout)) => layout.clone(),
+            (None, None) => found.runs[0].checkpoints[0].layout()?,
         };
         let networks = found.runs.iter().flat_map(|run| &run.checkpoints);
         let readings = networks.map(|network| network.reading(&layout)).collect::<Result<_>>()?;

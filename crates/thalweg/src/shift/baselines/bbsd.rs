@@ -95,7 +95,8 @@ impl ShiftTest for Bbsd {
             let furthest = places.iter().map(|column| distance(query.iter().map(|&r| column[r]).collect(), n_p));
             [furthest.fold(0.0, f64::max), self.chi_squared(query.iter().map(|&r| predictions[r]))]
         };
-        let values: Vec<[f64; 2]> = queries.par_iter().map(of).collect();
+        let of = |query| interrupt::check().map(|()| of(query));
+        let values: Vec<[f64; 2]> = queries.par_iter().map(of).collect::<Result<_>>()?;
         Ok(Measured { values: values.concat(), row_scores: Vec::new() })
     }
 

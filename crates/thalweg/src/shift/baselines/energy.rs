@@ -7,7 +7,7 @@
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
-use crate::{Result, Streams};
+use crate::{Result, Streams, interrupt};
 
 /// Share of rows of P beyond either end of the middle margins.
 const TAIL: f64 = 0.025;
@@ -88,8 +88,9 @@ impl ShiftTest for Energy {
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         test::check(rows, &self.schema, false)?;
         let views = views(rows);
-        let values = queries.iter().flat_map(|q| self.of(&views, q.iter().copied())).collect();
-        Ok(Measured { values, row_scores: Vec::new() })
+        let of = |q: &Vec<usize>| interrupt::check().map(|()| self.of(&views, q.iter().copied()));
+        let values: Vec<[f64; 2]> = queries.iter().map(of).collect::<Result<_>>()?;
+        Ok(Measured { values: values.concat(), row_scores: Vec::new() })
     }
 }
 

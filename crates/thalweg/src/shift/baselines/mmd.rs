@@ -146,7 +146,8 @@ impl ShiftTest for Mmd {
             let within = if pairs > 0.0 { within / pairs } else { 0.0 };
             within - 2.0 * query.iter().map(|&r| across[r]).sum::<f64>() / n as f64
         };
-        Ok(Measured { values: queries.par_iter().map(of).collect(), row_scores: Vec::new() })
+        let of = |query| interrupt::check().map(|()| of(query));
+        Ok(Measured { values: queries.par_iter().map(of).collect::<Result<_>>()?, row_scores: Vec::new() })
     }
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {

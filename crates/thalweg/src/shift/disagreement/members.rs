@@ -6,7 +6,7 @@ use crate::shift::baselines::entropy::{Answers, OF_ENSEMBLES, Reading};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, CHUNK, Measured, ShiftTest, Statistic};
-use crate::{Result, Streams};
+use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -165,6 +165,7 @@ impl<M: Members> ShiftTest for M {
         let many = fixed.map(|(logits, members)| Many::new(rows, &logits, members));
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
+            interrupt::check()?;
             let readings = match &many {
                 Some(many) => chunk.par_iter().map(|query| many.read(query)).collect(),
                 None => {

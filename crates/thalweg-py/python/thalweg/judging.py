@@ -1,0 +1,147 @@
+"""Judgement of networks beside their zoo and the trivial baselines."""
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core
+from ._arrays import floats
+from ._progress import Progress, observer
+from ._settings import plain
+from .networks import Networks
+
+if TYPE_CHECKING:
+    from .zoo import Zoo
+
+#: Columns of the table as it is shown: key, heading, digits.
+COLUMNS = [
+    ("method", "method", None),
+    ("accuracy_mean", "accuracy", 4),
+    ("accuracy_sem", "±", 4),
+    ("accuracy_best", "best", 4),
+    ("novelty_l2", "d", 2),
+    ("novel_and_performing", "N&P", 2),
+    ("novelty_iou", "overlap", 2),
+    ("diversity_l2", "diversity", 2),
+    ("n", "n", 0),
+]
+
+
+def judge(
+    nets: Networks | Any,
+    zoo: Zoo,
+    *,
+    data: str | Mapping[str, Any] | None = None,
+    baselines: bool = True,
+    split: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress = None,
+) -> Judgement:
+    """Judges networks: accuracy, novelty and diversity, beside the zoo, held-out runs and the trivial baselines, as ``thalweg eval --zoo``.
+
+    Parameters
+    ----------
+    nets : Networks or array_like
+        The networks, or their weights ``[n, P]``.
+    zoo : Zoo
+        The zoo that they come from; it must know its architecture and data.
+    data : str or dict, optional
+        Other data to judge on, as the zoo's networks take them.
+    baselines : bool
+        Whether the trivial baselines are judged as well.
+    split : dict, optional
+        How the generator split the zoo's runs (`validation`, `test`, `seed`); what the networks say of it if not given.
+    seed : int
+        Of the baselines.
+    progress : bool or callable, optional
+        True for a bar, or a function ``(what, done, total)``.
+
+    Returns
+    -------
+    Judgement
+    """
+    if isinstance(nets, Networks):
+        theta, split = _theta(nets, zoo), nets.split if split is None else split
+    else:
+        theta = floats("nets", nets, zoo.parameters)
+    split = plain(split or {})
+    with observer(progress) as watching:
+        rows, each = _core.judge(zoo._core, theta, split, plain(data), baselines, seed, watching)
+    each["nearest_run"] = zoo._core.split(split)[0][each["nearest_run"]]
+    return Judgement(rows, each)
+
+
+def _theta(nets, zoo):
+    """Weights in the order of the zoo's layout."""
+    own = [(name, list(shape)) for name, shape in zoo.layout]
+    if nets.layout == own:
+        return nets.theta
+    return Networks.from_state_dicts(nets.state_dicts(), architecture=zoo.architecture).theta
+
+
+class Judgement:
+    """A table: a row for the networks, the zoo, held-out runs and each baseline.
+
+    Shown as text, as HTML in notebooks, as a data frame by :meth:`to_pandas`, as a figure by :meth:`plot`.
+
+    Attributes
+    ----------
+    rows : list of dict
+        All numbers, as the program's ``results.json`` has them; None where a sample cannot give one.
+    accuracy, loss, d, overlap, nearest_run : numpy.ndarray
+        Those of each network, ``[n]``: test accuracy and cross-entropy, distance to the nearest training run (1: as far as a new run), overlap of
+        errors with the most similar training run, and which run is nearest.
+    """
+
+    def __init__(self, rows, each):
+        self.rows = rows
+        self.accuracy, self.loss, self.d = each["accuracy"], each["loss"], each["d"]
+        self.overlap, self.nearest_run = each["overlap"], each["nearest_run"]
+
+    def __getitem__(self, method: str) -> dict[str, Any]:
+        """The row of ``"samples"``, ``"zoo"``, ``"held-out"``, ``"mean"``, ..."""
+        for row in self.rows:
+            if row["method"] == method:
+                return row
+        raise KeyError(f"{method}: expected one of {', '.join(row['method'] for row in self.rows)}")
+
+    def _cells(self):
+        def cell(value, digits):
+            if value is None:
+                return "–"
+            return str(value) if digits is None else f"{value:.{digits}f}"
+
+        return [[cell(row[key], digits) for key, _, digits in COLUMNS] for row in self.rows]
+
+    def __repr__(self):
+        table = [[heading for _, heading, _ in COLUMNS], *self._cells()]
+        wide = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
+        lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, wide))) for line in table]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(heading)}</th>" for _, heading, _ in COLUMNS)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in self._cells())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def to_pandas(self) -> Any:
+        """The table as a data frame of pandas, the method its index."""
+        import pandas
+
+        return pandas.DataFrame(self.rows).set_index("method").astype(float, errors="ignore")
+
+    def plot(self, axes: Any = None) -> Any:
+        """Accuracy against distance of each network, with the zoo's mean accuracy, as a figure of matplotlib. Returns its axes."""
+        from matplotlib import pyplot
+
+        axes = pyplot.subplots()[1] if axes is None else axes
+        axes.scatter(self.d, self.accuracy, s=12, label="samples")
+        axes.axhline(self["zoo"]["accuracy_mean"], color="grey", lw=1, label="zoo")
+        axes.axvline(1.0, color="grey", lw=1, ls=":")
+        axes.set_xlabel("distance to the nearest training run")
+        axes.set_ylabel("test accuracy")
+        axes.legend()
+        return axes

@@ -1,0 +1,289 @@
+"""Fitted laws over the weights of networks."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core, rewards
+from ._progress import LOG, Progress, observer
+from ._settings import laid_over, plain, renamed
+from ._states import read_buffers, write_buffers
+from .networks import Networks
+
+if TYPE_CHECKING:
+    from .zoo import Zoo
+
+
+def fit(
+    zoo: Zoo | Sequence[Zoo],
+    method: str | Mapping[str, Any] | None = None,
+    latent: Any = None,
+    *,
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Progress = None,
+    **settings: Any,
+) -> Model:
+    """Fits a meta-model to a zoo: learns the flow from initialisations to trained weights.
+
+    The same bytes as ``thalweg fit`` makes of the same zoo, settings and seed.
+
+    Parameters
+    ----------
+    zoo : Zoo or list of Zoo
+        The runs; several zoos, one a task, for a model that is conditioned on data (with ``context={}`` or ``context=True``).
+    method : str or dict, optional
+        ``"cfm"`` (the default), ``"mmfm"``, ``"jko"``, ``"action"``, ``"ddpm"``, ``"kde"``; with its parameters ``{"mmfm": {"marginals": 3}}``.
+    latent : latent.PCA, latent.VAE, latent.Denoising, dict or str, optional
+        The autoencoder in whose latent space the method runs; none if not given.
+    state : path-like, optional
+        A file for the state between steps: an interrupted fit goes on from it with `resume`, to the same bytes.
+    progress : bool or callable, optional
+        True for a bar, or a function ``(what, done, total)``.
+    **settings
+        All other settings of a fit by their names in its TOML form, with underscores for hyphens: `seed`, `steps`, `batch`, `validate_every`,
+        `standardiser`, `time_grid`, `split`, `field`, `optimiser`, `context`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ValueError
+        An unknown setting, a value out of range, or one that does not fit the zoo.
+    KeyboardInterrupt
+        Ctrl-C; the state is saved first.
+
+    Examples
+    --------
+    >>> zoo = tw.Zoo.train("digits", "digits", kind="fork", runs=20)          # doctest: +SKIP
+    >>> model = tw.fit(zoo, method="mmfm", latent=tw.latent.VAE(32), seed=1)  # doctest: +SKIP
+    """
+    zoos = list(zoo) if isinstance(zoo, (list, tuple)) else [zoo]
+    given = renamed(plain(settings), "_", "-")
+    if given.get("context") is True:
+        given["context"] = {}
+    name = method
+    if isinstance(method, dict):
+        (name, _), = method.items()
+        given["method"] = renamed(plain(method), "_", "-")
+    if latent is not None:
+        given["latent"] = {latent: {}} if isinstance(latent, str) else renamed(plain(latent), "_", "-")
+    defaults = _core.fit_defaults(name, given.get("context") is not None)
+    if not all(zoo._core.knows_start for zoo in zoos):
+        _from_noise(defaults, given)
+    merged = laid_over(defaults, given)
+    merged = {key: value for key, value in merged.items() if value is not None}
+    with observer(progress) as watching:
+        core = _core.fit([zoo._core for zoo in zoos], merged, _path(state), resume, watching)
+    return Model(core, zoos[0].buffers)
+
+
+class Model:
+    """A fitted law over the weights of networks. Made by :func:`fit`, :meth:`open` or :meth:`tune`.
+
+    Attributes
+    ----------
+    method : str
+        Its method.
+    config : dict
+        All that decided the fit.
+    record : dict
+        How it came to be: runs, losses on the way, what it was tuned for.
+    architecture : Architecture or None
+        The networks, where they are known.
+    layout : list of (str, list of int)
+        Names and shapes of their tensors.
+    parameters : int
+        P.
+    seconds : float
+        What the fit took.
+    """
+
+    def __init__(self, core, buffers=None):
+        self._core = core
+        self.buffers = dict(buffers or {})
+
+    method = property(lambda self: self._core.method)
+    config = property(lambda self: self._core.config)
+    record = property(lambda self: self._core.record)
+    architecture = property(lambda self: self._core.architecture)
+    layout = property(lambda self: self._core.layout)
+    data = property(lambda self: self._core.data)
+    parameters = property(lambda self: self._core.parameters)
+    seconds = property(lambda self: self._core.seconds[0])
+
+    def __repr__(self):
+        return f"<Model {self.method}: {self.parameters} weights, {self.record['training-runs']} training runs>"
+
+    def __reduce__(self):
+        return self._core.__reduce__()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Model:
+        """Reads the folder of a model, of :meth:`save` or of the program.
+
+        Raises
+        ------
+        FileNotFoundError
+            No such folder.
+        ValueError
+            A file that is not as it should be.
+        """
+        return cls(_core.Model.open(os.fspath(path)), read_buffers(path))
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Writes the folder of the model, as ``thalweg fit`` does.
+
+        Raises
+        ------
+        FileExistsError
+            A model that stands there, without `force`.
+        """
+        self._core.save(os.fspath(path), force)
+        write_buffers(path, self.buffers)
+
+    def save_pretrained(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """As :meth:`save`, with the ``config.json`` that the Hugging Face Hub looks for beside ``model.safetensors`` and ``README.md``."""
+        self.save(path, force)
+        config = dict(library_name="thalweg", model_type=f"thalweg-{self.method}", parameters=self.parameters, fit=self.config)
+        if self.architecture is not None:
+            config["architecture"] = self.architecture.to_dict()
+        text = json.dumps(_finite(config), indent=2)
+        (Path(path) / "config.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str]) -> Model:
+        """Reads a local folder that :meth:`save_pretrained` wrote."""
+        return cls.open(path)
+
+    def sample(
+        self,
+        n: int = 100,
+        seed: int = 0,
+        *,
+        solver: str = "euler",
+        steps: int = 100,
+        at: Sequence[float] = (),
+        context: str | Mapping[str, Any] | None = None,
+        each: int = 20,
+        guidance: float = 1.0,
+        progress: Progress = None,
+    ) -> Networks:
+        """Draws networks: the same as ``thalweg sample`` draws with the same seed and settings.
+
+        Parameters
+        ----------
+        n : int
+            Number of networks. Ten are the first ten of a hundred.
+        seed : int
+            Of all randomness.
+        solver : {"euler", "heun", "midpoint", "rk4", "dormand-prince", "euler-maruyama"}
+            The solver.
+        steps : int
+            Its steps.
+        at : sequence of float
+            Times in [0, 1] at which states are kept, in the result's `states`.
+        context : str or dict, optional
+            Data of the task to sample for, by `each` random training rows a class, with `guidance` (models of tasks only).
+        progress : bool or callable, optional
+            True for a bar, or a function ``(what, done, total)``.
+
+        Returns
+        -------
+        Networks
+        """
+        task = None if context is None else (plain(context), each, guidance)
+        with observer(progress) as watching:
+            theta, times, states, evaluations, seconds = self._core.sample(
+                n, seed, solver, steps, [float(t) for t in at], task, watching
+            )
+        return Networks(
+            theta, self.layout, architecture=self.architecture, data=self.data, split=self.config["split"],
+            buffers=self.buffers, at=np.array(times) if times else None, states=states if times else None,
+            evaluations=evaluations, seconds=seconds,
+        )
+
+    def tune(
+        self,
+        reward: Callable[..., tuple[Any, Any]] | str,
+        iterations: int | None = None,
+        *,
+        held_out: Callable[..., tuple[Any, Any]] | None = None,
+        rows: int = 256,
+        margin: float = 3.0,
+        state: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: Progress = None,
+        **settings: Any,
+    ) -> Model:
+        """Steers the generator towards a reward by adjoint matching; the model itself is left as it is.
+
+        Parameters
+        ----------
+        reward : callable or str
+            Any function θ ``[n, P]`` → (values ``[n]``, gradients ``[n, P]``) of arrays, larger is better; with a second parameter `seed` it is given
+            one, from which whatever is random in it should be drawn. :func:`rewards.torch` makes one from a loss of PyTorch. Or ``"loss:DATA"``,
+            ``"margin:DATA"`` as ``thalweg tune --reward`` takes it.
+        iterations : int, optional
+            Iterations (200).
+        held_out : callable, optional
+            A reward that chooses the iteration that is kept; without one the last is. Rewards on data by name take validation rows.
+        rows, margin
+            Rows of a batch, and the margin, of rewards on data by name.
+        state : path-like, optional
+            A file for the state between iterations: an interrupted tuning goes on from it with `resume`.
+        **settings
+            All other settings of a tuning by their names in its TOML form: `seed`, `strength`, `trajectories`, `control`, `optimiser`, ...
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            A model that cannot be tuned, a reward of another shape. What the reward raises is raised as it is.
+        """
+        given = renamed(plain(settings), "_", "-")
+        if iterations is not None:
+            given["iterations"] = int(iterations)
+        merged = laid_over(_core.tune_defaults(), given)
+        if isinstance(reward, str):
+            if held_out is not None:
+                raise ValueError("held_out: expected none beside a reward on data by name, whose validation rows choose")
+        else:
+            reward = rewards._adapted(reward)
+            held_out = None if held_out is None else rewards._adapted(held_out)
+        with observer(progress) as watching:
+            core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
+        return Model(core, self.buffers)
+
+
+def _from_noise(defaults, given):
+    """Flows of zoos whose law of starts is not known begin at noise, where the caller does not say otherwise."""
+    (name, parameters), = defaults["method"].items()
+    said = given.get("method", {}).get(name, {})
+    if parameters.get("source") == "zoo" and not {"source", "coupling"} & set(said):
+        noise = {"source": "gaussian", "coupling": "independent"}
+        given["method"] = {name: {**said, **{key: value for key, value in noise.items() if key in parameters}}}
+        LOG.info("the law that the zoo's runs started from is not known: the flow starts at Gaussian noise (give initialisation, or a source)")
+
+
+def _path(value):
+    return None if value is None else os.fspath(value)
+
+
+def _finite(value):
+    """JSON has no infinities: they become words."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

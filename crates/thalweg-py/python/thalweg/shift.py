@@ -1,0 +1,297 @@
+"""Tests of harmful covariate shift: does a classifier still know what it does on new, unlabelled rows?"""
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._arrays import floats, labels
+from ._progress import Progress, observer
+from ._settings import laid_over, plain, renamed
+from ._states import flat, size
+
+#: All tests by name: what each looks at, and whether it needs the classifier's logits alone, inputs, or the network itself.
+METHODS = {name: (looks_at, needs) for name, looks_at, needs in _core.methods()}
+
+#: Probabilities are taken to be at least e to the power of this.
+LEAST_LOGARITHM = -30.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What calibrated tests say of new rows.
+
+    Attributes
+    ----------
+    outcome : str
+        ``"harmful-shift"``, ``"shifted-harm-not-established"`` or ``"no-evidence-of-harm"``.
+    p_value : float
+        Of the outcome: of the shift found, or of harm where none was.
+    level : float
+        The level; outcomes other than no evidence come with at most this probability where nothing has shifted.
+    is_drift : bool
+        Whether any shift was found.
+    is_harmful : bool
+        Whether harmful shift was found.
+    threshold : float
+        What `p_value` is held against: the level.
+    evidence : list of dict
+        Test by test: `method`, `question`, `statistics`, `p_value`, `seconds`.
+    answer : dict
+        The p-values of the questions: `harm`, `difference`, `overall`.
+    blame : numpy.ndarray
+        How much each row looks out of place by the first test that can tell, ``[N]``; empty where none can.
+    """
+
+    outcome: str
+    p_value: float
+    level: float
+    evidence: list = field(repr=False)
+    answer: dict = field(repr=False)
+    blame: np.ndarray = field(repr=False)
+
+    @property
+    def is_drift(self) -> bool:
+        return self.outcome != "no-evidence-of-harm"
+
+    @property
+    def is_harmful(self) -> bool:
+        return self.outcome == "harmful-shift"
+
+    @property
+    def threshold(self) -> float:
+        return self.level
+
+    def __str__(self):
+        lines = [f"{self.outcome.replace('-', ' ')} (p = {self.p_value:.4f}, level {self.level})"]
+        lines += [f"  {e['method']:22} {e['question']:10} p = {e['p_value']:.4f}" for e in self.evidence]
+        return "\n".join(lines)
+
+
+class Detector:
+    """Tests of shift for one classifier, in the shape of an estimator of scikit-learn.
+
+    Parameters
+    ----------
+    classifier : torch.nn.Module, (Architecture, state dict), callable or estimator
+        The classifier. A module whose layers the engine knows, or an architecture with weights, takes all tests; any other module, any function from
+        rows to logits ``[N, C]``, or an object with ``predict_proba`` takes the tests that need logits alone.
+    size : int
+        About how many rows queries will have; others are tested as validly.
+    methods : list of str, optional
+        Tests (see `METHODS`); all that logits suffice for, or the program's choice for a network, if not given.
+    null : int
+        Redraws of every query: the least p-value is 1/(1 + null).
+    level : float
+        Level that queries will be tested at.
+    seed : int
+        Of all randomness.
+    choose : bool
+        Whether the parameters of the test ``detectron`` are found on validation draws.
+    settings : dict, optional
+        Parameters of the tests by their names in TOML: ``{"bank": {"size": 400}}``.
+    input_shape : tuple of int, optional
+        The shape of one input, where the module does not tell it.
+
+    Examples
+    --------
+    >>> det = tw.shift.Detector.calibrate(classifier, x, y, size=20)   # doctest: +SKIP
+    >>> det.test(new_rows).is_harmful                                  # doctest: +SKIP
+    False
+    """
+
+    def __init__(
+        self,
+        classifier: Any = None,
+        *,
+        size: int = 20,
+        methods: Sequence[str] | None = None,
+        null: int = 200,
+        level: float = 0.05,
+        seed: int = 1,
+        choose: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        input_shape: Sequence[int] | None = None,
+    ):
+        self.classifier, self.size, self.methods, self.null, self.level = classifier, size, methods, null, level
+        self.seed, self.choose, self.settings, self.input_shape = seed, choose, settings, input_shape
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: getattr(self, name) for name in names}
+
+    def set_params(self, **params: Any) -> Detector:
+        """Changes arguments of the constructor."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"parameter {name}: expected one of {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    @classmethod
+    def calibrate(
+        cls, classifier: Any, P_x: Any, P_y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None,
+        **params: Any,
+    ) -> Detector:
+        """A detector made ready: :class:`Detector` with these parameters, after :meth:`fit`."""
+        return cls(classifier, **params).fit(P_x, P_y, held=held, validation=validation, progress=progress)
+
+    def fit(self, X: Any, y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None) -> Detector:
+        """Trains what the tests need and keeps rows of P.
+
+        Parameters
+        ----------
+        X : array_like, or str
+            Rows of P as the classifier takes them, ``[N, ...]``. Where `held` is not given, the classifier must not have been trained on them: half
+            are kept to compare queries with. For an architecture with weights, also data by name: ``"heart"``.
+        y : array_like, optional
+            Their labels, for tests that train networks; the classifier's predictions serve if not given.
+        held : array_like, optional
+            Rows of P that the classifier was not trained on; `X` may then be its training rows.
+        validation : array_like, optional
+            Rows to choose on, beside `held`; a quarter of `X` if not given.
+
+        Returns
+        -------
+        Detector
+        """
+        network = self._network()
+        known = network is not None and not isinstance(network, str)
+        arguments = dict(
+            size=int(self.size), methods=None if self.methods is None else list(self.methods), null=int(self.null),
+            level=float(self.level), seed=int(self.seed), name="", probabilities=False, columns=[], choose=bool(self.choose),
+        )
+        images = known and network[0].input[1] > 1
+        settings = None
+        if self.settings is not None:
+            settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
+        with observer(progress) as watching:
+            if not known:
+                self._core = self._of_logits(X, held, validation, arguments, settings, watching)
+            elif isinstance(X, (str, dict)):
+                self._core = _core.Detector.of_data(*network, plain(X), arguments, settings, watching)
+            else:
+                wide = size(network[0].input)
+                rows = lambda what, x: None if x is None else floats(what, x, wide)
+                self._core = _core.Detector.of_network(
+                    *network, (floats("P", X, wide), None if y is None else labels(y)), rows("validation", validation),
+                    rows("held", held), arguments, settings, watching,
+                )
+        return self
+
+    def _of_logits(self, X, held, validation, arguments, settings, watching):
+        if held is not None or validation is not None:
+            # Logits of rows that the classifier was trained on would only mislead.
+            X = held if validation is None else np.concatenate([np.asarray(held), np.asarray(validation)])
+        logits, probabilities = self._logits(X)
+        return _core.Detector.of_logits(logits, {**arguments, "probabilities": probabilities}, settings, watching)
+
+    def test(self, Q: Any, *, level: float | None = None, seed: int = 1, progress: Progress = None) -> Verdict:
+        """What the tests say of new rows, of any number.
+
+        Parameters
+        ----------
+        Q : array_like
+            Rows as the classifier takes them; logits ``[N, C]`` for a detector that was opened without its classifier.
+        level : float, optional
+            That of the calibration if not given.
+        seed : int
+            Of the redraws.
+
+        Returns
+        -------
+        Verdict
+        """
+        core = self._fitted()
+        rows = floats("Q", Q, core.columns) if core.takes_inputs or self.classifier is None else self._logits(Q)[0]
+        with observer(progress) as watching:
+            said = core.test(rows, level, seed, watching)
+        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["blame"])
+
+    def predict(self, X: Any) -> Verdict:
+        """As :meth:`test`: one verdict on all rows together."""
+        return self.test(X)
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Writes the calibration into one file, as ``thalweg shift calibrate`` does."""
+        self._fitted().save(os.fspath(path), force)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], classifier: Any = None) -> Detector:
+        """Reads a calibration, of :meth:`save` or of the program.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        classifier : optional
+            What makes logits of rows, for a calibration on logits; without one :meth:`test` takes logits. A calibration of a network has it inside.
+        """
+        core = _core.Detector.open(os.fspath(path))
+        record = core.record
+        detector = cls(classifier, size=record["size"], methods=record["methods"], null=record["null"], level=record["level"],
+                       seed=record["seed"])
+        detector._core = core
+        return detector
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How the calibration was made."""
+        return self._fitted().record
+
+    def __repr__(self):
+        return f"<Detector: {', '.join(self._core.record['methods'])}>" if hasattr(self, "_core") else "<Detector, not fitted>"
+
+    def __reduce__(self):
+        raise TypeError("a Detector is not pickled: save(file) writes it and Detector.open(file) reads it")
+
+    def _fitted(self):
+        if not hasattr(self, "_core"):
+            raise ValueError("detector: expected one that is fitted (calibrate, fit or open)")
+        return self._core
+
+    def _network(self):
+        """(Architecture, θ) of a classifier that the engine knows; why not, or None for what is no network."""
+        classifier = self.classifier
+        if isinstance(classifier, (tuple, list)) and len(classifier) == 2:
+            architecture, weights = classifier
+            if not isinstance(architecture, _core.Architecture):
+                architecture = _core.Architecture.from_dict(plain(architecture))
+            if not hasattr(weights, "items"):
+                return architecture, np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
+            return architecture, flat(weights, architecture.layout)
+        if _is_module(classifier):
+            from ._torch import recognise
+
+            architecture, why = recognise(classifier, self.input_shape)
+            return why if architecture is None else (architecture, flat(classifier.state_dict(), architecture.layout))
+        return None
+
+    def _logits(self, x):
+        """Logits ``[N, C]`` of rows, and whether they were made of probabilities."""
+        classifier = self.classifier
+        if hasattr(classifier, "predict_proba"):
+            probabilities = np.asarray(classifier.predict_proba(x), dtype=np.float64)
+            return floats("probabilities", np.log(np.maximum(probabilities, np.exp(LEAST_LOGARITHM)))), True
+        if _is_module(classifier):
+            from ._torch import classifier as of_module
+
+            return floats("logits", of_module(classifier)(x)), False
+        if not callable(classifier):
+            raise TypeError(f"classifier: expected a module, (architecture, weights), a callable or an estimator, found {type(classifier).__name__}")
+        logits = classifier(x)
+        found = getattr(logits, "shape", None)
+        if found is None or len(found) != 2:
+            raise ValueError(f"classifier: expected logits of shape [N, C], found {found}")
+        return floats("logits", logits), False
+
+
+def _is_module(value):
+    return hasattr(value, "state_dict") and hasattr(value, "named_parameters")

@@ -1,0 +1,42 @@
+//! The Python package `thalweg`, its compiled half: `thalweg._core`.
+//!
+//! The binding adds no mathematics and no file format: every function here reads its arguments, calls the libraries without the interpreter's lock, and
+//! gives arrays back. What a user sees (classes, docstrings, PyTorch, tables) is Python, in `python/thalweg`.
+mod architecture;
+mod arrays;
+mod data;
+mod errors;
+mod judge;
+mod model;
+mod networks;
+mod reward;
+mod settings;
+mod shift;
+mod spec;
+mod work;
+mod zoo;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<architecture::Architecture>()?;
+    module.add_class::<zoo::Zoo>()?;
+    module.add_class::<model::Model>()?;
+    module.add_class::<shift::Detector>()?;
+    module.add_function(wrap_pyfunction!(data::load_data, module)?)?;
+    module.add_function(wrap_pyfunction!(model::fit_defaults, module)?)?;
+    module.add_function(wrap_pyfunction!(model::tune_defaults, module)?)?;
+    module.add_function(wrap_pyfunction!(model::fit, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::write_stack, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::read_networks, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::write_tensors, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::read_tensors, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::logits, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;
+    module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
+    module.add_function(wrap_pyfunction!(shift::shift_defaults, module)?)?;
+    module.add_function(wrap_pyfunction!(shift::methods, module)?)
+}

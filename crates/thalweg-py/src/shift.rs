@@ -1,0 +1,312 @@
+//! Tests of harmful covariate shift.
+use crate::architecture::Architecture;
+use crate::arrays::{line, shape, slice};
+use crate::data;
+use crate::errors::Raise;
+use crate::settings;
+use crate::work::{self, Watch};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thalweg::shift::method::{Config, Needs, Parts};
+use thalweg::shift::{Base, Method, Reference, Sample};
+use thalweg::{Calibration, Error, Request, Result, Streams};
+use thalweg_nets::data::{DataRecord, DataSpec};
+use thalweg_nets::streams::shuffle;
+
+/// Rows of P that are kept to agree on, as in the program.
+const KEPT: usize = 4096;
+
+/// Calibrated tests of one classifier.
+#[pyclass(frozen, module = "thalweg._core")]
+pub struct Detector {
+    inner: Calibration,
+}
+
+/// How a calibration is made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    size: usize,
+    methods: Option<Vec<String>>,
+    null: usize,
+    level: f64,
+    seed: u64,
+    name: String,
+    probabilities: bool,
+    columns: Vec<String>,
+    choose: bool,
+}
+
+/// The names of all tests, what each looks at, and whether it needs logits alone, inputs, or the network.
+#[pyfunction]
+pub fn methods() -> Vec<(&'static str, &'static str, &'static str)> {
+    let needs = |method: Method| match method.needs() {
+        Needs::Logits => "logits",
+        Needs::Inputs => "inputs",
+        Needs::Network => "network",
+    };
+    Method::ALL.into_iter().map(|method| (method.name(), method.looks_at(), needs(method))).collect()
+}
+
+/// The parts of P that a calibration is made from.
+struct Rows {
+    reference: Reference,
+    labels: Vec<u32>,
+    home: Option<DataRecord>,
+    name: String,
+}
+
+#[pymethods]
+impl Detector {
+    /// From a network of a known architecture, and rows of P as it takes them; `held` rows are those that it was not trained on.
+    #[staticmethod]
+    fn of_network(
+        py: Python<'_>,
+        architecture: &Architecture,
+        theta: PyReadonlyArray1<'_, f32>,
+        train: (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
+        validation: Option<PyReadonlyArray2<'_, f32>>,
+        held: Option<PyReadonlyArray2<'_, f32>>,
+        arguments: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (arguments, config) = read(arguments, settings, architecture.inner.input()[1] > 1)?;
+        let base = Arc::new(Base::new(&architecture.inner, line("theta", &theta)?.to_vec()).raise()?);
+        let (x, y) = (&train.0, &train.1);
+        let rows = shape(x)[0];
+        let inputs = slice("P", x)?;
+        let labels = y.as_ref().map(|y| line("labels", y)).transpose()?.unwrap_or_default();
+        if !labels.is_empty() && labels.len() != rows {
+            return Err(PyValueError::new_err(format!(
+                "labels: expected [{rows}], as P has rows, found [{}]",
+                labels.len()
+            )));
+        }
+        let validation = validation.as_ref().map(|x| slice("validation", x)).transpose()?;
+        let held = held.as_ref().map(|x| slice("held", x)).transpose()?;
+        let work = |watch: &Watch| {
+            let parts = Given { base: &base, inputs, labels, validation, held };
+            let rows = parts.rows(&arguments)?;
+            arguments.make(rows, Some(base.clone()), &config, watch)
+        };
+        work::run(py, observer, work).map(|inner| Self { inner })
+    }
+
+    /// From a network of a known architecture and data by name: the same calibration as the program's.
+    #[staticmethod]
+    fn of_data(
+        py: Python<'_>,
+        architecture: &Architecture,
+        theta: PyReadonlyArray1<'_, f32>,
+        data: &Bound<'_, PyAny>,
+        arguments: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (arguments, config) = read(arguments, settings, architecture.inner.input()[1] > 1)?;
+        let base = Arc::new(Base::new(&architecture.inner, line("theta", &theta)?.to_vec()).raise()?);
+        let data = data::spec(data)?;
+        let work = |watch: &Watch| {
+            let rows = of_data(&base, &data, arguments.seed, watch)?;
+            arguments.make(rows, Some(base.clone()), &config, watch)
+        };
+        work::run(py, observer, work).map(|inner| Self { inner })
+    }
+
+    /// From a classifier known by its logits `[N, C]` on rows of P that it was not trained on.
+    #[staticmethod]
+    fn of_logits(
+        py: Python<'_>,
+        logits: PyReadonlyArray2<'_, f32>,
+        arguments: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (arguments, config) = read(arguments, settings, false)?;
+        let (values, [_, classes]) = (slice("logits", &logits)?, shape(&logits));
+        let work = |watch: &Watch| {
+            let rows = Sample::of_logits(values.to_vec(), classes)?;
+            let [train, validation, held] = quarters(rows.len(), arguments.seed)?;
+            let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held))?;
+            let name = arguments.name.clone();
+            arguments.make(Rows { reference, labels: Vec::new(), home: None, name }, None, &config, watch)
+        };
+        work::run(py, observer, work).map(|inner| Self { inner })
+    }
+
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        Ok(Self { inner: py.detach(|| Calibration::read(&path)).raise()? })
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        match path.exists() && !force {
+            true => Err(Error::Exists(path)).raise(),
+            false => py.detach(|| self.inner.write(&path)).raise(),
+        }
+    }
+
+    #[getter]
+    fn record<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        settings::dict(py, &self.inner.record)
+    }
+
+    /// Whether queries are inputs (the network is known) and not logits.
+    #[getter]
+    fn takes_inputs(&self) -> bool {
+        self.inner.base().is_some()
+    }
+
+    #[getter]
+    fn columns(&self) -> usize {
+        let base = self.inner.base();
+        base.map_or(self.inner.record.classes, |base| base.architecture().input_len())
+    }
+
+    /// What the tests say of rows: inputs `[N, D]` where the network is known, else logits `[N, C]`.
+    fn test<'py>(
+        &self,
+        py: Python<'py>,
+        query: PyReadonlyArray2<'py, f32>,
+        level: Option<f64>,
+        seed: u64,
+        observer: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (values, [_, wide], of) = (slice("Q", &query)?, shape(&query), &self.inner);
+        let level = level.unwrap_or(of.record.level);
+        let work = |watch: &Watch| {
+            let query = match of.base() {
+                Some(base) => base.sample(values)?,
+                None => Sample::of_logits(values.to_vec(), wide)?,
+            };
+            of.test(&query, level, seed, watch)
+        };
+        let verdict = work::run(py, observer, work)?;
+        let out = PyDict::new(py);
+        out.set_item("outcome", settings::dict(py, &verdict.outcome)?)?;
+        out.set_item("words", verdict.outcome.words())?;
+        out.set_item("p_value", verdict.p_value)?;
+        out.set_item("level", verdict.level)?;
+        out.set_item("answer", settings::dict(py, &verdict.answer)?)?;
+        out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
+        let blame: Bound<'_, PyArray1<f64>> = verdict.blame.into_pyarray(py);
+        out.set_item("blame", blame)?;
+        Ok(out)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("a Detector is not pickled: save(file) writes it and Detector.open(file) reads it"))
+    }
+}
+
+/// The arguments, and the parameters of all tests: the defaults where `settings` is None.
+fn read(arguments: &Bound<'_, PyAny>, settings: &Bound<'_, PyAny>, images: bool) -> PyResult<(Arguments, Config)> {
+    let config = match settings.is_none() {
+        true => Config::like(images),
+        false => settings::read("the parameters of tests", settings)?,
+    };
+    Ok((settings::read("Detector.calibrate", arguments)?, config))
+}
+
+/// All parameters of tests with their defaults, for rows of features or for images.
+#[pyfunction]
+pub fn shift_defaults(py: Python<'_>, images: bool) -> PyResult<Bound<'_, PyAny>> {
+    settings::dict(py, &Config::like(images))
+}
+
+/// Rows of a classifier whose network is known.
+struct Given<'a> {
+    base: &'a Base,
+    inputs: &'a [f32],
+    labels: &'a [u32],
+    validation: Option<&'a [f32]>,
+    held: Option<&'a [f32]>,
+}
+
+impl Given<'_> {
+    fn rows(&self, arguments: &Arguments) -> Result<Rows> {
+        let all = self.base.sample(self.inputs)?;
+        let sample =
+            |rows: Option<&[f32]>, parts: &[usize]| rows.map_or_else(|| Ok(all.rows(parts)), |x| self.base.sample(x));
+        let [train, validation, held] = match (self.validation, self.held) {
+            (_, None) => quarters(all.len(), arguments.seed)?,
+            (Some(_), Some(_)) => [(0..all.len()).collect(), Vec::new(), Vec::new()],
+            (None, Some(_)) => {
+                let order = some(all.len(), all.len(), &Streams::new(arguments.seed).child("rows"));
+                let cut = (all.len() / 4).max(1);
+                [order[cut..].to_vec(), order[..cut].to_vec(), Vec::new()]
+            }
+        };
+        let streams = Streams::new(arguments.seed).child("kept");
+        let kept: Vec<usize> = some(train.len(), KEPT, &streams.child("train")).iter().map(|&i| train[i]).collect();
+        let labels = if self.labels.is_empty() { Vec::new() } else { kept.iter().map(|&i| self.labels[i]).collect() };
+        let reference =
+            Reference::new(all.rows(&kept), sample(self.validation, &validation)?, sample(self.held, &held)?)?;
+        Ok(Rows { reference, labels, home: None, name: arguments.name.clone() })
+    }
+}
+
+/// P by name: its training rows are agreed on, validation rows chosen on, test rows held out.
+fn of_data(base: &Base, data: &DataSpec, seed: u64, watch: &Watch) -> Result<Rows> {
+    let splits = data::load(data, watch)?;
+    let streams = Streams::new(seed).child("kept");
+    let train = splits.train.subset(&some(splits.train.len(), KEPT, &streams.child("train")));
+    let validation = splits.validation.subset(&some(splits.validation.len(), KEPT, &streams.child("validation")));
+    let [x, z, held] = [&train, &validation, &splits.test].map(|part| base.sample(&part.inputs));
+    let reference = Reference::new(x?, z?, held?)?;
+    Ok(Rows { reference, labels: train.labels, home: Some(splits.record), name: data.name.clone() })
+}
+
+/// Half of `n` rows to be held out, a quarter each to agree on and to choose on, in random order.
+fn quarters(n: usize, seed: u64) -> Result<[Vec<usize>; 3]> {
+    if n < 8 {
+        return Err(Error::parameter("P", "at least 8 rows", n));
+    }
+    let order = some(n, n, &Streams::new(seed).child("logits"));
+    let (held, rest) = order.split_at(n / 2);
+    let (train, validation) = rest.split_at(rest.len() / 2);
+    Ok([train.to_vec(), validation.to_vec(), held.to_vec()])
+}
+
+/// `count` of `n` rows in random order.
+fn some(n: usize, count: usize, streams: &Streams) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    shuffle(&mut all, &mut streams.rng());
+    all.truncate(count);
+    all
+}
+
+impl Arguments {
+    fn make(&self, rows: Rows, base: Option<Arc<Base>>, config: &Config, watch: &Watch) -> Result<Calibration> {
+        let methods = self.methods(base.is_some())?;
+        let request = Request {
+            parts: Parts { base, reference: &rows.reference, labels: &rows.labels, size: self.size, config },
+            methods: &methods,
+            null: self.null,
+            level: self.level,
+            seed: self.seed,
+            columns: self.columns.clone(),
+            probabilities: self.probabilities,
+            home: rows.home,
+            data: rows.name,
+            choose: self.choose,
+        };
+        Calibration::make(&request, watch)
+    }
+
+    /// Those asked for; where none are, all that logits suffice for, or the program's choice for a network.
+    fn methods(&self, network: bool) -> Result<Vec<Method>> {
+        use Method::{Bank, Bbsd, Entropy, FeatureMmd, Mahalanobis, RelativeMahalanobis};
+        match (&self.methods, network) {
+            (Some(names), _) => names.iter().map(|name| Method::named(name)).collect(),
+            (None, true) => Ok(vec![Bank, Entropy, Bbsd, Mahalanobis, RelativeMahalanobis, FeatureMmd]),
+            (None, false) => Ok(Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect()),
+        }
+    }
+}

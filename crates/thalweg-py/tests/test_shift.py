@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import thalweg as tw
+
+FAST = dict(size=15, null=60, settings={"bank": {"size": 30}})
+
+
+def ones(digits):
+    """Rows of one class alone."""
+    return digits.validation.x[digits.validation.y == 1]
+
+
+@pytest.fixture(scope="module")
+def net(digits):
+    return tw.Zoo.train("digits", "digits", runs=1, steps=400, checkpoints=1).networks()
+
+
+@pytest.fixture(scope="module")
+def detector(net, digits):
+    return tw.shift.Detector.calibrate(
+        (net.architecture, net.state_dicts()[0]), digits.train.x, digits.train.y, validation=digits.validation.x, held=digits.test.x[:250], **FAST
+    )
+
+
+def test_a_network_is_tested(detector, digits, rng, tmp_path):
+    near = detector.test(digits.test.x[250:270])
+    assert not near.is_drift and near.outcome == "no-evidence-of-harm" and near.threshold == near.level == 0.05
+    far = detector.test(rng.normal(size=(20, 1, 8, 8)) * 2)
+    assert far.is_harmful and far.p_value <= 0.05 and far.blame.shape == (20,)
+    assert {e["method"] for e in far.evidence} == {"bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"}
+    assert "harmful shift" in str(far) and detector.predict(digits.test.x[250:270]).p_value == near.p_value
+    detector.save(tmp_path / "d.cal")
+    with pytest.raises(FileExistsError):
+        detector.save(tmp_path / "d.cal")
+    again = tw.shift.Detector.open(tmp_path / "d.cal")
+    assert again.test(digits.test.x[250:270]).answer == near.answer and again.get_params()["size"] == 15
+    assert again.record["config"]["bank"]["size"] == 30
+    with pytest.raises(ValueError, match="64"):
+        detector.test(np.zeros((4, 3)))
+
+
+def test_false_alarms_keep_their_level(net, digits):
+    """Fresh rows of P: of 60 queries at level .2, alarms are no more than chance explains (mean 12, three deviations 21)."""
+    logits = net.logits(np.concatenate([digits.validation.x, digits.test.x]))[0]
+    alarms = 0
+    order = np.random.default_rng(0).permutation(len(logits))
+    for i in range(60):
+        order = np.random.default_rng(i).permutation(len(logits))
+        det = tw.shift.Detector.calibrate(lambda x: x, logits[order[:300]], null=39, level=0.2, methods=["bbsd", "energy"], seed=i)
+        alarms += det.test(logits[order[300:320]]).is_drift
+    assert alarms <= 21
+
+
+def test_callables_and_their_logits(net, digits, tmp_path):
+    calls = []
+
+    def f(x):
+        calls.append(len(x))
+        return net.logits(x)[0]
+
+    det = tw.shift.Detector.calibrate(f, digits.test.x[:300], null=60)
+    assert calls == [300] and set(det.record["methods"]) == {n for n, (_, needs) in tw.shift.METHODS.items() if needs == "logits"}
+    said = det.test(digits.test.x[300:320])
+    det.save(tmp_path / "l.cal")
+    alone = tw.shift.Detector.open(tmp_path / "l.cal")
+    assert alone.test(net.logits(digits.test.x[300:320])[0]).answer == said.answer
+    assert tw.shift.Detector.open(tmp_path / "l.cal", f).test(digits.test.x[300:320]).answer == said.answer
+    with pytest.raises(ValueError, match="logits alone"):
+        tw.shift.Detector.calibrate(f, digits.test.x[:300], methods=["bank"])
+    with pytest.raises(ValueError, match=r"\[N, C\]"):
+        tw.shift.Detector.calibrate(lambda x: x[0], digits.test.x[:300])
+    with pytest.raises(TypeError, match="classifier"):
+        tw.shift.Detector.calibrate(None, digits.test.x[:300])
+    with pytest.raises(ValueError, match="null draws.*at least 19"):
+        tw.shift.Detector.calibrate(f, digits.test.x[:300], null=5)
+
+
+def test_the_estimator_has_the_shape_of_scikit_learns(net):
+    det = tw.shift.Detector(net, size=9)
+    assert det.get_params() == {**tw.shift.Detector().get_params(), "classifier": net, "size": 9}
+    assert det.set_params(level=0.1) is det and det.level == 0.1
+    with pytest.raises(ValueError, match="expected one of"):
+        det.set_params(lvl=0.1)
+    with pytest.raises(ValueError, match="fitted"):
+        det.test(np.zeros((3, 3)))
+
+
+def test_modules_of_torch(net, digits, rng):
+    torch = pytest.importorskip("torch")
+    module = net.modules()[0]
+    det = tw.shift.Detector.calibrate(module, digits.test.x[:300], digits.test.y[:300], input_shape=(1, 8, 8), **FAST)
+    assert det.record["architecture"] is not None and "bank" in det.record["methods"]
+    assert det.test(rng.normal(size=(20, 1, 8, 8)) * 2).is_harmful
+
+    class Unknown(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x):
+            return self.inner(x) * 1.5 + torch.sin(x.flatten(1)[:, :10]) * 0
+
+    det = tw.shift.Detector.calibrate(Unknown(), digits.test.x[:300], null=60)
+    assert det.record.get("architecture") is None and det.test(ones(digits)).is_drift
+
+
+def test_classifiers_of_scikit_learn(digits, rng):
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression
+
+    flat = lambda x: x.reshape(len(x), -1)
+    f = LogisticRegression(max_iter=200).fit(flat(digits.train.x), digits.train.y)
+    det = tw.shift.Detector.calibrate(f, flat(digits.test.x[:300]), null=60)
+    assert det.record["probabilities"]
+    assert not det.test(flat(digits.test.x[300:320])).is_drift
+    assert det.test(flat(ones(digits))).is_drift
+    assert clone(det).get_params()["null"] == 60

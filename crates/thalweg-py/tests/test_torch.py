@@ -1,0 +1,190 @@
+"""Networks of PyTorch: recognised by the engine or computed by the module, by one law."""
+import numpy as np
+import pytest
+import thalweg as tw
+
+torch = pytest.importorskip("torch")
+from torch import nn
+from torch.nn import functional as F
+
+
+class Named(nn.Module):
+    """Layers in another order than they are used in, functions between."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3 * 3 * 4, 5)
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = F.max_pool2d(torch.relu(self.norm(self.first(x))), 2)
+        return self.head(x.view(x.size(0), -1))
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        return F.relu(x + self.conv2(F.gelu(self.bn1(self.conv1(x)))))
+
+
+def residual():
+    return nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.Tanh(), Block(), Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(7, 6), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(6, 6, bias=False), nn.SiLU(), nn.Softplus(), nn.Linear(6, 5))
+
+
+class Attention(nn.Module):
+    """No architecture of the engine."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(7, 8), nn.Linear(8, 5)
+        self.register_buffer("count", torch.tensor(3))
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, x):
+        h = self.inner(x)
+        return self.outer(self.norm(h * torch.softmax(h, -1)))
+
+
+MODULES = {"named": (Named, (1, 6, 6)), "residual": (residual, (1, 9, 9)), "mlp": (mlp, (7,))}
+
+
+def made(build, seed=0):
+    torch.manual_seed(seed)
+    module = build().eval()
+    with torch.no_grad():  # running statistics as training leaves them
+        for name, buffer in module.named_buffers():
+            if "running" in name:
+                buffer.uniform_(0.5, 1.5)
+    return module
+
+
+def rows(shape, n=40):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(n, *shape)).astype("f4"), rng.integers(0, 5, n)
+
+
+@pytest.mark.parametrize("which", MODULES)
+def test_engine_and_module_agree(which):
+    build, shape = MODULES[which]
+    states = [made(build, seed).state_dict() for seed in range(3)]
+    module, (x, y) = made(build), rows(shape)
+    theta = tw.Networks.from_state_dicts(states).theta
+    engine = tw.Networks.torch(module, theta, engine=True, input_shape=shape)
+    plain = tw.Networks.torch(module, theta, engine=False)
+    assert engine.architecture is not None and plain.architecture is None
+    assert tw.Networks.torch(module, input_shape=shape).architecture == engine.architecture
+    logits = np.stack([loaded(module, state)(torch.tensor(x)).detach().numpy() for state in states])
+    assert np.abs(plain.logits(x) - logits).max() < 1e-5
+    assert np.abs(engine.logits(x) - logits).max() < 1e-4 * (1 + np.abs(logits).max())
+    (losses, gradients), (values, slopes) = plain.gradients(x, y), engine.gradients(x, y)
+    assert np.allclose(losses, values, rtol=1e-4)
+    # The layouts order tensors each in its own way.
+    for ours, theirs in zip(views(slopes, engine), views(gradients, plain)):
+        for name, value in theirs.items():
+            assert np.abs(ours[name] - value).max() < 1e-4 * max(1.0, np.abs(value).max()), name
+            if "running" in name:
+                assert not value.any()
+    for a, b in zip(engine.evaluate(x, y), plain.evaluate(x, y)):
+        assert np.allclose(a, b, atol=1e-4)
+
+
+def loaded(module, state):
+    module.load_state_dict(state)
+    return module.eval()
+
+
+def views(theta, nets):
+    from thalweg._states import views as of
+
+    return [of(point, nets.layout) for point in theta]
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_modules_of_any_architecture(loop, monkeypatch):
+    if loop:
+        monkeypatch.setattr("thalweg._torch.vmap", None)
+    module, (x, y) = made(Attention), rows((7,))
+    nets = tw.Networks.torch(module)
+    assert nets.architecture is None and len(nets) == 1
+    theta = nets.theta + 0.1 * np.random.default_rng(0).normal(size=(5, nets.parameters)).astype("f4")
+    nets = tw.Networks.torch(module, theta)
+    with pytest.raises(ValueError, match="softmax|take what comes before"):
+        tw.Networks.torch(module, engine=True)
+    module.train()
+    losses, gradients = nets.gradients(x, y, batch=2)
+    assert module.training
+    module.eval()
+    logits, (accuracies, _) = nets.logits(x), nets.evaluate(x, y)
+    for i, one in enumerate(nets.modules(Attention)):
+        assert np.allclose(logits[i], one(torch.tensor(x)).detach(), atol=1e-5)
+        assert accuracies[i] == (logits[i].argmax(-1) == y).mean()
+        loss = F.cross_entropy(one(torch.tensor(x)), torch.tensor(y))
+        loss.backward()
+        own = {name: p.grad.numpy() for name, p in one.named_parameters()}
+        assert losses[i] == pytest.approx(loss.item(), rel=1e-5)
+        found = views(gradients[i:i + 1], nets)[0]
+        assert all(np.abs(found[name] - value).max() < 1e-5 for name, value in own.items())
+        assert not found["norm.running_var"].any()
+
+
+def test_zoos_of_modules_and_back(tmp_path):
+    runs = [[made(Named, 10 * run + k).state_dict() for k in range(2)] for run in range(12)]
+    zoo = tw.Zoo.from_state_dicts(runs)
+    assert "norm.num_batches_tracked" in zoo.buffers
+    nets = tw.fit(zoo, steps=20).sample(3)
+    x, y = rows((1, 6, 6))
+    modules = nets.modules(Named)
+    bound = nets.on(Named())
+    logits = bound.logits(x)
+    for i, (module, state) in enumerate(zip(modules, nets.state_dicts("torch"))):
+        assert not module.training and np.allclose(module(torch.tensor(x)).detach(), logits[i], atol=1e-4)
+        Named().load_state_dict(state)  # strict
+    with pytest.raises(ValueError, match="module: expected"):
+        nets.on(mlp())
+    half = [[{name: t.bfloat16() if t.is_floating_point() else t for name, t in state.items()} for state in run] for run in runs]
+    assert np.allclose(tw.Zoo.from_state_dicts(half).theta(), zoo.theta(), rtol=1e-2)
+
+
+def test_modules_of_known_architectures_need_no_class(model, digits):
+    nets = model.sample(2)
+    for i, module in enumerate(nets.modules()):
+        assert np.abs(module(torch.tensor(digits.test.x[:20])).detach().numpy() - nets.logits(digits.test.x[:20])[i]).max() < 1e-3
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_rewards_of_a_loss(zoo, digits, model, loop, monkeypatch):
+    if loop:
+        monkeypatch.setattr("thalweg._torch.vmap", None)
+    x, y = torch.tensor(digits.validation.x), torch.tensor(digits.validation.y)
+    module = model.sample(1).modules()[0]
+    reward = tw.rewards.torch(lambda net: F.cross_entropy(net(x), y), module, layout=model.layout)
+    theta = zoo.networks([0, 3]).theta
+    values, gradients = reward(theta)
+    losses, slopes = zoo.networks([0, 3]).gradients(digits.validation.x, digits.validation.y)
+    assert np.allclose(values, -losses, rtol=1e-4) and np.abs(gradients + slopes).max() < 1e-4
+    assert np.allclose(reward.values(theta), values, rtol=1e-5)
+    assert "cross" in reward.description or "PyTorch" in reward.description
+    with pytest.raises(ValueError, match="scalar"):
+        tw.rewards.torch(lambda net: net(x), module, layout=model.layout)(theta)
+
+
+def test_a_model_is_steered_to_a_loss(zoo, digits):
+    flow = tw.fit(zoo, method={"cfm": {"coupling": "independent", "source": "gaussian"}}, steps=150, field={"residual-mlp": {"width": 32}})
+    # Another task: the digits upside down.
+    x, y = torch.tensor(digits.train.x[:400]).flip(2), torch.tensor(digits.train.y[:400])
+    module = flow.sample(1).modules()[0]
+    reward = tw.rewards.torch(lambda net: F.cross_entropy(net(x), y), module, layout=flow.layout)
+    tuned = flow.tune(reward, 50, strength=3000.0, trajectories=8, optimiser={"learning_rate": 3e-3})
+    test = digits.test.x[:, :, ::-1].copy()
+    before, after = (m.sample(20).evaluate(test, digits.test.y)[1].mean() for m in (flow, tuned))
+    assert after < before - 0.3
