@@ -243,23 +243,45 @@ fn prefixes_of_wrappers_are_taken_off_and_told() {
 }
 
 #[test]
-fn files_of_torch_save_are_named_with_the_way_to_convert_them() {
-    let legacy = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
-    for name in ["n0.pt", "n0.pth", "n0.bin", "n0.ckpt", "n0.safetensors", "run0/step-0.pt"] {
-        let place = Place::new();
-        fs::create_dir_all(place.at(name).parent().unwrap()).unwrap();
-        fs::write(place.at(name), legacy).unwrap();
-        let short = name.rsplit('/').next().unwrap();
-        has(
-            &place.refused(),
-            &[short, "torch.save", "from safetensors.torch import save_file", "save_file(torch.load("],
-        );
+fn files_of_torch_save_are_networks_whatever_their_ending() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pytorch");
+    for name in ["n0.pt", "n0.pth", "n0.bin", "n0.ckpt", "run0/step-0.pt", "run0/checkpoint-5/pytorch_model.bin"] {
+        for file in ["state.pt", "legacy.pt"] {
+            let place = Place::new();
+            fs::create_dir_all(place.at(name).parent().unwrap()).unwrap();
+            fs::copy(data.join(file), place.at(name)).unwrap();
+            let plan = place.plan();
+            assert_eq!((plan.runs(), plan.checkpoints(), plan.layout.slots()[0].name.as_str()), (1, 1, "first.weight"));
+        }
     }
     let place = Place::new();
     fs::create_dir_all(place.at("")).unwrap();
     has(&place.refused(), &["at least one .safetensors file", "none"]);
     fs::write(place.at("n.pt"), b"\x01\x02 of no known kind").unwrap();
-    has(&place.refused(), &[".pt", "torch.load"]);
+    has(&place.refused(), &["files of another format (.pt)", "torch.save"]);
+    fs::copy(data.join("state.pt"), place.at("n.safetensors")).unwrap();
+    has(&place.refused(), &["n.safetensors", "torch.save", "call it .pt"]);
+}
+
+#[test]
+fn shards_of_torch_files_are_one_network_by_their_index() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pytorch");
+    let place = Place::new();
+    fs::create_dir_all(place.at("")).unwrap();
+    let shards = ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
+    for (file, shard) in ["state.pt", "views.bin"].iter().zip(shards) {
+        fs::copy(data.join(file), place.at(shard)).unwrap();
+    }
+    let names = |shard: &str, all: &[&str]| {
+        all.iter().map(|name| format!("\"{name}\": \"{shard}\"")).collect::<Vec<_>>().join(", ")
+    };
+    let map = [names(shards[0], &["first.weight", "last.bias"]), names(shards[1], &["base", "part"])].join(", ");
+    fs::write(place.at("pytorch_model.bin.index.json"), format!("{{\"weight_map\": {{{map}}}}}")).unwrap();
+    let plan = place.plan();
+    assert_eq!((plan.runs(), plan.checkpoints()), (1, 1));
+    let has_slot = |name: &str| plan.layout.slots().iter().any(|slot| slot.name == name);
+    assert!(has_slot("first.weight") && has_slot("base"));
+    assert_eq!(plan.found.runs[0].name, "pytorch_model");
 }
 
 #[test]

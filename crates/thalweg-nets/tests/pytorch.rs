@@ -110,7 +110,7 @@ fn damaged_files_are_refused_by_name() {
         let whole = fs::read(data().join(file)).unwrap();
         refused(&whole).unwrap();
         for end in (0..whole.len()).step_by(7) {
-            let said = refused(&whole[..end]).unwrap_err();
+            let said = refused(&whole[..end]).expect_err(&format!("{file}, {end} of {} bytes", whole.len()));
             assert!(said.contains("net.pt"), "{file}, {end} bytes: {said}");
         }
     }
@@ -121,6 +121,11 @@ fn damaged_files_are_refused_by_name() {
     let at = whole.windows(4).position(|w| w == value).unwrap();
     whole[at] ^= 1;
     assert!(refused(&whole).unwrap_err().contains("checksum"));
+    // What is called otherwise than it is.
+    let misnamed = dir.path().join("net.safetensors");
+    fs::copy(data().join("state.pt"), &misnamed).unwrap();
+    let said = Network::single(&misnamed).layout().unwrap_err().to_string();
+    assert!(said.contains("torch.save") && said.contains("call it .pt"), "{said}");
     // Not a network at all.
     for (bytes, part) in [
         (&b"\x80\x02}q\x00."[..], "a pickle of something else"),

@@ -14,6 +14,8 @@ use thalweg::tune::TuneConfig;
 use thalweg_nets::data::readers::{cifar, heart, npy, silhouettes, sklearn};
 use thalweg_nets::data::{DataSpec, Site};
 use thalweg_nets::progress::Silent;
+use thalweg_nets::zoo::checkpoints::Network;
+use thalweg_nets::zoo::checkpoints::pytorch::pickle::Pickle;
 use thalweg_nets::zoo::{ZooSpec, ZooStore};
 use thalweg_nets::{Architecture, Layout};
 
@@ -131,6 +133,23 @@ fn tested(path: &Path) -> bool {
     })
 }
 
+/// Files that PyTorch wrote.
+fn torch(names: &[&str]) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../thalweg-nets/tests/data/pytorch");
+    names.iter().map(|name| fs::read(dir.join(name)).unwrap()).collect()
+}
+
+/// Reads a network that was written elsewhere.
+fn network(path: &Path) -> bool {
+    let network = Network::single(path);
+    network.layout().is_ok_and(|layout| {
+        network
+            .reading(&layout)
+            .and_then(|reading| network.read(&layout, &reading))
+            .is_ok_and(|theta| theta.len() == layout.len())
+    })
+}
+
 /// All of them.
 pub fn all(made: &Made) -> Vec<Target> {
     let calibrations = made.calibrations.iter().map(|path| fs::read(path).unwrap()).collect();
@@ -148,6 +167,11 @@ pub fn all(made: &Made) -> Vec<Target> {
         of_file("latents", "l.safetensors", vec![fs::read(&made.latents).unwrap()], |path| Latents::read(path).is_ok()),
         of_file("onnx", "f.onnx", vec![include_bytes!("../data/features.onnx").to_vec()], |path| {
             Onnx::open(path).is_ok()
+        }),
+        of_file("torch-zip", "net.pt", torch(&["state.pt", "training.ckpt", "module.pth", "views.bin"]), network),
+        of_file("torch-pickles", "net.pt", torch(&["legacy.pt", "legacy-views.pt"]), network),
+        of_file("pickle", "values.pkl", torch(&["protocol-2.pkl", "protocol-4.pkl"]), |path| {
+            Pickle::read(&fs::read(path).unwrap()).is_ok()
         }),
     ];
     texts(made).into_iter().chain(data(made)).chain(files).collect()

@@ -283,7 +283,14 @@ impl Head {
     /// The head of `path`; other formats are told by name.
     fn read(path: &Path) -> Result<Self> {
         match Foreign::of(path)? {
-            Some(Foreign::TorchZip | Foreign::Pickle) => TorchFile::open(path).map(Self::Torch),
+            Some(foreign @ (Foreign::TorchZip | Foreign::Pickle)) => match path.extension() {
+                // Whatever else reads it by its name would be misled.
+                Some(ending) if ending == "safetensors" => {
+                    let found = format!("{}; call it .pt to have it read as that", foreign.what());
+                    Err(Error::format(path, "network", "a safetensors file, as its name says", found))
+                }
+                _ => TorchFile::open(path).map(Self::Torch),
+            },
             Some(foreign) => Err(foreign.refuse(path)),
             None => Header::read(path).map(Self::Safetensors),
         }

@@ -167,7 +167,8 @@ fn entry(path: &Path, zip: &mut ZipArchive<BufReader<File>>, name: &str, limit: 
     }
     // What is stored is in the file: its size cannot ask for more memory than the file has bytes.
     let (size, mut bytes) = (entry.size(), Vec::new());
-    let read = Read::by_ref(&mut entry).take(size).read_to_end(&mut bytes);
+    // One byte more is asked for than there can be: the checksum is compared at the end.
+    let read = Read::by_ref(&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|e| Error::format(path, &field, "bytes that agree with their checksum", e))?;
     Ok(bytes)
 }
