@@ -200,53 +200,6 @@ const ROW_KEYS: &[&str] = &[
 ];
 
 #[test]
-fn the_numbers_of_a_table_are_those_of_the_networks() {
-    use thalweg_nets::architecture::Preset;
-    use thalweg_nets::engine::Engine;
-    let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::new(&Preset::Digits.build([1, 8, 8], 10).unwrap()).unwrap();
-    let law = thalweg_nets::init::Initialisation::default();
-    let nets: Vec<Vec<f32>> =
-        (0..3).map(|i| law.draw(engine.layout(), &thalweg_nets::Streams::new(4).index(i))).collect();
-    std::fs::create_dir(dir.path().join("nets")).unwrap();
-    for (i, theta) in nets.iter().enumerate() {
-        let bytes = engine.layout().to_safetensors(theta).unwrap();
-        std::fs::write(dir.path().join(format!("nets/network-{i}.safetensors")), bytes).unwrap();
-    }
-    let test = thalweg_nets::data::DataSpec::named("digits").load().unwrap().test;
-    let packed = engine.pack(&test.inputs).unwrap();
-    let scores = thalweg_nets::evaluate::evaluate(&engine, &nets.concat(), &packed, &test.labels).unwrap();
-    // Mean, standard error, and the largest, of three.
-    let of = |values: [f64; 3]| {
-        let mean = values.iter().sum::<f64>() / 3.0;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0;
-        [mean, (variance / 3.0).sqrt(), values.iter().copied().fold(0.0, f64::max)]
-    };
-    let [accuracy, loss] = [of([0, 1, 2].map(|i| scores[i].accuracy)), of([0, 1, 2].map(|i| scores[i].loss))];
-    let run = |words: &str| in_dir(dir.path(), words).assert().success().get_output().stdout.clone();
-    let value: serde_json::Value =
-        serde_json::from_slice(&run("eval nets --arch digits --data digits --json")).unwrap();
-    let expected = [
-        ("accuracy_mean", accuracy[0]),
-        ("accuracy_sem", accuracy[1]),
-        ("accuracy_best", accuracy[2]),
-        ("loss_mean", loss[0]),
-        ("loss_sem", loss[1]),
-        ("n", 3.0),
-    ];
-    for (key, expected) in expected {
-        let found = value["rows"][0][key].as_f64().unwrap();
-        assert!((found - expected).abs() < 1e-9, "{key}: {found} {expected}");
-    }
-    let shown = String::from_utf8(run("eval nets --arch digits --data digits")).unwrap();
-    let line = shown.lines().find(|line| line.contains('±')).expect("a row of the table");
-    let numbers: Vec<f64> =
-        line.split(|c: char| !c.is_ascii_digit() && c != '.').filter_map(|w| w.parse().ok()).collect();
-    let told = |expected: f64| numbers.iter().any(|found| (found - expected).abs() <= 0.5001e-4);
-    assert!([accuracy[0], accuracy[2], loss[0], loss[1]].iter().all(|v| told(*v)), "{line}: {accuracy:?} {loss:?}");
-}
-
-#[test]
 fn the_demo_goes_the_whole_way() {
     let dir = tempfile::tempdir().unwrap();
     let shown = in_dir(dir.path(), "demo --scale smoke --seed 3 --out d").assert().success();
