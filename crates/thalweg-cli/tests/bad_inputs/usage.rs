@@ -17,7 +17,7 @@ pub const ROWS: &[Row] = &[
     ("eval", &["the following required arguments were not provided", "<NETWORKS>", "try '--help'"]),
     (
         "shift test",
-        &["the following required arguments were not provided", "--q <NAME[:DIR]>", "<FILE>", "try '--help'"],
+        &["the following required arguments were not provided", "--query <NAME[:DIR]>", "<FILE>", "try '--help'"],
     ),
     (
         "fit zoo --seed many",
