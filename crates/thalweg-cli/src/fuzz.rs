@@ -8,9 +8,9 @@ mod envelope;
 #[path = "../../thalweg/tests/fuzz/mutate.rs"]
 mod mutate;
 
-use crate::commands::shift::logits;
 use crate::common::Common;
 use crate::output::{Folder, Plan, Resumes};
+use crate::work::shift::logits;
 use crate::{results, settings};
 use drive::{Target, of_file, of_text};
 use std::fs;

@@ -50,14 +50,16 @@ pub fn methods() -> Vec<(&'static str, &'static str, &'static str)> {
         Needs::Inputs => "inputs",
         Needs::Network => "network",
     };
-    Method::ALL.into_iter().map(|method| (method.name(), method.looks_at(), needs(method))).collect()
+    Method::ALL.iter().map(|&method| (method.name(), method.looks_at(), needs(method))).collect()
 }
 
 /// The parts of P that a calibration is made from.
 struct Rows {
     reference: Reference,
     labels: Vec<u32>,
-    home: Option<DataRecord>,
+    /// Of the held-out rows; empty where they are not known.
+    held_out_labels: Vec<u32>,
+    source: Option<DataRecord>,
     name: String,
 }
 
@@ -71,25 +73,16 @@ impl Detector {
         theta: PyReadonlyArray1<'_, f32>,
         train: (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
         validation: Option<PyReadonlyArray2<'_, f32>>,
-        held: Option<PyReadonlyArray2<'_, f32>>,
+        held: Option<(PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>)>,
         arguments: &Bound<'_, PyAny>,
         settings: &Bound<'_, PyAny>,
         observer: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let (arguments, config) = read(arguments, settings, architecture.inner.input()[1] > 1)?;
         let base = Arc::new(Base::new(&architecture.inner, line("theta", &theta)?.to_vec()).raise()?);
-        let (x, y) = (&train.0, &train.1);
-        let rows = shape(x)[0];
-        let inputs = slice("P", x)?;
-        let labels = y.as_ref().map(|y| line("labels", y)).transpose()?.unwrap_or_default();
-        if !labels.is_empty() && labels.len() != rows {
-            return Err(PyValueError::new_err(format!(
-                "labels: expected [{rows}], as P has rows, found [{}]",
-                labels.len()
-            )));
-        }
+        let (inputs, labels) = labelled("P", &train)?;
         let validation = validation.as_ref().map(|x| slice("validation", x)).transpose()?;
-        let held = held.as_ref().map(|x| slice("held", x)).transpose()?;
+        let held = held.as_ref().map(|held| labelled("held", held)).transpose()?;
         let work = |watch: &Watch| {
             let parts = Given { base: &base, inputs, labels, validation, held };
             let rows = parts.rows(&arguments)?;
@@ -119,23 +112,25 @@ impl Detector {
         work::run(py, observer, work).map(|inner| Self { inner })
     }
 
-    /// From a classifier known by its logits `[N, C]` on rows of P that it was not trained on.
+    /// From a classifier known by its logits `[N, C]` on rows of P that it was not trained on, with their labels where an estimate is wanted.
     #[staticmethod]
     fn of_logits(
         py: Python<'_>,
-        logits: PyReadonlyArray2<'_, f32>,
+        rows: (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
         arguments: &Bound<'_, PyAny>,
         settings: &Bound<'_, PyAny>,
         observer: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let (arguments, config) = read(arguments, settings, false)?;
-        let (values, [_, classes]) = (slice("logits", &logits)?, shape(&logits));
+        let ((values, labels), [_, classes]) = (labelled("P", &rows)?, shape(&rows.0));
         let work = |watch: &Watch| {
             let rows = Sample::of_logits(values.to_vec(), classes)?;
             let [train, validation, held] = quarters(rows.len(), arguments.seed)?;
             let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held))?;
+            let held_out_labels = held.iter().filter_map(|&i| labels.get(i).copied()).collect();
             let name = arguments.name.clone();
-            arguments.make(Rows { reference, labels: Vec::new(), home: None, name }, None, &config, watch)
+            let rows = Rows { reference, labels: Vec::new(), held_out_labels, source: None, name };
+            arguments.make(rows, None, &config, watch)
         };
         work::run(py, observer, work).map(|inner| Self { inner })
     }
@@ -195,14 +190,29 @@ impl Detector {
         out.set_item("level", verdict.level)?;
         out.set_item("answer", settings::dict(py, &verdict.answer)?)?;
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
-        let blame: Bound<'_, PyArray1<f64>> = verdict.blame.into_pyarray(py);
-        out.set_item("blame", blame)?;
+        let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
+        out.set_item("row_scores", scores)?;
+        out.set_item("estimate", settings::dict(py, &verdict.estimate)?)?;
         Ok(out)
     }
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Detector is not pickled: save(file) writes it and Detector.open(file) reads it"))
     }
+}
+
+/// Rows with their labels, as many where there are any.
+fn labelled<'a>(
+    what: &str,
+    rows: &'a (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
+) -> PyResult<(&'a [f32], &'a [u32])> {
+    let labels = rows.1.as_ref().map(|y| line("labels", y)).transpose()?.unwrap_or_default();
+    let [n, _] = shape(&rows.0);
+    if !labels.is_empty() && labels.len() != n {
+        let found = labels.len();
+        return Err(PyValueError::new_err(format!("labels: expected [{n}], as {what} has rows, found [{found}]")));
+    }
+    Ok((slice(what, &rows.0)?, labels))
 }
 
 /// The arguments, and the parameters of all tests: the defaults where `settings` is None.
@@ -226,7 +236,7 @@ struct Given<'a> {
     inputs: &'a [f32],
     labels: &'a [u32],
     validation: Option<&'a [f32]>,
-    held: Option<&'a [f32]>,
+    held: Option<(&'a [f32], &'a [u32])>,
 }
 
 impl Given<'_> {
@@ -246,9 +256,13 @@ impl Given<'_> {
         let streams = Streams::new(arguments.seed).child("kept");
         let kept: Vec<usize> = some(train.len(), KEPT, &streams.child("train")).iter().map(|&i| train[i]).collect();
         let labels = if self.labels.is_empty() { Vec::new() } else { kept.iter().map(|&i| self.labels[i]).collect() };
-        let reference =
-            Reference::new(all.rows(&kept), sample(self.validation, &validation)?, sample(self.held, &held)?)?;
-        Ok(Rows { reference, labels, home: None, name: arguments.name.clone() })
+        let held_out_labels = match self.held {
+            Some((_, labels)) => labels.to_vec(),
+            None => held.iter().filter_map(|&i| self.labels.get(i).copied()).collect(),
+        };
+        let held = sample(self.held.map(|(x, _)| x), &held)?;
+        let reference = Reference::new(all.rows(&kept), sample(self.validation, &validation)?, held)?;
+        Ok(Rows { reference, labels, held_out_labels, source: None, name: arguments.name.clone() })
     }
 }
 
@@ -260,7 +274,8 @@ fn of_data(base: &Base, data: &DataSpec, seed: u64, watch: &Watch) -> Result<Row
     let validation = splits.validation.subset(&some(splits.validation.len(), KEPT, &streams.child("validation")));
     let [x, z, held] = [&train, &validation, &splits.test].map(|part| base.sample(&part.inputs));
     let reference = Reference::new(x?, z?, held?)?;
-    Ok(Rows { reference, labels: train.labels, home: Some(splits.record), name: data.name.clone() })
+    let held_out_labels = splits.test.labels;
+    Ok(Rows { reference, labels: train.labels, held_out_labels, source: Some(splits.record), name: data.name.clone() })
 }
 
 /// Half of `n` rows to be held out, a quarter each to agree on and to choose on, in random order.
@@ -293,7 +308,8 @@ impl Arguments {
             seed: self.seed,
             columns: self.columns.clone(),
             probabilities: self.probabilities,
-            home: rows.home,
+            held_out_labels: &rows.held_out_labels,
+            source: rows.source,
             data: rows.name,
             choose: self.choose,
         };
@@ -302,11 +318,9 @@ impl Arguments {
 
     /// Those asked for; where none are, all that logits suffice for, or the program's choice for a network.
     fn methods(&self, network: bool) -> Result<Vec<Method>> {
-        use Method::{Bank, Bbsd, Entropy, FeatureMmd, Mahalanobis, RelativeMahalanobis};
-        match (&self.methods, network) {
-            (Some(names), _) => names.iter().map(|name| Method::named(name)).collect(),
-            (None, true) => Ok(vec![Bank, Entropy, Bbsd, Mahalanobis, RelativeMahalanobis, FeatureMmd]),
-            (None, false) => Ok(Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect()),
+        match &self.methods {
+            Some(names) => names.iter().map(|name| Method::named(name)).collect(),
+            None => Ok(Method::defaults(network)),
         }
     }
 }

@@ -16,5 +16,6 @@ pub mod next;
 pub mod outlook;
 pub mod plan;
 pub mod sample;
+pub mod shift;
 pub mod tune;
 pub mod zoo;

@@ -108,7 +108,7 @@ class Detector:
     @staticmethod
     def of_network(
         architecture: Architecture, theta: np.ndarray, train: tuple[np.ndarray, np.ndarray | None], validation: np.ndarray | None,
-        held: np.ndarray | None, arguments: dict[str, Any], settings: dict[str, Any] | None, observer: _Observer,
+        held: tuple[np.ndarray, np.ndarray | None] | None, arguments: dict[str, Any], settings: dict[str, Any] | None, observer: _Observer,
     ) -> Detector: ...
     @staticmethod
     def of_data(
@@ -117,7 +117,7 @@ class Detector:
     ) -> Detector: ...
     @staticmethod
     def of_logits(
-        logits: np.ndarray, arguments: dict[str, Any], settings: dict[str, Any] | None, observer: _Observer
+        rows: tuple[np.ndarray, np.ndarray | None], arguments: dict[str, Any], settings: dict[str, Any] | None, observer: _Observer
     ) -> Detector: ...
     @staticmethod
     def open(path: str) -> Detector: ...

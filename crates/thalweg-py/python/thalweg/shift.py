@@ -44,8 +44,11 @@ class Verdict:
         Test by test: `method`, `question`, `statistics`, `p_value`, `seconds`.
     answer : dict
         The p-values of the questions: `harm`, `difference`, `overall`.
-    blame : numpy.ndarray
+    row_scores : numpy.ndarray
         How much each row looks out of place by the first test that can tell, ``[N]``; empty where none can.
+    estimate : dict or None
+        The classifier's accuracy on the rows: `interval` with its `coverage` (None where it cannot be told, for the `reason` given), and what it was
+        made from; None where no labels of held-out rows are known.
     """
 
     outcome: str
@@ -53,7 +56,8 @@ class Verdict:
     level: float
     evidence: list = field(repr=False)
     answer: dict = field(repr=False)
-    blame: np.ndarray = field(repr=False)
+    row_scores: np.ndarray = field(repr=False)
+    estimate: dict | None = field(repr=False, default=None)
 
     @property
     def is_drift(self) -> bool:
@@ -69,6 +73,9 @@ class Verdict:
 
     def __str__(self):
         lines = [f"{self.outcome.replace('-', ' ')} (p = {self.p_value:.4f}, level {self.level})"]
+        if self.estimate is not None and self.estimate["interval"] is not None:
+            low, high = self.estimate["interval"]
+            lines.append(f"  accuracy here: {low:.3f} to {high:.3f} ({self.estimate['accuracy_on_p']:.3f} on P)")
         lines += [f"  {e['method']:22} {e['question']:10} p = {e['p_value']:.4f}" for e in self.evidence]
         return "\n".join(lines)
 
@@ -137,13 +144,15 @@ class Detector:
 
     @classmethod
     def calibrate(
-        cls, classifier: Any, P_x: Any, P_y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None,
-        **params: Any,
+        cls, classifier: Any, P_x: Any, P_y: Any = None, *, held: Any = None, held_y: Any = None, validation: Any = None,
+        progress: Progress = None, **params: Any,
     ) -> Detector:
         """A detector made ready: :class:`Detector` with these parameters, after :meth:`fit`."""
-        return cls(classifier, **params).fit(P_x, P_y, held=held, validation=validation, progress=progress)
+        return cls(classifier, **params).fit(P_x, P_y, held=held, held_y=held_y, validation=validation, progress=progress)
 
-    def fit(self, X: Any, y: Any = None, *, held: Any = None, validation: Any = None, progress: Progress = None) -> Detector:
+    def fit(
+        self, X: Any, y: Any = None, *, held: Any = None, held_y: Any = None, validation: Any = None, progress: Progress = None
+    ) -> Detector:
         """Trains what the tests need and keeps rows of P.
 
         Parameters
@@ -152,9 +161,11 @@ class Detector:
             Rows of P as the classifier takes them, ``[N, ...]``. Where `held` is not given, the classifier must not have been trained on them: half
             are kept to compare queries with. For an architecture with weights, also data by name: ``"heart"``.
         y : array_like, optional
-            Their labels, for tests that train networks; the classifier's predictions serve if not given.
+            Their labels, for tests that train networks (the classifier's predictions serve if not given) and for the estimate of its accuracy.
         held : array_like, optional
             Rows of P that the classifier was not trained on; `X` may then be its training rows.
+        held_y : array_like, optional
+            The labels of `held`, for the estimate of the classifier's accuracy on new rows.
         validation : array_like, optional
             Rows to choose on, beside `held`; a quarter of `X` if not given.
 
@@ -174,7 +185,7 @@ class Detector:
             settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
         with observer(progress) as watching:
             if not known:
-                self._core = self._of_logits(X, held, validation, arguments, settings, watching)
+                self._core = self._of_logits((X, y), (held, held_y), validation, arguments, settings, watching)
             elif isinstance(X, (str, dict)):
                 self._core = _core.Detector.of_data(*network, plain(X), arguments, settings, watching)
             else:
@@ -182,16 +193,18 @@ class Detector:
                 rows = lambda what, x: None if x is None else floats(what, x, wide)
                 self._core = _core.Detector.of_network(
                     *network, (floats("P", X, wide), None if y is None else labels(y)), rows("validation", validation),
-                    rows("held", held), arguments, settings, watching,
+                    None if held is None else (rows("held", held), None if held_y is None else labels(held_y)), arguments, settings, watching,
                 )
         return self
 
-    def _of_logits(self, X, held, validation, arguments, settings, watching):
-        if held is not None or validation is not None:
-            # Logits of rows that the classifier was trained on would only mislead.
-            X = held if validation is None else np.concatenate([np.asarray(held), np.asarray(validation)])
+    def _of_logits(self, of_p, held, validation, arguments, settings, watching):
+        X, y = of_p
+        if held[0] is not None or validation is not None:
+            # Logits of rows that the classifier was trained on would only mislead. Rows to choose on are among those that are compared with.
+            X, y = held if validation is None else (np.concatenate([np.asarray(held[0]), np.asarray(validation)]), None)
         logits, probabilities = self._logits(X)
-        return _core.Detector.of_logits(logits, {**arguments, "probabilities": probabilities}, settings, watching)
+        rows = (logits, None if y is None else labels(y))
+        return _core.Detector.of_logits(rows, {**arguments, "probabilities": probabilities}, settings, watching)
 
     def test(self, Q: Any, *, level: float | None = None, seed: int = 1, progress: Progress = None) -> Verdict:
         """What the tests say of new rows, of any number.
@@ -213,7 +226,7 @@ class Detector:
         rows = floats("Q", Q, core.columns) if core.takes_inputs or self.classifier is None else self._logits(Q)[0]
         with observer(progress) as watching:
             said = core.test(rows, level, seed, watching)
-        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["blame"])
+        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"])
 
     def predict(self, X: Any) -> Verdict:
         """As :meth:`test`: one verdict on all rows together."""

@@ -39,6 +39,23 @@ impl Method {
     /// The one whose CDCs have parameters to be chosen ([`super::disagreement::choose`]).
     pub const DETECTRON: Method = Method(&detectron::FACTORY);
 
+    /// The tests to take where nobody chooses: for a classifier whose network is known, or (`network` false) one known by its logits alone, all that
+    /// these suffice for.
+    pub fn defaults(network: bool) -> Vec<Method> {
+        let chosen: [&'static Factory; 6] = [
+            &bank::FACTORY,
+            &entropy::FACTORY,
+            &bbsd::FACTORY,
+            &mahalanobis::FACTORY,
+            &mahalanobis::RELATIVE,
+            &mmd::OF_FEATURES,
+        ];
+        match network {
+            true => chosen.map(Method).to_vec(),
+            false => Self::ALL.iter().copied().filter(|m| m.needs() == Needs::Logits).collect(),
+        }
+    }
+
     /// The test called `name`.
     ///
     /// # Errors

@@ -1,10 +1,7 @@
-//! `thalweg shift`: does a classifier still know what it does on new rows? Calibrated once, asked as often as one likes.
+//! `thalweg shift`: does a classifier still know what it does on new rows? Calibrated once, asked as often as one likes, or day after day.
 mod calibrate;
-mod columns;
-pub mod logits;
-mod page;
-mod rows;
 mod test;
+mod watch;
 
 use crate::common::Outcome;
 use crate::session::Session;
@@ -16,6 +13,7 @@ use clap::Subcommand;
 pub enum Command {
     Calibrate(Box<calibrate::Args>),
     Test(test::Args),
+    Watch(watch::Args),
 }
 
 /// Runs it.
@@ -26,5 +24,6 @@ pub fn run(command: &Command, session: &Session) -> Result<Outcome> {
     match command {
         Command::Calibrate(args) => calibrate::run(args, session),
         Command::Test(args) => test::run(args, session),
+        Command::Watch(args) => watch::run(args, session),
     }
 }

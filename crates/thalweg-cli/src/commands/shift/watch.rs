@@ -1,0 +1,73 @@
+//! `thalweg shift watch`: batches of rows day after day, with one bound on false alarms over all time.
+use crate::common::Outcome;
+use crate::data;
+use crate::session::Session;
+use crate::work::shift::query;
+use crate::work::shift::verdict::FailOn;
+use crate::work::shift::watch::{State, results, said, table};
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use thalweg::shift::calibration::Calibration;
+
+/// Watch rows that come in batches: without shift, no alarm is ever raised but with probability --level
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  thalweg shift watch logits.cal --state logits.watch --query-logits new-logits.csv
+  # what it has come to so far
+  thalweg shift watch logits.cal --state logits.watch
+
+Every file is a batch; the state is made with the first one and goes on with each that follows. Rows that were watched before are left out: a file may be
+given again, whole or with rows appended. Testing every day's rows by `shift test` would alarm sooner or later without any shift; here the batches'
+p-values add up to evidence that may be looked at after each of them. An alarm stays: after you have acted on it, begin another state.
+
+Exit codes: 0 no evidence of harm, 1 harmful shift, 2 an error, 3 shifted but harm not established.")]
+pub struct Args {
+    /// What `thalweg shift calibrate` made
+    #[arg(value_name = "FILE")]
+    calibration: PathBuf,
+    /// Where the watch is kept between batches: a file, made if it is not there
+    #[arg(long, value_name = "FILE")]
+    state: PathBuf,
+    /// Rows of a batch: NAME[:DIR]; several in their order
+    #[arg(long, visible_alias = "q", value_name = "NAME[:DIR]", conflicts_with = "query_logits")]
+    query: Vec<String>,
+    /// f's logits on the rows of a batch: a CSV file; several in their order
+    #[arg(long, visible_alias = "q-logits", value_name = "FILE", num_args = 1..)]
+    query_logits: Vec<PathBuf>,
+    /// The files hold probabilities (recognised without the flag; with it anything else is refused)
+    #[arg(long, requires = "query_logits")]
+    probabilities: bool,
+    /// Level over all time, for a new state; that of the calibration by default
+    #[arg(long, value_name = "P")]
+    level: Option<f64>,
+    /// Which outcomes end with another exit code than 0
+    #[arg(long, value_name = "OUTCOME", value_enum, default_value_t = FailOn::Shifted)]
+    fail_on: FailOn,
+}
+
+/// Watches.
+///
+/// # Errors
+/// Files that are no calibration, or no watch by it; rows that do not fit; a level outside (0, 1). Batches before the one that failed are kept.
+pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
+    data::only_data("shift watch", &session.common.set)?;
+    if session.common.out.is_some() || session.common.resume {
+        bail!("shift watch: --state names the file; it goes on by itself, without --out and --resume");
+    }
+    let calibration = Calibration::read(&args.calibration)?;
+    let mut state = State::open(&args.state, &calibration, args.level, session)?;
+    for text in &args.query {
+        let rows = query::of_data(text, None, &calibration, &args.calibration, session)?;
+        state.add(text, &rows, &calibration, session)?;
+    }
+    for path in &args.query_logits {
+        let rows = query::of_logits(path, args.probabilities, &calibration, &args.calibration, session)?;
+        state.add(&path.display().to_string(), &rows, &calibration, session)?;
+    }
+    session.progress.end();
+    let watch = state.watch();
+    session.show(&table(watch));
+    session.finish(None, results(watch, state.seed())?)?;
+    session.say(&said(watch));
+    Ok(args.fail_on.of(watch.outcome()))
+}

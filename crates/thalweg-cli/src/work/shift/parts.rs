@@ -1,0 +1,181 @@
+//! What a calibration of shift tests is made from: a network with the parts of P, or logits on rows of P.
+use super::{logits, rows};
+use crate::data;
+use crate::session::Session;
+use crate::work::architecture::architecture;
+use crate::work::networks;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thalweg::Streams;
+use thalweg::shift::{Base, Method, Reference};
+use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
+
+/// Training and validation rows of P that are kept; CDCs see no more.
+const KEPT: usize = 4096;
+
+/// What stands beside entropy, which is silent where f is sure and wrong: it is never the only witness.
+const BESIDE_ENTROPY: [&str; 2] = ["bbsd", "energy"];
+
+/// Flags that name f and P.
+#[derive(clap::Args, Debug)]
+pub struct Flags {
+    /// Classifier f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
+    #[arg(
+        long,
+        visible_alias = "model",
+        value_name = "FILE",
+        requires = "arch",
+        requires = "reference",
+        conflicts_with = "logits"
+    )]
+    pub classifier: Option<PathBuf>,
+    /// Which network of a stack or folder, counted from 0
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub network: usize,
+    /// f's architecture: a TOML file, or cnn-s, cnn-m, mlp, digits
+    #[arg(long, value_name = "NAME|FILE")]
+    pub arch: Option<String>,
+    /// Hidden widths of an mlp
+    #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
+    pub widths: Vec<usize>,
+    /// Reference data P: disagreement classifiers are held to its training rows, parameters are chosen on its validation rows, its test rows are held out
+    #[arg(long, visible_alias = "p", value_name = "NAME[:DIR]")]
+    pub reference: Option<String>,
+    /// Rows of P that f was not trained on, where they stand in a file of their own
+    #[arg(long, visible_alias = "held", value_name = "NAME[:DIR]", requires = "reference")]
+    pub held_out: Option<String>,
+    /// Seed of the split of P, as f's training had it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub split_seed: u64,
+    /// f takes the values of the files as they are (else standardised by P's training pool)
+    #[arg(long)]
+    pub raw: bool,
+    /// f's logits on rows of P that it was not trained on: a CSV file
+    #[arg(long, value_name = "FILE")]
+    pub logits: Option<PathBuf>,
+    /// The file holds probabilities (recognised without the flag; with it anything else is refused)
+    #[arg(long, requires = "logits", conflicts_with = "classifier")]
+    pub probabilities: bool,
+}
+
+impl Flags {
+    /// Reads what they name.
+    ///
+    /// # Errors
+    /// Flags that do not fit together; what cannot be read.
+    pub fn read(&self, seed: u64, session: &Session) -> Result<Ready> {
+        match &self.logits {
+            Some(path) => of_logits(path, self.probabilities, seed, session),
+            None => of_model(self, seed, session),
+        }
+    }
+
+    /// The tests called `names`, or the default ones for what is known of f.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn methods(&self, names: &[String], session: &Session) -> Result<Vec<Method>> {
+        let named = |names: &[&str]| names.iter().map(|name| Ok(Method::named(name)?)).collect::<Result<Vec<_>>>();
+        let mut methods = match names {
+            [] => Method::defaults(self.logits.is_none()),
+            names => named(&names.iter().map(String::as_str).collect::<Vec<_>>())?,
+        };
+        if methods == named(&["entropy"])? {
+            session.say(&format!(
+                "entropy alone would be silent about a model that is sure and wrong: {}, which see whether outputs differ, are added.",
+                BESIDE_ENTROPY.join(" and ")
+            ));
+            methods.extend(named(&BESIDE_ENTROPY)?);
+        }
+        Ok(methods)
+    }
+}
+
+/// What a calibration is made from.
+pub struct Ready {
+    /// f; none where only its logits are known.
+    pub base: Option<Arc<Base>>,
+    /// The parts of P.
+    pub reference: Reference,
+    /// Of the training rows.
+    pub labels: Vec<u32>,
+    /// Of the held-out rows; empty where they are not known.
+    pub held_out_labels: Vec<u32>,
+    /// Names of the columns of logits.
+    pub columns: Vec<String>,
+    /// Whether they were made of probabilities.
+    pub probabilities: bool,
+    /// What P's inputs are.
+    pub source: Option<DataRecord>,
+    /// What P is called.
+    pub data: String,
+}
+
+/// Half of the rows held out for the null law, a quarter each for the other parts.
+fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> Result<Ready> {
+    let logits::Logits { sample: rows, names: columns, probabilities, notes } = logits::read(path, probabilities)?;
+    notes.iter().for_each(|note| session.say(note));
+    let data = path.display().to_string();
+    if rows.len() < 8 {
+        bail!("{data}: expected at least 8 rows of logits, found {}", rows.len());
+    }
+    let order = rows::some(rows.len(), rows.len(), &Streams::new(seed).child("logits"));
+    let (held_out, rest) = order.split_at(rows.len() / 2);
+    let (train, validation) = rest.split_at(rest.len() / 2);
+    let reference = Reference::new(rows.rows(train), rows.rows(validation), rows.rows(held_out))?;
+    let (labels, held_out_labels) = (Vec::new(), Vec::new());
+    Ok(Ready { base: None, reference, labels, held_out_labels, columns, probabilities, source: None, data })
+}
+
+fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
+    let (Some(model), Some(arch), Some(reference)) = (&args.classifier, &args.arch, &args.reference) else {
+        bail!(
+            "name f by --classifier, --arch and --reference, or by --logits; e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20"
+        );
+    };
+    let spec = DataSpec { seed: args.split_seed, ..rows::spec(reference, None, session)? };
+    let spec = data::with_settings(&spec, &session.common.set)?;
+    let net = architecture(arch, &args.widths, &spec, &session.progress)?;
+    let networks = networks::read(model, Some(&net), session)?;
+    let theta = networks.network(args.network).with_context(|| {
+        format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len())
+    })?;
+    let base = Arc::new(Base::new(&net, theta.to_vec())?);
+    let spec = match args.raw {
+        true => DataSpec { normalisation: Some(Standardise::Raw), ..spec },
+        false => spec,
+    };
+    let splits = data::load(&spec, &session.progress)?;
+    let Splits { train, validation, test, record } = splits;
+    let (held_out, labels) = match &args.held_out {
+        Some(held_out) => {
+            let held_out = rows::as_source(&rows::spec(held_out, None, session)?, &record, session)?;
+            (base.sample(&held_out.inputs)?, held_out.labels)
+        }
+        None => (base.sample(&test.inputs)?, Some(test.labels)),
+    };
+    let streams = Streams::new(seed).child("kept");
+    let train = train.subset(&rows::some(train.len(), KEPT, &streams.child("train")));
+    let validation = validation.subset(&rows::some(validation.len(), KEPT, &streams.child("validation")));
+    let reference = Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, held_out)?;
+    if let Some(labels) = &labels {
+        let right = reference.held_out.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
+        session.say(&format!(
+            "f is right on {:.1} % of {} held-out rows of P. Far below what you know of it? Then it expects other inputs (--raw).",
+            100.0 * right as f64 / labels.len() as f64,
+            labels.len()
+        ));
+    }
+    let held_out_labels = labels.unwrap_or_default();
+    Ok(Ready {
+        base: Some(base),
+        reference,
+        labels: train.labels,
+        held_out_labels,
+        columns: Vec::new(),
+        probabilities: false,
+        source: Some(record),
+        data: spec.name,
+    })
+}

@@ -1,0 +1,46 @@
+//! Rows to be tested: queries as a calibration wants them.
+use super::{logits, rows};
+use crate::data;
+use crate::session::Session;
+use anyhow::{Result, bail};
+use std::path::Path;
+use thalweg::shift::Sample;
+use thalweg::shift::calibration::Calibration;
+
+/// The rows of the data `text`, of a hospital `site` for the heart data, as the classifier in `calibration`, of the file `of`, takes them.
+///
+/// # Errors
+/// A calibration on logits alone; data that cannot be read or do not fit.
+pub fn of_data(
+    text: &str,
+    site: Option<&str>,
+    calibration: &Calibration,
+    of: &Path,
+    session: &Session,
+) -> Result<Sample> {
+    let (Some(base), Some(source)) = (calibration.base(), &calibration.record.source) else {
+        bail!("{} was calibrated on logits alone: give Q's by --query-logits", of.display())
+    };
+    let spec = data::with_settings(&rows::spec(text, site, session)?, &session.common.set)?;
+    Ok(base.sample(&rows::as_source(&spec, source, session)?.inputs)?)
+}
+
+/// The rows of a file of logits, or of probabilities; with `probabilities` nothing else is taken.
+///
+/// # Errors
+/// A calibration of a network; a file that cannot be read, or has other columns.
+pub fn of_logits(
+    path: &Path,
+    probabilities: bool,
+    calibration: &Calibration,
+    of: &Path,
+    session: &Session,
+) -> Result<Sample> {
+    if calibration.base().is_some() {
+        bail!("{} was calibrated with f's weights: name Q by --query", of.display())
+    }
+    let record = &calibration.record;
+    let like = logits::read(path, probabilities)?.like(path, &record.columns, record.classes, record.probabilities)?;
+    like.notes.iter().for_each(|note| session.say(note));
+    Ok(like.sample)
+}

@@ -1,0 +1,141 @@
+//! Watches in files, and what is told of them.
+use crate::results::{Results, Row};
+use crate::row;
+use crate::session::Session;
+use crate::table::{Cell, Table, Weight};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use thalweg::shift::Sample;
+use thalweg::shift::calibration::Calibration;
+use thalweg::shift::law::outcome::Outcome;
+use thalweg::shift::watch::{Batch, Seen, Watch};
+use thalweg_nets::files::Held;
+
+/// Batches shown in the table.
+const SHOWN: usize = 14;
+
+/// A watch with the file that keeps it.
+pub struct State {
+    path: PathBuf,
+    watch: Watch,
+    seed: u64,
+}
+
+impl State {
+    /// The watch in the file `path`, or a new one at `level` where there is no such file.
+    ///
+    /// # Errors
+    /// A file of something else, or of another calibration; another level than it was begun with.
+    pub fn open(path: &Path, calibration: &Calibration, level: Option<f64>, session: &Session) -> Result<Self> {
+        let seed = session.seed_or(1);
+        let watch = match path.exists() {
+            false => Watch::new(calibration, level.unwrap_or(calibration.record.level), seed)?,
+            true => {
+                let watch = Watch::read(path, calibration)?;
+                if let Some(level) = level.filter(|level| *level != watch.level()) {
+                    bail!(
+                        "{}: level: expected {}, which it was begun with, found --level {level}: begin another state for another level",
+                        path.display(),
+                        watch.level()
+                    );
+                }
+                watch
+            }
+        };
+        Ok(Self { path: path.to_path_buf(), watch, seed })
+    }
+
+    /// Takes in a batch, and writes the file where that was new.
+    ///
+    /// # Errors
+    /// As [`Watch::add`]; another process at work on the file.
+    pub fn add(&mut self, name: &str, rows: &Sample, calibration: &Calibration, session: &Session) -> Result<()> {
+        // Held from before the file is read to after it is written, so that two processes cannot each leave out the other's batch.
+        let held = Held::begin(&self.path)?;
+        if self.path.exists() {
+            self.watch = Watch::read(&self.path, calibration)?;
+        }
+        match self.watch.add(calibration, name, rows, &session.progress)? {
+            Seen::Before => session.say(&format!("{name}: all of its {} rows were watched before.", rows.len())),
+            Seen::New(_) => drop(held.write(&self.watch.bytes()?)?),
+        }
+        Ok(())
+    }
+
+    /// The watch.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The seed of a new one.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+/// The last batches.
+pub fn table(watch: &Watch) -> Table {
+    let mut table = Table::new(&["batch", "rows", "p of harm", "p of any", "evidence of harm", "of any", "so far"]);
+    let all = watch.batches();
+    for batch in &all[all.len().saturating_sub(SHOWN)..] {
+        let number = |value: Option<f64>, digits| Cell::Number(value.unwrap_or(f64::NAN), digits);
+        let cells = vec![
+            batch.name.as_str().into(),
+            batch.rows.into(),
+            number(batch.harm, 4),
+            number(Some(batch.overall), 4),
+            number(batch.evidence_of_harm, 2),
+            number(Some(batch.evidence), 2),
+            batch.outcome.words().into(),
+        ];
+        let weight = if batch.outcome == Outcome::NoEvidenceOfHarm { Weight::Plain } else { Weight::Strong };
+        table.push(weight, cells);
+    }
+    table.note = format!(
+        "Evidence is 1 at the beginning, and reaches {:.0} at any time with probability at most {} without shift. A batch's own p-values are not for verdicts: \
+         among many batches some are small.",
+        1.0 / watch.level(),
+        watch.level()
+    );
+    table
+}
+
+/// All batches.
+///
+/// # Errors
+/// None that a watch could lead to.
+pub fn results(watch: &Watch, seed: u64) -> Result<Results> {
+    let mut results = Results::new(seed);
+    let since = watch.since().map(|batch| batch.name.clone());
+    results.summary = row! {
+        "outcome" => watch.outcome(), "said" => said(watch), "p_value" => watch.p_value(), "level" => watch.level(), "since" => since,
+        "batches" => watch.batches().len(), "rows" => watch.rows(),
+    };
+    let of = |batch: &Batch| -> Row {
+        row! {
+            "batch" => batch.name, "rows" => batch.rows, "appended" => batch.appended, "p_value_of_harm" => batch.harm,
+            "p_value" => batch.overall, "evidence_of_harm" => batch.evidence_of_harm, "evidence" => batch.evidence, "outcome" => batch.outcome,
+        }
+    };
+    results.rows = watch.batches().iter().map(of).collect();
+    Ok(results)
+}
+
+/// What it has come to, in a sentence.
+pub fn said(watch: &Watch) -> String {
+    let (p, level, batches) = (watch.p_value(), watch.level(), watch.batches().len());
+    let over = format!("over all {batches} batches ({} rows)", watch.rows());
+    let since = watch.since().map_or(String::new(), |batch| format!(", first seen with {}", batch.name));
+    match watch.outcome() {
+        Outcome::HarmfulShift => {
+            format!(
+                "Verdict: harmful shift, p = {p:.4} ≤ {level} {over}{since}. Do not trust the model on rows like these."
+            )
+        }
+        Outcome::ShiftedHarmNotEstablished => format!(
+            "Verdict: shifted, harm not established: p = {p:.4} ≤ {level} {over}{since}. That does not clear the model: label some of these rows to know."
+        ),
+        Outcome::NoEvidenceOfHarm if batches == 0 => "Nothing has been watched yet.".into(),
+        Outcome::NoEvidenceOfHarm => format!("Verdict: no evidence of harm, p = {p:.4} > {level} {over}."),
+    }
+}
