@@ -228,7 +228,7 @@ impl Calibration {
         super::test::check(query, held, held.width() > 0)?;
         let streams = Streams::new(seed).child("shift query");
         let rows = held.clone().joined(query);
-        let queries = permutation::redraws(held.len(), query.len(), null, &streams);
+        let queries = permutation::redraws(held.len(), query.len(), null, &streams)?;
         let (mut measured, mut findings, mut blame) = (Vec::new(), Vec::new(), Vec::new());
         progress.begin("testing", self.tests.len() as u64);
         for (test, method) in self.tests.iter().zip(&self.record.methods) {
