@@ -7,12 +7,12 @@
 //! takes [`BurnField::mse_gradient`], one pass forward and one back, instead. When not to use it: on a CPU, where
 //! [`ResidualMlp`] is faster and allocates nothing.
 use crate::device::{Device, numbers};
-use crate::parameters::{Parameters, read};
+use crate::parameters::{DeviceParameters, read};
 use crate::potential::BurnPotential;
 use crate::time;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
-use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg::field::{Field, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// Added to variances by `norm`.
@@ -23,7 +23,7 @@ const EPSILON: f64 = 1e-5;
 pub struct BurnField {
     config: ResidualMlpConfig,
     dimension: usize,
-    parameters: Parameters,
+    parameters: DeviceParameters,
 }
 
 /// What a field is evaluated at.
@@ -60,7 +60,11 @@ impl BurnField {
     /// # Errors
     /// A field of another kind; and as [`Device::open`].
     pub fn new(field: &dyn Field, device: Device) -> Result<Self> {
-        Ok(Self { config: sizes(field)?, dimension: field.dimension(), parameters: Parameters::of(field, device)? })
+        Ok(Self {
+            config: sizes(field)?,
+            dimension: field.dimension(),
+            parameters: DeviceParameters::of(field, device)?,
+        })
     }
 
     /// Mean over all B · P numbers of (v(x, t, c) − u)², and its gradient `[Q]`.
@@ -140,15 +144,7 @@ fn norm(h: Tensor<2>) -> Tensor<2> {
     (h - mean) / variance.add_scalar(EPSILON).sqrt()
 }
 
-impl Field for BurnField {
-    fn dimension(&self) -> usize {
-        self.dimension
-    }
-
-    fn context(&self) -> usize {
-        self.config.context
-    }
-
+impl Parameters for BurnField {
     fn layout(&self) -> &Layout {
         &self.parameters.layout
     }
@@ -159,6 +155,16 @@ impl Field for BurnField {
 
     fn parameters_mut(&mut self) -> &mut [f32] {
         self.parameters.host_mut()
+    }
+}
+
+impl Field for BurnField {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn context(&self) -> usize {
+        self.config.context
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
@@ -183,6 +189,6 @@ impl Field for BurnField {
         };
         let dv = self.parameters.tensor(dv, batch.x.dims());
         let along = |q: &Tensor<1>, x| (self.forward(q, Batch { x, ..batch.clone() }) * dv).sum();
-        self.parameters.pull(&batch.x, gradient, dx, along);
+        self.parameters.vjp(&batch.x, gradient, dx, along);
     }
 }

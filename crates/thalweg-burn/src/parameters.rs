@@ -9,14 +9,14 @@ use thalweg_nets::{Layout, Result};
 
 /// The parameters of one field.
 #[derive(Clone, Debug)]
-pub(crate) struct Parameters {
+pub(crate) struct DeviceParameters {
     pub layout: Layout,
     pub host: Vec<f32>,
     pub device: burn::tensor::Device,
     resident: OnceLock<Tensor<1>>,
 }
 
-impl Parameters {
+impl DeviceParameters {
     pub(crate) fn of(field: &dyn Field, device: Device) -> Result<Self> {
         let (layout, host) = (field.layout().clone(), field.parameters().to_vec());
         Ok(Self { layout, host, device: device.open()?, resident: OnceLock::new() })
@@ -44,7 +44,7 @@ impl Parameters {
 
     /// Leaves the gradients of `scalar(q, x)` in the parameters and the points `x [B, P]` where they are asked for. Where
     /// neither is, nothing runs.
-    pub(crate) fn pull(
+    pub(crate) fn vjp(
         &self,
         x: &Tensor<2>,
         gradient: Gradient<'_>,

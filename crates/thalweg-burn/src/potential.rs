@@ -4,12 +4,12 @@
 //!
 //! Points are `[B, P]`, times and values `[B]`. Cost and when not to use it: as [`crate::field`].
 use crate::device::Device;
-use crate::parameters::{Parameters, read};
+use crate::parameters::{DeviceParameters, read};
 use crate::time;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softplus};
 use thalweg::field::potential::{Cotangents, Jet};
-use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Potential, Tape};
+use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Parameters, Potential, Tape};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// An [`MlpPotential`] on a device.
@@ -17,7 +17,7 @@ use thalweg_nets::{Error, Layout, Result, Streams};
 pub struct BurnPotential {
     config: MlpPotentialConfig,
     dimension: usize,
-    parameters: Parameters,
+    parameters: DeviceParameters,
 }
 
 /// What the graph gives: V `[B, 1]`, ∇_x V `[B, P]`, ∂_t V `[B, 1]`.
@@ -38,7 +38,7 @@ impl BurnPotential {
     /// A potential of another kind; and as [`Device::open`].
     pub fn new(potential: &dyn Field, device: Device) -> Result<Self> {
         let config = sizes(potential)?;
-        Ok(Self { config, dimension: potential.dimension(), parameters: Parameters::of(potential, device)? })
+        Ok(Self { config, dimension: potential.dimension(), parameters: DeviceParameters::of(potential, device)? })
     }
 
     /// The jet at `x [B, P]`, `t [B, 1]` under parameters `q [Q]`.
@@ -107,18 +107,32 @@ impl Potential for BurnPotential {
         }
     }
 
-    fn pull(&self, weights: &Cotangents<'_>, tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
-        let (x, t) = tape.of::<Recorded>().0.clone().expect("a pull follows an evaluation");
+    fn vjp(&self, weights: &Cotangents<'_>, tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
+        let (x, t) = tape.of::<Recorded>().0.clone().expect("a vector-Jacobian product follows an evaluation");
         let tensor =
             |values: Option<&[f32]>, width| values.map(|v| self.parameters.tensor(v, [v.len() / width, width]));
         let [value, along, rate] =
             [tensor(weights.value, 1), tensor(weights.gradient, self.dimension), tensor(weights.rate, 1)];
-        self.parameters.pull(&x, gradient, dx, |q, x| {
+        self.parameters.vjp(&x, gradient, dx, |q, x| {
             let found = self.graph(q, x, &t);
             let terms = [(value, found.value), (along, found.gradient), (rate, found.rate)];
             let nothing = Tensor::zeros([1], &self.parameters.device);
             terms.into_iter().filter_map(|(w, f)| w.map(|w| (w * f).sum())).fold(nothing, |a, b| a + b)
         });
+    }
+}
+
+impl Parameters for BurnPotential {
+    fn layout(&self) -> &Layout {
+        &self.parameters.layout
+    }
+
+    fn parameters(&self) -> &[f32] {
+        &self.parameters.host
+    }
+
+    fn parameters_mut(&mut self) -> &mut [f32] {
+        self.parameters.host_mut()
     }
 }
 
@@ -131,18 +145,6 @@ impl Field for BurnPotential {
         0
     }
 
-    fn layout(&self) -> &Layout {
-        &self.parameters.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters.host
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.parameters.host_mut()
-    }
-
     fn velocity(&self, x: &[f32], t: &[f32], _: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
         self.evaluate(x, t, Jet { value: None, gradient: out, rate: None }, tape);
         out.iter_mut().for_each(|v| *v = -*v);
@@ -151,6 +153,6 @@ impl Field for BurnPotential {
     fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
         let direction: Vec<f32> = dv.iter().map(|d| -d).collect();
         let weights = Cotangents { gradient: Some(&direction), ..Cotangents::default() };
-        self.pull(&weights, tape, gradient, dx);
+        self.vjp(&weights, tape, gradient, dx);
     }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use support::{normal, relative, relative_by_tensor};
-use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg::field::{Field, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg_burn::{BurnField, Device, place};
 use thalweg_nets::{Layout, Streams};
 
@@ -122,13 +122,7 @@ fn a_tape_serves_several_backward_passes_and_every_kind_of_request() {
 #[test]
 fn only_what_is_a_residual_mlp_is_placed() {
     struct Still(Layout);
-    impl Field for Still {
-        fn dimension(&self) -> usize {
-            2
-        }
-        fn context(&self) -> usize {
-            0
-        }
+    impl Parameters for Still {
         fn layout(&self) -> &Layout {
             &self.0
         }
@@ -137,6 +131,14 @@ fn only_what_is_a_residual_mlp_is_placed() {
         }
         fn parameters_mut(&mut self) -> &mut [f32] {
             &mut []
+        }
+    }
+    impl Field for Still {
+        fn dimension(&self) -> usize {
+            2
+        }
+        fn context(&self) -> usize {
+            0
         }
         fn velocity(&self, _: &[f32], _: &[f32], _: Option<&[f32]>, out: &mut [f32], _: &mut Tape) {
             out.fill(0.0);

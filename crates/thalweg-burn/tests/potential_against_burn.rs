@@ -4,7 +4,7 @@ mod support;
 
 use support::{normal, relative, relative_by_tensor};
 use thalweg::field::potential::{Cotangents, Jet};
-use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Potential, Tape};
+use thalweg::field::{Field, Gradient, MlpPotential, MlpPotentialConfig, Parameters, Potential, Tape};
 use thalweg_burn::{BurnPotential, Device};
 use thalweg_nets::Streams;
 
@@ -67,7 +67,7 @@ fn jets_and_their_derivatives_agree() {
                 let weights = Cotangents { value: a.as_deref(), gradient: w.as_deref(), rate: b.as_deref() };
                 let run = |potential: &dyn Potential, tape: &mut Tape| {
                     let (mut gradient, mut dx) = (vec![f32::NAN; native.parameters().len()], vec![f32::NAN; x.len()]);
-                    potential.pull(&weights, tape, Gradient::Write(&mut gradient), Some(&mut dx));
+                    potential.vjp(&weights, tape, Gradient::Write(&mut gradient), Some(&mut dx));
                     (gradient, dx)
                 };
                 let ((gradient, dx), (truth, dx_truth)) = (run(&native, &mut tape), run(&burn, &mut tape_burn));
@@ -93,7 +93,7 @@ fn the_written_gradient_is_the_derivative_of_the_value() {
     let [_, gradient, _] = jet(&burn, &x, &t, &mut tape);
     let mut dx = vec![f32::NAN; x.len()];
     let ones = Cotangents { value: Some(&[1.0; 5]), ..Cotangents::default() };
-    burn.pull(&ones, &mut tape, Gradient::Skip, Some(&mut dx));
+    burn.vjp(&ones, &mut tape, Gradient::Skip, Some(&mut dx));
     assert!(relative(&gradient, &dx) < 1e-6, "{}", relative(&gradient, &dx));
 }
 

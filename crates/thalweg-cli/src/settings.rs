@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use thalweg::model::renamed;
 use toml::{Table, Value};
 
 /// Reads `text` (called `origin` in errors) with `overrides` applied.
@@ -36,24 +37,25 @@ pub fn read_at_scale<S: DeserializeOwned>(origin: &str, text: &str, scale: &str,
 
 fn parsed(origin: &str, text: &str) -> Result<Table> {
     let table = text.parse().with_context(|| format!("{origin} is not valid TOML"))?;
-    Ok(in_kebab_case(table, origin))
+    Ok(in_names_of_today(table, "", origin))
 }
 
-/// `table` with the keys of older versions, in snake_case, under their names of today; each is told on stderr.
-fn in_kebab_case(table: Table, place: &str) -> Table {
-    let renamed = |(key, value): (String, Value)| {
-        let now = key_of_today(&key, place);
+/// `table`, called `name`, with the keys of older versions, in snake_case or renamed since, under their names of today; each is told on stderr.
+fn in_names_of_today(table: Table, name: &str, place: &str) -> Table {
+    let of_today = |(key, value): (String, Value)| {
+        let now = key_of_today(&key, name, place);
         let value = match value {
-            Value::Table(inner) => Value::Table(in_kebab_case(inner, &format!("{place}: {now}"))),
+            Value::Table(inner) => Value::Table(in_names_of_today(inner, &now, &format!("{place}: {now}"))),
             other => other,
         };
         (now, value)
     };
-    table.into_iter().map(renamed).collect()
+    table.into_iter().map(of_today).collect()
 }
 
-fn key_of_today(key: &str, place: &str) -> String {
-    let now = key.replace('_', "-");
+fn key_of_today(key: &str, table: &str, place: &str) -> String {
+    let kebab = key.replace('_', "-");
+    let now = renamed(Some(table), &kebab).map_or(kebab, str::to_owned);
     if now != key {
         eprintln!("warning: {place}: {key} is called {now} now; the old name is read for one more release");
     }
@@ -91,9 +93,11 @@ fn in_words(said: &str) -> String {
 fn without_old_keys(said: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in said.split(", ") {
+        let key = part.trim_matches('`');
+        let now = renamed(None, key).map_or(key.replace('_', "-"), str::to_owned);
         let old = part.starts_with('`')
             && part.ends_with('`')
-            && parts.last().is_some_and(|last| last.ends_with(&part.replace('_', "-")));
+            && parts.last().is_some_and(|last| last.ends_with(&format!("`{now}`")));
         if !old {
             parts.push(part);
         }
@@ -115,23 +119,24 @@ fn set(table: &mut Table, text: &str, replacing: bool) -> Result<()> {
     };
     let mut parts: Vec<&str> = key.split('.').collect();
     let last = parts.pop().unwrap_or(key);
-    let mut place = table;
+    let (mut place, mut name) = (table, String::new());
     for part in parts {
-        let next = place.entry(key_of_today(part, "--set")).or_insert_with(|| Value::Table(Table::new()));
+        name = key_of_today(part, &name, "--set");
+        let next = place.entry(name.clone()).or_insert_with(|| Value::Table(Table::new()));
         place = match next {
             Value::Table(inner) => inner,
             other => bail!("--set {text}: {part} is {}, no table of settings", other.type_str()),
         };
     }
     let value = match value {
-        Value::Table(inner) => Value::Table(in_kebab_case(inner, &format!("--set {key}"))),
+        Value::Table(inner) => Value::Table(in_names_of_today(inner, last, &format!("--set {key}"))),
         other => other,
     };
     let plain = |value: &Value| !matches!(value, Value::Table(_));
     if replacing && place.len() == 1 && place.values().all(plain) && plain(&value) {
         place.clear();
     }
-    place.insert(key_of_today(last, "--set"), value);
+    place.insert(key_of_today(last, &name, "--set"), value);
     Ok(())
 }
 
@@ -252,6 +257,16 @@ mod tests {
         // An override replaces the key whatever spelling either has.
         assert_eq!(of("learning-rate = 0.5", &["learning_rate=2"]), plain(2.0));
         assert_eq!(of("learning_rate = 0.5", &["learning-rate=3"]), plain(3.0));
+        let tuning = |set: &[&str]| {
+            let set: Vec<_> = set.iter().map(|s| s.to_string()).collect();
+            let found =
+                read::<thalweg::TuneConfig>("tune.toml", "look-every = 2\nvalidation-samples = 3", &set).unwrap();
+            [found.validate_every as usize, found.validation_samples]
+        };
+        assert_eq!(tuning(&[]), [2, 3]);
+        assert_eq!(tuning(&["look_samples=7", "validate-every=4"]), [4, 7]);
+        let listed = "expected one of `validate-every`, `look-every`, `strength`";
+        assert_eq!(without_old_keys(listed), "expected one of `validate-every`, `strength`");
         let listed = "unknown field `x`, expected one of `kappa`, `learning-rate`, `learning_rate`, `steps`, `a_b`";
         let expected = "unknown field `x`, expected one of `kappa`, `learning-rate`, `steps`, `a_b`";
         assert_eq!(without_old_keys(listed), expected);

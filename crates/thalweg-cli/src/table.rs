@@ -1,6 +1,7 @@
 //! Tables of numbers: one description, drawn for the terminal here and as HTML by the report.
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, presets};
 use serde::Serialize;
+use textwrap::{Options, WordSplitter};
 
 /// Columns of a note below a table.
 const NOTE_WIDTH: usize = 110;
@@ -126,21 +127,8 @@ impl Table {
 
 /// Breaks `text` between words so that no line is longer than `width`, where words allow.
 fn wrapped(text: &str, width: usize) -> String {
-    let mut out = String::new();
-    let mut line = 0;
-    for word in text.split_whitespace() {
-        let wide = word.chars().count();
-        if line > 0 && line + 1 + wide > width {
-            out.push('\n');
-            line = 0;
-        } else if line > 0 {
-            out.push(' ');
-            line += 1;
-        }
-        out.push_str(word);
-        line += wide;
-    }
-    out
+    let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(text, options)
 }
 
 #[cfg(test)]
@@ -157,6 +145,9 @@ mod tests {
     #[test]
     fn notes_are_broken_between_words() {
         assert_eq!(wrapped("one two  three four", 9), "one two\nthree\nfour");
+        // Columns are counted, not bytes, and words with hyphens stay whole.
+        assert_eq!(wrapped("± 0.1 § ±", 9), "± 0.1 § ±");
+        assert_eq!(wrapped("to leave-one-out", 12), "to\nleave-one-out");
         assert_eq!(wrapped("incomprehensibilities are long", 5), "incomprehensibilities\nare\nlong");
     }
 

@@ -62,7 +62,7 @@ fn both_experiments_run_at_the_smallest_scale() {
     assert!(found["rows"].as_array().unwrap().iter().any(|r| r["few_shot"] == true && r["epochs_to_goal"].is_number()));
     for (words, said) in [
         ("reproduce context --scale smoke --out w --set shots=[]", "shots"),
-        ("reproduce context --scale smoke --out w --set fit.context.each=9999", "context.each"),
+        ("reproduce context --scale smoke --out w --set fit.context.class-width=9999", "context.class-width"),
         ("reproduce initialisation --scale smoke --out w --set made-in=nowhere", "nowhere"),
         ("reproduce initialisation --scale smoke --out v --set targets=[\"minst\"]", "fashion-mnist"),
     ] {

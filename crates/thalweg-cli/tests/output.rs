@@ -182,7 +182,7 @@ fn resume_goes_on_with_the_same_settings_alone_and_names_the_other() {
     assert_eq!((&value["seed"], &value["outputs"][0]), (&1.into(), &"m".into()));
     assert_eq!(everything(&dir.join("m")), before);
 
-    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set look-samples=2 --out t -q";
+    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set validation-samples=2 --out t -q";
     ok(dir, &format!("tune m --reward loss:digits {small}"));
     for (words, key) in [
         ("tune m --reward margin:digits", "reward: expected loss:digits"),

@@ -230,7 +230,17 @@ fn the_demo_goes_the_whole_way() {
     run("sample d/model-cfm -n 3 --format per-network --out nets").success();
     let judged = run("eval s.safetensors --zoo d/zoo --out judged --json").success();
     let value: serde_json::Value = serde_json::from_slice(&judged.get_output().stdout).unwrap();
-    assert_eq!((&value["rows"][0]["method"], &value["rows"][0]["n"]), (&"samples".into(), &5.into()));
+    let rows = value["rows"].as_array().unwrap();
+    let methods: Vec<&str> = rows.iter().map(|row| row["method"].as_str().unwrap()).collect();
+    // The samples, what real runs are worth, then the baselines.
+    assert_eq!(methods[..4], ["samples", "zoo", "held-out", "mean"], "{methods:?}");
+    assert_eq!((methods.last(), &rows[0]["n"]), (Some(&"mean-move"), &5.into()), "{methods:?}");
+    let alone = run("eval s.safetensors --json").success();
+    let alone: serde_json::Value = serde_json::from_slice(&alone.get_output().stdout).unwrap();
+    for key in ["accuracy_mean", "accuracy_sem", "accuracy_best"] {
+        let [a, b] = [&rows[0], &alone["rows"][0]].map(|row| row[key].as_f64().unwrap());
+        assert!((a - b).abs() < 1e-9, "{key}: {a} beside the zoo, {b} alone");
+    }
     assert!(dir.path().join("judged/report.html").is_file());
     run("eval s.safetensors --at-least 0.01").success();
     run("eval s.safetensors --at-least 0.999").code(1).stdout(contains("accuracy"));
@@ -240,7 +250,7 @@ fn the_demo_goes_the_whole_way() {
     run("fit d/zoo --steps 4 --out m").code(2).stderr(contains("exists already"));
     run("fit d/zoo --set stpes=4 --out n").code(2).stderr(contains("stpes"));
     run("fit d/zoo --method magic --out n").code(2).stderr(contains("cfm, mmfm"));
-    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set look-samples=2";
+    let small = "--iterations 2 --samples 4 --rows 32 --set trajectories=2 --set validation-samples=2";
     run(&format!("tune d/model-cfm --reward loss:digits {small} --out t")).success().stdout(contains("test accuracy"));
     run("sample t -n 3 --out tuned.safetensors").success();
     assert!(std::fs::read_to_string(dir.path().join("t/README.md")).unwrap().contains("adjoint matching"));

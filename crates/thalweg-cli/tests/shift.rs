@@ -61,7 +61,10 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     // Any number of rows is tested; as many as were calibrated for, where that is asked.
     thalweg(dir, "shift test home.cal --q csv:far.csv").assert().code(1).stdout(contains("harmful shift found"));
     thalweg(dir, "shift test home.cal --q csv:far.csv --fail-on never").assert().success();
-    thalweg(dir, "shift test home.cal --q csv:near.csv").assert().success().stdout(contains("no evidence of harm"));
+    thalweg(dir, "shift test home.cal --q csv:near.csv")
+        .assert()
+        .success()
+        .stdout(contains("no evidence of harm").and(contains("Accuracy of the model: on P")));
     let json = thalweg(dir, "shift test home.cal --q csv:far.csv --draw --out far --json").assert().code(1);
     let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
     assert!(value["rows"].as_array().is_some_and(|rows| rows.len() > 6));
@@ -70,7 +73,16 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     let evidence = value["evidence"].as_array().unwrap();
     assert!(evidence.len() == 6 && evidence[0]["question"] == "harm" && evidence[2]["question"] == "difference");
     assert!(evidence[0]["name"].as_str().is_some_and(|name| name.contains("disagree")));
+    // How often the model is right there cannot be told; of rows of P it can.
+    let estimate = &value["estimate"];
+    assert!(estimate["interval"].is_null() && estimate["reason"].is_string(), "{estimate}");
+    assert!(estimate["accuracy_on_p"].as_f64().is_some_and(|share| share > 0.8), "{estimate}");
+    let json = thalweg(dir, "shift test home.cal --query csv:near.csv --json").assert().success();
+    let near: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    let interval = near["estimate"]["interval"].as_array().unwrap();
+    assert!(interval[0].as_f64() < interval[1].as_f64(), "{near}");
     let page = std::fs::read_to_string(dir.join("far/report.html")).unwrap();
+    assert!(page.contains("How often the model is right"));
     assert!(page.contains("Rows that look most out of place"));
     thalweg(dir, "shift test home.cal --q csv:near.csv --level 2").assert().code(2).stderr(contains("--level"));
     // What could never reject is refused, with what would do.
@@ -89,7 +101,7 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     let trained = make.replace("home.cal", "trained.cal") + " --held csv:home.csv";
     thalweg(dir, &trained).assert().code(2).stderr(contains("also training or validation rows"));
     thalweg(dir, "shift test zoo/zoo.toml --q csv:near.csv").assert().code(2);
-    thalweg(dir, "shift test home.cal --q-logits near.csv").assert().code(2).stderr(contains("--q"));
+    thalweg(dir, "shift test home.cal --q-logits near.csv").assert().code(2).stderr(contains("--query"));
 }
 
 #[test]
@@ -268,7 +280,7 @@ fn photographs_in_the_users_folders_make_a_table_of_shifts() {
         command
             .assert()
             .success()
-            .stdout(contains(format!("{home}: {}", q.trim_end_matches(".npz"))).and(contains("bank taken *")));
+            .stdout(contains(format!("{home}: {}", q.trim_end_matches(".npz"))).and(contains("bank max-drop *")));
         let results = std::fs::read_to_string(dir.join(home).join("results.json")).unwrap();
         assert!(results.contains("\"accuracy_on_q\"") && results.contains("\"type_one_error\""), "{home}");
     }

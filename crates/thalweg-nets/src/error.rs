@@ -1,4 +1,4 @@
-//! The one error type of the manifold crate: every message names what was wrong, where, what was expected and what was found.
+//! The one error type of this crate: every message names what was wrong, where, what was expected and what was found.
 use std::path::{Path, PathBuf};
 
 /// Everything that can go wrong with networks, data and zoos.

@@ -120,7 +120,16 @@ impl Layout {
                 Operation::Residual { layers } => {
                     self.push_layers(&name, layers, shape);
                 }
-                _ => {}
+                Operation::MaxPool { .. }
+                | Operation::AvgPool { .. }
+                | Operation::Relu
+                | Operation::LeakyRelu { .. }
+                | Operation::Tanh
+                | Operation::Gelu
+                | Operation::Silu
+                | Operation::Softplus
+                | Operation::Dropout { .. }
+                | Operation::Flatten => {}
             }
             shape = shape_after(&layer.operation, shape, &name).expect("a checked architecture");
         }

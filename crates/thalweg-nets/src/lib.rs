@@ -1,4 +1,4 @@
-//! The manifold: base networks as points θ `[P]` in weight space: their architectures, their engine, their training, their data, zoos of them.
+//! Base networks as points θ `[P]` of weight space: their architectures, their engine, their training, their data, zoos of them.
 //!
 //! Knows nothing of generative models. Start at [`architecture`] and [`layout`], then [`engine`], [`train`] and [`zoo`].
 pub mod architecture;
@@ -16,6 +16,7 @@ pub mod memory;
 pub mod progress;
 pub mod sealed;
 pub mod streams;
+pub mod testing;
 pub mod torch;
 pub mod train;
 pub mod zoo;

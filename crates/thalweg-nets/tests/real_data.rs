@@ -1,22 +1,15 @@
-//! The real sets, where they have been fetched (`THALWEG_DATA=…`): sizes, moments and class counts as published. Passes quietly where they
-//! have not.
+//! The real sets: sizes, moments and class counts as published. They have to be fetched first, so these tests are left out unless they are asked
+//! for, and fail where a set is not there:
+//!
+//! `scripts/fetch-data DIR && THALWEG_DATA=DIR cargo test -p thalweg-nets --test real_data -- --ignored`
+#![allow(clippy::unwrap_used)]
 use thalweg_nets::data::Site;
-use thalweg_nets::data::{DataSpec, Fit, fetch};
-
-fn present(name: &str) -> bool {
-    let there = fetch::list().is_ok_and(|list| list.iter().any(|l| l.set.name == name && l.present));
-    if !there {
-        println!("{name} is not here; skipped");
-    }
-    there
-}
+use thalweg_nets::data::{DataSpec, Fit};
 
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn mnist_and_fashion_have_their_published_moments() {
     for (name, mean, std) in [("mnist", 0.1307, 0.3081), ("fashion-mnist", 0.2860, 0.3530)] {
-        if !present(name) {
-            continue;
-        }
         let spec = DataSpec { train: Some(1000), ..DataSpec::named(name) };
         let splits = spec.load().unwrap();
         assert_eq!((splits.train.len(), splits.validation.len(), splits.test.len()), (1000, 5000, 10_000));
@@ -44,19 +37,16 @@ const SUMS: [(&str, &str); 7] = [
 
 /// The sums that runs record: they must not change unless the published data do.
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn contents_are_the_published_ones() {
     for (name, sum) in SUMS {
-        if present(name) {
-            assert_eq!(&DataSpec::named(name).load().unwrap().record.checksum[..16], sum, "{name}");
-        }
+        assert_eq!(&DataSpec::named(name).load().unwrap().record.checksum[..16], sum, "{name}");
     }
 }
 
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn the_hospitals_have_their_patients() {
-    if !present("heart") {
-        return;
-    }
     let rows = |site| DataSpec { site: Some(site), ..DataSpec::named("heart") }.load_whole().unwrap();
     let cleveland = rows(Site::Cleveland);
     assert_eq!(cleveland.class_counts(), [164, 139]);
@@ -70,31 +60,27 @@ fn the_hospitals_have_their_patients() {
 }
 
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn the_small_tables_have_their_published_counts() {
     for (name, counts, features) in
         [("wine", &[59, 71, 48][..], 13), ("breast-cancer", &[212, 357], 30), ("iris", &[50, 50, 50], 4)]
     {
-        if present(name) {
-            let whole = DataSpec::named(name).load_whole().unwrap();
-            assert_eq!((whole.class_counts(), whole.shape), (counts.to_vec(), [features, 1, 1]));
-        }
+        let whole = DataSpec::named(name).load_whole().unwrap();
+        assert_eq!((whole.class_counts(), whole.shape), (counts.to_vec(), [features, 1, 1]));
     }
 }
 
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn silhouettes_have_a_thousand_animals_of_each_kind() {
-    if present("silhouettes") {
-        assert_eq!(DataSpec::named("silhouettes").load_whole().unwrap().class_counts(), [1000; 10]);
-    }
+    assert_eq!(DataSpec::named("silhouettes").load_whole().unwrap().class_counts(), [1000; 10]);
 }
 
 /// Nearest class mean, trained on MNIST at 8×8 and asked about the UCI digits: 0.60 when aligned by the ink's box, 0.35 when only shrunk
 /// (an independent script in NumPy: 0.599 and 0.353).
 #[test]
+#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
 fn mnist_carries_over_to_the_digits_when_both_are_cropped_to_their_ink() {
-    if !present("mnist") {
-        return;
-    }
     let accuracy = |fit| {
         let home = DataSpec { fit: Some(fit), train: Some(10_000), ..DataSpec::named("mnist") }.load().unwrap();
         let foreign = DataSpec { fit: Some(fit), ..DataSpec::named("digits") }.load_whole().unwrap();
@@ -113,6 +99,6 @@ fn mnist_carries_over_to_the_digits_when_both_are_cropped_to_their_ink() {
         right.count() as f32 / foreign.len() as f32
     };
     let (ink, area) = (accuracy(Fit::Ink { side: 8 }), accuracy(Fit::Area { side: 8 }));
-    println!("ink {ink:.3}, area {area:.3}");
-    assert!(ink > 0.55 && ink > area + 0.15, "ink {ink}, area {area}");
+    // Of 1,797 digits: equal to the script's up to a tie or two.
+    assert!((ink - 0.599).abs() < 0.004 && (area - 0.353).abs() < 0.004, "ink {ink}, area {area}");
 }

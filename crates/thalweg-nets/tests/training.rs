@@ -83,9 +83,44 @@ fn dropout_and_batch_normalisation_train_and_repeat() {
     assert_eq!(a, b);
     assert_ne!(a.theta, c.theta);
     assert!(a.accuracy[1] > 0.8 && a.died.is_none(), "{:?}", a.accuracy);
-    let running = layout.slots().iter().find(|s| s.name == "1.running_var").unwrap().range();
-    let end = &a.theta[start.len()..][running];
-    assert!(end.iter().all(|&v| v > 0.0 && (v - 1.0).abs() > 1e-3), "{end:?}");
+}
+
+#[test]
+fn running_statistics_are_those_of_the_batches_by_pytorchs_momentum() {
+    let conv = "input = [1, 8, 8]\n[[layers]]\nkind = \"conv\"\nout = 4\nkernel = 3\n";
+    let rest =
+        "[[layers]]\nkind = \"batch-norm\"\n[[layers]]\nkind = \"flatten\"\n[[layers]]\nkind = \"dense\"\nout = 10\n";
+    let net = Architecture::from_toml_str(&format!("{conv}{rest}")).unwrap();
+    let (layout, data) = (Layout::of(&net), data());
+    let n = data.train.len();
+    let recipe = Recipe { batch: n, length: Length::Steps(3), checkpoints: vec![1.0], ..Recipe::default() };
+    let engine = Engine::new(&net).unwrap();
+    let trainer = Trainer::new(&engine, &net, &data.train, &data.validation, &recipe).unwrap();
+    let start = Initialisation::default().draw(&layout, &Streams::new(1));
+    let mut run = trainer.begin(&start, &Streams::new(2)).unwrap();
+    // No learning rate: the weights stay, every batch is all of the data, and only the running statistics move.
+    for _ in 0..3 {
+        run.step(0.0).unwrap();
+    }
+    // What the normalisation sees, by a network that ends before it.
+    let before = Architecture::from_toml_str(&format!("{conv}[[layers]]\nkind = \"flatten\"\n")).unwrap();
+    let before = Engine::new(&before).unwrap();
+    let seen = before.logits_of_many(&start[..before.parameters()], &before.pack(&data.train.inputs).unwrap()).unwrap();
+    let plane = seen.len() / (n * 4);
+    let slot = |name: &str| layout.slots().iter().find(|s| s.name == name).unwrap().range();
+    let (means, variances) = (&run.theta()[slot("1.running_mean")], &run.theta()[slot("1.running_var")]);
+    for channel in 0..4 {
+        let of = || seen.chunks(plane).skip(channel).step_by(4).flatten().map(|v| f64::from(*v));
+        let count = (n * plane) as f64;
+        let mean = of().sum::<f64>() / count;
+        let variance = of().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        // Three times r ← .9 r + .1 (batch's), from mean 0 and variance 1, as PyTorch has it.
+        let kept = 0.9f64.powi(3);
+        let expected = [(1.0 - kept) * mean, kept + (1.0 - kept) * variance];
+        let found = [means[channel], variances[channel]].map(f64::from);
+        assert!((0..2).all(|i| (found[i] - expected[i]).abs() < 1e-5), "{channel}: {found:?} {expected:?}");
+        assert!((variance - 1.0).abs() > 0.05, "{variance} would not be told from the start");
+    }
 }
 
 #[test]

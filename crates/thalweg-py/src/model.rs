@@ -109,7 +109,7 @@ impl Model {
     }
 
     #[getter]
-    fn method(&self) -> &'static str {
+    fn method(&self) -> &str {
         self.inner.config.method.name()
     }
 

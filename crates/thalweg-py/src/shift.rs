@@ -18,6 +18,9 @@ use thalweg::{Calibration, Error, Request, Result, Streams};
 use thalweg_nets::data::{DataRecord, DataSpec};
 use thalweg_nets::streams::shuffle;
 
+/// Tests of a network where none are named, as in the program.
+const DEFAULT: [&str; 6] = ["bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"];
+
 /// Rows of P that are kept to agree on, as in the program.
 const KEPT: usize = 4096;
 
@@ -50,14 +53,15 @@ pub fn methods() -> Vec<(&'static str, &'static str, &'static str)> {
         Needs::Inputs => "inputs",
         Needs::Network => "network",
     };
-    Method::ALL.into_iter().map(|method| (method.name(), method.looks_at(), needs(method))).collect()
+    Method::ALL.iter().map(|method| (method.name(), method.looks_at(), needs(*method))).collect()
 }
 
 /// The parts of P that a calibration is made from.
 struct Rows {
     reference: Reference,
     labels: Vec<u32>,
-    home: Option<DataRecord>,
+    held_out_labels: Vec<u32>,
+    source: Option<DataRecord>,
     name: String,
 }
 
@@ -135,7 +139,12 @@ impl Detector {
             let [train, validation, held] = quarters(rows.len(), arguments.seed)?;
             let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held))?;
             let name = arguments.name.clone();
-            arguments.make(Rows { reference, labels: Vec::new(), home: None, name }, None, &config, watch)
+            arguments.make(
+                Rows { reference, labels: Vec::new(), held_out_labels: Vec::new(), source: None, name },
+                None,
+                &config,
+                watch,
+            )
         };
         work::run(py, observer, work).map(|inner| Self { inner })
     }
@@ -195,8 +204,9 @@ impl Detector {
         out.set_item("level", verdict.level)?;
         out.set_item("answer", settings::dict(py, &verdict.answer)?)?;
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
-        let blame: Bound<'_, PyArray1<f64>> = verdict.blame.into_pyarray(py);
-        out.set_item("blame", blame)?;
+        let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
+        out.set_item("row_scores", scores)?;
+        out.set_item("estimate", verdict.estimate.map(|estimate| settings::dict(py, &estimate)).transpose()?)?;
         Ok(out)
     }
 
@@ -245,10 +255,12 @@ impl Given<'_> {
         };
         let streams = Streams::new(arguments.seed).child("kept");
         let kept: Vec<usize> = some(train.len(), KEPT, &streams.child("train")).iter().map(|&i| train[i]).collect();
+        let held_out_labels =
+            if self.labels.is_empty() { Vec::new() } else { held.iter().map(|&i| self.labels[i]).collect() };
         let labels = if self.labels.is_empty() { Vec::new() } else { kept.iter().map(|&i| self.labels[i]).collect() };
         let reference =
             Reference::new(all.rows(&kept), sample(self.validation, &validation)?, sample(self.held, &held)?)?;
-        Ok(Rows { reference, labels, home: None, name: arguments.name.clone() })
+        Ok(Rows { reference, labels, held_out_labels, source: None, name: arguments.name.clone() })
     }
 }
 
@@ -260,7 +272,13 @@ fn of_data(base: &Base, data: &DataSpec, seed: u64, watch: &Watch) -> Result<Row
     let validation = splits.validation.subset(&some(splits.validation.len(), KEPT, &streams.child("validation")));
     let [x, z, held] = [&train, &validation, &splits.test].map(|part| base.sample(&part.inputs));
     let reference = Reference::new(x?, z?, held?)?;
-    Ok(Rows { reference, labels: train.labels, home: Some(splits.record), name: data.name.clone() })
+    Ok(Rows {
+        reference,
+        labels: train.labels,
+        held_out_labels: splits.test.labels,
+        source: Some(splits.record),
+        name: data.name.clone(),
+    })
 }
 
 /// Half of `n` rows to be held out, a quarter each to agree on and to choose on, in random order.
@@ -287,13 +305,14 @@ impl Arguments {
         let methods = self.methods(base.is_some())?;
         let request = Request {
             parts: Parts { base, reference: &rows.reference, labels: &rows.labels, size: self.size, config },
+            held_out_labels: &rows.held_out_labels,
             methods: &methods,
             null: self.null,
             level: self.level,
             seed: self.seed,
             columns: self.columns.clone(),
             probabilities: self.probabilities,
-            home: rows.home,
+            source: rows.source,
             data: rows.name,
             choose: self.choose,
         };
@@ -302,11 +321,10 @@ impl Arguments {
 
     /// Those asked for; where none are, all that logits suffice for, or the program's choice for a network.
     fn methods(&self, network: bool) -> Result<Vec<Method>> {
-        use Method::{Bank, Bbsd, Entropy, FeatureMmd, Mahalanobis, RelativeMahalanobis};
         match (&self.methods, network) {
             (Some(names), _) => names.iter().map(|name| Method::named(name)).collect(),
-            (None, true) => Ok(vec![Bank, Entropy, Bbsd, Mahalanobis, RelativeMahalanobis, FeatureMmd]),
-            (None, false) => Ok(Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect()),
+            (None, true) => DEFAULT.into_iter().map(Method::named).collect(),
+            (None, false) => Ok(Method::ALL.iter().copied().filter(|m| m.needs() == Needs::Logits).collect()),
         }
     }
 }

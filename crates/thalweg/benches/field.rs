@@ -3,7 +3,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
 use std::time::Duration;
 use thalweg::Streams;
-use thalweg::field::{Field, Gradient, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg::field::{Field, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg::{AdamW, AdamWConfig};
 
 fn net(p: usize) -> ResidualMlp {

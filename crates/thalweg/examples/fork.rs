@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let engine = Engine::new(zoo.architecture().expect("trained here"))?;
     let test = engine.pack(&data.test.inputs)?;
     let mut generated = Vec::new();
-    for name in MethodConfig::NAMES {
+    for &name in MethodConfig::NAMES {
         for seed in 0..3 {
             let config = FitConfig { method: MethodConfig::named(name)?, seed, ..FitConfig::default() };
             let model = fit(&zoo, &config, &FitOptions::default(), &Silent)?;

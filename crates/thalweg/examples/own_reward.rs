@@ -25,8 +25,9 @@ use thalweg_nets::train::Length;
 use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, train_zoo};
 
 /// r(θ) = −Σᵢ √(θᵢ² + ε²): a smooth L1 norm, so its gradient is known in one line.
-struct Sparsity {
-    parameters: usize,
+pub struct Sparsity {
+    /// P.
+    pub parameters: usize,
 }
 
 const SMOOTH: f32 = 0.01;

@@ -29,10 +29,11 @@ pub use thalweg_nets::{Artefact, Error, Layout, Result, Streams, interrupt};
 // What is learned, and in which space.
 pub use coupling::Coupling;
 pub use field::{Field, FieldConfig};
-pub use method::{Method, MethodConfig};
+pub use method::{Method, MethodConfig, MethodParameters, OwnMethod};
 pub use nn::optimiser::{AdamW, AdamWConfig, Schedule};
+pub use nn::parameters::Parameters;
 pub use space::coordinates::{Coordinates, Standardiser};
-pub use space::latent::{Autoencoder, Decoder, LatentConfig};
+pub use space::latent::{Autoencoder, Decoder, LatentConfig, Latents};
 pub use space::source::{Source, SourceKind};
 
 // Fits, models, samples.
@@ -50,7 +51,7 @@ pub use tune::{TuneOptions, tune};
 
 // Judgement.
 pub use judge::baseline::Baseline;
-pub use judge::{Judge, Judgement, ZooReference};
+pub use judge::{Judge, Judged, Judgement, Row, ZooReference, ZooRuns};
 pub use metric::summary::Summary;
 
 // Shift.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{StopAfter, config, zoo};
+use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::fit::{FitOptions, fit};
@@ -18,6 +18,7 @@ use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::testing::StopAfter;
 
 /// Flips single bits of `file` all over it, and asserts that `read` refuses every time, naming the file.
 fn every_flip_is_found(file: &Path, read: &dyn Fn() -> Result<()>) {
@@ -75,7 +76,7 @@ fn a_flipped_bit_of_a_state_is_found() {
     let options = FitOptions { state: Some(state.clone()), save_every: 0, resume: true, latents: None };
     let stop = StopAfter::new(5);
     assert!(matches!(fit(&zoo, &config(), &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.kept(), 5, "steps kept, as told");
+    assert_eq!(stop.kept(), Some(5), "steps kept, as told");
     // Stopped at once, the state is read and written again as it was.
     let again = || match fit(&zoo, &config(), &options, &StopAfter::new(0)) {
         Err(Error::Interrupted) => Ok(()),
@@ -111,9 +112,9 @@ fn a_tuning_goes_on_only_towards_the_numbers_it_was_begun_with() {
         iterations: 6,
         steps: 4,
         trajectories: 4,
-        look_every: 2,
-        look_samples: 2,
-        look_steps: 3,
+        validate_every: 2,
+        validation_samples: 2,
+        validation_steps: 3,
         ..TuneConfig::default()
     };
     let run = |reward: &OnData, options: &TuneOptions, progress: &dyn Progress| {
@@ -122,7 +123,7 @@ fn a_tuning_goes_on_only_towards_the_numbers_it_was_begun_with() {
     let (own, whole) = (reward(0.0, 0), run(&reward(0.0, 0), &TuneOptions::default(), &Silent).unwrap());
     let stop = StopAfter::new(3);
     assert!(matches!(run(&own, &options, &stop), Err(Error::Interrupted)));
-    assert_eq!(stop.kept(), 3);
+    assert_eq!(stop.kept(), Some(3));
     for other in [reward(0.5, 0), reward(0.0, 1)] {
         assert_eq!(other.describe(), own.describe());
         let message = run(&other, &options, &Silent).err().unwrap().to_string();
@@ -149,7 +150,7 @@ fn what_cannot_be_held_is_refused_with_its_bytes() {
         ("trajectories", TuneConfig { trajectories: 1_000_000_000_000, ..TuneConfig::default() }),
         ("buffer", TuneConfig { buffer: 1 << 40, ..TuneConfig::default() }),
         ("updates", TuneConfig { updates: u64::MAX, ..TuneConfig::default() }),
-        ("look-samples", TuneConfig { look_samples: usize::MAX, ..TuneConfig::default() }),
+        ("validation-samples", TuneConfig { validation_samples: usize::MAX, ..TuneConfig::default() }),
     ] {
         let message = config.check().unwrap_err().to_string();
         assert!(message.contains(&format!("parameter {field}: expected 1 to")), "{message}");

@@ -2,29 +2,28 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{StopAfter, config, zoo};
+use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::coupling::Coupling;
 use thalweg::field::MlpPotentialConfig;
-use thalweg::field::feature_potential::FeatureConfig;
 use thalweg::fit::{FitOptions, fit};
 use thalweg::judge::action_gap::action_gap;
 use thalweg::method::jko::PotentialConfig;
 use thalweg::method::{ActionConfig, CfmConfig, JkoConfig, MethodConfig, MmfmConfig};
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
-use thalweg::model::{FILES, FitConfig};
+use thalweg::model::{FILES, FitConfig, Split};
 use thalweg::path::Width;
 use thalweg::path::interpolant::Interpolant;
 use thalweg::path::time_grid::TimeGrid;
 use thalweg::solver::Solver;
-use thalweg::space::latent::{DenoisingConfig, FunctionalConfig, LatentConfig, PcaConfig, TrainingConfig, VaeConfig};
 use thalweg::space::source::{Source, SourceKind};
 use thalweg::{Error, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::zoo::ZooStore;
 
 fn weights(model: &MetaModel, dir: &Path) -> Vec<u8> {
@@ -75,7 +74,7 @@ fn a_resumed_fit_makes_the_bytes_of_an_uninterrupted_one_on_any_number_of_thread
 
     let other = FitConfig { seed: 1, ..config };
     let message = fit(&zoo, &other, &options, &Silent).err().unwrap().to_string();
-    assert!(message.contains("identity") && message.contains("--resume"), "{message}");
+    assert!(message.contains("identity") && message.contains("another"), "{message}");
 }
 
 /// Steps that a saved state has done, which a resumed fit reports as done at once.
@@ -128,6 +127,71 @@ fn mmfm_without_intermediate_marginals_fits_the_very_model_of_paired_cfm() {
     assert_eq!(a.method.parameters(), b.method.parameters());
 }
 
+/// Times of the marginals by the definition of the grid: shares of the way between the checkpoints that are taken, evenly by their number.
+fn expected_times(zoo: &ZooStore, train: &[usize], config: &FitConfig) -> Vec<f64> {
+    let (k, p) = (zoo.checkpoints(), zoo.parameters());
+    let of_run = |run: usize| -> Vec<f64> {
+        let theta = zoo.trajectory(run).unwrap();
+        let losses = &zoo.losses()[run * k..(run + 1) * k];
+        let far = |i: usize| {
+            let pair = theta[i * p..(i + 1) * p].iter().zip(&theta[(i + 1) * p..(i + 2) * p]);
+            pair.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+        };
+        let step = |i: usize| match config.time_grid {
+            TimeGrid::Uniform => 1.0,
+            TimeGrid::ArcLength => far(i),
+            TimeGrid::LossDecrease => f64::from(losses[i] - losses[i + 1]).max(0.0),
+        };
+        (0..k - 1).map(step).collect()
+    };
+    let mut steps = vec![0.0; k - 1];
+    train.iter().for_each(|&run| steps.iter_mut().zip(of_run(run)).for_each(|(sum, step)| *sum += step));
+    let total: f64 = steps.iter().sum();
+    assert!(steps.iter().all(|s| s / total > 0.01 / (k - 1) as f64), "no step is lengthened: {steps:?}");
+    let at = |checkpoint: usize| steps[..checkpoint].iter().sum::<f64>() / total;
+    let last = config.method.marginals() - 1;
+    (0..=last).map(|i| at((i * (k - 1) + last / 2) / last)).collect()
+}
+
+/// Samples `[n, P]` at t = 0 are draws of the source that the method asks for.
+fn starts_have_their_law(model: &MetaModel, zoo: &ZooStore, train: &[usize], states: &[f32], name: &str) {
+    let p = zoo.parameters();
+    match model.config.method.source() {
+        SourceKind::Recorded => {
+            for (i, state) in states.chunks(p).enumerate() {
+                let start = &zoo.trajectory(train[i % train.len()]).unwrap()[..p];
+                assert!(state.iter().zip(start).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())), "{name}: {i}");
+            }
+        }
+        SourceKind::Gaussian => {
+            let mut z = states.to_vec();
+            model.coordinates.standardise(&mut z);
+            let n = z.len() as f64;
+            let (mean, square) = z.iter().fold((0.0, 0.0), |(m, s), z| (m + f64::from(*z), s + f64::from(z * z)));
+            assert!((mean / n).abs() < 4.0 / n.sqrt() && (square / n - 1.0).abs() < 4.0 * (2.0 / n).sqrt(), "{name}");
+        }
+        // The zoo's own law is the uniform one: bounded by √3 deviations, which a normal number in twelve is beyond.
+        kind => {
+            let laws: Vec<_> = thalweg_nets::init::moments(&model.layout).collect();
+            let (mut beyond, mut all) = (0, 0);
+            for (slot, (mean, deviation)) in model.layout.slots().iter().zip(laws) {
+                let own = || states.chunks(p).flat_map(|state| &state[slot.range()]).map(|w| f64::from(w - mean));
+                let n = own().count() as f64;
+                let variance = own().map(|w| w * w).sum::<f64>() / n;
+                let share = variance / f64::from(deviation).powi(2);
+                assert!((share - 1.0).abs() < 4.5 * (2.0 / n).sqrt(), "{name}, {}: {share}", slot.name);
+                beyond += own().filter(|w| w.abs() > 3f64.sqrt() * f64::from(deviation) * 1.001).count();
+                all += own().count();
+            }
+            let share = beyond as f64 / all as f64;
+            match kind {
+                SourceKind::KaimingNormal => assert!((share - 0.083).abs() < 0.01, "{name}: {share}"),
+                _ => assert_eq!(beyond, 0, "{name}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn every_coupling_source_and_time_grid_fits_and_samples() {
     let dir = tempfile::tempdir().unwrap();
@@ -152,6 +216,7 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         MethodConfig::Action(ActionConfig { marginals: 2, coupling, source, potential, ..ActionConfig::default() })
     };
     use {Coupling::*, SourceKind::*};
+    let mut fitted = Vec::new();
     for (method, time_grid) in [
         (mmfm(Paired, Zoo), TimeGrid::ArcLength),
         (mmfm(Paired, Recorded), TimeGrid::LossDecrease),
@@ -164,17 +229,67 @@ fn every_coupling_source_and_time_grid_fits_and_samples() {
         (action(Paired, Zoo), TimeGrid::Uniform),
         (action(Independent, KaimingNormal), TimeGrid::LossDecrease),
     ] {
-        let config = FitConfig { method, time_grid, steps: 10, ..config() };
+        let name = format!("{method:?} {time_grid:?}");
+        let config = FitConfig { method, time_grid, ..config() };
         let model = quick(&zoo, &config);
-        assert!(model.times.windows(2).all(|w| w[0] < w[1]));
-        assert_eq!(model.sample(&SampleRequest::new(2, 0)).unwrap().theta.len(), 2 * zoo.parameters());
+        let history = &model.record.history;
+        // Where ends are drawn apart from starts most of the loss is their spread, which 40 steps do not show a change of.
+        let falls = history[3].1 < history[0].1 || config.method.coupling() != Paired;
+        assert!(history.len() == 4 && falls, "{name} learns nothing: {history:?}");
+        let split = config.split.of(&zoo).unwrap();
+        for (found, expected) in model.times.iter().zip(expected_times(&zoo, &split.train, &config)) {
+            assert!((found - expected).abs() < 1e-9, "{name}: {found} {expected}");
+        }
+        let request = SampleRequest { at: vec![0.0], ..SampleRequest::new(64, 0) };
+        let samples = model.sample(&request).unwrap();
+        starts_have_their_law(&model, &zoo, &split.train, &samples.states.theta, &name);
+        assert!(samples.states.theta != samples.theta, "{name} stands still");
         model.save(&dir.path().join("model"), true).unwrap();
-        MetaModel::load(&dir.path().join("model")).unwrap();
+        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+        assert_eq!(loaded.sample(&request).unwrap().theta, samples.theta, "{name}");
+        fitted.push((name, config, model.method.parameters().to_vec()));
+    }
+    // Another coupling of the same method, source and times is another fit.
+    for (method, paired) in [(0, mmfm(Paired, Zoo)), (6, jko(Paired, Zoo)), (8, action(Paired, Zoo))] {
+        let (name, config, parameters) = &fitted[method];
+        assert_eq!(config.method, paired, "{name}");
+        let other = match method {
+            0 => mmfm(Independent, Zoo),
+            6 => jko(OptimalTransport, Zoo),
+            _ => action(Independent, Zoo),
+        };
+        assert_ne!(
+            quick(&zoo, &FitConfig { method: other, ..config.clone() }).method.parameters(),
+            parameters,
+            "{name}"
+        );
     }
     let tail = common::zoo("tail", 12, &dir.path().join("tail"));
     let message = fit(&tail, &config(), &FitOptions::default(), &Silent).err().unwrap().to_string();
     assert!(message.contains("coupling") && message.contains("not recorded"), "{message}");
     quick(&tail, &FitConfig { method: cfm(Independent, Gaussian), ..config() });
+}
+
+#[test]
+fn the_record_tells_how_a_model_came_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 20, &dir.path().join("zoo"));
+    let config = config();
+    let record = quick(&zoo, &config).record;
+    let split = config.split.of(&zoo).unwrap();
+    let runs = [split.train.len(), split.validation.len(), split.test.len()];
+    assert_eq!([record.training_runs, record.validation_runs, record.test_runs], runs);
+    assert_eq!((&record.zoo_id[..], &record.version[..]), (zoo.origin().id(), env!("CARGO_PKG_VERSION")));
+    let steps: Vec<u64> = record.history.iter().map(|look| look.0).collect();
+    assert_eq!(steps, [10, 20, 30, 40]);
+    let best = record.history.iter().min_by(|a, b| a.2.total_cmp(&b.2)).unwrap();
+    assert_eq!((record.best_step, record.best_loss), (best.0, Some(best.2)));
+    assert!(record.tuned.is_none() && record.latent.is_none() && record.seconds > 0.0);
+    // With nothing held out there is no best loss, and the last parameters are kept.
+    let all = Split { validation: 0.0, ..config.split };
+    let record = quick(&zoo, &FitConfig { split: all, ..config }).record;
+    assert_eq!((record.validation_runs, record.best_step, record.best_loss), (0, 40, None));
+    assert!(record.history.iter().all(|look| look.2.is_nan() && look.1.is_finite()));
 }
 
 #[test]
@@ -203,61 +318,6 @@ fn a_fork_zoo_is_learned_from_fresh_starts() {
     let (zoo_has, start, end) =
         (accuracy(&zoo.finals(&zoo.alive()).unwrap()), accuracy(&samples.states.theta), accuracy(&samples.theta));
     assert!(end > zoo_has - 0.02 && end > start + 0.02, "zoo {zoo_has:.3}, samples from {start:.3} to {end:.3}");
-}
-
-#[test]
-fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let zoo = zoo("fork", 30, &dir.path().join("zoo"));
-    let features = PotentialConfig::Features(FeatureConfig::default());
-    let jko = |internal_energy| {
-        let potential = features.clone();
-        MethodConfig::Jko(JkoConfig { steps: 3, internal_energy, noise: 0.0, potential, ..JkoConfig::default() })
-    };
-    let gaussian = CfmConfig { coupling: Coupling::Independent, source: SourceKind::Gaussian, ..CfmConfig::default() };
-    for method in [MethodConfig::default(), MethodConfig::Cfm(gaussian), jko(false), jko(true)] {
-        let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
-        let model = quick(&zoo, &FitConfig { method, latent, ..config() });
-        assert_eq!(model.latent.as_ref().unwrap().scales().len(), 4);
-        model.save(&dir.path().join("model"), true).unwrap();
-        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
-        let request = SampleRequest { at: vec![0.0, 0.5], ..SampleRequest::new(35, 2) };
-        let (a, b) = (model.sample(&request).unwrap(), loaded.sample(&request).unwrap());
-        assert_eq!((a.theta.len(), &a.theta, &a.states), (35 * zoo.parameters(), &b.theta, &b.states));
-        let few = loaded.sample(&SampleRequest { n: 3, ..request }).unwrap();
-        assert_eq!(few.theta, a.theta[..3 * zoo.parameters()]);
-    }
-    // Learned ones: any method, with a functional term, and with a network that is decoded as it was before it went to disk.
-    let functional = FunctionalConfig { weight: 0.1, rows: 16 };
-    let training = TrainingConfig { steps: 30, batch: 16, functional, ..TrainingConfig::default() };
-    let vae = VaeConfig { dimension: 4, training: training.clone(), ..VaeConfig::default() };
-    let denoising = DenoisingConfig { dimension: 4, training, ..DenoisingConfig::default() };
-    let mmfm = MethodConfig::Mmfm(MmfmConfig { marginals: 2, ..MmfmConfig::default() });
-    for (method, latent) in [
-        (MethodConfig::default(), LatentConfig::Vae(vae.clone())),
-        (jko(false), LatentConfig::Vae(vae.clone())),
-        (mmfm, LatentConfig::Denoising(denoising.clone())),
-        (MethodConfig::named("ddpm").unwrap(), LatentConfig::Denoising(denoising)),
-    ] {
-        let model = quick(&zoo, &FitConfig { method, latent: Some(latent), ..config() });
-        let record = model.record.latent.clone().unwrap();
-        assert!(record.error_held_out.unwrap() < 20.0 && record.best_step > 0 && model.record.seconds > record.seconds);
-        model.save(&dir.path().join("model"), true).unwrap();
-        let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
-        assert_eq!(
-            (&loaded.record.latent, loaded.latent.as_ref().unwrap().parameters()),
-            (&model.record.latent, model.latent.as_ref().unwrap().parameters())
-        );
-        let request = SampleRequest::new(35, 2);
-        assert_eq!(model.sample(&request).unwrap().theta, loaded.sample(&request).unwrap().theta);
-    }
-    // An interruption while the autoencoder is trained is one of the fit.
-    let learned = FitConfig { latent: Some(LatentConfig::Vae(vae)), ..config() };
-    let stopped = fit(&zoo, &learned, &FitOptions::default(), &StopAfter::new(7));
-    assert!(matches!(stopped, Err(Error::Interrupted)));
-    // In weight space there are too many features for a closed form.
-    let message = fit(&zoo, &FitConfig { method: jko(false), ..config() }, &FitOptions::default(), &Silent);
-    assert!(message.err().unwrap().to_string().contains("latent"));
 }
 
 #[test]

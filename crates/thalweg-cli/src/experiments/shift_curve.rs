@@ -11,14 +11,14 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg::Streams;
+use thalweg::shift::Sample;
 use thalweg::shift::baselines::entropy::Reading;
-use thalweg::shift::disagreement::bank::Bank;
+use thalweg::shift::disagreement::bank::{self, Bank};
 use thalweg::shift::disagreement::cdc::{Trainer, mean_agreement};
-use thalweg::shift::disagreement::detectron::Detectron;
+use thalweg::shift::disagreement::detectron::{self, Detectron};
 use thalweg::shift::disagreement::members::Members;
-use thalweg::shift::disagreement::meta::{MetaConfig, MetaDetectron};
+use thalweg::shift::disagreement::meta::{self, MetaConfig, MetaDetectron};
 use thalweg::shift::law::power::auroc;
-use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,8 +37,10 @@ pub struct ShiftCurve {
     home: Home,
 }
 
-/// What the flow is called in tables.
-const FLOW: &str = "meta-detectron";
+/// What the tests are called.
+const BANK: &str = bank::FACTORY.name;
+const DETECTRON: &str = detectron::FACTORY.name;
+const FLOW: &str = meta::FACTORY.name;
 
 /// Name, colour and value of a line.
 type Series<'a> = (&'a str, usize, fn(&Point) -> f64);
@@ -52,7 +54,7 @@ struct Point {
     loss: f64,
     /// On training rows of P, and on held-out rows.
     agreement: [f64; 2],
-    /// Of count, probability taken and entropy, with standard errors.
+    /// Of count, greatest drop and entropy, with standard errors.
     auroc: Vec<(f64, f64)>,
     milliseconds: f64,
 }
@@ -116,29 +118,29 @@ impl ShiftCurve {
         };
         let (shifted, usual) = (draw(away, *share, "away")?, draw(&world.fresh.0, 1.0, "usual")?);
         let (base, reference) = (&world.base, &world.reference);
-        let watched = [&reference.train, &reference.held];
-        let of = streams.child(Method::Bank.name());
+        let watched = [&reference.train, &reference.held_out];
+        let of = streams.child(BANK);
         let trainer = Trainer::new(base.clone(), reference, config.bank_cdc.0, &of)?;
         let bank = Bank::train(&trainer, reference, config.bank, self.size, &of)?;
         let start = Instant::now();
         let (a, u) = (bank.readings(&shifted, &streams)?, bank.readings(&usual, &streams)?);
         points.push(Point {
-            method: Method::Bank.name().into(),
+            method: BANK.into(),
             iterations: None,
             loss: f64::NAN,
             milliseconds: each(start, 2 * self.draws),
             agreement: [
-                mean_agreement(base, bank.weights(), watched[0])?,
-                mean_agreement(base, bank.weights(), watched[1])?,
+                mean_agreement(base, bank.networks(), watched[0])?,
+                mean_agreement(base, bank.networks(), watched[1])?,
             ],
             auroc: aurocs(a.iter(), u.iter())?,
         });
-        let trainer = Trainer::new(base.clone(), reference, config.cdc, &streams.child(Method::Detectron.name()))?;
+        let trainer = Trainer::new(base.clone(), reference, config.cdc, &streams.child(DETECTRON))?;
         let detectron = Detectron::bare(trainer, reference, config.detectron)?;
         let start = Instant::now();
         let (a, u) = (detectron.run(&shifted, &streams.child("a"))?, detectron.run(&usual, &streams.child("u"))?);
         points.push(Point {
-            method: Method::Detectron.name().into(),
+            method: DETECTRON.into(),
             iterations: None,
             loss: f64::NAN,
             milliseconds: each(start, 2 * self.draws),
@@ -177,7 +179,7 @@ impl ShiftCurve {
             "method" => p.method, "iterations" => p.iterations, "query_rows" => self.size, "cdc_loss" => p.loss,
             "agreement_on_training_rows" => p.agreement[0], "agreement_on_held_out_rows" => p.agreement[1],
             "auroc_count" => p.auroc[0].0, "auroc_count_standard_error" => p.auroc[0].1,
-            "auroc_taken" => p.auroc[1].0, "auroc_taken_standard_error" => p.auroc[1].1,
+            "auroc_max_drop" => p.auroc[1].0, "auroc_max_drop_standard_error" => p.auroc[1].1,
             "auroc_entropy" => p.auroc[2].0, "auroc_entropy_standard_error" => p.auroc[2].1,
             "milliseconds_a_query" => p.milliseconds,
             "base_networks" => self.bases,
@@ -210,7 +212,7 @@ impl ShiftCurve {
             &along(
                 "AUROC",
                 "AUROC",
-                &[("count", 1, |p| p.auroc[0].0), ("taken", 2, |p| p.auroc[1].0), ("entropy", 3, |p| p.auroc[2].0)],
+                &[("count", 1, |p| p.auroc[0].0), ("max-drop", 2, |p| p.auroc[1].0), ("entropy", 3, |p| p.auroc[2].0)],
             ),
             "How well shifted draws are told from unshifted ones.",
         );
@@ -219,7 +221,7 @@ impl ShiftCurve {
     }
 }
 
-/// AUROC of count, probability taken and entropy, with standard errors, of readings of shifted draws against those of unshifted ones.
+/// AUROC of count, greatest drop and entropy, with standard errors, of readings of shifted draws against those of unshifted ones.
 fn aurocs<'a>(
     away: impl Iterator<Item = &'a Reading>,
     usual: impl Iterator<Item = &'a Reading>,
@@ -229,7 +231,7 @@ fn aurocs<'a>(
     (0..3).map(|s| Ok(auroc(&of(&away, s), &of(&usual, s))?)).collect()
 }
 
-/// Without usual entropies: the last statistic, which compares with them, means nothing.
+/// Without reference entropies: the last statistic, which compares with them, means nothing.
 fn statistics<'a>(readings: impl Iterator<Item = &'a Reading>) -> Vec<[f64; 5]> {
     readings.map(|reading| reading.statistics(&[])).collect()
 }
@@ -263,7 +265,7 @@ fn merged(points: &[Point]) -> Vec<Point> {
 
 fn table(points: &[Point]) -> Table {
     let mut table =
-        Table::new(&["method", "iterations", "ℓ_cdc", "agrees, trained", "agrees, held out", "AUROC count", "AUROC taken", "AUROC entropy", "ms a query"])
+        Table::new(&["method", "iterations", "ℓ_cdc", "agrees, trained", "agrees, held out", "AUROC count", "AUROC max-drop", "AUROC entropy", "ms a query"])
             .note("Agreement with f on training rows of P and on rows that nothing was held to. ± are standard errors of the draws. Milliseconds: many queries in parallel, per query.");
     for p in points {
         let weight = if p.iterations.is_some() { Weight::Strong } else { Weight::Plain };

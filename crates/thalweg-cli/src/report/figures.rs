@@ -1,5 +1,6 @@
 //! Figures that reports share: histograms, strips of points by group, fans of curves.
 use super::{Axis, Look, Mark, Plot, Point};
+pub use thalweg::metric::summary::mean_sem;
 
 /// Groups of values side by side over one axis: every value a dot, stacked where they are dense, with mean and standard error.
 pub fn strips(title: &str, label: &str, groups: &[(String, usize, Vec<f64>)]) -> Plot {
@@ -100,13 +101,4 @@ pub fn fan(x: &[f64], curves: &[Vec<f64>], look: &Look) -> Vec<Mark> {
     }
     let band = Mark::Band { rows: band, look: Look { name: String::new(), opacity: 0.18, ..look.clone() } };
     vec![band, Mark::Line { points: mean, arrow: false, look: look.clone() }]
-}
-
-/// Mean and standard error of the finite values; NaN where there are too few.
-pub fn mean_sem(values: &[f64]) -> (f64, f64) {
-    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let n = finite.len() as f64;
-    let mean = finite.iter().sum::<f64>() / n;
-    let variance = finite.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
-    (mean, (variance / n).sqrt())
 }

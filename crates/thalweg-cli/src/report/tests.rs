@@ -88,3 +88,104 @@ fn a_plot_without_numbers_still_draws() {
     assert!(figures::histogram("none", "x", 5, &[]).svg().ends_with("</svg>"));
     assert!(!plot.svg().contains("NaN"));
 }
+
+/// All numbers of the attribute `name` of the elements `tag`, in order.
+fn numbers(svg: &str, tag: &str, name: &str) -> Vec<f64> {
+    let opening = format!("<{tag} ");
+    let elements = svg.split(&opening).skip(1).map(|rest| rest.split_once('>').map_or(rest, |(own, _)| own));
+    let value = |own: &str| own.split_once(&format!("{name}=\"")).and_then(|(_, v)| v.split_once('"')?.0.parse().ok());
+    elements.filter_map(value).collect()
+}
+
+/// The frame of a plot: left, top, width, height of the inner drawing.
+fn frame(svg: &str) -> [f64; 4] {
+    ["x", "y", "width", "height"].map(|name| numbers(svg, "svg", name)[0])
+}
+
+#[test]
+fn marks_stand_where_their_numbers_are() {
+    let domain = |from, to| Axis { domain: Some((from, to)), ..Axis::default() };
+    let mut plot = Plot { size: (400.0, 300.0), x: domain(0.0, 10.0), y: domain(-1.0, 1.0), ..Plot::default() };
+    let points = vec![(0.0, -1.0), (10.0, 1.0), (2.5, 0.5), (5.0, f64::NAN)];
+    plot.marks.push(Mark::Dots { points, look: Look::new(0, "") });
+    let svg = plot.svg();
+    let [left, top, width, height] = frame(&svg);
+    // Across to the right, up to the top; what is no number is not drawn.
+    let (xs, ys) = (numbers(&svg, "circle", "cx"), numbers(&svg, "circle", "cy"));
+    for (i, (across, up)) in [(0.0, 0.0), (1.0, 1.0), (0.25, 0.75)].into_iter().enumerate() {
+        assert!((xs[i] - (left + across * width)).abs() <= 0.11, "{i}: {xs:?} in {left} + {width}");
+        assert!((ys[i] - (top + (1.0 - up) * height)).abs() <= 0.11, "{i}: {ys:?} in {top} + {height}");
+    }
+    assert_eq!(xs.len(), 3);
+    // A bar stands on zero and is as high as its number; one tenth and two tenths of the axis wide, less half a pixel on each side.
+    let mut bars = Plot { size: (400.0, 300.0), x: domain(0.0, 1.0), y: domain(0.0, 2.0), ..Plot::default() };
+    bars.marks
+        .push(Mark::Bars { bars: vec![(0.1, 0.2, 0.5), (0.5, 0.7, 2.0), (0.8, 0.9, 0.0)], look: Look::new(0, "") });
+    let svg = bars.svg();
+    let [left, top, width, height] = frame(&svg);
+    let path =
+        svg.split("<path class=\"f s0\"").nth(1).unwrap().split(" d=\"").nth(1).unwrap().split('"').next().unwrap();
+    let corners: Vec<f64> = path
+        .split(['M', 'V', 'H', 'Z', ' '])
+        .filter(|word| !word.is_empty())
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let expected = [(0.1, 0.2, 0.25), (0.5, 0.7, 1.0)].map(|(from, to, up)| {
+        let (bottom, tip) = (top + height, top + (1.0 - up) * height);
+        [left + from * width + 0.5, bottom, tip, left + to * width - 0.5, bottom]
+    });
+    assert_eq!(corners.len(), 10, "a bar of no height is not drawn: {path}");
+    assert!(corners.iter().zip(expected.concat()).all(|(a, b)| (a - b).abs() <= 0.11), "{corners:?} {expected:?}");
+}
+
+#[test]
+fn a_logarithmic_axis_has_equal_ratios_at_equal_steps() {
+    let log = Axis { scale: Scale::Log, domain: Some((0.01, 100.0)), ..Axis::default() };
+    let x = Axis { domain: Some((0.0, 1.0)), ..Axis::default() };
+    let mut plot = Plot { size: (400.0, 300.0), x, y: log, ..Plot::default() };
+    let points = [0.01, 0.1, 1.0, 100.0, 0.0].map(|y| (0.5, y)).to_vec();
+    plot.marks.push(Mark::Dots { points, look: Look::new(0, "") });
+    let svg = plot.svg();
+    let [_, top, _, height] = frame(&svg);
+    let found = numbers(&svg, "circle", "cy");
+    assert_eq!(found.len(), 4, "zero has no logarithm");
+    for (y, up) in found.iter().zip([0.0, 0.25, 0.5, 1.0]) {
+        assert!((y - (top + (1.0 - up) * height)).abs() <= 0.11, "{found:?}");
+    }
+    // Ticks: every power of ten in between, named without digits that say nothing.
+    let named: Vec<String> = axis::ticks(&plot.y, (0.01, 100.0)).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(named, ["0.01", "0.1", "1", "10", "100"]);
+    let linear = axis::ticks(&Axis::default(), (0.0, 1.0));
+    assert_eq!(
+        linear.iter().map(|(_, name)| &name[..]).collect::<Vec<_>>(),
+        ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    );
+}
+
+#[test]
+fn figures_have_the_numbers_of_their_groups() {
+    let (mean, sem) = figures::mean_sem(&[1.0, 2.0, 3.0, f64::NAN, 6.0]);
+    // Deviations −2, −1, 0, 3: variance 14/3 of four.
+    assert!((mean - 3.0).abs() < 1e-12 && (sem - (14.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12, "{mean} {sem}");
+    let plot = figures::strips("s", "x", &[("a".into(), 0, vec![1.0, 2.0, 3.0, 6.0]), ("b".into(), 1, vec![4.0])]);
+    let estimates: Vec<(f64, f64, f64, f64)> = plot
+        .marks
+        .iter()
+        .filter_map(|mark| match mark {
+            Mark::Estimate { y, low, mean, high, .. } => Some((*y, *low, *mean, *high)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(estimates, [(0.0, 3.0 - sem, 3.0, 3.0 + sem), (-1.0, 4.0, 4.0, 4.0)]);
+    let histogram = figures::histogram("h", "x", 4, &[("a".into(), 0, vec![0.0, 0.1, 0.15, 4.0])]);
+    let Mark::Bars { bars, .. } = &histogram.marks[0] else { panic!("bars") };
+    assert!((bars.iter().map(|b| b.2).sum::<f64>() - 1.0).abs() < 1e-12, "shares of the group: {bars:?}");
+    assert!(bars.iter().all(|b| b.1 > b.0) && bars[0].2 == 0.75 && bars.last().unwrap().2 == 0.25, "{bars:?}");
+    let fan = figures::fan(
+        &[0.0, 1.0],
+        &(0..11).map(|i| vec![f64::from(i), 2.0 * f64::from(i)]).collect::<Vec<_>>(),
+        &Look::new(0, "f"),
+    );
+    let (Mark::Band { rows, .. }, Mark::Line { points, .. }) = (&fan[0], &fan[1]) else { panic!("{fan:?}") };
+    assert_eq!((&rows[..], &points[..]), (&[(0.0, 1.0, 9.0), (1.0, 2.0, 18.0)][..], &[(0.0, 5.0), (1.0, 10.0)][..]));
+}

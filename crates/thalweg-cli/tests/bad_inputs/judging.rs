@@ -14,7 +14,11 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "eval empty.safetensors --arch digits --data digits",
-        &["empty.safetensors: network", "expected a safetensors file", "found an empty file"],
+        &[
+            "empty.safetensors: network",
+            "expected a file of safetensors, or of PyTorch's torch.save",
+            "found an empty file",
+        ],
     ),
     (
         "eval cut.safetensors --arch digits --data digits",
@@ -44,7 +48,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "eval pickles --arch digits --data digits",
-        &["pickles/a.pt: network", "expected a safetensors file", "found a zip archive"],
+        &["pickles/a.pt: network", "expected a file of safetensors, or of PyTorch's torch.save", "found a zip archive"],
     ),
     (
         "eval text.txt --arch digits --data digits",

@@ -5,8 +5,8 @@ pub const ROWS: &[Row] = &[
     (
         "shift calibrate --out new",
         &[
-            "name f by --model, --arch and --p, or by --logits",
-            "e.g. thalweg shift calibrate --model f.safetensors --arch cnn-s --p mnist --size 20",
+            "name f by --classifier, --arch and --reference, or by --logits",
+            "e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20",
         ],
     ),
     (
@@ -14,13 +14,13 @@ pub const ROWS: &[Row] = &[
         &[
             "the following required arguments were not provided",
             "--arch <NAME|FILE>",
-            "--p <NAME[:DIR]>",
+            "--reference <NAME[:DIR]>",
             "try '--help'",
         ],
     ),
     (
         "shift calibrate --model nets --arch digits --out new",
-        &["the following required arguments were not provided", "--p <NAME[:DIR]>", "try '--help'"],
+        &["the following required arguments were not provided", "--reference <NAME[:DIR]>", "try '--help'"],
     ),
     (
         "shift calibrate --model nets --p digits --out new",
@@ -117,11 +117,11 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "shift calibrate --model nets --arch digits --p digits --probabilities --out new",
-        &["the argument '--model <FILE>' cannot be used with '--probabilities'", "try '--help'"],
+        &["the argument '--classifier <FILE>' cannot be used with '--probabilities'", "try '--help'"],
     ),
     (
         "shift calibrate --logits l-good.csv --model nets --out new",
-        &["the argument '--logits <FILE>' cannot be used with '--model <FILE>'", "try '--help'"],
+        &["the argument '--logits <FILE>' cannot be used with '--classifier <FILE>'", "try '--help'"],
     ),
     (
         "shift calibrate --logits nowhere.csv --out new",
@@ -170,7 +170,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "shift calibrate --logits l-good.csv --methods mahalanobis --out new",
-        &["parameter mahalanobis", "expected rows with inputs", "found logits alone"],
+        &["parameter method mahalanobis", "expected rows with inputs", "found logits alone"],
     ),
     (
         "shift calibrate --logits l-good.csv --out l-good.csv --force",
@@ -188,7 +188,7 @@ pub const ROWS: &[Row] = &[
     (
         "shift test s.safetensors --q digits",
         &[
-            "s.safetensors: calibration: expected thalweg shift calibration 6",
+            "s.safetensors: calibration: expected thalweg shift calibration 7",
             "`thalweg shift calibrate` makes calibrations",
             "found thalweg networks 1",
         ],
@@ -208,10 +208,13 @@ pub const ROWS: &[Row] = &[
         &[
             "cut.cal: safetensors header",
             "expected a valid safetensors file",
-            "found incomplete metadata, file not fully covered (233512 bytes)",
+            "found incomplete metadata, file not fully covered",
         ],
     ),
-    ("shift test c.cal", &["the following required arguments were not provided", "--q <NAME[:DIR]>", "try '--help'"]),
+    (
+        "shift test c.cal",
+        &["the following required arguments were not provided", "--query <NAME[:DIR]>", "try '--help'"],
+    ),
     (
         "shift test c.cal --q minst",
         &[
@@ -222,7 +225,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "shift test c.cal --q digits --probabilities",
-        &["the argument '--q <NAME[:DIR]>' cannot be used with '--probabilities'", "try '--help'"],
+        &["the argument '--query <NAME[:DIR]>' cannot be used with '--probabilities'", "try '--help'"],
     ),
     (
         "shift test c.cal --q csv:good.csv",
@@ -243,7 +246,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "shift test c.cal --q digits --q-logits l-good.csv",
-        &["the argument '--q <NAME[:DIR]>' cannot be used with '--q-logits <FILE>'", "try '--help'"],
+        &["the argument '--query <NAME[:DIR]>' cannot be used with '--query-logits <FILE>'", "try '--help'"],
     ),
     ("shift test c.cal --q digits --level 0", &["--level", "expected a number between 0 and 1", "found 0"]),
     (
@@ -258,7 +261,7 @@ pub const ROWS: &[Row] = &[
         "shift test c.cal --q digits --out c.cal --force",
         &["--out c.cal: it is an input of this command, c.cal, which is never written over", "choose another path"],
     ),
-    ("shift test l.cal --q digits", &["l.cal was calibrated on logits alone: give Q's by --q-logits"]),
+    ("shift test l.cal --q digits", &["l.cal was calibrated on logits alone: give Q's by --query-logits"]),
     (
         "shift test l.cal --q-logits l-three.csv",
         &["l-three.csv: logits", "expected 2 columns, as at calibration", "found 3"],

@@ -265,6 +265,10 @@ pub const ROWS: &[Row] = &[
         &["parameter data.fit.side", "expected from 1 to 4096", "found 100000"],
     ),
     (
+        "zoo train --arch digits --data digits@classes=3 --out new",
+        &["data: expected training rows of at least two classes", "of class 0 alone", "`--set data.label=COLUMN`"],
+    ),
+    (
         "zoo train --arch digits --data heart:none --out new",
         &[
             "none: data heart",

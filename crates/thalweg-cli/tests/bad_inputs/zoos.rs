@@ -12,7 +12,10 @@ pub const ROWS: &[Row] = &[
         &["notes: networks", "expected at least one .safetensors file or folder of them", "found none"],
     ),
     ("zoo import nowhere --out new", &["cannot read nowhere: No such file or directory (os error 2)"]),
-    ("zoo import pickles --out new", &["pickles/a.pt: network", "expected a safetensors file", "found a zip archive"]),
+    (
+        "zoo import pickles --out new",
+        &["pickles/a.pt: network", "expected a file of safetensors, or of PyTorch's torch.save", "found a zip archive"],
+    ),
     ("zoo import nan --out new", &["nan/a.safetensors: tensor w, index 0", "expected a finite number", "found NaN"]),
     (
         "zoo import uneven --out new",

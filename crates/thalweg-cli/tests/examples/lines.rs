@@ -85,7 +85,7 @@ pub fn shortened(line: &str) -> String {
             ("--samples", "4"),
             ("--rows", "32"),
             ("--set", "trajectories=2"),
-            ("--set", "look-samples=2"),
+            ("--set", "validation-samples=2"),
         ],
         "encode" => &[("--runs", "2")],
         "shift" if has("--logits") => &[("--null", "40")],

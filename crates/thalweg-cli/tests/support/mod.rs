@@ -54,7 +54,7 @@ pub const JOBS: [Job; 19] = [
         "tune",
         true,
         false,
-        "tune ../in/model --reward loss:digits@rotate=40 --iterations 12 --samples 4 --rows 32 --set trajectories=4 --set look-samples=2",
+        "tune ../in/model --reward loss:digits@rotate=40 --iterations 12 --samples 4 --rows 32 --set trajectories=4 --set validation-samples=2",
     ),
     job("demo", true, false, "demo --scale smoke --seed 3"),
     job("reproduce", true, false, "reproduce by-runs --scale smoke"),

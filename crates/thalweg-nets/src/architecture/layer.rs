@@ -156,7 +156,14 @@ pub fn shape_after(operation: &Operation, [c, h, w]: Shape, place: &str) -> Resu
             Some(features) => Ok([features, 1, 1]),
             None => unfit("fewer than 2^64 features"),
         },
-        _ => Ok([c, h, w]),
+        Operation::Relu
+        | Operation::LeakyRelu { .. }
+        | Operation::Tanh
+        | Operation::Gelu
+        | Operation::Silu
+        | Operation::Softplus
+        | Operation::Dropout { .. }
+        | Operation::BatchNorm { .. } => Ok([c, h, w]),
     }
 }
 

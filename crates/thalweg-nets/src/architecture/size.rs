@@ -46,7 +46,16 @@ fn add(layers: &[Layer], input: Shape, size: &mut Size) -> Result<Shape> {
                 add(layers, shape, size)?;
                 Some(0)
             }
-            _ => Some(0),
+            Operation::MaxPool { .. }
+            | Operation::AvgPool { .. }
+            | Operation::Relu
+            | Operation::LeakyRelu { .. }
+            | Operation::Tanh
+            | Operation::Gelu
+            | Operation::Silu
+            | Operation::Softplus
+            | Operation::Dropout { .. }
+            | Operation::Flatten => Some(0),
         };
         shape = shape_after(&layer.operation, shape, "layers")?;
         size.weights = plus(size.weights, weights);

@@ -3,6 +3,7 @@
 //! [`Recipe`] says how, [`Trainer`] does it: single-threaded, a pure function of (recipe, data, start, streams), no
 //! allocation in a step. Many runs at once are the zoo's business ([`crate::zoo`]). For a loss of one's own, write the
 //! loop with [`Stepper`] and [`Order`]: ten lines.
+mod adam;
 pub mod optimiser;
 pub mod order;
 pub mod recipe;
@@ -10,6 +11,7 @@ pub mod reptile;
 pub mod schedule;
 pub mod trainer;
 
+pub use adam::AdamUpdate;
 pub use optimiser::{Optimiser, Stepper};
 pub use order::Order;
 pub use recipe::{Length, Recipe, evenly};

@@ -2,6 +2,7 @@
 //!
 //! Running statistics of batch normalisation are part of θ but no gradient moves them: the engine leaves the batch's
 //! statistics in their place in the gradient, and the step moves them by momentum, r ← r + m (batch − r).
+use super::adam::AdamUpdate;
 use crate::architecture::{Architecture, Layer, Operation};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -146,9 +147,10 @@ impl Stepper {
                     roll(theta, gradient, buffer, learning_rate as f32, decay, momentum as f32, nesterov);
                 }
                 Optimiser::Adam { betas, epsilon } | Optimiser::AdamW { betas, epsilon } => {
-                    let apart = matches!(self.rule, Optimiser::AdamW { .. });
-                    let scaled = AdamStep::new(betas, epsilon, learning_rate, self.weight_decay, apart, self.steps);
-                    scaled.apply(theta, gradient, &mut self.first[range.clone()], &mut self.second[range.clone()]);
+                    let decoupled = matches!(self.rule, Optimiser::AdamW { .. });
+                    let moments = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
+                    let how = (learning_rate, self.weight_decay, decoupled);
+                    adam((theta, gradient), moments, (betas, epsilon), how, self.steps);
                 }
             }
         }
@@ -165,7 +167,18 @@ fn push_momenta(layers: &[Layer], momenta: &mut Vec<f32>) {
         match &layer.operation {
             Operation::BatchNorm { momentum, .. } => momenta.push(*momentum),
             Operation::Residual { layers } => push_momenta(layers, momenta),
-            _ => {}
+            Operation::Conv { .. }
+            | Operation::Dense { .. }
+            | Operation::MaxPool { .. }
+            | Operation::AvgPool { .. }
+            | Operation::Relu
+            | Operation::LeakyRelu { .. }
+            | Operation::Tanh
+            | Operation::Gelu
+            | Operation::Silu
+            | Operation::Softplus
+            | Operation::Dropout { .. }
+            | Operation::Flatten => {}
         }
     }
 }
@@ -185,43 +198,20 @@ fn roll(theta: &mut [f32], gradient: &[f32], buffer: &mut [f32], rate: f32, deca
     }
 }
 
-/// The scalars of one Adam step, in f64 as PyTorch computes them, then rounded once.
-struct AdamStep {
-    betas: [f32; 2],
-    rests: [f32; 2],
-    /// η / (1 − β₁ᵗ).
-    rate: f32,
-    /// √(1 − β₂ᵗ).
-    root: f32,
-    epsilon: f32,
-    /// 1 − η λ for AdamW, 1 for Adam.
-    shrink: f32,
-    /// λ for Adam, 0 for AdamW.
-    pull: f32,
-}
-
-impl AdamStep {
-    fn new([b1, b2]: [f64; 2], epsilon: f64, rate: f64, decay: f64, apart: bool, step: i32) -> Self {
-        let (shrink, pull) = if apart { (1.0 - rate * decay, 0.0) } else { (1.0, decay) };
-        Self {
-            betas: [b1 as f32, b2 as f32],
-            rests: [(1.0 - b1) as f32, (1.0 - b2) as f32],
-            rate: (rate / (1.0 - b1.powi(step))) as f32,
-            root: (1.0 - b2.powi(step)).sqrt() as f32,
-            epsilon: epsilon as f32,
-            shrink: shrink as f32,
-            pull: pull as f32,
-        }
-    }
-
-    fn apply(&self, theta: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        for (((w, g), m), v) in theta.iter_mut().zip(gradient).zip(first).zip(second) {
-            let g = g + self.pull * *w;
-            *w *= self.shrink;
-            *m = self.betas[0] * *m + self.rests[0] * g;
-            *v = self.betas[1] * *v + self.rests[1] * g * g;
-            *w -= self.rate * *m / (v.sqrt() / self.root + self.epsilon);
-        }
+/// One Adam step on all numbers of a range; decay is decoupled where it is AdamW's, else added to the gradient.
+fn adam(
+    (theta, gradient): (&mut [f32], &[f32]),
+    (first, second): (&mut [f32], &mut [f32]),
+    (betas, epsilon): ([f64; 2], f64),
+    (rate, decay, decoupled): (f64, f64, bool),
+    step: i32,
+) {
+    let powers = betas.map(|beta| beta.powi(step));
+    let update = AdamUpdate::new(betas, powers, epsilon, rate, if decoupled { decay } else { 0.0 });
+    let (added, root) = (if decoupled { 0.0 } else { decay as f32 }, (1.0 - powers[1]).sqrt() as f32);
+    for (((w, g), m), v) in theta.iter_mut().zip(gradient).zip(first).zip(second) {
+        let g = g + added * *w;
+        update.apply(w, g, m, v, |spread| spread / root);
     }
 }
 

@@ -95,7 +95,7 @@ mod tests {
         let data = DataSpec { train: Some(60), ..DataSpec::named("digits") }.load().unwrap();
         let architecture = Preset::Mlp { widths: vec![5] }.build(data.train.shape, 10).unwrap();
         let engine = Engine::new(&architecture).unwrap();
-        let recipe = Recipe { batch: 20, length: Length::Steps(4), ..Recipe::default() };
+        let recipe = Recipe { batch: 20, length: Length::Steps(4), checkpoints: vec![1.0], ..Recipe::default() };
         let task = Task { train: data.train, validation: data.validation.first(8) };
         let streams = Streams::new(3);
         let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));

@@ -44,8 +44,10 @@ class Verdict:
         Test by test: `method`, `question`, `statistics`, `p_value`, `seconds`.
     answer : dict
         The p-values of the questions: `harm`, `difference`, `overall`.
-    blame : numpy.ndarray
+    row_scores : numpy.ndarray
         How much each row looks out of place by the first test that can tell, ``[N]``; empty where none can.
+    estimate : dict or None
+        What the classifier's accuracy on the rows is estimated to be, where labels of held-out rows are known.
     """
 
     outcome: str
@@ -53,7 +55,8 @@ class Verdict:
     level: float
     evidence: list = field(repr=False)
     answer: dict = field(repr=False)
-    blame: np.ndarray = field(repr=False)
+    row_scores: np.ndarray = field(repr=False)
+    estimate: dict | None = field(repr=False, default=None)
 
     @property
     def is_drift(self) -> bool:
@@ -213,7 +216,7 @@ class Detector:
         rows = floats("Q", Q, core.columns) if core.takes_inputs or self.classifier is None else self._logits(Q)[0]
         with observer(progress) as watching:
             said = core.test(rows, level, seed, watching)
-        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["blame"])
+        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"])
 
     def predict(self, X: Any) -> Verdict:
         """As :meth:`test`: one verdict on all rows together."""

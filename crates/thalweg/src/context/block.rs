@@ -3,8 +3,8 @@
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::{Accumulate, column_sums};
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
 use crate::{Result, Streams};
 use std::ops::Range;
 
@@ -45,14 +45,14 @@ impl Norm {
         b.inverse.resize(z.len() / w, 0.0);
         b.a.resize(z.len(), 0.0);
         let nothing = vec![0.0; w];
-        passes::normalise(z, &nothing, self.rows(parameters), &mut b.normal, &mut b.inverse, &mut b.a);
+        elementwise::normalise(z, &nothing, self.rows(parameters), &mut b.normal, &mut b.inverse, &mut b.a);
     }
 
     /// Pulls the derivative in `b.a` back, adding it to `dz`.
     pub fn backward(&self, parameters: &[f32], b: &mut NormBuffers, dz: &mut [f32], gradient: &mut Gradient<'_>) {
         let scale = self.rows(parameters)[0];
         b.d_modulation.resize(2 * dz.len(), 0.0);
-        passes::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
+        elementwise::normalise_backward(&mut b.a, scale, &b.normal, &b.inverse, dz, &mut b.d_modulation);
         match gradient {
             Gradient::Skip => {}
             Gradient::Write(slice) => {
@@ -122,9 +122,9 @@ impl Block {
         slope.resize(2 * z.len(), 0.0);
         after.resize(2 * z.len(), 0.0);
         self.up.apply(parameters, &b.norms[1].a, Accumulate::Overwrite, slope);
-        passes::silu(slope, self.up.bias(parameters), after);
+        elementwise::silu(slope, self.up.bias(parameters), after);
         self.down.apply(parameters, after, Accumulate::Add, z);
-        passes::add_bias(z, self.down.bias(parameters));
+        elementwise::add_bias(z, self.down.bias(parameters));
     }
 
     /// dz of the result to dz of what went in, in place.
@@ -132,12 +132,77 @@ impl Block {
         let [slope, after] = &b.up;
         self.down.gradient(gradient, dz, after);
         b.d_up.resize(2 * dz.len(), 0.0);
-        self.down.pull(parameters, dz, Accumulate::Overwrite, &mut b.d_up);
-        passes::times_into(&mut b.d_up, slope);
+        self.down.input_gradient(parameters, dz, Accumulate::Overwrite, &mut b.d_up);
+        elementwise::times_into(&mut b.d_up, slope);
         self.up.gradient(gradient, &b.d_up, &b.norms[1].a);
-        self.up.pull(parameters, &b.d_up, Accumulate::Overwrite, &mut b.norms[1].a);
+        self.up.input_gradient(parameters, &b.d_up, Accumulate::Overwrite, &mut b.norms[1].a);
         self.norms[1].backward(parameters, &mut b.norms[1], dz, gradient);
         self.attention.backward(parameters, dz, &mut b.attention, gradient, Some(&mut b.norms[0].a), None);
         self.norms[0].backward(parameters, &mut b.norms[0], dz, gradient);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg_nets::testing::{gradient_error, normals, partial};
+
+    const SETS: usize = 2;
+    const CLASSES: usize = 3;
+    const WIDTH: usize = 4;
+    const MASK: [bool; 6] = [true, true, true, true, false, true];
+
+    /// A block away from the zeros of its start.
+    fn block() -> (Block, Vec<f32>) {
+        let (mut tensors, mut end) = (Vec::new(), 0);
+        let block = Block::push(&mut tensors, &mut end, "b", WIDTH, 2).unwrap();
+        assert_eq!(end, tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>());
+        let mut parameters = vec![0.0; end];
+        block.draw(&mut parameters, &Streams::new(1));
+        parameters.iter_mut().zip(normals(&Streams::new(2), end)).for_each(|(p, z)| *p += 0.2 * z);
+        (block, parameters)
+    }
+
+    fn run(block: &Block, parameters: &[f32], z: &[f32], b: &mut BlockBuffers) -> Vec<f32> {
+        let mut z = z.to_vec();
+        block.forward(parameters, SETS, &mut z, &MASK, b);
+        z
+    }
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        let (block, parameters) = block();
+        let n = SETS * CLASSES * WIDTH;
+        let (z, w) = (normals(&Streams::new(3), n), normals(&Streams::new(4), n));
+        let scalar = |parameters: &[f32], z: &[f32]| -> f64 {
+            let out = run(&block, parameters, z, &mut BlockBuffers::default());
+            out.iter().zip(&w).map(|(a, b)| f64::from(a * b)).sum()
+        };
+        let mut b = BlockBuffers::default();
+        run(&block, &parameters, &z, &mut b);
+        let (mut dz, mut gradient) = (w.clone(), vec![f32::NAN; parameters.len()]);
+        block.backward(&parameters, &mut dz, &mut b, &mut Gradient::Write(&mut gradient));
+        assert!(gradient_error(&parameters, &gradient, 1e-3, |q| scalar(q, &z)) < 1e-2);
+        for i in 0..n {
+            let truth = partial(&z, i, 1e-2, |z| scalar(&parameters, z));
+            assert!((truth - f64::from(dz[i])).abs() < 1e-2 * (1.0 + truth.abs()), "{i}: {} {truth}", dz[i]);
+        }
+    }
+
+    #[test]
+    fn absent_tokens_and_other_sets_are_not_looked_at() {
+        let (block, parameters) = block();
+        let z = normals(&Streams::new(3), SETS * CLASSES * WIDTH);
+        let before = run(&block, &parameters, &z, &mut BlockBuffers::default());
+        let changed = |token: usize| {
+            let mut z = z.clone();
+            z[token * WIDTH] += 1.0;
+            let after = run(&block, &parameters, &z, &mut BlockBuffers::default());
+            let moved = |t: usize| before[t * WIDTH..(t + 1) * WIDTH] != after[t * WIDTH..(t + 1) * WIDTH];
+            (0..6).filter(|&t| moved(t)).collect::<Vec<_>>()
+        };
+        assert_eq!(changed(4), [4], "a token that is not there is nobody's key");
+        assert_eq!(changed(0), [0, 1, 2], "all of its own set, none of the other");
+        assert_eq!(changed(5), [3, 4, 5]);
     }
 }

@@ -26,14 +26,14 @@ pub enum Features {
 /// | `hidden` | `[128]` | widths of the row net; empty for features as they are |
 /// | `width`, `heads`, `blocks` | 64, 4, 1 | of the set transformer over class tokens |
 /// | `codes` | true | equiangular label codes |
-/// | `pooled` | 64 | numbers of c for the whole set |
-/// | `each` | 16 | numbers of c for each class |
-/// | `drop` | 0.1 | [0, 1): how often a task's context is dropped in training |
+/// | `global-width` | 64 | numbers of c for the whole set |
+/// | `class-width` | 16 | numbers of c for each class |
+/// | `context-dropout` | 0.1 | [0, 1): how often a task's context is dropped in training |
 /// | `tasks` | 16 | tasks a step, at most; curves a step are spread over them |
-/// | `samples` | `[1, 20]` | rows a class of a support set, drawn uniformly between |
-/// | `keep` | 100 | rows a class of every task's data that support sets are drawn from |
+/// | `support-per-class` | `[1, 20]` | rows a class of a support set, drawn uniformly between |
+/// | `pool-per-class` | 100 | rows a class of every task's data that support sets are drawn from |
 /// | `relabel` | 0 | [0, 1]: how often a task is shown with its classes, and the networks' last layer, permuted |
-/// | `cross` | false | whether a coupling may join a start of one task to an end of another |
+/// | `couple-across-tasks` | false | whether a coupling may join a start of one task to an end of another |
 /// | `validation-tasks` | 0.1 | [0, 1): share of the tasks that only choose the step |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -51,21 +51,27 @@ pub struct ContextConfig {
     /// Equiangular label codes.
     pub codes: bool,
     /// Numbers of c for the whole set.
-    pub pooled: usize,
+    #[serde(alias = "pooled")]
+    pub global_width: usize,
     /// Numbers of c for each class.
-    pub each: usize,
+    #[serde(alias = "each")]
+    pub class_width: usize,
     /// How often a context is dropped.
-    pub drop: f64,
+    #[serde(alias = "drop")]
+    pub context_dropout: f64,
     /// Tasks a step.
     pub tasks: usize,
     /// Rows a class of a support set, from and to.
-    pub samples: [usize; 2],
+    #[serde(alias = "samples")]
+    pub support_per_class: [usize; 2],
     /// Rows a class that support sets are drawn from.
-    pub keep: usize,
+    #[serde(alias = "keep")]
+    pub pool_per_class: usize,
     /// How often a task is shown with its classes permuted.
     pub relabel: f64,
     /// Whether couplings cross tasks.
-    pub cross: bool,
+    #[serde(alias = "cross")]
+    pub couple_across_tasks: bool,
     /// Share of the tasks that only choose.
     pub validation_tasks: f64,
 }
@@ -79,14 +85,14 @@ impl Default for ContextConfig {
             heads: 4,
             blocks: 1,
             codes: true,
-            pooled: 64,
-            each: 16,
-            drop: 0.1,
+            global_width: 64,
+            class_width: 16,
+            context_dropout: 0.1,
             tasks: 16,
-            samples: [1, 20],
-            keep: 100,
+            support_per_class: [1, 20],
+            pool_per_class: 100,
             relabel: 0.0,
-            cross: false,
+            couple_across_tasks: false,
             validation_tasks: 0.1,
         }
     }
@@ -103,10 +109,10 @@ impl ContextConfig {
             ("width", self.width, 1..=4_096),
             ("heads", self.heads, 1..=64),
             ("blocks", self.blocks, 0..=32),
-            ("pooled", self.pooled, 0..=4_096),
-            ("each", self.each, 0..=1_024),
+            ("global-width", self.global_width, 0..=4_096),
+            ("class-width", self.class_width, 0..=1_024),
             ("tasks", self.tasks, 1..=65_536),
-            ("keep", self.keep, 1..=1_000_000),
+            ("pool-per-class", self.pool_per_class, 1..=1_000_000),
         ] {
             if !range.contains(&value) {
                 return refuse(field, &format!("{} to {}", range.start(), range.end()), &value);
@@ -118,15 +124,19 @@ impl ContextConfig {
         if !self.width.is_multiple_of(self.heads) {
             return refuse("heads", &format!("a number that divides the width {}", self.width), &self.heads);
         }
-        if self.pooled + self.each == 0 {
-            return refuse("pooled", "at least one number of pooled or each", &0);
+        if self.global_width + self.class_width == 0 {
+            return refuse("global-width", "at least 1 in global-width or class-width", &0);
         }
-        let [from, to] = self.samples;
+        let [from, to] = self.support_per_class;
         if from == 0 || from > to {
-            return refuse("samples", "[from, to] with 1 ≤ from ≤ to", &format!("{:?}", self.samples));
+            return refuse(
+                "support-per-class",
+                "[from, to] with 1 ≤ from ≤ to",
+                &format!("{:?}", self.support_per_class),
+            );
         }
-        if !(0.0..1.0).contains(&self.drop) {
-            return refuse("drop", "a number in [0, 1)", &self.drop);
+        if !(0.0..1.0).contains(&self.context_dropout) {
+            return refuse("context-dropout", "a number in [0, 1)", &self.context_dropout);
         }
         if !(0.0..=1.0).contains(&self.relabel) {
             return refuse("relabel", "a number in [0, 1]", &self.relabel);

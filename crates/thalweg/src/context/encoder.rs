@@ -19,8 +19,9 @@ use super::support::Support;
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::{Accumulate, column_sums};
+use crate::nn::elementwise;
 use crate::nn::gradient::Gradient;
-use crate::nn::passes;
+use crate::nn::parameters::impl_parameters;
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -78,6 +79,8 @@ pub struct EncoderBuffers {
     c: Vec<f32>,
 }
 
+impl_parameters!(Encoder);
+
 impl Encoder {
     /// An encoder of rows `[inputs]` with labels below `classes`, its parameters drawn from `streams`.
     ///
@@ -107,8 +110,10 @@ impl Encoder {
         tensors.push(("seed".into(), vec![w]));
         end = seed.end;
         let pool = Attention::push(&mut tensors, &mut end, "pool", [w, w], config.heads)?;
-        let global = (config.pooled > 0).then(|| Affine::push(&mut tensors, &mut end, "global", config.pooled, w));
-        let local = (config.each > 0).then(|| Affine::push_linear(&mut tensors, &mut end, "local", config.each, w));
+        let global =
+            (config.global_width > 0).then(|| Affine::push(&mut tensors, &mut end, "global", config.global_width, w));
+        let local = (config.class_width > 0)
+            .then(|| Affine::push_linear(&mut tensors, &mut end, "local", config.class_width, w));
         let mut parameters = vec![0.0; end];
         for (i, layer) in rows.iter().enumerate() {
             layer.draw(&mut parameters, &streams.child("rows").index(i as u64));
@@ -126,7 +131,7 @@ impl Encoder {
             }
         }
         let layout = Layout::of_tensors(tensors);
-        let (codes, pooled, each) = (config.codes, config.pooled, config.each);
+        let (codes, pooled, each) = (config.codes, config.global_width, config.class_width);
         Ok(Self {
             inputs,
             classes,
@@ -160,21 +165,6 @@ impl Encoder {
     /// C.
     pub fn classes(&self) -> usize {
         self.classes
-    }
-
-    /// Names, shapes and places of the parameters.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// All parameters, flat.
-    pub fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    /// All parameters, to be moved.
-    pub fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 
     /// Checks that a support set fits.
@@ -217,7 +207,7 @@ impl Encoder {
             slope.resize(b.places.len() * layer.outputs, 0.0);
             after.resize(slope.len(), 0.0);
             layer.apply(q, x, Accumulate::Overwrite, slope);
-            passes::silu(slope, layer.bias(q), after);
+            elementwise::silu(slope, layer.bias(q), after);
         }
         let features = b.rows.last().map_or(&b.x, |[_, after]| after);
         let (f, wide) = (features.len() / b.places.len(), self.token.inputs);
@@ -241,7 +231,7 @@ impl Encoder {
         }
         b.z.resize(sets * classes * w, 0.0);
         self.token.apply(q, &b.tokens, Accumulate::Overwrite, &mut b.z);
-        passes::add_bias(&mut b.z, self.token.bias(q));
+        elementwise::add_bias(&mut b.z, self.token.bias(q));
         b.blocks.resize_with(self.blocks.len(), BlockBuffers::default);
         for (block, buffers) in self.blocks.iter().zip(&mut b.blocks) {
             block.forward(q, sets, &mut b.z, &b.mask, buffers);
@@ -263,7 +253,7 @@ impl Encoder {
         if let Some(global) = &self.global {
             let mut part = vec![0.0; b.sets * self.pooled];
             global.apply(q, &b.answer, Accumulate::Overwrite, &mut part);
-            passes::add_bias(&mut part, global.bias(q));
+            elementwise::add_bias(&mut part, global.bias(q));
             b.c.chunks_exact_mut(d)
                 .zip(part.chunks_exact(self.pooled))
                 .for_each(|(c, g)| c[..self.pooled].copy_from_slice(g));
@@ -283,7 +273,7 @@ impl Encoder {
             let (pooled, each) = c.split_at_mut(self.pooled);
             b.inverse.push([pooled, each].map(|part| {
                 let inverse =
-                    (passes::sum(part, part, |a, b| a * b) / part.len().max(1) as f32 + EPSILON).sqrt().recip();
+                    (elementwise::sum(part, part, |a, b| a * b) / part.len().max(1) as f32 + EPSILON).sqrt().recip();
                 part.iter_mut().for_each(|c| *c *= inverse);
                 inverse
             }));
@@ -298,7 +288,7 @@ impl Encoder {
         for ((d_c, c), inverse) in d_c.chunks_exact_mut(d).zip(b.c.chunks_exact(d)).zip(&b.inverse) {
             for (part, inverse) in [0..self.pooled, self.pooled..d].into_iter().zip(inverse) {
                 let (d_c, c) = (&mut d_c[part.clone()], &c[part.clone()]);
-                let along = passes::sum(d_c, c, |a, b| a * b) / part.len().max(1) as f32;
+                let along = elementwise::sum(d_c, c, |a, b| a * b) / part.len().max(1) as f32;
                 d_c.iter_mut().zip(c).for_each(|(d, c)| *d = inverse * (*d - c * along));
             }
         }
@@ -307,7 +297,7 @@ impl Encoder {
         if let Some(global) = &self.global {
             let part: Vec<f32> = d_c.chunks_exact(d).flat_map(|d_c| &d_c[..self.pooled]).copied().collect();
             global.gradient(&mut gradient, &part, &b.answer);
-            global.pull(q, &part, Accumulate::Overwrite, &mut d_answer);
+            global.input_gradient(q, &part, Accumulate::Overwrite, &mut d_answer);
         }
         self.pool_backward(&d_answer, &mut d_z, b, &mut gradient);
         if let Some(local) = &self.local {
@@ -318,7 +308,7 @@ impl Encoder {
             }
             local.gradient(&mut gradient, &part, &b.apart);
             let mut d_apart = vec![0.0; d_z.len()];
-            local.pull(q, &part, Accumulate::Overwrite, &mut d_apart);
+            local.input_gradient(q, &part, Accumulate::Overwrite, &mut d_apart);
             // Taking the mean away is its own transpose.
             centre(&mut d_apart, w, w, &b.mask, classes, false);
             d_z.iter_mut().zip(&d_apart).for_each(|(d, a)| *d += a);
@@ -333,7 +323,7 @@ impl Encoder {
         let Some(last) = self.rows.last() else { return };
         let (f, wide) = (last.outputs, self.token.inputs);
         let mut d_tokens = vec![0.0; b.sets * classes * wide];
-        self.token.pull(q, &d_z, Accumulate::Overwrite, &mut d_tokens);
+        self.token.input_gradient(q, &d_z, Accumulate::Overwrite, &mut d_tokens);
         scale_backward(&mut d_tokens, &b.tokens, &b.spread, [wide, f], &b.mask, classes);
         centre_backward(&mut d_tokens, wide, f, &b.mask, classes);
         let mut d_rows: Vec<f32> = Vec::with_capacity(b.places.len() * f);
@@ -342,12 +332,12 @@ impl Encoder {
             d_rows.extend(d_tokens[place * wide..][..f].iter().map(|d| d / n));
         }
         for (i, layer) in self.rows.iter().enumerate().rev() {
-            passes::times_into(&mut d_rows, &b.rows[i][0]);
+            elementwise::times_into(&mut d_rows, &b.rows[i][0]);
             let x = if i == 0 { &b.x } else { &b.rows[i - 1][1] };
             layer.gradient(&mut gradient, &d_rows, x);
             if i > 0 {
                 let mut below = vec![0.0; b.places.len() * layer.inputs];
-                layer.pull(q, &d_rows, Accumulate::Overwrite, &mut below);
+                layer.input_gradient(q, &d_rows, Accumulate::Overwrite, &mut below);
                 d_rows = below;
             }
         }

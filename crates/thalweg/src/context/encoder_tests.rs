@@ -1,8 +1,17 @@
 use super::*;
 use crate::context::ContextConfig;
+use crate::nn::parameters::Parameters;
 
 fn config() -> ContextConfig {
-    ContextConfig { hidden: vec![7, 6], width: 8, heads: 2, blocks: 2, pooled: 5, each: 3, ..ContextConfig::default() }
+    ContextConfig {
+        hidden: vec![7, 6],
+        width: 8,
+        heads: 2,
+        blocks: 2,
+        global_width: 5,
+        class_width: 3,
+        ..ContextConfig::default()
+    }
 }
 
 fn support(n: usize, classes: u32, seed: u64) -> Support {
@@ -71,8 +80,11 @@ fn relabelling_moves_blocks_and_codes_alike() {
 
 #[test]
 fn derivatives_are_those_of_finite_differences() {
-    for config in [config(), ContextConfig { pooled: 0, ..config() }, ContextConfig { each: 0, blocks: 1, ..config() }]
-    {
+    for config in [
+        config(),
+        ContextConfig { global_width: 0, ..config() },
+        ContextConfig { class_width: 0, blocks: 1, ..config() },
+    ] {
         let mut encoder = Encoder::new(4, 4, &config, &Streams::new(3)).unwrap();
         // Norms start at zeros; elsewhere their derivatives say more.
         let mut rng = Streams::new(8).rng();

@@ -1,7 +1,7 @@
 //! Classifier-free guidance (Ho & Salimans 2022; M10): samples follow v_g = v_∅ + g (v_c − v_∅), two evaluations of the field a step.
 use crate::method::{Method, Transport};
 use crate::nn::tape::Tape;
-use crate::solver::{Integration, Solution, Solver};
+use crate::solver::{Solution, Solver};
 use crate::{Error, Result};
 
 /// Carries `x [B, P]` along the guided field of `method` for contexts `c [B, D]`.
@@ -29,6 +29,5 @@ pub fn guided(
         method.velocity(x, t, Some(&nothing[..rows]), &mut without[..v.len()], &mut tapes[1]);
         v.iter_mut().zip(&without).for_each(|(v, w)| *v = w + g * (*v - w));
     };
-    let integration = Integration { solver: how.solver, steps: how.steps, span: [0.0, 1.0], at: how.at.clone() };
-    integration.run(x, dimension, &mut drift, None)
+    how.integration().run(x, dimension, &mut drift, None)
 }

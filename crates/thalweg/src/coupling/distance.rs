@@ -235,12 +235,10 @@ pub fn by_differences(a: &[f32], b: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::Streams;
-    use rand::RngExt;
-    use rand_distr::StandardNormal;
+    use thalweg_nets::testing::normals;
 
     fn gaussian(n: usize, seed: u64) -> Vec<f32> {
-        let mut rng = Streams::new(seed).rng();
-        (0..n).map(|_| rng.sample::<f32, _>(StandardNormal)).collect()
+        normals(&Streams::new(seed), n)
     }
 
     #[test]

@@ -1,27 +1,19 @@
 //! [`Field`], what every velocity field can do.
 use crate::nn::gradient::Gradient;
+use crate::nn::parameters::Parameters;
 use crate::nn::tape::Tape;
-use thalweg_nets::{Error, Layout, Result};
+use thalweg_nets::{Error, Result};
 
 /// A velocity field over points `[P]`, with flat parameters `[Q]`.
 ///
 /// The calls on the hot path take shapes for granted, and panic where a slice does not fit; callers that take slices from
 /// outside use [`Field::check`] first.
-pub trait Field: Send + Sync {
+pub trait Field: Parameters + Send + Sync {
     /// Numbers of a point, P.
     fn dimension(&self) -> usize;
 
     /// Numbers of a context, D; 0 where the field takes none.
     fn context(&self) -> usize;
-
-    /// Names, shapes and places of the parameters' tensors, as they are saved.
-    fn layout(&self) -> &Layout;
-
-    /// All parameters, flat `[Q]`.
-    fn parameters(&self) -> &[f32];
-
-    /// All parameters, to be moved by an optimiser `[Q]`.
-    fn parameters_mut(&mut self) -> &mut [f32];
 
     /// v(x, t, c) for a batch: `x [B, P]`, `t [B]`, `c [B, D]` → `out [B, P]`. A row's bytes do not
     /// depend on the other rows, nor on how many there are.
@@ -31,10 +23,10 @@ pub trait Field: Send + Sync {
     /// (`gradient [Q]`) and to the points (`dx [B, P]`, overwritten). May be called several times after one `velocity`.
     fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);
 
-    /// The derivative with respect to the contexts, `dc [B, D]`, of what the last [`Self::backward`] that computed a gradient pulled back.
-    /// Fields that cannot say leave NaNs, which no optimiser takes.
-    fn pull_context(&self, _tape: &mut Tape, dc: &mut [f32]) {
-        dc.fill(f32::NAN);
+    /// The derivative with respect to the contexts `[B, D]` of the scalar whose derivatives the last [`Self::backward`] on `tape` computed, where
+    /// it asked for those of the parameters; none from a field without contexts, or one that encoders of contexts cannot be trained through.
+    fn context_gradient(&self, _tape: &mut Tape) -> Option<Vec<f32>> {
+        None
     }
 
     /// The number of rows B of a batch.

@@ -4,16 +4,18 @@
 //! needs, so that training costs two calls a step, adjoint matching (M12) gets its vector–Jacobian products in x from the same
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
 mod base;
-pub mod config;
+mod config;
 pub mod feature_potential;
 pub mod potential;
-mod potential_passes;
+mod potential_elementwise;
 pub mod residual;
-pub mod steps;
+mod steps;
 
 pub use crate::nn::gradient::Gradient;
+pub use crate::nn::parameters::Parameters;
 pub use crate::nn::tape::Tape;
 pub use base::Field;
 pub use config::{FieldConfig, Place, place_fields};
 pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
+pub use steps::Steps;

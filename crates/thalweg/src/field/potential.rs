@@ -5,16 +5,17 @@
 //! w, G and their bias start at zero, so an untrained potential is flat; g and h give ∇V what W_1ᵀ, of low rank, cannot reach.
 //!
 //! [`Potential::evaluate`] gives V, ∇_x V and ∂_t V: p_L = w ⊙ sigmoid(z_L), p_{l−1} = (p_l W_l) ⊙ sigmoid(z_{l−1}), ∇_x V = p_1 W_1 + g ⊙ x + h.
-//! [`Potential::pull`] differentiates S = Σ_b a V + W · ∇_x V + b ∂_t V once more. S is a V plus the derivative of V along the direction
+//! [`Potential::vjp`] differentiates S = Σ_b a V + W · ∇_x V + b ∂_t V once more. S is a V plus the derivative of V along the direction
 //! (W, b) in (x, t), so it is one forward pass of tangents (ẋ = W, ṫ = b, ȧ_l = sigmoid(z_l) ⊙ ż_l) and one pass back for the adjoints
 //! q_l of z_l, in which the p_l that `evaluate` left are the adjoints of ż_l. Costs: as much as a residual field of the same size
-//! for `evaluate`, twice that for `pull`.
+//! for `evaluate`, twice that for `vjp`.
 use super::Field;
-use super::potential_passes as own;
+use super::potential_elementwise as own;
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub trait Potential: Field {
 
     /// The gradient of S = Σ_b a V + W · ∇_x V + b ∂_t V for the last evaluation on `tape`, with respect to the parameters
     /// (`gradient [Q]`) and to x (`dx [B, P]`, overwritten). May be called several times after one `evaluate`.
-    fn pull(&self, weights: &Cotangents<'_>, tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);
+    fn vjp(&self, weights: &Cotangents<'_>, tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);
 }
 
 /// Where [`Potential::evaluate`] leaves what it finds.
@@ -110,7 +111,7 @@ struct HiddenLayer {
 }
 
 /// Buffers of B rows and C conditions (C = B, or 1 where all rows share their time). Where two sets of B rows stand one upon the other,
-/// `pull` lays the tangents below what `evaluate` left, so that one product makes a layer's whole gradient.
+/// `vjp` lays the tangents below what `evaluate` left, so that one product makes a layer's whole gradient.
 #[derive(Default)]
 struct Buffers {
     x: Vec<f32>,    // x; ẋ [2B, P]
@@ -119,13 +120,13 @@ struct Buffers {
     layers: Vec<LayerBuffers>,
     gate: Vec<f32>, // g, h [C, 2P]
     // scratch
-    conditions: Vec<f32>,  // U_l φ or U_l φ' [C, width]
-    rates: Vec<f32>,       // ∂_t g, ∂_t h [C, 2P]
-    d_a: Vec<f32>,         // [B, width]
-    clock: Vec<f32>,       // φ; φ' b [2B, F]
-    d_gate: Vec<f32>,      // [2B, 2P]
-    row_weights: Vec<f32>, // [2B]
-    direction: Vec<f32>,   // −dv [B, P]
+    conditions: Vec<f32>,    // U_l φ or U_l φ' [C, width]
+    rates: Vec<f32>,         // ∂_t g, ∂_t h [C, 2P]
+    d_a: Vec<f32>,           // [B, width]
+    time_tangents: Vec<f32>, // φ; φ' b [2B, F]
+    d_gate: Vec<f32>,        // [2B, 2P]
+    row_weights: Vec<f32>,   // [2B]
+    direction: Vec<f32>,     // −dv [B, P]
 }
 
 #[derive(Default)]
@@ -227,16 +228,16 @@ impl Potential for MlpPotential {
             own::softplus(&mut here.a[..rows * w], conditions, layer.time.bias(q), &mut here.sigmoid);
         }
         self.gate.apply(q, &b.phi, Accumulate::Overwrite, &mut b.gate);
-        passes::add_bias(&mut b.gate, self.gate.bias(q));
+        elementwise::add_bias(&mut b.gate, self.gate.bias(q));
         let top = b.layers.last_mut().expect("at least one layer");
         own::top(self.output.weight(q), &top.sigmoid, &mut top.d[rows * w..]);
         for i in (1..self.layers.len()).rev() {
             let (below, here) = b.layers.split_at_mut(i);
             let p_below = &mut below[i - 1].d[rows * w..];
-            self.layers[i].weight.pull(q, &here[0].d[rows * w..], Accumulate::Overwrite, p_below);
-            passes::times_into(p_below, &below[i - 1].sigmoid);
+            self.layers[i].weight.input_gradient(q, &here[0].d[rows * w..], Accumulate::Overwrite, p_below);
+            elementwise::times_into(p_below, &below[i - 1].sigmoid);
         }
-        self.layers[0].weight.pull(q, &b.layers[0].d[rows * w..], Accumulate::Overwrite, out.gradient);
+        self.layers[0].weight.input_gradient(q, &b.layers[0].d[rows * w..], Accumulate::Overwrite, out.gradient);
         own::add_linear(out.gradient, Rows::new(&b.gate, 2 * p, 0, 2 * p), x);
         if let Some(value) = out.value {
             let top = &b.layers[self.layers.len() - 1].a[..rows * w];
@@ -254,11 +255,11 @@ impl Potential for MlpPotential {
         }
     }
 
-    fn pull(&self, weights: &Cotangents<'_>, tape: &mut Tape, mut gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
+    fn vjp(&self, weights: &Cotangents<'_>, tape: &mut Tape, mut gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
         let (q, p, w, f) = (&self.parameters, self.dimension, self.config.width, self.config.time_features);
         let b = tape.of::<Buffers>();
         let rows = b.x.len() / (2 * p);
-        assert!(rows > 0, "a pull follows an evaluation");
+        assert!(rows > 0, "a vector-Jacobian product follows an evaluation");
         let timed = weights.rate.is_some();
         // Forward: tangents along (W, b). Without W and b they are zero, and half of each pair is left out.
         let tangents = weights.gradient.is_some() || timed;
@@ -267,9 +268,9 @@ impl Potential for MlpPotential {
             Some(direction) => b.x[rows * p..].copy_from_slice(direction),
             None => b.x[rows * p..].fill(0.0),
         }
-        b.clock.resize(2 * rows * f, 0.0);
-        own::clock(&mut b.clock, Rows::new(&b.phi, f, 0, f), weights.rate);
-        let clock = &b.clock[..if timed { 2 * rows } else { rows } * f];
+        b.time_tangents.resize(2 * rows * f, 0.0);
+        own::time_tangents(&mut b.time_tangents, Rows::new(&b.phi, f, 0, f), weights.rate);
+        let time_tangents = &b.time_tangents[..if timed { 2 * rows } else { rows } * f];
         for i in 0..self.layers.len() {
             let (layer, (below, rest)) = (&self.layers[i], b.layers.split_at_mut(i));
             let here = &mut rest[0];
@@ -277,9 +278,9 @@ impl Potential for MlpPotential {
                 let input = below.last().map_or(&b.x[rows * p..], |below| &below.a[rows * w..]);
                 layer.weight.apply(q, input, Accumulate::Overwrite, &mut here.z_dot);
                 if timed {
-                    layer.time.apply(q, &clock[rows * f..], Accumulate::Add, &mut here.z_dot);
+                    layer.time.apply(q, &time_tangents[rows * f..], Accumulate::Add, &mut here.z_dot);
                 }
-                passes::times(&here.z_dot, &here.sigmoid, &mut here.a[rows * w..]);
+                elementwise::times(&here.z_dot, &here.sigmoid, &mut here.a[rows * w..]);
             } else {
                 here.z_dot.fill(0.0);
             }
@@ -297,31 +298,33 @@ impl Potential for MlpPotential {
             let layer = &self.layers[i];
             let input = below.last().map_or(&b.x[..span * p], |below| &below.a[..span * w]);
             layer.weight.gradient(&mut gradient, &here.d[..span * w], input);
-            let timed_rows = clock.len() / f * w;
-            layer.time.gradient_with_tangents(&mut gradient, &here.d[..timed_rows], clock, rows);
+            let timed_rows = time_tangents.len() / f * w;
+            layer.time.gradient_with_tangents(&mut gradient, &here.d[..timed_rows], time_tangents, rows);
             if i > 0 {
-                layer.weight.pull(q, &here.d[..rows * w], Accumulate::Overwrite, &mut b.d_a);
+                layer.weight.input_gradient(q, &here.d[..rows * w], Accumulate::Overwrite, &mut b.d_a);
             }
         }
         let (x, x_dot) = b.x.split_at(rows * p);
         if !matches!(gradient, Gradient::Skip) {
             b.d_gate.resize(2 * rows * 2 * p, 0.0);
             own::gate_gradient(&mut b.d_gate, p, x, x_dot, weights.value);
-            let d = &b.d_gate[..clock.len() / f * 2 * p];
-            self.gate.gradient_with_tangents(&mut gradient, d, clock, rows);
+            let d = &b.d_gate[..time_tangents.len() / f * 2 * p];
+            self.gate.gradient_with_tangents(&mut gradient, d, time_tangents, rows);
         }
         if let Some(dx) = dx {
-            own::gate_pull(dx, Rows::new(&b.gate, 2 * p, 0, 2 * p), x, x_dot, weights.value);
+            own::gate_input_gradient(dx, Rows::new(&b.gate, 2 * p, 0, 2 * p), x, x_dot, weights.value);
             if timed {
                 b.d_gate.resize(2 * rows * 2 * p, 0.0);
                 let rates = &mut b.d_gate[..rows * 2 * p];
-                self.gate.apply(q, &clock[rows * f..], Accumulate::Overwrite, rates);
+                self.gate.apply(q, &time_tangents[rows * f..], Accumulate::Overwrite, rates);
                 own::add_linear(dx, Rows::new(rates, 2 * p, 0, 2 * p), x);
             }
-            self.layers[0].weight.pull(q, &b.layers[0].d[..rows * w], Accumulate::Add, dx);
+            self.layers[0].weight.input_gradient(q, &b.layers[0].d[..rows * w], Accumulate::Add, dx);
         }
     }
 }
+
+impl_parameters!(MlpPotential);
 
 impl Field for MlpPotential {
     fn dimension(&self) -> usize {
@@ -330,18 +333,6 @@ impl Field for MlpPotential {
 
     fn context(&self) -> usize {
         0
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], _: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
@@ -354,7 +345,7 @@ impl Field for MlpPotential {
         direction.clear();
         direction.extend(dv.iter().map(|d| -d));
         let weights = Cotangents { gradient: Some(&direction), ..Cotangents::default() };
-        self.pull(&weights, tape, gradient, dx);
+        self.vjp(&weights, tape, gradient, dx);
         tape.of::<Buffers>().direction = direction;
     }
 }

@@ -1,6 +1,8 @@
 //! Every output and every gradient of the potential against central differences, by way of V alone.
 use super::*;
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
+use thalweg_nets::testing::derivative;
 
 const ROWS: usize = 3;
 const P: usize = 7;
@@ -35,8 +37,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Richardson's extrapolation of central differences, of fourth order.
 fn slope(at: f32, step: f32, mut f: impl FnMut(f32) -> f64) -> f64 {
-    let mut central = |h: f32| (f(at + h) - f(at - h)) / f64::from((at + h) - (at - h));
-    (4.0 * central(step) - central(2.0 * step)) / 3.0
+    (4.0 * derivative(at, step, &mut f) - derivative(at, 2.0 * step, &mut f)) / 3.0
 }
 
 fn close(found: f32, truth: f64, what: &str) {
@@ -68,7 +69,7 @@ fn gradient_and_rate_agree_with_differences_of_the_value() {
 }
 
 #[test]
-fn pulls_agree_with_differences_of_value_gradient_and_rate() {
+fn vector_jacobian_products_agree_with_differences_of_value_gradient_and_rate() {
     let (a, w, b) = (random(ROWS, 2), random(ROWS * P, 3), random(ROWS, 4).iter().map(|b| 0.1 * b).collect::<Vec<_>>());
     let (x, times) = (random(ROWS * P, 1), [0.2, 0.5, 0.8]);
     for (layers, t, has) in [
@@ -93,7 +94,7 @@ fn pulls_agree_with_differences_of_value_gradient_and_rate() {
         let (mut tape, mut found) = (Tape::default(), vec![f32::NAN; net.parameters.len()]);
         jet(&net, &x, &t, &mut tape);
         let mut dx = vec![f32::NAN; x.len()];
-        net.pull(&weights, &mut tape, Gradient::Write(&mut found), Some(&mut dx));
+        net.vjp(&weights, &mut tape, Gradient::Write(&mut found), Some(&mut dx));
         for slot in net.layout().clone().slots() {
             let mut largest: f64 = 0.0;
             for i in slot.range().step_by(slot.len().div_ceil(40)) {
@@ -118,7 +119,7 @@ fn pulls_agree_with_differences_of_value_gradient_and_rate() {
             close(dx[i], truth, "dx");
         }
         let mut twice = found.clone();
-        net.pull(&weights, &mut tape, Gradient::Add(&mut twice), None);
+        net.vjp(&weights, &mut tape, Gradient::Add(&mut twice), None);
         assert!(twice.iter().zip(&found).all(|(two, one)| (two - 2.0 * one).abs() < 1e-4 * (1.0 + one.abs())));
     }
 }
@@ -156,7 +157,7 @@ fn one_thread_and_two_give_the_same_bytes() {
             let (mut tape, mut found) = (Tape::default(), vec![0.0; net.parameters.len()]);
             let all = jet(&net, &x, &t, &mut tape);
             let weights = Cotangents { value: Some(&t), gradient: Some(&w), rate: Some(&t) };
-            net.pull(&weights, &mut tape, Gradient::Write(&mut found), None);
+            net.vjp(&weights, &mut tape, Gradient::Write(&mut found), None);
             (all, found)
         })
     };

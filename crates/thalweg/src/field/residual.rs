@@ -12,8 +12,9 @@
 use super::Field;
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
 use serde::{Deserialize, Serialize};
@@ -210,6 +211,8 @@ impl Buffers {
     }
 }
 
+impl_parameters!(ResidualMlp);
+
 impl Field for ResidualMlp {
     fn dimension(&self) -> usize {
         self.dimension
@@ -217,18 +220,6 @@ impl Field for ResidualMlp {
 
     fn context(&self) -> usize {
         self.config.context
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
@@ -248,29 +239,29 @@ impl Field for ResidualMlp {
         if let Some(context) = &self.context {
             b.c.copy_from_slice(c.expect("a field with context is given one"));
             context.apply(q, &b.c, Accumulate::Add, slope);
-            passes::add_bias(slope, context.bias(q));
+            elementwise::add_bias(slope, context.bias(q));
         }
-        passes::silu(slope, self.time.bias(q), embedding);
+        elementwise::silu(slope, self.time.bias(q), embedding);
         if let Some(modulation) = &self.modulation {
             modulation.apply(q, embedding, Accumulate::Overwrite, &mut b.modulation);
-            passes::add_bias(&mut b.modulation, modulation.bias(q));
+            elementwise::add_bias(&mut b.modulation, modulation.bias(q));
         }
         self.input.apply(q, x, Accumulate::Overwrite, &mut b.h);
         let mut bias = self.input.bias(q);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&mut b.blocks).enumerate() {
             let modulation = self.modulation_of(&b.modulation, i);
-            passes::normalise(&mut b.h, bias, modulation, &mut block.normal, &mut block.inverse, &mut block.a);
+            elementwise::normalise(&mut b.h, bias, modulation, &mut block.normal, &mut block.inverse, &mut block.a);
             let [slope, after] = &mut block.up;
             up.apply(q, &block.a, Accumulate::Overwrite, slope);
-            passes::silu(slope, up.bias(q), after);
+            elementwise::silu(slope, up.bias(q), after);
             down.apply(q, after, Accumulate::Add, &mut b.h);
             bias = down.bias(q);
         }
-        passes::add_bias(&mut b.h, bias);
+        elementwise::add_bias(&mut b.h, bias);
         self.gate.apply(q, &b.phi, Accumulate::Overwrite, &mut b.gate);
-        passes::add_bias(&mut b.gate, self.gate.bias(q));
+        elementwise::add_bias(&mut b.gate, self.gate.bias(q));
         self.output.apply(q, &b.h, Accumulate::Overwrite, out);
-        passes::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
+        elementwise::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
     }
 
     fn backward(&self, dv: &[f32], tape: &mut Tape, mut gradient: Gradient<'_>, dx: Option<&mut [f32]>) {
@@ -280,39 +271,40 @@ impl Field for ResidualMlp {
         let wanted = !matches!(gradient, Gradient::Skip);
         let conditions = b.fit_backward(self, wanted);
         if wanted {
-            passes::times(dv, &b.x, &mut b.d_gate);
+            elementwise::times(dv, &b.x, &mut b.d_gate);
             if conditions == 1 {
-                passes::fold_rows(&mut b.d_gate, p);
+                elementwise::fold_rows(&mut b.d_gate, p);
             }
             self.gate.gradient(&mut gradient, &b.d_gate[..conditions * p], &b.phi);
             self.output.gradient(&mut gradient, dv, &b.h);
         }
-        self.output.pull(q, dv, Accumulate::Overwrite, &mut b.d_h);
+        self.output.input_gradient(q, dv, Accumulate::Overwrite, &mut b.d_h);
         for (i, ([up, down], block)) in self.blocks.iter().zip(&b.blocks).enumerate().rev() {
             let [slope, after] = &block.up;
             down.gradient(&mut gradient, &b.d_h, after);
-            down.pull(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
-            passes::times_into(&mut b.d_up, slope);
+            down.input_gradient(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
+            elementwise::times_into(&mut b.d_up, slope);
             up.gradient(&mut gradient, &b.d_up, &block.a);
-            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
+            up.input_gradient(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
             let scale = self.modulation_of(&b.modulation, i)[0];
             let (normal, inverse) = (&block.normal, &block.inverse);
-            passes::normalise_backward(&mut b.d_a, scale, normal, inverse, &mut b.d_h, &mut b.d_modulation);
+            elementwise::normalise_backward(&mut b.d_a, scale, normal, inverse, &mut b.d_h, &mut b.d_modulation);
         }
         self.input.gradient(&mut gradient, &b.d_h, &b.x);
         if wanted {
             self.conditions_backward(b, conditions, &mut gradient);
         }
         if let Some(dx) = dx {
-            passes::times_rows(Rows::new(&b.gate, p, 0, p), dv, dx);
-            self.input.pull(q, &b.d_h, Accumulate::Add, dx);
+            elementwise::times_rows(Rows::new(&b.gate, p, 0, p), dv, dx);
+            self.input.input_gradient(q, &b.d_h, Accumulate::Add, dx);
         }
     }
 
-    fn pull_context(&self, tape: &mut Tape, dc: &mut [f32]) {
-        if let Some(context) = &self.context {
-            context.pull(&self.parameters, &tape.of::<Buffers>().d_embedding, Accumulate::Overwrite, dc);
-        }
+    fn context_gradient(&self, tape: &mut Tape) -> Option<Vec<f32>> {
+        let (context, d) = (self.context.as_ref()?, &tape.of::<Buffers>().d_embedding);
+        let mut dc = vec![0.0; d.len() / context.outputs * context.inputs];
+        context.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut dc);
+        Some(dc)
     }
 }
 
@@ -329,14 +321,14 @@ impl ResidualMlp {
             None => b.d_embedding.fill(0.0),
             Some(modulation) => {
                 if conditions == 1 {
-                    passes::fold_rows(&mut b.d_modulation, modulation.outputs);
+                    elementwise::fold_rows(&mut b.d_modulation, modulation.outputs);
                 }
                 let d = &b.d_modulation[..conditions * modulation.outputs];
                 modulation.gradient(gradient, d, &b.embedding[1]);
-                modulation.pull(&self.parameters, d, Accumulate::Overwrite, &mut b.d_embedding);
+                modulation.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut b.d_embedding);
             }
         }
-        passes::times_into(&mut b.d_embedding, &b.embedding[0]);
+        elementwise::times_into(&mut b.d_embedding, &b.embedding[0]);
         self.time.gradient(gradient, &b.d_embedding, &b.phi);
         if let Some(context) = &self.context {
             context.gradient(gradient, &b.d_embedding, &b.c);

@@ -1,6 +1,8 @@
 //! Gradients against central differences of the field's own velocity, and the properties that callers rely on.
 use super::*;
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
+use thalweg_nets::testing::{derivative, partial};
 
 const ROWS: usize = 3;
 const P: usize = 11;
@@ -28,11 +30,6 @@ fn scalar(field: &ResidualMlp, x: &[f32], t: &[f32], c: Option<&[f32]>, w: &[f32
     out.iter().zip(w).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum()
 }
 
-fn difference(at: f32, mut f: impl FnMut(f32) -> f64) -> f64 {
-    let step = 4e-3;
-    (f(at + step) - f(at - step)) / f64::from((at + step) - (at - step))
-}
-
 #[test]
 fn gradients_agree_with_central_differences_for_every_tensor() {
     for (context, expansion, t) in
@@ -52,7 +49,7 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
             let mut largest: f64 = 0.0;
             for i in slot.range().step_by(slot.len().div_ceil(40)) {
                 let old = field.parameters()[i];
-                let truth = difference(old, |value| {
+                let truth = derivative(old, 4e-3, |value| {
                     field.parameters_mut()[i] = value;
                     scalar(&field, &x, &t, c, &w)
                 });
@@ -68,11 +65,7 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
             assert!(largest > 1e-3, "{} has no influence", slot.name);
         }
         for i in 0..x.len() {
-            let mut y = x.clone();
-            let truth = difference(x[i], |value| {
-                y[i] = value;
-                scalar(&field, &y, &t, c, &w)
-            });
+            let truth = partial(&x, i, 4e-3, |x| scalar(&field, x, &t, c, &w));
             assert!((f64::from(dx[i]) - truth).abs() < 2e-3 * (1.0 + truth.abs()), "x {i}: {} {truth}", dx[i]);
         }
 

@@ -21,17 +21,17 @@ impl Steps<'_> {
     }
 
     pub(crate) fn gradient(&self, x: &[f32], k: usize, tape: &mut Tape) -> Vec<f32> {
-        let clock = if self.time_dependent { self.times[k] as f32 } else { 0.0 };
+        let time = if self.time_dependent { self.times[k] as f32 } else { 0.0 };
         let mut gradient = vec![0.0; x.len()];
-        let t = vec![clock; x.len() / self.potential.dimension()];
+        let t = vec![time; x.len() / self.potential.dimension()];
         self.potential.evaluate(x, &t, Jet { value: None, gradient: &mut gradient, rate: None }, tape);
         gradient
     }
 
     /// ∇²V w at the points of `tape`, and the parameters' share added to `gradient`.
-    pub(crate) fn pull(&self, w: &[f32], tape: &mut Tape, gradient: Gradient<'_>) -> Vec<f32> {
+    pub(crate) fn vjp(&self, w: &[f32], tape: &mut Tape, gradient: Gradient<'_>) -> Vec<f32> {
         let mut dx = vec![0.0; w.len()];
-        self.potential.pull(&Cotangents { gradient: Some(w), ..Cotangents::default() }, tape, gradient, Some(&mut dx));
+        self.potential.vjp(&Cotangents { gradient: Some(w), ..Cotangents::default() }, tape, gradient, Some(&mut dx));
         dx
     }
 }

@@ -15,7 +15,7 @@ use crate::model::{FitConfig, MetaModel, Record};
 use crate::path::Batch;
 use crate::path::curves::Curves;
 use crate::space::latent::Decoder;
-use crate::train::{self, Learner};
+use crate::train::{self, Learner, Updates};
 use crate::{Result, Streams};
 use options::identity;
 use plan::Plan;
@@ -44,11 +44,14 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let mut method =
         config.method.build(&plan.times, plan.space().dimension(), &config.field, &streams.child("field"))?;
     let held_out = plan.held_out(&curves, config, &split, &*method, &streams.child("validation"))?;
-    let closed_form = method.closed_form();
-    if closed_form {
-        let most = split.train.len().min(CLOSED_FORM_CURVES);
-        method.solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
-    }
+    let closed_form = match method.closed_form() {
+        Some(solve) => {
+            let most = split.train.len().min(CLOSED_FORM_CURVES);
+            solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
+            true
+        }
+        None => false,
+    };
     let identity = identity(&[zoo], config)?;
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
@@ -58,7 +61,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     if closed_form {
         let clock = Instant::now();
         progress.begin("fitting", 0);
-        train::validate(&mut learner, &mut state, 0, &schedule)?;
+        train::validate(&mut learner, &mut state, &schedule)?;
         state.seconds = clock.elapsed().as_secs_f64();
     } else {
         train::run(&mut learner, &mut state, &schedule, saving, progress)?;
@@ -92,22 +95,23 @@ struct OneZoo<'a> {
 }
 
 impl Learner for OneZoo<'_> {
-    fn parameters(&self) -> &[f32] {
-        self.method.parameters()
+    fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.method.parameters()]
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.method.parameters_mut()
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.method.parameters_mut()]
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let streams = self.streams.child("step").index(step);
         let drawn = self.curves.draw(self.runs, self.batch, &streams.child("curves"))?;
         let batch = self.method.batch(&drawn, None, &streams.child("path"))?;
-        Ok(self.method.loss(&batch, &mut self.scratch, Some(gradient)))
+        let loss = self.method.loss(&batch, &mut self.scratch, Some(updates.gradient));
+        updates.descend(loss, self.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         Ok(self.held_out.as_ref().map(|batch| self.method.loss(batch, &mut self.scratch, None)))
     }
 }

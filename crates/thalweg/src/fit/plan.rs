@@ -90,7 +90,7 @@ impl Plan {
         Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::BUDGET)
     }
 
-    /// One fixed batch of the held-out runs, if there are any: every look sees the same points, so looks can be compared.
+    /// One fixed batch of the held-out runs, if there are any: every validation sees the same points, so they can be compared.
     ///
     /// # Errors
     /// A file that cannot be read.

@@ -22,7 +22,7 @@ use crate::path::anchors::Anchors;
 use crate::path::curves::{self, Curves};
 use crate::space::latent::Decoder;
 use crate::space::source::{Source, SourceKind};
-use crate::train::{self, Learner};
+use crate::train::{self, Learner, Updates};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -73,9 +73,9 @@ pub fn fit_tasks(
     let config = &FitConfig { context: Some(asked.clone()), ..config.clone() };
     check_many(zoos, config)?;
     let coupling = config.method.coupling();
-    if asked.cross && coupling == Coupling::Paired {
+    if asked.couple_across_tasks && coupling == Coupling::Paired {
         return Err(Error::parameter(
-            "context.cross",
+            "context.couple-across-tasks",
             "false with the paired coupling, which joins ends of one run",
             true,
         ));
@@ -111,7 +111,7 @@ pub fn fit_tasks(
         if progress.interrupted() {
             return Err(Error::Interrupted);
         }
-        let pools = Pool::of_zoo(zoo, &extractor, asked.keep, &streams.child("pool").index(i as u64))?;
+        let pools = Pool::of_zoo(zoo, &extractor, asked.pool_per_class, &streams.child("pool").index(i as u64))?;
         progress.advance(1);
         Ok(pools)
     });
@@ -209,7 +209,7 @@ impl Shared<'_> {
     fn group(&self, task: usize, runs: &[usize], size: usize, part: usize, streams: &Streams) -> Result<Group> {
         let curves = &self.curves[task];
         let mut points = curves.draw(runs, size, &streams.child("curves"))?.to_dense();
-        let [from, to] = self.config.samples;
+        let [from, to] = self.config.support_per_class;
         let each = streams.child("samples").rng().random_range(from..=to);
         let mut support = self.pools[task][part].draw(each, &streams.child("support"))?;
         if let Some(outputs) = &self.outputs
@@ -228,7 +228,7 @@ impl Shared<'_> {
         let marginals = groups[0].points.len() / (groups[0].size * p);
         let of = |m: usize| groups.iter().flat_map(move |g| &g.points[m * g.size * p..(m + 1) * g.size * p]);
         let mut points: Vec<f32> = (0..marginals).flat_map(of).copied().collect();
-        if self.config.cross {
+        if self.config.couple_across_tasks {
             let views: Vec<&[f32]> = points.chunks_exact(size * p).collect();
             let order = self.coupling.chain(&views, p, None, &streams.child("coupling"))?;
             let joined =
@@ -281,15 +281,15 @@ struct ManyZoos<'a> {
 }
 
 impl Learner for ManyZoos<'_> {
-    fn parameters(&self) -> &[f32] {
+    fn parameters(&self) -> Vec<&[f32]> {
         self.joint.parameters()
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
         self.joint.parameters_mut()
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let shared = &self.shared;
         let streams = self.streams.child("step").index(step);
         let mut order = self.seen.to_vec();
@@ -305,11 +305,12 @@ impl Learner for ManyZoos<'_> {
         let batch = shared.batch(&groups, self.joint.method(), &streams)?;
         let (supports, sizes): (Vec<_>, Vec<_>) = groups.into_iter().map(|g| (g.support, g.size)).unzip();
         let mut rng = streams.child("drop").rng();
-        let dropped: Vec<bool> = sizes.iter().map(|_| rng.random::<f64>() < shared.config.drop).collect();
-        Ok(self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, gradient))
+        let dropped: Vec<bool> = sizes.iter().map(|_| rng.random::<f64>() < shared.config.context_dropout).collect();
+        let loss = self.joint.gradient(&mut Grouped { batch, supports, sizes }, &dropped, updates.gradient)?;
+        updates.descend(loss, self.joint.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         Ok(self.held_out.as_mut().map(|groups| self.joint.loss(groups)))
     }
 }

@@ -8,8 +8,7 @@ use crate::coupling::Coupling;
 use crate::model::MetaModel;
 use crate::nn::tape::Tape;
 use crate::path::curves::{self, Curves, Marginal};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
+use crate::path::{Path, ProbabilityPath};
 use crate::space::latent::{Decoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Result, Streams};
@@ -55,7 +54,7 @@ pub fn action_gap(
     let marginals: Vec<_> = (0..k).map(Marginal::Checkpoint).collect();
     let curves = Curves::new(zoo, runs, space, &Source::Gaussian, Coupling::Paired, marginals, curves::BUDGET)?;
     let d = curves.dimension();
-    let path = Path::new(Interpolant::Linear, &times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
+    let path = Path::straight(&times)?;
     let drawn = curves.draw(runs, points, &streams.child("curves"))?;
     let batch = path.batch(&drawn, None, &streams.child("path"))?;
     let mut v = vec![0.0; batch.x.len()];

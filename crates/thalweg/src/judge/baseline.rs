@@ -16,9 +16,10 @@
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
+use crate::space::principal::Principal;
 use crate::{Error, Layout, Result, Streams};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use faer::{Accum, MatMut, MatRef, Par};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
@@ -239,22 +240,11 @@ fn deviation(points: &[f32], p: usize) -> Vec<f64> {
 }
 
 /// Samples of N(mean, W Wᵀ), W the leading principal directions scaled by their deviations, enough for [`PCA_SHARE`].
-///
-/// With X the centred finals, the eigenvectors u of the Gram matrix X Xᵀ/(R − 1) give the scaled directions Xᵀu/√(R − 1)
-/// without a division, so small eigenvalues do no harm; R is small against P in a zoo, and the work is O(R²P + R³).
 fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
     let runs = points.len() / p;
     let mean = mean(points, p);
-    let centred: Vec<f64> =
-        points.chunks_exact(p).flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
-    let x = MatRef::from_row_major_slice(&centred, runs, p);
-    let mut gram = Mat::<f64>::zeros(runs, runs);
-    matmul(gram.as_mut(), Accum::Replace, x, x.transpose(), 1.0 / (runs - 1) as f64, Par::Seq);
-    let eigen = gram
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|e| Error::parameter("training finals", "an eigendecomposition", format!("{e:?}")))?;
-    // faer sorts eigenvalues upwards.
-    let values: Vec<f64> = eigen.S().column_vector().iter().rev().map(|v| v.max(0.0)).collect();
+    let principal = Principal::of("training finals", points, &mean)?;
+    let values = &principal.variances;
     let total: f64 = values.iter().sum();
     let mut held = 0.0;
     let kept = 1 + values
@@ -269,12 +259,13 @@ fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result
     for i in 0..n as u64 {
         let mut rng = streams.index(i).rng();
         let z: Vec<f64> = (0..kept).map(|_| rng.sample(StandardNormal)).collect();
-        let weight = |r: usize| (0..kept).map(|k| z[k] * eigen.U()[(r, runs - 1 - k)]).sum::<f64>();
+        let weight = |r: usize| (0..kept).map(|k| z[k] * principal.vector(r, k)).sum::<f64>();
         coefficients.extend((0..runs).map(|r| weight(r) / ((runs - 1) as f64).sqrt()));
     }
     let mut out = vec![0.0; n * p];
     out.chunks_exact_mut(p).for_each(|row| row.copy_from_slice(&mean));
     let coefficients = MatRef::from_row_major_slice(&coefficients, n, runs);
+    let x = MatRef::from_row_major_slice(&principal.centred, runs, p);
     matmul(MatMut::from_row_major_slice_mut(&mut out, n, p), Accum::Add, coefficients, x, 1.0, Par::Seq);
     Ok(narrow(&out))
 }

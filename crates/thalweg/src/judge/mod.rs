@@ -21,7 +21,7 @@ pub use table::{Judged, Origin, table};
 use crate::coupling::distance::{Nearest, nearest_others};
 use crate::metric::behaviour::WrongSets;
 use crate::metric::novelty::{Neighbourhood, novel_and_performing};
-use crate::metric::summary::{Better, Summary, finite_or_null};
+use crate::metric::summary::{Better, Summary, finite_or_null, mean};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -194,11 +194,6 @@ impl<'a> Judge<'a> {
 /// 5 % quantile of the zoo's accuracies.
 fn accuracy_floor(accuracy: &[f64]) -> Result<f64> {
     crate::metric::summary::quantile("accuracy", accuracy, 0.05)
-}
-
-/// Mean; NaN of nothing.
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Accuracies, losses and wrong sets of `theta [n, P]` from one pass over the test set.

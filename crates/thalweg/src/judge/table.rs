@@ -43,7 +43,9 @@ pub fn table(
     progress: &dyn Progress,
 ) -> Result<Vec<Judged>> {
     let p = zoo.engine.parameters().max(1);
-    let all = baselines.map_or(Vec::new(), |_| Baseline::table(zoo.training.len() / p, zoo.start.is_some()));
+    let of_zoo =
+        |streams| Baseline::table(zoo.training.len() / p, zoo.start.is_some()).into_iter().map(move |b| (b, streams));
+    let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
     let held_out = !zoo.held_out.is_empty();
     progress.begin("judging", (1 + generated.len() + usize::from(held_out) + all.len()) as u64);
     let next = || {
@@ -68,7 +70,7 @@ pub fn table(
     let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
     let median = Some(judge.median());
     let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start };
-    for (baseline, streams) in all.iter().zip(std::iter::repeat(baselines).flatten()) {
+    for (baseline, streams) in all {
         rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
     }
     Ok(rows)

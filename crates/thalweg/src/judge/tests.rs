@@ -2,9 +2,10 @@
 use super::baseline::Start;
 use super::*;
 use crate::Streams;
+use crate::testing::kept;
 use std::sync::OnceLock;
 use thalweg_nets::architecture::Preset;
-use thalweg_nets::data::DataSpec;
+use thalweg_nets::data::{DataSpec, Splits};
 use thalweg_nets::engine::Mode;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::init::Initialisation;
@@ -22,24 +23,46 @@ struct Toy {
     start: Vec<f32>,
 }
 
-/// Twelve training and six held-out runs of an MLP from one noisy start, by plain gradient descent.
+/// Twelve training and six held-out runs of an MLP from one noisy start, trained by plain gradient descent and kept.
 fn toy() -> &'static Toy {
     static TOY: OnceLock<Toy> = OnceLock::new();
     TOY.get_or_init(|| {
-        let splits = DataSpec::named("digits").load().unwrap();
-        let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
-        let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
-        let runs: Vec<Vec<f32>> =
-            (0..18u64).into_par_iter().map(|run| train(&engine, &start, run, &splits.train)).collect();
+        let (engine, start, splits) = setting();
+        let runs = kept::read(KEPT);
+        let (training, held_out) = runs.split_at(12 * engine.parameters());
         Toy {
-            training: runs[..12].concat(),
-            held_out: runs[12..].concat(),
+            training: training.to_vec(),
+            held_out: held_out.to_vec(),
             test: engine.pack(&splits.test.inputs).unwrap(),
             labels: splits.test.labels,
             start,
             engine,
         }
     })
+}
+
+const KEPT: &str = "judge-runs.f32";
+
+fn setting() -> (Engine, Vec<f32>, Splits) {
+    let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
+    let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
+    (engine, start, DataSpec::named("digits").load().unwrap())
+}
+
+fn trained() -> Vec<f32> {
+    let (engine, start, splits) = setting();
+    (0..18u64).into_par_iter().flat_map_iter(|run| train(&engine, &start, run, &splits.train)).collect()
+}
+
+#[test]
+#[ignore = "writes tests/data/judge-runs.f32"]
+fn writes_the_runs() {
+    kept::write(KEPT, &trained());
+}
+
+#[test]
+fn the_kept_runs_are_those_that_training_makes() {
+    assert!(kept::is(KEPT, &trained()));
 }
 
 fn train(engine: &Engine, start: &[f32], run: u64, data: &thalweg_nets::data::Dataset) -> Vec<f32> {

@@ -5,17 +5,18 @@
 //! variance out of the difference of the ends. The loss is minus the kinetic energy of the best gradient field at its minimum, so it is
 //! negative, and compares fits on the same data only; the action gap ([`crate::judge::action_gap`]) compares methods.
 //! When not: where curves are known, regression on their velocities (M5) has less variance for the same answer.
-use super::{Method, Scratch, Transport};
+use super::{Method, MethodParameters, Scratch, Transport};
 use crate::coupling::Coupling;
-use crate::field::{Cotangents, Field, Jet, MlpPotential, MlpPotentialConfig, Potential};
+use crate::field::{Cotangents, Field, FieldConfig, Jet, MlpPotential, MlpPotentialConfig, Potential};
 use crate::nn::gradient::Gradient;
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
-use crate::solver::{Integration, Solution, Solver};
+use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
+use crate::solver::{Solution, Solver};
 use crate::space::source::SourceKind;
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of action matching.
@@ -72,25 +73,52 @@ impl ActionConfig {
     }
 }
 
+impl MethodParameters for ActionConfig {
+    fn check(&self) -> Result<()> {
+        ActionConfig::check(self)
+    }
+
+    fn marginals(&self) -> usize {
+        self.marginals + 2
+    }
+
+    fn most_marginals(&self, checkpoints: usize) -> Option<(&'static str, usize)> {
+        Some(("marginals", checkpoints.saturating_sub(2)))
+    }
+
+    fn set_marginals(&mut self, value: usize) {
+        self.marginals = value;
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = field;
+        Ok(Box::new(ActionConfig::build(self, times, dimension, streams)?))
+    }
+}
+
 /// A potential V = −s trained by action matching.
 pub struct ActionMatching {
     path: Path,
     potential: MlpPotential,
 }
 
+impl_parameters!(ActionMatching, potential);
+
 impl Method for ActionMatching {
-    fn layout(&self) -> &Layout {
-        self.potential.layout()
-    }
-
-    fn parameters(&self) -> &[f32] {
-        self.potential.parameters()
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.potential.parameters_mut()
-    }
-
     /// Three rows a curve: B at random times, B at 0, B at 1, on the same paths.
     fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
         let mut batch = self.path.batch(curves, c, streams)?;
@@ -126,7 +154,7 @@ impl Method for ActionMatching {
             let a: Vec<f32> = (0..3 * rows).map(sign).collect();
             let b: Vec<f32> = (0..3 * rows).map(|row| if row < rows { -scale } else { 0.0 }).collect();
             let weights = Cotangents { value: Some(&a), gradient: Some(&scratch.output), rate: Some(&b) };
-            self.potential.pull(&weights, &mut scratch.tape, Gradient::Write(gradient), None);
+            self.potential.vjp(&weights, &mut scratch.tape, Gradient::Write(gradient), None);
         }
         total / (rows * p) as f64
     }
@@ -143,8 +171,7 @@ impl Method for ActionMatching {
         }
         let mut tape = Tape::default();
         let mut drift = |x: &[f32], t: &[f32], v: &mut [f32]| self.potential.velocity(x, t, c, v, &mut tape);
-        let integration = Integration { solver: how.solver, steps: how.steps, span: [0.0, 1.0], at: how.at.clone() };
-        integration.run(x, self.potential.dimension(), &mut drift, None)
+        how.integration().run(x, self.potential.dimension(), &mut drift, None)
     }
 }
 

@@ -1,15 +1,12 @@
 //! Action matching against the closed form for Gaussians, its identity with regression, and finite differences.
 use super::*;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use thalweg_nets::testing::{gradient_error, moments, normals};
 
 const P: usize = 2;
-
-fn normals(streams: &Streams, n: usize) -> Vec<f32> {
-    let mut rng = streams.rng();
-    (0..n).map(|_| rng.sample(StandardNormal)).collect()
-}
 
 fn method(width: f64, seed: u64) -> ActionMatching {
     let config = ActionConfig {
@@ -47,10 +44,9 @@ fn gaussians_without_pairs_are_carried_along_their_closed_form() {
     let how = Transport { solver: Solver::Heun, steps: 50, at: vec![0.5] };
     let states = method.transport(&mut x, None, &how, &[]).unwrap().states;
     for (points, t, deviation) in [(&states, 0.5f64, (0.25f64 + 0.0625).sqrt()), (&x, 1.0, 0.5)] {
+        let (means, covariance) = moments(points, P);
         for k in 0..P {
-            let column: Vec<f64> = points.iter().skip(k).step_by(P).map(|v| f64::from(*v)).collect();
-            let mean = column.iter().sum::<f64>() / 3000.0;
-            let found = (column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 3000.0).sqrt();
+            let (mean, found) = (means[k], covariance[k * (P + 1)].sqrt());
             assert!((mean - t * [1.0, -1.5][k]).abs() < 0.08, "t = {t}, {k}: mean {mean}");
             assert!((found / deviation - 1.0).abs() < 0.12, "t = {t}, {k}: deviation {found} of {deviation}");
         }
@@ -83,14 +79,12 @@ fn loss_and_gradient_agree_by_finite_differences() {
     let batch = batch(&method, &Streams::new(10), 30, &Streams::new(11));
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     method.loss(&batch, &mut scratch, Some(&mut gradient));
-    let (own, slope) = (method.parameters().to_vec(), gradient.iter().map(|g| f64::from(g.abs())).sum::<f64>());
-    let mut at = |h: f32| {
-        let moved = own.iter().zip(&gradient).map(|(p, g)| p + h * g.signum());
-        method.parameters_mut().iter_mut().zip(moved).for_each(|(p, v)| *p = v);
+    let own = method.parameters().to_vec();
+    let error = gradient_error(&own, &gradient, 2e-5, |q| {
+        method.parameters_mut().copy_from_slice(q);
         method.loss(&batch, &mut scratch, None)
-    };
-    let numeric = (at(2e-5) - at(-2e-5)) / 4e-5;
-    assert!((numeric / slope - 1.0).abs() < 0.02, "{numeric} {slope}");
+    });
+    assert!(error < 0.02, "{error}");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! [`Method`], what every method can do, and what it is given.
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
+use crate::nn::parameters::Parameters;
 use crate::nn::tape::Tape;
 use crate::path::Batch;
 use crate::path::anchors::Anchors;
-use crate::solver::{Solution, Solver};
-use crate::{Error, Layout, Result, Streams};
+use crate::solver::{Integration, Solution, Solver};
+use crate::{Result, Streams};
 
 /// Buffers that a method uses again from step to step.
 #[derive(Default)]
@@ -15,18 +16,8 @@ pub struct Scratch {
     /// Its output, then the loss's derivative with respect to it `[B, P]`.
     pub output: Vec<f32>,
     /// The loss's derivative with respect to the contexts `[B, D]`, for an encoder that learns with the method: left by [`Method::loss`] of
-    /// a batch with contexts, where a gradient is asked for.
-    pub d_context: Vec<f32>,
-}
-
-impl Scratch {
-    /// Leaves in `d_context` what the last backward pass of `net` on `batch` comes to in its contexts, if it has some.
-    pub(crate) fn pull_context(&mut self, net: &dyn Field, batch: &Batch) {
-        if let Some(c) = &batch.c {
-            self.d_context.resize(c.len(), 0.0);
-            net.pull_context(&mut self.tape, &mut self.d_context);
-        }
-    }
+    /// a batch with contexts, where a gradient is asked for and the method's net has one.
+    pub context_gradient: Option<Vec<f32>>,
 }
 
 /// How samples are carried from the source to the target.
@@ -40,17 +31,18 @@ pub struct Transport {
     pub at: Vec<f64>,
 }
 
+impl Transport {
+    /// The integration from the source to the target.
+    pub(crate) fn integration(&self) -> Integration {
+        Integration { solver: self.solver, steps: self.steps, span: [0.0, 1.0], at: self.at.clone() }
+    }
+}
+
+/// Solves for a method's parameters from curves `[A, N, P]` of the training runs; an error where the system cannot be solved.
+pub type ClosedForm<'a> = Box<dyn FnOnce(&[f32]) -> Result<()> + 'a>;
+
 /// A generative method over points `[P]` in standardised coordinates.
-pub trait Method: Send + Sync {
-    /// Names, shapes and places of the parameters' tensors.
-    fn layout(&self) -> &Layout;
-
-    /// All parameters, flat `[Q]`.
-    fn parameters(&self) -> &[f32];
-
-    /// All parameters, to be moved by an optimiser `[Q]`.
-    fn parameters_mut(&mut self) -> &mut [f32];
-
+pub trait Method: Parameters + Send + Sync {
     /// The velocity field that samples follow, where there is one: what rewards are tuned through (M12).
     fn velocity_field(&self) -> Option<&dyn Field> {
         None
@@ -66,17 +58,9 @@ pub trait Method: Send + Sync {
         self.velocity_field().map_or(0, |field| field.context())
     }
 
-    /// Whether the method is solved at once by [`Self::solve`], without optimiser steps.
-    fn closed_form(&self) -> bool {
-        false
-    }
-
-    /// Solves for the parameters from curves `[A, N, P]` of the training runs.
-    ///
-    /// # Errors
-    /// A method without closed form, or a system that cannot be solved.
-    fn solve(&mut self, _curves: &[f32]) -> Result<()> {
-        Err(Error::unsupported("a closed form", "a method that is trained by steps", "one with a closed form"))
+    /// The closed form that its parameters have, where they have one: it is solved at once, without optimiser steps.
+    fn closed_form(&mut self) -> Option<ClosedForm<'_>> {
+        None
     }
 
     /// What one step trains on, from coupled curves and their contexts `[B, D]`: a pure function of them and the stream.

@@ -4,18 +4,17 @@
 //! [`FlowMatching`] is regression on any [`Path`]; NM-CFM is the path with two anchors. `Paired` with the zoo's own source is the
 //! method of the paper; with `Independent` and a Gaussian source the field also gives the score, and Euler–Maruyama may be used.
 //! Not for zoos of independent initialisations: no map from a start to its end can be learned from some hundred pairs.
-use super::{Method, Scratch, Transport};
+use super::{Method, MethodParameters, Scratch, Transport, regression};
 use crate::coupling::Coupling;
-use crate::field::Field;
-use crate::nn::gradient::Gradient;
+use crate::field::{Field, FieldConfig};
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
 use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
-use crate::solver::{Diffusion, Integration, Solution, Solver};
+use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
+use crate::solver::{Diffusion, Solution, Solver};
 use crate::space::source::SourceKind;
-use crate::{Error, Layout, Result, Streams};
-use rayon::prelude::*;
+use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-CFM.
@@ -52,22 +51,49 @@ impl CfmConfig {
     }
 }
 
+impl MethodParameters for CfmConfig {
+    fn check(&self) -> Result<()> {
+        self.width.check("method.cfm.width").and_then(|()| self.time_law.check("method.cfm.time-law"))
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        Ok(Box::new(CfmConfig::build(self, times, field.build(dimension, streams)?)?))
+    }
+}
+
 /// A velocity field trained by regression on the velocities of a path.
 pub struct FlowMatching {
-    path: Path,
+    path: Box<dyn ProbabilityPath>,
     field: Box<dyn Field>,
     has_score: bool,
 }
 
 impl FlowMatching {
-    /// `scored` says that the score is (t v − x)/(1 − t): a straight path from a standard Gaussian that is independent of the target.
-    pub fn new(path: Path, field: Box<dyn Field>, has_score: bool) -> Self {
-        Self { path, field, has_score }
+    /// A flow from a standard Gaussian along straight lines, their ends independent of each other.
+    ///
+    /// # Errors
+    /// None: kept for what [`Path::straight`] refuses.
+    pub fn from_gaussian(field: Box<dyn Field>) -> Result<Self> {
+        Ok(Self::new(Path::straight(&[0.0, 1.0])?, field, true))
     }
 
-    /// The path.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// `has_score` says that the score is (t v − x)/(1 − t): a straight path from a standard Gaussian that is independent of the target.
+    pub fn new(path: impl ProbabilityPath + 'static, field: Box<dyn Field>, has_score: bool) -> Self {
+        Self { path: Box::new(path), field, has_score }
     }
 
     /// The field.
@@ -76,19 +102,9 @@ impl FlowMatching {
     }
 }
 
+impl_parameters!(FlowMatching, field);
+
 impl Method for FlowMatching {
-    fn layout(&self) -> &Layout {
-        self.field.layout()
-    }
-
-    fn parameters(&self) -> &[f32] {
-        self.field.parameters()
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.field.parameters_mut()
-    }
-
     fn velocity_field(&self) -> Option<&dyn Field> {
         Some(&*self.field)
     }
@@ -99,28 +115,7 @@ impl Method for FlowMatching {
 
     /// mean over B and P of (v − u)². Deviates: M4 sums over P; the mean keeps the loss of one size for networks of any size.
     fn loss(&self, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64 {
-        let p = self.field.dimension();
-        scratch.output.resize(batch.x.len(), 0.0);
-        self.field.velocity(&batch.x, &batch.t, batch.c.as_deref(), &mut scratch.output, &mut scratch.tape);
-        let weight = 2.0 / batch.x.len() as f32;
-        let rows = scratch.output.par_chunks_exact_mut(p).zip(batch.u.par_chunks_exact(p));
-        let squares: Vec<f64> = rows
-            .map(|(v, u)| {
-                let mut total = 0.0;
-                for (v, u) in v.iter_mut().zip(u) {
-                    let error = *v - u;
-                    total += f64::from(error * error);
-                    *v = weight * error;
-                }
-                total
-            })
-            .collect();
-        if let Some(gradient) = gradient {
-            self.field.backward(&scratch.output, &mut scratch.tape, Gradient::Write(gradient), None);
-            scratch.pull_context(&*self.field, batch);
-        }
-        // Row by row in order: the same sum on any number of threads.
-        squares.iter().sum::<f64>() / batch.x.len() as f64
+        regression::loss(&*self.field, batch, scratch, gradient)
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
@@ -152,8 +147,7 @@ impl Method for FlowMatching {
         let scale = |t: f64| noise * (1.0 - t).max(0.0).sqrt();
         let mut rngs: Vec<_> = streams.iter().map(Streams::rng).collect();
         let diffusion = (noise > 0.0).then_some(Diffusion { scale: &scale, rngs: &mut rngs });
-        let integration = Integration { solver: how.solver, steps: how.steps, span: [0.0, 1.0], at: how.at.clone() };
-        integration.run(x, p, &mut drift, diffusion)
+        how.integration().run(x, p, &mut drift, diffusion)
     }
 }
 

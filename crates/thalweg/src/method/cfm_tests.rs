@@ -3,17 +3,14 @@ use super::*;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
 use crate::method::Method;
 use crate::nn::optimiser::{AdamW, AdamWConfig};
+use crate::nn::parameters::Parameters;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use thalweg_nets::testing::{gradient_error, moments, normals};
 
 const MEAN: [f64; 3] = [1.0, -2.0, 0.5];
 const SPREAD: f64 = 0.5;
 const P: usize = 3;
-
-fn normals(streams: &Streams, n: usize) -> Vec<f32> {
-    let mut rng = streams.rng();
-    (0..n * P).map(|_| rng.sample(StandardNormal)).collect()
-}
 
 /// A field trained from N(0, I) to N(m, s² I), independently coupled.
 fn trained() -> FlowMatching {
@@ -27,7 +24,7 @@ fn trained() -> FlowMatching {
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     for step in 0..steps {
         let streams = Streams::new(2).index(step);
-        let mut curves = normals(&streams.child("curves"), 2 * rows);
+        let mut curves = normals(&streams.child("curves"), 2 * rows * P);
         for (i, x) in curves[rows * P..].iter_mut().enumerate() {
             *x = (MEAN[i % P] + SPREAD * f64::from(*x)) as f32;
         }
@@ -45,24 +42,13 @@ fn exact(x: &[f32], t: f64) -> Vec<f64> {
     x.iter().enumerate().map(|(i, &x)| MEAN[i % P] + slope * (f64::from(x) - t * MEAN[i % P])).collect()
 }
 
-/// Mean and variance of each coordinate.
-fn moments(x: &[f32]) -> Vec<(f64, f64)> {
-    let n = (x.len() / P) as f64;
-    let moments = (0..P).map(|k| {
-        let column = || x.iter().skip(k).step_by(P).map(|&x| f64::from(x));
-        let mean = column().sum::<f64>() / n;
-        (mean, column().map(|x| (x - mean).powi(2)).sum::<f64>() / n)
-    });
-    moments.collect()
-}
-
 #[test]
 fn a_trained_field_reaches_the_closed_form_and_its_samples_the_target() {
     let method = trained();
     for t in [0.05f64, 0.25, 0.5, 0.75, 0.95] {
         // Points of the marginal p_t = N(t m, ((1 − t)² + t² s²) I).
         let deviation = ((1.0 - t).powi(2) + (t * SPREAD).powi(2)).sqrt();
-        let mut x = normals(&Streams::new(3), 500);
+        let mut x = normals(&Streams::new(3), 500 * P);
         x.iter_mut().enumerate().for_each(|(i, x)| *x = (t * MEAN[i % P] + deviation * f64::from(*x)) as f32);
         let mut v = vec![0.0; x.len()];
         method.field().velocity(&x, &[t as f32; 500], None, &mut v, &mut Scratch::default().tape);
@@ -73,13 +59,15 @@ fn a_trained_field_reaches_the_closed_form_and_its_samples_the_target() {
         assert!(error.sqrt() < 0.1, "t = {t}: root mean square error {}", error.sqrt());
     }
     for solver in [Solver::Heun, Solver::EulerMaruyama { noise: 1.0 }] {
-        let mut x = normals(&Streams::new(4), 3000);
+        let mut x = normals(&Streams::new(4), 3000 * P);
         let streams: Vec<Streams> = (0..3000).map(|i| Streams::new(5).index(i)).collect();
         let how = Transport { solver, steps: 100, at: vec![0.5] };
         let solution = method.transport(&mut x, None, &how, &streams).unwrap();
         let middle = 0.25 + 0.25 * SPREAD * SPREAD;
         for (points, t, variance) in [(&solution.states, 0.5, middle), (&x, 1.0, SPREAD * SPREAD)] {
-            for (k, (mean, found)) in moments(points).into_iter().enumerate() {
+            let (means, covariance) = moments(points, P);
+            for k in 0..P {
+                let (mean, found) = (means[k], covariance[k * (P + 1)]);
                 assert!((mean - t * MEAN[k]).abs() < 0.06, "{solver:?} t = {t}: mean {mean} of {}", t * MEAN[k]);
                 assert!((found / variance - 1.0).abs() < 0.15, "{solver:?} t = {t}: variance {found} of {variance}");
             }
@@ -93,19 +81,16 @@ fn the_loss_and_its_gradient_agree_by_finite_differences() {
     let mut method = CfmConfig::default().build(&[0.0, 1.0], Box::new(field)).unwrap();
     let mut rng = Streams::new(7).rng();
     method.parameters_mut().iter_mut().for_each(|p| *p += 0.3 * rng.sample::<f32, _>(StandardNormal));
-    let curves = normals(&Streams::new(8), 20);
+    let curves = normals(&Streams::new(8), 20 * P);
     let batch = method.batch(&Anchors::dense(&curves, 2, P).unwrap(), None, &Streams::new(9)).unwrap();
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     let loss = method.loss(&batch, &mut scratch, Some(&mut gradient));
-    let direction: Vec<f32> = gradient.iter().map(|g| g.signum()).collect();
-    let slope: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
-    let h = 1e-4f32;
-    method.parameters_mut().iter_mut().zip(&direction).for_each(|(p, d)| *p += h * d);
-    let up = method.loss(&batch, &mut scratch, None);
-    method.parameters_mut().iter_mut().zip(&direction).for_each(|(p, d)| *p -= 2.0 * h * d);
-    let down = method.loss(&batch, &mut scratch, None);
-    let numeric = (up - down) / (2.0 * f64::from(h));
-    assert!(loss > 0.0 && (numeric / slope - 1.0).abs() < 0.02, "{numeric} {slope}");
+    let own = method.parameters().to_vec();
+    let error = gradient_error(&own, &gradient, 1e-4, |q| {
+        method.parameters_mut().copy_from_slice(q);
+        method.loss(&batch, &mut scratch, None)
+    });
+    assert!(loss > 0.0 && error < 0.02, "{error}");
 }
 
 #[test]

@@ -8,14 +8,14 @@
 //!
 //! p-diff (Wang et al. 2024) is this on the latents of a denoising autoencoder, the unconditional part of D2NWG (Soro et al. 2025) on those of a
 //! VAE. Not for weight space itself: some hundred points in thousands of dimensions are learned by heart. Not to be tuned by M12.
-use super::{Method, Scratch, Transport};
-use crate::field::Field;
-use crate::nn::gradient::Gradient;
+use super::{Method, MethodParameters, Scratch, Transport, regression};
+use crate::field::{Field, FieldConfig};
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::path::Batch;
 use crate::path::anchors::Anchors;
-use crate::solver::{Integration, Solution, Solver, check_finite};
-use crate::{Error, Layout, Result, Streams, interrupt};
+use crate::solver::{Solution, Solver, check_finite};
+use crate::{Error, Result, Streams, interrupt};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -103,6 +103,23 @@ impl DdpmConfig {
     pub fn build(&self, net: Box<dyn Field>) -> Result<Ddpm> {
         self.check()?;
         Ok(Ddpm { config: self.clone(), log_alpha_bar: self.log_alpha_bar(), net })
+    }
+}
+
+impl MethodParameters for DdpmConfig {
+    fn check(&self) -> Result<()> {
+        DdpmConfig::check(self)
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = times;
+        Ok(Box::new(DdpmConfig::build(self, field.build(dimension, streams)?)?))
     }
 }
 
@@ -202,19 +219,9 @@ impl Ddpm {
     }
 }
 
+impl_parameters!(Ddpm, net);
+
 impl Method for Ddpm {
-    fn layout(&self) -> &Layout {
-        self.net.layout()
-    }
-
-    fn parameters(&self) -> &[f32] {
-        self.net.parameters()
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.net.parameters_mut()
-    }
-
     fn context(&self) -> usize {
         self.net.context()
     }
@@ -243,27 +250,7 @@ impl Method for Ddpm {
 
     /// Mean over B and P of (ε̂ − ε)².
     fn loss(&self, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64 {
-        let p = self.net.dimension();
-        scratch.output.resize(batch.x.len(), 0.0);
-        self.net.velocity(&batch.x, &batch.t, batch.c.as_deref(), &mut scratch.output, &mut scratch.tape);
-        let weight = 2.0 / batch.x.len() as f32;
-        let rows = scratch.output.par_chunks_exact_mut(p).zip(batch.u.par_chunks_exact(p));
-        let squares: Vec<f64> = rows
-            .map(|(found, noise)| {
-                let mut total = 0.0;
-                for (found, noise) in found.iter_mut().zip(noise) {
-                    let error = *found - noise;
-                    total += f64::from(error * error);
-                    *found = weight * error;
-                }
-                total
-            })
-            .collect();
-        if let Some(gradient) = gradient {
-            self.net.backward(&scratch.output, &mut scratch.tape, Gradient::Write(gradient), None);
-            scratch.pull_context(&*self.net, batch);
-        }
-        squares.iter().sum::<f64>() / batch.x.len() as f64
+        regression::loss(&*self.net, batch, scratch, gradient)
     }
 
     /// The velocity of the probability-flow ODE; beyond the last noise, k < 1, that of k = 1.
@@ -285,7 +272,7 @@ impl Method for Ddpm {
     /// `euler`: the configuration's sampler, in so many strides of T. `euler-maruyama`: ancestral with η = its noise, at most 1. Other
     /// solvers follow the probability-flow ODE in t, which is stiff at the start of a cosine schedule: take dormand-prince there.
     fn transport(&self, x: &mut [f32], c: Option<&[f32]>, how: &Transport, streams: &[Streams]) -> Result<Solution> {
-        let integration = Integration { solver: how.solver, steps: how.steps, span: [0.0, 1.0], at: how.at.clone() };
+        let integration = how.integration();
         integration.check()?;
         match (how.solver, self.config.sampler) {
             (Solver::Euler, Sampler::Ancestral) => self.denoise(x, c, how, 1.0, streams),

@@ -1,6 +1,10 @@
 //! DDPM against the closed form for Gaussians: with the optimal ε̂ ancestral sampling reaches mean and variance, DDIM is the flow map of the ODE.
 use super::*;
+use crate::Layout;
 use crate::field::{ResidualMlp, ResidualMlpConfig};
+use crate::nn::gradient::Gradient;
+use crate::nn::parameters::Parameters;
+use thalweg_nets::testing;
 
 const MEAN: [f64; 3] = [1.0, -2.0, 0.5];
 const SPREAD: f64 = 0.5;
@@ -12,13 +16,7 @@ struct Optimal {
     layout: Layout,
 }
 
-impl Field for Optimal {
-    fn dimension(&self) -> usize {
-        P
-    }
-    fn context(&self) -> usize {
-        0
-    }
+impl Parameters for Optimal {
     fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -27,6 +25,15 @@ impl Field for Optimal {
     }
     fn parameters_mut(&mut self) -> &mut [f32] {
         &mut []
+    }
+}
+
+impl Field for Optimal {
+    fn dimension(&self) -> usize {
+        P
+    }
+    fn context(&self) -> usize {
+        0
     }
     fn velocity(&self, x: &[f32], t: &[f32], _: Option<&[f32]>, out: &mut [f32], _: &mut Tape) {
         for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
@@ -60,19 +67,11 @@ fn optimal(config: &DdpmConfig) -> Ddpm {
 }
 
 fn normals(seed: u64, n: usize) -> Vec<f32> {
-    let mut rng = Streams::new(seed).rng();
-    (0..n * P).map(|_| rng.sample(StandardNormal)).collect()
+    testing::normals(&Streams::new(seed), n * P)
 }
 
 fn rows(n: u64) -> Vec<Streams> {
     (0..n).map(|i| Streams::new(5).index(i)).collect()
-}
-
-fn moments(x: &[f32]) -> Vec<(f64, f64)> {
-    let n = (x.len() / P) as f64;
-    let column = |k: usize| x.iter().skip(k).step_by(P).map(|&x| f64::from(x));
-    let mean = |k: usize| column(k).sum::<f64>() / n;
-    (0..P).map(|k| (mean(k), column(k).map(|x| (x - mean(k)).powi(2)).sum::<f64>() / n)).collect()
 }
 
 const COSINE: DdpmConfig =
@@ -111,7 +110,9 @@ fn ancestral_sampling_with_the_optimal_noise_reaches_mean_and_variance() {
         assert_eq!(solution.states[..x.len()], normals(4, 4000));
         let middle = method.alpha_bar(1000.0 - 550.4);
         for (points, a) in [(&solution.states[x.len()..2 * x.len()], middle), (&x[..], 1.0)] {
-            for (k, (mean, found)) in moments(points).into_iter().enumerate() {
+            let (means, covariance) = testing::moments(points, P);
+            for k in 0..P {
+                let (mean, found) = (means[k], covariance[k * (P + 1)]);
                 assert!((mean - a.sqrt() * MEAN[k]).abs() < 0.05, "mean {mean} of {}", a.sqrt() * MEAN[k]);
                 assert!((found / variance(a) - 1.0).abs() < 0.08, "variance {found} of {}", variance(a));
             }
@@ -175,14 +176,12 @@ fn a_batch_is_noise_and_data_by_the_schedule_and_the_gradient_that_of_difference
     }
     let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
     method.loss(&batch, &mut scratch, Some(&mut gradient));
-    let direction: Vec<f32> = gradient.iter().map(|g| g.signum()).collect();
-    let slope: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
-    let mut at = |h: f32| {
-        method.parameters_mut().iter_mut().zip(&direction).for_each(|(p, d)| *p += h * d);
+    let own = method.parameters().to_vec();
+    let error = testing::gradient_error(&own, &gradient, 1e-4, |q| {
+        method.parameters_mut().copy_from_slice(q);
         method.loss(&batch, &mut scratch, None)
-    };
-    let numeric = (at(1e-4) - at(-2e-4)) / 2e-4;
-    assert!((numeric / slope - 1.0).abs() < 0.02, "{numeric} {slope}");
+    });
+    assert!(error < 0.02, "{error}");
     assert!(method.batch(&Anchors::dense(&curves, 4, P).unwrap(), None, &Streams::new(9)).is_err());
 }
 

@@ -13,12 +13,13 @@
 //! on and, between them, straight lines.
 pub use super::jko_config::{JkoConfig, PotentialConfig};
 use super::jko_features::FeatureNet;
-use super::{Method, Scratch, Transport};
+use super::{ClosedForm, Method, Scratch, Transport};
+use crate::field::Steps;
 use crate::field::feature_potential::StepForm;
-use crate::field::steps::Steps;
-use crate::field::{Cotangents, Field, Jet, MlpPotential, Potential};
+use crate::field::{Cotangents, Jet, MlpPotential, Potential};
 use crate::nn::gradient::Gradient;
 use crate::nn::normal;
+use crate::nn::parameters::Parameters;
 use crate::nn::tape::Tape;
 use crate::path::Batch;
 use crate::path::anchors::Anchors;
@@ -159,19 +160,22 @@ impl Jko {
 /// Iterations of an implicit step before it counts as divergent.
 const FIXED_POINT_STEPS: usize = 200;
 
-impl Method for Jko {
-    fn layout(&self) -> &Layout {
-        match &self.net {
-            Net::Mlp(net) => net.layout(),
-            Net::Features(net) => net.layout(),
+impl Net {
+    fn flat(&self) -> &dyn Parameters {
+        match self {
+            Self::Mlp(net) => net,
+            Self::Features(net) => net,
         }
+    }
+}
+
+impl Parameters for Jko {
+    fn layout(&self) -> &Layout {
+        self.net.flat().layout()
     }
 
     fn parameters(&self) -> &[f32] {
-        match &self.net {
-            Net::Mlp(net) => net.parameters(),
-            Net::Features(net) => net.parameters(),
-        }
+        self.net.flat().parameters()
     }
 
     fn parameters_mut(&mut self) -> &mut [f32] {
@@ -180,7 +184,9 @@ impl Method for Jko {
             Net::Features(net) => net.parameters_mut(),
         }
     }
+}
 
+impl Method for Jko {
     fn explicit_steps(&self) -> Option<Steps<'_>> {
         match &self.net {
             Net::Mlp(potential) if self.config.form == StepForm::Explicit && !self.config.internal_energy => {
@@ -190,15 +196,11 @@ impl Method for Jko {
         }
     }
 
-    fn closed_form(&self) -> bool {
-        matches!(self.net, Net::Features(_))
-    }
-
-    fn solve(&mut self, curves: &[f32]) -> Result<()> {
+    fn closed_form(&mut self) -> Option<ClosedForm<'_>> {
         let (times, form) = (&self.times, self.config.form);
         match &mut self.net {
-            Net::Features(net) => net.solve(curves, times, form),
-            Net::Mlp(_) => Err(Error::unsupported("a closed form", "method.jko.potential = mlp", "features")),
+            Net::Features(net) => Some(Box::new(move |curves| net.solve(curves, times, form))),
+            Net::Mlp(_) => None,
         }
     }
 
@@ -254,15 +256,15 @@ impl Method for Jko {
         let (mut total, mut d_beta) = (0.0, 0.0);
         for (i, (e, u)) in scratch.output.chunks_exact_mut(p).zip(batch.u.chunks_exact(p)).enumerate() {
             let weight = (self.tau(steps[i]) * self.config.steps as f64).powi(2);
-            let (beta, pull) = (self.beta(steps[i]) as f32, (2.0 * weight / n as f64) as f32);
+            let (beta, slope) = (self.beta(steps[i]) as f32, (2.0 * weight / n as f64) as f32);
             e.iter_mut().zip(u).for_each(|(e, u)| *e += u);
             let scores = batch.scores.as_ref().map(|s| &s[i * p..][..p]);
             if let Some(s) = scores {
                 e.iter_mut().zip(s).for_each(|(e, s)| *e += beta * s);
-                d_beta += f64::from(pull) * e.iter().zip(s).map(|(e, s)| f64::from(e * s)).sum::<f64>();
+                d_beta += f64::from(slope) * e.iter().zip(s).map(|(e, s)| f64::from(e * s)).sum::<f64>();
             }
             total += weight * e.iter().map(|e| f64::from(e * e)).sum::<f64>();
-            e.iter_mut().for_each(|e| *e *= pull);
+            e.iter_mut().for_each(|e| *e *= slope);
         }
         if let (Some(gradient), Net::Mlp(net)) = (gradient, &self.net) {
             if self.config.internal_energy {
@@ -272,7 +274,7 @@ impl Method for Jko {
                 gradient[last] = (d_beta / (1.0 + (-b).exp())) as f32;
             }
             let weights = Cotangents { gradient: Some(&scratch.output), ..Cotangents::default() };
-            net.pull(&weights, &mut scratch.tape, Gradient::Write(gradient), None);
+            net.vjp(&weights, &mut scratch.tape, Gradient::Write(gradient), None);
         }
         total / n as f64
     }

@@ -1,8 +1,11 @@
 //! Parameters of NM-JKO.
+use super::base::Method;
+use super::parameters::MethodParameters;
 use crate::coupling::Coupling;
-use crate::field::MlpPotentialConfig;
 use crate::field::feature_potential::{FeatureConfig, StepForm};
+use crate::field::{FieldConfig, MlpPotentialConfig};
 use crate::space::source::SourceKind;
+use crate::{Result, Streams};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-JKO.
@@ -50,5 +53,42 @@ impl Default for JkoConfig {
             internal_energy: false,
             potential: PotentialConfig::Mlp(MlpPotentialConfig { width: 16, ..MlpPotentialConfig::default() }),
         }
+    }
+}
+
+impl MethodParameters for JkoConfig {
+    fn check(&self) -> Result<()> {
+        JkoConfig::check(self)
+    }
+
+    fn marginals(&self) -> usize {
+        self.steps + 1
+    }
+
+    fn most_marginals(&self, checkpoints: usize) -> Option<(&'static str, usize)> {
+        Some(("steps", checkpoints.saturating_sub(1).max(1)))
+    }
+
+    fn set_marginals(&mut self, value: usize) {
+        self.steps = value;
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = field;
+        Ok(Box::new(JkoConfig::build(self, times, dimension, streams)?))
     }
 }

@@ -3,6 +3,7 @@
 //! [`FeatureNet::solve`] is one least-squares problem a potential, over all training curves; there are no optimiser steps. Points are few-dimensional
 //! (a PCA or another latent space): O(n d m²) for m = d + d(d + 1)/2 + Fourier features. Parameters are f32, the solve is f64.
 use crate::field::feature_potential::{FeatureConfig, FeaturePotential, StepForm, StepPairs};
+use crate::nn::parameters::impl_parameters;
 use crate::{Error, Layout, Result, Streams};
 use rayon::prelude::*;
 
@@ -19,6 +20,8 @@ pub struct FeatureNet {
     parameters: Vec<f32>,
     potentials: usize,
 }
+
+impl_parameters!(FeatureNet);
 
 impl FeatureNet {
     /// `potentials` flat potentials over points `[dimension]`; their Fourier features are drawn from `streams`.
@@ -62,21 +65,6 @@ impl FeatureNet {
             net.put(i, &flat);
         }
         Ok(net)
-    }
-
-    /// Names, shapes and places of the parameters.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// All parameters.
-    pub fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    /// All parameters, to be written.
-    pub fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 
     fn each(&self) -> usize {

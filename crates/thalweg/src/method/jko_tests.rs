@@ -8,10 +8,10 @@ use crate::path::anchors::MarginalPoints;
 use crate::testing::energy::Energy;
 use rand_distr::StandardNormal;
 use std::borrow::Cow;
+use thalweg_nets::testing;
 
 fn normals(seed: u64, n: usize, scale: f64) -> Vec<f64> {
-    let mut rng = Streams::new(seed).rng();
-    (0..n).map(|_| scale * rng.sample::<f64, _>(StandardNormal)).collect()
+    testing::normals(&Streams::new(seed), n).iter().map(|z| scale * f64::from(*z)).collect()
 }
 
 fn narrow(x: &[f64]) -> impl Iterator<Item = f32> + '_ {
@@ -68,7 +68,7 @@ fn features(fourier: usize) -> PotentialConfig {
 
 fn solved(config: &JkoConfig, curves: &[f32], dimension: usize) -> Jko {
     let mut method = config.build(&even_times(config.steps), dimension, &Streams::new(1)).unwrap();
-    method.solve(curves).unwrap();
+    method.closed_form().unwrap()(curves).unwrap();
     method
 }
 
@@ -85,7 +85,7 @@ fn trained(config: &JkoConfig, curves: &[f32], rows: usize, steps: u64) -> Jko {
             (0..rows).map(|_| rng.random_range(0..n)).collect()
         };
         let points = curves.chunks_exact(2 * n).map(Cow::Borrowed);
-        let rows = points.map(|points| MarginalPoints { points, of_curve: chosen.clone() }).collect();
+        let rows = points.map(|points| MarginalPoints { points, row_of_curve: chosen.clone() }).collect();
         let batch = method.batch(&Anchors::new(2, rows).unwrap(), None, &streams).unwrap();
         method.loss(&batch, &mut scratch, Some(&mut gradient));
         optimiser.step(method.parameters_mut(), &gradient).unwrap();
@@ -200,7 +200,7 @@ fn implicit_steps_retrace_implicit_data() {
     };
     let method = {
         let mut method = one.build(&[0.0, 1.0], 1, &Streams::new(1)).unwrap();
-        method.solve(&steep).unwrap();
+        method.closed_form().unwrap()(&steep).unwrap();
         method
     };
     let message = method.transport(&mut [1.0], None, &how_one(), &[Streams::new(0)]).unwrap_err().to_string();
@@ -229,27 +229,15 @@ fn loss_and_gradient_agree_by_finite_differences_with_and_without_internal_energ
         assert_eq!(batch.scores.is_some(), internal_energy);
         let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; method.parameters().len()]);
         method.loss(&batch, &mut scratch, Some(&mut gradient));
-        let mut along = |direction: &[f32], h: f32| {
-            let own = method.parameters().to_vec();
-            let mut at = |h: f32| {
-                method
-                    .parameters_mut()
-                    .iter_mut()
-                    .zip(own.iter().zip(direction))
-                    .for_each(|(p, (o, d))| *p = o + h * d);
-                method.loss(&batch, &mut scratch, None)
-            };
-            let slope = (at(h) - at(-h)) / (2.0 * f64::from(h));
-            at(0.0);
-            slope
+        let own = method.parameters().to_vec();
+        let mut loss = |q: &[f32]| {
+            method.parameters_mut().copy_from_slice(q);
+            method.loss(&batch, &mut scratch, None)
         };
-        let signs: Vec<f32> = gradient.iter().map(|g| g.signum()).collect();
-        let truth: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
-        assert!((along(&signs, 1e-4) / truth - 1.0).abs() < 0.02);
-        let mut last = vec![0.0; gradient.len()];
-        last[gradient.len() - 1] = 1.0;
-        let truth = f64::from(gradient[gradient.len() - 1]);
-        assert!((along(&last, 1e-2) - truth).abs() < 1e-3 * (1.0 + truth.abs()), "{internal_energy}");
+        assert!(testing::gradient_error(&own, &gradient, 1e-4, &mut loss) < 0.02);
+        let last = own.len() - 1;
+        let (slope, said) = (testing::partial(&own, last, 1e-2, &mut loss), f64::from(gradient[last]));
+        assert!((slope - said).abs() < 1e-3 * (1.0 + said.abs()), "{internal_energy}");
     }
 }
 

@@ -5,11 +5,12 @@
 //! among the training points). A sample is y_j + h x₀ with x₀ from a standard Gaussian; the drift that carries x₀ there is M4's closed form, weighted over j.
 //! Solved at once from the ends of the curves. Meant for a latent space: on weights the rule's bandwidth is nearly s_d, a diagonal Gaussian.
 //! Cost: a sample O(D); a velocity O(M D).
-use super::{Method, Scratch, Transport};
+use super::{ClosedForm, Method, MethodParameters, Scratch, Transport};
+use crate::field::FieldConfig;
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::path::anchors::Anchors;
-use crate::path::interpolant::Interpolant;
-use crate::path::{Batch, Path, TimeLaw, Width};
+use crate::path::{Batch, Path, ProbabilityPath};
 use crate::solver::{Solution, Solver};
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
@@ -53,7 +54,7 @@ impl KdeConfig {
     /// A number outside its range, or times that are not 0 and 1.
     pub fn build(&self, times: &[f64], dimension: usize) -> Result<Kde> {
         self.check()?;
-        let path = Path::new(Interpolant::Linear, times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
+        let path = Path::straight(times)?;
         let layout = Layout::of_tensors([
             ("points".to_string(), vec![self.points, dimension]),
             ("bandwidth".to_string(), vec![dimension]),
@@ -61,6 +62,23 @@ impl KdeConfig {
         ]);
         let parameters = vec![0.0; layout.len()];
         Ok(Kde { config: self.clone(), path, dimension, layout, parameters })
+    }
+}
+
+impl MethodParameters for KdeConfig {
+    fn check(&self) -> Result<()> {
+        KdeConfig::check(self)
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        let _ = (field, streams);
+        Ok(Box::new(KdeConfig::build(self, times, dimension)?))
     }
 }
 
@@ -88,6 +106,32 @@ impl Kde {
     fn bandwidth(&self) -> &[f32] {
         let start = self.config.points * self.dimension;
         &self.parameters[start..start + self.dimension]
+    }
+
+    /// Kernels at the ends of curves `[2, N, D]`: all of them, or as many, evenly chosen, as there may be points.
+    fn solve(&mut self, curves: &[f32]) -> Result<()> {
+        let (d, most) = (self.dimension, self.config.points);
+        let anchors = Anchors::dense(curves, 2, d)?;
+        let (n, last) = (anchors.curves(), anchors.marginals() - 1);
+        if n < 2 {
+            return Err(Error::shape("curves to solve from", "at least 2", n));
+        }
+        let m = n.min(most);
+        self.parameters.fill(0.0);
+        for (j, row) in self.parameters.chunks_exact_mut(d).take(m).enumerate() {
+            row.copy_from_slice(anchors.point(last, j * n / m));
+        }
+        let k = if self.config.joint { d as f64 } else { 1.0 };
+        let rule = self.config.bandwidth * (m as f64).powf(-1.0 / (k + 4.0));
+        for i in 0..d {
+            let column = || anchors.marginal(last).map(|y| f64::from(y[i]));
+            let mean = column().sum::<f64>() / n as f64;
+            let variance = column().map(|y| (y - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+            self.parameters[most * d + i] = (rule * variance.sqrt()) as f32;
+        }
+        let end = self.parameters.len() - 1;
+        self.parameters[end] = m as f32;
+        Ok(())
     }
 
     /// E[x₁ − x₀ | x_t = x] of one row.
@@ -124,47 +168,11 @@ fn softmax(mut logs: Vec<f64>) -> Vec<f64> {
     logs
 }
 
+impl_parameters!(Kde);
+
 impl Method for Kde {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
-    }
-
-    fn closed_form(&self) -> bool {
-        true
-    }
-
-    /// Kernels at the curves' ends: all of them, or as many, evenly chosen, as there may be points.
-    fn solve(&mut self, curves: &[f32]) -> Result<()> {
-        let (d, most) = (self.dimension, self.config.points);
-        let anchors = Anchors::dense(curves, 2, d)?;
-        let (n, last) = (anchors.curves(), anchors.marginals() - 1);
-        if n < 2 {
-            return Err(Error::shape("curves to solve from", "at least 2", n));
-        }
-        let m = n.min(most);
-        self.parameters.fill(0.0);
-        for (j, row) in self.parameters.chunks_exact_mut(d).take(m).enumerate() {
-            row.copy_from_slice(anchors.point(last, j * n / m));
-        }
-        let k = if self.config.joint { d as f64 } else { 1.0 };
-        let rule = self.config.bandwidth * (m as f64).powf(-1.0 / (k + 4.0));
-        for i in 0..d {
-            let column = || anchors.marginal(last).map(|y| f64::from(y[i]));
-            let mean = column().sum::<f64>() / n as f64;
-            let variance = column().map(|y| (y - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-            self.parameters[most * d + i] = (rule * variance.sqrt()) as f32;
-        }
-        let end = self.parameters.len() - 1;
-        self.parameters[end] = m as f32;
-        Ok(())
+    fn closed_form(&mut self) -> Option<ClosedForm<'_>> {
+        Some(Box::new(|curves| self.solve(curves)))
     }
 
     fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {

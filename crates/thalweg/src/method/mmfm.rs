@@ -5,13 +5,13 @@
 //! and k = 0 with a linear interpolant is NM-CFM by the same code. Keep σ above 0: recorded curves are smooth, and a field
 //! that has only seen them is unconstrained off them (on a shared zoo σ = 0 ends at .28 accuracy where σ = .5 ends at .76).
 //! Where runs are not paired across time, `Independent` and `OptimalTransport` join neighbouring marginals batch by batch.
-use super::FlowMatching;
+use super::{FlowMatching, Method, MethodParameters};
 use crate::coupling::Coupling;
-use crate::field::Field;
+use crate::field::{Field, FieldConfig};
 use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
 use crate::space::source::SourceKind;
-use crate::{Error, Result};
+use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-MMFM.
@@ -66,12 +66,46 @@ impl MmfmConfig {
     }
 }
 
+impl MethodParameters for MmfmConfig {
+    fn check(&self) -> Result<()> {
+        MmfmConfig::check(self)
+    }
+
+    fn marginals(&self) -> usize {
+        self.marginals + 2
+    }
+
+    fn most_marginals(&self, checkpoints: usize) -> Option<(&'static str, usize)> {
+        Some(("marginals", checkpoints.saturating_sub(2)))
+    }
+
+    fn set_marginals(&mut self, value: usize) {
+        self.marginals = value;
+    }
+
+    fn coupling(&self) -> Coupling {
+        self.coupling
+    }
+
+    fn source(&self) -> SourceKind {
+        self.source
+    }
+
+    fn build(
+        &self,
+        times: &[f64],
+        dimension: usize,
+        field: &FieldConfig,
+        streams: &Streams,
+    ) -> Result<Box<dyn Method>> {
+        Ok(Box::new(MmfmConfig::build(self, times, field.build(dimension, streams)?)?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Streams;
-    use crate::field::FieldConfig;
-    use crate::method::{CfmConfig, Method, Scratch};
+    use crate::method::{CfmConfig, Scratch};
     use crate::path::anchors::Anchors;
     use rand::RngExt;
 

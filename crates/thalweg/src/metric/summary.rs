@@ -2,14 +2,7 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which end of a score is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// Accuracy.
-    Higher,
-    /// Loss.
-    Lower,
-}
+pub use crate::train::Better;
 
 /// A sample `[n]` of scores, summarised. Numbers that n values cannot give (the deviation of one) are NaN, and null in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +37,7 @@ impl Summary {
     pub fn of(what: &str, values: &[f64], better: Better) -> Result<Self> {
         let sorted = sorted(what, values)?;
         let n = values.len();
-        let mean = values.iter().sum::<f64>() / n as f64;
+        let mean = mean(values);
         let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
         let sd = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { f64::NAN };
         let five = n.min(5);
@@ -64,6 +57,19 @@ impl Summary {
             q95: between(&sorted, 0.95),
         })
     }
+}
+
+/// Mean of `values [n]`; NaN of none.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Mean and standard error of the finite ones of `values [n]`; NaN where there are too few.
+pub fn mean_sem(values: &[f64]) -> (f64, f64) {
+    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let (n, mean) = (finite.len() as f64, mean(&finite));
+    let variance = finite.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
 }
 
 /// The `q`-quantile of `values [n]`, linear between order statistics (NumPy's default, Hyndman and Fan's type 7).

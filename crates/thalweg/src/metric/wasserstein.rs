@@ -158,12 +158,10 @@ fn rows(points: &[f32], p: usize, chosen: &[usize]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::coupling::distance::by_differences;
-    use rand::RngExt;
-    use rand_distr::StandardNormal;
+    use thalweg_nets::testing::normals;
 
     fn gaussian(n: usize, mean: f32, streams: &Streams) -> Vec<f32> {
-        let mut rng = streams.rng();
-        (0..n).map(|_| mean + rng.sample::<f32, _>(StandardNormal)).collect()
+        normals(streams, n).into_iter().map(|z| mean + z).collect()
     }
 
     fn brute(a: &[f32], b: &[f32], p: usize, row: usize, used: u32) -> f64 {

@@ -46,7 +46,7 @@ pub fn text(model: &MetaModel) -> String {
             e.classes(),
             e.dimension(),
             c.features,
-            c.drop
+            c.context_dropout
         )
     });
     format!(

@@ -24,7 +24,7 @@ pub struct FitConfig {
     pub steps: u64,
     /// Curves a step (48; 1 to 1,000,000).
     pub batch: usize,
-    /// Steps between two looks at the held-out runs (50; at least 1).
+    /// Steps between two validations on the held-out runs (50; at least 1).
     pub validate_every: u64,
     /// Points that the held-out runs are judged on (256; 1 to 1,000,000).
     pub validation_points: usize,
@@ -130,13 +130,8 @@ impl FitConfig {
 
     /// How long the fit is and how it moves.
     pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
-        TrainingSchedule {
-            what: "fitting",
-            seed: Some(self.seed),
-            steps: self.steps,
-            validate_every: self.validate_every,
-            optimiser: &self.optimiser,
-        }
+        let schedule = TrainingSchedule::new("fitting", self.steps, self.validate_every, &self.optimiser);
+        TrainingSchedule { seed: Some(self.seed), ..schedule }
     }
 
     /// Checks that curves in points of `dimension` fit into memory.

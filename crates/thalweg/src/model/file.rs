@@ -5,6 +5,8 @@ use super::meta_model::MetaModel;
 use super::record::Record;
 use super::timing::{TIMING, Timing};
 use crate::context::{Body, Context, Encoder, Extractor, ONNX};
+use crate::method::OwnMethod;
+use crate::nn::parameters::Parameters;
 use crate::space::coordinates::Coordinates;
 use crate::space::source::Source;
 use crate::tensors::{TensorReader, TensorWriter};
@@ -136,6 +138,18 @@ impl MetaModel {
     /// # Errors
     /// Anything missing, unknown, of another shape, or not finite: named by file and field.
     pub fn load(dir: &Path) -> Result<Self> {
+        Self::opened(dir, None)
+    }
+
+    /// Reads the folder of a model of a method of one's own, which has to be the one that it was fitted with.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; a model of another method.
+    pub fn load_with(dir: &Path, own: &OwnMethod) -> Result<Self> {
+        Self::opened(dir, Some(own))
+    }
+
+    fn opened(dir: &Path, own: Option<&OwnMethod>) -> Result<Self> {
         let path = dir.join("model.toml");
         let text = fs::read_to_string(&path).map_err(|e| match dir.is_dir() && !path.exists() {
             // A folder of something else: the path is not the fault.
@@ -151,6 +165,7 @@ impl MetaModel {
             let found = format!("{}: written by another version; fit the model again", file.format);
             return Err(Error::format(&path, "format", FORMAT, found));
         }
+        own.map_or(Ok(()), |own| file.fit.method.given(own)).map_err(in_toml)?;
         file.fit.check().map_err(in_toml)?;
         check_layout(&path, &file.layout)?;
         if file.architecture.as_ref().is_some_and(|a| Layout::of(a) != file.layout) {

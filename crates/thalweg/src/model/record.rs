@@ -1,7 +1,7 @@
 //! [`Record`]: how a model came to be, as `model.toml` holds it.
 use super::tuned::TuneRecord;
 use crate::space::latent::LatentRecord;
-use crate::train::state::FitState;
+use crate::train::{TrainState, Validation};
 use serde::{Deserialize, Serialize};
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
@@ -26,7 +26,7 @@ pub struct Record {
     /// Held-out loss there; none where nothing was held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_loss: Option<f64>,
-    /// Looks on the way: step, mean training loss since the last look, held-out loss (NaN for none).
+    /// Validations: step, mean training loss since the one before, held-out loss (NaN for none).
     pub history: Vec<(u64, f64, f64)>,
     /// Wall time in seconds, the autoencoder's among them; kept beside the model, not in it.
     #[serde(skip)]
@@ -41,7 +41,7 @@ pub struct Record {
 
 impl Record {
     /// The record of a fit that has come to its end.
-    pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &FitState, latent: Option<LatentRecord>) -> Self {
+    pub(crate) fn new(zoo: &ZooStore, split: &RunSplit, state: &TrainState, latent: Option<LatentRecord>) -> Self {
         let best = state.best_validation();
         let zoo_name = zoo.origin().name();
         Self {
@@ -51,12 +51,17 @@ impl Record {
             training_runs: split.train.len(),
             validation_runs: split.validation.len(),
             test_runs: split.test.len(),
-            best_step: best.map_or(0, |look| look.step),
-            best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
-            history: state.history.iter().map(|look| (look.step, look.training, look.held_out)).collect(),
+            best_step: best.map_or(0, |best| best.step),
+            best_loss: best.and_then(|best| best.held_out),
+            history: state.validations.iter().map(entry).collect(),
             seconds: state.seconds + latent.as_ref().map_or(0.0, |latent| latent.seconds),
             latent,
             tuned: None,
         }
     }
+}
+
+/// A validation as the history tells it; a closed form has no training loss, and 0 in its place.
+fn entry(v: &Validation) -> (u64, f64, f64) {
+    (v.step, v.training.unwrap_or(0.0), v.held_out.unwrap_or(f64::NAN))
 }

@@ -20,8 +20,9 @@ pub(crate) struct Timing {
     latent: f64,
     /// Of the tuning.
     tuned: f64,
-    /// Of the tuning, up to each look.
-    looks: Vec<f64>,
+    /// Of the tuning, up to each validation.
+    #[serde(alias = "looks")]
+    validations: Vec<f64>,
 }
 
 impl Timing {
@@ -33,7 +34,7 @@ impl Timing {
             fit: record.seconds,
             latent: record.latent.as_ref().map_or(0.0, |latent| latent.seconds),
             tuned: tuned.map_or(0.0, |tuned| tuned.seconds),
-            looks: tuned.map_or(vec![], |tuned| tuned.looks.iter().map(|look| look.seconds).collect()),
+            validations: tuned.map_or(vec![], |tuned| tuned.validations.iter().map(|v| v.seconds).collect()),
         }
     }
 
@@ -45,7 +46,7 @@ impl Timing {
         }
         if let Some(tuned) = &mut record.tuned {
             tuned.seconds = self.tuned;
-            tuned.looks.iter_mut().zip(self.looks).for_each(|(look, seconds)| look.seconds = seconds);
+            tuned.validations.iter_mut().zip(self.validations).for_each(|(v, seconds)| v.seconds = seconds);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What decides a tuning, as TOML holds it.
 use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
+use crate::train::{Better, TrainingSchedule, ValidationSchedule};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -11,7 +12,8 @@ use std::path::Path;
 pub enum Control {
     /// Memoryless where the model allows it, else general with noise 0.3.
     #[default]
-    Natural,
+    #[serde(alias = "natural")]
+    Auto,
     /// The memoryless process: the tuned law is p₁ exp(λ r) up to normalisation. Needs conditional flow matching with independent
     /// coupling, path width 0 and a Gaussian source (standard, Kaiming, or a centre with normal noise; Kaiming uniform is
     /// replaced by the normal law of the same variances while tuning).
@@ -42,7 +44,7 @@ pub struct TuneConfig {
     pub steps: usize,
     /// Trajectories an iteration (16; 1 to 1,000,000).
     pub trajectories: usize,
-    /// The process (natural).
+    /// The process (auto).
     pub control: Control,
     /// Largest norm of ∇r in standardised coordinates (inf; above 0): rewards of weights have huge gradients off the data.
     pub reward_clip: f64,
@@ -53,13 +55,16 @@ pub struct TuneConfig {
     /// Iterations whose trajectories are kept for reuse, this one included (1; at least 1). Old ones belong to an older
     /// control: the fixed point is the same, the way there is cheaper and less direct.
     pub buffer: usize,
-    /// Iterations between two looks at the held-out reward (10; at least 1).
-    pub look_every: u64,
-    /// Networks sampled at a look (16; at least 1).
-    pub look_samples: usize,
-    /// Euler steps of a look (40; at least 1).
-    pub look_steps: usize,
-    /// Looks without a better held-out reward before it stops (0: never).
+    /// Iterations between two validations by the held-out reward (10; at least 1).
+    #[serde(alias = "look-every")]
+    pub validate_every: u64,
+    /// Networks sampled at a validation (16; at least 1).
+    #[serde(alias = "look-samples")]
+    pub validation_samples: usize,
+    /// Euler steps of a validation (40; at least 1).
+    #[serde(alias = "look-steps")]
+    pub validation_steps: usize,
+    /// Early-stopping patience: validations without a better held-out reward (0: off).
     pub patience: usize,
     /// The optimiser (AdamW, 3e-4, constant, no decay, average .9).
     pub optimiser: AdamWConfig,
@@ -85,9 +90,9 @@ impl Default for TuneConfig {
             term_clip: 8.0,
             updates: 2,
             buffer: 1,
-            look_every: 10,
-            look_samples: 16,
-            look_steps: 40,
+            validate_every: 10,
+            validation_samples: 16,
+            validation_steps: 40,
             patience: 0,
             optimiser,
         }
@@ -95,14 +100,32 @@ impl Default for TuneConfig {
 }
 
 impl TuneConfig {
-    /// Checks that what an iteration and a look hold of points `[dimension]` fits into memory.
+    /// Checks that what an iteration and a validation hold of points `[dimension]` fits into memory.
     ///
     /// # Errors
     /// Too many bytes.
     pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
         let kept = self.buffer.saturating_mul(3);
         ranges::numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])?;
-        ranges::numbers("look-samples", &[self.look_samples, dimension])
+        ranges::numbers("validation-samples", &[self.validation_samples, dimension])
+    }
+
+    /// How long the tuning is and how it moves.
+    pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
+        TrainingSchedule {
+            what: "tuning",
+            unit: "iteration",
+            seed: Some(self.seed),
+            steps: self.iterations,
+            updates: self.updates,
+            optimiser: &self.optimiser,
+            validation: ValidationSchedule {
+                every: self.validate_every,
+                at_start: true,
+                better: Better::Higher,
+                patience: self.patience,
+            },
+        }
     }
 
     /// Reads and checks the TOML form, from `path` for the errors.
@@ -128,9 +151,9 @@ impl TuneConfig {
                 ("trajectories", self.trajectories as u64, 1..=MOST),
                 ("updates", self.updates, 1..=MOST),
                 ("buffer", self.buffer as u64, 1..=10_000),
-                ("look-every", self.look_every, 1..=LONGEST),
-                ("look-samples", self.look_samples as u64, 1..=MOST),
-                ("look-steps", self.look_steps as u64, 1..=MOST),
+                ("validate-every", self.validate_every, 1..=LONGEST),
+                ("validation-samples", self.validation_samples as u64, 1..=MOST),
+                ("validation-steps", self.validation_steps as u64, 1..=MOST),
             ],
         )?;
         if self.seed > i64::MAX as u64 {

@@ -1,5 +1,6 @@
 //! How a tuned model came to be, as its `model.toml` holds it.
 use super::tune_config::TuneConfig;
+use crate::train::Validation;
 use serde::{Deserialize, Serialize};
 
 /// How a tuned model came to be, as its `model.toml` holds it.
@@ -21,23 +22,31 @@ pub struct TuneRecord {
     pub seconds: f64,
     /// What decided the tuning.
     pub config: TuneConfig,
-    /// Every look on the way.
-    pub looks: Vec<TuneLook>,
+    /// Every validation on the way.
+    #[serde(alias = "looks")]
+    pub validations: Vec<TuneValidation>,
 }
 
-/// One look along a tuning.
+/// One validation of a tuning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TuneLook {
+pub struct TuneValidation {
     /// Iterations done.
     pub iteration: u64,
-    /// Mean reward of the simulated ends since the look before (NaN before the first iteration).
+    /// Mean reward of the simulated ends since the one before (NaN before the first iteration).
     pub training: f64,
     /// Mean held-out reward of networks sampled by the ODE; NaN where there is no held-out reward.
     pub held_out: f64,
-    /// Relative entropy of the tuned path law to the base one, mean since the look before.
+    /// Relative entropy of the tuned path law to the base one, mean since the one before.
     pub distance: f64,
     /// Wall time so far in seconds; not in the model's own file.
     #[serde(skip)]
     pub seconds: f64,
+}
+
+impl From<&Validation> for TuneValidation {
+    fn from(v: &Validation) -> Self {
+        let (training, held_out) = (v.training.unwrap_or(f64::NAN), v.held_out.unwrap_or(f64::NAN));
+        Self { iteration: v.step, training, held_out, distance: v.distance.unwrap_or(0.0), seconds: v.seconds }
+    }
 }

@@ -72,7 +72,7 @@ impl Affine {
     }
 
     /// `dx [B, in]` = (or +=) dy W.
-    pub fn pull(&self, parameters: &[f32], dy: &[f32], put: Accumulate, dx: &mut [f32]) {
+    pub fn input_gradient(&self, parameters: &[f32], dy: &[f32], put: Accumulate, dx: &mut [f32]) {
         let w = view(self.weight(parameters), self.outputs, self.inputs);
         product(dx, put, view(dy, dy.len() / self.outputs, self.outputs), w);
     }

@@ -11,8 +11,8 @@
 //! depend on the number of threads; a single item of thousands of tokens would run on one core.
 use super::affine::Affine;
 use super::dense::{self, Accumulate, sequential, vectorised, view};
+use super::elementwise;
 use super::gradient::Gradient;
-use super::passes;
 use crate::{Error, Result, Streams};
 use faer::MatMut;
 use rayon::prelude::*;
@@ -109,7 +109,7 @@ impl Attention {
         for (layer, from, to) in [(&self.query, x, &mut b.q), (&self.key, y, &mut b.k), (&self.value, y, &mut b.v)] {
             to.resize(from.len() / layer.inputs * w, 0.0);
             layer.apply(parameters, from, Accumulate::Overwrite, to);
-            passes::add_bias(to, layer.bias(parameters));
+            elementwise::add_bias(to, layer.bias(parameters));
         }
         b.o.resize(items * n * w, 0.0);
         b.p.resize(items * self.heads * n * m, 0.0);
@@ -126,7 +126,7 @@ impl Attention {
             }
         });
         self.output.apply(parameters, &b.o, Accumulate::Overwrite, out);
-        passes::add_bias(out, self.output.bias(parameters));
+        elementwise::add_bias(out, self.output.bias(parameters));
     }
 
     /// Pulls `d_out [B, N, W]` back through the last [`Self::forward`]: gradients of the parameters, `dx [B, N, W]` and `dy [B, M, V]`, both
@@ -152,7 +152,7 @@ impl Attention {
         }
         b.d_k.resize(b.k.len(), 0.0);
         b.d_v.resize(b.v.len(), 0.0);
-        self.output.pull(parameters, d_out, Accumulate::Overwrite, &mut b.d_o);
+        self.output.input_gradient(parameters, d_out, Accumulate::Overwrite, &mut b.d_o);
         let scale = self.scale();
         let inputs = b.q.par_chunks_exact(n * w).zip(b.k.par_chunks_exact(m * w)).zip(b.v.par_chunks_exact(m * w));
         let inner = b.p.par_chunks_exact(heads * n * m).zip(b.d_p.par_chunks_exact_mut(heads * n * m));
@@ -168,7 +168,7 @@ impl Attention {
                 // dS = P ⊙ (dP − Σ_keys P dP), in the place of dP.
                 p.chunks_exact(m).zip(d_p.chunks_exact_mut(m)).for_each(|(p, d)| {
                     vectorised(|| {
-                        let mean = passes::sum(p, d, |p, d| p * d);
+                        let mean = elementwise::sum(p, d, |p, d| p * d);
                         d.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - mean));
                     });
                 });
@@ -182,11 +182,11 @@ impl Attention {
         self.key.gradient(gradient, &b.d_k, y);
         self.value.gradient(gradient, &b.d_v, y);
         let answers = |put, d: &mut [f32]| {
-            self.key.pull(parameters, &b.d_k, put, d);
-            self.value.pull(parameters, &b.d_v, Accumulate::Add, d);
+            self.key.input_gradient(parameters, &b.d_k, put, d);
+            self.value.input_gradient(parameters, &b.d_v, Accumulate::Add, d);
         };
         if let Some(dx) = dx {
-            self.query.pull(parameters, &b.d_q, Accumulate::Overwrite, dx);
+            self.query.input_gradient(parameters, &b.d_q, Accumulate::Overwrite, dx);
             if b.own {
                 answers(Accumulate::Add, dx);
             }
@@ -227,7 +227,7 @@ fn softmax(row: &mut [f32], mask: Option<&[bool]>) {
     }
     vectorised(|| {
         row.iter_mut().for_each(|s| *s = if *s == f32::NEG_INFINITY { 0.0 } else { dense::exp(*s - most) });
-        let total = passes::sum(row, row, |a, _| a);
+        let total = elementwise::sum(row, row, |a, _| a);
         row.iter_mut().for_each(|s| *s /= total);
     });
 }

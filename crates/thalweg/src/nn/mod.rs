@@ -3,9 +3,12 @@
 pub(crate) mod affine;
 pub(crate) mod attention;
 pub(crate) mod dense;
+pub(crate) mod elementwise;
 pub(crate) mod gradient;
 pub(crate) mod normal;
 pub mod optimiser;
-pub(crate) mod passes;
+pub(crate) mod parameters;
+#[cfg(test)]
+pub(crate) mod steps;
 pub(crate) mod tape;
 pub(crate) mod time_features;

@@ -1,5 +1,6 @@
 //! AdamW (Loshchilov & Hutter 2019, PyTorch's formula) with clipping by global norm, a learning-rate schedule and an exponential
-//! moving average of the parameters, in two parallel passes over fixed chunks: one for the norm, one for everything else.
+//! moving average of the parameters, in two parallel passes over fixed chunks: one for the norm, one for everything else. The update itself is
+//! [`AdamUpdate`], that of the base networks' training.
 //!
 //! The clip factor c = min(1, clip / ‖g‖) scales the gradient; then, at step s = 1, 2, …,
 //! m ← β₁ m + (1 − β₁) c g, v ← β₂ v + (1 − β₂) (c g)²,
@@ -10,6 +11,7 @@
 use super::dense::vectorised;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use thalweg_nets::train::AdamUpdate;
 use thalweg_nets::{Error, Result};
 
 /// Numbers in one task of a pass: five slices of 64 KiB.
@@ -171,12 +173,31 @@ impl AdamW {
         &self.average
     }
 
+    /// Exchanges the moving average with the parameters, given in parts that are `[Q]` together: twice, and all is as it was.
+    pub(crate) fn exchange_average(&mut self, parameters: Vec<&mut [f32]>) {
+        let mut average = &mut self.average[..];
+        for part in parameters {
+            let (head, rest) = average.split_at_mut(part.len());
+            head.swap_with_slice(part);
+            average = rest;
+        }
+    }
+
     /// Moves `parameters [Q]` by one step against `gradient [Q]`.
     ///
     /// # Errors
     /// Slices of another length than the state's; a gradient that is not finite (the parameters are then untouched).
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32]) -> Result<Step> {
-        for (name, found) in [("parameters", parameters.len()), ("gradient", gradient.len())] {
+        self.step_parts(vec![parameters], gradient)
+    }
+
+    /// [`Self::step`] of parameters in parts that are `[Q]` together: the same bytes however they are parted.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn step_parts(&mut self, parameters: Vec<&mut [f32]>, gradient: &[f32]) -> Result<Step> {
+        let q = parameters.iter().map(|part| part.len()).sum();
+        for (name, found) in [("parameters", q), ("gradient", gradient.len())] {
             if found != self.first.len() {
                 return Err(Error::shape(name, format!("[{}]", self.first.len()), format!("[{found}]")));
             }
@@ -187,13 +208,21 @@ impl AdamW {
             let place = format!("step {}", self.step + 1);
             return Err(Error::NotFinite { what: "the gradient's norm".into(), place, value: norm });
         }
+        #[cfg(test)]
+        super::steps::note(1);
         self.step += 1;
         let rate = self.config.rate(self.step, self.steps);
         let pass = Pass::new(&self.config, self.step, rate, norm);
-        let state = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
-        let state = state.zip(self.average.par_chunks_mut(CHUNK));
-        let moved = parameters.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-        moved.zip(state).for_each(|((p, g), ((m, v), average))| vectorised(|| pass.run(p, g, m, v, average)));
+        let mut from = 0;
+        for part in parameters {
+            let range = from..from + part.len();
+            from = range.end;
+            let state =
+                self.first[range.clone()].par_chunks_mut(CHUNK).zip(self.second[range.clone()].par_chunks_mut(CHUNK));
+            let state = state.zip(self.average[range.clone()].par_chunks_mut(CHUNK));
+            let moved = part.par_chunks_mut(CHUNK).zip(gradient[range].par_chunks(CHUNK));
+            moved.zip(state).for_each(|((p, g), ((m, v), average))| vectorised(|| pass.run(p, g, m, v, average)));
+        }
         Ok(Step { step: self.step, rate, norm })
     }
 }
@@ -217,28 +246,20 @@ fn squares(values: &[f32]) -> f64 {
 /// The scalars of one step, in single precision as the loop wants them.
 struct Pass {
     clip: f32,
-    keep: [f32; 2],
-    take: [f32; 2],
-    shrink: f32,
-    rate: f32,
+    update: AdamUpdate,
+    /// 1/√(1 − β₂ˢ).
     root: f32,
-    epsilon: f32,
     average: f32,
 }
 
 impl Pass {
     fn new(config: &AdamWConfig, step: u64, rate: f64, norm: f64) -> Self {
-        let [b1, b2] = config.betas;
         let s = step as f64;
-        let correction = |beta: f64| 1.0 - beta.powf(s);
+        let powers = config.betas.map(|beta| beta.powf(s));
         Self {
             clip: (config.clip / norm).min(1.0) as f32,
-            keep: [b1 as f32, b2 as f32],
-            take: [(1.0 - b1) as f32, (1.0 - b2) as f32],
-            shrink: (1.0 - rate * config.weight_decay) as f32,
-            rate: (rate / correction(b1)) as f32,
-            root: correction(b2).sqrt().recip() as f32,
-            epsilon: config.epsilon as f32,
+            update: AdamUpdate::new(config.betas, powers, config.epsilon, rate, config.weight_decay),
+            root: (1.0 - powers[1]).sqrt().recip() as f32,
             average: (1.0 - config.average.min(s / (s + 9.0))) as f32,
         }
     }
@@ -246,10 +267,7 @@ impl Pass {
     #[inline(always)]
     fn run(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], average: &mut [f32]) {
         for ((((p, g), m), v), average) in p.iter_mut().zip(g).zip(m).zip(v).zip(average) {
-            let g = g * self.clip;
-            *m = self.keep[0] * *m + self.take[0] * g;
-            *v = self.keep[1] * *v + self.take[1] * g * g;
-            *p = self.shrink * *p - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
+            self.update.apply(p, g * self.clip, m, v, |spread| spread * self.root);
             *average += self.average * (*p - *average);
         }
     }

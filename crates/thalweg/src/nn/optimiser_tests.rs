@@ -51,6 +51,62 @@ fn agrees_with_the_formula_in_double_precision() {
     }
 }
 
+/// Golden numbers of an independent implementation: PyTorch 2.8's AdamW, as in `thalweg_nets::train::optimiser`, six steps at rate .1 and weight decay
+/// .2 from (1, −2, .5) with gradients sin(t + i): `o = torch.optim.AdamW([w], lr=.1, weight_decay=.2)`, `w.grad = torch.tensor([sin(t + i) for i in
+/// range(3)]); o.step()`, t = 1 … 6.
+#[test]
+fn clipping_is_scaling_to_the_norm_and_steps_are_those_of_later_versions_too() {
+    let run = |clip: f64, scaled_to: Option<f64>| {
+        let (learning_rate, schedule) = (0.1, Schedule::Constant);
+        let config = AdamWConfig { learning_rate, schedule, weight_decay: 0.2, clip, ..AdamWConfig::default() };
+        let mut p = vec![1.0f32, -2.0, 0.5];
+        let mut optimiser = AdamW::new(&config, 6, &p).unwrap();
+        for t in 1..=6 {
+            let gradient = [0, 1, 2].map(|i| f64::from(t + i).sin());
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let scale = scaled_to.map_or(1.0, |length| length / norm);
+            optimiser.step(&mut p, &gradient.map(|g| (g * scale) as f32)).unwrap();
+        }
+        p
+    };
+    let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-6);
+    let found = run(f64::INFINITY, None);
+    assert!(close(&found, &[0.622_391_64, -1.862_121_5, 0.580_424_5]), "{found:?}");
+    // Clipping is scaling to the norm, here of every gradient.
+    let clipped = run(0.01, None);
+    assert!(close(&clipped, &run(f64::INFINITY, Some(0.01))) && !close(&clipped, &found), "{clipped:?}");
+}
+
+/// Golden numbers: PyTorch 1.13, twelve steps from (1, −2, .5, .25) at rate .05 and weight decay .1 with gradients (i + 1) sin(t + i), clipped by
+/// `clip_grad_norm_([w], .75)` or not, the rate rising over five steps: `o = AdamW([w], lr=.05, weight_decay=.1)`,
+/// `s = LambdaLR(o, lambda k: min(1, (k + 1) / 5))`; `w.grad = …; clip; o.step(); s.step()`, t = 1 … 12.
+#[test]
+fn steps_are_pytorchs() {
+    let golden = [
+        (0.75, [0.875_996_7, -1.891_304_4, 0.568_817_14, 0.324_365_02]),
+        (f64::INFINITY, [0.872_620_3, -1.896_749_7, 0.566_380_98, 0.325_529_37]),
+    ];
+    for (clip, expected) in golden {
+        let config = AdamWConfig {
+            learning_rate: 0.05,
+            schedule: Schedule::Constant,
+            warm_up: 5,
+            weight_decay: 0.1,
+            clip,
+            ..AdamWConfig::default()
+        };
+        let mut w = vec![1.0, -2.0, 0.5, 0.25];
+        let mut optimiser = AdamW::new(&config, 12, &w).unwrap();
+        for t in 1..=12 {
+            let gradient: Vec<f32> = (0..4).map(|i| (f64::from(t + i).sin() * f64::from(i + 1)) as f32).collect();
+            optimiser.step(&mut w, &gradient).unwrap();
+        }
+        for (w, e) in w.iter().zip(expected) {
+            assert!((w - e).abs() < 2e-6, "{clip}: {w} {e}");
+        }
+    }
+}
+
 #[test]
 fn resumed_steps_and_other_thread_counts_give_the_same_bytes() {
     let config = AdamWConfig::default();

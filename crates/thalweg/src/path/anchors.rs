@@ -11,7 +11,7 @@ pub struct MarginalPoints<'a> {
     /// `[m, P]`, borrowed or owned.
     pub points: Cow<'a, [f32]>,
     /// Row of curve i.
-    pub of_curve: Vec<usize>,
+    pub row_of_curve: Vec<usize>,
 }
 
 /// See the module's text.
@@ -27,13 +27,13 @@ impl<'a> Anchors<'a> {
     /// # Errors
     /// No marginal, unequal numbers of curves, or a row beyond its points.
     pub fn new(dimension: usize, marginals: Vec<MarginalPoints<'a>>) -> Result<Self> {
-        let curves = marginals.first().map_or(0, |rows| rows.of_curve.len());
+        let curves = marginals.first().map_or(0, |rows| rows.row_of_curve.len());
         let fits = |rows: &MarginalPoints| {
             let (whole, held) = (rows.points.len().is_multiple_of(dimension), rows.points.len() / dimension);
-            whole && rows.of_curve.len() == curves && rows.of_curve.iter().all(|&row| row < held)
+            whole && rows.row_of_curve.len() == curves && rows.row_of_curve.iter().all(|&row| row < held)
         };
         if dimension == 0 || curves == 0 || !marginals.iter().all(fits) {
-            let sizes: Vec<_> = marginals.iter().map(|rows| (rows.of_curve.len(), rows.points.len())).collect();
+            let sizes: Vec<_> = marginals.iter().map(|rows| (rows.row_of_curve.len(), rows.points.len())).collect();
             let expected = format!("one row of [m, {dimension}] for each of B curves, B at least 1, in every marginal");
             return Err(Error::shape("anchors", expected, format!("(rows, numbers) {sizes:?}")));
         }
@@ -53,7 +53,7 @@ impl<'a> Anchors<'a> {
         let curves = points.len() / whole;
         let rows = points
             .chunks_exact(curves * dimension)
-            .map(|points| MarginalPoints { points: Cow::Borrowed(points), of_curve: (0..curves).collect() });
+            .map(|points| MarginalPoints { points: Cow::Borrowed(points), row_of_curve: (0..curves).collect() });
         Self::new(dimension, rows.collect())
     }
 
@@ -69,13 +69,13 @@ impl<'a> Anchors<'a> {
 
     /// B.
     pub fn curves(&self) -> usize {
-        self.marginals[0].of_curve.len()
+        self.marginals[0].row_of_curve.len()
     }
 
     /// Where `curve` passes `marginal`, `[P]`.
     pub fn point(&self, marginal: usize, curve: usize) -> &[f32] {
         let rows = &self.marginals[marginal];
-        &rows.points[rows.of_curve[curve] * self.dimension..][..self.dimension]
+        &rows.points[rows.row_of_curve[curve] * self.dimension..][..self.dimension]
     }
 
     /// The points of `marginal`, curve by curve.
@@ -100,7 +100,10 @@ mod tests {
         assert_eq!((dense.marginals(), dense.curves(), dense.dimension()), (2, 3, 2));
         assert_eq!(dense.point(1, 2), [10.0, 11.0]);
         assert_eq!(dense.to_dense(), points);
-        let rows = |of_curve: &[usize]| MarginalPoints { points: Cow::Borrowed(&points), of_curve: of_curve.to_vec() };
+        let rows = |row_of_curve: &[usize]| MarginalPoints {
+            points: Cow::Borrowed(&points),
+            row_of_curve: row_of_curve.to_vec(),
+        };
         let crossed = Anchors::new(2, vec![rows(&[5, 0]), rows(&[1, 1])]).unwrap();
         assert_eq!(crossed.to_dense(), [10.0, 11.0, 0.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
         for bad in [vec![], vec![rows(&[])], vec![rows(&[0]), rows(&[0, 1])], vec![rows(&[6])]] {

@@ -101,7 +101,7 @@ impl<'a> Curves<'a> {
         match self.coupling {
             Coupling::Paired => {}
             Coupling::Independent => {
-                // Marginals without their points: this coupling does not look at them.
+                // Marginals without their points: this coupling does not read them.
                 let nothing = vec![0.0; size];
                 let order =
                     self.coupling.chain(&vec![&nothing[..]; marginals.len()], 1, None, &streams.child("coupling"))?;
@@ -125,18 +125,20 @@ impl<'a> Curves<'a> {
             z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), streams)?);
             Ok(())
         })?;
-        Ok(MarginalPoints { points: Cow::Owned(points), of_curve: (0..size).collect() })
+        Ok(MarginalPoints { points: Cow::Owned(points), row_of_curve: (0..size).collect() })
     }
 
     /// The points of `runs` at marginal `m`: named where they are kept, gathered where they are not.
     fn rows(&self, m: usize, runs: &[usize]) -> Result<MarginalPoints<'_>> {
         let kept = runs.iter().map(|run| self.row_of.get(run).copied()).collect::<Option<Vec<_>>>();
         Ok(match kept {
-            Some(of_curve) => {
+            Some(row_of_curve) => {
                 let each = self.row_of.len() * self.dimension();
-                MarginalPoints { points: Cow::Borrowed(&self.kept[m * each..(m + 1) * each]), of_curve }
+                MarginalPoints { points: Cow::Borrowed(&self.kept[m * each..(m + 1) * each]), row_of_curve }
             }
-            None => MarginalPoints { points: Cow::Owned(self.gathered(m, runs)?), of_curve: (0..runs.len()).collect() },
+            None => {
+                MarginalPoints { points: Cow::Owned(self.gathered(m, runs)?), row_of_curve: (0..runs.len()).collect() }
+            }
         })
     }
 
@@ -155,7 +157,7 @@ impl<'a> Curves<'a> {
 /// Curve i takes the row that `order[marginal][i]` had.
 fn reorder(marginals: &mut [MarginalPoints], order: &[Vec<usize>]) {
     for (rows, order) in marginals.iter_mut().zip(order) {
-        rows.of_curve = order.iter().map(|&i| rows.of_curve[i]).collect();
+        rows.row_of_curve = order.iter().map(|&i| rows.row_of_curve[i]).collect();
     }
 }
 

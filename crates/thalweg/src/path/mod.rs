@@ -7,7 +7,7 @@
 //! Cost: one pass over the anchors that have weight at t (two of them where pieces are straight) and one normal number a weight. Path noise is what teaches the field to come back to the
 //! curves: without it many-anchor paths leave the field off the curves unconstrained, and samples diverge.
 pub mod anchors;
-pub mod curves;
+pub(crate) mod curves;
 pub mod interpolant;
 pub mod time_grid;
 use crate::nn::dense::vectorised;
@@ -128,6 +128,22 @@ pub struct Batch {
     pub scores: Option<Vec<f32>>,
 }
 
+/// How curves become what a field is trained on: the path of one's own that [`FlowMatching`](crate::method::FlowMatching) takes as well as [`Path`].
+pub trait ProbabilityPath: Send + Sync {
+    /// One record a curve at random times: row i a function of its own anchors and of `streams.index(i)`, its x on the path at its t, its u the
+    /// velocity there.
+    ///
+    /// # Errors
+    /// Anchors at another number of times.
+    fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch>;
+}
+
+impl ProbabilityPath for Path {
+    fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
+        self.batch_at(None, anchors, c, streams)
+    }
+}
+
 /// A path through anchors at fixed times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
@@ -137,6 +153,14 @@ pub struct Path {
 }
 
 impl Path {
+    /// Straight lines through anchors at `times [A]`, from 0 to 1, without noise, trained at times that are uniform.
+    ///
+    /// # Errors
+    /// Times that do not increase from 0 to 1.
+    pub fn straight(times: &[f64]) -> Result<Self> {
+        Self::new(Interpolant::Linear, times, Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)
+    }
+
     /// A path through anchors at `times [A]`, from 0 to 1.
     ///
     /// # Errors
@@ -160,15 +184,7 @@ impl Path {
         self.basis.times()
     }
 
-    /// One record a curve at random times. Row i depends on its own anchors and `streams.index(i)` only.
-    ///
-    /// # Errors
-    /// Anchors at another number of times.
-    pub fn batch(&self, anchors: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
-        self.batch_at(None, anchors, c, streams)
-    }
-
-    /// As [`Self::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
+    /// As [`ProbabilityPath::batch`], but all at time `at` where that is given: the same curves with the same ε as `batch` has for
     /// the same stream, so that differences between times are differences along one path.
     ///
     /// # Errors
@@ -250,17 +266,13 @@ fn sum_of_anchors(anchors: &[(f32, f32, &[f32])], x: &mut [f32], u: &mut [f32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_nets::testing::normals;
 
     const STILL: Width = Width::Constant { sigma: 0.0 };
 
-    fn normals(seed: u64, n: usize) -> Vec<f32> {
-        let mut rng = Streams::new(seed).rng();
-        (0..n).map(|_| rng.sample(StandardNormal)).collect()
-    }
-
     #[test]
     fn two_anchors_are_the_straight_path_whatever_the_interpolant() {
-        let anchors = normals(1, 2 * 5 * 7);
+        let anchors = normals(&Streams::new(1), 2 * 5 * 7);
         let batch = |kind| {
             let path = Path::new(kind, &[0.0, 1.0], Width::Constant { sigma: 0.3 }, TimeLaw::Uniform).unwrap();
             path.batch(&Anchors::dense(&anchors, 2, 7).unwrap(), None, &Streams::new(2)).unwrap()
@@ -281,7 +293,7 @@ mod tests {
     #[test]
     fn the_velocity_is_the_derivative_of_the_point_at_fixed_noise() {
         let (times, h) = ([0.0, 0.3, 0.5, 1.0], 1e-3);
-        let anchors = normals(3, 4 * 6);
+        let anchors = normals(&Streams::new(3), 4 * 6);
         for width in [STILL, Width::Bridge { sigma: 0.8, floor: 0.01 }] {
             let path = Path::new(Interpolant::CubicNotAKnot, &times, width, TimeLaw::Uniform).unwrap();
             let at = |t: f64| {

@@ -4,12 +4,26 @@
 //! disagreement (M14), which needs no labels at all: only the predictions of the network to agree or disagree with.
 //! All networks of one call see the same rows, so their rewards compare; another call draws others.
 //! Cost: one forward and backward pass of `rows` inputs a network. Batch normalisation uses its running statistics.
-use super::{Graded, Margin, Reward, hash_of_floats, rows};
+use super::{Graded, Kind, Margin, Request, Reward, hash_of_floats, rows};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
 use thalweg_nets::engine::{Engine, Mode, Packed};
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss};
+
+/// `loss:DATA`.
+pub(super) const LOSS: Kind = Kind {
+    name: "loss",
+    about: "minus cross-entropy on data",
+    make: |r: Request| Ok(Box::new(OnData::loss(r.name, r.engine, r.data.inputs, r.data.labels, r.rows)?)),
+};
+
+/// `margin:DATA`.
+pub(super) const MARGIN: Kind = Kind {
+    name: "margin",
+    about: "hinge on log-odds",
+    make: |r: Request| Ok(Box::new(OnData::margin(r.name, r.engine, r.data.inputs, r.data.labels, r.margin, r.rows)?)),
+};
 
 /// Which rows a call looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

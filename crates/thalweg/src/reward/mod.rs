@@ -7,16 +7,19 @@
 //! | [`Diversity`] | networks of a batch repel each other | `diversity.rs` |
 //! | [`WeightedSum`] | Σ wᵢ rᵢ | here |
 //!
-//! A reward of one's own is one `impl Reward` (`examples/own_reward.rs`). A reward seen through a map is a reward again:
+//! Rewards on data have names ([`Kind`]). A reward of one's own is one `impl Reward` (`examples/own_reward.rs`). A reward seen through a map is a reward again:
 //! [`InSpace`] pulls gradients back through the standardiser (M2) and, for models in a latent space, the decoder (M8).
 mod data;
 mod distance;
 mod diversity;
+mod kind;
 mod margin;
+mod registry;
 
 pub use data::{OnData, Rows};
 pub use distance::ToPoint;
 pub use diversity::Diversity;
+pub use kind::{Kind, Request};
 pub use margin::Margin;
 
 use crate::space::latent::Decoder;

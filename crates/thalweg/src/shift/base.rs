@@ -10,6 +10,15 @@ use thalweg_nets::loss::softmax;
 use thalweg_nets::streams::shuffle;
 use thalweg_nets::{Architecture, architecture::Operation};
 
+/// What rows of P look like, for queries to be held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// D; 0 where inputs are unknown.
+    pub width: usize,
+    /// C.
+    pub classes: usize,
+}
+
 /// Rows with what f makes of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
@@ -55,6 +64,11 @@ impl Sample {
         self.logits.len().checked_div(self.len).unwrap_or(0)
     }
 
+    /// Widths that queries must have too.
+    pub fn schema(&self) -> Schema {
+        Schema { width: self.width(), classes: self.classes() }
+    }
+
     /// F.
     pub fn feature_width(&self) -> usize {
         self.features.len().checked_div(self.len).unwrap_or(0)
@@ -77,14 +91,14 @@ impl Sample {
         self.rows(&(0..most).map(|_| rng.random_range(0..self.len as u64) as usize).collect::<Vec<_>>())
     }
 
-    /// All rows where there are no more than `most`, else `most` different ones at random, in random order.
-    pub fn part(&self, most: usize, rng: &mut ChaCha8Rng) -> Sample {
-        if self.len <= most {
-            return self.clone();
-        }
+    /// Numbers of all rows where there are no more than `most`, else of `most` different ones at random, in random order.
+    pub fn part(&self, most: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let mut all: Vec<usize> = (0..self.len).collect();
-        shuffle(&mut all, rng);
-        self.rows(&all[..most])
+        if self.len > most {
+            shuffle(&mut all, rng);
+            all.truncate(most);
+        }
+        all
     }
 
     /// These rows and, after them, those of `other`, which has the same widths.

@@ -1,15 +1,15 @@
 //! Parameters of all tests, as TOML and `--set` hold them.
-use super::baselines::ensemble::EnsembleConfig;
-use super::disagreement::bank::BankConfig;
+use super::baselines::ensemble_config::EnsembleConfig;
+use super::disagreement::bank_config::BankConfig;
 use super::disagreement::cdc::{Agree, CdcConfig};
 use super::disagreement::conditional_config::ConditionalConfig;
-use super::disagreement::detectron::Rounds;
-use super::disagreement::meta::MetaConfig;
+use super::disagreement::meta_config::MetaConfig;
+use super::disagreement::rounds::Rounds;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of all tests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// CDCs for a query.
     pub cdc: CdcConfig,

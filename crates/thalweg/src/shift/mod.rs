@@ -10,23 +10,29 @@
 //!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query; [`conditional`]: from one that takes the query as its context.
 //! - [`members`]: what all tests by networks beside f share.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
-//! - [`method`]: all of them by name; [`calibration`]: a test made ready, in one file.
+//! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told.
+//! - [`factory`]: what a test says of itself; [`method`]: all of them by name; [`stored`]: what a test keeps in a file; [`calibration`]: tests
+//!   prepared once, in one file; [`watch`]: batches one after the other, with a bound on false alarms over all time.
 //!
 //! Which to take: the bank has the most power per second; input Mahalanobis is as strong where the shift shows in the inputs, but it also
-//! fires where f does better than usual, and then nothing is wrong. No test here says *which* rows f gets wrong.
+//! fires where f does better than on P, and then nothing is wrong. No test here says *which* rows f gets wrong.
 pub mod base;
 pub mod baselines;
 pub mod calibration;
 mod config;
 pub mod disagreement;
+pub mod estimate;
+pub mod factory;
 pub mod law;
 pub mod method;
 pub mod reference;
+pub mod stored;
 pub mod test;
+pub mod watch;
 #[cfg(test)]
 mod world;
 
-pub use base::{Base, Sample};
+pub use base::{Base, Sample, Schema};
 pub use law::null::NullLaw;
 pub use method::Method;
 pub use reference::Reference;

@@ -20,7 +20,7 @@ pub struct Reference {
     /// Rows for choices and for synthetic shifts.
     pub validation: Sample,
     /// Rows for the null law, never trained on.
-    pub held: Sample,
+    pub held_out: Sample,
 }
 
 /// Rows that stand in more than one place.
@@ -30,8 +30,8 @@ pub struct Copies {
     pub within: usize,
     /// Held-out rows that are training or validation rows too.
     pub elsewhere: usize,
-    /// Validation rows that are training rows too.
-    pub usual: usize,
+    /// Validation rows that are training rows too: what chance gives.
+    pub by_chance: usize,
 }
 
 /// Share of held-out rows that may be rows of another part without being asked about.
@@ -58,15 +58,15 @@ impl Reference {
     ///
     /// # Errors
     /// A part without rows, other widths or classes.
-    pub fn new(train: Sample, validation: Sample, held: Sample) -> Result<Self> {
-        for (name, part) in [("train", &train), ("validation", &validation), ("held", &held)] {
+    pub fn new(train: Sample, validation: Sample, held_out: Sample) -> Result<Self> {
+        for (name, part) in [("train", &train), ("validation", &validation), ("held-out", &held_out)] {
             let of = |s: &Sample| format!("[N ≥ 1, {}] with {} classes", s.width(), s.classes());
-            if part.is_empty() || (part.width(), part.classes()) != (held.width(), held.classes()) {
+            if part.is_empty() || (part.width(), part.classes()) != (held_out.width(), held_out.classes()) {
                 let found = format!("[{}, {}] with {} classes", part.len(), part.width(), part.classes());
-                return Err(Error::shape(format!("rows of P ({name})"), of(&held), found));
+                return Err(Error::shape(format!("rows of P ({name})"), of(&held_out), found));
             }
         }
-        Ok(Self { train, validation, held })
+        Ok(Self { train, validation, held_out })
     }
 
     /// How many held-out rows are bit for bit others of the held-out rows, and how many are rows of the other parts, as are how many validation rows
@@ -74,11 +74,11 @@ impl Reference {
     pub fn copies(&self) -> Copies {
         let train: HashSet<Vec<u32>> = bits(&self.train).collect();
         let validation: HashSet<Vec<u32>> = bits(&self.validation).collect();
-        let distinct: HashSet<Vec<u32>> = bits(&self.held).collect();
+        let distinct: HashSet<Vec<u32>> = bits(&self.held_out).collect();
         Copies {
-            within: self.held.len() - distinct.len(),
-            elsewhere: bits(&self.held).filter(|row| train.contains(row) || validation.contains(row)).count(),
-            usual: bits(&self.validation).filter(|row| train.contains(row)).count(),
+            within: self.held_out.len() - distinct.len(),
+            elsewhere: bits(&self.held_out).filter(|row| train.contains(row) || validation.contains(row)).count(),
+            by_chance: bits(&self.validation).filter(|row| train.contains(row)).count(),
         }
     }
 
@@ -87,15 +87,16 @@ impl Reference {
     ///
     /// # Errors
     /// Says how many.
-    pub fn held_is_fresh(&self) -> Result<()> {
-        let Copies { elsewhere, usual, .. } = self.copies();
+    pub fn held_out_is_fresh(&self) -> Result<()> {
+        let Copies { elsewhere, by_chance, .. } = self.copies();
         let share = |count: usize, of: &Sample| count as f64 / of.len() as f64;
-        let (found, chance) = (share(elsewhere, &self.held), share(usual, &self.validation));
-        if self.held.width() == 0 || found <= LEAKED || found <= 2.0 * chance {
+        let (found, chance) = (share(elsewhere, &self.held_out), share(by_chance, &self.validation));
+        if self.held_out.width() == 0 || found <= LEAKED || found <= 2.0 * chance {
             return Ok(());
         }
         let expected = "rows that the model was not trained on: it is surer of those that it was, and every fresh row would look shifted";
-        let found = format!("{elsewhere} of {} rows that are also training or validation rows of P", self.held.len());
+        let found =
+            format!("{elsewhere} of {} rows that are also training or validation rows of P", self.held_out.len());
         Err(Error::parameter("held-out rows of P", expected, found))
     }
 
@@ -104,10 +105,10 @@ impl Reference {
     /// # Errors
     /// A size of 0 or above the held-out rows.
     pub fn draws(&self, size: usize, count: usize, streams: &Streams) -> Result<(Vec<Vec<usize>>, Draws)> {
-        draws(self.held.len(), size, count, streams)
+        draws(self.held_out.len(), size, count, streams)
     }
 
-    /// `count` queries of `size` validation rows, or of all where there are fewer: for choices, and for what is usual.
+    /// `count` queries of `size` validation rows, or of all where there are fewer: for choices, and for reference entropies.
     ///
     /// # Errors
     /// A size of 0, no query.
@@ -169,13 +170,13 @@ mod tests {
         };
         let range = |from: i32, to: i32| of(&(from..to).map(|i| i as f32).collect::<Vec<_>>());
         let leaked = Reference::new(range(0, 100), range(100, 120), range(90, 110)).unwrap();
-        assert_eq!(leaked.copies(), Copies { within: 0, elsewhere: 20, usual: 0 });
-        assert!(leaked.held_is_fresh().unwrap_err().to_string().contains("20 of 20 rows"));
-        assert!(Reference::new(range(0, 100), range(100, 120), range(120, 150)).unwrap().held_is_fresh().is_ok());
+        assert_eq!(leaked.copies(), Copies { within: 0, elsewhere: 20, by_chance: 0 });
+        assert!(leaked.held_out_is_fresh().unwrap_err().to_string().contains("20 of 20 rows"));
+        assert!(Reference::new(range(0, 100), range(100, 120), range(120, 150)).unwrap().held_out_is_fresh().is_ok());
         let dice = |n: i32| of(&(0..n).map(|i| (i % 6) as f32).collect::<Vec<_>>());
         let few = Reference::new(dice(60), dice(30), dice(30)).unwrap();
-        assert_eq!(few.copies(), Copies { within: 24, elsewhere: 30, usual: 30 });
-        assert!(few.held_is_fresh().is_ok());
+        assert_eq!(few.copies(), Copies { within: 24, elsewhere: 30, by_chance: 30 });
+        assert!(few.held_out_is_fresh().is_ok());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! [`ShiftTest`]: what all tests of shift are. A test turns a query Q into a few numbers, each larger the more Q looks shifted; null law,
 //! p-values, power and files are then made once for all of them.
-use super::base::Sample;
+use super::base::{Sample, Schema};
+use super::reference::Reference;
+use super::stored::Store;
 use crate::{Error, Result, Streams, interrupt};
 
 /// One number that a test gives.
@@ -24,13 +26,13 @@ impl Statistic {
     }
 }
 
-/// What a test says of many queries made of the same rows.
+/// What a test says of queries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// Statistics `[queries, S]`.
+    /// Statistics `[queries, S]`, row-major; larger means more shifted.
     pub values: Vec<f64>,
-    /// [`ShiftTest::blame`] of the first query, in its order; empty where the test cannot tell.
-    pub blame: Vec<f64>,
+    /// How much each row of the first query looks out of place `[N]`; empty where the test cannot tell.
+    pub row_scores: Vec<f64>,
 }
 
 /// Queries that are copied out of their rows at a time.
@@ -38,73 +40,98 @@ pub(super) const CHUNK: usize = 32;
 
 /// A test of shift, ready to measure queries.
 pub trait ShiftTest: Send + Sync {
-    /// What it is called in tables and files.
-    fn name(&self) -> &'static str;
-
     /// Names of its numbers, in the order of [`Self::measure`].
     fn statistics(&self) -> &'static [Statistic];
 
-    /// Statistics `[queries, S]`, row-major; larger means more shifted. Query i draws from `streams.index(i)` alone, so that a query has the
-    /// same numbers in any company and on any number of threads.
+    /// Statistics of queries, and the scores of the first one's rows, all from one pass. Query i draws from `streams.index(i)` alone, so that a query
+    /// has the same numbers in any company and on any number of threads.
     ///
     /// # Errors
     /// A query without rows, of another width, or without inputs where the test needs them.
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>>;
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured>;
 
-    /// How much each row of a query looks out of place `[N]`, where the test can tell; empty where it cannot.
-    ///
-    /// # Errors
-    /// As [`Self::measure`].
-    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
-        let _ = (query, streams);
-        Ok(Vec::new())
-    }
-
-    /// Statistics of queries that are rows of one sample, each a list of row numbers, and [`Self::blame`] of the first of them: one pass where a
-    /// test can do its work on every row once. The law of the values is that of [`Self::measure`]; where a test draws random numbers, they are
-    /// others.
+    /// The same of queries that are rows of one sample, each a list of row numbers: one pass where a test can do its work on every row once. The law
+    /// of the values is that of [`Self::measure`]; where a test draws random numbers, they are others.
     ///
     /// # Errors
     /// As [`Self::measure`].
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
-        let mut values = Vec::new();
+        let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
             let chunk: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
-            values.extend(self.measure(&chunk, &streams.child("chunk").index(c as u64))?);
+            let measured = self.measure(&chunk, &streams.child("chunk").index(c as u64))?;
+            all.values.extend(measured.values);
+            if c == 0 {
+                all.row_scores = measured.row_scores;
+            }
         }
-        let blame = match queries.first() {
-            Some(first) => self.blame(&rows.rows(first), streams)?,
-            None => Vec::new(),
-        };
-        Ok(Measured { values, blame })
+        Ok(all)
     }
 
-    /// Weights that took long to train, `[n, P]`, to be kept in the calibration file; empty where there are none.
-    fn weights(&self) -> &[f32] {
-        &[]
+    /// The share of `rows` on which each of its networks names another class than f, where the networks are the same for all queries; empty where they
+    /// are not, or where it has none.
+    ///
+    /// # Errors
+    /// Rows that do not fit.
+    fn disagreements(&self, rows: &Sample) -> Result<Vec<f64>> {
+        let _ = rows;
+        Ok(Vec::new())
+    }
+
+    /// Writes all that was trained or computed for it, so that it can be prepared again without training.
+    fn save(&self, store: &mut Store) {
+        let _ = store;
+    }
+
+    /// Prepares it for queries of another size, with the streams that it was prepared with: what depends on |Q| is computed anew, what was trained
+    /// stays.
+    ///
+    /// # Errors
+    /// A size of 0; as [`Self::measure`].
+    fn resize(&mut self, reference: &Reference, size: usize, streams: &Streams) -> Result<()> {
+        let _ = (reference, size, streams);
+        Ok(())
     }
 }
 
-/// Checks one query against the reference rows that the test was made with; `inputs` where it needs them.
+/// Checks one query against the rows of P that the test was made with; `inputs` where it needs them.
 ///
 /// # Errors
 /// No rows, another width or number of classes, no inputs.
-pub(super) fn check(query: &Sample, like: &Sample, inputs: bool) -> Result<()> {
+pub(super) fn check(query: &Sample, schema: &Schema, inputs: bool) -> Result<()> {
     if query.is_empty() {
         return Err(Error::shape("query Q", "[N ≥ 1, D]", "[0, D]"));
     }
     if inputs && query.width() == 0 {
         return Err(Error::parameter("query Q", "inputs, which this test needs", "logits alone"));
     }
-    let of = |s: &Sample| format!("[N, {}] with {} classes", s.width(), s.classes());
-    let fits = query.classes() == like.classes() && (!inputs || query.width() == like.width());
-    if fits { Ok(()) } else { Err(Error::shape("query Q", of(like), of(query))) }
+    let found = query.schema();
+    let fits = found.classes == schema.classes && (!inputs || found.width == schema.width);
+    let of = |s: &Schema| format!("[N, {}] with {} classes", s.width, s.classes);
+    if fits { Ok(()) } else { Err(Error::shape("query Q", of(schema), of(&found))) }
 }
 
-/// The means of a number per row over queries of these rows, and the numbers of the first query's rows.
-pub(super) fn means(of_rows: &[f64], queries: &[Vec<usize>]) -> Measured {
-    let mean = |q: &Vec<usize>| q.iter().map(|&r| of_rows[r]).sum::<f64>() / q.len() as f64;
-    let blame = queries.first().map_or(Vec::new(), |q| q.iter().map(|&r| of_rows[r]).collect());
-    Measured { values: queries.iter().map(mean).collect(), blame }
+/// Of a test whose one statistic is the mean of a number per row.
+///
+/// # Errors
+/// Those of `scores`; interruption.
+pub(super) fn means(queries: &[Sample], scores: impl Fn(&Sample) -> Result<Vec<f64>>) -> Result<Measured> {
+    let mut all = Measured::default();
+    for (i, query) in queries.iter().enumerate() {
+        interrupt::check()?;
+        let rows = scores(query)?;
+        all.values.push(rows.iter().sum::<f64>() / rows.len() as f64);
+        if i == 0 {
+            all.row_scores = rows;
+        }
+    }
+    Ok(all)
+}
+
+/// The same of queries that are rows of one sample, from the number of each of its rows.
+pub(super) fn means_of_rows(scores: &[f64], queries: &[Vec<usize>]) -> Measured {
+    let mean = |q: &Vec<usize>| q.iter().map(|&r| scores[r]).sum::<f64>() / q.len() as f64;
+    let row_scores = queries.first().map_or(Vec::new(), |q| q.iter().map(|&r| scores[r]).collect());
+    Measured { values: queries.iter().map(mean).collect(), row_scores }
 }

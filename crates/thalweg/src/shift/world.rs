@@ -2,14 +2,16 @@
 use super::base::{Base, Sample};
 use super::reference::Reference;
 use crate::Streams;
+use crate::testing::kept;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::sync::{Arc, OnceLock};
+use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
-use thalweg_nets::data::Dataset;
+use thalweg_nets::data::{Dataset, Normalisation};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::init::Initialisation;
-use thalweg_nets::train::{Recipe, Trainer};
+use thalweg_nets::train::{Length, Recipe, Trainer};
 
 pub struct World {
     pub base: Arc<Base>,
@@ -32,40 +34,55 @@ fn rows(n: usize, streams: &Streams, shift: f32, benign: bool) -> (Vec<f32>, Vec
     (x, y)
 }
 
-/// The world of a seed; made once a process.
+/// The world of a seed, 1 or 2; made once a process, of a network that was trained before.
 pub fn two_clouds(seed: u64) -> &'static World {
-    static WORLDS: [OnceLock<World>; 4] = [const { OnceLock::new() }; 4];
+    static WORLDS: [OnceLock<World>; 3] = [const { OnceLock::new() }; 3];
     WORLDS[seed as usize].get_or_init(|| make(seed))
 }
 
 fn make(seed: u64) -> World {
     let streams = Streams::new(seed).child("world");
     let (x, labels) = rows(200, &streams.child("train"), 0.0, false);
-    let data = Dataset::new(
-        "clouds",
-        [2, 1, 1],
-        2,
-        x.clone(),
-        labels.clone(),
-        thalweg_nets::data::Normalisation::identity([2, 1, 1]),
-    )
-    .unwrap();
-    let net = Preset::Mlp { widths: vec![16, 16] }.build([2, 1, 1], 2).unwrap();
-    let engine = Engine::new(&net).unwrap();
+    let base = Arc::new(Base::new(&network(), kept::read(&format!("clouds-{seed}.f32"))).unwrap());
+    let sample = |name: &str, n: usize| base.sample(&rows(n, &streams.child(name), 0.0, false).0).unwrap();
+    let reference = Reference::new(base.sample(&x).unwrap(), sample("validation", 200), sample("held", 400)).unwrap();
+    World { base, reference, labels }
+}
+
+fn network() -> Architecture {
+    Preset::Mlp { widths: vec![16, 16] }.build([2, 1, 1], 2).unwrap()
+}
+
+/// f of a seed.
+fn trained(seed: u64) -> Vec<f32> {
+    let streams = Streams::new(seed).child("world");
+    let (x, labels) = rows(200, &streams.child("train"), 0.0, false);
+    let as_they_are = Normalisation::identity([2, 1, 1]);
+    let data = Dataset::new("clouds", [2, 1, 1], 2, x, labels, as_they_are).unwrap();
+    let (net, engine) = (network(), Engine::new(&network()).unwrap());
     let recipe = Recipe {
         learning_rate: 0.01,
         batch: 50,
         checkpoints: vec![1.0],
-        length: thalweg_nets::train::Length::Steps(200),
+        length: Length::Steps(200),
         ..Recipe::default()
     };
     let start = Initialisation::default().draw(engine.layout(), &streams.child("init"));
     let trainer = Trainer::new(&engine, &net, &data, &data, &recipe).unwrap();
-    let run = trainer.train(&start, &streams, &|| false).unwrap();
-    let base = Arc::new(Base::new(&net, run.theta).unwrap());
-    let sample = |name: &str, n: usize| base.sample(&rows(n, &streams.child(name), 0.0, false).0).unwrap();
-    let reference = Reference::new(base.sample(&x).unwrap(), sample("validation", 200), sample("held", 400)).unwrap();
-    World { base, reference, labels }
+    trainer.train(&start, &streams, &|| false).unwrap().theta
+}
+
+#[test]
+#[ignore = "writes tests/data/clouds-1.f32 and clouds-2.f32"]
+fn writes_the_networks() {
+    for seed in [1, 2] {
+        kept::write(&format!("clouds-{seed}.f32"), &trained(seed));
+    }
+}
+
+#[test]
+fn the_kept_networks_are_those_that_training_makes() {
+    assert!([1, 2].iter().all(|seed| kept::is(&format!("clouds-{seed}.f32"), &trained(*seed))));
 }
 
 impl World {
@@ -79,7 +96,7 @@ impl World {
         self.base.sample(&rows(n, &Streams::new(seed).child("far"), 5.0, false).0).unwrap()
     }
 
-    /// Rows where P's are, but none near the boundary: shifted, and f is better there than at home.
+    /// Rows where P's are, but none near the boundary: shifted, and f is better there than on P.
     pub fn benign(&self, n: usize, seed: u64) -> Sample {
         self.base.sample(&rows(n, &Streams::new(seed).child("benign"), 0.0, true).0).unwrap()
     }

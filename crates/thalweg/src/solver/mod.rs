@@ -172,7 +172,7 @@ impl Integration {
     ) -> Result<()> {
         let ([start, end], rows) = (self.span, x.len() / stepper.dimension);
         let h = (end - start) / self.steps as f64;
-        let mut kick = |x: &mut [f32], t: f64, h: f64| {
+        let mut add_noise = |x: &mut [f32], t: f64, h: f64| {
             if let Some(Diffusion { scale, rngs }) = &mut diffusion {
                 let size = (scale(t) * h.abs().sqrt()) as f32;
                 for (row, rng) in x.chunks_exact_mut(x.len() / rows).zip(rngs.iter_mut()) {
@@ -192,14 +192,14 @@ impl Integration {
                     stepper.stages(x, &vec![t; rows], &vec![wanted - t; rows], 0, drift);
                     stepper.end(x, &vec![wanted - t; rows]);
                     state.copy_from_slice(&stepper.next);
-                    kick(state, t, wanted - t);
+                    add_noise(state, t, wanted - t);
                 }
             }
             if step < self.steps {
                 stepper.stages(x, &vec![t; rows], &vec![h; rows], 0, drift);
                 stepper.end(x, &vec![h; rows]);
                 x.copy_from_slice(&stepper.next);
-                kick(x, t, h);
+                add_noise(x, t, h);
             }
         }
         Ok(())

@@ -227,6 +227,7 @@ mod tests {
     use crate::Streams;
     use rand::RngExt;
     use thalweg_nets::Architecture;
+    use thalweg_nets::testing::partial;
 
     const NET: &str = "input = [1, 4, 4]\nlayers = [{ kind = \"conv\", out = 3, kernel = 2 }, { kind = \"batch-norm\" }, { kind = \"flatten\" }, { kind = \"dense\", out = 2 }]";
 
@@ -305,15 +306,14 @@ mod tests {
         let r = |theta: &[f32]| theta.iter().map(|t| (f64::from(*t) / 20.0).sin()).sum::<f64>();
         let mut gradient: Vec<f32> = theta[..p].iter().map(|t| (t / 20.0).cos() / 20.0).collect();
         coordinates.pull_back(&theta[..p], &mut gradient);
+        let mut z = theta[..p].to_vec();
+        coordinates.standardise(&mut z);
         for i in 0..p {
-            let value = |h: f32| {
-                let mut z = theta[..p].to_vec();
-                coordinates.standardise(&mut z);
-                z[i] += h;
-                coordinates.destandardise(&mut z);
-                r(&z)
-            };
-            let numeric = (value(1e-2) - value(-1e-2)) / 2e-2;
+            let numeric = partial(&z, i, 1e-2, |z| {
+                let mut theta = z.to_vec();
+                coordinates.destandardise(&mut theta);
+                r(&theta)
+            });
             assert!(
                 (numeric - f64::from(gradient[i])).abs() < 1e-2 * (0.1 + numeric.abs()),
                 "{i}: {numeric} {}",

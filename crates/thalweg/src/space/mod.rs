@@ -3,5 +3,6 @@
 pub mod align;
 pub mod coordinates;
 pub mod latent;
+pub(crate) mod principal;
 pub mod source;
 pub mod symmetry;

@@ -233,6 +233,7 @@ fn add_pairs(x: &[f64], out: &mut [f64], partials: impl Fn(f64, f64) -> (f64, f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_nets::testing::derivative;
 
     fn point(d: usize, i: u64) -> Vec<f64> {
         let mut rng = Streams::new(5).child("energy").index(i).rng();
@@ -249,10 +250,11 @@ mod tests {
                     let mut g = vec![0.0; d];
                     energy.gradient(&x, &mut g);
                     for j in 0..d {
-                        let (mut up, mut down) = (x.clone(), x.clone());
-                        up[j] += 1e-5;
-                        down[j] -= 1e-5;
-                        let slope = (energy.value(&up) - energy.value(&down)) / 2e-5;
+                        let mut moved = x.clone();
+                        let slope = derivative(x[j], 1e-5, |v| {
+                            moved[j] = v;
+                            energy.value(&moved)
+                        });
                         assert!(
                             (slope - g[j]).abs() < 1e-6 * (1.0 + slope.abs()),
                             "{energy:?} d{j} at {x:?}: {slope} {}",
@@ -265,8 +267,49 @@ mod tests {
     }
 
     #[test]
-    fn the_library_has_ten_in_the_plane_and_refuses_wrong_dimensions() {
-        assert!(Energy::library(2).len() >= 10);
+    fn minima_are_where_and_as_deep_as_they_are_published() {
+        let closed: [(Energy, &[[f64; 2]], f64); 11] = [
+            (Energy::Quadratic { stiffness: vec![0.5, 2.0], centre: vec![1.0, -3.0] }, &[[1.0, -3.0]], 0.0),
+            (Energy::DoubleWell, &[[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], 0.0),
+            // Styblinski and Tang: −39.16617 a coordinate over 2, here over 20.
+            (Energy::StyblinskiTang, &[[-2.903_534_03, -2.903_534_03]], -39.166_165_70 * 2.0 / 10.0),
+            (Energy::Rosenbrock { b: 0.5 }, &[[1.0, 1.0]], 0.0),
+            (Energy::Ring { radius: 1.5 }, &[[1.5, 0.0], [-0.9, 1.2]], 0.0),
+            (Energy::Rastrigin { ripple: 0.2 }, &[[0.0, 0.0]], 0.0),
+            (Energy::Bohachevsky, &[[0.0, 0.0]], 0.0),
+            (Energy::LogCosh, &[[0.0, 0.0]], 0.0),
+            (Energy::ThreeHumpCamel, &[[0.0, 0.0]], 0.0),
+            (
+                Energy::Himmelblau,
+                &[
+                    [3.0, 2.0],
+                    [-2.805_118_09, 3.131_312_52],
+                    [-3.779_310_25, -3.283_185_99],
+                    [3.584_428_34, -1.848_126_53],
+                ],
+                0.0,
+            ),
+            // One petal is a Gaussian well: −s² log exp(0) = 0 at its centre.
+            (Energy::Flower { petals: 1, radius: 2.0, width: 0.6 }, &[[2.0, 0.0]], 0.0),
+        ];
+        for (energy, minima, depth) in closed {
+            for x in minima {
+                let mut g = [0.0; 2];
+                energy.gradient(x, &mut g);
+                let value = energy.value(x);
+                assert!((value - depth).abs() < 1e-6, "{energy:?} at {x:?}: {value}");
+                assert!(g.iter().all(|g| g.abs() < 1e-5), "{energy:?} at {x:?}: {g:?}");
+                // No neighbour lies deeper.
+                for i in 0..16 {
+                    let (s, c) = (f64::from(i) * PI / 8.0).sin_cos();
+                    assert!(energy.value(&[x[0] + 0.05 * c, x[1] + 0.05 * s]) > value - 1e-9, "{energy:?} at {x:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_dimensions_are_refused() {
         let message = Energy::Himmelblau.check(3).unwrap_err().to_string();
         assert!(message.contains("expected 2, found 3"), "{message}");
     }

@@ -1,120 +1,107 @@
-//! The loop of every fit: start or resume, steps, looks, savings. What is learned from, and by whom, is the [`Learner`]'s: curves of one zoo,
-//! curves of many with their contexts, or points that an autoencoder is trained on.
+//! The loop of every training by steps: start or resume, steps, validations, early stopping, checkpoints. What is learned from, and by whom, is the
+//! [`Learner`]'s: curves of one zoo, curves of many with their contexts, points of an autoencoder, a reward. [`descend`] is for trainings of a
+//! moment, which are neither validated nor resumed.
+mod descend;
+mod learner;
 mod schedule;
-pub(crate) mod state;
+mod state;
+mod validation;
 
-pub use schedule::Checkpointing;
-pub(crate) use schedule::TrainingSchedule;
+#[cfg(test)]
+mod tests;
 
-use crate::train::state::FitState;
+pub(crate) use descend::descend;
+pub(crate) use learner::{Learner, Updates};
+pub use schedule::{Better, Checkpointing};
+pub(crate) use schedule::{TrainingSchedule, ValidationSchedule};
+pub use state::TrainState;
+pub use validation::Validation;
+
 use crate::{Error, Result, interrupt};
 use std::time::Instant;
 use thalweg_nets::progress::Progress;
 
-/// A model in training: parameters, gradient of a minibatch, validation loss. Step s is a pure function of s and the parameters.
-pub(crate) trait Learner {
-    /// All parameters `[Q]`.
-    fn parameters(&self) -> &[f32];
-
-    /// All parameters, to be moved `[Q]`.
-    fn parameters_mut(&mut self) -> &mut [f32];
-
-    /// The loss on the batch of `step`, with its gradient over what was in `gradient [Q]`.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64>;
-
-    /// The loss on what is held out, if anything is.
-    ///
-    /// # Errors
-    /// As [`Self::gradient`].
-    fn held_out(&mut self) -> Result<Option<f64>>;
-}
-
-/// The state that a fit starts or goes on from.
+/// The state that a training starts or goes on from.
 ///
 /// # Errors
-/// A state of another fit, or a file that is damaged.
+/// A state of another training, or a file that is damaged.
 pub(crate) fn start(
     learner: &mut dyn Learner,
     schedule: &TrainingSchedule,
     saving: Option<Checkpointing>,
-) -> Result<FitState> {
+) -> Result<TrainState> {
     match saving {
-        Some(s) if s.resume && s.path.exists() => {
-            FitState::load(s.path, s.identity, schedule, learner.parameters_mut())
-        }
-        _ => FitState::new(schedule, learner.parameters()),
+        Some(s) if s.resume && s.path.exists() => TrainState::load(s.path, s.identity, schedule, learner),
+        _ => TrainState::new(schedule, learner),
     }
 }
 
-/// Goes on from `state` to the last step.
+/// Goes on from `state` to the last step, or until patience has run out.
 ///
 /// # Errors
-/// A loss that is not finite, with its step and seed; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
+/// A score that is not finite, with its step and seed; files that cannot be read or written; [`Error::Interrupted`], after the state was saved.
 pub(crate) fn run(
     learner: &mut dyn Learner,
-    state: &mut FitState,
+    state: &mut TrainState,
     schedule: &TrainingSchedule,
     saving: Option<Checkpointing>,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut gradient = vec![0.0; learner.parameters().len()];
-    let (clock, before) = (Instant::now(), state.seconds);
+    let mut gradient = vec![0.0; learner.parameters().iter().map(|part| part.len()).sum()];
+    let (clock, before, begun) = (Instant::now(), state.seconds, state.step);
     progress.begin(schedule.what, schedule.steps);
-    progress.resumed(state.step());
-    while state.step() < schedule.steps {
-        let step = state.step();
-        // A gradient that was interrupted has changed nothing: the state is that of before the step.
-        let loss = match progress.interrupted() || interrupt::requested() {
-            true => Err(Error::Interrupted),
-            false => learner.gradient(step, &mut gradient),
-        };
-        if let (Err(Error::Interrupted), Some(saving)) = (&loss, saving) {
-            state.save(saving.path, saving.identity, learner.parameters(), false)?;
-            progress.kept(state.step(), schedule.steps, "steps");
+    progress.resumed(state.step);
+    // Whatever is interrupted below has changed nothing: the state is that between two steps, with or without its validation.
+    let mut go_on = |state: &mut TrainState| {
+        if state.validation_is_due(schedule) {
+            state.seconds = before + clock.elapsed().as_secs_f64();
+            validate(learner, state, schedule)?;
         }
-        let loss = finite("training loss", loss?, step, schedule)?;
-        state.optimiser.step(learner.parameters_mut(), &gradient)?;
-        state.record_training_loss(loss);
-        let last = step + 1 == schedule.steps;
-        if (step + 1).is_multiple_of(schedule.validate_every) || last {
-            validate(learner, state, step, schedule)?;
-        }
+        let done = state.is_done(schedule);
         state.seconds = before + clock.elapsed().as_secs_f64();
-        let due = |s: Checkpointing| if last { s.last } else { s.every > 0 && (step + 1).is_multiple_of(s.every) };
-        if let Some(s) = saving.filter(|s| due(*s)) {
-            state.save(s.path, s.identity, learner.parameters(), last)?;
+        let due = |s: &Checkpointing| if done { s.last } else { s.every > 0 && state.step.is_multiple_of(s.every) };
+        if let Some(s) = saving.filter(|s| state.step > begun && due(s)) {
+            state.save(s.path, s.identity, learner, done)?;
         }
+        if done {
+            return Ok(false);
+        }
+        if progress.interrupted() || interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
+        let (optimiser, running, step) = (&mut state.optimiser, &mut state.running, state.step);
+        learner.step(step, &mut Updates { gradient: &mut gradient, optimiser, running, schedule, step })?;
+        state.step += 1;
         progress.advance(1);
+        Ok(true)
+    };
+    let end = loop {
+        match go_on(state) {
+            Ok(true) => {}
+            end => break end,
+        }
+    };
+    if let (Err(Error::Interrupted), Some(s)) = (&end, saving) {
+        state.seconds = before + clock.elapsed().as_secs_f64();
+        state.save(s.path, s.identity, learner, false)?;
+        progress.kept(state.step, schedule.steps, &format!("{}s", schedule.unit));
     }
-    Ok(())
+    end.map(drop)
 }
 
 /// Judges the averaged parameters by what is held out; the learner's own are put back.
 ///
 /// # Errors
-/// A loss that is not finite.
-pub(crate) fn validate(
-    learner: &mut dyn Learner,
-    state: &mut FitState,
-    step: u64,
-    schedule: &TrainingSchedule,
-) -> Result<()> {
-    let own = learner.parameters().to_vec();
-    learner.parameters_mut().copy_from_slice(state.optimiser.average());
-    let held_out = learner.held_out();
-    learner.parameters_mut().copy_from_slice(&own);
-    state.record_validation(held_out?.map(|loss| finite("held-out loss", loss, step, schedule)).transpose()?);
-    Ok(())
-}
-
-fn finite(which: &str, loss: f64, step: u64, schedule: &TrainingSchedule) -> Result<f64> {
-    if loss.is_finite() {
-        return Ok(loss);
+/// A score that is not finite; whatever the learner cannot do.
+pub(crate) fn validate(learner: &mut dyn Learner, state: &mut TrainState, schedule: &TrainingSchedule) -> Result<()> {
+    state.optimiser.exchange_average(learner.parameters_mut());
+    let held_out = learner.held_out(state.step);
+    state.optimiser.exchange_average(learner.parameters_mut());
+    let held_out = held_out?;
+    if let Some(score) = held_out {
+        let which = format!("held-out {}", schedule.validation.better.score());
+        schedule.check_finite(&which, score, state.step.saturating_sub(1))?;
     }
-    let seed = schedule.seed.map_or(String::new(), |seed| format!(" of seed {seed}"));
-    let place = format!("step {}{seed} (a smaller optimiser.learning-rate may help)", step + 1);
-    Err(Error::NotFinite { what: format!("{}: {which}", schedule.what), place, value: loss })
+    state.record_validation(held_out);
+    Ok(())
 }

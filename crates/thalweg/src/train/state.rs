@@ -1,90 +1,97 @@
-//! The whole state of a fit between two steps, saved and restored bit-exactly.
+//! The whole state of a training between two steps, saved and restored bit-exactly.
 //!
-//! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the history in f64; the step and the
-//! identity of the fit in its metadata. Written whole or not at all.
-use super::TrainingSchedule;
+//! One safetensors file: parameters, the optimiser's slices, the best parameters so far, the validations in f64, and whatever the learner keeps besides;
+//! the step and the identity of the training in its metadata. Written whole or not at all.
+use super::learner::Learner;
+use super::schedule::{Better, TrainingSchedule};
+use super::validation::{Running, Validation};
 use crate::nn::optimiser::{AdamW, STATE};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use thalweg_nets::files::write_whole;
 
-/// One look at the held-out runs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Validation {
+/// A training between two steps, but for what its learner holds.
+#[derive(Clone, Debug)]
+pub struct TrainState {
     /// Steps done.
     pub step: u64,
-    /// Mean training loss since the look before.
-    pub training: f64,
-    /// Loss on the held-out runs; NaN where there are none.
-    pub held_out: f64,
-}
-
-/// A fit between two steps, but for the parameters themselves.
-pub struct FitState {
-    /// The optimiser.
-    pub optimiser: AdamW,
-    /// The averaged parameters with the least held-out loss so far `[Q]`.
+    /// The averaged parameters with the best held-out score so far `[Q]`.
     pub best: Vec<f32>,
-    /// Every look so far.
-    pub history: Vec<Validation>,
-    /// Sum and number of the training losses since the last look.
-    running: [f64; 2],
+    /// Every validation so far.
+    pub validations: Vec<Validation>,
     /// Wall time so far.
     pub seconds: f64,
+    pub(super) optimiser: AdamW,
+    pub(super) running: Running,
+    better: Better,
 }
 
-impl FitState {
+impl TrainState {
     /// Before the first step.
     ///
     /// # Errors
     /// An optimiser's number outside its range.
-    pub(crate) fn new(schedule: &TrainingSchedule, parameters: &[f32]) -> Result<Self> {
-        let optimiser = AdamW::new(schedule.optimiser, schedule.steps, parameters)?;
-        Ok(Self { optimiser, best: parameters.to_vec(), history: vec![], running: [0.0; 2], seconds: 0.0 })
+    pub(crate) fn new(schedule: &TrainingSchedule, learner: &dyn Learner) -> Result<Self> {
+        let best = learner.parameters().concat();
+        let optimiser = AdamW::new(schedule.optimiser, schedule.steps.saturating_mul(schedule.updates), &best)?;
+        let (validations, better) = (vec![], schedule.validation.better);
+        Ok(Self { step: 0, best, validations, seconds: 0.0, optimiser, running: Running::default(), better })
     }
 
-    /// Steps done.
-    pub fn step(&self) -> u64 {
-        self.optimiser.steps_done()
-    }
-
-    /// Takes note of a step's training loss.
-    pub fn record_training_loss(&mut self, loss: f64) {
-        self.running[0] += loss;
-        self.running[1] += 1.0;
-    }
-
-    /// Takes note of a look; keeps the averaged parameters if they are the best, or if nothing is held out.
-    pub fn record_validation(&mut self, held_out: Option<f64>) {
-        let better = held_out.is_none_or(|loss| self.best_validation().is_none_or(|best| loss < best.held_out));
-        if better {
+    /// Takes note of a validation; keeps the averaged parameters if they are the best, or if nothing is held out.
+    pub(super) fn record_validation(&mut self, held_out: Option<f64>) {
+        let best = self.best_validation().and_then(|best| best.held_out);
+        if held_out.is_none_or(|score| best.is_none_or(|best| self.better.than(score, best))) {
             self.best.copy_from_slice(self.optimiser.average());
         }
-        let training = self.running[0] / self.running[1].max(1.0);
-        self.history.push(Validation { step: self.step(), training, held_out: held_out.unwrap_or(f64::NAN) });
-        self.running = [0.0; 2];
+        let running = std::mem::take(&mut self.running);
+        self.validations.push(Validation {
+            step: self.step,
+            training: running.mean_score(),
+            held_out,
+            distance: running.mean_distance(),
+            seconds: self.seconds,
+        });
     }
 
-    /// The look whose parameters are kept: the first of the least held-out loss, or the last one where nothing is held out.
+    /// The validation whose parameters are kept: the first of the best held-out score, or the last one where nothing is held out.
     pub fn best_validation(&self) -> Option<Validation> {
-        let judged = self.history.iter().filter(|look| !look.held_out.is_nan());
-        judged.min_by(|a, b| a.held_out.total_cmp(&b.held_out)).or(self.history.last()).copied()
+        let judged = self.validations.iter().filter_map(|v| v.held_out.map(|score| (v, score)));
+        let best = judged.reduce(|a, b| if self.better.than(b.1, a.1) { b } else { a });
+        best.map(|(v, _)| v).or(self.validations.last()).copied()
     }
 
-    /// Writes the state of fit `identity` to `path`. One that is `finished` stays for other fits, and has the same bytes whenever it is made: the
-    /// seconds are then in a file beside it.
+    /// Whether a validation is due: every so many steps, after the last one, and before the first where that is asked; once at each step.
+    pub(super) fn validation_is_due(&self, schedule: &TrainingSchedule) -> bool {
+        let asked = self.step > 0 || schedule.validation.at_start;
+        let now = self.step.is_multiple_of(schedule.validation.every) || self.step == schedule.steps;
+        asked && now && self.validations.last().is_none_or(|last| last.step != self.step)
+    }
+
+    /// Whether no step is left, or patience has run out.
+    pub(super) fn is_done(&self, schedule: &TrainingSchedule) -> bool {
+        let best = self.best_validation().map_or(0, |best| best.step);
+        let since = || self.validations.iter().filter(|v| v.step > best).count();
+        let patience = schedule.validation.patience;
+        self.step >= schedule.steps || (patience > 0 && since() >= patience)
+    }
+
+    /// Writes the state of training `identity` to `path`. One that is `finished` stays for other trainings, and has the same bytes whenever it is
+    /// made: the seconds are then in a file beside it.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save(&self, path: &Path, identity: &str, parameters: &[f32], finished: bool) -> Result<()> {
-        let looks = self.history.iter().flat_map(|look| [look.step as f64, look.training, look.held_out]);
-        let history: Vec<f64> = looks.chain(self.running).collect();
+    pub(super) fn save(&self, path: &Path, identity: &str, learner: &dyn Learner, finished: bool) -> Result<()> {
         let mut out = TensorWriter::default();
-        put_training(&mut out, parameters, &self.optimiser, &self.best);
-        out.double("history", &[history.len()], &history);
+        let (parameters, [first, second, average]) = (learner.parameters().concat(), self.optimiser.state());
+        for (name, slice) in SLICES.into_iter().zip([&parameters, first, second, average, &self.best]) {
+            out.single(name, &[slice.len()], slice);
+        }
+        self.put_validations(&mut out, finished);
+        learner.save(&mut out);
         out.word("identity", identity);
-        out.word("step", self.step());
+        out.word("step", self.step);
         match finished {
             true => out.word("seconds", BESIDE),
             false => out.word("seconds", self.seconds),
@@ -96,38 +103,83 @@ impl FitState {
         }
     }
 
-    /// Reads the state of fit `identity` from `path`, and its parameters into `parameters [Q]`.
+    /// `history`: step, training and held-out score of each validation, then the running sum and count. Where distances are measured, `distances`:
+    /// one a validation and the running sum. Before the end, `seconds`: the seconds of each. A number that is not there is a NaN.
+    fn put_validations(&self, out: &mut TensorWriter, finished: bool) {
+        let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
+        let each = self.validations.iter();
+        let history = each.clone().flat_map(|v| [v.step as f64, number(v.training), number(v.held_out)]);
+        let history: Vec<f64> = history.chain([self.running.score, self.running.count]).collect();
+        out.double("history", &[history.len()], &history);
+        let distances: Vec<f64> = each.clone().map(|v| v.distance).chain([self.running.distance]).map(number).collect();
+        if distances.iter().any(|distance| !distance.is_nan()) {
+            out.double("distances", &[distances.len()], &distances);
+        }
+        if !finished {
+            out.double("seconds", &[self.validations.len()], &each.map(|v| v.seconds).collect::<Vec<f64>>());
+        }
+    }
+
+    /// Reads the state of training `identity` from `path`, and what its learner holds into `learner`.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or belongs to another fit.
-    pub(crate) fn load(
+    /// A file that cannot be read, is damaged, or belongs to another training.
+    pub(super) fn load(
         path: &Path,
         identity: &str,
         schedule: &TrainingSchedule,
-        parameters: &mut [f32],
+        learner: &mut dyn Learner,
     ) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = TensorReader::open(path, &bytes)?;
-        file.check_identity(identity, "fit (same zoo, same configuration)")?;
-        let step = file.number("step")?;
+        file.check_identity(identity, &format!("work ({}, of the same inputs and configuration)", schedule.what))?;
+        let q = learner.parameters().iter().map(|part| part.len()).sum();
+        let [current, first, second, average, best] = SLICES.map(|name| file.single(name, &[q]));
+        let step = file.number("step")? as u64;
+        let updates = schedule.updates;
+        let (total, done) = (schedule.steps.saturating_mul(updates), step.saturating_mul(updates));
+        let optimiser = AdamW::resume(schedule.optimiser, total, done, [first?, second?, average?])?;
+        let (validations, running) = validations_of(&file, path)?;
         // Nothing depends on them, so a file that is lost is no error.
         let beside = || std::fs::read_to_string(seconds_of(path)).ok()?.trim().parse().ok();
         let seconds = if file.word("seconds") == BESIDE { beside().unwrap_or(0.0) } else { file.number("seconds")? };
-        let [current, first, second, average, best] = training_slices(&file, parameters.len())?;
-        let history = file.double("history")?;
-        let Some((looks, running)) = history.split_last_chunk::<2>().filter(|(looks, _)| looks.len() % 3 == 0) else {
-            return Err(Error::format(path, "history", "three numbers a look and two more", history.len()));
-        };
-        let history = looks
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .map(|l| Validation { step: l[0] as u64, training: l[1], held_out: l[2] })
-            .collect();
-        let optimiser = AdamW::resume(schedule.optimiser, schedule.steps, step as u64, [first, second, average])?;
-        parameters.copy_from_slice(&current);
-        Ok(Self { optimiser, best, history, running: *running, seconds })
+        let (current, best) = (current?, best?);
+        learner.load(&file)?;
+        let mut rest = &current[..];
+        for part in learner.parameters_mut() {
+            let (head, tail) = rest.split_at(part.len());
+            part.copy_from_slice(head);
+            rest = tail;
+        }
+        Ok(Self { step, best, validations, seconds, optimiser, running, better: schedule.validation.better })
     }
+}
+
+/// What [`TrainState::put_validations`] put.
+fn validations_of(file: &TensorReader<'_>, path: &Path) -> Result<(Vec<Validation>, Running)> {
+    let history = file.double("history")?;
+    let Some((each, [score, count])) = history.split_last_chunk::<2>().filter(|(each, _)| each.len() % 3 == 0) else {
+        return Err(Error::format(path, "history", "three numbers a validation and two more", history.len()));
+    };
+    let n = each.len() / 3;
+    let optional = |name: &str, length: usize| match file.shape(name) {
+        None => Ok(vec![f64::NAN; length]),
+        Some(_) => file.double(name).and_then(|values| match values.len() == length {
+            true => Ok(values),
+            false => Err(Error::format(path, name, format!("{length} numbers"), values.len())),
+        }),
+    };
+    let (distances, seconds) = (optional("distances", n + 1)?, optional("seconds", n)?);
+    let number = |v: f64| (!v.is_nan()).then_some(v);
+    let rows = each.as_chunks::<3>().0.iter().zip(distances.iter().zip(seconds));
+    let validations = rows.map(|([step, training, held_out], (distance, seconds))| Validation {
+        step: *step as u64,
+        training: number(*training),
+        held_out: number(*held_out),
+        distance: number(*distance),
+        seconds: number(seconds).unwrap_or(0.0),
+    });
+    Ok((validations.collect(), Running { score: *score, distance: number(distances[n]), count: *count }))
 }
 
 /// In the place of the seconds: they are in [`seconds_of`].
@@ -138,21 +190,5 @@ fn seconds_of(state: &Path) -> PathBuf {
     state.with_extension("seconds")
 }
 
-const NAMES: [&str; 5] = ["parameters", STATE[0], STATE[1], STATE[2], "best"];
-
-/// What every training by [`AdamW`] keeps between two steps: parameters, the optimiser's slices, the best parameters.
-pub(crate) fn put_training(out: &mut TensorWriter, parameters: &[f32], optimiser: &AdamW, best: &[f32]) {
-    let [first, second, average] = optimiser.state();
-    for (name, slice) in NAMES.into_iter().zip([parameters, first, second, average, best]) {
-        out.single(name, &[slice.len()], slice);
-    }
-}
-
-/// The slices that [`put_training`] put, `[q]` each.
-///
-/// # Errors
-/// A slice that is missing or of another length.
-pub(crate) fn training_slices(file: &TensorReader<'_>, q: usize) -> Result<[Vec<f32>; 5]> {
-    let [parameters, first, second, average, best] = NAMES.map(|name| file.single(name, &[q]));
-    Ok([parameters?, first?, second?, average?, best?])
-}
+/// Parameters, the optimiser's slices, the best parameters.
+const SLICES: [&str; 5] = ["parameters", STATE[0], STATE[1], STATE[2], "best"];

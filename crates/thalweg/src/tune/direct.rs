@@ -8,7 +8,7 @@
 use super::process::Process;
 use super::trajectory::{Terminal, descent};
 use crate::field::Field;
-use crate::field::steps::Steps;
+use crate::field::Steps;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
 use crate::reward::Reward;
@@ -75,8 +75,8 @@ impl Unrolled<'_> {
         for (k, w) in differences.iter().enumerate().rev() {
             let tau = self.tuned.tau(k);
             let pushed: Vec<f32> = w.iter().zip(&a).map(|(w, a)| mean * (w - tau * a)).collect();
-            let through = self.tuned.pull(&pushed, &mut buffers.tuned[k], Gradient::Add(gradient));
-            let kept = self.base.pull(w, &mut buffers.base[k], Gradient::Skip);
+            let through = self.tuned.vjp(&pushed, &mut buffers.tuned[k], Gradient::Add(gradient));
+            let kept = self.base.vjp(w, &mut buffers.base[k], Gradient::Skip);
             a.iter_mut().zip(through.iter().zip(&kept)).for_each(|(a, (t, b))| *a += t / mean - b);
         }
         Ok(Terminal { x, rewards: graded.values, distances })
@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::field::MlpPotential;
     use crate::field::MlpPotentialConfig;
+    use crate::nn::parameters::Parameters;
     use crate::reward::ToPoint;
     use crate::tune::process::Start;
     use rand::RngExt;

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::field::Field;
 use crate::method::{Method, Transport};
 use crate::nn::tape::Tape;
-use crate::solver::{Integration, Solver};
+use crate::solver::Solver;
 use crate::{Result, Streams};
 
 /// `n` points `[n, P]` of the ODE of `field`, by Euler steps from the process's starts.
@@ -16,8 +16,7 @@ pub fn draw(field: &dyn Field, process: &Process, n: usize, steps: usize, stream
     let mut z = starts(process, n, p, streams)?;
     let mut tape = Tape::default();
     let mut drift = |x: &[f32], t: &[f32], v: &mut [f32]| field.velocity(x, t, None, v, &mut tape);
-    let integration = Integration { solver: Solver::Euler, steps, span: [0.0, 1.0], at: Vec::new() };
-    integration.run(&mut z, p, &mut drift, None)?;
+    Transport { solver: Solver::Euler, steps, at: vec![] }.integration().run(&mut z, p, &mut drift, None)?;
     Ok(z)
 }
 

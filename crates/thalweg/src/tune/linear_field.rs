@@ -3,9 +3,8 @@ use crate::Layout;
 use crate::field::Field;
 use crate::method::FlowMatching;
 use crate::nn::gradient::Gradient;
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
-use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
 
 /// v = v*(x, t) + A(t) x + b(t).
 #[derive(Clone)]
@@ -21,8 +20,7 @@ pub struct LinearField {
 
 /// A method whose field this is.
 pub fn method(field: impl Field + 'static) -> FlowMatching {
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform).unwrap();
-    FlowMatching::new(path, Box::new(field), true)
+    FlowMatching::from_gaussian(Box::new(field)).unwrap()
 }
 
 impl LinearField {
@@ -56,6 +54,8 @@ impl LinearField {
     }
 }
 
+impl_parameters!(LinearField);
+
 impl Field for LinearField {
     fn dimension(&self) -> usize {
         self.start[0].len()
@@ -63,18 +63,6 @@ impl Field for LinearField {
 
     fn context(&self) -> usize {
         0
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 
     fn velocity(&self, x: &[f32], t: &[f32], _: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {

@@ -7,7 +7,7 @@
 //! biased elsewhere. The parameters with the best *held-out* reward are kept.
 //!
 //! - `config`: what decides a tuning; `process`: the controlled processes; `trajectory`: simulation and adjoints;
-//!   `regression`: the loss; `state`: what is saved; `rivals`: best of n, gradient ascent on samples, guidance.
+//!   `regression`: the loss; `tuning`: an iteration, for the loop of every training; `rivals`: best of n, gradient ascent on samples, guidance.
 //!
 //! When not to use it: for a few networks, gradient ascent on samples ([`rivals::ascend`]) is cheaper and, given the tuning's seconds
 //! for 100 networks, better: an MNIST flow steered to Fashion-MNIST makes networks of .721 test accuracy (from .087), ascent on
@@ -15,31 +15,28 @@
 //! fields (as the default of `fit`) have little to tune; fit a wider one (256) for this.
 //! Models of explicit potential steps (NM-JKO, M6) are differentiated through directly (`direct`).
 //! Iteration i is a pure function of (configuration, model, reward, i): same seed, same bytes on any number of threads and after any resume.
-pub mod direct;
+mod direct;
 mod drawn;
-pub mod process;
-pub mod regression;
+pub(crate) mod process;
+mod regression;
 pub mod rivals;
-mod state;
-pub mod trajectory;
+mod trajectory;
+mod tuning;
 
-pub use crate::model::{Control, TuneConfig, TuneLook, TuneRecord};
-pub use drawn::draw;
-pub use state::TuneState;
+pub use crate::model::{Control, TuneConfig, TuneRecord, TuneValidation};
+pub use crate::train::TrainState;
+pub(crate) use drawn::draw;
+pub use tuning::Task;
 
-use crate::field::Field;
-use crate::field::steps::Steps;
 use crate::method::Method;
 use crate::model::MetaModel;
 use crate::reward::{InSpace, Reward};
-use crate::{Error, Result, Streams, interrupt};
-use direct::Unrolled;
-use drawn::{not_tunable, sampled};
+use crate::train::{self, Checkpointing};
+use crate::{Error, Result};
 use process::Process;
 use std::path::PathBuf;
-use std::time::Instant;
 use thalweg_nets::progress::Progress;
-use trajectory::Simulation;
+use tuning::Tuning;
 
 /// How a tuning is run; nothing here changes its bytes.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +80,6 @@ pub fn tune(
         held_out: held_out.as_ref().map(|r| r as &dyn Reward),
     };
     let state = task.run(&mut *tuned.method, config, options, progress)?;
-    let best = state.best_look().map_or(0, |look| look.iteration);
     tuned.record.tuned = Some(TuneRecord {
         reward: reward.describe(),
         held_out: held_out.as_ref().map_or(String::new(), |r| r.describe()),
@@ -94,25 +90,13 @@ pub fn tune(
             }
             None => process.describe(&base.source),
         },
-        best_iteration: best,
-        iterations: state.iteration,
+        best_iteration: state.best_validation().map_or(0, |best| best.step),
+        iterations: state.step,
         seconds: state.seconds,
         config: config.clone(),
-        looks: state.looks,
+        validations: state.validations.iter().map(TuneValidation::from).collect(),
     });
     Ok(tuned)
-}
-
-/// A tuning in the coordinates of its fields, knowing neither networks nor files: latents fit in as well.
-pub struct Task<'a> {
-    /// With v₀.
-    pub base: &'a dyn Method,
-    /// The process.
-    pub process: &'a Process<'a>,
-    /// r over the fields' coordinates.
-    pub reward: &'a dyn Reward,
-    /// What chooses the iteration.
-    pub held_out: Option<&'a dyn Reward>,
 }
 
 impl Task<'_> {
@@ -126,171 +110,23 @@ impl Task<'_> {
         config: &TuneConfig,
         options: &TuneOptions,
         progress: &dyn Progress,
-    ) -> Result<TuneState> {
+    ) -> Result<TrainState> {
         config.check()?;
         config.check_memory(self.reward.dimension())?;
-        let way = Estimator::of(self.base)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
-        let mut state = match &options.state {
-            Some(path) if options.resume && path.exists() => TuneState::load(path, &identity, config, method)?,
-            _ => TuneState::new(config, method)?,
-        };
-        let streams = Streams::new(config.seed).child("tune");
-        let mut tools = Workspace { gradient: vec![0.0; method.parameters().len()], ..Workspace::default() };
-        let (clock, before, begun) = (Instant::now(), state.seconds, state.iteration);
-        let place = |iteration: u64| format!("iteration {} of seed {}", iteration + 1, config.seed);
-        progress.begin("tuning", config.iterations);
-        progress.resumed(state.iteration);
-        // Whatever is interrupted below has changed nothing yet: the state is that between two iterations, with or without its look.
-        let stopped = |state: &TuneState, method: &dyn Method| {
-            if let Some(path) = &options.state {
-                state.save(path, &identity, method)?;
-                progress.kept(state.iteration, config.iterations, "iterations");
-            }
-            Err(Error::Interrupted)
-        };
-        loop {
-            if state.look_is_due(config) {
-                let held_out = match self.look(method, &state, config, &streams) {
-                    Err(Error::Interrupted) => return stopped(&state, method),
-                    held_out => held_out?,
-                };
-                state.seconds = before + clock.elapsed().as_secs_f64();
-                state.judge(held_out);
-            }
-            if let Some(path) = &options.state
-                && options.save_every > 0
-                && state.iteration > begun
-                && state.iteration.is_multiple_of(options.save_every)
-            {
-                state.save(path, &identity, method)?;
-            }
-            if state.is_done(config) {
-                break;
-            }
-            if progress.interrupted() || interrupt::requested() {
-                return stopped(&state, method);
-            }
-            let streams_now = streams.child("iteration").index(state.iteration);
-            let place = place(state.iteration);
-            // An iteration of adjoint matching changes nothing before its simulation is through; one of direct updates is undone.
-            let undo = matches!(way, Estimator::Steps(_)).then(|| (state.clone(), method.parameters().to_vec()));
-            let iterated = match way {
-                Estimator::Adjoints(base) => {
-                    self.match_adjoints(base, method, config, &mut state, &mut tools, &streams_now)
-                }
-                Estimator::Steps(base) => {
-                    self.differentiate(base, method, config, &mut state, &mut tools, &streams_now)
-                }
-            };
-            if let Err(Error::Interrupted) = iterated {
-                if let Some((old, parameters)) = undo {
-                    state = old;
-                    method.parameters_mut().copy_from_slice(&parameters);
-                }
-                return stopped(&state, method);
-            }
-            iterated.map_err(|e| at_place(e, &place))?;
-            state.iteration += 1;
-            state.seconds = before + clock.elapsed().as_secs_f64();
-            progress.advance(1);
-        }
+        let saving = options.state.as_deref().map(|path| Checkpointing {
+            path,
+            identity: &identity,
+            every: options.save_every,
+            last: false,
+            resume: options.resume,
+        });
+        let (mut tuning, schedule) = (Tuning::new(self, method, config)?, config.schedule());
+        let mut state = train::start(&mut tuning, &schedule, saving)?;
+        train::run(&mut tuning, &mut state, &schedule, saving, progress)?;
         method.parameters_mut().copy_from_slice(&state.best);
         Ok(state)
-    }
-
-    /// One iteration of adjoint matching.
-    fn match_adjoints(
-        &self,
-        base: &dyn Field,
-        method: &mut dyn Method,
-        config: &TuneConfig,
-        state: &mut TuneState,
-        tools: &mut Workspace,
-        streams: &Streams,
-    ) -> Result<()> {
-        let simulation = Simulation {
-            base,
-            tuned: field_of(method)?,
-            process: self.process,
-            reward: self.reward,
-            strength: config.strength,
-            clip: config.reward_clip,
-        };
-        let grid = process::grid(config.steps, &streams.child("grid"));
-        let (made, ends) = simulation.run(grid, config.trajectories, streams, &mut tools.simulation)?;
-        state.note(mean(&ends.rewards), mean(&ends.distances));
-        if state.buffer.len() == config.buffer {
-            state.buffer.pop_front();
-        }
-        state.buffer.push_back(made);
-        for update in 0..config.updates {
-            let streams = streams.child("update").index(update);
-            let made = &state.buffer[regression::entry(state.buffer.len(), update, &streams.child("entry"))];
-            let terms = regression::terms(config.steps, &streams.child("terms"));
-            let (field, clip) = (field_of(method)?, config.term_clip);
-            let scratch = &mut tools.regression;
-            let loss = regression::loss(field, self.process, made, &terms, clip, scratch, &mut tools.gradient)?;
-            if !loss.is_finite() {
-                let what = "the regression loss of a tuning".to_string();
-                return Err(Error::NotFinite { what, place: format!("update {update}"), value: loss });
-            }
-            state.optimiser.step(method.parameters_mut(), &tools.gradient)?;
-        }
-        Ok(())
-    }
-
-    /// One iteration of direct differentiation: every update with a simulation of its own.
-    fn differentiate(
-        &self,
-        base: Steps,
-        method: &mut dyn Method,
-        config: &TuneConfig,
-        state: &mut TuneState,
-        tools: &mut Workspace,
-        streams: &Streams,
-    ) -> Result<()> {
-        for update in 0..config.updates {
-            let through = Unrolled {
-                base,
-                tuned: method.explicit_steps().ok_or_else(not_tunable)?,
-                process: self.process,
-                reward: self.reward,
-                strength: config.strength,
-                clip: config.reward_clip,
-            };
-            let streams = streams.child("update").index(update);
-            let ends = through.run(config.trajectories, &streams, &mut tools.steps, &mut tools.gradient)?;
-            state.note(mean(&ends.rewards), mean(&ends.distances));
-            state.optimiser.step(method.parameters_mut(), &tools.gradient)?;
-        }
-        Ok(())
-    }
-
-    /// Mean held-out reward of networks that the averaged parameters make from starts that are the same at every look.
-    fn look(
-        &self,
-        method: &mut dyn Method,
-        state: &TuneState,
-        config: &TuneConfig,
-        streams: &Streams,
-    ) -> Result<Option<f64>> {
-        let Some(reward) = self.held_out else { return Ok(None) };
-        let own = method.parameters().to_vec();
-        method.parameters_mut().copy_from_slice(state.optimiser.average());
-        let streams = streams.child("look");
-        let values = sampled(method, self.process, config.look_samples, config.look_steps, &streams)
-            .and_then(|z| reward.values(&z, &streams.child("reward")));
-        method.parameters_mut().copy_from_slice(&own);
-        let value = mean(&values?);
-        match value.is_finite() {
-            true => Ok(Some(value)),
-            false => {
-                let place = format!("the look after iteration {} of seed {}", state.iteration, config.seed);
-                Err(Error::NotFinite { what: "the mean held-out reward".into(), place, value })
-            }
-        }
     }
 
     /// Names a tuning: a state may only go on with the tuning that it belongs to.
@@ -304,48 +140,6 @@ impl Task<'_> {
         }
         hasher.update(&self.base.parameters().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
         Ok(hasher.finalize().to_hex().to_string())
-    }
-}
-
-/// How a model is tuned.
-#[derive(Clone, Copy)]
-enum Estimator<'a> {
-    /// By adjoint matching of its velocity field.
-    Adjoints(&'a dyn Field),
-    /// By differentiating through its explicit steps.
-    Steps(Steps<'a>),
-}
-
-impl<'a> Estimator<'a> {
-    fn of(base: &'a dyn Method) -> Result<Self> {
-        let field = base.velocity_field().map(Estimator::Adjoints);
-        field.or(base.explicit_steps().map(Estimator::Steps)).ok_or_else(not_tunable)
-    }
-}
-
-/// What is kept from iteration to iteration to be used again.
-#[derive(Default)]
-struct Workspace {
-    gradient: Vec<f32>,
-    simulation: trajectory::Buffers,
-    regression: regression::Scratch,
-    steps: direct::Buffers,
-}
-
-/// The field of a method that can be tuned.
-fn field_of(method: &dyn Method) -> Result<&dyn Field> {
-    method.velocity_field().ok_or_else(not_tunable)
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Adds to a number that is not finite where it was.
-fn at_place(e: Error, at: &str) -> Error {
-    match e {
-        Error::NotFinite { what, place, value } => Error::NotFinite { what, place: format!("{at}, {place}"), value },
-        other => other,
     }
 }
 

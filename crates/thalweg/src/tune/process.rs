@@ -92,7 +92,7 @@ pub struct Coefficients {
     /// c: how much of the drift the velocity is.
     pub velocity: f32,
     /// 1/(t + h), the pull to m₀.
-    pub pull: f32,
+    pub reversion: f32,
     /// σ(t).
     pub sigma: f32,
     /// d.
@@ -129,10 +129,10 @@ impl<'a> Process<'a> {
         let normal = normal(source, layout, space)?.filter(|_| straight);
         let start = || Start::Source(source, layout, space);
         match (config.control, normal) {
-            (Control::Natural | Control::Memoryless, Some((mean, deviation))) => {
+            (Control::Auto | Control::Memoryless, Some((mean, deviation))) => {
                 Ok(Self::memoryless(mean, deviation, config.steps))
             }
-            (Control::Natural, None) => Ok(Self::general(start(), NOISE, config.steps)),
+            (Control::Auto, None) => Ok(Self::general(start(), NOISE, config.steps)),
             (Control::General { noise }, _) => Ok(Self::general(start(), noise, config.steps)),
             (Control::Memoryless, None) => {
                 let expected = "a model of cfm with method.cfm.coupling = independent, method.cfm.width = 0 and method.cfm.source = gaussian; \
@@ -163,11 +163,11 @@ impl<'a> Process<'a> {
     /// The coefficients at `t` for a step of size `d`.
     pub fn at(&self, t: f64, d: f64) -> Coefficients {
         let h = self.offset;
-        let (velocity, pull, square) = match self.noise {
+        let (velocity, reversion, square) = match self.noise {
             Some(noise) => (1.0, 0.0, noise * noise * (1.0 - t + h)),
             None => (2.0, 1.0 / (t + h), 2.0 * (1.0 - t + h) / (t + h)),
         };
-        Coefficients { velocity, pull: pull as f32, sigma: square.sqrt() as f32, step: d as f32 }
+        Coefficients { velocity, reversion: reversion as f32, sigma: square.sqrt() as f32, step: d as f32 }
     }
 
     /// m₀ of coordinate `i`.
@@ -235,7 +235,7 @@ mod tests {
             InitialLaw::AroundCentre { centre: centre.clone(), noise: 0.3 },
         ] {
             let source = Source::Weights(law);
-            let process = process(Coupling::Independent, &source, Control::Natural).unwrap().0;
+            let process = process(Coupling::Independent, &source, Control::Auto).unwrap().0;
             let (n, p) = (4000, layout.len());
             let draw = |f: &dyn Fn(u64, &mut [f32])| {
                 let mut z = vec![0.0; n * p];
@@ -261,12 +261,12 @@ mod tests {
     fn the_memoryless_process_is_refused_where_it_is_wrong() {
         let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).err().unwrap().to_string();
         assert!(message.contains("coupling independent"), "{message}");
-        let paired = process(Coupling::Paired, &Source::Gaussian, Control::Natural).unwrap();
+        let paired = process(Coupling::Paired, &Source::Gaussian, Control::Auto).unwrap();
         assert_eq!(paired.1, Some(NOISE));
         let (layout, _) = setting();
         let recorded = Source::Recorded(vec![0.0; layout.len()]);
         assert!(process(Coupling::Independent, &recorded, Control::Memoryless).is_err());
-        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Natural).unwrap().1.is_none());
+        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Auto).unwrap().1.is_none());
     }
 
     #[test]

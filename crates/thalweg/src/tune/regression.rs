@@ -14,7 +14,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use thalweg_nets::streams::shuffle;
 
-/// The steps of K that a regression looks at: the last quarter, and as many of the others, drawn without replacement; in order.
+/// The steps of K that a regression is taken over: the last quarter, and as many of the others, drawn without replacement; in order.
 pub fn terms(steps: usize, streams: &Streams) -> Vec<usize> {
     let last = steps.div_ceil(4);
     let mut early: Vec<usize> = (0..steps - last).collect();
@@ -97,4 +97,80 @@ pub fn loss(
     v.par_chunks_exact_mut(p).zip(&weights).for_each(|(v, weight)| v.iter_mut().for_each(|v| *v *= weight));
     field.backward(v, tape, Gradient::Write(gradient), None);
     Ok(total / x.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::parameters::Parameters;
+    use crate::tune::linear_field::LinearField;
+    use thalweg_nets::testing::partial;
+
+    /// Four trajectories of one step in one dimension, whose residuals are σ times these adjoints: the field is the base.
+    fn made(adjoints: [f32; 4]) -> (LinearField, Process<'static>, Trajectories) {
+        let field = LinearField::between([&[0.0], &[1.0]], [&[1.0], &[0.5]], 2);
+        let process = Process::memoryless(vec![0.0], vec![1.0], 4);
+        let x = vec![0.5, -0.3, 1.1, 0.2];
+        let mut base = vec![0.0; 4];
+        field.velocity(&x, &[0.0; 4], None, &mut base, &mut Tape::default());
+        let made = Trajectories { grid: vec![0.0, 1.0], x, base, adjoint: adjoints.to_vec() };
+        (field, process, made)
+    }
+
+    fn run(field: &dyn Field, process: &Process, made: &Trajectories, clip: f64) -> (f64, Vec<f32>) {
+        let mut gradient = vec![f32::NAN; field.parameters().len()];
+        let found = loss(field, process, made, &[0], clip, &mut Scratch::default(), &mut gradient).unwrap();
+        (found, gradient)
+    }
+
+    #[test]
+    fn terms_beyond_the_clip_weigh_as_much_as_one_at_it_would() {
+        // Residuals σ · (1, 2, 3, 100): the third of four in order counts as the median, so the bound is clip · 3 σ.
+        let (field, process, made) = made([1.0, 2.0, 3.0, 100.0]);
+        let sigma = f64::from(process.at(0.0, 1.0).sigma);
+        let square = |clipped: f64| sigma * sigma * (1.0 + 4.0 + 9.0 + clipped) / 4.0;
+        let close = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-5;
+        let (free, loose) = (run(&field, &process, &made, f64::INFINITY), run(&field, &process, &made, 50.0));
+        assert!(close(free.0, square(1e4)) && free == loose, "{free:?}");
+        // r² is weighed by bound/r: it counts as bound · r.
+        let (clipped, gradient) = run(&field, &process, &made, 2.0);
+        assert!(close(clipped, square(6.0 * 100.0)), "{clipped} {}", square(600.0));
+        // The gradient is that of the weighed squares with their weights held: of the constant at t = 0, by hand.
+        let c = process.at(0.0, 1.0);
+        let terms = [1.0, 2.0, 3.0, 100.0 * 6.0 / 100.0].map(|r| r * sigma);
+        let expected = terms.iter().sum::<f64>() * 2.0 * f64::from(c.velocity / c.sigma) / 4.0;
+        assert!(close(f64::from(gradient[1]), expected), "{gradient:?} {expected}");
+    }
+
+    #[test]
+    fn the_gradient_without_a_clip_agrees_with_differences() {
+        let (mut field, process, made) = made([1.0, -2.0, 3.0, 0.5]);
+        let gradient = run(&field, &process, &made, f64::INFINITY).1;
+        let own = field.parameters().to_vec();
+        for i in 0..2 {
+            let truth = partial(&own, i, 1e-2, |q| {
+                field.parameters_mut().copy_from_slice(q);
+                run(&field, &process, &made, f64::INFINITY).0
+            });
+            assert!((truth - f64::from(gradient[i])).abs() < 1e-3 * (1.0 + truth.abs()), "{i}: {truth} {gradient:?}");
+        }
+    }
+
+    #[test]
+    fn terms_are_the_last_quarter_and_as_many_others() {
+        for steps in [1, 4, 10, 21] {
+            let mut seen = vec![0; steps];
+            for seed in 0..200 {
+                let chosen = terms(steps, &Streams::new(seed));
+                let last = steps.div_ceil(4);
+                assert_eq!(chosen.len(), (2 * last).min(steps));
+                assert!(chosen.windows(2).all(|w| w[0] < w[1]) && (steps - last..steps).all(|k| chosen.contains(&k)));
+                chosen.iter().for_each(|&k| seen[k] += 1);
+            }
+            assert!(seen.iter().all(|n| *n > 0), "{steps}: {seen:?}");
+        }
+        assert_eq!(entry(5, 0, &Streams::new(1)), 4, "the newest first");
+        let drawn: std::collections::HashSet<_> = (0..100).map(|i| entry(5, 1, &Streams::new(i))).collect();
+        assert_eq!(drawn.len(), 5);
+    }
 }

@@ -2,12 +2,11 @@
 #![allow(dead_code, clippy::unwrap_used)] // every test file uses its own part
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use thalweg::field::FieldConfig;
 use thalweg::model::FitConfig;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::progress::Silent;
 use thalweg_nets::train::Length;
 use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
 
@@ -34,35 +33,4 @@ pub fn config() -> FitConfig {
     let FieldConfig::ResidualMlp(field) = &mut config.field;
     (field.width, field.blocks) = (16, 1);
     config
-}
-
-/// Asks to stop after so many units, and remembers what is kept.
-pub struct StopAfter {
-    left: AtomicU64,
-    kept: AtomicU64,
-}
-
-impl StopAfter {
-    pub fn new(units: u64) -> Self {
-        Self { left: AtomicU64::new(units), kept: AtomicU64::new(u64::MAX) }
-    }
-
-    /// Units that are kept, as the work told; `u64::MAX` where it told nothing.
-    pub fn kept(&self) -> u64 {
-        self.kept.load(Ordering::Relaxed)
-    }
-}
-
-impl Progress for StopAfter {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.left.fetch_sub(n.min(self.left.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn kept(&self, done: u64, _: u64, _: &str) {
-        self.kept.store(done, Ordering::Relaxed);
-    }
-    fn interrupted(&self) -> bool {
-        self.left.load(Ordering::Relaxed) == 0
-    }
 }

@@ -1,5 +1,5 @@
 //! Good files to begin with.
-use super::common::{self, StopAfter};
+use super::common;
 use super::envelope::zip;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use thalweg::model::sample::SampleRequest;
 use thalweg::model::{MetaModel, Split};
 use thalweg::reward::{OnData, Rows};
 use thalweg::shift::calibration::{Calibration, Request};
+use thalweg::shift::disagreement::bank_config::BankConfig;
 use thalweg::shift::method::{Config, Parts};
 use thalweg::shift::{Base, Method, Reference, Sample};
 use thalweg::space::latent::Latents;
@@ -18,6 +19,7 @@ use thalweg::{Error, Result};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::zoo::{TrainOptions, ZooStore, train_zoo};
 
 /// Whether something that was asked to stop at once got as far as that: it has read its state.
@@ -62,9 +64,9 @@ pub fn run_tune(base: &MetaModel, reward: &OnData, state: &Path, stop: u64) -> R
         iterations: 6,
         steps: 4,
         trajectories: 4,
-        look_every: 2,
-        look_samples: 2,
-        look_steps: 3,
+        validate_every: 2,
+        validation_samples: 2,
+        validation_steps: 3,
         ..TuneConfig::default()
     };
     let options = TuneOptions { state: Some(state.into()), save_every: 0, resume: true };
@@ -151,21 +153,24 @@ fn calibrated(zoo: &ZooStore, theta: Vec<f32>, paths: &[PathBuf; 2]) {
     let plain = |sample: &Sample| Sample::of_logits(sample.logits.clone(), sample.classes()).unwrap();
     let of_logits = Reference::new(plain(&train), plain(&validation), plain(&held)).unwrap();
     let reference = Reference::new(train, validation, held).unwrap();
-    let config = Config::default();
+    let config = Config { bank: BankConfig { size: 4, ..BankConfig::default() }, ..Config::default() };
+    let [bank, entropy, mahalanobis, bbsd] =
+        ["bank", "entropy", "mahalanobis", "bbsd"].map(|name| Method::named(name).unwrap());
     for (path, reference, base, methods) in [
-        (&paths[0], &reference, Some(base.clone()), &[Method::Entropy, Method::Mahalanobis][..]),
-        (&paths[1], &of_logits, None, &[Method::Entropy, Method::Bbsd][..]),
+        (&paths[0], &reference, Some(base.clone()), &[bank, entropy, mahalanobis][..]),
+        (&paths[1], &of_logits, None, &[entropy, bbsd][..]),
     ] {
         let parts = Parts { base, reference, labels: &data.train.labels[..60], size: 10, config: &config };
         let request = Request {
             parts,
+            held_out_labels: &[],
             methods,
             null: 99,
             level: 0.05,
             seed: 1,
             columns: Vec::new(),
             probabilities: false,
-            home: None,
+            source: None,
             data: "digits".into(),
             choose: false,
         };

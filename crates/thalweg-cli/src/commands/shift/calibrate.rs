@@ -22,7 +22,7 @@ use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::{Base, Method, Reference};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
 
-/// Rows of P that are kept to agree on; CDCs see no more.
+/// Training and validation rows of P that are kept; CDCs see no more.
 const KEPT: usize = 4096;
 
 /// Calibrate shift tests for a model: train what they need, keep held-out rows of P, write one file
@@ -35,13 +35,20 @@ const KEPT: usize = 4096;
   # a model known by its logits only
   thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal
 
-P must hold rows that f was not trained on: the rows of a query are compared with them, and p-values are exact for any number of both. They are
---held, or else the test rows of --p. Files of logits may hold probabilities; an index and labels in them are left out.
+The classifier is f, the reference data are P. P must hold rows that f was not trained on: the rows of a query are compared with them, and p-values are
+exact for any number of both. They are --held-out, or else the test rows of --reference. Files of logits may hold probabilities; an index and labels in them are left out.
 --set changes parameters, e.g. --set bank.size=400, --set cdc.kappa=0.02.")]
 pub struct Args {
-    /// f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
-    #[arg(long, value_name = "FILE", requires = "arch", requires = "p", conflicts_with = "logits")]
-    model: Option<PathBuf>,
+    /// Classifier f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
+    #[arg(
+        long,
+        visible_alias = "model",
+        value_name = "FILE",
+        requires = "arch",
+        requires = "reference",
+        conflicts_with = "logits"
+    )]
+    classifier: Option<PathBuf>,
     /// Which network of a stack or folder, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     network: usize,
@@ -51,12 +58,12 @@ pub struct Args {
     /// Hidden widths of an mlp
     #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
     widths: Vec<usize>,
-    /// P: NAME[:DIR]; its training rows are agreed on, validation rows chosen on, test rows held out
-    #[arg(long, value_name = "NAME[:DIR]")]
-    p: Option<String>,
+    /// Reference data P: disagreement classifiers are held to its training rows, parameters are chosen on its validation rows, its test rows are held out
+    #[arg(long, visible_alias = "p", value_name = "NAME[:DIR]")]
+    reference: Option<String>,
     /// Rows of P that f was not trained on, where they stand in a file of their own
-    #[arg(long, value_name = "NAME[:DIR]", requires = "p")]
-    held: Option<String>,
+    #[arg(long, visible_alias = "held", value_name = "NAME[:DIR]", requires = "reference")]
+    held_out: Option<String>,
     /// Seed of the split of P, as f's training had it
     #[arg(long, value_name = "N", default_value_t = 0)]
     split_seed: u64,
@@ -67,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "logits", conflicts_with = "model")]
+    #[arg(long, requires = "logits", conflicts_with = "classifier")]
     probabilities: bool,
     /// Rows that queries will have, about: some tests are tuned for it; others are tested as validly
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
@@ -81,9 +88,9 @@ pub struct Args {
     /// Level that queries will be tested at: it says how many redraws are needed
     #[arg(long, value_name = "P", default_value_t = 0.05)]
     level: f64,
-    /// Take the parameters of detectron's CDCs as set, instead of finding them on validation draws
-    #[arg(long)]
-    as_set: bool,
+    /// Keep the configured parameters of detectron's CDCs, instead of finding them on validation draws
+    #[arg(long, visible_alias = "as-set")]
+    fixed_cdc: bool,
 }
 
 /// Calibrates.
@@ -93,8 +100,8 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let methods = methods(args, session)?;
     permutation::check(args.null, args.level)?;
-    let inputs = Inputs::default().paths(&args.model).paths(&args.logits);
-    let inputs = inputs.text(args.arch.as_deref()).text(args.p.as_deref()).text(args.held.as_deref());
+    let inputs = Inputs::default().paths(&args.classifier).paths(&args.logits);
+    let inputs = inputs.text(args.arch.as_deref()).text(args.reference.as_deref()).text(args.held_out.as_deref());
     let out =
         session.file("shift.calibration", false, &Plan { command: "shift calibrate", inputs, ..Plan::default() })?;
     let seed = session.seed_or(1);
@@ -113,15 +120,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             size: args.size,
             config: &config,
         },
+        held_out_labels: &ready.held_out_labels,
         methods: &methods,
         null: args.null,
         level: args.level,
         seed,
         columns: ready.columns.clone(),
         probabilities: ready.probabilities,
-        home: ready.home.clone(),
+        source: ready.source.clone(),
         data: ready.data.clone(),
-        choose: !args.as_set,
+        choose: !args.fixed_cdc,
     };
     // What cannot be is told before anything is trained or written.
     request.check()?;
@@ -134,9 +142,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     for (test, method) in calibration.tests().zip(&calibration.record.methods) {
         for statistic in test.statistics() {
             results.rows.push(row! {
-                "method" => test.name(), "statistic" => statistic.name, "verdict" => statistic.verdict,
+                "method" => method, "statistic" => statistic.name, "counts" => Question::of(test.statistics()).takes(statistic),
                 "question" => Question::of(test.statistics()), "looks_at" => method.looks_at(),
-                "seconds" => calibration.seconds.get(test.name()),
+                "seconds" => calibration.seconds.get(method.name()),
             });
         }
     }
@@ -144,31 +152,32 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let made = out.shown().to_path_buf();
     session.finish_file(out, results)?;
     // The rows are the user's to name.
-    let query = if args.logits.is_some() { "--q-logits FILE.csv" } else { "--q NAME[:PATH]" };
+    let query = if args.logits.is_some() { "--query-logits FILE.csv" } else { "--query NAME[:PATH]" };
     session.say(&format!("Made {}. For new rows: thalweg shift test {} {query}", made.display(), quoted(&made)));
     Ok(Outcome::Done)
 }
 
+/// Tests where none are named and f is known.
+const DEFAULT: [&str; 6] = ["bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"];
+/// What stands beside entropy, which is silent where f is sure and wrong: it is never the only witness.
+const BESIDE_ENTROPY: [&str; 2] = ["bbsd", "energy"];
+
+fn named(names: &[impl AsRef<str>]) -> Result<Vec<Method>> {
+    names.iter().map(|name| Ok(Method::named(name.as_ref())?)).collect()
+}
+
 fn methods(args: &Args, session: &Session) -> Result<Vec<Method>> {
     let mut methods: Vec<Method> = match (&args.methods[..], &args.logits) {
-        ([], Some(_)) => Method::ALL.into_iter().filter(|m| m.needs() == Needs::Logits).collect(),
-        ([], None) => vec![
-            Method::Bank,
-            Method::Entropy,
-            Method::Bbsd,
-            Method::Mahalanobis,
-            Method::RelativeMahalanobis,
-            Method::FeatureMmd,
-        ],
-        (named, _) => named.iter().map(|name| Ok(Method::named(name)?)).collect::<Result<_>>()?,
+        ([], Some(_)) => Method::ALL.iter().copied().filter(|m| m.needs() == Needs::Logits).collect(),
+        ([], None) => named(&DEFAULT)?,
+        (names, _) => named(names)?,
     };
-    // Entropy is silent where f is sure and wrong: it is never the only witness.
-    let others = [Method::Bbsd, Method::Energy];
-    if methods == [Method::Entropy] {
-        session.say(
-            "entropy alone would be silent about a model that is sure and wrong: bbsd and energy, which see whether outputs differ, are added.",
-        );
-        methods.extend(others);
+    if methods == named(&["entropy"])? {
+        session.say(&format!(
+            "entropy alone would be silent about a model that is sure and wrong: {}, which see whether outputs differ, are added.",
+            BESIDE_ENTROPY.join(" and ")
+        ));
+        methods.extend(named(&BESIDE_ENTROPY)?);
     }
     Ok(methods)
 }
@@ -178,9 +187,11 @@ struct Ready {
     base: Option<Arc<Base>>,
     reference: Reference,
     labels: Vec<u32>,
+    /// Empty where they are not known.
+    held_out_labels: Vec<u32>,
     columns: Vec<String>,
     probabilities: bool,
-    home: Option<DataRecord>,
+    source: Option<DataRecord>,
     data: String,
 }
 
@@ -193,19 +204,20 @@ fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> 
         bail!("{data}: expected at least 8 rows of logits, found {}", rows.len());
     }
     let order = rows::some(rows.len(), rows.len(), &Streams::new(seed).child("logits"));
-    let (held, rest) = order.split_at(rows.len() / 2);
+    let (held_out, rest) = order.split_at(rows.len() / 2);
     let (train, validation) = rest.split_at(rest.len() / 2);
-    let reference = Reference::new(rows.rows(train), rows.rows(validation), rows.rows(held))?;
-    Ok(Ready { base: None, reference, labels: Vec::new(), columns, probabilities, home: None, data })
+    let reference = Reference::new(rows.rows(train), rows.rows(validation), rows.rows(held_out))?;
+    let (labels, held_out_labels) = (Vec::new(), Vec::new());
+    Ok(Ready { base: None, reference, labels, held_out_labels, columns, probabilities, source: None, data })
 }
 
 fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
-    let (Some(model), Some(arch), Some(p)) = (&args.model, &args.arch, &args.p) else {
+    let (Some(model), Some(arch), Some(reference)) = (&args.classifier, &args.arch, &args.reference) else {
         bail!(
-            "name f by --model, --arch and --p, or by --logits; e.g. thalweg shift calibrate --model f.safetensors --arch cnn-s --p mnist --size 20"
+            "name f by --classifier, --arch and --reference, or by --logits; e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20"
         );
     };
-    let spec = DataSpec { seed: args.split_seed, ..rows::spec(p, None, session)? };
+    let spec = DataSpec { seed: args.split_seed, ..rows::spec(reference, None, session)? };
     let spec = data::with_settings(&spec, &session.common.set)?;
     let net = architecture(arch, &args.widths, &spec, &session.progress)?;
     let networks = networks::read(model, Some(&net), session)?;
@@ -219,34 +231,35 @@ fn of_model(args: &Args, seed: u64, session: &Session) -> Result<Ready> {
     };
     let splits = data::load(&spec, &session.progress)?;
     let Splits { train, validation, test, record } = splits;
-    let (held, labels) = match &args.held {
-        Some(held) => {
-            let held = rows::as_home(&rows::spec(held, None, session)?, &record, session)?;
-            (base.sample(&held.inputs)?, held.labels)
+    let (held_out, labels) = match &args.held_out {
+        Some(held_out) => {
+            let held_out = rows::as_source(&rows::spec(held_out, None, session)?, &record, session)?;
+            (base.sample(&held_out.inputs)?, held_out.labels)
         }
         None => (base.sample(&test.inputs)?, Some(test.labels)),
     };
     let streams = Streams::new(seed).child("kept");
     let train = train.subset(&rows::some(train.len(), KEPT, &streams.child("train")));
     let validation = validation.subset(&rows::some(validation.len(), KEPT, &streams.child("validation")));
-    let reference = Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, held)?;
-    if let Some(labels) = labels {
-        let right = reference.held.predictions().iter().zip(&labels).filter(|(a, b)| a == b).count();
+    let reference = Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, held_out)?;
+    if let Some(labels) = &labels {
+        let right = reference.held_out.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
         session.say(&format!(
             "f is right on {:.1} % of {} held-out rows of P. Far below what you know of it? Then it expects other inputs (--raw).",
             100.0 * right as f64 / labels.len() as f64,
             labels.len()
         ));
     }
-    let (labels, data) = (train.labels, spec.name);
+    let held_out_labels = labels.unwrap_or_default();
     Ok(Ready {
         base: Some(base),
         reference,
-        labels,
+        labels: train.labels,
+        held_out_labels,
         columns: Vec::new(),
         probabilities: false,
-        home: Some(record),
-        data,
+        source: Some(record),
+        data: spec.name,
     })
 }
 
@@ -258,8 +271,8 @@ fn tell(calibration: &Calibration, session: &Session) {
             Question::Harm => "harm",
             Question::Difference => "any difference",
         };
-        let seconds = calibration.seconds.get(test.name()).copied().unwrap_or(f64::NAN);
-        let cells = vec![test.name().into(), question.into(), method.looks_at().into(), Cell::Number(seconds, 2)];
+        let seconds = calibration.seconds.get(method.name()).copied().unwrap_or(f64::NAN);
+        let cells = vec![method.name().into(), question.into(), method.looks_at().into(), Cell::Number(seconds, 2)];
         table.push(Weight::Plain, cells);
     }
     table.note = format!(
@@ -267,7 +280,7 @@ fn tell(calibration: &Calibration, session: &Session) {
         record.null, record.rows[2]
     );
     session.show(&table);
-    let trained: Vec<&str> = record.methods.iter().filter(|m| m.trains()).map(|m| m.name()).collect();
+    let trained: Vec<&str> = record.methods.iter().filter(|m| m.trains_per_query()).map(|m| m.name()).collect();
     if !trained.is_empty() {
         session.say(&format!(
             "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. --null {} is the least for level {}.",

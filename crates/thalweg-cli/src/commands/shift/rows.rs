@@ -31,12 +31,12 @@ pub fn spec(text: &str, site: Option<&str>, session: &Session) -> Result<DataSpe
     Ok(spec)
 }
 
-/// All rows of a set as those of `home` are: columns by name, standardised alike, labelled or not. What is to be known of them is told.
+/// All rows of a set as those of `source` are: columns by name, standardised alike, labelled or not. What is to be known of them is told.
 ///
 /// # Errors
 /// Missing or damaged files, another shape, other columns.
-pub fn as_home(spec: &DataSpec, home: &DataRecord, session: &Session) -> Result<Unlabelled> {
-    let data = spec.load_unlabelled(Some(home))?;
+pub fn as_source(spec: &DataSpec, source: &DataRecord, session: &Session) -> Result<Unlabelled> {
+    let data = spec.load_unlabelled(Some(source))?;
     data.notes.iter().for_each(|note| session.progress.note(note));
     Ok(data)
 }

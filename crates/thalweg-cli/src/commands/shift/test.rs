@@ -1,5 +1,5 @@
 //! `thalweg shift test`: what calibrated tests say of new rows; exit code 1 where the shift is harmful, 3 where rows are shifted and harm is open.
-use super::page::{page, table};
+use super::page::{accuracy, page, table};
 use super::{logits, rows};
 use crate::common::Outcome;
 use crate::data;
@@ -15,16 +15,16 @@ use thalweg::shift::calibration::{Calibration, Verdict};
 use thalweg::shift::law::outcome::{self, Question};
 use thalweg::shift::law::permutation;
 
-/// Rows shown as the most doubtful.
+/// Rows shown as the most out of place.
 const SHOWN: usize = 12;
 
-/// Test new rows for harmful shift on new rows: exit code 1 where harmful shift is found
+/// Test new rows for harmful shift: exit code 1 where it is found
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg shift test heart.cal --q heart --site hungary
+  thalweg shift test heart.cal --query heart --site hungary
   # with results.json and report.html
-  thalweg shift test my.cal --q npz:new.npz --out verdict/
-  thalweg shift test logits.cal --q-logits new-logits.csv
+  thalweg shift test my.cal --query npz:new.npz --out verdict/
+  thalweg shift test logits.cal --query-logits new-logits.csv
 
 Three outcomes: harmful shift; no evidence of harm; shifted, harm not established (the rows differ from P, and the tests of harm are silent: the
 model may be sure and wrong). Without shift, any but the second comes with at most the probability --level.
@@ -34,17 +34,23 @@ pub struct Args {
     /// What `thalweg shift calibrate` made
     #[arg(value_name = "FILE")]
     calibration: PathBuf,
-    /// Q: NAME[:DIR], rows with or without labels
-    #[arg(long, value_name = "NAME[:DIR]", required_unless_present = "q_logits", conflicts_with = "q_logits")]
-    q: Option<String>,
-    /// The hospital, for --q heart
-    #[arg(long, value_name = "SITE", requires = "q")]
+    /// Query Q: NAME[:DIR], rows with or without labels
+    #[arg(
+        long,
+        visible_alias = "q",
+        value_name = "NAME[:DIR]",
+        required_unless_present = "query_logits",
+        conflicts_with = "query_logits"
+    )]
+    query: Option<String>,
+    /// The hospital, for --query heart
+    #[arg(long, value_name = "SITE", requires = "query")]
     site: Option<String>,
     /// f's logits on Q: a CSV file
-    #[arg(long, value_name = "FILE")]
-    q_logits: Option<PathBuf>,
+    #[arg(long, visible_alias = "q-logits", value_name = "FILE")]
+    query_logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "q_logits", conflicts_with = "q")]
+    #[arg(long, requires = "query_logits", conflicts_with = "query")]
     probabilities: bool,
     /// Where Q has more rows than were calibrated for: test that many only, drawn by --seed
     #[arg(long)]
@@ -87,7 +93,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if let Some(level) = args.level.filter(|level| !(*level > 0.0 && *level < 1.0)) {
         bail!("--level: expected a number between 0 and 1, found {level}");
     }
-    let inputs = Inputs::default().path(&args.calibration).text(args.q.as_deref()).paths(&args.q_logits);
+    let inputs = Inputs::default().path(&args.calibration).text(args.query.as_deref()).paths(&args.query_logits);
     let plan = Plan { command: "shift test", names: &[JSON, REPORT], inputs, ..Plan::default() };
     let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
@@ -107,9 +113,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let table = table(&verdict);
     session.show(&table);
     let said = told(&verdict, calibration.base().is_none());
-    let blame = &verdict.blame;
-    let mut worst: Vec<usize> = (0..blame.len()).collect();
-    worst.sort_by(|&a, &b| blame[b].total_cmp(&blame[a]));
+    if let Some(estimate) = &verdict.estimate {
+        session.say(&accuracy(estimate));
+    }
+    let scores = &verdict.row_scores;
+    let mut worst: Vec<usize> = (0..scores.len()).collect();
+    worst.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     worst.truncate(SHOWN);
     if verdict.outcome != outcome::Outcome::NoEvidenceOfHarm && !worst.is_empty() {
         let rows: Vec<String> = worst.iter().map(|&i| picked[i].to_string()).collect();
@@ -143,13 +152,13 @@ fn results(calibration: &Calibration, verdict: &Verdict, said: &str, seed: u64) 
         "outcome" => verdict.outcome, "said" => said, "p_value" => verdict.p_value, "level" => verdict.level,
         "p_value_of_harm" => verdict.answer.adjusted(Question::Harm),
         "p_value_of_difference" => verdict.answer.adjusted(Question::Difference),
-        "evidence" => evidence,
+        "evidence" => evidence, "estimate" => verdict.estimate,
     };
     for finding in &verdict.findings {
-        for (name, counts, value, p, usual) in &finding.statistics {
+        for (name, counts, value, p, mean) in &finding.statistics {
             results.rows.push(row! {
                 "method" => finding.method, "question" => finding.question, "statistic" => name, "counts" => counts, "value" => value,
-                "mean_of_redraws" => usual, "p_value" => p, "combined_p_value" => finding.p_value, "seconds" => finding.seconds,
+                "mean_of_redraws" => mean, "p_value" => p, "combined_p_value" => finding.p_value, "seconds" => finding.seconds,
             });
         }
     }
@@ -163,7 +172,7 @@ fn query(args: &Args, calibration: &Calibration, seed: u64, session: &Session) -
         true => rows::some(n, size, &Streams::new(seed).child("draw")),
         false => (0..n).collect(),
     };
-    match (&args.q, &args.q_logits, calibration.base(), &record.home) {
+    match (&args.query, &args.query_logits, calibration.base(), &record.source) {
         (None, Some(path), None, _) => {
             let read = logits::read(path, args.probabilities)?;
             let like = read.like(path, &record.columns, record.classes, record.probabilities)?;
@@ -171,16 +180,18 @@ fn query(args: &Args, calibration: &Calibration, seed: u64, session: &Session) -
             let picked = pick(like.sample.len());
             Ok((like.sample.rows(&picked), picked))
         }
-        (Some(text), None, Some(base), Some(home)) => {
+        (Some(text), None, Some(base), Some(source)) => {
             let spec = data::with_settings(&rows::spec(text, args.site.as_deref(), session)?, &session.common.set)?;
-            let data = rows::as_home(&spec, home, session)?;
+            let data = rows::as_source(&spec, source, session)?;
             let (picked, d) = (pick(data.len()), base.engine().input_len());
             let inputs: Vec<f32> =
                 picked.iter().flat_map(|&r| data.inputs[r * d..(r + 1) * d].iter().copied()).collect();
             Ok((base.sample(&inputs)?, picked))
         }
-        (_, _, Some(_), _) => bail!("{} was calibrated with f's weights: name Q by --q", args.calibration.display()),
-        _ => bail!("{} was calibrated on logits alone: give Q's by --q-logits", args.calibration.display()),
+        (_, _, Some(_), _) => {
+            bail!("{} was calibrated with f's weights: name Q by --query", args.calibration.display())
+        }
+        _ => bail!("{} was calibrated on logits alone: give Q's by --query-logits", args.calibration.display()),
     }
 }
 

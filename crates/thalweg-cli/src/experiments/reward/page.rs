@@ -7,7 +7,7 @@ use crate::experiments::experiment::Scale;
 use crate::report::figures::mean_sem;
 use crate::report::{Axis, Look, Mark, Plot, Point, Report};
 use crate::table::{Cell, Table, Weight};
-use thalweg::tune::TuneLook;
+use thalweg::tune::TuneValidation;
 
 /// A way's name for people.
 fn label(method: &str) -> String {
@@ -174,7 +174,7 @@ fn strength(tuning: &Tuning) -> String {
     format!("strength {}", tuning.strength)
 }
 
-fn of(tuning: &Tuning, point: fn(&TuneLook) -> Point) -> impl Iterator<Item = Point> {
+fn of(tuning: &Tuning, point: fn(&TuneValidation) -> Point) -> impl Iterator<Item = Point> {
     tuning.looks.iter().map(point)
 }
 

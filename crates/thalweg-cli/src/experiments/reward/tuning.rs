@@ -9,7 +9,7 @@ use thalweg::metric::summary::{Better, Summary};
 use thalweg::metric::wasserstein::spread;
 use thalweg::model::MetaModel;
 use thalweg::model::sample::SampleRequest;
-use thalweg::tune::{TuneConfig, TuneLook};
+use thalweg::tune::{TuneConfig, TuneValidation};
 use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;
 
@@ -24,7 +24,7 @@ pub struct Tuning {
     /// Samples of it `[n, P]`, from the starts of the base's samples.
     pub theta: Vec<f32>,
     /// Every look.
-    pub looks: Vec<TuneLook>,
+    pub looks: Vec<TuneValidation>,
     /// Mean validation accuracy at every look; NaN where a resume lost it.
     pub accuracies: Vec<f64>,
     /// Iterations done.
@@ -102,10 +102,10 @@ impl Bench<'_> {
         };
         let record = model.record.tuned.clone().context("a tuned model has its record")?;
         // A resumed tuning saw its earlier looks in another process.
-        let lost = record.looks.len().saturating_sub(accuracies_seen.len());
+        let lost = record.validations.len().saturating_sub(accuracies_seen.len());
         let along = [vec![f64::NAN; lost], accuracies_seen].concat();
         let samples = model.sample(&SampleRequest::new(self.settings.samples, self.settings.seed))?;
-        let kept = record.looks.iter().find(|look| look.iteration == record.best_iteration);
+        let kept = record.validations.iter().find(|look| look.iteration == record.best_iteration);
         Ok(Tuning {
             generator: generator.name.clone(),
             strength,
@@ -115,7 +115,7 @@ impl Bench<'_> {
             iterations: record.iterations,
             distance: kept.map_or(f64::NAN, |look| look.distance),
             seconds: record.seconds + samples.seconds,
-            looks: record.looks,
+            looks: record.validations,
             model,
         })
     }

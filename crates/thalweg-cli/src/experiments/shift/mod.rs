@@ -14,10 +14,10 @@ use parameters::{Line, OfBase};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use thalweg::Streams;
-use thalweg::shift::calibration::used;
 use thalweg::shift::disagreement::cdc::Trainer;
 use thalweg::shift::disagreement::choose::choose;
 use thalweg::shift::law::null::NullLaw;
+use thalweg::shift::law::outcome::Question;
 use thalweg::shift::law::power::{Share, auroc};
 use thalweg::shift::method::Parts;
 use thalweg::shift::{Method, Sample, ShiftTest};
@@ -101,13 +101,13 @@ impl Shifts {
         let images = world.base.architecture().input()[1] > 1;
         let streams = Streams::new(self.seed).child("shift").child(home).index(index);
         let mut config = world::tests(&self.tests, images)?;
-        let mut trained: BTreeMap<&str, (Vec<f32>, f64)> = BTreeMap::new();
+        let mut prepared: BTreeMap<&str, (Box<dyn ShiftTest>, f64)> = BTreeMap::new();
         for &size in &self.sizes {
             session
                 .progress
                 .begin(&format!("{home}, base network {}, |Q| = {size}", index + 1), self.methods.len() as u64);
             let (rows, _) = world.reference.draws(size, self.null, &streams.child("null"))?;
-            let null: Vec<Sample> = rows.iter().map(|r| world.reference.held.rows(r)).collect();
+            let null: Vec<Sample> = rows.iter().map(|r| world.reference.held_out.rows(r)).collect();
             let draw = |away: &Sample, share: f64, what: &str| {
                 world::queries(away, &world.fresh.0, share, size, self.draws, &streams.child(what).index(size as u64))
             };
@@ -119,7 +119,7 @@ impl Shifts {
                 }
                 let start = Instant::now();
                 let mut agreement = None;
-                if method == Method::Detectron && self.choose {
+                if method == Method::DETECTRON && self.choose {
                     let trainer = Trainer::new(world.base.clone(), &world.reference, config.cdc, &streams)?;
                     let choice = choose(&trainer, &world.reference, config.detectron, size, &streams)?;
                     config.cdc = choice.config;
@@ -138,14 +138,17 @@ impl Shifts {
                     size,
                     config: &config,
                 };
-                let kept = trained.get(method.name());
-                let before = kept.map_or(0.0, |k| k.1);
-                let test = method.prepare(&parts, kept.map(|k| k.0.clone()), &streams)?;
-                let prepared = before + start.elapsed().as_secs_f64();
-                if !test.weights().is_empty() && before == 0.0 {
-                    trained.insert(test.name(), (test.weights().to_vec(), prepared));
-                }
-                let law = NullLaw::new(test.measure(&null, &streams.child("law"))?, test.statistics().len())?;
+                let name = method.name();
+                // What was trained for another size serves again, but where its parameters were chosen anew.
+                let (test, before) = match prepared.remove(name).filter(|_| agreement.is_none()) {
+                    Some((mut test, seconds)) => {
+                        test.resize(&world.reference, size, &streams.child(name))?;
+                        (test, seconds)
+                    }
+                    None => (method.prepare(&parts, None, &streams)?, 0.0),
+                };
+                let ready = before + start.elapsed().as_secs_f64();
+                let law = NullLaw::new(test.measure(&null, &streams.child("law"))?.values, test.statistics().len())?;
                 let setup = before + start.elapsed().as_secs_f64();
                 let milliseconds = timed(test.as_ref(), &unshifted, &streams)?;
                 let usual = judged(test.as_ref(), &law, &unshifted, &streams.child("usual"))?;
@@ -164,9 +167,10 @@ impl Shifts {
                             agreement,
                         };
                         let one = u.p.iter().filter(|p| **p <= self.level).count();
-                        put(lines, home, shift, size, test.name(), f, of, (one, u.p.len()));
+                        put(lines, home, shift, size, name, f, of, (one, u.p.len()));
                     }
                 }
+                prepared.insert(name, (test, ready));
                 session.progress.advance(1);
             }
             session.progress.end();
@@ -219,11 +223,12 @@ struct Judged {
 /// Every statistic, and the combined p-value of those in use where there are several (its value is −p).
 fn judged(test: &dyn ShiftTest, law: &NullLaw, queries: &[Sample], streams: &Streams) -> Result<Vec<Judged>> {
     let statistics = test.statistics();
-    let (used, harmful) = used(statistics);
-    let values = test.measure(queries, streams)?;
+    let question = Question::of(statistics);
+    let used: Vec<bool> = statistics.iter().map(|s| question.takes(s)).collect();
+    let values = test.measure(queries, streams)?.values;
     let blank = |name: &str, verdict| Judged { statistic: name.into(), verdict, values: Vec::new(), p: Vec::new() };
     let mut out: Vec<Judged> = statistics.iter().map(|s| blank(s.name, s.verdict)).collect();
-    let mut combined = blank("combined", harmful);
+    let mut combined = blank("combined", question == Question::Harm);
     for row in values.chunks_exact(statistics.len()) {
         for ((judged, value), p) in out.iter_mut().zip(row).zip(law.p_values(row)?) {
             judged.values.push(*value);

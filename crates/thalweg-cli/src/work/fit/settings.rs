@@ -11,8 +11,8 @@ use thalweg_nets::zoo::ZooStore;
 /// Flags that say what a fit is.
 #[derive(clap::Args, Debug)]
 pub struct FitFlags {
-    /// Method: cfm, mmfm (flow matching on two or more marginals), jko, action, ddpm (diffusion), kde (kernel density)
-    #[arg(long, value_name = "NAME")]
+    // The library knows its methods.
+    #[arg(long, value_name = "NAME", help = format!("Method: {}", MethodConfig::help()))]
     method: Option<String>,
     /// A TOML file with the fit's settings; flags override it
     #[arg(long, value_name = "FILE")]
@@ -68,18 +68,12 @@ impl FitFlags {
 /// Refuses a method that asks for more marginals than runs have checkpoints, with the setting that fits.
 fn enough_checkpoints(method: &MethodConfig, zoos: &[ZooStore]) -> Result<()> {
     let checkpoints = zoos.iter().map(ZooStore::checkpoints).min().unwrap_or_default();
-    let (wanted, within) = (method.marginals(), method.clone().within(checkpoints));
-    let fits = match &within {
-        MethodConfig::Mmfm(c) => format!("method.mmfm.marginals={}", c.marginals),
-        MethodConfig::Jko(c) => format!("method.jko.steps={}", c.steps),
-        MethodConfig::Action(c) => format!("method.action.marginals={}", c.marginals),
-        _ => return Ok(()),
-    };
-    if wanted > checkpoints && within.marginals() <= checkpoints {
-        bail!(
-            "{} trains on {wanted} marginals, ends included, and runs have {checkpoints} checkpoints: add --set {fits}, or make runs with more (--checkpoints)",
-            method.name()
-        );
+    match method.remedy(checkpoints) {
+        None => Ok(()),
+        Some(fits) => bail!(
+            "{} trains on {} marginals, ends included, and runs have {checkpoints} checkpoints: add --set {fits}, or make runs with more (--checkpoints)",
+            method.name(),
+            method.marginals()
+        ),
     }
-    Ok(())
 }

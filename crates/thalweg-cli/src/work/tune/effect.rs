@@ -66,7 +66,7 @@ impl Effect {
             }
         };
         let mut rows = vec![state("before", &self.before), state("after", &self.after)];
-        for look in &record.looks {
+        for look in &record.validations {
             rows.push(row! {
                 "method" => "adjoint-matching", "iteration" => look.iteration, "reward_training" => look.training,
                 "reward_held_out" => look.held_out, "distance" => look.distance, "seconds" => look.seconds,

@@ -56,7 +56,7 @@ pub fn tune_into(
             record.best_iteration,
             record.iterations,
             record.iterations as f64 / record.seconds.max(1e-9),
-            record.looks
+            record.validations
         ));
     }
     model::save(&model, out, STATE)?;

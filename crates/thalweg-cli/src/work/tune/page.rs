@@ -1,7 +1,7 @@
 //! The page of a tuning.
 use crate::report::{Look, Mark, Plot, Report};
 use crate::table::Table;
-use thalweg::tune::{TuneLook, TuneRecord};
+use thalweg::tune::{TuneRecord, TuneValidation};
 
 /// How the tuning of `record` went, with the `table` of accuracies before and after it.
 pub fn page(record: &TuneRecord, table: &Table) -> Report {
@@ -10,8 +10,8 @@ pub fn page(record: &TuneRecord, table: &Table) -> Report {
     report.fact("of the iterations kept", format!("{} / {}", record.best_iteration, record.iterations), None);
     report.fact("seconds", format!("{:.1}", record.seconds), None);
     report.table(table);
-    let curve = |of: fn(&TuneLook) -> f64| -> Vec<(f64, f64)> {
-        record.looks.iter().map(|l| (l.iteration as f64, of(l))).filter(|(_, y)| y.is_finite()).collect()
+    let curve = |of: fn(&TuneValidation) -> f64| -> Vec<(f64, f64)> {
+        record.validations.iter().map(|l| (l.iteration as f64, of(l))).filter(|(_, y)| y.is_finite()).collect()
     };
     let plot = |title: &str, label: &str, lines: Vec<(Vec<(f64, f64)>, Look)>| {
         let mut plot = Plot { title: title.into(), size: (820.0, 300.0), ..Plot::default() };

@@ -342,8 +342,30 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[a-z0-9,\"\n?.\\- ]{0,80}") {
-            let _ = table(&text);
-            let _ = table(&format!("kind,a\n{text}"));
+            for read in [table(&text), table(&format!("kind,a\n{text}"))].into_iter().flatten() {
+                prop_assert!(read.labels().iter().all(|&label| (label as usize) < read.classes()));
+                prop_assert_eq!(read.labels().len(), read.len());
+                prop_assert!((0..read.len()).all(|i| read.raw(i).len() == read.input_len()));
+                prop_assert!((0..read.len()).all(|i| read.raw(i).iter().all(|v| v.is_finite())));
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            numbers in proptest::collection::vec((any::<i16>(), -1e6f32..1e6), 2..20),
+            quoted: bool,
+            crlf: bool,
+        ) {
+            let end = if crlf { "\r\n" } else { "\n" };
+            let cell = |v: &dyn std::fmt::Display| if quoted { format!("\"{v}\"") } else { v.to_string() };
+            let row = |(i, (a, b)): (usize, &(i16, f32))| format!("{},{},{}{end}", cell(a), cell(&["no", "yes"][i % 2]), cell(b));
+            let rows: String = numbers.iter().enumerate().map(row).collect();
+            let read = table(&format!("a,kind,b{end}{rows}")).unwrap();
+            prop_assert_eq!((read.len(), read.class_names()), (numbers.len(), &["no".to_owned(), "yes".to_owned()][..]));
+            for (i, (a, b)) in numbers.iter().enumerate() {
+                prop_assert_eq!(read.raw(i), vec![f32::from(*a), *b]);
+                prop_assert_eq!(read.labels()[i], (i % 2) as u32);
+            }
         }
     }
 }

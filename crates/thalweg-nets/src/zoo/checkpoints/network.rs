@@ -179,9 +179,12 @@ impl Network {
         let mut theta = vec![0.0; layout.len()];
         for (index, path) in self.files.iter().enumerate() {
             let here = layout.slots().iter().zip(&reading.places).filter(|(_, (at, _))| *at == index);
-            let mut put = |slot: &Slot, name: &str, values: Vec<f32>| match values.len() == slot.len() {
-                true => Ok(theta[slot.range()].copy_from_slice(&values)),
-                false => Err(Error::format(path, format!("tensor {name}"), slot.len(), values.len())),
+            let mut put = |slot: &Slot, name: &str, values: Vec<f32>| {
+                if values.len() != slot.len() {
+                    return Err(Error::format(path, format!("tensor {name}"), slot.len(), values.len()));
+                }
+                theta[slot.range()].copy_from_slice(&values);
+                Ok(())
             };
             match Head::read(path)? {
                 Head::Safetensors(_) => {

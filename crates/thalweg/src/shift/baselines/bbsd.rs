@@ -1,10 +1,11 @@
-//! Black-box shift detection (M16; Lipton, Wang, Smola 2018; Rabanser et al. 2019): are f's outputs distributed as at home?
+//! Black-box shift detection (M16; Lipton, Wang, Smola 2018; Rabanser et al. 2019): are f's outputs distributed as under P?
 //!
 //! Two statistics: the greatest Kolmogorov–Smirnov distance over the classes' probabilities (all have the same sizes, so the greatest
-//! distance is the least Bonferroni-corrected p-value), and χ² of the predicted classes against those at home. Both are two-sided: they fire
+//! distance is the least Bonferroni-corrected p-value), and χ² of the predicted classes against those under P. Both are two-sided: they fire
 //! on benign shift and on shifted label shares. Needs logits only.
 use super::entropy::ks_distance;
-use crate::shift::base::Sample;
+use crate::shift::base::{Sample, Schema};
+use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
@@ -12,30 +13,39 @@ use rayon::prelude::*;
 /// The test.
 #[derive(Clone, Debug)]
 pub struct Bbsd {
-    /// Probabilities of each class at home, `[C][N]`, sorted.
-    home: Vec<Vec<f64>>,
-    /// Shares of predicted classes at home, each at least that of half a row.
+    /// Probabilities of each class under P, `[C][N]`, sorted.
+    source: Vec<Vec<f64>>,
+    /// Shares of predicted classes under P, each at least that of half a row.
     shares: Vec<f64>,
-    like: Sample,
+    schema: Schema,
 }
 
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "bbsd",
+    looks_at: "predicted classes and their probabilities",
+    needs: Needs::Logits,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(Bbsd::new(&parts.reference.validation))),
+};
+
 impl Bbsd {
-    /// With validation rows as home.
-    pub fn new(home: &Sample) -> Self {
-        let c = home.classes();
+    /// With validation rows of P.
+    pub fn new(source: &Sample) -> Self {
+        let c = source.classes();
         let mut counts = vec![0.5; c];
-        home.predictions().iter().for_each(|&p| counts[p as usize] += 1.0);
+        source.predictions().iter().for_each(|&p| counts[p as usize] += 1.0);
         let total: f64 = counts.iter().sum();
-        let mut sorted = columns(home);
+        let mut sorted = columns(source);
         sorted.iter_mut().for_each(|column| column.sort_by(f64::total_cmp));
-        Self { home: sorted, shares: counts.iter().map(|n| n / total).collect(), like: home.rows(&[0]) }
+        Self { source: sorted, shares: counts.iter().map(|n| n / total).collect(), schema: source.schema() }
     }
 
     fn of(&self, query: &Sample) -> Result<[f64; 2]> {
-        test::check(query, &self.like, false)?;
+        test::check(query, &self.schema, false)?;
         let mut furthest: f64 = 0.0;
-        for (q, home) in columns(query).iter().zip(&self.home) {
-            furthest = furthest.max(ks_distance(q, home));
+        for (q, source) in columns(query).iter().zip(&self.source) {
+            furthest = furthest.max(ks_distance(q, source));
         }
         Ok([furthest, self.chi_squared(query.predictions().into_iter())])
     }
@@ -49,13 +59,13 @@ impl Bbsd {
     }
 }
 
-/// [`ks_distance`] of a query to `home` sorted values, from each value's place among them: how many lie below, and how many at most there. Values that
-/// lie between the same two at home may be taken together, for the distance is greatest at the first or the last of them.
-fn distance(mut places: Vec<[usize; 2]>, home: f64) -> f64 {
+/// [`ks_distance`] of a query to `n_p` sorted values, from each value's place among them: how many lie below, and how many at most there. Values that
+/// lie between the same two of P may be taken together, for the distance is greatest at the first or the last of them.
+fn distance(mut places: Vec<[usize; 2]>, n_p: f64) -> f64 {
     places.sort_unstable();
     let (n, mut furthest, mut before) = (places.len() as f64, 0f64, 0);
     for same in places.chunk_by(|a, b| a == b) {
-        let [below, upto] = same[0].map(|count| count as f64 / home);
+        let [below, upto] = same[0].map(|count| count as f64 / n_p);
         let after = before + same.len();
         furthest = furthest.max(below - before as f64 / n).max(after as f64 / n - upto);
         before = after;
@@ -69,35 +79,31 @@ fn columns(rows: &Sample) -> Vec<Vec<f64>> {
 }
 
 impl ShiftTest for Bbsd {
-    fn name(&self) -> &'static str {
-        "bbsd"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("ks"), Statistic::printed("chi2")] }
     }
 
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
-        test::check(rows, &self.like, false)?;
-        let places = self.home.par_iter().zip(columns(rows)).map(|(home, column)| {
-            let of = |v: &f64| [home.partition_point(|h| h < v), home.partition_point(|h| h <= v)];
+        test::check(rows, &self.schema, false)?;
+        let places = self.source.par_iter().zip(columns(rows)).map(|(source, column)| {
+            let of = |v: &f64| [source.partition_point(|p| p < v), source.partition_point(|p| p <= v)];
             column.iter().map(of).collect()
         });
         let (places, predictions): (Vec<Vec<[usize; 2]>>, _) = (places.collect(), rows.predictions());
-        let home = self.home[0].len() as f64;
+        let n_p = self.source[0].len() as f64;
         let of = |query: &Vec<usize>| {
-            let furthest = places.iter().map(|column| distance(query.iter().map(|&r| column[r]).collect(), home));
+            let furthest = places.iter().map(|column| distance(query.iter().map(|&r| column[r]).collect(), n_p));
             [furthest.fold(0.0, f64::max), self.chi_squared(query.iter().map(|&r| predictions[r]))]
         };
         let of = |query| interrupt::check().map(|()| of(query));
         let values: Vec<[f64; 2]> = queries.par_iter().map(of).collect::<Result<_>>()?;
-        Ok(Measured { values: values.concat(), blame: Vec::new() })
+        Ok(Measured { values: values.concat(), row_scores: Vec::new() })
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
         let each: Vec<[f64; 2]> =
             queries.par_iter().map(|q| interrupt::check().and_then(|()| self.of(q))).collect::<Result<_>>()?;
-        Ok(each.concat())
+        Ok(Measured { values: each.concat(), row_scores: Vec::new() })
     }
 }
 
@@ -107,24 +113,24 @@ mod tests {
 
     #[test]
     fn both_statistics_by_hand() {
-        // Home: classes 0 and 1, three rows each.
-        let home =
+        // P: classes 0 and 1, three rows each.
+        let source =
             Sample::of_logits([[2.0, 0.0]; 3].iter().chain(&[[0.0, 2.0]; 3]).flatten().copied().collect(), 2).unwrap();
-        let test = Bbsd::new(&home);
+        let test = Bbsd::new(&source);
         let one_sided = Sample::of_logits(vec![2.0, 0.0, 2.0, 0.0], 2).unwrap();
-        let s = test.measure(&[home.clone(), one_sided], &Streams::new(0)).unwrap();
+        let s = test.measure(&[source.clone(), one_sided], &Streams::new(0)).unwrap().values;
         assert!(s[0] < 1e-12 && s[1] < 1e-12, "{s:?}");
-        // Any query has the same numbers as rows of a larger sample; values between those at home and equal to them.
+        // Any query has the same numbers as rows of a larger sample; values between those of P and equal to them.
         let mixed =
             Sample::of_logits((0..60).map(|i| (i * 7 % 13) as f32 / 3.0 - 2.0).chain([2.0, 0.0]).collect(), 2).unwrap();
         let queries = [vec![30, 1, 5, 8, 13], vec![2], (0..31).collect::<Vec<_>>(), vec![30, 29, 28, 4]];
         let each: Vec<Sample> = queries.iter().map(|q| mixed.rows(q)).collect();
         let (slow, fast) = (
-            test.measure(&each, &Streams::new(0)).unwrap(),
+            test.measure(&each, &Streams::new(0)).unwrap().values,
             test.measure_rows(&mixed, &queries, &Streams::new(0)).unwrap(),
         );
         assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-12), "{slow:?} {fast:?}");
-        // Half of home lies below every row of the query; χ² = (2 − 1)²/1 + (0 − 1)²/1.
+        // Half of P lies below every row of the query; χ² = (2 − 1)²/1 + (0 − 1)²/1.
         assert!((s[2] - 0.5).abs() < 1e-12 && (s[3] - 2.0).abs() < 1e-12, "{s:?}");
     }
 }

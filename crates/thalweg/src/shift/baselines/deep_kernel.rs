@@ -3,20 +3,21 @@
 //! k(x, y) = [(1 − ε) κ(φ(x), φ(y)) + ε] q(x, y), κ and q Gaussian, φ a small MLP on the inputs `[D]`. On half of the query's rows X against as
 //! many rows Y of P, φ is trained to maximise J = MMD²ᵤ/σ, the power of the test up to constants, with the paper's regularised variance:
 //! H_ij = k(x_i, x_j) + k(y_i, y_j) − k(x_i, y_j) − k(y_i, x_j), MMD²ᵤ = mean of H_ij over i ≠ j,
-//! σ² = 4/n³ Σ_i (Σ_j H_ij)² − 4/n⁴ (Σ_ij H_ij)² + λ. The statistic is MMD²ᵤ of the other half against validation rows, so that its mean at home
+//! σ² = 4/n³ Σ_i (Σ_j H_ij)² − 4/n⁴ (Σ_ij H_ij)² + λ. The statistic is MMD²ᵤ of the other half against validation rows, so that its mean under P
 //! is 0 whatever was trained; then the halves change places, and the two are averaged.
 //!
-//! Deviates: ε = .1 and the widths of κ and q are not trained but those of the median heuristic at home (κ's on the φ that all trainings start
+//! Deviates: ε = .1 and the widths of κ and q are not trained but those of the median heuristic on P (κ's on the φ that all trainings start
 //! from; φ's last layer can make κ as narrow as it likes); thresholds come from the project's null law instead of permutations.
 //! Two-sided: fires on any difference, harmful or not. Cost: 2 × `STEPS` gradients on |Q| rows and as many |Q|² kernels.
+use super::halves::Halves;
 use super::mmd::{median, squared};
-use super::two_sample::crossed;
-use crate::shift::base::Sample;
-use crate::shift::test::{self, ShiftTest, Statistic};
-use crate::{Error, Result, Streams, interrupt};
+use crate::shift::base::{Sample, Schema};
+use crate::shift::factory::{Factory, Needs};
+use crate::shift::test::{Measured, ShiftTest, Statistic};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
@@ -35,7 +36,7 @@ const BATCH: usize = 64;
 const RATE: f64 = 0.01;
 /// Rows of P that batches are drawn from, and validation rows that are judged on, at most.
 const POOL: usize = 4096;
-const HOME: usize = 128;
+const SOURCE: usize = 128;
 /// ε, the part of k that φ does not touch.
 const MIX: f64 = 0.1;
 /// λ, added to the variance.
@@ -51,13 +52,13 @@ pub struct DeepKernel {
     /// Rows of P to train against `[N, D]`.
     pool: Vec<f32>,
     /// Rows of P to judge against `[H, D]`, and q between them, below the diagonal row by row.
-    home: Vec<f32>,
+    source: Vec<f32>,
     packed: Packed,
-    of_home: Vec<f64>,
+    of_source: Vec<f64>,
     /// 1/(2σ²) of κ and of q.
     inner: f64,
     outer: f64,
-    like: Sample,
+    schema: Schema,
 }
 
 impl DeepKernel {
@@ -75,39 +76,29 @@ impl DeepKernel {
         let mut order: Vec<usize> = (0..train.len()).collect();
         shuffle(&mut order, &mut streams.child("pool").rng());
         order.truncate(POOL);
-        let home = validation.rows(&(0..validation.len().min(HOME)).collect::<Vec<_>>()).inputs;
+        let source = validation.rows(&(0..validation.len().min(SOURCE)).collect::<Vec<_>>()).inputs;
         let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
-        let packed = engine.pack(&home)?;
+        let packed = engine.pack(&source)?;
         let mut features = vec![0.0; packed.len() * FEATURES];
         engine.logits(&start, &packed, &mut features, &mut engine.workspace());
-        let outer = 1.0 / median("deep-kernel-mmd", &home, d)?;
+        let outer = 1.0 / median("deep-kernel-mmd", &source, d)?;
         let inner = 1.0 / median("deep-kernel-mmd", &features, FEATURES)?;
-        let rows: Vec<&[f32]> = home.chunks_exact(d).collect();
+        let rows: Vec<&[f32]> = source.chunks_exact(d).collect();
         let pairs = (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let of_home = pairs.map(|(i, j)| (-outer * squared(rows[i], rows[j])).exp()).collect();
-        let (pool, like) = (train.rows(&order).inputs, validation.rows(&[0]));
-        Ok(Self { net, engine, start, pool, home, packed, of_home, inner, outer, like })
-    }
-
-    fn of(&self, query: &Sample, streams: &Streams, workspace: &mut Workspace) -> Result<f64> {
-        test::check(query, &self.like, true)?;
-        crossed(query, 4, "for two rows in either half", streams, |_, train, judge, rng| {
-            let theta = self.trained(&query.rows(train).inputs, rng, workspace)?;
-            self.discrepancy(&theta, &query.rows(judge).inputs, workspace)
-        })
+        let of_source = pairs.map(|(i, j)| (-outer * squared(rows[i], rows[j])).exp()).collect();
+        let (pool, schema) = (train.rows(&order).inputs, validation.schema());
+        Ok(Self { net, engine, start, pool, source, packed, of_source, inner, outer, schema })
     }
 
     /// φ that maximises J on `rows [n, D]` against rows of P.
     fn trained(&self, rows: &[f32], rng: &mut ChaCha8Rng, workspace: &mut Workspace) -> Result<Vec<f32>> {
-        let (engine, d) = (&self.engine, self.like.width());
+        let (engine, d) = (&self.engine, self.schema.width);
         let mut theta = self.start.clone();
-        let mut gradient = vec![0.0; theta.len()];
         let mut stepper = Stepper::new(Optimiser::default(), 0.0, &self.net);
         let n = (rows.len() / d).min(BATCH);
         let mut order: Vec<usize> = (0..rows.len() / d).collect();
         let mut z = vec![0.0; 2 * n * FEATURES];
-        for _ in 0..STEPS {
-            interrupt::check()?;
+        descend(&mut theta, &mut stepper, (STEPS, RATE), |_, theta, gradient| {
             if order.len() > n {
                 shuffle(&mut order, rng);
             }
@@ -117,43 +108,43 @@ impl DeepKernel {
                 x.extend_from_slice(&self.pool[r * d..(r + 1) * d]);
             }
             let packed = engine.pack(&x)?;
-            engine.logits(&theta, &packed, &mut z, workspace);
+            engine.logits(theta, &packed, &mut z, workspace);
             let exact: Vec<f64> = z.iter().map(|z| f64::from(*z)).collect();
             let mut slope = vec![0.0; exact.len()];
             power(&exact, FEATURES, &self.outers(&x), self.inner, &mut slope);
             let climb = Climb(slope.iter().map(|s| -*s as f32).collect());
-            engine.gradient(&theta, &packed, Mode::Evaluate, &climb, &mut gradient, workspace);
-            stepper.step(&mut theta, &gradient, RATE);
-        }
+            engine.gradient(theta, &packed, Mode::Evaluate, &climb, gradient, workspace);
+            Ok(())
+        })?;
         Ok(theta)
     }
 
     /// q between all of `x [m, D]`, `[m, m]`.
     fn outers(&self, x: &[f32]) -> Vec<f64> {
-        let rows: Vec<&[f32]> = x.chunks_exact(self.like.width()).collect();
+        let rows: Vec<&[f32]> = x.chunks_exact(self.schema.width).collect();
         gaussian(rows.len(), |a, b| self.outer * squared(rows[a], rows[b]))
     }
 
-    /// MMD²ᵤ of `rows [n, D]` against the rows at home.
+    /// MMD²ᵤ of `rows [n, D]` against rows of P.
     fn discrepancy(&self, theta: &[f32], rows: &[f32], workspace: &mut Workspace) -> Result<f64> {
-        let d = self.like.width();
+        let d = self.schema.width;
         let mut features = |packed: &Packed| {
             let mut z = vec![0.0; packed.len() * FEATURES];
             self.engine.logits(theta, packed, &mut z, workspace);
             z
         };
-        let (query, home) = (features(&self.engine.pack(rows)?), features(&self.packed));
+        let (query, source) = (features(&self.engine.pack(rows)?), features(&self.packed));
         let query: Vec<_> = rows.chunks_exact(d).zip(query.chunks_exact(FEATURES)).collect();
-        let home: Vec<_> = self.home.chunks_exact(d).zip(home.chunks_exact(FEATURES)).collect();
+        let source: Vec<_> = self.source.chunks_exact(d).zip(source.chunks_exact(FEATURES)).collect();
         let mixed = |a: &[f32], b: &[f32]| (1.0 - MIX) * (-self.inner * squared(a, b)).exp() + MIX;
         let kernel =
             |a: &(&[f32], &[f32]), b: &(&[f32], &[f32])| mixed(a.1, b.1) * (-self.outer * squared(a.0, b.0)).exp();
-        let (n, h) = (query.len() as f64, home.len() as f64);
+        let (n, h) = (query.len() as f64, source.len() as f64);
         let within: f64 = (1..query.len()).map(|i| (0..i).map(|j| kernel(&query[i], &query[j])).sum::<f64>()).sum();
-        let pairs = (1..home.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let at_home: f64 = pairs.zip(&self.of_home).map(|((i, j), q)| q * mixed(home[i].1, home[j].1)).sum();
-        let across: f64 = query.iter().map(|a| home.iter().map(|b| kernel(a, b)).sum::<f64>()).sum();
-        let value = 2.0 * within / (n * (n - 1.0)) + 2.0 * at_home / (h * (h - 1.0)) - 2.0 * across / (n * h);
+        let pairs = (1..source.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let under_p: f64 = pairs.zip(&self.of_source).map(|((i, j), q)| q * mixed(source[i].1, source[j].1)).sum();
+        let across: f64 = query.iter().map(|a| source.iter().map(|b| kernel(a, b)).sum::<f64>()).sum();
+        let value = 2.0 * within / (n * (n - 1.0)) + 2.0 * under_p / (h * (h - 1.0)) - 2.0 * across / (n * h);
         if value.is_finite() {
             return Ok(value);
         }
@@ -220,19 +211,29 @@ impl LogitLoss for Climb {
     }
 }
 
-impl ShiftTest for DeepKernel {
-    fn name(&self) -> &'static str {
-        "deep-kernel-mmd"
-    }
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "deep-kernel-mmd",
+    looks_at: "distribution of the inputs, by a kernel trained for these rows",
+    needs: Needs::Inputs,
+    trains_per_query: true,
+    prepare: |parts, _, streams| {
+        Ok(Box::new(DeepKernel::new(&parts.reference.train, &parts.reference.validation, streams)?))
+    },
+};
 
+impl ShiftTest for DeepKernel {
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("mmd")] }
     }
 
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
-        let each = queries.par_iter().enumerate();
-        each.map_init(|| self.engine.workspace(), |workspace, (i, q)| self.of(q, &streams.index(i as u64), workspace))
-            .collect()
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured> {
+        let least = (4, "for two rows in either half");
+        let halves = Halves { schema: &self.schema, least, engine: &self.engine };
+        halves.measure(queries, streams, |fold| {
+            let theta = self.trained(&fold.train.inputs, fold.rng, fold.workspace)?;
+            self.discrepancy(&theta, &fold.judge.inputs, fold.workspace)
+        })
     }
 }
 
@@ -272,20 +273,20 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_shift_is_found_and_home_averages_to_nothing() {
+    fn a_planted_shift_is_found_and_rows_of_p_average_to_nothing() {
         let world = world::two_clouds(1);
         let test = DeepKernel::new(&world.reference.train, &world.reference.validation, &Streams::new(1)).unwrap();
         let queries: Vec<Sample> = (0..24).map(|i| world.near(20, i)).chain([world.far(20, 1)]).collect();
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| test.measure(&queries, &Streams::new(0)).unwrap())
+            pool.install(|| test.measure(&queries, &Streams::new(0)).unwrap().values)
         };
         let s = on(1);
-        let home = s[..24].iter().sum::<f64>() / 24.0;
+        let near = s[..24].iter().sum::<f64>() / 24.0;
         let most = s[..24].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        assert!(home.abs() < 0.04 && s[24] > most + 0.3, "{s:?}");
+        assert!(near.abs() < 0.04 && s[24] > most + 0.3, "{s:?}");
         assert_eq!(s, on(2));
-        assert_eq!(s[..1], test.measure(&queries[..1], &Streams::new(0)).unwrap());
+        assert_eq!(s[..1], test.measure(&queries[..1], &Streams::new(0)).unwrap().values);
         let few = test.measure(&[world.near(3, 0)], &Streams::new(0)).unwrap_err().to_string();
         assert!(few.contains("N ≥ 4") && few.contains("[3, D]"), "{few}");
         let logits = Sample::of_logits(vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();

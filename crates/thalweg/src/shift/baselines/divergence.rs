@@ -2,38 +2,48 @@
 //!
 //! H_ℓ(p) is the least expected loss of one action for p. Here the action is a diagonal Gaussian and the loss its negative log-density, so
 //! that H_ℓ(p) = ½ Σ_d log(2πe Var_d) in closed form; the statistic is H((p + q)/2) − min(H(p), H(q)) over f's features. Deviates: the paper also
-//! uses mixtures and autoencoders as actions. Two-sided: fires on any difference. Columns that do not vary at home are left out.
-use crate::shift::base::{Sample, column_moments};
-use crate::shift::test::{self, ShiftTest, Statistic};
+//! uses mixtures and autoencoders as actions. Two-sided: fires on any difference. Columns that do not vary under P are left out.
+use crate::shift::base::{Sample, Schema, column_moments};
+use crate::shift::factory::{Factory, Needs};
+use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams};
 
 /// The test.
 #[derive(Clone, Debug)]
 pub struct HDivergence {
-    /// Mean and variance of every feature at home.
-    home: Vec<(f64, f64)>,
-    like: Sample,
+    /// Mean and variance of every feature under P.
+    source: Vec<(f64, f64)>,
+    schema: Schema,
 }
 
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "h-divergence",
+    looks_at: "means and variances of the model's features",
+    needs: Needs::Logits,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(HDivergence::new(&parts.reference.train)?)),
+};
+
 impl HDivergence {
-    /// With training rows as home.
+    /// With training rows of P.
     ///
     /// # Errors
     /// No feature that varies.
-    pub fn new(home: &Sample) -> Result<Self> {
-        let moments = moments(home);
+    pub fn new(source: &Sample) -> Result<Self> {
+        let moments = moments(source);
         if !moments.iter().any(|(_, v)| *v > 0.0) {
-            return Err(Error::parameter("h-divergence", "features that vary at home", "constant ones"));
+            return Err(Error::parameter("h-divergence", "features that vary under P", "constant ones"));
         }
-        Ok(Self { home: moments, like: home.rows(&[0]) })
+        Ok(Self { source: moments, schema: source.schema() })
     }
 
     fn of(&self, query: &Sample) -> Result<f64> {
-        test::check(query, &self.like, false)?;
+        test::check(query, &self.schema, false)?;
         let (mut mixed, mut p, mut q) = (0.0, 0.0, 0.0);
-        for (&(a, va), (b, vb)) in self.home.iter().zip(moments(query)) {
+        for (&(a, va), (b, vb)) in self.source.iter().zip(moments(query)) {
             if va > 0.0 {
-                // A query of few rows may have equal values: a hundredth of home's variance is the least.
+                // A query of few rows may have equal values: a hundredth of P's variance is the least.
                 let vb = vb.max(0.01 * va);
                 mixed += (0.5 * (va + vb) + 0.25 * (a - b) * (a - b)).ln();
                 p += va.ln();
@@ -49,16 +59,13 @@ fn moments(rows: &Sample) -> Vec<(f64, f64)> {
 }
 
 impl ShiftTest for HDivergence {
-    fn name(&self) -> &'static str {
-        "h-divergence"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("divergence")] }
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        queries.iter().map(|q| self.of(q)).collect()
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
+        let values = queries.iter().map(|q| self.of(q)).collect::<Result<_>>()?;
+        Ok(Measured { values, row_scores: Vec::new() })
     }
 }
 
@@ -73,7 +80,7 @@ mod tests {
                 .unwrap()
         };
         let test = HDivergence::new(&rows(0.0)).unwrap();
-        let s = test.measure(&[rows(0.0), rows(2.0)], &Streams::new(0)).unwrap();
+        let s = test.measure(&[rows(0.0), rows(2.0)], &Streams::new(0)).unwrap().values;
         // Variances 2/3 and 8/3; moving by 2 adds 1 to the mixture's.
         let expected = 0.5 * ((1.0f64 + 1.0 / (2.0 / 3.0)) * (1.0 + 1.0 / (8.0 / 3.0))).ln();
         assert!(s[0].abs() < 1e-9 && (s[1] - expected).abs() < 1e-6, "{s:?} {expected}");

@@ -1,14 +1,15 @@
 //! How large f's logits are, whatever class they speak for: what entropy cannot see.
 //!
-//! A network may be as sure as at home of answers that have nothing to do with its training. Its outputs still tend to differ: the free energy
-//! log Σ_c exp z_c (Liu et al. 2020) moves, or rows lie further out than nearly all at home did. Two statistics: how far the mean energy lies from
-//! that at home, in deviations, and the share of rows whose margin (greatest logit less the second) lies outside the middle 95 % at home. Both are
+//! A network may be as sure as on P of answers that have nothing to do with its training. Its outputs still tend to differ: the free energy
+//! log Σ_c exp z_c (Liu et al. 2020) moves, or rows lie further out than nearly all of P did. Two statistics: how far the mean energy lies from
+//! that under P, in deviations, and the share of rows whose margin (greatest logit less the second) lies outside the middle 95 % under P. Both are
 //! two-sided: they fire on any difference, harmless ones too. Logits that were made of probabilities have no energy (0 for all rows); the margin is left.
-use crate::shift::base::Sample;
+use crate::shift::base::{Sample, Schema};
+use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 
-/// Share of rows at home beyond either end of the usual margins.
+/// Share of rows of P beyond either end of the middle margins.
 const TAIL: f64 = 0.025;
 
 /// The test.
@@ -16,15 +17,24 @@ const TAIL: f64 = 0.025;
 pub struct Energy {
     mean: f64,
     deviation: f64,
-    /// Least and greatest usual margin.
-    usual: [f64; 2],
-    like: Sample,
+    /// Ends of the middle 95 % of margins under P.
+    margins: [f64; 2],
+    schema: Schema,
 }
 
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "energy",
+    looks_at: "size of the logits and their margins",
+    needs: Needs::Logits,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(Energy::new(&parts.reference.validation))),
+};
+
 impl Energy {
-    /// With validation rows as home.
-    pub fn new(home: &Sample) -> Self {
-        let rows = views(home);
+    /// With validation rows of P.
+    pub fn new(source: &Sample) -> Self {
+        let rows = views(source);
         let n = rows.len() as f64;
         let mean = rows.iter().map(|r| r[0]).sum::<f64>() / n;
         let variance = rows.iter().map(|r| (r[0] - mean).powi(2)).sum::<f64>() / n;
@@ -35,15 +45,15 @@ impl Energy {
         Self {
             mean,
             deviation: variance.sqrt().max(1e-6),
-            usual: [margins[low], margins[last - low]],
-            like: home.rows(&[0]),
+            margins: [margins[low], margins[last - low]],
+            schema: source.schema(),
         }
     }
 
     fn of(&self, views: &[[f64; 2]], rows: impl ExactSizeIterator<Item = usize> + Clone) -> [f64; 2] {
         let n = rows.len() as f64;
         let mean = rows.clone().map(|r| views[r][0]).sum::<f64>() / n;
-        let outside = rows.filter(|&r| views[r][1] < self.usual[0] || views[r][1] > self.usual[1]).count();
+        let outside = rows.filter(|&r| views[r][1] < self.margins[0] || views[r][1] > self.margins[1]).count();
         [(mean - self.mean).abs() / self.deviation, outside as f64 / n]
     }
 }
@@ -63,28 +73,24 @@ fn views(rows: &Sample) -> Vec<[f64; 2]> {
 }
 
 impl ShiftTest for Energy {
-    fn name(&self) -> &'static str {
-        "energy"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("energy"), Statistic::printed("tails")] }
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
         let each = queries.iter().map(|q| {
-            test::check(q, &self.like, false)?;
+            test::check(q, &self.schema, false)?;
             Ok(self.of(&views(q), 0..q.len()))
         });
-        Ok(each.collect::<Result<Vec<_>>>()?.concat())
+        Ok(Measured { values: each.collect::<Result<Vec<_>>>()?.concat(), row_scores: Vec::new() })
     }
 
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
-        test::check(rows, &self.like, false)?;
+        test::check(rows, &self.schema, false)?;
         let views = views(rows);
         let of = |q: &Vec<usize>| interrupt::check().map(|()| self.of(&views, q.iter().copied()));
         let values: Vec<[f64; 2]> = queries.iter().map(of).collect::<Result<_>>()?;
-        Ok(Measured { values: values.concat(), blame: Vec::new() })
+        Ok(Measured { values: values.concat(), row_scores: Vec::new() })
     }
 }
 
@@ -94,12 +100,12 @@ mod tests {
 
     #[test]
     fn both_statistics_by_hand() {
-        // Home: margins 1, …, 81 between logits (k, 0), whose energy is k + ln(1 + e^−k).
-        let home = Sample::of_logits((1..=81).flat_map(|k| [k as f32, 0.0]).collect(), 2).unwrap();
-        let test = Energy::new(&home);
-        assert_eq!(test.usual, [3.0, 79.0]);
+        // P: margins 1, …, 81 between logits (k, 0), whose energy is k + ln(1 + e^−k).
+        let source = Sample::of_logits((1..=81).flat_map(|k| [k as f32, 0.0]).collect(), 2).unwrap();
+        let test = Energy::new(&source);
+        assert_eq!(test.margins, [3.0, 79.0]);
         let query = Sample::of_logits(vec![2.0, 0.0, 3.0, 0.0, 100.0, 20.0, 0.0, 79.0], 2).unwrap();
-        let s = test.measure(std::slice::from_ref(&query), &Streams::new(0)).unwrap();
+        let s = test.measure(std::slice::from_ref(&query), &Streams::new(0)).unwrap().values;
         let energy = |k: f64| k + (-k).exp().ln_1p();
         let mean = (1..=81).map(|k| energy(f64::from(k))).sum::<f64>() / 81.0;
         let deviation = ((1..=81).map(|k| (energy(f64::from(k)) - mean).powi(2)).sum::<f64>() / 81.0).sqrt();
@@ -114,8 +120,8 @@ mod tests {
     #[test]
     fn probabilities_have_a_margin_and_no_energy() {
         let of = |p: &[f32]| Sample::of_logits(p.iter().map(|p| p.ln()).collect(), 2).unwrap();
-        let home = of(&[0.5, 0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2]);
-        let s = Energy::new(&home).measure(&[of(&[0.5, 0.5, 0.99, 0.01])], &Streams::new(0)).unwrap();
+        let source = of(&[0.5, 0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2]);
+        let s = Energy::new(&source).measure(&[of(&[0.5, 0.5, 0.99, 0.01])], &Streams::new(0)).unwrap().values;
         assert!(s[0] < 0.5 && s[1] == 0.5, "{s:?}");
     }
 }

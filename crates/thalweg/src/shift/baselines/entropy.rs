@@ -1,28 +1,29 @@
 //! Entropies of predictions, and what an ensemble beside f says of a query: who disagrees, how much, how unsure they are together.
 //!
-//! The **one-sided** mean entropy is part of verdicts: it does not fire where f is surer than usual. From that of an ensemble [`OWN`] of f's own is
+//! The **one-sided** mean entropy is part of verdicts: it does not fire where f is surer than on P. From that of an ensemble [`BASE_ENTROPY_SHARE`] of f's own is
 //! taken away. The two-sided Kolmogorov–Smirnov distance of the paper fires on surer rows too, so it is printed only. [`MeanEntropy`] is f's own
 //! (M16), the cheapest test there is.
-use crate::shift::base::{Sample, softmax_rows};
+use crate::shift::base::{Sample, Schema, softmax_rows};
+use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use thalweg_nets::evaluate::argmax;
 
 /// What an ensemble gives. For the verdict: rows disagreed on (an integer has no threshold of its own at small |Q|, so ties are broken by the
-/// next), the most probability that a member takes from f's class, and the mean entropy less [`OWN`] of f's. Printed: mean disagreement, two-sided KS
+/// next), the most probability that a member takes from f's class, and the mean entropy less [`BASE_ENTROPY_SHARE`] of f's. Printed: mean disagreement, two-sided KS
 /// of entropies.
 pub const OF_ENSEMBLES: &[Statistic] = &[
     Statistic::verdict("count"),
-    Statistic::verdict("taken"),
+    Statistic::verdict("max-drop"),
     Statistic::verdict("entropy"),
-    Statistic::printed("rate"),
+    Statistic::printed("disagreement"),
     Statistic::printed("ks"),
 ];
 
-/// The share of f's own entropy that an ensemble's verdict leaves out. f is unsure of some rows at home, which hides what members add (with 0, as in the
+/// The share of f's own entropy that an ensemble's verdict leaves out. f is unsure of some rows of P, which hides what members add (with 0, as in the
 /// paper, the bank's AUROC on UCI Heart at |Q| = 10 is .924, with .5 .983, .6 .986, .7 .986; seed 101); with 1, what members add alone, rows that f is
 /// surer of than usual give an alarm (17 % of benign queries; up to .6 none).
-pub const OWN: f64 = 0.6;
+pub const BASE_ENTROPY_SHARE: f64 = 0.6;
 
 /// −Σ p log p of each row of `probabilities` `[N, C]`, in nats.
 pub fn entropies(probabilities: &[f32], classes: usize) -> Vec<f64> {
@@ -55,13 +56,13 @@ pub struct Reading {
     /// Whether any member's class differs from f's, `[N]`.
     pub rejected: Vec<bool>,
     /// Mean over the members of the probability that they do not give to f's class, `[N]`.
-    pub doubt: Vec<f64>,
+    pub disagreement: Vec<f64>,
     /// The most probability that a member takes from f's class, `[N]`; 0 where all give it as much as f does.
-    pub taken: Vec<f64>,
+    pub max_drop: Vec<f64>,
     /// Entropy of the mean prediction of f and all members, `[N]`.
     pub entropies: Vec<f64>,
     /// Mean entropy of f alone.
-    pub own: f64,
+    pub base_entropy: f64,
 }
 
 impl Reading {
@@ -69,23 +70,24 @@ impl Reading {
     pub fn new<'a>(query: &Sample, members: impl Iterator<Item = &'a [f32]>) -> Self {
         let c = query.classes();
         let rows: Vec<usize> = (0..query.len()).collect();
-        let (own, predictions) = (query.probabilities(), query.predictions());
+        let (base, predictions) = (query.probabilities(), query.predictions());
         let members: Vec<Answers> = members.map(|logits| Answers::new(logits, c)).collect();
-        Self::of_rows(&rows, (&own, &predictions), c, members.iter())
+        Self::of_rows(&rows, (&base, &predictions), c, members.iter())
     }
 
     /// Of the rows named, from f's probabilities and classes and the members' answers on all rows.
     pub(in crate::shift) fn of_rows<'a>(
         rows: &[usize],
-        (own, predictions): (&[f32], &[u32]),
+        (base, predictions): (&[f32], &[u32]),
         c: usize,
         members: impl Iterator<Item = &'a Answers>,
     ) -> Self {
         let n = rows.len();
         let at = |r: usize| r * c..(r + 1) * c;
-        let mut mean: Vec<f32> = rows.iter().flat_map(|&r| own[at(r)].iter().copied()).collect();
+        let mut mean: Vec<f32> = rows.iter().flat_map(|&r| base[at(r)].iter().copied()).collect();
         let alone = entropies(&mean, c).iter().sum::<f64>() / n as f64;
-        let (mut rejected, mut doubt, mut taken, mut count) = (vec![false; n], vec![0.0; n], vec![0f64; n], 0);
+        let (mut rejected, mut disagreement, mut max_drop) = (vec![false; n], vec![0.0; n], vec![0f64; n]);
+        let mut count = 0;
         for member in members {
             count += 1;
             for (i, &r) in rows.iter().enumerate() {
@@ -93,24 +95,25 @@ impl Reading {
                 mean[at(i)].iter_mut().zip(p).for_each(|(m, p)| *m += p);
                 let f = predictions[r] as usize;
                 rejected[i] |= member.classes[r] as usize != f;
-                doubt[i] += 1.0 - f64::from(p[f]);
-                taken[i] = taken[i].max(f64::from(own[r * c + f] - p[f]));
+                disagreement[i] += 1.0 - f64::from(p[f]);
+                max_drop[i] = max_drop[i].max(f64::from(base[r * c + f] - p[f]));
             }
         }
         let share = 1.0 / (count + 1) as f32;
         mean.iter_mut().for_each(|m| *m *= share);
-        doubt.iter_mut().for_each(|d| *d /= count.max(1) as f64);
-        Self { rejected, doubt, taken, entropies: entropies(&mean, c), own: alone }
+        disagreement.iter_mut().for_each(|d| *d /= count.max(1) as f64);
+        Self { rejected, disagreement, max_drop, entropies: entropies(&mean, c), base_entropy: alone }
     }
 
-    /// [`OF_ENSEMBLES`]; `usual` are entropies on queries of P.
-    pub fn statistics(&self, usual: &[f64]) -> [f64; 5] {
+    /// [`OF_ENSEMBLES`], against entropies on queries of P.
+    pub fn statistics(&self, reference_entropies: &[f64]) -> [f64; 5] {
         let n = self.rejected.len() as f64;
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
         let count = self.rejected.iter().filter(|r| **r).count() as f64;
-        let taken = mean(&self.taken);
-        let entropy = mean(&self.entropies) - OWN * self.own;
-        [count + taken, taken, entropy, mean(&self.doubt), ks_distance(&self.entropies, usual)]
+        let max_drop = mean(&self.max_drop);
+        let entropy = mean(&self.entropies) - BASE_ENTROPY_SHARE * self.base_entropy;
+        let ks = ks_distance(&self.entropies, reference_entropies);
+        [count + max_drop, max_drop, entropy, mean(&self.disagreement), ks]
     }
 }
 
@@ -135,40 +138,41 @@ pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
 /// f's own mean entropy on the query.
 #[derive(Clone, Debug)]
 pub struct MeanEntropy {
-    like: Sample,
+    schema: Schema,
 }
+
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "entropy",
+    looks_at: "how unsure the model is",
+    needs: Needs::Logits,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(MeanEntropy::new(&parts.reference.validation))),
+};
 
 impl MeanEntropy {
     /// For queries like these rows.
-    pub fn new(like: &Sample) -> Self {
-        Self { like: like.rows(&[0]) }
+    pub fn new(source: &Sample) -> Self {
+        Self { schema: source.schema() }
+    }
+
+    fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
+        test::check(query, &self.schema, false)?;
+        Ok(entropies(&query.probabilities(), query.classes()))
     }
 }
 
 impl ShiftTest for MeanEntropy {
-    fn name(&self) -> &'static str {
-        "entropy"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::verdict("entropy")] }
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
-        let each = queries.iter().map(|q| {
-            let row = self.blame(q, &Streams::new(0))?;
-            Ok(row.iter().sum::<f64>() / row.len() as f64)
-        });
-        each.collect()
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
+        test::means(queries, |query| self.scores(query))
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
-        Ok(test::means(&self.blame(rows, streams)?, queries))
-    }
-
-    fn blame(&self, query: &Sample, _: &Streams) -> Result<Vec<f64>> {
-        test::check(query, &self.like, false)?;
-        Ok(entropies(&query.probabilities(), query.classes()))
+    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+        Ok(test::means_of_rows(&self.scores(rows)?, queries))
     }
 }
 
@@ -190,12 +194,12 @@ mod tests {
         let query = Sample::of_logits(vec![l, m, l, m], 2).unwrap();
         let (flips, agrees) = ([m, l, l, m], [l, m, l, m]);
         let reading = Reading::new(&query, [&flips[..], &agrees[..]].into_iter());
-        assert_eq!((reading.rejected.clone(), reading.doubt.clone()), (vec![true, false], vec![0.5, 0.0]));
+        assert_eq!((reading.rejected.clone(), reading.disagreement.clone()), (vec![true, false], vec![0.5, 0.0]));
         let third = (1.0f64 / 3.0, 2.0f64 / 3.0);
         let entropy = -third.0 * third.0.ln() - third.1 * third.1.ln();
         assert!((reading.entropies[0] - entropy).abs() < 1e-6 && reading.entropies[1] < 1e-6);
-        assert_eq!(reading.taken, [1.0, 0.0]);
-        assert!(reading.own < 1e-6);
+        assert_eq!(reading.max_drop, [1.0, 0.0]);
+        assert!(reading.base_entropy < 1e-6);
         let s = reading.statistics(&[0.0, 0.0]);
         assert!((s[0], s[1], s[3]) == (1.5, 0.5, 0.25) && (s[2] - entropy / 2.0).abs() < 1e-6 && s[4] >= 0.5, "{s:?}");
     }
@@ -205,7 +209,7 @@ mod tests {
         let query = Sample::of_logits(vec![0.0, 0.0, 30.0, -30.0], 2).unwrap();
         let same = query.logits.clone();
         let entropy = Reading::new(&query, [&same[..], &same].into_iter()).statistics(&[])[2];
-        assert!((entropy - (1.0 - OWN) * 2f64.ln() / 2.0).abs() < 1e-6, "{entropy}");
+        assert!((entropy - (1.0 - BASE_ENTROPY_SHARE) * 2f64.ln() / 2.0).abs() < 1e-6, "{entropy}");
         assert_eq!(Reading::new(&query, std::iter::empty()).statistics(&[])[2], entropy);
     }
 

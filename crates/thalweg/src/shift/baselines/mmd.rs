@@ -1,15 +1,16 @@
 //! Maximum mean discrepancy (M16; Gretton et al. 2012) with a Gaussian kernel of median width, in inputs or in f's features.
 //!
-//! The unbiased estimate against a fixed set of rows at home; its part that does not involve the query is the same for all queries and left
+//! The unbiased estimate against a fixed set of rows of P; its part that does not involve the query is the same for all queries and left
 //! out. Features are those of f, the deep kernel that costs nothing; [`super::deep_kernel`] trains one for the query.
-//! Two-sided: fires on any difference. Cost: |Q| times `HOME` distances.
-use crate::shift::base::Sample;
+//! Two-sided: fires on any difference. Cost: |Q| times `SOURCE` distances.
+use crate::shift::base::{Sample, Schema};
+use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 
-/// Rows at home that a query is compared with.
-const HOME: usize = 256;
+/// Rows of P that a query is compared with.
+const SOURCE: usize = 256;
 
 /// Rows of a query of which all pairs are taken.
 const PAIRED: usize = 256;
@@ -33,31 +34,49 @@ impl Space {
 #[derive(Clone, Debug)]
 pub struct Mmd {
     space: Space,
-    home: Vec<f32>,
+    source: Vec<f32>,
     wide: usize,
-    /// 1/(2σ²), σ² half the median squared distance at home.
+    /// 1/(2σ²), σ² half the median squared distance under P.
     rate: f64,
-    like: Sample,
+    schema: Schema,
 }
 
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "mmd",
+    looks_at: "distribution of the inputs",
+    needs: Needs::Inputs,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Inputs, &parts.reference.train)?)),
+};
+
+/// The same of features.
+pub static OF_FEATURES: Factory = Factory {
+    name: "feature-mmd",
+    looks_at: "distribution of the model's features",
+    needs: Needs::Logits,
+    trains_per_query: false,
+    prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Features, &parts.reference.train)?)),
+};
+
 impl Mmd {
-    /// With the first rows of `home`.
+    /// With the first rows of `source`.
     ///
     /// # Errors
     /// Fewer than two rows; rows without inputs where those are asked for; rows that are all the same.
-    pub fn new(space: Space, home: &Sample) -> Result<Self> {
-        let few = home.rows(&(0..home.len().min(HOME)).collect::<Vec<_>>());
+    pub fn new(space: Space, source: &Sample) -> Result<Self> {
+        let few = source.rows(&(0..source.len().min(SOURCE)).collect::<Vec<_>>());
         let values = space.of(&few).to_vec();
         let wide = values.len() / few.len();
         if wide == 0 {
             return Err(Error::parameter("mmd", "rows with inputs", "logits alone"));
         }
         let median = median("mmd", &values, wide)?;
-        Ok(Self { space, wide, rate: 1.0 / median, like: home.rows(&[0]), home: values })
+        Ok(Self { space, wide, rate: 1.0 / median, schema: source.schema(), source: values })
     }
 
     fn of(&self, query: &Sample) -> Result<f64> {
-        test::check(query, &self.like, self.space == Space::Inputs)?;
+        test::check(query, &self.schema, self.space == Space::Inputs)?;
         let rows: Vec<&[f32]> = self.space.of(query).chunks_exact(self.wide).collect();
         let n = rows.len() as f64;
         let within: f64 = (1..rows.len()).map(|i| (0..i).map(|j| self.kernel(rows[i], rows[j])).sum::<f64>()).sum();
@@ -70,28 +89,28 @@ impl Mmd {
         (-self.rate * squared(a, b)).exp()
     }
 
-    /// Mean kernel of a row with those at home.
+    /// Mean kernel of a row with those of P.
     fn across(&self, row: &[f32]) -> f64 {
-        self.home.chunks_exact(self.wide).map(|h| self.kernel(row, h)).sum::<f64>()
-            / (self.home.len() / self.wide) as f64
+        self.source.chunks_exact(self.wide).map(|p| self.kernel(row, p)).sum::<f64>()
+            / (self.source.len() / self.wide) as f64
     }
 }
 
-/// The median squared distance of the rows `[N, wide]` of `test` at home.
+/// The median squared distance of the rows `[N, wide]` of P, for `test`.
 ///
 /// # Errors
 /// Fewer than two rows; rows that are all the same.
 pub(in crate::shift) fn median(test: &str, values: &[f32], wide: usize) -> Result<f64> {
     let rows: Vec<&[f32]> = values.chunks_exact(wide).collect();
     if rows.len() < 2 {
-        return Err(Error::shape("rows at home", "[N ≥ 2, D]", format!("[{}, {wide}]", rows.len())));
+        return Err(Error::shape("rows of P", "[N ≥ 2, D]", format!("[{}, {wide}]", rows.len())));
     }
     let mut distances: Vec<f64> =
         (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| squared(rows[i], rows[j])).collect();
     distances.sort_by(f64::total_cmp);
     let median = distances[distances.len() / 2];
     if median <= 0.0 {
-        return Err(Error::parameter(test, "rows at home that differ", "half of all pairs equal"));
+        return Err(Error::parameter(test, "rows of P that differ", "half of all pairs equal"));
     }
     Ok(median)
 }
@@ -102,10 +121,6 @@ pub(in crate::shift) fn squared(a: &[f32], b: &[f32]) -> f64 {
 }
 
 impl ShiftTest for Mmd {
-    fn name(&self) -> &'static str {
-        if self.space == Space::Inputs { "mmd" } else { "feature-mmd" }
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("mmd")] }
     }
@@ -113,7 +128,7 @@ impl ShiftTest for Mmd {
     /// The part within a query is its mean over all pairs, or, in a query of more than `PAIRED` rows, over the pairs of each row with the `PAIRED / 2`
     /// that come after it: unbiased too, in time linear in the rows.
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
-        test::check(rows, &self.like, self.space == Space::Inputs)?;
+        test::check(rows, &self.schema, self.space == Space::Inputs)?;
         let each: Vec<&[f32]> = self.space.of(rows).chunks_exact(self.wide).collect();
         let across: Vec<f64> = each.par_iter().map(|r| self.across(r)).collect();
         let of = |query: &Vec<usize>| {
@@ -132,12 +147,12 @@ impl ShiftTest for Mmd {
             within - 2.0 * query.iter().map(|&r| across[r]).sum::<f64>() / n as f64
         };
         let of = |query| interrupt::check().map(|()| of(query));
-        Ok(Measured { values: queries.par_iter().map(of).collect::<Result<_>>()?, blame: Vec::new() })
+        Ok(Measured { values: queries.par_iter().map(of).collect::<Result<_>>()?, row_scores: Vec::new() })
     }
 
-    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Vec<f64>> {
+    fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
         let of = |q| interrupt::check().and_then(|()| self.of(q));
-        queries.par_iter().map(of).collect()
+        Ok(Measured { values: queries.par_iter().map(of).collect::<Result<_>>()?, row_scores: Vec::new() })
     }
 }
 
@@ -148,8 +163,8 @@ mod tests {
     use crate::shift::world;
 
     #[test]
-    fn the_unbiased_estimate_averages_to_that_of_home() {
-        // E of the statistic over queries from home is −E k(x, x') at home, up to the fixed rows: so its mean over many small queries
+    fn the_unbiased_estimate_averages_to_that_of_p() {
+        // E of the statistic over queries of P is −E k(x, x') under P, up to the fixed rows: so its mean over many small queries
         // equals that over few large ones, and shifted queries lie above.
         let world = world::two_clouds(1);
         let test = Mmd::new(Space::Inputs, &world.reference.train).unwrap();
@@ -157,11 +172,11 @@ mod tests {
             let (all, streams) = (world.near(4000, 1), Streams::new(n as u64));
             let rows = |i: u64| draws(4000, n, 1, &streams.index(i)).unwrap().0.remove(0);
             let queries: Vec<Sample> = (0..count).map(|i| all.rows(&rows(i))).collect();
-            test.measure(&queries, &Streams::new(0)).unwrap().iter().sum::<f64>() / count as f64
+            test.measure(&queries, &Streams::new(0)).unwrap().values.iter().sum::<f64>() / count as f64
         };
         let (small, large) = (mean(5, 400), mean(200, 10));
         assert!((small - large).abs() < 0.02, "{small} {large}");
-        let far = test.measure(&[world.far(20, 1)], &Streams::new(0)).unwrap()[0];
+        let far = test.measure(&[world.far(20, 1)], &Streams::new(0)).unwrap().values[0];
         assert!(far > large + 0.3, "{far} {large}");
     }
 
@@ -174,7 +189,7 @@ mod tests {
             [1, 2, 3, 10, 11, 256].iter().map(|&n| (0..n).map(|i| (i * 7 + n) % 600).collect()).collect();
         let each: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();
         let (slow, fast) = (
-            test.measure(&each, &Streams::new(0)).unwrap(),
+            test.measure(&each, &Streams::new(0)).unwrap().values,
             test.measure_rows(&rows, &queries, &Streams::new(0)).unwrap(),
         );
         assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-9), "{slow:?} {fast:?}");

@@ -3,18 +3,18 @@
 //! A small MLP on the inputs is trained to name the domain, on half of the query's rows against batches of P, and judged on the other half;
 //! then the halves change places. The statistic is the mean AUROC on rows not trained on. Two-sided: fires on any difference, harmful or not.
 //! Cost: two short trainings a query.
-use crate::shift::base::Sample;
-use crate::shift::test::{self, ShiftTest, Statistic};
-use crate::{Error, Result, Streams, interrupt};
+use super::halves::{Fold, Halves};
+use crate::shift::base::{Sample, Schema};
+use crate::shift::factory::{Factory, Needs};
+use crate::shift::test::{Measured, ShiftTest, Statistic};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
-use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
+use thalweg_nets::engine::{Engine, Mode, Packed};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::loss::CrossEntropy;
-use thalweg_nets::streams::shuffle;
 use thalweg_nets::train::{Optimiser, Stepper};
 
 /// Hidden units of the domain classifier.
@@ -33,8 +33,19 @@ pub struct TwoSample {
     engine: Engine,
     batches: Vec<Packed>,
     judged: Packed,
-    like: Sample,
+    schema: Schema,
 }
+
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "two-sample",
+    looks_at: "how well a network can tell the inputs from those of P",
+    needs: Needs::Inputs,
+    trains_per_query: true,
+    prepare: |parts, _, streams| {
+        Ok(Box::new(TwoSample::new(&parts.reference.train, &parts.reference.validation, streams)?))
+    },
+};
 
 impl TwoSample {
     /// Trains against `train`, judges against `validation`.
@@ -54,84 +65,42 @@ impl TwoSample {
         };
         let batches = (0..STEPS).map(|_| batch()).collect::<Result<_>>()?;
         let judged = validation.rows(&(0..validation.len().min(BATCH)).collect::<Vec<_>>());
-        Ok(Self { judged: engine.pack(&judged.inputs)?, like: validation.rows(&[0]), net, engine, batches })
+        Ok(Self { judged: engine.pack(&judged.inputs)?, schema: validation.schema(), net, engine, batches })
     }
 
-    fn of(&self, query: &Sample, streams: &Streams, workspace: &mut Workspace) -> Result<f64> {
-        test::check(query, &self.like, true)?;
-        crossed(query, 2, "to be halved", streams, |name, train, judge, rng| {
-            self.fold(query, train, judge, streams.child(name), rng, workspace)
-        })
-    }
-
-    fn fold(
-        &self,
-        query: &Sample,
-        train: &[usize],
-        judge: &[usize],
-        streams: Streams,
-        rng: &mut ChaCha8Rng,
-        workspace: &mut Workspace,
-    ) -> Result<f64> {
+    fn fold(&self, fold: Fold) -> Result<f64> {
+        let Fold { train, judge, streams, rng, workspace } = fold;
         let engine = &self.engine;
         let mut theta = Initialisation::default().draw(engine.layout(), &streams);
-        let [mut gradient, mut other] = [(); 2].map(|()| vec![0.0; theta.len()]);
-        let (q, home, away) = (engine.pack(&query.rows(train).inputs)?, vec![0; BATCH], vec![1; train.len()]);
-        let (home, away) = (CrossEntropy::new(&home, 2, 0.0)?, CrossEntropy::new(&away, 2, 0.0)?);
+        let mut other = vec![0.0; theta.len()];
+        let (q, of_p, of_q) = (engine.pack(&train.inputs)?, vec![0; BATCH], vec![1; train.len()]);
+        let (of_p, of_q) = (CrossEntropy::new(&of_p, 2, 0.0)?, CrossEntropy::new(&of_q, 2, 0.0)?);
         let mut stepper = Stepper::new(Optimiser::default(), 1e-3, &self.net);
-        for _ in 0..STEPS {
-            interrupt::check()?;
+        descend(&mut theta, &mut stepper, (STEPS, RATE), |_, theta, gradient| {
             let batch = &self.batches[rng.random_range(0..self.batches.len() as u64) as usize];
-            engine.gradient(&theta, batch, Mode::Evaluate, &home, &mut gradient, workspace);
-            engine.gradient(&theta, &q, Mode::Evaluate, &away, &mut other, workspace);
+            engine.gradient(theta, batch, Mode::Evaluate, &of_p, gradient, workspace);
+            engine.gradient(theta, &q, Mode::Evaluate, &of_q, &mut other, workspace);
             gradient.iter_mut().zip(&other).for_each(|(g, o)| *g += o);
-            stepper.step(&mut theta, &gradient, RATE);
-        }
+            Ok(())
+        })?;
         let mut scores = |x: &Packed| {
             let mut logits = vec![0.0; x.len() * 2];
             engine.logits(&theta, x, &mut logits, workspace);
             logits.chunks_exact(2).map(|z| f64::from(z[1] - z[0])).collect::<Vec<f64>>()
         };
-        let (q, p) = (scores(&engine.pack(&query.rows(judge).inputs)?), scores(&self.judged));
+        let (q, p) = (scores(&engine.pack(&judge.inputs)?), scores(&self.judged));
         Ok(crate::shift::law::power::auroc(&q, &p)?.0)
     }
 }
 
-/// The mean of what `fold` says of the two halves of a query in random order: trained on one (called "first") and judged on the other, then the
-/// other way about ("second").
-///
-/// # Errors
-/// Fewer than `least` rows, and why so many; those of `fold`.
-pub(in crate::shift) fn crossed(
-    query: &Sample,
-    least: usize,
-    why: &str,
-    streams: &Streams,
-    mut fold: impl FnMut(&str, &[usize], &[usize], &mut ChaCha8Rng) -> Result<f64>,
-) -> Result<f64> {
-    if query.len() < least {
-        return Err(Error::shape("query Q", format!("[N ≥ {least}, D], {why}"), format!("[{}, D]", query.len())));
-    }
-    let mut order: Vec<usize> = (0..query.len()).collect();
-    let mut rng = streams.rng();
-    shuffle(&mut order, &mut rng);
-    let (a, b) = order.split_at(order.len() / 2);
-    Ok(0.5 * (fold("first", a, b, &mut rng)? + fold("second", b, a, &mut rng)?))
-}
-
 impl ShiftTest for TwoSample {
-    fn name(&self) -> &'static str {
-        "two-sample"
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         const { &[Statistic::printed("auroc")] }
     }
 
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
-        let each = queries.par_iter().enumerate();
-        each.map_init(|| self.engine.workspace(), |workspace, (i, q)| self.of(q, &streams.index(i as u64), workspace))
-            .collect()
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured> {
+        let halves = Halves { schema: &self.schema, least: (2, "to be halved"), engine: &self.engine };
+        halves.measure(queries, streams, |fold| self.fold(fold))
     }
 }
 
@@ -141,13 +110,16 @@ mod tests {
     use crate::shift::world;
 
     #[test]
-    fn a_planted_shift_is_told_apart_and_home_is_not() {
+    fn a_planted_shift_is_told_apart_and_rows_of_p_are_not() {
         let world = world::two_clouds(1);
         let test = TwoSample::new(&world.reference.train, &world.reference.validation, &Streams::new(1)).unwrap();
-        let queries: Vec<Sample> = (0..12).map(|i| world.near(20, i)).chain([world.far(20, 1)]).collect();
-        let s = test.measure(&queries, &Streams::new(0)).unwrap();
-        let home = s[..12].iter().sum::<f64>() / 12.0;
-        assert!((home - 0.5).abs() < 0.1 && s[12] > 0.95, "{s:?}");
+        let queries: Vec<Sample> = (0..60).map(|i| world.near(20, i)).chain([world.far(20, 1)]).collect();
+        let s = test.measure(&queries, &Streams::new(0)).unwrap().values;
+        let near = s[..60].iter().sum::<f64>() / 60.0;
+        // The AUROC of m rows against n of the same law has variance (m + n + 1)/(12 m n) (Mann and Whitney); the two folds of a query may be as one.
+        let (m, n) = (10.0, BATCH as f64);
+        let error = 3.7 * ((m + n + 1.0) / (12.0 * m * n) / 60.0f64).sqrt();
+        assert!((near - 0.5).abs() < error && error < 0.05 && s[60] > 0.95, "{near} {error} {s:?}");
         assert!(test.measure(&[world.near(1, 0)], &Streams::new(0)).unwrap_err().to_string().contains("N ≥ 2"));
     }
 }

@@ -1,11 +1,13 @@
 //! A calibration as a file.
 //!
-//! It is safetensors: `f [P]`; `train`, `validation`, `held` (inputs `[N, D]`, or logits `[N, C]` where only those are known);
-//! `weights.METHOD [m, P]`; the record as TOML in the header.
+//! It is safetensors: `f [P]`; `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are known); where held-out rows have labels, what
+//! estimates of f's accuracy need; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
+use super::accuracy::Accuracy;
 use super::{Calibration, Record};
 use crate::shift::base::{Base, Sample};
 use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
+use crate::shift::stored::{Store, Stored};
 use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Artefact, Error, Result, Streams};
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
-const FORMAT: &str = "thalweg shift calibration 6";
+const FORMAT: &str = "thalweg shift calibration 7";
+/// The same of any version.
+const KIND: &str = "thalweg shift calibration";
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -26,16 +30,16 @@ impl Calibration {
         if let Some(base) = &self.base {
             out.single("f", &[base.theta().len()], base.theta());
         }
-        let Reference { train, validation, held } = &self.reference;
-        for (name, rows) in [("train", train), ("validation", validation), ("held", held)] {
+        let Reference { train, validation, held_out } = &self.reference;
+        for (name, rows) in [("train", train), ("validation", validation), ("held-out", held_out)] {
             let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
             out.single(name, &[rows.len(), values.len() / rows.len()], values);
         }
-        for test in &self.tests {
-            if let (weights @ [_, ..], Some(base)) = (test.weights(), &self.base) {
-                let p = base.theta().len();
-                out.single(format!("weights.{}", test.name()), &[weights.len() / p, p], weights);
-            }
+        if let Some(accuracy) = &self.accuracy {
+            accuracy.save(&mut out, &self.record.methods);
+        }
+        for (test, method) in self.tests.iter().zip(&self.record.methods) {
+            test.save(&mut Store::new(&mut out, method.name()));
         }
         let record = toml::to_string(&self.record)
             .map_err(|e| Error::format(path, "calibration", "a record that TOML can hold", e))?;
@@ -44,15 +48,20 @@ impl Calibration {
         write_whole(path, &out.bytes()?)
     }
 
-    /// Reads a file that [`Self::write`] made; tests are made ready again without training.
+    /// Reads a file that [`Self::write`] made; nothing is trained.
     ///
     /// # Errors
-    /// No such file, another kind of file, tensors that do not fit the record.
+    /// No such file, another kind of file or one of another version, tensors that do not fit the record.
     pub fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
+            if found.starts_with(KIND) {
+                let expected =
+                    format!("{FORMAT}: files of other versions lack what tests were trained to; calibrate again");
+                return Err(Error::format(path, "format", expected, found));
+            }
             return Err(Error::not_this(path, Artefact::Calibration, FORMAT, found));
         }
         let record: Record = toml::from_str(file.word("record"))
@@ -71,16 +80,15 @@ impl Calibration {
                 }
             }
         };
-        let reference = Reference::new(rows("train")?, rows("validation")?, rows("held")?)?;
+        let reference = Reference::new(rows("train")?, rows("validation")?, rows("held-out")?)?;
         let streams = Streams::new(record.seed).child("shift");
         let parts =
             Parts { base: base.clone(), reference: &reference, labels: &[], size: record.size, config: &record.config };
         let mut tests = Vec::new();
         for method in &record.methods {
-            let kept = format!("weights.{}", method.name());
-            let weights = file.shape(&kept).map(|_| file.any(&kept)).transpose()?.map(|(_, weights)| weights);
-            tests.push(method.prepare(&parts, weights, &streams)?);
+            tests.push(method.prepare(&parts, Some(&Stored::new(&file, method.name())), &streams)?);
         }
-        Ok(Self { record, seconds: BTreeMap::new(), base, reference, tests })
+        let accuracy = Accuracy::read(path, &file, &reference, &record.methods)?;
+        Ok(Self { record, seconds: BTreeMap::new(), base, reference, accuracy, tests })
     }
 }

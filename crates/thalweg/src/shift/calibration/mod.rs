@@ -1,16 +1,18 @@
-//! A test made ready, once for a model, in one file: f, the rows of P that tests need, trained CDCs, and a record of how all of it was made.
-//! Afterwards a query needs nothing but this file.
+//! Tests prepared once for a model, in one file: f, the rows of P that tests need, all that was trained or computed for the tests, and a record of
+//! how it was made. Afterwards a query needs nothing but this file, and reading it trains nothing.
 //!
 //! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::law::permutation`]) of its rows and the
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
+use self::accuracy::Accuracy;
 use super::base::{Base, Sample};
 use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
+use super::estimate::Estimate;
 use super::law::outcome::{Answer, Measurement, Outcome, Question, together};
 use super::law::permutation;
 use super::method::{Config, Method, Parts};
 use super::reference::Reference;
-use super::test::{ShiftTest, Statistic};
+use super::test::ShiftTest;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,12 +22,15 @@ use thalweg_nets::Architecture;
 use thalweg_nets::data::DataRecord;
 use thalweg_nets::progress::Progress;
 
+mod accuracy;
 mod file;
 #[cfg(test)]
 mod level;
+#[cfg(test)]
+mod tests;
 
 /// Held-out rows that are kept, at most: a random part of more.
-pub const HELD: usize = 4096;
+pub const HELD_OUT: usize = 4096;
 
 /// How a calibration was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +46,7 @@ pub struct Record {
     pub null: usize,
     /// Level that the redraws were counted for.
     pub level: f64,
-    /// Rows of P: trained on, chosen on, held out.
+    /// Rows of P: training, validation, held out.
     pub rows: [usize; 3],
     /// C.
     pub classes: usize,
@@ -52,7 +57,7 @@ pub struct Record {
     /// f's architecture; none where only its logits are known.
     pub architecture: Option<Architecture>,
     /// What P's inputs are, for queries to be read alike; none where only logits are known.
-    pub home: Option<DataRecord>,
+    pub source: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Parameters in force.
@@ -65,10 +70,11 @@ pub struct Record {
 pub struct Calibration {
     /// How it was made.
     pub record: Record,
-    /// Seconds that each test took to be made ready here; not kept in the file.
-    pub seconds: BTreeMap<String, f64>,
+    /// Seconds that each test took to be prepared here; not kept in the file.
+    pub seconds: BTreeMap<&'static str, f64>,
     base: Option<Arc<Base>>,
     reference: Reference,
+    accuracy: Option<Accuracy>,
     tests: Vec<Box<dyn ShiftTest>>,
 }
 
@@ -101,7 +107,9 @@ pub struct Verdict {
     /// Test by test.
     pub findings: Vec<Finding>,
     /// How much each row of the query looks out of place by the first test that can tell, `[N]`; empty where none can.
-    pub blame: Vec<f64>,
+    pub row_scores: Vec<f64>,
+    /// How often f is right on the query; none where no labels of P are known.
+    pub estimate: Option<Estimate>,
 }
 
 /// What a calibration is asked for.
@@ -109,6 +117,8 @@ pub struct Verdict {
 pub struct Request<'a> {
     /// f, rows, |Q|, parameters.
     pub parts: Parts<'a>,
+    /// Labels of the held-out rows `[N]`, which an estimate of f's accuracy needs; empty where they are not known.
+    pub held_out_labels: &'a [u32],
     /// Tests.
     pub methods: &'a [Method],
     /// Redraws of every query.
@@ -122,7 +132,7 @@ pub struct Request<'a> {
     /// Whether logits were made of probabilities.
     pub probabilities: bool,
     /// What P's inputs are; none where only logits are known.
-    pub home: Option<DataRecord>,
+    pub source: Option<DataRecord>,
     /// What P is called.
     pub data: String,
     /// Whether CDC parameters are to be found on validation draws.
@@ -133,7 +143,8 @@ impl Request<'_> {
     /// Checks what needs no work.
     ///
     /// # Errors
-    /// No method, one twice; a size of 0; redraws or held-out rows that could never reject; held-out rows that are training rows.
+    /// No method, one twice; a size of 0; labels of one class only or of another number than rows; redraws or held-out rows that could never reject;
+    /// held-out rows that are training rows.
     pub fn check(&self) -> Result<()> {
         let methods = self.methods;
         if methods.is_empty() || (1..methods.len()).any(|i| methods[..i].contains(&methods[i])) {
@@ -143,9 +154,26 @@ impl Request<'_> {
         if self.parts.size == 0 {
             return Err(Error::parameter("query size |Q|", "at least 1", 0));
         }
+        self.check_labels()?;
         permutation::check(self.null, self.level)?;
-        permutation::enough(self.parts.reference.held.len(), self.parts.size, self.level)?;
-        self.parts.reference.held_is_fresh()
+        permutation::enough(self.parts.reference.held_out.len(), self.parts.size, self.level)?;
+        self.parts.reference.held_out_is_fresh()
+    }
+
+    fn check_labels(&self) -> Result<()> {
+        let (labels, held_out) = (self.parts.labels, self.held_out_labels);
+        if let Some(first) = labels.first().filter(|first| labels.iter().all(|label| label == *first)) {
+            let expected =
+                "rows of at least two classes: where there is one, a classifier has nothing to be wrong about";
+            return Err(Error::parameter("labels of P", expected, format!("class {first} alone")));
+        }
+        let (rows, classes) = (self.parts.reference.held_out.len(), self.parts.reference.held_out.classes());
+        if !held_out.is_empty() && (held_out.len() != rows || held_out.iter().any(|&label| label as usize >= classes)) {
+            let expected = format!("{rows} below {classes}");
+            let found = format!("{} up to {}", held_out.len(), held_out.iter().max().unwrap_or(&0));
+            return Err(Error::parameter("labels of held-out rows", expected, found));
+        }
+        Ok(())
     }
 }
 
@@ -167,7 +195,7 @@ impl Calibration {
                 return Err(Error::Interrupted);
             }
             let start = Instant::now();
-            if let (true, Method::Detectron, Some(base)) = (request.choose, method, &parts.base) {
+            if let (true, true, Some(base)) = (request.choose, *method == Method::DETECTRON, &parts.base) {
                 let trainer = Trainer::new(base.clone(), parts.reference, config.cdc, &streams.child("detectron"))?;
                 let found = choose(&trainer, parts.reference, config.detectron, parts.size, &streams)?;
                 config.cdc = found.config;
@@ -175,28 +203,30 @@ impl Calibration {
             }
             let parts = Parts { config: &config, ..parts.clone() };
             tests.push(method.prepare(&parts, None, &streams)?);
-            seconds.insert(method.name().to_owned(), start.elapsed().as_secs_f64());
+            seconds.insert(method.name(), start.elapsed().as_secs_f64());
             progress.advance(1);
         }
-        let held = parts.reference.held.part(HELD, &mut streams.child("held").rng());
-        let reference = Reference { held, ..parts.reference.clone() };
+        let kept = parts.reference.held_out.part(HELD_OUT, &mut streams.child("held").rng());
+        let labels: Vec<u32> = kept.iter().filter_map(|&row| request.held_out_labels.get(row).copied()).collect();
+        let reference = Reference { held_out: parts.reference.held_out.rows(&kept), ..parts.reference.clone() };
         let record = Record {
             size: parts.size,
             methods: methods.to_vec(),
             seed: *seed,
             null: *null,
             level: request.level,
-            rows: [reference.train.len(), reference.validation.len(), reference.held.len()],
-            classes: reference.held.classes(),
+            rows: [reference.train.len(), reference.validation.len(), reference.held_out.len()],
+            classes: reference.held_out.classes(),
             columns: request.columns.clone(),
             probabilities: request.probabilities,
             architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
-            home: request.home.clone(),
+            source: request.source.clone(),
             data: request.data.clone(),
             config,
             choice,
         };
-        Ok(Self { record, seconds, base: parts.base.clone(), reference, tests })
+        let accuracy = Accuracy::new(&reference, labels, &tests)?;
+        Ok(Self { record, seconds, base: parts.base.clone(), reference, accuracy, tests })
     }
 
     /// f; none where only its logits are known.
@@ -219,28 +249,40 @@ impl Calibration {
     /// # Errors
     /// A query without rows; a level that the redraws or the held-out rows cannot reach; as the tests' own; interruption.
     pub fn test(&self, query: &Sample, level: f64, seed: u64, progress: &dyn Progress) -> Result<Verdict> {
-        if query.is_empty() {
-            return Err(Error::shape("query Q", "[N ≥ 1, D]", "[0, D]"));
-        }
-        let (null, held) = (self.record.null, &self.reference.held);
-        permutation::check(null, level)?;
-        permutation::enough(held.len(), query.len(), level)?;
-        super::test::check(query, held, held.width() > 0)?;
+        permutation::check(self.record.null, level)?;
+        permutation::enough(self.reference.held_out.len(), query.len(), level)?;
         let streams = Streams::new(seed).child("shift query");
-        let rows = held.clone().joined(query);
-        let queries = permutation::redraws(held.len(), query.len(), null, &streams)?;
-        let (mut measured, mut findings, mut blame) = (Vec::new(), Vec::new(), Vec::new());
+        self.against(&self.reference.held_out, query, level, &streams, progress)
+    }
+
+    /// What the tests say of `query` beside the rows `held_out` of P, which no test was made with.
+    ///
+    /// # Errors
+    /// A query without rows or one that does not fit; as the tests' own; interruption.
+    pub(in crate::shift) fn against(
+        &self,
+        held_out: &Sample,
+        query: &Sample,
+        level: f64,
+        streams: &Streams,
+        progress: &dyn Progress,
+    ) -> Result<Verdict> {
+        let null = self.record.null;
+        super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
+        let rows = held_out.clone().joined(query);
+        let queries = permutation::redraws(held_out.len(), query.len(), null, streams)?;
+        let (mut measured, mut findings, mut row_scores) = (Vec::new(), Vec::new(), Vec::new());
         progress.begin("testing", self.tests.len() as u64);
         for (test, method) in self.tests.iter().zip(&self.record.methods) {
             if progress.interrupted() {
                 return Err(Error::Interrupted);
             }
             let start = Instant::now();
-            let all = test.measure_rows(&rows, &queries, &streams.child(test.name()))?;
-            let of = Measurement::new(test.name(), test.statistics(), &all, queries.len())?;
-            if blame.is_empty() && !all.blame.is_empty() {
-                blame = vec![0.0; query.len()];
-                queries[0].iter().zip(&all.blame).for_each(|(&r, b)| blame[r - held.len()] = *b);
+            let all = test.measure_rows(&rows, &queries, &streams.child(method.name()))?;
+            let of = Measurement::new(method.name(), test.statistics(), &all, queries.len())?;
+            if row_scores.is_empty() && !all.row_scores.is_empty() {
+                row_scores = vec![0.0; query.len()];
+                queries[0].iter().zip(&all.row_scores).for_each(|(&r, score)| row_scores[r - held_out.len()] = *score);
             }
             findings.push(finding(*method, &of, start.elapsed().as_secs_f64()));
             measured.push(of);
@@ -248,7 +290,11 @@ impl Calibration {
         }
         let answer = Answer::of(&measured)?;
         let (outcome, p_value) = answer.outcome(level);
-        Ok(Verdict { outcome, p_value, level, answer, findings, blame })
+        let estimate = match &self.accuracy {
+            Some(known) => Some(known.estimate(query, outcome, level, (&self.reference, &self.tests))?),
+            None => None,
+        };
+        Ok(Verdict { outcome, p_value, level, answer, findings, row_scores, estimate })
     }
 }
 
@@ -261,104 +307,4 @@ fn finding(method: Method, of: &Measurement, seconds: f64) -> Finding {
     });
     let p_value = together(&[of]).map_or(1.0, |p| p[0]);
     Finding { method, question, statistics: each.collect(), p_value, seconds }
-}
-
-/// The statistics that make one p-value: those for the verdict, or all where none is; and whether it then speaks of harm.
-pub fn used(statistics: &[Statistic]) -> (Vec<bool>, bool) {
-    let harmful = statistics.iter().any(|s| s.verdict);
-    (statistics.iter().map(|s| s.verdict || !harmful).collect(), harmful)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shift::config::small;
-    use crate::shift::world;
-    use thalweg_nets::progress::Silent;
-
-    #[test]
-    fn a_file_says_of_a_query_what_was_said_before_it_was_written() {
-        let world = world::two_clouds(1);
-        let config = small(30);
-        let request = Request {
-            parts: Parts {
-                base: Some(world.base.clone()),
-                reference: &world.reference,
-                labels: &world.labels,
-                size: 10,
-                config: &config,
-            },
-            methods: &Method::ALL,
-            null: 40,
-            level: 0.05,
-            seed: 3,
-            columns: vec!["a".into(), "b".into()],
-            probabilities: false,
-            home: None,
-            data: "clouds".into(),
-            choose: true,
-        };
-        let made = Calibration::make(&request, &Silent).unwrap();
-        assert!(made.record.choice.as_ref().is_some_and(|c| c.inside));
-        let path = tempfile::tempdir().unwrap().path().join("c.safetensors");
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        made.write(&path).unwrap();
-        let read = Calibration::read(&path).unwrap();
-        assert_eq!(read.record, made.record);
-        let of = |c: &Calibration, query: &Sample| {
-            let verdict = c.test(query, 0.05, 9, &Silent).unwrap();
-            let each = verdict.findings.into_iter().map(|f| (f.method, f.statistics, f.p_value));
-            (verdict.outcome, verdict.answer, verdict.blame, each.collect::<Vec<_>>())
-        };
-        let (near, far) = (world.near(10, 5), world.far(12, 5));
-        let said = of(&read, &far);
-        assert_eq!(of(&made, &far), said);
-        assert_eq!(said.0, Outcome::HarmfulShift);
-        assert!(said.3[0].0 == Method::Bank && said.3[0].2 < 0.03, "{:?}", said.3[0]);
-        assert_eq!(said.2.len(), 12);
-        assert_eq!(of(&read, &near).0, Outcome::NoEvidenceOfHarm);
-        assert!(read.test(&near, 0.01, 9, &Silent).unwrap_err().to_string().contains("at least 99"));
-        std::fs::write(&path, b"no").unwrap();
-        assert!(Calibration::read(&path).is_err());
-    }
-
-    #[test]
-    fn logits_alone_calibrate_what_needs_no_more() {
-        let world = world::two_clouds(1);
-        let of = |s: &Sample| Sample::of_logits(s.logits.clone(), 2).unwrap();
-        let r = &world.reference;
-        let reference = Reference::new(of(&r.train), of(&r.validation), of(&r.held)).unwrap();
-        let config = Config::default();
-        let request = |methods, null, size| Request {
-            parts: Parts { base: None, reference: &reference, labels: &[], size, config: &config },
-            methods,
-            null,
-            level: 0.05,
-            seed: 1,
-            columns: Vec::new(),
-            probabilities: false,
-            home: None,
-            data: "logits".into(),
-            choose: true,
-        };
-        let made = Calibration::make(&request(&[Method::Entropy, Method::Bbsd], 50, 8), &Silent).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c.safetensors");
-        made.write(&path).unwrap();
-        let read = Calibration::read(&path).unwrap();
-        let query = of(&world.near(8, 2));
-        let p = |c: &Calibration| c.test(&query, 0.05, 0, &Silent).unwrap().answer;
-        assert_eq!(p(&read), p(&made));
-        let said = |methods: &'static [Method], null, size| {
-            Calibration::make(&request(methods, null, size), &Silent).err().map(|e| e.to_string())
-        };
-        let says = |methods: &'static [Method], null, size, what: &str| {
-            said(methods, null, size).is_some_and(|e| e.contains(what))
-        };
-        assert!(says(&[Method::Bank], 50, 8, "logits alone"));
-        assert!(says(&[Method::Entropy, Method::Entropy], 50, 8, "none twice"));
-        assert!(says(&[], 50, 8, "at least one"));
-        assert!(says(&[Method::Entropy], 18, 8, "at least 19"));
-        assert!(says(&[Method::Entropy], 50, 0, "at least 1"));
-    }
 }

@@ -5,77 +5,58 @@
 //! taken greedily so that they take the most probability from f's classes, then the ensemble statistics are those of [`crate::shift::baselines::entropy`]. No training
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
+use super::bank_config::BankConfig;
 use super::cdc::{Scratch, Trainer};
-use super::members::Members;
+use super::members::{Members, Shared, referenced};
 use super::subset::covering;
-use crate::ranges::{self, MOST};
+use crate::ranges;
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
+use crate::shift::factory::{Factory, Needs, Parts, Prepared};
 use crate::shift::reference::Reference;
-use crate::shift::test;
+use crate::shift::stored::{Store, Stored};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Least expected share of features that a synthetic shift moves.
 const FEWEST: f32 = 0.1;
-/// The bank.
-///
-/// | field | default | range |
-/// | --- | --- | --- |
-/// | `size` | 400 | ≥ `members` CDCs |
-/// | `members` | 3 | ≥ 1 taken for a query |
-/// | `rows` | 16 | ≥ 1 rows in a synthetic query |
-/// | `offset` | 4 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BankConfig {
-    /// CDCs in the bank.
-    pub size: usize,
-    /// CDCs taken for a query.
-    pub members: usize,
-    /// Rows in a synthetic query.
-    pub rows: usize,
-    /// Greatest offset.
-    pub offset: f64,
-}
-
-impl Default for BankConfig {
-    fn default() -> Self {
-        Self { size: 400, members: 3, rows: 16, offset: 4.0 }
-    }
-}
-
-impl BankConfig {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// Names the parameter under `bank`.
-    pub fn check(&self) -> Result<()> {
-        if self.members == 0 || self.members > self.size {
-            return Err(Error::parameter("bank.members", format!("from 1 to bank.size {}", self.size), self.members));
-        }
-        ranges::check("bank.", [("size", self.size as u64, 1..=MOST), ("rows", self.rows as u64, 1..=MOST)])?;
-        if !(self.offset >= 0.0 && self.offset.is_finite()) {
-            return Err(Error::parameter("bank.offset", "a finite number of at least 0", self.offset));
-        }
-        Ok(())
-    }
-}
 
 /// The test, ready for queries.
 #[derive(Clone, Debug)]
 pub struct Bank {
-    base: Arc<Base>,
+    shared: Shared,
     config: BankConfig,
     /// `[size, P]`.
     thetas: Vec<f32>,
-    like: Sample,
-    usual: Vec<f64>,
+}
+
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "bank",
+    looks_at: "how far networks that agree with the model on P can disagree with it on Q",
+    needs: Needs::Network,
+    trains_per_query: false,
+    prepare: prepared,
+};
+
+fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
+    let Parts { reference, config, size, .. } = *parts;
+    let base = parts.base()?;
+    Ok(Box::new(match stored {
+        None => {
+            let trainer = Trainer::new(base, reference, config.bank_cdc.0, streams)?;
+            Bank::train(&trainer, reference, config.bank, size, streams)?
+        }
+        Some(stored) => {
+            let thetas = stored.single("networks", &[config.bank.size, base.theta().len()])?;
+            config.bank.check()?;
+            Bank { shared: Shared::stored(base, reference, stored)?, config: config.bank, thetas }
+        }
+    }))
 }
 
 impl Bank {
@@ -95,7 +76,7 @@ impl Bank {
         Self::of(trainer.base().clone(), reference, config, thetas, query, streams)
     }
 
-    /// A bank of CDCs `[size, P]` that are there already (from a file, or drawn from a meta-model); usual entropies come from
+    /// A bank of CDCs `[size, P]` that are there already (from a file, or drawn from a meta-model); reference entropies come from
     /// validation rows, `query` at a time.
     ///
     /// # Errors
@@ -109,13 +90,16 @@ impl Bank {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        let held = base.engine().layout().check("bank", &thetas)?;
-        if held != config.size {
-            return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{held}, P]")));
+        let found = base.engine().layout().check("bank", &thetas)?;
+        if found != config.size {
+            return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{found}, P]")));
         }
-        let mut bank = Self { base, config, thetas, like: reference.validation.rows(&[0]), usual: Vec::new() };
-        bank.usual = bank.usual_of(reference, query, &streams.child("usual"), streams)?;
-        Ok(bank)
+        referenced(Self { shared: Shared::new(base, reference), config, thetas }, reference, query, streams)
+    }
+
+    /// Its networks, `[size, P]`.
+    pub fn networks(&self) -> &[f32] {
+        &self.thetas
     }
 
     /// What the members chosen for this query say of it.
@@ -123,8 +107,7 @@ impl Bank {
     /// # Errors
     /// A query that does not fit.
     pub fn read(&self, query: &Sample) -> Result<Reading> {
-        test::check(query, &self.like, true)?;
-        Ok(covering(&self.base.logits_of(&self.thetas, query)?, query, self.config.members))
+        Ok(covering(&self.shared.logits(&self.thetas, query)?, query, self.config.members))
     }
 }
 
@@ -195,23 +178,26 @@ pub(in crate::shift) fn synthetic(
 }
 
 impl Members for Bank {
-    const NAME: &'static str = "bank";
+    const DRAWS: bool = false;
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
 
     fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
         queries.par_iter().map(|query| self.read(query)).collect()
     }
 
-    fn usual(&self) -> &[f64] {
-        &self.usual
-    }
-
     fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
-        test::check(rows, &self.like, true)?;
-        Ok(Some((self.base.engine().logits_of_many(&self.thetas, &self.base.pack(rows)?)?, self.config.members)))
+        Ok(Some((self.shared.logits_of_many(&self.thetas, rows)?, self.config.members)))
     }
 
-    fn kept(&self) -> &[f32] {
-        &self.thetas
+    fn save_networks(&self, store: &mut Store) {
+        store.single("networks", &[self.config.size, self.shared.base.theta().len()], &self.thetas);
     }
 }
 
@@ -247,14 +233,14 @@ mod tests {
         let bank = Bank::train(&trainer, &world.reference, config, 10, &streams).unwrap();
         let of = |i: u64, kind: usize| [world.near(10, i), world.far(10, i), world.benign(10, i)][kind].clone();
         let s: Vec<Vec<f64>> = (0..3)
-            .map(|kind| bank.measure(&(0..10).map(|i| of(i, kind)).collect::<Vec<_>>(), &streams).unwrap())
+            .map(|kind| bank.measure(&(0..10).map(|i| of(i, kind)).collect::<Vec<_>>(), &streams).unwrap().values)
             .collect();
         let mean = |kind: usize, j: usize| (0..10).map(|i| s[kind][i * 5 + j]).sum::<f64>() / 10.0;
         assert!(mean(1, 0) > mean(0, 0) + 3.0 && mean(2, 0) <= mean(0, 0), "{s:?}");
         assert!(mean(1, 2) > 1.5 * mean(0, 2) && mean(2, 2) <= mean(0, 2), "{s:?}");
         let again =
-            Bank::of(world.base.clone(), &world.reference, config, bank.weights().to_vec(), 10, &streams).unwrap();
-        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap(), s[1][15..20]);
+            Bank::of(world.base.clone(), &world.reference, config, bank.networks().to_vec(), 10, &streams).unwrap();
+        assert_eq!(again.measure(&[of(3, 1)], &streams).unwrap().values, s[1][15..20]);
         assert!(Bank::of(world.base.clone(), &world.reference, config, vec![0.0; 5], 10, &streams).is_err());
         assert!(BankConfig { members: 0, ..config }.check().is_err());
     }

@@ -10,7 +10,8 @@ use crate::nn::normal;
 use crate::ranges::{self, LONGEST};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::reference::Reference;
-use crate::{Error, Result, Streams, interrupt};
+use crate::train::descend;
+use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,13 @@ const BATCHES: usize = 64;
 /// | field | default | range |
 /// | --- | --- | --- |
 /// | `kappa` | 0.004 | > 0: weight of disagreement on Q against agreement on P |
-/// | `learning_rate` | 0.02 | > 0, of Adam |
+/// | `learning-rate` | 0.02 | > 0, of Adam |
 /// | `steps` | 120 | ≥ 1 |
 /// | `batch` | 512 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CdcConfig {
     /// κ.
     pub kappa: f64,
@@ -171,51 +172,47 @@ impl Trainer {
         let all = vec![true; predictions.len()];
         let disagree = Disagreement::new(predictions, &all, self.config.kappa as f32, engine.classes())?;
         let mut stepper = self.stepper.clone();
-        scratch.gradient.resize(theta.len(), 0.0);
-        scratch.of_query.resize(theta.len(), 0.0);
-        for _ in 0..self.config.steps {
-            interrupt::check()?;
-            let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
-            let (p, labels, targets) = &self.batches[at];
-            let (class, soft);
-            let agree: &dyn LogitLoss = match self.config.agree {
-                Agree::Class => {
-                    class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
-                    &class
+        let Scratch { of_query, workspace } = scratch;
+        of_query.resize(theta.len(), 0.0);
+        let trained =
+            descend(theta, &mut stepper, (self.config.steps, self.config.learning_rate), |_, theta, gradient| {
+                let at =
+                    if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
+                let (p, labels, targets) = &self.batches[at];
+                let (class, soft);
+                let agree: &dyn LogitLoss = match self.config.agree {
+                    Agree::Class => {
+                        class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+                        &class
+                    }
+                    Agree::Probabilities => {
+                        soft = SoftCrossEntropy::new(targets, engine.classes())?;
+                        &soft
+                    }
+                };
+                engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
+                engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
+                gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
+                // The stepper averages these places towards what stands in the gradient.
+                for range in &self.still {
+                    gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
                 }
-                Agree::Probabilities => {
-                    soft = SoftCrossEntropy::new(targets, engine.classes())?;
-                    &soft
-                }
-            };
-            let Scratch { gradient, of_query, workspace } = scratch;
-            engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
-            engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
-            gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
-            // The stepper averages these places towards what stands in the gradient.
-            for range in &self.still {
-                gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
-            }
-            stepper.step(theta, gradient, self.config.learning_rate);
-        }
-        match theta.iter().position(|w| !w.is_finite()) {
-            Some(i) => Err(Error::NotFinite {
+                Ok(())
+            });
+        trained.map_err(|error| match error {
+            Error::NotFinite { place, value, .. } => Error::NotFinite {
                 what: "weight of a disagreement classifier".into(),
-                place: format!(
-                    "{i} (cdc.kappa {}, cdc.learning-rate {})",
-                    self.config.kappa, self.config.learning_rate
-                ),
-                value: f64::from(theta[i]),
-            }),
-            None => Ok(()),
-        }
+                place: format!("{place} (cdc.kappa {}, cdc.learning-rate)", self.config.kappa),
+                value,
+            },
+            other => other,
+        })
     }
 }
 
 /// Buffers of one thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    gradient: Vec<f32>,
     of_query: Vec<f32>,
     workspace: Workspace,
 }
@@ -279,7 +276,7 @@ mod tests {
             let logits = world.base.engine().logits_of_many(&theta, &world.base.pack(sample).unwrap()).unwrap();
             agreement(&logits, &sample.predictions())
         };
-        assert!(of(&world.reference.held) > 0.97, "{}", of(&world.reference.held));
+        assert!(of(&world.reference.held_out) > 0.97, "{}", of(&world.reference.held_out));
         assert!(of(&query) < 0.5, "{}", of(&query));
     }
 

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 /// | `width` | 128 | ≥ 1: of the field |
 /// | `pooled`, `each` | 32, 16 | numbers of c for the whole query, and for each class |
 /// | `steps` | 1000 | ≥ 1 of the fit |
-/// | `learning_rate` | 0.002 | > 0, of the fit |
+/// | `learning-rate` | 0.002 | > 0, of the fit |
 /// | `drop` | 0.1 | [0, 1): how often a pair is seen without its context |
 /// | `guidance` | 1 | ≥ 0: 1 for the law as it was learned, 0 for that of all CDCs |
 /// | `samples` | 20 | ≥ 1 networks drawn for a query |
 /// | `members` | 3 | 1 to `samples`: those of them that are taken |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ConditionalConfig {
     /// Principal components.
     pub dimension: usize,

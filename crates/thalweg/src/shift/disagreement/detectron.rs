@@ -6,58 +6,21 @@
 //! Cost: a query is up to `rounds` trainings on one thread (tens of milliseconds for a small network); queries run in parallel.
 //! Where calibration may train once and for all, [`super::bank`] has more power, thirty times faster.
 use super::cdc::{Scratch, Trainer, agreement};
-use super::members::Members;
-use crate::ranges;
+use super::members::{Members, Shared, referenced};
+pub use super::rounds::Rounds;
 use crate::shift::base::Sample;
 use crate::shift::baselines::entropy::Reading;
+use crate::shift::factory::{Factory, Needs, Parts, Prepared};
 use crate::shift::reference::Reference;
+use crate::shift::stored::Stored;
 use crate::shift::test;
-use crate::{Error, Result, Streams};
+use crate::{Result, Streams};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::Packed;
 use thalweg_nets::evaluate::argmax;
 
 /// Training rows, and validation rows, that a CDC's agreement is watched on.
 const WATCHED: usize = 256;
-/// The rounds.
-///
-/// | field | default | range |
-/// | --- | --- | --- |
-/// | `rounds` | 5 | ≥ 1 members |
-/// | `idle` | 2 | ≥ 1 rounds without a new row end it |
-/// | `tolerance` | 0.1 | (0, 1]: of agreement with f on validation rows |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rounds {
-    /// Most members.
-    pub rounds: usize,
-    /// Rounds without a new row after which it ends.
-    pub idle: usize,
-    /// Disagreement with f on validation rows of P that spoils a member.
-    pub tolerance: f64,
-}
-
-impl Default for Rounds {
-    fn default() -> Self {
-        Self { rounds: 5, idle: 2, tolerance: 0.1 }
-    }
-}
-
-impl Rounds {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// Names the parameter under `detectron`.
-    pub fn check(&self) -> Result<()> {
-        let [rounds, idle] = [self.rounds, self.idle].map(|n| n as u64);
-        ranges::check("detectron.", [("rounds", rounds, 1..=10_000), ("idle", idle, 1..=10_000)])?;
-        if !(self.tolerance > 0.0 && self.tolerance <= 1.0) {
-            return Err(Error::parameter("detectron.tolerance", "a number in (0, 1]", self.tolerance));
-        }
-        Ok(())
-    }
-}
 
 /// The test, ready for queries.
 #[derive(Clone, Debug)]
@@ -66,8 +29,29 @@ pub struct Detectron {
     rounds: Rounds,
     /// Rows of P that CDCs are held to, then rows that they never see, each with f's classes.
     watched: [(Packed, Vec<u32>); 2],
-    like: Sample,
-    usual: Vec<f64>,
+    shared: Shared,
+}
+
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "detectron",
+    looks_at: "how far networks trained for these rows can disagree with the model on Q but not on P",
+    needs: Needs::Network,
+    trains_per_query: true,
+    prepare: prepared,
+};
+
+fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
+    let Parts { reference, config, size, .. } = *parts;
+    let base = parts.base()?;
+    let trainer = Trainer::new(base.clone(), reference, config.cdc, streams)?;
+    Ok(Box::new(match stored {
+        None => Detectron::new(trainer, reference, config.detectron, size, streams)?,
+        Some(stored) => Detectron {
+            shared: Shared::stored(base, reference, stored)?,
+            ..Detectron::bare(trainer, reference, config.detectron)?
+        },
+    }))
 }
 
 /// What one query came to.
@@ -84,7 +68,7 @@ pub struct Run {
 }
 
 impl Detectron {
-    /// A test whose usual entropies come from `size` validation rows at a time.
+    /// A test whose reference entropies come from `size` validation rows at a time.
     ///
     /// # Errors
     /// Parameters out of range, rows that do not fit.
@@ -95,13 +79,10 @@ impl Detectron {
         size: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        let mut test = Self::bare(trainer, reference, rounds)?;
-        let streams = streams.child("usual");
-        test.usual = test.usual_of(reference, size, &streams.child("rows"), &streams)?;
-        Ok(test)
+        referenced(Self::bare(trainer, reference, rounds)?, reference, size, streams)
     }
 
-    /// A test without usual entropies, for [`Self::run`].
+    /// A test without reference entropies, for [`Self::run`].
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -113,10 +94,9 @@ impl Detectron {
         };
         Ok(Self {
             watched: [watch(&reference.train)?, watch(&reference.validation)?],
-            like: reference.validation.rows(&[0]),
+            shared: Shared::new(trainer.base().clone(), reference),
             trainer,
             rounds,
-            usual: Vec::new(),
         })
     }
 
@@ -125,7 +105,7 @@ impl Detectron {
     /// # Errors
     /// A query that does not fit, a training that diverged.
     pub fn run(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Run>> {
-        queries.iter().try_for_each(|q| test::check(q, &self.like, true))?;
+        queries.iter().try_for_each(|q| test::check(q, &self.shared.schema, true))?;
         let each = queries.par_iter().enumerate();
         each.map_init(Scratch::default, |scratch, (i, query)| self.one(query, &streams.index(i as u64), scratch))
             .collect()
@@ -176,14 +156,18 @@ impl Detectron {
 }
 
 impl Members for Detectron {
-    const NAME: &'static str = "detectron";
+    const DRAWS: bool = true;
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
 
     fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>> {
         Ok(self.run(queries, streams)?.into_iter().map(|run| run.reading).collect())
-    }
-
-    fn usual(&self) -> &[f64] {
-        &self.usual
     }
 }
 
@@ -201,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_shift_is_disagreed_on_and_home_and_benign_rows_are_not() {
+    fn a_planted_shift_is_disagreed_on_and_rows_of_p_and_benign_ones_are_not() {
         let world = world::two_clouds(1);
         let test = detectron(world);
         const N: usize = 64;
         let of = |draw: &dyn Fn(u64) -> Sample| (0..N as u64).map(draw).collect::<Vec<_>>();
         let queries = [of(&|i| world.near(10, i)), of(&|i| world.far(10, i)), of(&|i| world.benign(10, i))].concat();
-        let s = test.measure(&queries, &Streams::new(1)).unwrap();
-        // Mean of statistic j over the queries of one kind; 64 of each, for benign rows are a fifth below those at home, and their errors a twentieth.
+        let s = test.measure(&queries, &Streams::new(1)).unwrap().values;
+        // Mean of statistic j over the queries of one kind; 64 of each, for benign rows are a fifth below those of P, and their errors a twentieth.
         let mean = |kind: usize, j: usize| (kind * N..(kind + 1) * N).map(|i| s[i * 5 + j]).sum::<f64>() / N as f64;
         for (j, least) in [(0, 7.0), (2, 0.3)] {
             let [near, far, benign] = [0, 1, 2].map(|kind| mean(kind, j));
@@ -225,7 +209,7 @@ mod tests {
         let queries: Vec<Sample> = (0..6).map(|i| world.far(9, i)).collect();
         let on = |threads: usize, queries: &[Sample]| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| test.measure(queries, &Streams::new(4)).unwrap())
+            pool.install(|| test.measure(queries, &Streams::new(4)).unwrap().values)
         };
         let (one, two) = (on(1, &queries), on(2, &queries));
         assert_eq!(one, two);

@@ -1,28 +1,81 @@
 //! [`Members`]: what tests by networks beside f have in common, wherever the networks come from: the bank, Detectron, its meta-model, a
-//! deep ensemble. Each reads a query through its members; statistics, blame and the usual entropies follow here, once.
-use crate::shift::base::Sample;
+//! deep ensemble. Each reads a query through its members; statistics, row scores and reference entropies follow here, once.
+use super::cdc::agreement;
+use crate::shift::base::{Base, Sample, Schema};
 use crate::shift::baselines::entropy::{Answers, OF_ENSEMBLES, Reading};
 use crate::shift::reference::Reference;
-use crate::shift::test::{CHUNK, Measured, ShiftTest, Statistic};
+use crate::shift::stored::{Store, Stored};
+use crate::shift::test::{self, CHUNK, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
+use std::sync::Arc;
+
+/// What all tests by networks beside f hold.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// f.
+    pub base: Arc<Base>,
+    /// What queries look like.
+    pub schema: Schema,
+    /// Entropies on queries of validation rows, which the two-sided statistic compares with.
+    pub reference_entropies: Vec<f64>,
+}
+
+impl Shared {
+    /// Without reference entropies.
+    pub fn new(base: Arc<Base>, reference: &Reference) -> Self {
+        Self { base, schema: reference.validation.schema(), reference_entropies: Vec::new() }
+    }
+
+    /// With those that were stored.
+    ///
+    /// # Errors
+    /// None are.
+    pub fn stored(base: Arc<Base>, reference: &Reference, stored: &Stored) -> Result<Self> {
+        Ok(Self { reference_entropies: stored.double(ENTROPIES)?, ..Self::new(base, reference) })
+    }
+
+    /// Logits `[M, N, C]` of networks `thetas [M, P]` on a query, on the calling thread.
+    ///
+    /// # Errors
+    /// A query that does not fit.
+    pub fn logits(&self, thetas: &[f32], query: &Sample) -> Result<Vec<f32>> {
+        test::check(query, &self.schema, true)?;
+        self.base.logits_of(thetas, query)
+    }
+
+    /// The same on many rows, in parallel over networks.
+    ///
+    /// # Errors
+    /// Rows that do not fit.
+    pub fn logits_of_many(&self, thetas: &[f32], rows: &Sample) -> Result<Vec<f32>> {
+        test::check(rows, &self.schema, true)?;
+        self.base.engine().logits_of_many(thetas, &self.base.pack(rows)?)
+    }
+}
+
+/// What the reference entropies are called in files.
+const ENTROPIES: &str = "reference-entropies";
 
 /// A test by networks beside f; it is a [`ShiftTest`] with the statistics [`OF_ENSEMBLES`].
 pub trait Members: Send + Sync {
-    /// [`ShiftTest::name`].
-    const NAME: &'static str;
+    /// Queries of validation rows that give the reference entropies.
+    const REFERENCE_QUERIES: usize = 30;
 
-    /// Queries of validation rows whose entropies are the usual ones.
-    const USUAL: usize = 30;
+    /// Whether reading a query draws random numbers.
+    const DRAWS: bool;
+
+    /// What all such tests hold.
+    fn shared(&self) -> &Shared;
+
+    /// The same, to be changed.
+    fn shared_mut(&mut self) -> &mut Shared;
 
     /// What the members say of every query; query i draws from `streams.index(i)` alone.
     ///
     /// # Errors
     /// As [`ShiftTest::measure`].
     fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>>;
-
-    /// Entropies on queries of P, which the two-sided statistic compares with.
-    fn usual(&self) -> &[f64];
 
     /// Logits `[M, N, C]` on `rows` of networks that are the same for every query, and how many of them a query takes (as the bank takes them);
     /// none where a query has networks of its own.
@@ -34,100 +87,205 @@ pub trait Members: Send + Sync {
         Ok(None)
     }
 
-    /// [`ShiftTest::weights`].
-    fn kept(&self) -> &[f32] {
-        &[]
+    /// [`ShiftTest::save`], but for the reference entropies.
+    fn save_networks(&self, store: &mut Store) {
+        let _ = store;
     }
+}
 
-    /// The usual entropies, from validation rows, `size` at a time in the draws of `rows`.
-    ///
-    /// # Errors
-    /// A size of 0; as [`Self::readings`].
-    fn usual_of(&self, reference: &Reference, size: usize, rows: &Streams, streams: &Streams) -> Result<Vec<f64>> {
-        let readings = self.readings(&reference.validation_queries(size, Self::USUAL, rows)?, streams)?;
-        Ok(readings.into_iter().flat_map(|reading| reading.entropies).collect())
-    }
+/// The test with reference entropies from validation rows, `size` at a time.
+///
+/// # Errors
+/// A size of 0; as [`Members::readings`].
+pub fn referenced<M: Members>(mut test: M, reference: &Reference, size: usize, streams: &Streams) -> Result<M> {
+    test.resize(reference, size, streams)?;
+    Ok(test)
 }
 
 /// Networks on rows that many queries are made of.
 struct Many {
-    own: Vec<f32>,
+    base: Vec<f32>,
     predictions: Vec<u32>,
     classes: usize,
     answers: Vec<Answers>,
     /// Probability that each network takes from f's class, `[M][N]`; empty where a query takes all networks.
-    taken: Vec<Vec<f32>>,
+    drops: Vec<Vec<f32>>,
     members: usize,
 }
 
 impl Many {
     /// From logits `[M, N, C]`, of which a query takes `members`.
     fn new(rows: &Sample, logits: &[f32], members: usize) -> Self {
-        let (own, predictions, classes) = (rows.probabilities(), rows.predictions(), rows.classes());
+        let (base, predictions, classes) = (rows.probabilities(), rows.predictions(), rows.classes());
         let answers: Vec<Answers> =
             logits.par_chunks_exact(rows.logits.len()).map(|logits| Answers::new(logits, classes)).collect();
-        let taken = match members < answers.len() {
-            true => answers.par_iter().map(|a| super::subset::taken(&own, &predictions, a)).collect(),
+        let drops = match members < answers.len() {
+            true => answers.par_iter().map(|a| super::subset::drops(&base, &predictions, a)).collect(),
             false => Vec::new(),
         };
-        Self { own, predictions, classes, answers, taken, members }
+        Self { base, predictions, classes, answers, drops, members }
     }
 
     fn read(&self, rows: &[usize]) -> Reading {
-        let chosen: Vec<usize> = match self.taken.is_empty() {
+        let chosen: Vec<usize> = match self.drops.is_empty() {
             true => (0..self.answers.len()).collect(),
             false => {
-                let taken: Vec<Vec<f32>> =
-                    self.taken.iter().map(|member| rows.iter().map(|&r| member[r]).collect()).collect();
-                super::subset::greedy(&taken, self.members)
+                let drops: Vec<Vec<f32>> =
+                    self.drops.iter().map(|member| rows.iter().map(|&r| member[r]).collect()).collect();
+                super::subset::greedy(&drops, self.members)
             }
         };
         let members = chosen.iter().map(|&m| &self.answers[m]);
-        Reading::of_rows(rows, (&self.own, &self.predictions), self.classes, members)
+        Reading::of_rows(rows, (&self.base, &self.predictions), self.classes, members)
+    }
+}
+
+/// Adds readings of queries to what was measured so far.
+fn add(all: &mut Measured, readings: Vec<Reading>, reference_entropies: &[f64]) {
+    let first = all.values.is_empty();
+    all.values.extend(readings.iter().flat_map(|reading| reading.statistics(reference_entropies)));
+    if let (true, Some(reading)) = (first, readings.into_iter().next()) {
+        all.row_scores = reading.disagreement;
     }
 }
 
 impl<M: Members> ShiftTest for M {
-    fn name(&self) -> &'static str {
-        M::NAME
-    }
-
     fn statistics(&self) -> &'static [Statistic] {
         OF_ENSEMBLES
     }
 
-    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<f64>> {
-        let readings = self.readings(queries, streams)?;
-        Ok(readings.iter().flat_map(|reading| reading.statistics(self.usual())).collect())
+    fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured> {
+        let mut all = Measured::default();
+        add(&mut all, self.readings(queries, streams)?, &self.shared().reference_entropies);
+        Ok(all)
     }
 
     fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
         let fixed = self.fixed(rows)?;
-        let many = fixed.map(|(logits, taken)| Many::new(rows, &logits, taken));
-        let readings = |first: usize, queries: &[Vec<usize>]| match &many {
-            Some(many) => Ok(queries.par_iter().map(|query| many.read(query)).collect()),
-            None => {
-                let samples: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();
-                self.readings(&samples, &streams.child("chunk").index(first as u64))
-            }
-        };
+        let many = fixed.map(|(logits, members)| Many::new(rows, &logits, members));
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
-            let readings: Vec<Reading> = readings(c, chunk)?;
-            all.values.extend(readings.iter().flat_map(|reading| reading.statistics(self.usual())));
-            if let (0, Some(first)) = (c, readings.into_iter().next()) {
-                all.blame = first.doubt;
-            }
+            let readings = match &many {
+                Some(many) => chunk.par_iter().map(|query| many.read(query)).collect(),
+                None => {
+                    let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
+                    self.readings(&samples, &streams.child("chunk").index(c as u64))?
+                }
+            };
+            add(&mut all, readings, &self.shared().reference_entropies);
         }
         Ok(all)
     }
 
-    fn blame(&self, query: &Sample, streams: &Streams) -> Result<Vec<f64>> {
-        Ok(self.readings(std::slice::from_ref(query), streams)?.remove(0).doubt)
+    fn disagreements(&self, rows: &Sample) -> Result<Vec<f64>> {
+        let Some((logits, _)) = self.fixed(rows)? else { return Ok(Vec::new()) };
+        let predictions = rows.predictions();
+        Ok(logits.par_chunks_exact(rows.logits.len()).map(|logits| 1.0 - agreement(logits, &predictions)).collect())
     }
 
-    fn weights(&self) -> &[f32] {
-        self.kept()
+    fn save(&self, store: &mut Store) {
+        self.save_networks(store);
+        store.double(ENTROPIES, &self.shared().reference_entropies);
+    }
+
+    fn resize(&mut self, reference: &Reference, size: usize, streams: &Streams) -> Result<()> {
+        let streams = streams.child("usual");
+        let rows = if M::DRAWS { streams.child("rows") } else { streams };
+        let queries = reference.validation_queries(size, M::REFERENCE_QUERIES, &rows)?;
+        let readings = self.readings(&queries, &streams)?;
+        self.shared_mut().reference_entropies = readings.into_iter().flat_map(|reading| reading.entropies).collect();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shift::disagreement::subset;
+    use crate::shift::world;
+    use thalweg_nets::testing::normals;
+
+    /// Five networks that turn the first logit by a wave of their own; a query takes `taken` of them.
+    struct Toy {
+        shared: Shared,
+        taken: usize,
+        at_once: bool,
+    }
+
+    fn toy(reference_entropies: Vec<f64>, taken: usize, at_once: bool) -> Toy {
+        let schema = rows(1, 0).schema();
+        let shared = Shared { base: world::two_clouds(1).base.clone(), schema, reference_entropies };
+        Toy { shared, taken, at_once }
+    }
+
+    fn answers(rows: &Sample) -> Vec<f32> {
+        let turned = |m: usize, z: &[f32]| [z[0] + 1.5 * (3.0 * z[1] + m as f32).cos(), z[1]];
+        (0..5).flat_map(|m| rows.logits.chunks(2).flat_map(move |z| turned(m, z))).collect()
+    }
+
+    impl Members for Toy {
+        const DRAWS: bool = false;
+
+        fn shared(&self) -> &Shared {
+            &self.shared
+        }
+
+        fn shared_mut(&mut self) -> &mut Shared {
+            &mut self.shared
+        }
+
+        fn readings(&self, queries: &[Sample], _: &Streams) -> Result<Vec<Reading>> {
+            Ok(queries.iter().map(|query| subset::covering(&answers(query), query, self.taken)).collect())
+        }
+
+        fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+            Ok(self.at_once.then(|| (answers(rows), self.taken)))
+        }
+    }
+
+    fn rows(n: usize, seed: u64) -> Sample {
+        Sample::of_logits(normals(&Streams::new(seed), 2 * n), 2).unwrap()
+    }
+
+    #[test]
+    fn networks_that_are_the_same_for_every_query_are_read_once_and_say_the_same() {
+        let all = rows(60, 1);
+        let queries: Vec<Vec<usize>> =
+            (0..CHUNK + 9).map(|q| (0..8).map(|i| (q * 13 + i * 7) % 60).collect()).collect();
+        let copies: Vec<Sample> = queries.iter().map(|query| all.rows(query)).collect();
+        for taken in [2, 5] {
+            let toy = |at_once| toy(vec![0.1, 0.3, 0.5], taken, at_once);
+            let of = |toy: Toy| toy.measure_rows(&all, &queries, &Streams::new(0)).unwrap();
+            let (once, each) = (of(toy(true)), of(toy(false)));
+            let singly = toy(false).measure(&copies, &Streams::new(0)).unwrap();
+            assert_eq!(once.values.len(), queries.len() * OF_ENSEMBLES.len());
+            assert!(once.values.iter().zip(&singly.values).all(|(a, b)| (a - b).abs() < 1e-5), "{taken}");
+            assert_eq!(each, singly);
+            assert!(once.row_scores.iter().zip(&each.row_scores).all(|(a, b)| (a - b).abs() < 1e-5));
+            // By the definition, of the rows that any of all networks names another class on.
+            if taken == 5 {
+                let logits = answers(&copies[0]);
+                let other = |i: usize| {
+                    let z = |m: usize| &logits[(m * 8 + i) * 2..][..2];
+                    let f = copies[0].logits[2 * i + 1] > copies[0].logits[2 * i];
+                    (0..5).any(|m| (z(m)[1] > z(m)[0]) != f)
+                };
+                assert_eq!(singly.values[0].floor() as usize, (0..8).filter(|&i| other(i)).count());
+            }
+        }
+    }
+
+    #[test]
+    fn reference_entropies_are_those_of_queries_of_validation_rows() {
+        let (train, validation, held_out) = (rows(30, 1), rows(40, 2), rows(50, 3));
+        let reference = Reference::new(train, validation.clone(), held_out).unwrap();
+        let toy = referenced(toy(Vec::new(), 5, false), &reference, 6, &Streams::new(1)).unwrap();
+        let entropies = &toy.shared.reference_entropies;
+        assert_eq!(entropies.len(), Toy::REFERENCE_QUERIES * 6);
+        let one = |i: usize| toy.readings(&[validation.rows(&[i])], &Streams::new(0)).unwrap().remove(0).entropies[0];
+        let known: Vec<f64> = (0..40).map(one).collect();
+        assert!(entropies.iter().all(|e| known.iter().any(|k| (k - e).abs() < 1e-5)), "rows of the validation part");
+        assert!(referenced(super::tests::toy(Vec::new(), 5, false), &reference, 0, &Streams::new(1)).is_err());
     }
 }

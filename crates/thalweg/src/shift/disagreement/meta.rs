@@ -9,56 +9,73 @@
 //! .995 of the rows that CDCs are held to. What it took: 96 components (32 lose .03) and a strong λ; that ℓ_cdc has many rows, half of them rows
 //! that the CDCs were never held to, keeps the agreement. Base networks differ by more than ±.
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
-use super::bank::{self, BankConfig};
+use super::bank;
+use super::bank_config::BankConfig;
 use super::cdc::{Trainer, agreements, mean_agreement};
-use super::members::Members;
+use super::flow;
+use super::members::{Members, Shared, referenced};
 pub use super::meta_config::MetaConfig;
 use super::meta_config::SAMPLING;
-use crate::field::{ResidualMlp, ResidualMlpConfig};
-use crate::method::{FlowMatching, Method, Scratch};
-use crate::nn::normal;
-use crate::nn::optimiser::{AdamW, AdamWConfig};
-use crate::path::anchors::{Anchors, MarginalPoints};
-use crate::path::interpolant::Interpolant;
-use crate::path::{Path, TimeLaw, Width};
+use crate::method::FlowMatching;
+use crate::nn::parameters::Parameters;
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
+use crate::shift::factory::{Factory, Needs, Parts, Prepared};
 use crate::shift::reference::Reference;
+use crate::shift::stored::{Store, Stored};
 use crate::shift::test;
 use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::tune::process::Process;
 use crate::tune::rivals::best;
-use crate::tune::{Task, TuneLook, TuneOptions, draw};
-use crate::{Error, Result, Streams, interrupt};
+use crate::tune::{Task, TuneOptions, TuneValidation, draw};
+use crate::{Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::sync::Arc;
 use thalweg_nets::progress::Silent;
 
-/// Steps of the flow's fit, and between two looks at its held-out loss.
-const FIT: [u64; 2] = [600, 25];
-/// Curves in a batch of the fit, and in its held-out batch.
-const BATCH: [usize; 2] = [64, 512];
 /// Synthetic queries that a warm start is for.
 const WARM: usize = 8;
 
 /// The test, ready for queries.
 pub struct MetaDetectron {
-    base: Arc<Base>,
+    shared: Shared,
     config: MetaConfig,
-    /// The zoo of CDCs, `[M, P]`.
-    zoo: Vec<f32>,
     pca: Pca,
     /// The flow over CDCs, which tuning is held to.
     flow: FlowMatching,
     /// Where tuning starts.
     start: FlowMatching,
     /// Rows of P in ℓ_cdc.
-    home: Sample,
-    like: Sample,
-    usual: Vec<f64>,
+    source: Sample,
+}
+
+/// Its entry in the registry.
+pub static FACTORY: Factory = Factory {
+    name: "meta-detectron",
+    looks_at: "how far networks drawn for these rows from a tuned generator disagree with the model",
+    needs: Needs::Network,
+    trains_per_query: true,
+    prepare: prepared,
+};
+
+fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
+    let Parts { reference, config, size, .. } = *parts;
+    let base = parts.base()?;
+    Ok(Box::new(match stored {
+        None => {
+            let trainer = Trainer::new(base, reference, config.meta_cdc.0, streams)?;
+            MetaDetectron::train(&trainer, reference, config.bank, config.meta, size, streams)?
+        }
+        Some(stored) => MetaDetectron::stored(base, reference, config.meta, stored, streams)?,
+    }))
+}
+
+/// Rows of P in ℓ_cdc: some that CDCs were held to, and as many that they were not.
+fn source(reference: &Reference, config: &MetaConfig, streams: &Streams) -> Sample {
+    let some = |rows: &Sample, what| rows.some(config.rows, &mut streams.child(what).rng());
+    some(&reference.train, "rows").joined(&some(&reference.validation, "unseen rows"))
 }
 
 /// What the flow came to for one query.
@@ -71,7 +88,7 @@ pub struct MetaRun {
     /// Their mean agreement with f on each set of watched rows of P.
     pub agreement: Vec<f64>,
     /// Looks along the tuning.
-    pub looks: Vec<TuneLook>,
+    pub looks: Vec<TuneValidation>,
 }
 
 impl MetaDetectron {
@@ -82,29 +99,29 @@ impl MetaDetectron {
     pub fn train(
         trainer: &Trainer,
         reference: &Reference,
-        like: BankConfig,
+        bank: BankConfig,
         config: MetaConfig,
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        let zoo = Self::zoo(trainer, reference, like, &config, streams)?;
-        Self::of(trainer.base().clone(), reference, (like, zoo), config, query, streams)
+        let zoo = Self::zoo(trainer, reference, bank, &config, streams)?;
+        Self::of(trainer.base().clone(), reference, (bank, zoo), config, query, streams)
     }
 
-    /// The zoo `[config.zoo, P]`: CDCs as those of a bank of `like`, but so many.
+    /// The zoo `[config.zoo, P]`: CDCs as those of such a bank, but so many.
     ///
     /// # Errors
     /// Parameters out of range, a training that diverged.
     pub fn zoo(
         trainer: &Trainer,
         reference: &Reference,
-        like: BankConfig,
+        bank: BankConfig,
         config: &MetaConfig,
         streams: &Streams,
     ) -> Result<Vec<f32>> {
         config.check()?;
-        like.check()?;
-        bank::cdcs(trainer, reference, BankConfig { size: config.zoo, ..like }, &streams.child("zoo"))
+        bank.check()?;
+        bank::cdcs(trainer, reference, BankConfig { size: config.zoo, ..bank }, &streams.child("zoo"))
     }
 
     /// Fits the flow to a zoo of CDCs `[M, P]` that is there already; a warm start is towards queries such as those of the bank beside it.
@@ -114,7 +131,7 @@ impl MetaDetectron {
     pub fn of(
         base: Arc<Base>,
         reference: &Reference,
-        (made, zoo): (BankConfig, Vec<f32>),
+        (bank, zoo): (BankConfig, Vec<f32>),
         config: MetaConfig,
         query: usize,
         streams: &Streams,
@@ -122,24 +139,45 @@ impl MetaDetectron {
         config.check()?;
         base.engine().layout().check("zoo of CDCs", &zoo)?;
         let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
-        let flow = fitted(&pca.encode(&zoo), &config, &streams.child("fit"))?;
-        let (train, validation) = (&reference.train, &reference.validation);
-        let some = |rows: &Sample, what| rows.some(config.rows, &mut streams.child(what).rng());
-        let home = some(train, "rows").joined(&some(validation, "unseen rows"));
-        let like = validation.rows(&[0]);
-        let start = duplicate(&flow, &config)?;
-        let mut test = Self { base, config, zoo, pca, flow, start, home, like, usual: Vec::new() };
+        let flow = flow::fitted(&pca.encode(&zoo), config.dimension, config.width, &streams.child("fit"))?;
+        let start = flow::with(config.dimension, config.width, flow.parameters())?;
+        let source = source(reference, &config, streams);
+        let mut test = Self { shared: Shared::new(base, reference), config, pca, flow, start, source };
         if config.warm > 0 {
             let warm = streams.child("warm");
-            let rows = test.reward(&synthetic(&test.base, reference, made, &warm)?)?;
+            let rows = test.reward(&synthetic(&test.shared.base, reference, bank, &warm)?)?;
             test.start = test.tuned(&rows, config.warm, 0, &warm)?.0;
         }
-        let streams = streams.child("usual");
-        test.usual = test.usual_of(reference, query, &streams.child("rows"), &streams)?;
-        Ok(test)
+        referenced(test, reference, query, streams)
     }
 
-    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on each of `watched`, rows of P. With `look_every` above
+    /// What was fitted and tuned before; the streams are those of then.
+    ///
+    /// # Errors
+    /// Tensors that do not fit the configuration.
+    fn stored(
+        base: Arc<Base>,
+        reference: &Reference,
+        config: MetaConfig,
+        stored: &Stored,
+        streams: &Streams,
+    ) -> Result<Self> {
+        config.check()?;
+        let mut pca = Pca::unfitted(&PcaConfig { dimension: config.dimension }, base.theta().len())?;
+        let projection = stored.single("projection", &[pca.parameters().len()])?;
+        pca.parameters_mut().copy_from_slice(&projection);
+        let read = |name: &str| -> Result<FlowMatching> {
+            let mut flow = flow::untrained(config.dimension, config.width, 0, &Streams::new(0))?;
+            let parameters = stored.single(name, &[flow.parameters().len()])?;
+            flow.parameters_mut().copy_from_slice(&parameters);
+            Ok(flow)
+        };
+        let (flow, start) = (read("flow")?, read("start")?);
+        let source = source(reference, &config, streams);
+        Ok(Self { shared: Shared::stored(base, reference, stored)?, config, pca, flow, start, source })
+    }
+
+    /// Tunes the flow for every query by `iterations`, in parallel; agreement is watched on each of `watched`, rows of P. With `validate_every` above
     /// 0, ℓ_cdc along the way is recorded.
     ///
     /// # Errors
@@ -149,12 +187,12 @@ impl MetaDetectron {
         queries: &[Sample],
         watched: &[&Sample],
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
     ) -> Result<Vec<MetaRun>> {
-        queries.iter().try_for_each(|q| test::check(q, &self.like, true))?;
+        queries.iter().try_for_each(|q| test::check(q, &self.shared.schema, true))?;
         let each = queries.par_iter().enumerate();
-        each.map(|(i, q)| self.one(q, watched, iterations, look_every, &streams.index(i as u64))).collect()
+        each.map(|(i, q)| self.one(q, watched, iterations, validate_every, &streams.index(i as u64))).collect()
     }
 
     fn one(
@@ -162,15 +200,15 @@ impl MetaDetectron {
         query: &Sample,
         watched: &[&Sample],
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
     ) -> Result<MetaRun> {
         let reward = self.reward(query)?;
-        let (flow, looks) = self.tuned(&reward, iterations, look_every, streams)?;
+        let (flow, looks) = self.tuned(&reward, iterations, validate_every, streams)?;
         let (y, thetas) = self.sampled(&flow, &streams.child("samples"))?;
-        let logits = self.base.engine().logits_of_many(&thetas, &self.base.pack(query)?)?;
+        let logits = self.shared.base.engine().logits_of_many(&thetas, &self.shared.base.pack(query)?)?;
         let losses = InSpace { reward: &reward, space: &self.pca }.values(&y, streams)?;
-        let agreement = watched.iter().map(|rows| mean_agreement(&self.base, &thetas, rows));
+        let agreement = watched.iter().map(|rows| mean_agreement(&self.shared.base, &thetas, rows));
         Ok(MetaRun {
             reading: Reading::new(query, logits.chunks_exact(query.logits.len())),
             loss: -losses.iter().sum::<f64>() / losses.len() as f64,
@@ -184,7 +222,7 @@ impl MetaDetectron {
     fn sampled(&self, flow: &FlowMatching, streams: &Streams) -> Result<(Vec<f32>, Vec<f32>)> {
         let y = draw(flow.field(), &self.process(), self.config.drawn, SAMPLING, streams)?;
         let thetas = self.pca.decode(&y);
-        let agrees = agreements(&self.base, &thetas, &self.home)?;
+        let agrees = agreements(&self.shared.base, &thetas, &self.source)?;
         let chosen = best(&agrees, self.config.samples);
         let keep = |from: &[f32]| -> Vec<f32> {
             let rows: Vec<&[f32]> = from.chunks_exact(from.len() / self.config.drawn).collect();
@@ -198,20 +236,21 @@ impl MetaDetectron {
         &self,
         on_data: &OnData,
         iterations: u64,
-        look_every: u64,
+        validate_every: u64,
         streams: &Streams,
-    ) -> Result<(FlowMatching, Vec<TuneLook>)> {
-        let mut flow = duplicate(&self.start, &self.config)?;
+    ) -> Result<(FlowMatching, Vec<TuneValidation>)> {
+        let mut flow = flow::with(self.config.dimension, self.config.width, self.start.parameters())?;
         if iterations == 0 {
             return Ok((flow, Vec::new()));
         }
         let reward = InSpace { reward: on_data, space: &self.pca };
         let process = self.process();
-        let config = MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, look_every);
-        let looked: Option<&dyn Reward> = if look_every > 0 { Some(&reward) } else { None };
+        let config =
+            MetaConfig { iterations, ..self.config }.tuning(streams.rng().random::<u64>() >> 1, validate_every);
+        let looked: Option<&dyn Reward> = if validate_every > 0 { Some(&reward) } else { None };
         let task = Task { base: &self.flow, process: &process, reward: &reward, held_out: looked };
-        let looks = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?.looks;
-        Ok((flow, looks))
+        let state = task.run(&mut flow, &config, &TuneOptions::default(), &Silent)?;
+        Ok((flow, state.validations.iter().map(TuneValidation::from).collect()))
     }
 
     fn process(&self) -> Process<'_> {
@@ -220,104 +259,49 @@ impl MetaDetectron {
     }
 
     fn reward(&self, query: &Sample) -> Result<OnData> {
-        let rows = self.home.clone().joined(query);
-        let disagree: Vec<bool> = (0..rows.len()).map(|i| i >= self.home.len()).collect();
-        let alpha = (self.config.kappa * self.home.len() as f64 / query.len() as f64) as f32;
+        let rows = self.source.clone().joined(query);
+        let disagree: Vec<bool> = (0..rows.len()).map(|i| i >= self.source.len()).collect();
+        let alpha = (self.config.kappa * self.source.len() as f64 / query.len() as f64) as f32;
         let predictions = rows.predictions();
-        let engine = self.base.engine();
+        let engine = self.shared.base.engine();
         OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
 }
 
 /// Rows of several synthetic queries, as members of the bank were trained against, in one.
-fn synthetic(base: &Base, reference: &Reference, made: BankConfig, streams: &Streams) -> Result<Sample> {
+fn synthetic(base: &Base, reference: &Reference, bank: BankConfig, streams: &Streams) -> Result<Sample> {
     let mut rng = streams.child("rows").rng();
     let spread = deviations(&reference.train);
-    let mut rows = bank::synthetic(base, &reference.validation, &spread, made, &mut rng)?;
+    let mut rows = bank::synthetic(base, &reference.validation, &spread, bank, &mut rng)?;
     for _ in 1..WARM {
-        rows = rows.joined(&bank::synthetic(base, &reference.validation, &spread, made, &mut rng)?);
+        rows = rows.joined(&bank::synthetic(base, &reference.validation, &spread, bank, &mut rng)?);
     }
     Ok(rows)
 }
 
-/// An untrained flow of the configuration.
-fn blank(config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
-    let field = ResidualMlpConfig { width: config.width, ..ResidualMlpConfig::default() };
-    let field = ResidualMlp::new(config.dimension, &field, streams)?;
-    let path = Path::new(Interpolant::Linear, &[0.0, 1.0], Width::Constant { sigma: 0.0 }, TimeLaw::Uniform)?;
-    Ok(FlowMatching::new(path, Box::new(field), true))
-}
-
-fn duplicate(flow: &FlowMatching, config: &MetaConfig) -> Result<FlowMatching> {
-    let mut copy = blank(config, &Streams::new(0))?;
-    copy.parameters_mut().copy_from_slice(flow.parameters());
-    Ok(copy)
-}
-
-/// Conditional flow matching on `latents [M, D]` from a standard Gaussian; a seventh of them chooses the step that is kept.
-fn fitted(latents: &[f32], config: &MetaConfig, streams: &Streams) -> Result<FlowMatching> {
-    let d = config.dimension;
-    let (held, train) = latents.split_at(latents.len() / d / 7 * d);
-    let batch = |flow: &FlowMatching, from: &[f32], n: usize, streams: &Streams| {
-        let mut rng = streams.child("rows").rng();
-        let rows = (0..n).map(|_| rng.random_range(0..(from.len() / d) as u64) as usize).collect();
-        let mut noise = vec![0.0; n * d];
-        normal::fill(&mut rng, &mut noise);
-        let start = MarginalPoints { points: Cow::Owned(noise), of_curve: (0..n).collect() };
-        let end = MarginalPoints { points: Cow::Borrowed(from), of_curve: rows };
-        flow.batch(&Anchors::new(d, vec![start, end])?, None, streams)
-    };
-    let mut flow = blank(config, &streams.child("start"))?;
-    let optimiser = AdamWConfig { learning_rate: 2e-3, average: 0.98, ..AdamWConfig::default() };
-    let mut adam = AdamW::new(&optimiser, FIT[0], flow.parameters())?;
-    let judged = streams.child("held out");
-    let judged = batch(&flow, if held.is_empty() { train } else { held }, BATCH[1], &judged)?;
-    let (mut gradient, mut scratch) = (vec![0.0; flow.parameters().len()], Scratch::default());
-    let mut best = (f64::INFINITY, flow.parameters().to_vec());
-    for step in 0..FIT[0] {
-        interrupt::check()?;
-        let now = streams.child("step").index(step);
-        let batch = batch(&flow, train, BATCH[0], &now)?;
-        flow.loss(&batch, &mut scratch, Some(&mut gradient));
-        adam.step(flow.parameters_mut(), &gradient)?;
-        if (step + 1).is_multiple_of(FIT[1]) {
-            let own = flow.parameters().to_vec();
-            flow.parameters_mut().copy_from_slice(adam.average());
-            let loss = flow.loss(&judged, &mut scratch, None);
-            if !loss.is_finite() {
-                let place = format!("step {}", step + 1);
-                return Err(Error::NotFinite {
-                    what: "held-out loss of the flow over CDCs".into(),
-                    place,
-                    value: loss,
-                });
-            }
-            if loss < best.0 {
-                best = (loss, adam.average().to_vec());
-            }
-            flow.parameters_mut().copy_from_slice(&own);
-        }
-    }
-    flow.parameters_mut().copy_from_slice(&best.1);
-    Ok(flow)
-}
-
 impl Members for MetaDetectron {
-    const NAME: &'static str = "meta-detectron";
     /// Each is a tuning.
-    const USUAL: usize = 6;
+    const REFERENCE_QUERIES: usize = 6;
+    const DRAWS: bool = true;
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn shared_mut(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
 
     fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>> {
         let runs = self.run(queries, &[], self.config.iterations, 0, streams)?;
         Ok(runs.into_iter().map(|run| run.reading).collect())
     }
 
-    fn usual(&self) -> &[f64] {
-        &self.usual
-    }
-
-    fn kept(&self) -> &[f32] {
-        &self.zoo
+    fn save_networks(&self, store: &mut Store) {
+        let flat = |store: &mut Store, name: &str, values: &[f32]| store.single(name, &[values.len()], values);
+        flat(store, "projection", self.pca.parameters());
+        flat(store, "flow", self.flow.parameters());
+        flat(store, "start", self.start.parameters());
     }
 }
 
@@ -328,28 +312,31 @@ mod tests {
     use crate::shift::world;
 
     #[test]
-    fn tuning_lowers_the_loss_on_this_query_and_keeps_agreement_at_home() {
+    fn tuning_lowers_the_loss_on_this_query_and_keeps_agreement_on_p() {
         let world = world::two_clouds(1);
         let streams = Streams::new(5);
         let trainer = Trainer::new(world.base.clone(), &world.reference, MetaCdc::default().0, &streams).unwrap();
         let zoo = BankConfig { size: 80, ..BankConfig::default() };
         let config = MetaConfig { zoo: 80, dimension: 12, width: 48, warm: 0, ..MetaConfig::default() };
-        let mut test = MetaDetectron::train(&trainer, &world.reference, zoo, config, 10, &streams).unwrap();
+        let cdcs = MetaDetectron::zoo(&trainer, &world.reference, zoo, &config, &streams).unwrap();
+        let of = |config: MetaConfig| {
+            let (base, cdcs) = (world.base.clone(), (zoo, cdcs.clone()));
+            MetaDetectron::of(base, &world.reference, cdcs, config, 10, &streams).unwrap()
+        };
+        let mut test = of(config);
         let queries = [world.far(10, 1), world.near(10, 1)];
-        let held = &world.reference.held;
-        let at = |iterations| test.run(&queries, &[held], iterations, 0, &Streams::new(2)).unwrap();
+        let held_out = &world.reference.held_out;
+        let at = |iterations| test.run(&queries, &[held_out], iterations, 0, &Streams::new(2)).unwrap();
         let (untuned, tuned) = (at(0), at(40));
         assert!(tuned[0].loss < 0.8 * untuned[0].loss, "{} {}", tuned[0].loss, untuned[0].loss);
         assert!(tuned[0].agreement[0] > 0.95, "{:?}", tuned[0].agreement);
         let count = |run: &MetaRun| run.reading.rejected.iter().filter(|r| **r).count();
         assert!(count(&tuned[0]) > count(&tuned[1]) + 3, "{tuned:?}");
         // The same query has the same bytes alone.
-        let alone = test.run(&queries[..1], &[held], 40, 0, &Streams::new(2)).unwrap().remove(0);
+        let alone = test.run(&queries[..1], &[held_out], 40, 0, &Streams::new(2)).unwrap().remove(0);
         assert_eq!((alone.reading, alone.loss), (tuned[0].reading.clone(), tuned[0].loss));
         // Few iterations come further from a warm start, which no query had a part in.
-        let (base, kept) = (world.base.clone(), (zoo, test.kept().to_vec()));
-        let warmed = MetaConfig { warm: 30, ..config };
-        let warm = MetaDetectron::of(base, &world.reference, kept, warmed, 10, &streams).unwrap();
+        let warm = of(MetaConfig { warm: 30, ..config });
         let warm = warm.run(&queries, &[], 5, 0, &Streams::new(2)).unwrap();
         assert!(warm[0].loss < at(5)[0].loss, "{} {}", warm[0].loss, at(5)[0].loss);
         assert!(MetaConfig { kappa: 0.0, ..config }.check().is_err());
@@ -360,10 +347,10 @@ mod tests {
         let few = MetaConfig { zoo: config.dimension, ..config }.check().unwrap_err().to_string();
         assert!(few.contains("meta.zoo"), "{few}");
         // Of many networks the ensemble is of those that agree best on the rows of ℓ_cdc; with as many drawn as kept it is all of them.
-        let home = test.home.clone();
+        let source = test.source.clone();
         let mut agreement = |drawn: usize| {
             test.config.drawn = drawn;
-            test.run(&queries[..1], &[&home], 0, 0, &Streams::new(2)).unwrap()[0].agreement[0]
+            test.run(&queries[..1], &[&source], 0, 0, &Streams::new(2)).unwrap()[0].agreement[0]
         };
         let (all, best) = (agreement(config.samples), agreement(80));
         assert!(best > all, "{best} {all}");

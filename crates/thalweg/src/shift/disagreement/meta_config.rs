@@ -22,11 +22,11 @@ pub(super) const SAMPLING: usize = 20;
 /// | `iterations` | 40 | ≥ 0 a query; 0 leaves the flow as it was fitted, or warmed |
 /// | `steps` | 20 | ≥ 4 of the simulated process |
 /// | `trajectories` | 16 | ≥ 1 an iteration |
-/// | `learning_rate` | 0.002 | > 0, of the tuning |
+/// | `learning-rate` | 0.002 | > 0, of the tuning |
 /// | `drawn` | 80 | ≥ `samples` networks drawn from the flow |
 /// | `samples` | 20 | ≥ 1 of them in the ensemble: those that agree with f on most rows of P in ℓ_cdc |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MetaConfig {
     /// CDCs that the flow is fitted to.
     pub zoo: usize,
@@ -108,7 +108,7 @@ impl MetaConfig {
         self.tuning(0, 0).check()
     }
 
-    pub(super) fn tuning(&self, seed: u64, look_every: u64) -> TuneConfig {
+    pub(super) fn tuning(&self, seed: u64, validate_every: u64) -> TuneConfig {
         let of = TuneConfig::default();
         let optimiser = AdamWConfig { learning_rate: self.learning_rate, ..of.optimiser.clone() };
         TuneConfig {
@@ -117,9 +117,9 @@ impl MetaConfig {
             iterations: self.iterations.max(1),
             steps: self.steps,
             trajectories: self.trajectories,
-            look_every: if look_every == 0 { self.iterations.max(1) } else { look_every },
-            look_samples: self.samples,
-            look_steps: SAMPLING,
+            validate_every: if validate_every == 0 { self.iterations.max(1) } else { validate_every },
+            validation_samples: self.samples,
+            validation_steps: SAMPLING,
             optimiser,
             ..of
         }

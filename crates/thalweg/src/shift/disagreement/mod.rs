@@ -1,13 +1,16 @@
 //! Tests by constrained disagreement (M14, M15): classifiers that agree with f on P and disagree with it on the query, trained, drawn from a bank, or
 //! sampled from a flow.
 pub mod bank;
+pub mod bank_config;
 pub mod cdc;
 pub mod choose;
 pub mod conditional;
 pub mod conditional_config;
 pub mod detectron;
+mod flow;
 pub mod members;
 pub mod meta;
-mod meta_config;
+pub mod meta_config;
 mod pairs;
+pub mod rounds;
 mod subset;

@@ -1,9 +1,5 @@
 //! Null laws and p-values (M14): p = (1 + #{null ≥ observed})/(1 + n), valid for exchangeable draws and any statistic.
-//!
-//! Several statistics become one p-value by the least of their ranks: among the n null draws and the observed one, every draw gets for each
-//! statistic the share of draws at least as large, and keeps the smallest; the combined p-value is the share of draws whose smallest is at
-//! most the observed one's. All n + 1 draws are treated alike, so the result is valid as it stands, whatever the dependence between the
-//! statistics: no Bonferroni factor is paid for correlated ones. Cost: O(S n log n) to make, O(S n) a query.
+use super::combined::combined;
 use crate::{Error, Result};
 
 /// The null law of S statistics.
@@ -61,7 +57,7 @@ impl NullLaw {
         Ok((0..self.statistics).map(|s| (1.0 + above(s) as f64) / (1.0 + n)).collect())
     }
 
-    /// One p-value of the statistics marked in `used` `[S]`.
+    /// One p-value of the statistics marked in `used` `[S]`, as [`combined`] has it.
     ///
     /// # Errors
     /// As [`Self::p_values`]; none used.
@@ -70,15 +66,9 @@ impl NullLaw {
         if used.len() != self.statistics || !used.contains(&true) {
             return Err(Error::parameter("statistics", format!("at least one of {} in use", self.statistics), "none"));
         }
-        let n = self.draws();
-        let mut least = vec![n + 1; n + 1];
-        for s in (0..self.statistics).filter(|&s| used[s]) {
-            let mut column = self.column(s);
-            column.push(observed[s]);
-            least.iter_mut().zip(as_large(&column)).for_each(|(least, rank)| *least = (*least).min(rank));
-        }
-        let as_small = least.iter().filter(|&&l| l <= least[n]).count();
-        Ok(as_small as f64 / (n + 1) as f64)
+        let column = |s: usize| [self.column(s), vec![observed[s]]].concat();
+        let all = combined((0..self.statistics).filter(|&s| used[s]).map(column));
+        Ok(all.and_then(|p| p.last().copied()).unwrap_or(1.0))
     }
 
     fn check(&self, observed: &[f64]) -> Result<()> {
@@ -92,13 +82,6 @@ impl NullLaw {
     }
 }
 
-/// For each value how many are at least as large, itself among them: its rank from above, ties at the worst.
-pub(in crate::shift) fn as_large(values: &[f64]) -> Vec<usize> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    values.iter().map(|v| values.len() - sorted.partition_point(|s| s < v)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,8 +93,11 @@ mod tests {
         let null = NullLaw::new(vec![1.0, 5.0, 2.0, 5.0, 3.0, 6.0, 4.0, 7.0], 2).unwrap();
         assert_eq!(null.p_values(&[3.5, 5.0]).unwrap(), [0.4, 1.0]);
         assert_eq!(null.p_values(&[9.0, 9.0]).unwrap(), [0.2, 0.2]);
-        // The observed draw has the greatest first statistic: rank 1; draw 4 has the greatest second one: rank 1 too.
-        assert_eq!(null.combined(&[9.0, 0.0], &[true, true]).unwrap(), 0.4);
+        // The observed draw has the greatest first statistic, draw 4 the greatest second one: both of rank 1. The first lies 1.9 deviations above the
+        // mean of 1, 2, 3, 4, 9, the second 1.0 above that of 5, 5, 6, 7, 0.
+        assert_eq!(null.combined(&[9.0, 0.0], &[true, true]).unwrap(), 0.2);
+        assert_eq!(null.combined(&[4.1, 8.0], &[true, true]).unwrap(), 0.2);
+        assert_eq!(null.combined(&[3.5, 7.0], &[true, true]).unwrap(), 0.4);
         assert_eq!(null.combined(&[9.0, 0.0], &[true, false]).unwrap(), 0.2);
     }
 

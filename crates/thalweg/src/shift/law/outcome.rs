@@ -4,13 +4,12 @@
 //! *Difference*: do the tests of any difference say that the rows are not like those of P? A silent test of harm does not clear f where a test of
 //! difference alarms: f may be sure and wrong.
 //!
-//! **Two questions, one level.** Statistics of one question become one p-value by the least of their ranks, for every redraw alike; ties, of
-//! which few redraws make many, are broken by how many standard deviations a statistic lies above the mean of all draws. Of the two
+//! **Two questions, one level.** Statistics of one question become one p-value for every redraw alike ([`super::combined`]). Of the two
 //! p-values the smaller of p_harm/.8 and p_difference/.2 is ranked among the redraws again, which gives an overall p-value: without shift it is at
 //! most α with probability at most α, whatever the dependence, so that any alarm at all comes with at most that probability. A question is answered yes
 //! where its own p-value and the overall one are at most α (a closed test: Marcus, Peritz, Gabriel 1976): where the rows are shifted harmlessly, harm is
 //! still claimed with probability at most α. The weights leave most of the level to harm; a difference worth an alarm mostly has a tiny p-value.
-use super::null::as_large;
+use super::combined::{as_large, combined};
 use crate::shift::test::{Measured, Statistic};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -161,54 +160,11 @@ impl Answer {
 
 /// One p-value of the query and of every redraw, `[1 + B]`, from all statistics that decide these tests; none without a test.
 pub fn together(tests: &[&Measurement]) -> Option<Vec<f64>> {
-    let mut extremes: Option<Vec<Extreme>> = None;
-    for test in tests {
+    combined(tests.iter().flat_map(|test| {
         let question = Question::of(test.statistics);
-        for s in (0..test.statistics.len()).filter(|&s| question.takes(&test.statistics[s])) {
-            let of = Extreme::of(&test.column(s));
-            extremes = Some(match extremes {
-                Some(before) => before.into_iter().zip(of).map(|(a, b)| a.further(b)).collect(),
-                None => of,
-            });
-        }
-    }
-    let extremes = extremes?;
-    let mut sorted = extremes.clone();
-    sorted.sort_by(Extreme::compare);
-    let share = |e: &Extreme| sorted.partition_point(|s| s.compare(e).is_le()) as f64 / sorted.len() as f64;
-    Some(extremes.iter().map(share).collect())
-}
-
-/// How far out a draw is among all draws, by the statistic that shows it best.
-#[derive(Clone, Copy)]
-struct Extreme {
-    /// Draws that are as large or larger, the draw itself among them: the least over statistics.
-    rank: usize,
-    /// Standard deviations above the mean of all draws: the greatest over statistics.
-    deviations: f64,
-}
-
-impl Extreme {
-    /// Every draw of one statistic.
-    fn of(values: &[f64]) -> Vec<Self> {
-        let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-        let n = finite.len().max(1) as f64;
-        let mean = finite.iter().sum::<f64>() / n;
-        let deviation = (finite.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        // Where all draws are alike, 0/0 is no deviation.
-        let deviations = |v: f64| if v == mean { 0.0 } else { (v - mean) / deviation };
-        as_large(values).into_iter().zip(values).map(|(rank, &v)| Self { rank, deviations: deviations(v) }).collect()
-    }
-
-    /// The same draw seen by two statistics.
-    fn further(self, other: Self) -> Self {
-        Self { rank: self.rank.min(other.rank), deviations: self.deviations.max(other.deviations) }
-    }
-
-    /// The more extreme first.
-    fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank.cmp(&other.rank).then(other.deviations.total_cmp(&self.deviations))
-    }
+        let taken = (0..test.statistics.len()).filter(move |&s| question.takes(&test.statistics[s]));
+        taken.map(|s| test.column(s))
+    }))
 }
 
 /// The share of values that are at most each.
@@ -230,7 +186,7 @@ mod tests {
 
     fn measurement(statistics: &'static [Statistic], values: Vec<f64>) -> Measurement {
         let draws = values.len() / statistics.len();
-        Measurement::new("x", statistics, &Measured { values, blame: Vec::new() }, draws).unwrap()
+        Measurement::new("x", statistics, &Measured { values, row_scores: Vec::new() }, draws).unwrap()
     }
 
     #[test]
@@ -257,7 +213,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_are_named() {
-        let measured = Measured { values: vec![0.0, 0.0, f64::NAN, 0.0], blame: Vec::new() };
+        let measured = Measured { values: vec![0.0, 0.0, f64::NAN, 0.0], row_scores: Vec::new() };
         let said = Measurement::new("bank", HARM, &measured, 2).unwrap_err().to_string();
         assert!(said.contains("statistic a of bank") && said.contains("draw 1"), "{said}");
         assert!(Measurement::new("bank", HARM, &measured, 3).is_err());

@@ -9,7 +9,7 @@
 //! error that a small H has as a picture of P is inside: the redraws mix H and Q, while draws from H alone would take H for P, which gave
 //! false alarms of .14 to .88 at level .05 with some hundred rows.
 //! Several statistics, of one test or of several, are computed on the *same* redraws: the vectors of all statistics are exchangeable too, and any
-//! combination that treats all B + 1 alike ([`super::null::NullLaw::combined`], [`super::outcome`]) is as valid.
+//! combination that treats all B + 1 alike ([`super::combined`], [`super::outcome`]) is as valid.
 //! Valid means: over H and Q together. A calibration keeps one H for all its queries, so its false alarms come together or not at all.
 //!
 //! What it costs: a test by networks that are trained for the query trains B + 1 times. What cannot be: with m and n rows there are no more than

@@ -77,7 +77,11 @@ impl Evidence {
         let sound = self.staked.iter().all(|s| (0.0..=LARGEST).contains(s)) && self.greatest >= self.capital().min(1.0);
         match sound && self.greatest.is_finite() {
             true => Ok(()),
-            false => Err(Error::parameter("evidence", "capitals of at least 0, none above the greatest", format!("{self:?}"))),
+            false => Err(Error::parameter(
+                "evidence",
+                "capitals of at least 0, none above the greatest",
+                format!("{self:?}"),
+            )),
         }
     }
 }
@@ -114,12 +118,17 @@ mod tests {
     fn without_shift_it_ever_alarms_at_most_as_often_as_the_level() {
         // 2,000 streams of 2,000 uniform p-values, and as many of p-values of a permutation test with 99 redraws, which are discrete.
         for discrete in [false, true] {
-            let (streams, runs, level) = (Streams::new(7).child(if discrete { "discrete" } else { "uniform" }), 2_000, 0.05);
+            let (streams, runs, level) =
+                (Streams::new(7).child(if discrete { "discrete" } else { "uniform" }), 2_000, 0.05);
             let alarms = (0..runs)
                 .filter(|run| {
                     let (mut rng, mut evidence) = (streams.index(*run).rng(), Evidence::default());
                     (0..2_000).any(|_| {
-                        let p = if discrete { f64::from(rng.random_range(1..=100u32)) / 100.0 } else { 1.0 - rng.random::<f64>() };
+                        let p = if discrete {
+                            f64::from(rng.random_range(1..=100u32)) / 100.0
+                        } else {
+                            1.0 - rng.random::<f64>()
+                        };
                         evidence.add(p).unwrap();
                         evidence.alarms(level)
                     })

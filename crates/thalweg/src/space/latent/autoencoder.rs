@@ -1,5 +1,6 @@
 //! What every autoencoder of weights can do, and what it is fitted to.
 use super::functional::Functional;
+use crate::nn::parameters::Parameters;
 use crate::train::Checkpointing;
 use crate::{Error, Layout, Result, Streams};
 use thalweg_nets::progress::Progress;
@@ -17,21 +18,12 @@ pub trait Decoder: Send + Sync {
 }
 
 /// A weight autoencoder; it decodes to standardised weights.
-pub trait Autoencoder: Decoder {
+pub trait Autoencoder: Decoder + Parameters {
     /// Latents `[n, D]` of standardised weights `z [n, P]`.
     fn encode(&self, z: &[f32]) -> Vec<f32>;
 
     /// Standard deviations that latents had before they were normalised `[D]`.
     fn scales(&self) -> &[f32];
-
-    /// Names, shapes and places of the parameters.
-    fn layout(&self) -> &Layout;
-
-    /// All parameters, as they are saved.
-    fn parameters(&self) -> &[f32];
-
-    /// All parameters, to be read back.
-    fn parameters_mut(&mut self) -> &mut [f32];
 }
 
 /// What an autoencoder is fitted to.

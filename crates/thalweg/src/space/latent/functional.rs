@@ -150,6 +150,7 @@ mod tests {
     use crate::space::coordinates::Standardiser;
     use rand::RngExt;
     use thalweg_nets::architecture::Preset;
+    use thalweg_nets::testing::partial;
 
     #[test]
     fn it_is_the_squared_difference_of_logits_and_its_gradient_that_of_differences() {
@@ -173,12 +174,7 @@ mod tests {
             (value / truth - 1.0).abs() < 1e-5 && (term.loss(&z, &decoded, None).unwrap() / truth - 1.0).abs() < 1e-5
         );
         for i in (0..2 * p).step_by(7) {
-            let at = |h: f32| {
-                let mut moved = decoded.clone();
-                moved[i] += h;
-                term.loss(&z, &moved, None).unwrap()
-            };
-            let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+            let slope = partial(&decoded, i, 1e-2, |moved| term.loss(&z, moved, None).unwrap());
             assert!((slope - f64::from(d[i])).abs() < 2e-3 * (1.0 + slope.abs()), "{i}: {slope} {}", d[i]);
         }
         assert!(FunctionalConfig { weight: -1.0, rows: 1 }.check("functional").is_err());

@@ -9,6 +9,7 @@ use super::coder_config::CoderConfig;
 use super::{Autoencoder, Decoder};
 use crate::nn::dense;
 use crate::nn::gradient::Gradient;
+use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::{Layout, Streams};
 
@@ -135,6 +136,8 @@ impl Decoder for Learned {
     }
 }
 
+impl_parameters!(Learned);
+
 impl Autoencoder for Learned {
     fn encode(&self, z: &[f32]) -> Vec<f32> {
         let mut y = self.means(z);
@@ -148,17 +151,5 @@ impl Autoencoder for Learned {
 
     fn scales(&self) -> &[f32] {
         &self.parameters[self.parameters.len() - self.d..]
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 }

@@ -92,7 +92,7 @@ impl<'a> Objective<'a> {
         let mut gradient = Gradient::Write(gradient);
         let [encoder, decoder] = &mut self.tapes;
         net.decoder.backward(q, &self.decoded, decoder, &mut gradient, Some(&mut self.d_y));
-        self.bottleneck.pull(&mut self.code, net.dimension(), &self.noise, &self.d_y);
+        self.bottleneck.backward(&mut self.code, net.dimension(), &self.noise, &self.d_y);
         net.encoder.backward(q, &self.code, encoder, &mut gradient, None);
     }
 }
@@ -150,7 +150,7 @@ impl Bottleneck {
     }
 
     /// Replaces `code` by the loss's derivative with respect to it; `noise` is y − μ, `d_y` the derivative by y.
-    fn pull(self, code: &mut [f32], d: usize, noise: &[f32], d_y: &[f32]) {
+    fn backward(self, code: &mut [f32], d: usize, noise: &[f32], d_y: &[f32]) {
         let n = d_y.len() as f64;
         let rows = code.chunks_exact_mut(self.codes(d)).zip(noise.chunks_exact(d)).zip(d_y.chunks_exact(d));
         for ((code, noise), d_y) in rows {

@@ -3,13 +3,12 @@ use super::*;
 use crate::space::coordinates::{Coordinates, Standardiser};
 use crate::space::latent::{CoderConfig, StackConfig};
 use crate::{Layout, Streams};
-use rand::RngExt;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::Engine;
+use thalweg_nets::testing;
 
 fn random(n: usize, seed: u64) -> Vec<f32> {
-    let mut rng = Streams::new(seed).rng();
-    (0..n).map(|_| rng.sample(StandardNormal)).collect()
+    testing::normals(&Streams::new(seed), n)
 }
 
 pub(in crate::space::latent) fn check_gradient(
@@ -27,21 +26,18 @@ pub(in crate::space::latent) fn check_gradient(
     let mut gradient = vec![f32::NAN; net.trained().len()];
     let loss = objective.loss(&net, &z, &streams, Some(&mut gradient)).unwrap();
     assert!((objective.loss(&net, &z, &streams, None).unwrap() - loss).abs() < 1e-6 * loss.abs());
-    let slots = crate::space::latent::Autoencoder::layout(&net).slots().to_vec();
+    let slots = crate::nn::parameters::Parameters::layout(&net).slots().to_vec();
     let end = net.trained().len();
     for slot in slots.iter().filter(|slot| slot.offset < end) {
         let own = net.trained()[slot.range()].to_vec();
         let direction: Vec<f32> = gradient[slot.range()].iter().map(|g| g.signum()).collect();
         let slope: f64 = gradient[slot.range()].iter().map(|g| f64::from(g.abs())).sum();
-        let mut at = |h: f32| {
-            for ((q, own), d) in net.trained_mut()[slot.range()].iter_mut().zip(&own).zip(&direction) {
-                *q = own + h * d;
-            }
+        let mut loss = |part: &[f32]| {
+            net.trained_mut()[slot.range()].copy_from_slice(part);
             objective.loss(&net, &z, &streams, None).unwrap()
         };
-        let h = 1e-3;
-        let numeric = (at(h) - at(-h)) / (2.0 * f64::from(h));
-        at(0.0);
+        let numeric = testing::slope(&own, &direction, 1e-3, &mut loss);
+        loss(&own);
         let tolerance = 0.02 * slope.abs() + 2e-4;
         assert!((numeric - slope).abs() < tolerance, "{bottleneck:?}, {}: {numeric} {slope}", slot.name);
         // A number that all keys share changes no softmax.

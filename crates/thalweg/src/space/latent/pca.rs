@@ -6,9 +6,9 @@
 use super::autoencoder::check_points;
 use super::{Autoencoder, Decoder};
 use crate::nn::dense::{Accumulate, product, view};
+use crate::nn::parameters::impl_parameters;
+use crate::space::principal::Principal;
 use crate::{Error, Layout, Result};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
 use serde::{Deserialize, Serialize};
 
 /// The size of a [`Pca`].
@@ -55,15 +55,8 @@ impl Pca {
         for row in points.chunks_exact(p) {
             mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64);
         }
-        let centred: Vec<f64> =
-            points.chunks_exact(p).flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
-        let x = MatRef::from_row_major_slice(&centred, n, p);
-        let mut gram = Mat::<f64>::zeros(n, n);
-        matmul(gram.as_mut(), Accum::Replace, x, x.transpose(), 1.0 / (n - 1) as f64, Par::Seq);
-        let eigen = gram
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|e| Error::parameter("latent.pca", "an eigendecomposition", format!("{e:?}")))?;
-        let value = |k: usize| eigen.S().column_vector()[n - 1 - k].max(0.0);
+        let principal = Principal::of("latent.pca", points, &mean)?;
+        let value = |k: usize| principal.variances[k];
         if value(d - 1) <= 1e-12 * value(0).max(f64::MIN_POSITIVE) {
             let spanned = (0..d).take_while(|&k| value(k) > 1e-12 * value(0)).count();
             let expected = format!("at most {spanned}, the directions that the points span");
@@ -75,8 +68,8 @@ impl Pca {
         means.iter_mut().zip(&mean).for_each(|(m, v)| *m = *v as f32);
         for k in 0..d {
             let mut direction = vec![0.0f64; p];
-            for (row, x) in centred.chunks_exact(p).enumerate() {
-                let u = eigen.U()[(row, n - 1 - k)] / ((n - 1) as f64).sqrt();
+            for (row, x) in principal.centred.chunks_exact(p).enumerate() {
+                let u = principal.vector(row, k) / ((n - 1) as f64).sqrt();
                 direction.iter_mut().zip(x).for_each(|(d, x)| *d += u * x);
             }
             directions[k * p..(k + 1) * p].iter_mut().zip(&direction).for_each(|(d, v)| *d = *v as f32);
@@ -136,6 +129,8 @@ impl Decoder for Pca {
     }
 }
 
+impl_parameters!(Pca);
+
 impl Autoencoder for Pca {
     /// y_k = (z − m)·(S_k V_k)/S_k².
     fn encode(&self, z: &[f32]) -> Vec<f32> {
@@ -150,18 +145,6 @@ impl Autoencoder for Pca {
 
     fn scales(&self) -> &[f32] {
         &self.parameters[self.p * (1 + self.d)..]
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn parameters(&self) -> &[f32] {
-        &self.parameters
-    }
-
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
     }
 }
 

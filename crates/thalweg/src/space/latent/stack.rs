@@ -9,8 +9,8 @@ use super::coder_config::StackConfig;
 use crate::Streams;
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
 use crate::nn::tape::Tape;
 
 /// See the module's text.
@@ -96,16 +96,16 @@ impl Coder for Stack {
             block.a.resize(rows * w, 0.0);
             block.up.iter_mut().for_each(|buffer| buffer.resize(rows * w, 0.0));
             let (normal, inverse) = (&mut block.normal, &mut block.inverse);
-            passes::normalise(&mut b.h, bias, self.no_modulation(), normal, inverse, &mut block.a);
+            elementwise::normalise(&mut b.h, bias, self.no_modulation(), normal, inverse, &mut block.a);
             let [slope, after] = &mut block.up;
             up.apply(q, &block.a, Accumulate::Overwrite, slope);
-            passes::silu(slope, up.bias(q), after);
+            elementwise::silu(slope, up.bias(q), after);
             down.apply(q, after, Accumulate::Add, &mut b.h);
             bias = down.bias(q);
         }
-        passes::add_bias(&mut b.h, bias);
+        elementwise::add_bias(&mut b.h, bias);
         self.output.apply(q, &b.h, Accumulate::Overwrite, out);
-        passes::add_bias(out, self.output.bias(q));
+        elementwise::add_bias(out, self.output.bias(q));
     }
 
     fn backward(&self, q: &[f32], d_out: &[f32], tape: &mut Tape, gradient: &mut Gradient<'_>, dx: Option<&mut [f32]>) {
@@ -114,20 +114,20 @@ impl Coder for Stack {
             buffer.resize(b.h.len(), 0.0);
         }
         self.output.gradient(gradient, d_out, &b.h);
-        self.output.pull(q, d_out, Accumulate::Overwrite, &mut b.d_h);
+        self.output.input_gradient(q, d_out, Accumulate::Overwrite, &mut b.d_h);
         for ([up, down], block) in self.blocks.iter().zip(&b.blocks).rev() {
             let [slope, after] = &block.up;
             down.gradient(gradient, &b.d_h, after);
-            down.pull(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
-            passes::times_into(&mut b.d_up, slope);
+            down.input_gradient(q, &b.d_h, Accumulate::Overwrite, &mut b.d_up);
+            elementwise::times_into(&mut b.d_up, slope);
             up.gradient(gradient, &b.d_up, &block.a);
-            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
+            up.input_gradient(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
             let scale = self.no_modulation()[0];
-            passes::normalise_backward(&mut b.d_a, scale, &block.normal, &block.inverse, &mut b.d_h, &mut []);
+            elementwise::normalise_backward(&mut b.d_a, scale, &block.normal, &block.inverse, &mut b.d_h, &mut []);
         }
         self.input.gradient(gradient, &b.d_h, &b.x);
         if let Some(dx) = dx {
-            self.input.pull(q, &b.d_h, Accumulate::Overwrite, dx);
+            self.input.input_gradient(q, &b.d_h, Accumulate::Overwrite, dx);
         }
     }
 }

@@ -10,8 +10,8 @@ use super::coder_config::TokensConfig;
 use super::trunk::{Trunk, TrunkBuffers};
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
+use crate::nn::elementwise;
 use crate::nn::gradient::Gradient;
-use crate::nn::passes;
 use crate::nn::tape::Tape;
 use crate::{Layout, Streams};
 use rand::RngExt;
@@ -169,21 +169,21 @@ impl Coder for Encoder {
             gather(group, x, net.p, rows);
             b.tokens.resize(rows.len() / group.length * w, 0.0);
             embed.apply(q, rows, Accumulate::Overwrite, &mut b.tokens);
-            passes::add_bias(&mut b.tokens, embed.bias(q));
+            elementwise::add_bias(&mut b.tokens, embed.bias(q));
             let own = b.tokens.chunks_exact(group.tokens.len() * w);
             net.own_tokens_mut(group, &mut b.h).zip(own).for_each(|(to, from)| to.copy_from_slice(from));
         }
-        passes::add_bias(&mut b.h, &q[self.positions.clone()]);
+        elementwise::add_bias(&mut b.h, &q[self.positions.clone()]);
         net.trunk.forward(q, items, &mut b.h, &mut b.trunk);
         net.read.apply(q, &b.h, Accumulate::Overwrite, out);
-        passes::add_bias(out, net.read.bias(q));
+        elementwise::add_bias(out, net.read.bias(q));
     }
 
     fn backward(&self, q: &[f32], d_out: &[f32], tape: &mut Tape, gradient: &mut Gradient<'_>, dx: Option<&mut [f32]>) {
         let (net, b) = (&self.net, tape.of::<Buffers>());
         b.d_h.resize(b.h.len(), 0.0);
         net.read.gradient(gradient, d_out, &b.h);
-        net.read.pull(q, d_out, Accumulate::Overwrite, &mut b.d_h);
+        net.read.input_gradient(q, d_out, Accumulate::Overwrite, &mut b.d_h);
         net.trunk.backward(q, &mut b.d_h, gradient, &mut b.trunk);
         let (put, slice): (_, Option<&mut [f32]>) = match gradient {
             Gradient::Skip => (Accumulate::Overwrite, None),
@@ -199,7 +199,7 @@ impl Coder for Encoder {
             net.own_tokens(group, &b.d_h).for_each(|own| b.tokens.extend_from_slice(own));
             embed.gradient(gradient, &b.tokens, rows);
             if let Some(dx) = &mut dx {
-                embed.pull(q, &b.tokens, Accumulate::Overwrite, rows);
+                embed.input_gradient(q, &b.tokens, Accumulate::Overwrite, rows);
                 scatter(group, rows, net.p, dx);
             }
         }
@@ -247,7 +247,7 @@ impl Coder for Decoder {
         b.code.copy_from_slice(x);
         b.h.resize(items * n * w, 0.0);
         net.read.apply(q, x, Accumulate::Overwrite, &mut b.h);
-        passes::add_bias(&mut b.h, net.read.bias(q));
+        elementwise::add_bias(&mut b.h, net.read.bias(q));
         net.trunk.forward(q, items, &mut b.h, &mut b.trunk);
         b.rows.resize_with(net.groups.len(), Vec::new);
         b.kept.resize_with(net.groups.len(), Vec::new);
@@ -256,7 +256,7 @@ impl Coder for Decoder {
             net.own_tokens(group, &b.h).for_each(|own| kept.extend_from_slice(own));
             rows.resize(kept.len() / w * group.length, 0.0);
             write.apply(q, kept, Accumulate::Overwrite, rows);
-            passes::add_bias(rows, write.bias(q));
+            elementwise::add_bias(rows, write.bias(q));
             scatter(group, rows, net.p, out);
         }
     }
@@ -269,14 +269,14 @@ impl Coder for Decoder {
             gather(group, d_out, net.p, rows);
             write.gradient(gradient, rows, kept);
             b.tokens.resize(kept.len(), 0.0);
-            write.pull(q, rows, Accumulate::Overwrite, &mut b.tokens);
+            write.input_gradient(q, rows, Accumulate::Overwrite, &mut b.tokens);
             let own = b.tokens.chunks_exact(group.tokens.len() * w);
             net.own_tokens_mut(group, &mut b.d_h).zip(own).for_each(|(to, from)| to.copy_from_slice(from));
         }
         net.trunk.backward(q, &mut b.d_h, gradient, &mut b.trunk);
         net.read.gradient(gradient, &b.d_h, &b.code);
         if let Some(dx) = dx {
-            net.read.pull(q, &b.d_h, Accumulate::Overwrite, dx);
+            net.read.input_gradient(q, &b.d_h, Accumulate::Overwrite, dx);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The training of a learned autoencoder (M8): minibatches of standardised weights, AdamW, looks at held-out points.
+//! The training of a learned autoencoder (M8): minibatches of standardised weights, AdamW, validation on held-out points.
 //!
 //! Step s is a pure function of (configuration, points, s). The averaged parameters with the least loss on points of held-out runs are kept (with
 //! none held out, the last), and latents are normalised on the training points afterwards. Points are held in memory. Bytes do not depend on
@@ -12,12 +12,12 @@ use super::learned::Learned;
 use super::objective::Objective;
 use crate::nn::optimiser::AdamWConfig;
 use crate::ranges::{self, LONGEST, MOST};
-use crate::train::{self, Learner, TrainingSchedule};
+use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Error, Result};
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
 
-/// Held-out points that a look is taken at, at most.
+/// Held-out points of a validation, at most.
 const HELD_OUT: usize = 1024;
 
 /// How a learned autoencoder is trained.
@@ -28,7 +28,7 @@ pub struct TrainingConfig {
     pub steps: u64,
     /// Points a step (64; at least 1).
     pub batch: usize,
-    /// Steps between two looks at the held-out points (50; at least 1).
+    /// Steps between two validations on the held-out points (50; at least 1).
     pub validate_every: u64,
     /// The optimiser (AdamW, 1e-3, cosine, average .995).
     pub optimiser: AdamWConfig,
@@ -107,13 +107,8 @@ impl Learned {
 /// No points, a loss that is not finite, a state that cannot be read or written, [`Error::Interrupted`].
 fn train(net: &mut Learned, bottleneck: Bottleneck, config: &TrainingConfig, task: &LatentTask) -> Result<Trained> {
     check_points(task.points, net.weights(), 1)?;
-    let schedule = TrainingSchedule {
-        what: "training the autoencoder",
-        seed: None,
-        steps: config.steps,
-        validate_every: config.validate_every,
-        optimiser: &config.optimiser,
-    };
+    let what = "training the autoencoder";
+    let schedule = TrainingSchedule::new(what, config.steps, config.validate_every, &config.optimiser);
     let objective = Objective::new(bottleneck, task.functional);
     let mut learner = OnPoints { net, objective, batch: config.batch, task, x: Vec::new() };
     let mut state = train::start(&mut learner, &schedule, task.saving)?;
@@ -122,8 +117,8 @@ fn train(net: &mut Learned, bottleneck: Bottleneck, config: &TrainingConfig, tas
     net.normalise(task.points);
     let best = state.best_validation();
     Ok(Trained {
-        best_step: best.map_or(0, |look| look.step),
-        best_loss: best.map(|look| look.held_out).filter(|loss| !loss.is_nan()),
+        best_step: best.map_or(0, |best| best.step),
+        best_loss: best.and_then(|best| best.held_out),
         seconds: state.seconds,
     })
 }
@@ -139,30 +134,31 @@ struct OnPoints<'a> {
 }
 
 impl Learner for OnPoints<'_> {
-    fn parameters(&self) -> &[f32] {
-        self.net.trained()
+    fn parameters(&self) -> Vec<&[f32]> {
+        vec![self.net.trained()]
     }
 
-    fn parameters_mut(&mut self) -> &mut [f32] {
-        self.net.trained_mut()
+    fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        vec![self.net.trained_mut()]
     }
 
-    fn gradient(&mut self, step: u64, gradient: &mut [f32]) -> Result<f64> {
+    fn step(&mut self, step: u64, updates: &mut Updates<'_>) -> Result<()> {
         let (points, p) = (self.task.points, self.net.weights());
         let (n, streams) = (points.len() / p, self.task.streams.child("step").index(step));
         self.x.clear();
         for row in sample(&mut streams.child("rows").rng(), n, self.batch.min(n)) {
             self.x.extend_from_slice(&points[row * p..(row + 1) * p]);
         }
-        self.objective.loss(self.net, &self.x, &streams.child("noise"), Some(gradient))
+        let loss = self.objective.loss(self.net, &self.x, &streams.child("noise"), Some(updates.gradient))?;
+        updates.descend(loss, self.parameters_mut())
     }
 
-    fn held_out(&mut self) -> Result<Option<f64>> {
+    fn held_out(&mut self, _: u64) -> Result<Option<f64>> {
         let held_out = &self.task.held_out[..self.task.held_out.len().min(HELD_OUT * self.net.weights())];
         if held_out.is_empty() {
             return Ok(None);
         }
-        // The noise is the same at every look.
+        // The noise is the same at every validation.
         self.objective.loss(self.net, held_out, &self.task.streams.child("look"), None).map(Some)
     }
 }

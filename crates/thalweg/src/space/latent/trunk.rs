@@ -7,8 +7,8 @@ use crate::Streams;
 use crate::nn::affine::Affine;
 use crate::nn::attention::{Attention, AttentionBuffers};
 use crate::nn::dense::Accumulate;
+use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
-use crate::nn::passes::{self, Rows};
 use rayon::prelude::*;
 
 /// See the module's text.
@@ -46,11 +46,11 @@ impl Norm {
         self.normal.resize(h.len(), 0.0);
         self.inverse.resize(h.len() / zeros.len(), 0.0);
         self.a.resize(h.len(), 0.0);
-        passes::normalise(h, zeros, no_modulation(zeros), &mut self.normal, &mut self.inverse, &mut self.a);
+        elementwise::normalise(h, zeros, no_modulation(zeros), &mut self.normal, &mut self.inverse, &mut self.a);
     }
 
-    fn pull(&self, d_a: &mut [f32], d_h: &mut [f32], zeros: &[f32]) {
-        passes::normalise_backward(d_a, no_modulation(zeros)[0], &self.normal, &self.inverse, d_h, &mut []);
+    fn backward(&self, d_a: &mut [f32], d_h: &mut [f32], zeros: &[f32]) {
+        elementwise::normalise_backward(d_a, no_modulation(zeros)[0], &self.normal, &self.inverse, d_h, &mut []);
     }
 }
 
@@ -98,9 +98,9 @@ impl Trunk {
             slope.resize(h.len() / up.inputs * up.outputs, 0.0);
             after.resize(slope.len(), 0.0);
             up.apply(q, &second.a, Accumulate::Overwrite, slope);
-            passes::silu(slope, up.bias(q), after);
+            elementwise::silu(slope, up.bias(q), after);
             down.apply(q, after, Accumulate::Add, h);
-            passes::add_bias(h, down.bias(q));
+            elementwise::add_bias(h, down.bias(q));
         }
     }
 
@@ -112,13 +112,13 @@ impl Trunk {
             let [slope, after] = &block.up;
             b.d_up.resize(slope.len(), 0.0);
             down.gradient(gradient, d_h, after);
-            down.pull(q, d_h, Accumulate::Overwrite, &mut b.d_up);
-            passes::times_into(&mut b.d_up, slope);
+            down.input_gradient(q, d_h, Accumulate::Overwrite, &mut b.d_up);
+            elementwise::times_into(&mut b.d_up, slope);
             up.gradient(gradient, &b.d_up, &second.a);
-            up.pull(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
-            second.pull(&mut b.d_a, d_h, &self.zeros);
+            up.input_gradient(q, &b.d_up, Accumulate::Overwrite, &mut b.d_a);
+            second.backward(&mut b.d_a, d_h, &self.zeros);
             attention.backward(q, d_h, &mut block.attention, gradient, Some(&mut b.d_a), None);
-            first.pull(&mut b.d_a, d_h, &self.zeros);
+            first.backward(&mut b.d_a, d_h, &self.zeros);
         }
     }
 }

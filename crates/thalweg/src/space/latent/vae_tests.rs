@@ -1,12 +1,13 @@
 //! The VAE against what is known in closed form (probabilistic principal components), against PCA on a curve, and its promises.
 use super::*;
 use crate::nn::optimiser::AdamWConfig;
+use crate::nn::parameters::Parameters;
 use crate::space::latent::Checkpointing;
 use crate::space::latent::{Autoencoder, Decoder, DenoisingConfig, LatentConfig, Pca, PcaConfig, StackConfig};
 use rand::RngExt;
 use rand_distr::StandardNormal;
-use std::sync::atomic::{AtomicU64, Ordering};
-use thalweg_nets::progress::{Progress, Silent};
+use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::{StopAfter, moments, normals, partial};
 
 fn plain(p: usize) -> Layout {
     Layout::of_tensors([("w".to_string(), vec![p])])
@@ -23,10 +24,8 @@ fn training(steps: u64, batch: usize, learning_rate: f64) -> TrainingConfig {
 
 /// n points of N(0, diag(λ)).
 fn gaussian(n: usize, deviations: &[f32], seed: u64) -> Vec<f32> {
-    let mut rng = Streams::new(seed).rng();
-    (0..n)
-        .flat_map(|_| deviations.iter().map(|s| s * rng.sample::<f32, _>(StandardNormal)).collect::<Vec<_>>())
-        .collect()
+    let z = normals(&Streams::new(seed), n * deviations.len());
+    z.iter().zip(deviations.iter().cycle()).map(|(z, s)| s * z).collect()
 }
 
 #[test]
@@ -88,10 +87,9 @@ fn on_a_curve_two_learned_latents_beat_two_principal_components() {
         assert_eq!((record.error_held_out, record.points), (Some(learned), 600));
         // Latents are normalised on what it was trained on.
         let y = net.encode(&points);
+        let (mean, covariance) = moments(&y, 2);
         for k in 0..2 {
-            let column = || y.iter().skip(k).step_by(2).map(|v| f64::from(*v));
-            let (mean, square) = (column().sum::<f64>() / 600.0, column().map(|v| v * v).sum::<f64>() / 600.0);
-            assert!(mean.abs() < 1e-3 && (square - 1.0).abs() < 1e-3, "{mean} {square}");
+            assert!(mean[k].abs() < 1e-3 && (covariance[3 * k] - 1.0).abs() < 1e-3, "{mean:?} {covariance:?}");
         }
         // A row's bytes do not depend on its company; gradients pull back as differences say.
         assert_eq!(net.encode(&points[3 * p..4 * p]), y[6..8]);
@@ -99,28 +97,10 @@ fn on_a_curve_two_learned_latents_beat_two_principal_components() {
         let dz: Vec<f32> = (0..2 * p).map(|i| (i as f32).sin()).collect();
         let dy = net.pull_back(&y[..4], &[], dz.clone());
         for k in 0..4 {
-            let at = |h: f32| {
-                let mut y = y[..4].to_vec();
-                y[k] += h;
-                net.decode(&y).iter().zip(&dz).map(|(z, d)| f64::from(z * d)).sum::<f64>()
-            };
-            let slope = (at(2e-3) - at(-2e-3)) / 4e-3;
+            let along = |y: &[f32]| net.decode(y).iter().zip(&dz).map(|(z, d)| f64::from(z * d)).sum();
+            let slope = partial(&y[..4], k, 2e-3, along);
             assert!((slope - f64::from(dy[k])).abs() < 0.02 * (1.0 + slope.abs()), "{k}: {slope} {}", dy[k]);
         }
-    }
-}
-
-/// Asks to stop after so many steps.
-struct After(AtomicU64);
-
-impl Progress for After {
-    fn begin(&self, _: &str, _: u64) {}
-    fn advance(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
-    }
-    fn note(&self, _: &str) {}
-    fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -136,7 +116,7 @@ fn the_same_bytes_on_any_number_of_threads_and_a_stop_where_one_is_asked_for() {
         })
     };
     assert!(run(1) == run(2));
-    let (dir, stop) = (tempfile::tempdir().unwrap(), After(AtomicU64::new(5)));
+    let (dir, stop) = (tempfile::tempdir().unwrap(), StopAfter::new(5));
     let path = dir.path().join("state");
     let saving = Checkpointing { path: &path, identity: "this one", every: 0, last: true, resume: true };
     let task = LatentTask { saving: Some(saving), ..task(&layout, &points, &points[..3000], &streams) };

@@ -1,6 +1,6 @@
 //! Element-wise passes of the potential, parallel over rows. `gate` rows hold g `[P]`, then h `[P]`, of ½ Σ g x² + Σ h x.
 use crate::nn::dense::{self, Accumulate, vectorised};
-use crate::nn::passes::{Rows, sum};
+use crate::nn::elementwise::{Rows, sum};
 use rayon::prelude::*;
 
 /// a ← softplus(a + conditions + bias), with its derivative in `sigmoid`.
@@ -60,10 +60,10 @@ pub fn quadratic(gate: Rows<'_>, x: &[f32], put: Accumulate, out: &mut [f32]) {
     });
 }
 
-/// clock = φ for the first half of the rows, φ'(t) b for the second.
-pub fn clock(clock: &mut [f32], phi: Rows<'_>, rate: Option<&[f32]>) {
+/// time_tangents = φ for the first half of the rows, φ'(t) b for the second.
+pub fn time_tangents(time_tangents: &mut [f32], phi: Rows<'_>, rate: Option<&[f32]>) {
     let n = phi.row(0).len();
-    let (now, slopes) = clock.split_at_mut(clock.len() / 2);
+    let (now, slopes) = time_tangents.split_at_mut(time_tangents.len() / 2);
     now.chunks_exact_mut(n).enumerate().for_each(|(row, now)| now.copy_from_slice(phi.row(row)));
     if let Some(rate) = rate {
         crate::nn::time_features::slopes(now, n, slopes);
@@ -129,7 +129,7 @@ pub fn gate_gradient(d: &mut [f32], n: usize, x: &[f32], x_dot: &[f32], a: Optio
 }
 
 /// dx = a (g ⊙ x + h) + g ⊙ ẋ.
-pub fn gate_pull(dx: &mut [f32], gate: Rows<'_>, x: &[f32], x_dot: &[f32], a: Option<&[f32]>) {
+pub fn gate_input_gradient(dx: &mut [f32], gate: Rows<'_>, x: &[f32], x_dot: &[f32], a: Option<&[f32]>) {
     let n = gate.row(0).len() / 2;
     dx.par_chunks_mut(n).zip(x.par_chunks(n)).zip(x_dot.par_chunks(n)).enumerate().for_each(
         |(row, ((dx, x), x_dot))| {

@@ -1,0 +1,39 @@
+//! Which rows of Q lie within reach of P: no further from P's training rows than nearly all held-out rows are.
+//!
+//! The distance of a row is that to the nearest of at most [`ROWS`] training rows. Beyond, neither f's confidence nor networks that were held to f on P
+//! need to have anything to do with what f gets right. Cost: |Q| times `ROWS` distances.
+use crate::shift::base::Sample;
+use rayon::prelude::*;
+
+/// Training rows that distances are taken to, at most: evenly from among all.
+const ROWS: usize = 1000;
+/// Share of held-out rows within reach.
+const WITHIN: f64 = 0.95;
+
+/// Squared distance of every row of `rows` to the nearest of `train`.
+fn distances(train: &Sample, rows: &Sample) -> Vec<f64> {
+    let d = train.width().max(1);
+    let count = train.len().min(ROWS);
+    let chosen: Vec<&[f32]> =
+        (0..count).map(|i| i * train.len() / count).map(|r| &train.inputs[r * d..(r + 1) * d]).collect();
+    let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let nearest = |row: &[f32]| chosen.iter().map(|other| squared(row, other)).fold(f32::INFINITY, f32::min);
+    rows.inputs.par_chunks_exact(d).map(|row| f64::from(nearest(row))).collect()
+}
+
+/// The squared distance that 95 of 100 held-out rows keep; none where inputs are not known.
+pub fn limit(train: &Sample, held_out: &Sample) -> Option<f64> {
+    if held_out.width() == 0 || train.width() != held_out.width() {
+        return None;
+    }
+    let some: Vec<usize> = (0..held_out.len().min(ROWS)).collect();
+    let mut all = distances(train, &held_out.rows(&some));
+    all.sort_by(f64::total_cmp);
+    Some(all[((WITHIN * all.len() as f64) as usize).min(all.len() - 1)])
+}
+
+/// The share of `query` beyond `limit`.
+pub fn outside(train: &Sample, query: &Sample, limit: f64) -> f64 {
+    let beyond = distances(train, query).into_iter().filter(|d| *d > limit).count();
+    beyond as f64 / query.len() as f64
+}

@@ -1,0 +1,63 @@
+//! [`Factory`]: what the registry ([`super::method`]) holds of a test, written beside the test; and the [`Parts`] that tests are made from.
+use super::base::Base;
+use super::config::Config;
+use super::reference::Reference;
+use super::stored::Stored;
+use super::test::ShiftTest;
+use crate::{Error, Result, Streams};
+use std::sync::Arc;
+
+/// What a test may need besides rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// f's logits.
+    Logits,
+    /// Inputs too.
+    Inputs,
+    /// f's weights too.
+    Network,
+}
+
+/// What tests are made from.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    /// f; none where only its logits are known.
+    pub base: Option<Arc<Base>>,
+    /// P.
+    pub reference: &'a Reference,
+    /// Labels of the training rows `[N]`; f's predictions serve where there are none.
+    pub labels: &'a [u32],
+    /// |Q|.
+    pub size: usize,
+    /// Parameters.
+    pub config: &'a Config,
+}
+
+impl Parts<'_> {
+    /// f.
+    ///
+    /// # Errors
+    /// Only its logits are known.
+    pub fn base(&self) -> Result<Arc<Base>> {
+        let missing = || Error::parameter("classifier f", "its weights and architecture", "logits alone");
+        self.base.clone().ok_or_else(missing)
+    }
+}
+
+/// A prepared test.
+pub type Prepared = Result<Box<dyn ShiftTest>>;
+
+/// A kind of test.
+#[derive(Debug)]
+pub struct Factory {
+    /// Its name on the command line, in tables and in files.
+    pub name: &'static str,
+    /// What it looks at, in words for people who do not know its name.
+    pub looks_at: &'static str,
+    /// What it needs.
+    pub needs: Needs,
+    /// Whether networks are trained or tuned for every query, so that every redraw of a permutation test costs a training.
+    pub trains_per_query: bool,
+    /// Prepares it: trains what is to be trained, or, where it was prepared before, takes that from what [`ShiftTest::save`] stored.
+    pub prepare: fn(&Parts, Option<&Stored>, &Streams) -> Prepared,
+}
