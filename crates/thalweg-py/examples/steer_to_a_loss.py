@@ -23,7 +23,7 @@ def main():
         return F.cross_entropy(net(x[rows]), y[rows])
 
     module = model.sample(1).modules()[0]
-    steered = model.tune(tw.rewards.torch(loss, module, layout=model.layout), iterations=80, strength=3000.0, optimiser={"learning_rate": 3e-3})
+    steered = model.tune(tw.rewards.torch(loss, module, layout=model.layout), iterations=120, strength=30000.0, optimiser={"learning_rate": 3e-3})
 
     test = digits.test.x[:, :, ::-1].copy()
     for name, made in [("before", model), ("after", steered)]:

@@ -118,12 +118,12 @@ pub fn write_tensors(
     write_whole(&path, &bytes).raise()
 }
 
-/// Named tensors, (name, type, shape, bytes), of a plain safetensors file.
+/// Named tensors: name, type, shape, bytes.
+type Tensors<'py> = Vec<(String, &'static str, Vec<usize>, Bound<'py, PyBytes>)>;
+
+/// Named tensors of a plain safetensors file.
 #[pyfunction]
-pub fn read_tensors<'py>(
-    py: Python<'py>,
-    path: PathBuf,
-) -> PyResult<Vec<(String, &'static str, Vec<usize>, Bound<'py, PyBytes>)>> {
+pub fn read_tensors<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Tensors<'py>> {
     let bytes = read_regular(&path, u64::MAX).raise()?;
     let file = open(&path, &bytes).raise()?;
     let one = |(name, view): (String, TensorView<'_>)| {

@@ -18,6 +18,9 @@ use thalweg::{Calibration, Error, Request, Result, Streams};
 use thalweg_nets::data::{DataRecord, DataSpec};
 use thalweg_nets::streams::shuffle;
 
+/// Tests of a network where none are named, as in the program.
+const DEFAULT: [&str; 6] = ["bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"];
+
 /// Rows of P that are kept to agree on, as in the program.
 const KEPT: usize = 4096;
 
@@ -192,7 +195,7 @@ impl Detector {
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
         let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
         out.set_item("row_scores", scores)?;
-        out.set_item("estimate", settings::dict(py, &verdict.estimate)?)?;
+        out.set_item("estimate", verdict.estimate.map(|estimate| settings::dict(py, &estimate)).transpose()?)?;
         Ok(out)
     }
 
@@ -302,13 +305,13 @@ impl Arguments {
         let methods = self.methods(base.is_some())?;
         let request = Request {
             parts: Parts { base, reference: &rows.reference, labels: &rows.labels, size: self.size, config },
+            held_out_labels: &rows.held_out_labels,
             methods: &methods,
             null: self.null,
             level: self.level,
             seed: self.seed,
             columns: self.columns.clone(),
             probabilities: self.probabilities,
-            held_out_labels: &rows.held_out_labels,
             source: rows.source,
             data: rows.name,
             choose: self.choose,

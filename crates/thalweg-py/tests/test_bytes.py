@@ -48,9 +48,9 @@ def test_lengths_that_are_not_said(program, tmp_path):
 
 
 def test_latent_spaces_and_other_methods(made, program, tmp_path):
-    program("fit", made / "zoo", "--method", "mmfm", "--steps", "60", "--set", "method.mmfm.marginals=3", "--set", "latent.vae.dimension=6",
+    program("fit", made / "zoo", "--method", "mmfm", "--steps", "60", "--set", "method.mmfm.marginals=2", "--set", "latent.vae.dimension=6",
             "--set", "latent.vae.training.steps=80", "--set", "optimiser.learning-rate=0.003", "--out", tmp_path / "a", "-q")
-    model = tw.fit(tw.Zoo.open(made / "zoo"), method={"mmfm": {"marginals": 3}}, latent=tw.latent.VAE(6, training={"steps": 80}), steps=60,
+    model = tw.fit(tw.Zoo.open(made / "zoo"), method={"mmfm": {"marginals": 2}}, latent=tw.latent.VAE(6, training={"steps": 80}), steps=60,
                    optimiser={"learning_rate": 0.003})
     model.save(tmp_path / "b")
     same(tmp_path / "a", tmp_path / "b", ["model.toml", "model.safetensors"])
@@ -83,7 +83,7 @@ def test_shift(program, tmp_path, digits):
     net = tw.Zoo.open(tmp_path / "zoo").networks([0])
     net.save_each(tmp_path / "net")
     (tmp_path / "arch.toml").write_text('name = "digits"\n' + _toml(net.architecture.to_dict()))
-    program("shift", "calibrate", "--model", tmp_path / "net/network-00000.safetensors", "--arch", tmp_path / "arch.toml", "--p", "digits",
+    program("shift", "calibrate", "--classifier", tmp_path / "net/network-00000.safetensors", "--arch", tmp_path / "arch.toml", "--reference", "digits",
             "--size", "12", "--null", "40", "--set", "bank.size=20", "--out", tmp_path / "a.cal", "-q")
     det = tw.shift.Detector.calibrate((net.architecture, net.theta[0]), "digits", size=12, null=40, settings={"bank": {"size": 20}})
     det.save(tmp_path / "b.cal")
@@ -92,9 +92,9 @@ def test_shift(program, tmp_path, digits):
     for name, rows in [("held.csv", logits[:300]), ("q.csv", logits[300:315])]:
         np.savetxt(tmp_path / name, rows, delimiter=",", fmt="%.9g")
     program("shift", "calibrate", "--logits", tmp_path / "held.csv", "--null", "60", "--out", tmp_path / "l.cal", "-q")
-    said = json.loads(program("shift", "test", tmp_path / "l.cal", "--q-logits", tmp_path / "q.csv", "--json", codes=(0, 1, 3)))
+    said = json.loads(program("shift", "test", tmp_path / "l.cal", "--query-logits", tmp_path / "q.csv", "--json", codes=(0, 1, 3)))
     by_hand = tw.shift.Detector.calibrate(lambda x: x, logits[:300], null=60).test(logits[300:315])
-    evidence = {e["test"]: e["p_value"] for row in said["rows"] if isinstance(row.get("evidence"), list) for e in row["evidence"]}
+    evidence = {row["method"]: row["combined_p_value"] for row in said["rows"]}
     assert evidence and evidence == {e["method"]: e["p_value"] for e in by_hand.evidence}
 
 

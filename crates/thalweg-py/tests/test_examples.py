@@ -39,7 +39,7 @@ def test_steer_to_a_loss():
     pytest.importorskip("torch")
     said = run(HERE / "examples/steer_to_a_loss.py")
     (before, after), losses = numbers(said, "accuracy"), numbers(said, "loss")
-    assert after > before + 0.15 and losses[1] < losses[0] - 0.5
+    assert after > before + 0.08 and losses[1] < losses[0] - 1.5
 
 
 def test_zoos_with_numpy():

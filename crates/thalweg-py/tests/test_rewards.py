@@ -31,8 +31,8 @@ def test_a_callable_steers(flow):
 def test_held_out_rewards_choose(flow):
     centre = flow.sample(64).theta.mean(0)
     near = lambda theta: (-((theta - centre) ** 2).sum(1), -2 * (theta - centre))
-    tuned = flow.tune(near, 10, held_out=near, look_every=5, **SETTINGS)
-    looks = tuned.record["tuned"]["looks"]
+    tuned = flow.tune(near, 10, held_out=near, validate_every=5, **SETTINGS)
+    looks = tuned.record["tuned"]["validations"]
     assert [look["iteration"] for look in looks] == [0, 5, 10] and all(np.isfinite(look["held-out"]) for look in looks)
 
 

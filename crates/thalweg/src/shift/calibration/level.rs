@@ -54,7 +54,7 @@ fn simulated(
         // The same tests with other held-out rows: as Calibration::test, but for the tests being borrowed.
         let streams = Streams::new(seed).child("shift query");
         let all = reference.held_out.clone().joined(&rows);
-        let queries = permutation::redraws(held, query, null, &streams);
+        let queries = permutation::redraws(held, query, null, &streams).unwrap();
         let measured: Vec<Measurement> = tests
             .map(|(method, test)| {
                 let values = test.measure_rows(&all, &queries, &streams.child(method.name())).unwrap();

@@ -270,7 +270,7 @@ impl Calibration {
         let null = self.record.null;
         super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
         let rows = held_out.clone().joined(query);
-        let queries = permutation::redraws(held_out.len(), query.len(), null, streams);
+        let queries = permutation::redraws(held_out.len(), query.len(), null, streams)?;
         let (mut measured, mut findings, mut row_scores) = (Vec::new(), Vec::new(), Vec::new());
         progress.begin("testing", self.tests.len() as u64);
         for (test, method) in self.tests.iter().zip(&self.record.methods) {

@@ -14,7 +14,7 @@
 //!
 //! What it costs: a test by networks that are trained for the query trains B + 1 times. What cannot be: with m and n rows there are no more than
 //! C(m + n, n) sets, so p is at least one over that ([`least`]); and rows that stand several times in H are not independent rows.
-use crate::{Error, Result, Streams};
+use crate::{Error, Result, Streams, interrupt};
 use thalweg_nets::streams::shuffle;
 
 /// Most redraws that may be asked for.
@@ -75,16 +75,19 @@ pub fn enough(held: usize, query: usize, level: f64) -> Result<()> {
 }
 
 /// Row numbers among H and Q together (those of Q from `held` on): first the `query` rows of Q in random order, then `count` redraws of as many.
-pub fn redraws(held: usize, query: usize, count: usize, streams: &Streams) -> Vec<Vec<usize>> {
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn redraws(held: usize, query: usize, count: usize, streams: &Streams) -> Result<Vec<Vec<usize>>> {
     let mut observed: Vec<usize> = (held..held + query).collect();
     shuffle(&mut observed, &mut streams.child("observed").rng());
     let redraw = |i: usize| {
         let mut all: Vec<usize> = (0..held + query).collect();
         shuffle(&mut all, &mut streams.child("redraw").index(i as u64).rng());
         all.truncate(query);
-        all
+        interrupt::check().map(|()| all)
     };
-    std::iter::once(observed).chain((0..count).map(redraw)).collect()
+    std::iter::once(Ok(observed)).chain((0..count).map(redraw)).collect()
 }
 
 #[cfg(test)]
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn redraws_hold_every_row_once_and_all_rows_alike() {
-        let all = redraws(7, 5, 3000, &Streams::new(1));
+        let all = redraws(7, 5, 3000, &Streams::new(1)).unwrap();
         assert_eq!(all[0].iter().copied().collect::<HashSet<_>>(), (7..12).collect());
         assert!(all.iter().all(|rows| rows.iter().collect::<HashSet<_>>().len() == 5));
         let mut counts = [0f64; 12];
