@@ -4,7 +4,7 @@
 //! disagreement (M14), which needs no labels at all: only the predictions of the network to agree or disagree with.
 //! All networks of one call see the same rows, so their rewards compare; another call draws others.
 //! Cost: one forward and backward pass of `rows` inputs a network. Batch normalisation uses its running statistics.
-use super::{Graded, Kind, Margin, Request, Reward, hash_of_floats, rows};
+use super::{Graded, Kind, Margin, Request, Reward, Rows, hash_of_floats, rows};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -24,15 +24,6 @@ pub(super) const MARGIN: Kind = Kind {
     about: "hinge on log-odds",
     make: |r: Request| Ok(Box::new(OnData::margin(r.name, r.engine, r.data.inputs, r.data.labels, r.margin, r.rows)?)),
 };
-
-/// Which rows a call looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
-    /// All of them, every time: for judging.
-    All,
-    /// So many, drawn anew for every call.
-    Batch(usize),
-}
 
 /// What is measured on the rows.
 enum Target {

@@ -1,8 +1,17 @@
 //! [`Kind`]: a reward on data that has a name, so that a program can be asked for it.
-use super::{Reward, Rows};
+use super::Reward;
 use crate::Result;
 use thalweg_nets::data::Dataset;
 use thalweg_nets::engine::Engine;
+
+/// Which rows a call looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// All of them, every time: for judging.
+    All,
+    /// So many, drawn anew for every call.
+    Batch(usize),
+}
 
 /// What a reward on data is made from.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ mod kind;
 mod margin;
 mod registry;
 
-pub use data::{OnData, Rows};
+pub use data::OnData;
 pub use distance::ToPoint;
 pub use diversity::Diversity;
-pub use kind::{Kind, Request};
+pub use kind::{Kind, Request, Rows};
 pub use margin::Margin;
 
 use crate::space::latent::Decoder;

@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn the_memoryless_process_is_refused_where_it_is_wrong() {
         let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).err().unwrap().to_string();
-        assert!(message.contains("coupling independent"), "{message}");
+        assert!(message.contains("coupling = independent"), "{message}");
         let paired = process(Coupling::Paired, &Source::Gaussian, Control::Auto).unwrap();
         assert_eq!(paired.1, Some(NOISE));
         let (layout, _) = setting();
