@@ -23,7 +23,7 @@ macro_rules! methods {
         }
 
         impl MethodConfig {
-            /// The methods' names, as `--method` takes them.
+            /// The methods' names.
             pub const NAMES: &[&str] = &[$($name),*];
 
             /// Every method's name, and what it is in a few words.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use thalweg::Streams;
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
-use thalweg::shift::law::{outcome, permutation};
+use thalweg::shift::law::outcome;
 
 /// Test new rows for harmful shift: exit code 1 where it is found
 #[derive(clap::Args, Debug)]
@@ -64,22 +64,11 @@ pub struct Args {
 /// A file that is no calibration; rows that do not fit it; a level that cannot be reached.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     data::only_data("shift test", &session.common.set)?;
-    if let Some(level) = args.level.filter(|level| !(*level > 0.0 && *level < 1.0)) {
-        bail!("--level: expected a number between 0 and 1, found {level}");
-    }
     let inputs = Inputs::default().path(&args.calibration).text(args.query.as_deref()).paths(&args.query_logits);
     let plan = Plan { command: "shift test", names: &[JSON, REPORT], inputs, ..Plan::default() };
     let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
-    let level = args.level.unwrap_or(calibration.record.level);
-    let least = permutation::needed(level);
-    if calibration.record.null < least {
-        bail!(
-            "{} was calibrated with --null {}, which cannot lead to a p-value at or below level {level}: calibrate with --null {least} --level {level}, or more",
-            args.calibration.display(),
-            calibration.record.null
-        );
-    }
+    let level = query::level(args.level, &calibration, &args.calibration)?;
     let seed = session.seed_or(1);
     let (query, picked) = query(args, &calibration, seed, session)?;
     let verdict = calibration.test(&query, level, seed, &session.progress)?;

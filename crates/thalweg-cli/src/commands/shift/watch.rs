@@ -12,9 +12,10 @@ use thalweg::shift::calibration::Calibration;
 /// Watch rows that come in batches: without shift, no alarm is ever raised but with probability --level
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  thalweg shift watch logits.cal --state logits.watch --query-logits new-logits.csv
+  thalweg shift watch logits.cal --state days.watch \\
+    --query-logits new-logits.csv
   # what it has come to so far
-  thalweg shift watch logits.cal --state logits.watch
+  thalweg shift watch logits.cal --state days.watch
 
 Every file is a batch; the state is made with the first one and goes on with each that follows. Rows that were watched before are left out: a file may be
 given again, whole or with rows appended. Testing every day's rows by `shift test` would alarm sooner or later without any shift; here the batches'

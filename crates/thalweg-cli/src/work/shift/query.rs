@@ -6,6 +6,27 @@ use anyhow::{Result, bail};
 use std::path::Path;
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
+use thalweg::shift::law::permutation;
+
+/// The level asked for, or that of `calibration`, of the file `of`.
+///
+/// # Errors
+/// One outside (0, 1), or one that its redraws cannot reach.
+pub fn level(asked: Option<f64>, calibration: &Calibration, of: &Path) -> Result<f64> {
+    let level = asked.unwrap_or(calibration.record.level);
+    if !(level > 0.0 && level < 1.0) {
+        bail!("--level: expected a number between 0 and 1, found {level}");
+    }
+    let least = permutation::needed(level);
+    if calibration.record.null < least {
+        bail!(
+            "{} was calibrated with --null {}, which cannot lead to a p-value at or below level {level}: calibrate with --null {least} --level {level}, or more",
+            of.display(),
+            calibration.record.null
+        );
+    }
+    Ok(level)
+}
 
 /// The rows of the data `text`, of a hospital `site` for the heart data, as the classifier in `calibration`, of the file `of`, takes them.
 ///

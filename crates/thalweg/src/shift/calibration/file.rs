@@ -17,8 +17,6 @@ use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
 const FORMAT: &str = "thalweg shift calibration 7";
-/// The same of any version.
-const KIND: &str = "thalweg shift calibration";
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -57,7 +55,7 @@ impl Calibration {
         let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
-            if found.starts_with(KIND) {
+            if found.starts_with(FORMAT.trim_end_matches(|c: char| c.is_ascii_digit())) {
                 let expected =
                     format!("{FORMAT}: files of other versions lack what tests were trained to; calibrate again");
                 return Err(Error::format(path, "format", expected, found));
