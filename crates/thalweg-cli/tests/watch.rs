@@ -49,20 +49,20 @@ fn days_are_watched_until_an_alarm_that_stays() {
     let mut outcomes = Vec::new();
     for day in 0..6 {
         let (code, json) = watched(dir, &format!("--query-logits day-{day}.csv"));
-        assert_eq!((code, json["summary"]["batches"].as_u64()), (0, Some(day + 1)), "{json}");
-        outcomes.push(json["summary"]["outcome"].clone());
+        assert_eq!((code, json["batches"].as_u64()), (0, Some(day + 1)), "{json}");
+        outcomes.push(json["outcome"].clone());
     }
     assert!(outcomes.iter().all(|outcome| outcome == "no-evidence-of-harm"));
     // The same day again, under another name too, changes nothing.
     let before = fs::read(dir.join("p.watch")).unwrap();
     fs::copy(dir.join("day-3.csv"), dir.join("copy.csv")).unwrap();
     let (_, json) = watched(dir, "--query-logits day-3.csv copy.csv");
-    assert_eq!(json["summary"]["batches"], 6);
+    assert_eq!(json["batches"], 6);
     assert_eq!(fs::read(dir.join("p.watch")).unwrap(), before);
     // Several days at once are as many batches; one by one they lead to the same file.
     fs::copy(dir.join("p.watch"), dir.join("one-by-one.watch")).unwrap();
     let (code, json) = watched(dir, &(6..12).map(|day| format!("--query-logits day-{day}.csv ")).collect::<String>());
-    let summary = &json["summary"];
+    let summary = &json;
     assert_eq!((code, &summary["outcome"], &summary["batches"]), (1, &"harmful-shift".into(), &12.into()), "{json}");
     let since = summary["since"].as_str().unwrap();
     assert!(since >= "day-6.csv" || since.starts_with("day-1"), "{since}");
@@ -75,7 +75,7 @@ fn days_are_watched_until_an_alarm_that_stays() {
     assert_eq!(fs::read(dir.join("one-by-one.watch")).unwrap(), fs::read(dir.join("p.watch")).unwrap());
     // Without rows it tells what it has come to: the alarm stays.
     let (code, again) = watched(dir, "");
-    assert_eq!((code, &again["summary"]["outcome"]), (1, &summary["outcome"]));
+    assert_eq!((code, &again["outcome"]), (1, &summary["outcome"]));
     assert_eq!(again["rows"].as_array().unwrap().len(), 12);
 }
 
@@ -92,7 +92,7 @@ fn a_file_may_grow_and_what_does_not_belong_together_is_refused() {
         .into_iter()
         .map(|rows| {
             fs::write(dir.join("log.csv"), first(rows)).unwrap();
-            watched(dir, "--query-logits log.csv").1["summary"]["rows"].as_u64().unwrap()
+            watched(dir, "--query-logits log.csv").1["watched_rows"].as_u64().unwrap()
         })
         .collect();
     assert_eq!(grown, [10, 10, 17, 30]);

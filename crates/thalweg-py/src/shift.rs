@@ -18,9 +18,6 @@ use thalweg::{Calibration, Error, Request, Result, Streams};
 use thalweg_nets::data::{DataRecord, DataSpec};
 use thalweg_nets::streams::shuffle;
 
-/// Tests of a network where none are named, as in the program.
-const DEFAULT: [&str; 6] = ["bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"];
-
 /// Rows of P that are kept to agree on, as in the program.
 const KEPT: usize = 4096;
 

@@ -109,7 +109,7 @@ pub fn results(watch: &Watch, seed: u64) -> Result<Results> {
     let since = watch.since().map(|batch| batch.name.clone());
     results.summary = row! {
         "outcome" => watch.outcome(), "said" => said(watch), "p_value" => watch.p_value(), "level" => watch.level(), "since" => since,
-        "batches" => watch.batches().len(), "rows" => watch.rows(),
+        "batches" => watch.batches().len(), "watched_rows" => watch.rows(),
     };
     let of = |batch: &Batch| -> Row {
         row! {
@@ -124,7 +124,8 @@ pub fn results(watch: &Watch, seed: u64) -> Result<Results> {
 /// What it has come to, in a sentence.
 pub fn said(watch: &Watch) -> String {
     let (p, level, batches) = (watch.p_value(), watch.level(), watch.batches().len());
-    let over = format!("over all {batches} batches ({} rows)", watch.rows());
+    let plural = if batches == 1 { "batch" } else { "batches" };
+    let over = format!("over {batches} {plural} ({} rows)", watch.rows());
     let since = watch.since().map_or(String::new(), |batch| format!(", first seen with {}", batch.name));
     match watch.outcome() {
         Outcome::HarmfulShift => {
