@@ -38,7 +38,7 @@ fn of_pattern(pattern: &syn::Pat, variants: &mut BTreeSet<String>) -> bool {
     match pattern {
         syn::Pat::Wild(_) => true,
         syn::Pat::Ident(name) => name.subpat.as_ref().is_none_or(|(_, inner)| of_pattern(inner, variants)),
-        syn::Pat::Or(or) => or.cases.iter().fold(false, |any, case| of_pattern(case, variants) || any),
+        syn::Pat::Or(or) => or.cases.iter().filter(|case| of_pattern(case, variants)).count() > 0,
         syn::Pat::Reference(inner) => of_pattern(&inner.pat, variants),
         syn::Pat::Paren(inner) => of_pattern(&inner.pat, variants),
         syn::Pat::Path(of) => path(&of.path),
@@ -70,7 +70,7 @@ impl<'ast> Visit<'ast> for Reading {
     fn visit_expr_match(&mut self, found: &'ast syn::ExprMatch) {
         let mut variants = BTreeSet::new();
         // An arm with a guard takes only some of what its pattern does: it leaves the rest to others.
-        let defaults = found.arms.iter().fold(false, |any, arm| of_pattern(&arm.pat, &mut variants) || any);
+        let defaults = found.arms.iter().filter(|arm| of_pattern(&arm.pat, &mut variants)).count() > 0;
         if variants.len() > 1 {
             let at = format!("{}: {}", self.file, self.function.last().map_or("", String::as_str));
             self.places.push(Place { at, variants, defaults });
