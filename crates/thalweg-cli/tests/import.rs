@@ -95,10 +95,12 @@ fn a_zoo_of_dead_runs_is_told_and_not_recommended() {
     let dir = tempfile::tempdir().unwrap();
     data(dir.path());
     let words = "zoo train --arch mlp --widths 4 --data csv:d.csv --runs 3 --steps 60 --batch 16 --optimiser sgd --learning-rate 1e20 --checkpoints 2 --out z";
-    let dead = in_dir(dir.path(), words).assert().code(1);
-    dead.stdout(contains("dead").and(contains("at step")).and(contains("Next").not()).and(contains("imported").not()));
+    let failed = in_dir(dir.path(), words).assert().code(1);
+    failed.stdout(
+        contains("failed").and(contains("at step")).and(contains("Next").not()).and(contains("imported").not()),
+    );
     let info = stdout(dir.path(), "zoo info z");
-    assert!(info.contains("all 3 runs died") && !info.contains("imported"), "{info}");
+    assert!(info.contains("all 3 runs failed") && !info.contains("imported"), "{info}");
 }
 
 #[test]

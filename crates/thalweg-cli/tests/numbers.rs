@@ -72,7 +72,7 @@ fn zoos_are_summed_up_by_the_scores_of_their_networks() {
     let data = zoo.data().unwrap().load().unwrap();
     assert_eq!(rows(&trained).len(), 3);
     for (checkpoint, row) in rows(&trained).iter().enumerate() {
-        let items: Vec<_> = zoo.alive().iter().map(|&run| (run, checkpoint)).collect();
+        let items: Vec<_> = zoo.finished_runs().iter().map(|&run| (run, checkpoint)).collect();
         let mut theta = vec![0.0; items.len() * zoo.parameters()];
         zoo.gather(&items, &mut theta).unwrap();
         let (losses, accuracies) = scores(&engine, &theta, &data.validation);
@@ -84,7 +84,7 @@ fn zoos_are_summed_up_by_the_scores_of_their_networks() {
     assert_eq!(rows(&told), rows(&trained));
     assert_eq!((&told["rows"][0]["runs"], &told["rows"][0]["parameters"]), (&8.into(), &engine.parameters().into()));
 
-    let finals = zoo.finals(&zoo.alive()).unwrap();
+    let finals = zoo.finals(&zoo.finished_runs()).unwrap();
     let (theta, parameters) = (finals.clone(), zoo.parameters());
     let networks = Networks { theta, parameters, architecture: None, data: None, split: None };
     networks.write_each(&home.path().join("nets"), zoo.layout()).unwrap();

@@ -154,9 +154,9 @@ fn a_second_signal_stops_at_once_and_nohup_is_respected() {
 fn a_zoo_whose_runs_all_died_is_no_success() {
     let home = tempfile::tempdir().unwrap();
     let words =
-        "zoo train --arch digits --data digits --runs 3 --steps 40 --optimiser sgd --learning-rate 1e25 --out dead";
+        "zoo train --arch digits --data digits --runs 3 --steps 40 --optimiser sgd --learning-rate 1e25 --out failed";
     let output = thalweg(home.path(), words).stdout(Stdio::piped()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("all 3 runs died") && !text.contains("Next:") && !text.contains("imported"), "{text}");
+    assert!(text.contains("all 3 runs failed") && !text.contains("Next:") && !text.contains("imported"), "{text}");
 }

@@ -60,7 +60,7 @@ fn folders_are_runs_and_files_are_checkpoints_in_natural_order() {
             assert!(row.iter().all(|v| (v.abs() - value).abs() <= value / 128.0), "{run} {step} {row:?}");
         }
     }
-    assert!(!zoo.is_scored() && zoo.losses().is_empty() && zoo.spec().is_none() && zoo.alive().len() == 12);
+    assert!(!zoo.is_scored() && zoo.losses().is_empty() && zoo.spec().is_none() && zoo.finished_runs().len() == 12);
     let text = Summary::of(&zoo).unwrap().to_string();
     assert!(text.contains("imported zoo of unknown") && text.contains("no scores"), "{text}");
     assert_eq!(ZooStore::open(zoo.dir()).unwrap().trajectory(11).unwrap(), zoo.trajectory(11).unwrap());

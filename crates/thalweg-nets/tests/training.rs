@@ -82,7 +82,7 @@ fn dropout_and_batch_normalisation_train_and_repeat() {
     let (a, b, c) = (run(1), run(1), run(2));
     assert_eq!(a, b);
     assert_ne!(a.theta, c.theta);
-    assert!(a.accuracy[1] > 0.8 && a.died.is_none(), "{:?}", a.accuracy);
+    assert!(a.accuracy[1] > 0.8 && a.diverged_at.is_none(), "{:?}", a.accuracy);
 }
 
 #[test]

@@ -143,13 +143,13 @@ fn a_run_that_diverges_is_marked_dead_and_kept_out_and_the_zoo_is_whole() {
     spec.recipe.optimiser = thalweg_nets::train::Optimiser::sgd(0.0);
     spec.recipe.learning_rate = 1e25;
     let zoo = train(&spec, &root.path().join("zoo")).unwrap();
-    assert!(zoo.died().iter().all(|d| d.is_some_and(|step| step <= 12)), "{:?}", zoo.died());
-    assert!(zoo.dead().iter().all(|&dead| dead) && zoo.alive().is_empty());
+    assert!(zoo.diverged_at().iter().all(|d| d.is_some_and(|step| step <= 12)), "{:?}", zoo.diverged_at());
+    assert!(zoo.failed().iter().all(|&failed| failed) && zoo.finished_runs().is_empty());
     let first = zoo.trajectory(0).unwrap();
     assert_eq!(first[..1110], first[6 * 1110..], "the last finite checkpoint is repeated");
-    assert!(zoo.split(Shares::default(), 0).unwrap_err().to_string().contains("all of them died"));
+    assert!(zoo.split(Shares::default(), 0).unwrap_err().to_string().contains("all of them failed"));
     let text = Summary::of(&zoo).unwrap().to_string();
-    assert!(text.contains("10 runs (10 dead)") && text.contains("all 10 runs died"), "{text}");
+    assert!(text.contains("10 runs (10 failed)") && text.contains("all 10 runs failed"), "{text}");
 }
 
 #[test]
@@ -161,11 +161,11 @@ fn twenty_runs_on_the_digits_learn() {
     spec.recipe.learning_rate = 3e-3;
     spec.recipe.length = Length::Epochs(10.0);
     let zoo = train(&spec, &root.path().join("zoo")).unwrap();
-    for run in zoo.alive() {
+    for run in zoo.finished_runs() {
         let accuracy = zoo.accuracies()[run * 7 + 6];
         assert!(accuracy > 0.85, "run {run}: {accuracy}");
     }
-    assert!(zoo.alive().len() >= 19, "{:?}", zoo.dead());
+    assert!(zoo.finished_runs().len() >= 19, "{:?}", zoo.failed());
     let summary = Summary::of(&zoo).unwrap();
     let course: Vec<f64> = summary.course.iter().map(|m| m.loss).collect();
     assert!(course.windows(2).all(|w| w[1] < w[0]), "{course:?}");

@@ -146,8 +146,8 @@ impl Zoo {
     }
 
     #[getter]
-    fn alive<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<usize>> {
-        self.inner.alive().into_pyarray(py)
+    fn finished_runs<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<usize>> {
+        self.inner.finished_runs().into_pyarray(py)
     }
 
     /// Validation losses `[R, K]`; none where they are not known.

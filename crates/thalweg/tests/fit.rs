@@ -315,8 +315,11 @@ fn a_fork_zoo_is_learned_from_fresh_starts() {
         scores.iter().map(|s| s.accuracy).sum::<f64>() / scores.len() as f64
     };
     let samples = model.sample(&SampleRequest { at: vec![0.0], ..SampleRequest::new(40, 0) }).unwrap();
-    let (zoo_has, start, end) =
-        (accuracy(&zoo.finals(&zoo.alive()).unwrap()), accuracy(&samples.states.theta), accuracy(&samples.theta));
+    let (zoo_has, start, end) = (
+        accuracy(&zoo.finals(&zoo.finished_runs()).unwrap()),
+        accuracy(&samples.states.theta),
+        accuracy(&samples.theta),
+    );
     assert!(end > zoo_has - 0.02 && end > start + 0.02, "zoo {zoo_has:.3}, samples from {start:.3} to {end:.3}");
 }
 

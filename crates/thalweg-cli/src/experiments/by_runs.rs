@@ -92,12 +92,15 @@ impl ByRuns {
     fn curve(&self, run: &Run, data: &str, kind: &str) -> Result<Curve> {
         let (flows, session) = (&self.flows, run.session);
         let zoo = flows.zoo(run, data, kind)?;
-        let (mut points, alive) = (Vec::new(), zoo.alive().len());
+        let (mut points, finished) = (Vec::new(), zoo.finished_runs().len());
         for &runs in &self.runs {
-            if 10 * runs > 9 * alive + 9 {
-                bail!("{}: expected runs of at most nine tenths of {alive} that are alive, found {runs}", run.origin);
+            if 10 * runs > 9 * finished + 9 {
+                bail!(
+                    "{}: expected runs of at most nine tenths of {finished} that did not fail, found {runs}",
+                    run.origin
+                );
             }
-            let share = runs as f64 / alive as f64;
+            let share = runs as f64 / finished as f64;
             let split = Split { validation: share / 10.0, test: 1.0 - share, seed: 0 };
             let mut made = Vec::new();
             for method in flows.chosen() {

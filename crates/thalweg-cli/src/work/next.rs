@@ -17,14 +17,15 @@ pub enum Next {
 impl Next {
     /// For the zoo in `dir`, of which so much is known.
     pub fn of(zoo: &ZooStore, dir: &Path, prospect: Option<Prospect>) -> Self {
-        let alive = zoo.alive().len();
-        if alive == 0 {
+        let finished = zoo.finished_runs().len();
+        if finished == 0 {
             return Self::Nothing { because: all_dead(zoo) };
         }
-        if alive == 1 {
-            let dead = if zoo.runs() > 1 { " that is alive" } else { "" };
-            let because =
-                format!("a law of networks cannot be learned from one run{dead}: it takes several, better some dozens");
+        if finished == 1 {
+            let failed = if zoo.runs() > 1 { " that did not fail" } else { "" };
+            let because = format!(
+                "a law of networks cannot be learned from one run{failed}: it takes several, better some dozens"
+            );
             return Self::Nothing { because };
         }
         let (mut flags, mut because) = (String::new(), Vec::new());
@@ -49,7 +50,7 @@ impl Next {
             flags += " --set method.cfm.coupling=independent";
             because.push("only final networks are kept, so none is paired with its own start".to_owned());
         }
-        if alive == 2 {
+        if finished == 2 {
             flags += " --set split.test=0";
             because.push("of two runs one is learned from and one chosen on".to_owned());
         }
@@ -71,10 +72,10 @@ impl Next {
 
 /// Why there is no run to learn from.
 fn all_dead(zoo: &ZooStore) -> String {
-    let first = zoo.died().iter().flatten().min();
+    let first = zoo.diverged_at().iter().flatten().min();
     let when = first.map_or(String::new(), |step| format!(", the first at step {step}"));
     format!(
-        "all of its {} runs are dead: their losses left the finite numbers{when}. A smaller learning rate keeps runs alive",
+        "all of its {} runs failed: their losses left the finite numbers{when}. A smaller learning rate keeps them finite",
         zoo.runs()
     )
 }

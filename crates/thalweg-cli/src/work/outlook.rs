@@ -112,7 +112,7 @@ impl Outlook {
     /// # Errors
     /// A zoo that cannot be read.
     pub fn of_made(zoo: &ZooStore, dir: &Path) -> Result<Option<Prospect>> {
-        let runs = zoo.alive();
+        let runs = zoo.finished_runs();
         if runs.is_empty() {
             return Ok(None);
         }

@@ -5,14 +5,14 @@ use thalweg_nets::zoo::ZooStore;
 /// Names of the files of a zoo, and of what is told of it.
 pub const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "shard-*.safetensors", JSON];
 
-/// The run with the least final validation loss of those that are alive; the first where losses are not known.
+/// The run with the least final validation loss of those that did not fail; the first where losses are not known.
 pub fn best_run(zoo: &ZooStore) -> Option<usize> {
-    let (alive, k) = (zoo.alive(), zoo.checkpoints());
+    let (finished, k) = (zoo.finished_runs(), zoo.checkpoints());
     match zoo.is_scored() {
-        true => alive.iter().copied().min_by(|a, b| {
+        true => finished.iter().copied().min_by(|a, b| {
             let last = |run: &usize| zoo.losses()[run * k + k - 1];
             last(a).total_cmp(&last(b))
         }),
-        false => alive.first().copied(),
+        false => finished.first().copied(),
     }
 }

@@ -69,7 +69,7 @@ impl Reptile {
                 let trainer = Trainer::new(engine, architecture, train, validation, recipe)?;
                 let mut run = trainer.begin(start, &streams.index(task as u64))?;
                 run.advance(self.inner, |_| recipe.learning_rate, &|| false)?;
-                if run.died().is_none() {
+                if run.diverged_at().is_none() {
                     let there = &run.theta()[moving.clone()];
                     let here = &mut start[moving.clone()];
                     here.iter_mut().zip(there).for_each(|(here, there)| *here += self.outer * (there - *here));

@@ -1,6 +1,6 @@
 //! [`Trainer`]: one run after the other on one data set; each a pure function of (recipe, data, start, streams).
 //!
-//! A run whose loss leaves the finite numbers is not an error but a fact about the recipe: it is marked dead with the step,
+//! A run whose loss leaves the finite numbers is not an error but a fact about the recipe: it is marked failed with the step,
 //! and its remaining checkpoints repeat the last finite one, so that θ never holds a NaN.
 //! Cost: a step is one gradient of the engine, on one thread; a checkpoint one pass over the validation rows, which for short
 //! runs is a third of the whole (fewer validation rows make it cheaper).
@@ -25,7 +25,7 @@ pub struct Trajectory {
     /// Validation accuracy of every checkpoint, `[K]`.
     pub accuracy: Vec<f32>,
     /// The step at which loss or weights left the finite numbers, if they did.
-    pub died: Option<u64>,
+    pub diverged_at: Option<u64>,
 }
 
 impl Trajectory {
@@ -126,7 +126,7 @@ impl<'a> Trainer<'a> {
             stepper: Stepper::new(self.recipe.optimiser, self.recipe.weight_decay, self.architecture),
             logits: [(); 2].map(|()| vec![0.0; self.validation.labels.len() * self.engine.classes()]),
             taken: 0,
-            died: None,
+            diverged_at: None,
             last: Checkpoint { theta: theta.to_vec(), loss: f32::MAX, accuracy: 0.0 },
             judged: false,
         })
@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
             run.advance_by_schedule(step, stop)?;
             trajectory.push(run.checkpoint()?);
         }
-        trajectory.died = run.died();
+        trajectory.diverged_at = run.diverged_at();
         Ok(trajectory)
     }
 }
@@ -179,7 +179,7 @@ pub struct Run<'a> {
     stepper: Stepper,
     logits: [Vec<f32>; 2],
     taken: u64,
-    died: Option<u64>,
+    diverged_at: Option<u64>,
     /// The last finite checkpoint: the start at first, `judged` as soon as its scores are known.
     last: Checkpoint,
     judged: bool,
@@ -209,7 +209,7 @@ impl Run<'_> {
         Ok(loss)
     }
 
-    /// Takes steps by the recipe's schedule until `step` are taken in all. A dead run stays where it is.
+    /// Takes steps by the recipe's schedule until `step` are taken in all. A failed run stays where it is.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when `stop` says so.
@@ -219,7 +219,7 @@ impl Run<'_> {
         self.advance(step.saturating_sub(self.taken), rate, stop)
     }
 
-    /// Takes `count` steps at the rates `rate(steps taken so far)`. A dead run stays where it is.
+    /// Takes `count` steps at the rates `rate(steps taken so far)`. A failed run stays where it is.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when `stop` says so.
@@ -228,34 +228,34 @@ impl Run<'_> {
             if stop() {
                 return Err(Error::Interrupted);
             }
-            if self.died.is_some() {
+            if self.diverged_at.is_some() {
                 break;
             }
             if !self.step(rate(self.taken))?.is_finite() {
-                self.died = Some(self.taken);
+                self.diverged_at = Some(self.taken);
             }
         }
         Ok(())
     }
 
     /// The step at which loss or weights left the finite numbers, if they did.
-    pub fn died(&self) -> Option<u64> {
-        self.died
+    pub fn diverged_at(&self) -> Option<u64> {
+        self.diverged_at
     }
 
-    /// This moment's checkpoint; where the run is dead, the last one again, or its start if there is none.
+    /// This moment's checkpoint; where the run is failed, the last one again, or its start if there is none.
     ///
     /// # Errors
     /// None, once a run has begun on checked data.
     pub fn checkpoint(&mut self) -> Result<&Checkpoint> {
-        if self.died.is_none() {
+        if self.diverged_at.is_none() {
             let Score { loss, accuracy } = self.score()?;
             if (loss as f32).is_finite() && self.theta.iter().all(|w| w.is_finite()) {
                 self.last.theta.copy_from_slice(&self.theta);
                 (self.last.loss, self.last.accuracy, self.judged) = (loss as f32, accuracy as f32, true);
                 return Ok(&self.last);
             }
-            self.died = Some(self.taken);
+            self.diverged_at = Some(self.taken);
         }
         if !self.judged {
             self.theta.copy_from_slice(&self.last.theta);

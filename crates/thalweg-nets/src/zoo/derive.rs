@@ -1,6 +1,6 @@
 //! [`derive`]: a zoo whose runs are another zoo's, moved within weight space by something that keeps what each network computes (M3).
 //!
-//! Losses and accuracies, dead runs, the law of starts and its centre are the source's own and are taken over; `zoo.toml` says what was derived
+//! Losses and accuracies, failed runs, the law of starts and its centre are the source's own and are taken over; `zoo.toml` says what was derived
 //! from what, and holds the source's own description. A run that moves changes its start as well: fresh starts from the law are
 //! then alike in law only where the law is symmetric under the move (Kaiming's laws are, under permutations of hidden units).
 use super::folder::{self, Existing};
@@ -68,7 +68,7 @@ pub fn derive(
             theta: moved.concat(),
             loss: scores(source.losses()),
             accuracy: scores(source.accuracies()),
-            died: source.died()[runs.clone()].to_vec(),
+            diverged_at: source.diverged_at()[runs.clone()].to_vec(),
         };
         frame.write(claim.work(), index, &shard)?;
     }

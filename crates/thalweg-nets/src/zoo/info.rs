@@ -5,7 +5,7 @@ use crate::error::Result;
 use serde::Serialize;
 use std::fmt;
 
-/// What is worth knowing of a zoo. Scores are over the runs that are alive; absent where a zoo has none.
+/// What is worth knowing of a zoo. Scores are over the runs that did not fail; absent where a zoo has none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// What the user calls it.
@@ -19,7 +19,7 @@ pub struct Summary {
     /// R.
     pub runs: usize,
     /// Dead runs among them.
-    pub dead: usize,
+    pub failed: usize,
     /// K.
     pub checkpoints: usize,
     /// P.
@@ -78,8 +78,8 @@ const BINS: usize = 10;
 impl Summary {
     /// Why there are no scores, where there are none.
     pub fn no_scores(&self) -> String {
-        match self.dead == self.runs {
-            true => format!("no scores: all {} runs died (their losses left the finite numbers)", self.runs),
+        match self.failed == self.runs {
+            true => format!("no scores: all {} runs failed (their losses left the finite numbers)", self.runs),
             false => "no scores: imported without architecture or data".into(),
         }
     }
@@ -94,10 +94,10 @@ impl Summary {
             Origin::Derived(derived) => format!("{kind}, {}", derived.how),
             _ => kind.to_owned(),
         };
-        let (alive, k) = (zoo.alive(), zoo.checkpoints());
-        let scored = zoo.is_scored() && !alive.is_empty();
+        let (finished, k) = (zoo.finished_runs(), zoo.checkpoints());
+        let scored = zoo.is_scored() && !finished.is_empty();
         let mean = |values: &[f32], at: usize| {
-            alive.iter().map(|&run| f64::from(values[run * k + at])).sum::<f64>() / alive.len() as f64
+            finished.iter().map(|&run| f64::from(values[run * k + at])).sum::<f64>() / finished.len() as f64
         };
         let moment = |(at, &time): (usize, &f64)| Moment {
             time,
@@ -105,7 +105,7 @@ impl Summary {
             accuracy: mean(zoo.accuracies(), at),
         };
         let mut finals: Vec<f64> = match scored {
-            true => alive.iter().map(|&run| f64::from(zoo.accuracies()[run * k + k - 1])).collect(),
+            true => finished.iter().map(|&run| f64::from(zoo.accuracies()[run * k + k - 1])).collect(),
             false => Vec::new(),
         };
         finals.sort_unstable_by(f64::total_cmp);
@@ -115,7 +115,7 @@ impl Summary {
             architecture: zoo.architecture().map_or("unknown".into(), |a| a.name().into()),
             data: zoo.data().map_or("unknown".into(), |d| d.name.clone()),
             runs: zoo.runs(),
-            dead: zoo.runs() - alive.len(),
+            failed: zoo.runs() - finished.len(),
             checkpoints: k,
             parameters: zoo.parameters(),
             bytes: zoo.bytes_on_disk()?,
@@ -161,9 +161,9 @@ impl fmt::Display for Summary {
         writeln!(f, "{name}{} zoo of {} on {}", self.kind, self.architecture, self.data)?;
         writeln!(
             f,
-            "{} runs ({} dead), {} checkpoints, {} weights, {:.1} MB",
+            "{} runs ({} failed), {} checkpoints, {} weights, {:.1} MB",
             self.runs,
-            self.dead,
+            self.failed,
             self.checkpoints,
             self.parameters,
             self.bytes as f64 / 1e6

@@ -121,11 +121,11 @@ fn read(frame: &Frame, path: &Path, index: usize) -> Result<BTreeMap<usize, Traj
     let mut file = fs::File::open(path).map_err(Error::io("read", path))?;
     shard::read_floats(&mut file, path, opened.theta, &mut theta, &mut Vec::new())?;
     let each = theta.chunks_exact(k * p).zip(opened.loss.chunks_exact(k)).zip(opened.accuracy.chunks_exact(k));
-    let each = each.zip(opened.died).map(|(((theta, loss), accuracy), died)| Trajectory {
+    let each = each.zip(opened.diverged_at).map(|(((theta, loss), accuracy), diverged_at)| Trajectory {
         theta: theta.to_vec(),
         loss: loss.to_vec(),
         accuracy: accuracy.to_vec(),
-        died,
+        diverged_at,
     });
     Ok(runs.into_iter().zip(each).collect())
 }

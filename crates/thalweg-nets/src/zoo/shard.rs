@@ -40,7 +40,7 @@ pub(crate) struct Shard {
     pub theta: Vec<f32>,
     pub loss: Vec<f32>,
     pub accuracy: Vec<f32>,
-    pub died: Vec<Option<u64>>,
+    pub diverged_at: Vec<Option<u64>>,
 }
 
 impl Shard {
@@ -49,7 +49,7 @@ impl Shard {
         self.theta.extend_from_slice(&run.theta);
         self.loss.extend_from_slice(&run.loss);
         self.accuracy.extend_from_slice(&run.accuracy);
-        self.died.push(run.died);
+        self.diverged_at.push(run.diverged_at);
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Opened {
     pub theta: u64,
     pub loss: Vec<f32>,
     pub accuracy: Vec<f32>,
-    pub died: Vec<Option<u64>>,
+    pub diverged_at: Vec<Option<u64>>,
 }
 
 /// What a validation loss may be by rounding, where it is 0.
@@ -158,14 +158,14 @@ impl Frame {
     /// Writes a shard of just these `runs` to `path`.
     pub(super) fn write_runs(&self, path: &Path, runs: &[usize], shard: &Shard) -> Result<()> {
         let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
-        debug_assert!(shard.theta.len() == n * k * p && shard.died.len() == n);
+        debug_assert!(shard.theta.len() == n * k * p && shard.diverged_at.len() == n);
         let floats = |v, shape| Tensor { column: Column::Floats(v), dtype: Dtype::F32, shape };
         let words = |v| Tensor { column: Column::Words(v), dtype: Dtype::I64, shape: vec![n] };
-        let died = shard.died.iter().map(|step| step.map_or(-1, |step| step as i64)).collect();
+        let diverged_at = shard.diverged_at.iter().map(|step| step.map_or(-1, |step| step as i64)).collect();
         let mut tensors = vec![
             ("theta", floats(&shard.theta, vec![n, k, p])),
             ("run", words(runs.iter().map(|&run| run as i64).collect())),
-            ("died", words(died)),
+            ("died", words(diverged_at)),
         ];
         if self.scored {
             tensors.push(("loss", floats(&shard.loss, vec![n, k])));
@@ -209,7 +209,7 @@ impl Frame {
             }
         }
         let at = header.expect(path, "died", Dtype::I64, &[n])?;
-        let died = words(&mut file, path, at, n)?.into_iter().map(|step| u64::try_from(step).ok()).collect();
+        let diverged_at = words(&mut file, path, at, n)?.into_iter().map(|step| u64::try_from(step).ok()).collect();
         let scores = |name: &str, file: &mut File| match self.scored {
             true => {
                 let mut values = vec![0.0; n * k];
@@ -237,7 +237,7 @@ impl Frame {
             false => Ok(Vec::new()),
         };
         let (loss, accuracy) = (scores("loss", &mut file)?, scores("accuracy", &mut file)?);
-        Ok((header, Opened { theta, loss, accuracy, died }))
+        Ok((header, Opened { theta, loss, accuracy, diverged_at }))
     }
 
     /// Reads all of `theta`, from byte `at` on, in pieces of some rows `[P]`; memory does not grow with the shard.

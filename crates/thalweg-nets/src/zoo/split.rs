@@ -41,8 +41,8 @@ impl RunSplit {
         if n == 0 {
             return Err(Error::parameter(
                 "zoo",
-                "at least one run that is alive",
-                "none: all of them died in training",
+                "at least one run that did not fail",
+                "none: all of them failed in training",
             ));
         }
         let count = |field: &str, share: f64| match (0.0..1.0).contains(&share) {

@@ -36,8 +36,8 @@ pub struct ZooStore {
     offsets: Vec<u64>,
     losses: Vec<f32>,
     accuracies: Vec<f32>,
-    died: Vec<Option<u64>>,
-    dead: Vec<bool>,
+    diverged_at: Vec<Option<u64>>,
+    failed: Vec<bool>,
     reader: Mutex<Reader>,
 }
 
@@ -75,12 +75,13 @@ impl ZooStore {
         }
         let opened: Vec<Opened> =
             (0..frame.shards()).into_par_iter().map(|index| frame.open(dir, index)).collect::<Result<_>>()?;
-        let died: Vec<Option<u64>> = opened.iter().flat_map(|s| s.died.iter().copied()).collect();
+        let diverged_at: Vec<Option<u64>> = opened.iter().flat_map(|s| s.diverged_at.iter().copied()).collect();
         let accuracies: Vec<f32> = opened.iter().flat_map(|s| s.accuracy.iter().copied()).collect();
         let finals: Vec<f32> = accuracies.chunks_exact(frame.checkpoints).map(|row| row[row.len() - 1]).collect();
         let classes = origin.architecture().map_or(0, Architecture::classes);
         let floor = failure_floor(&finals, classes);
-        let dead = died.iter().enumerate().map(|(r, d)| d.is_some() || floor.is_some_and(|f| finals[r] < f)).collect();
+        let failed =
+            diverged_at.iter().enumerate().map(|(r, d)| d.is_some() || floor.is_some_and(|f| finals[r] < f)).collect();
         let reader = Reader { cache: Cache::new(frame.layout.len(), budget), file: None, bytes: Vec::new() };
         Ok(Self {
             dir: dir.to_path_buf(),
@@ -88,8 +89,8 @@ impl ZooStore {
             offsets: opened.iter().map(|s| s.theta).collect(),
             losses: opened.iter().flat_map(|s| s.loss.iter().copied()).collect(),
             accuracies,
-            died,
-            dead,
+            diverged_at,
+            failed,
             reader: Mutex::new(reader),
             data: origin.bound_data(),
             origin,
@@ -133,7 +134,7 @@ impl ZooStore {
         self.frame.layout.len()
     }
 
-    /// R, dead runs included.
+    /// R, failed runs included.
     pub fn runs(&self) -> usize {
         self.frame.runs
     }
@@ -164,20 +165,20 @@ impl ZooStore {
     }
 
     /// The step at which each run's loss left the finite numbers, `[R]`, if it did.
-    pub fn died(&self) -> &[Option<u64>] {
-        &self.died
+    pub fn diverged_at(&self) -> &[Option<u64>] {
+        &self.diverged_at
     }
 
-    /// Which runs are dead, `[R]`: their loss left the finite numbers, or they have come less than a quarter of the way from
+    /// Which runs are failed, `[R]`: their loss left the finite numbers, or they have come less than a quarter of the way from
     /// chance 1/C to the zoo's median final accuracy. The second rule holds only in a zoo that has learned: whose median is at
     /// least a quarter of the way from chance to 1.
-    pub fn dead(&self) -> &[bool] {
-        &self.dead
+    pub fn failed(&self) -> &[bool] {
+        &self.failed
     }
 
-    /// The runs that are not dead, rising. Whatever learns from a zoo should use these.
-    pub fn alive(&self) -> Vec<usize> {
-        (0..self.runs()).filter(|&run| !self.dead[run]).collect()
+    /// The runs that are not failed, rising. Whatever learns from a zoo should use these.
+    pub fn finished_runs(&self) -> Vec<usize> {
+        (0..self.runs()).filter(|&run| !self.failed[run]).collect()
     }
 
     /// Copies the networks of `items` (run, checkpoint) to `out` `[items, P]`, from the cache or the disk.
@@ -241,12 +242,12 @@ impl ZooStore {
         Ok(out)
     }
 
-    /// Splits the runs that are alive, by run: a pure function of (zoo, shares, seed).
+    /// Splits the runs that did not fail, by run: a pure function of (zoo, shares, seed).
     ///
     /// # Errors
     /// Shares outside their range, or a part that would be empty.
     pub fn split(&self, shares: Shares, seed: u64) -> Result<RunSplit> {
-        RunSplit::new(self.alive(), shares, seed)
+        RunSplit::new(self.finished_runs(), shares, seed)
     }
 
     /// The network `[P]` around which all runs of a shared or fork zoo start; none for other kinds.
@@ -300,7 +301,7 @@ impl ZooStore {
     }
 }
 
-/// The final accuracy below which a run counts as failed, where there is such a rule (see [`ZooStore::dead`]).
+/// The final accuracy below which a run counts as failed, where there is such a rule (see [`ZooStore::failed`]).
 fn failure_floor(finals: &[f32], classes: usize) -> Option<f32> {
     if classes < 2 || finals.is_empty() {
         return None;

@@ -143,7 +143,7 @@ impl Job<'_> {
         if let ZooKind::Fork { steps, .. } = self.spec.kind {
             let mut trunk = self.trainer.begin(&centre, &streams)?;
             trunk.advance(steps, |_| self.spec.recipe.learning_rate, &|| self.stop())?;
-            if let Some(step) = trunk.died() {
+            if let Some(step) = trunk.diverged_at() {
                 return Err(Error::NotFinite {
                     what: "loss of the trunk run".into(),
                     place: format!("step {step}, seed {}", self.spec.seed),
@@ -177,8 +177,8 @@ impl Job<'_> {
         trained?;
         let mut shard = Shard::default();
         for (run, trajectory) in &partial.finish() {
-            if let Some(step) = trajectory.died {
-                self.progress.note(&format!("run {run} died at step {step}: its loss is not finite"));
+            if let Some(step) = trajectory.diverged_at {
+                self.progress.note(&format!("run {run} diverged at step {step}: its loss is not finite"));
             }
             shard.push(trajectory);
         }
@@ -199,7 +199,7 @@ impl Job<'_> {
                 run.advance(every, |_| self.spec.recipe.learning_rate, &stop)?;
                 let mut iterate = Trajectory::default();
                 iterate.push(run.checkpoint()?);
-                iterate.died = run.died();
+                iterate.diverged_at = run.diverged_at();
                 shard.push(&iterate);
                 self.progress.advance(u64::from(missing.contains(&index)));
             }

@@ -30,7 +30,7 @@ class Zoo:
         R, K and P.
     times : numpy.ndarray
         When checkpoints were taken, ``[K]``, as shares of a run.
-    alive : numpy.ndarray
+    finished_runs : numpy.ndarray
         The runs that have not failed.
     losses, accuracies : numpy.ndarray or None
         On validation rows, ``[R, K]``, where they are known.
@@ -57,7 +57,7 @@ class Zoo:
     checkpoints = property(lambda self: self._core.checkpoints)
     parameters = property(lambda self: self._core.parameters)
     times = property(lambda self: self._core.times)
-    alive = property(lambda self: self._core.alive)
+    finished_runs = property(lambda self: self._core.finished_runs)
     losses = property(lambda self: self._core.losses)
     accuracies = property(lambda self: self._core.accuracies)
     architecture = property(lambda self: self._core.architecture)
@@ -285,7 +285,7 @@ class Zoo:
 
     def networks(self, runs: Sequence[int] | None = None, checkpoint: int = -1) -> Networks:
         """The networks of one checkpoint of these runs (of all that have not failed, if not given)."""
-        runs = self.alive if runs is None else runs
+        runs = self.finished_runs if runs is None else runs
         return Networks(
             self.theta(runs, [checkpoint])[:, 0], self.layout, architecture=self.architecture, data=self.data,
             buffers=self.buffers,

@@ -155,7 +155,8 @@ pub fn fit_tasks(
         zoo: format!("{} zoos, the first {}", zoos.len(), first.dir().display()),
         zoo_id: identity[..16].to_owned(),
         training_runs: total(|s| s.train.len()),
-        validation_runs: total(|s| s.validation.len()) + choosing.iter().map(|&i| zoos[i].alive().len()).sum::<usize>(),
+        validation_runs: total(|s| s.validation.len())
+            + choosing.iter().map(|&i| zoos[i].finished_runs().len()).sum::<usize>(),
         test_runs: total(|s| s.test.len()),
         ..Record::new(first, &splits[0], &state, plan.latent_record.clone())
     };

@@ -39,7 +39,7 @@ fn sampled(dir: &Path) -> bool {
 
 fn opened(dir: &Path) -> bool {
     ZooStore::open(dir).is_ok_and(|zoo| {
-        let read = zoo.finals(&zoo.alive()).is_ok();
+        let read = zoo.finals(&zoo.finished_runs()).is_ok();
         read && zoo.centre().is_ok()
     })
 }

@@ -45,14 +45,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("zoo align", &session.common.set)?;
     let named = data::named(args.data.as_deref(), set)?;
     let zoo = ZooStore::open(&args.zoo)?;
-    let alive = zoo.alive();
+    let finished = zoo.finished_runs();
     let reference = match args.reference {
         Some(run) => run,
         None => best_run(&zoo).with_context(|| format!("{}: every run failed", args.zoo.display()))?,
     };
-    let others: Vec<usize> = alive.iter().copied().filter(|&run| run != reference).collect();
+    let others: Vec<usize> = finished.iter().copied().filter(|&run| run != reference).collect();
     if others.is_empty() {
-        bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), alive.len());
+        bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), finished.len());
     }
     // Data that changed are told before the work, not after.
     let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;

@@ -54,7 +54,7 @@ pub fn rows(summary: &Summary) -> Vec<Row> {
     let zoo = || {
         row! {
             "zoo_kind" => summary.kind, "architecture" => summary.architecture, "data" => summary.data,
-            "runs" => summary.runs, "dead" => summary.dead, "checkpoints" => summary.checkpoints,
+            "runs" => summary.runs, "failed" => summary.failed, "checkpoints" => summary.checkpoints,
             "parameters" => summary.parameters, "bytes" => summary.bytes,
         }
     };
@@ -77,16 +77,16 @@ fn page(zoo: &ZooStore, summary: &Summary) -> Report {
     let title = if summary.name.is_empty() { "A zoo of networks" } else { &summary.name };
     let mut report = Report::new(title, lede);
     report.fact("training runs", summary.runs.to_string(), None);
-    report.fact("of them failed", summary.dead.to_string(), None);
+    report.fact("of them failed", summary.failed.to_string(), None);
     report.fact("megabytes on disk", format!("{:.1}", summary.bytes as f64 / 1e6), None);
     let Some(accuracy) = &summary.accuracy else {
         report.paragraph(format!("There are {}.", summary.no_scores()));
         return report;
     };
     report.fact("median final accuracy", format!("{:.3}", accuracy.median), None);
-    let (k, alive) = (zoo.checkpoints(), zoo.alive());
+    let (k, finished) = (zoo.checkpoints(), zoo.finished_runs());
     let of = |values: &[f32]| -> Vec<Vec<f64>> {
-        alive.iter().map(|&r| values[r * k..(r + 1) * k].iter().map(|&v| f64::from(v)).collect()).collect()
+        finished.iter().map(|&r| values[r * k..(r + 1) * k].iter().map(|&v| f64::from(v)).collect()).collect()
     };
     let (losses, accuracies) = (of(zoo.losses()), of(zoo.accuracies()));
     if k > 1 {

@@ -60,7 +60,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let next = Next::of(&zoo, out.shown(), prospect).told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
-    Ok(if zoo.alive().is_empty() { Outcome::Negative } else { Outcome::Done })
+    Ok(if zoo.finished_runs().is_empty() { Outcome::Negative } else { Outcome::Done })
 }
 
 /// What the zoo is trained from. To go on with a zoo by its own `zoo.toml` is what that is there for.

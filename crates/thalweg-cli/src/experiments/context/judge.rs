@@ -197,7 +197,7 @@ impl<'a> Judge<'a> {
         let clock = Instant::now();
         let mut run = trainer.begin(&start, streams)?;
         let mut steps = 0;
-        while clock.elapsed().as_secs_f64() < seconds && run.died().is_none() {
+        while clock.elapsed().as_secs_f64() < seconds && run.diverged_at().is_none() {
             run.advance(1, |_| self.set.tasks.learning_rate, &|| false)?;
             steps += 1;
         }

@@ -137,8 +137,8 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     let streams = Streams::new(seed).child("base").index(index);
     let theta = Initialisation::default().draw(engine.layout(), &streams.child("start"));
     let run = trainer.train(&theta, &streams, &|| false)?;
-    if let Some(step) = run.died {
-        bail!("the base network of {} died at step {step}: a smaller recipe.learning-rate may help", home.data);
+    if let Some(step) = run.diverged_at {
+        bail!("the base network of {} diverged at step {step}: a smaller recipe.learning-rate may help", home.data);
     }
     let seconds = start.elapsed().as_secs_f64();
     let base = Arc::new(Base::new(&net, run.theta)?);

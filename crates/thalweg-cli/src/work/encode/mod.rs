@@ -46,15 +46,15 @@ pub fn of_networks(path: &Path, model: &MetaModel, session: &Session) -> Result<
     Ok(Encoded { shape, values, parts: vec![part] })
 }
 
-/// Encodes all runs of a zoo that are alive; for judging, so many runs of those trained on and of those never seen, at every checkpoint.
+/// Encodes all runs of a zoo that did not fail; for judging, so many runs of those trained on and of those never seen, at every checkpoint.
 ///
 /// # Errors
 /// A zoo that cannot be read, Ctrl-C.
 pub fn of_runs(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session) -> Result<Encoded> {
-    let (alive, k) = (zoo.alive(), zoo.checkpoints());
-    session.progress.begin("encoding", alive.len() as u64);
+    let (finished, k) = (zoo.finished_runs(), zoo.checkpoints());
+    session.progress.begin("encoding", finished.len() as u64);
     let mut latents = Vec::new();
-    for &run in &alive {
+    for &run in &finished {
         if session.progress.interrupted() {
             return Err(Error::Interrupted.into());
         }
@@ -76,6 +76,6 @@ pub fn of_runs(zoo: &ZooStore, model: &MetaModel, most: usize, session: &Session
             parts.push(Part { name: name.into(), time, theta });
         }
     }
-    let d = latents.len() / (alive.len() * k).max(1);
-    Ok(Encoded { shape: vec![alive.len(), k, d], values: latents, parts })
+    let d = latents.len() / (finished.len() * k).max(1);
+    Ok(Encoded { shape: vec![finished.len(), k, d], values: latents, parts })
 }

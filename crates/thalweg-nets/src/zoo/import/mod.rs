@@ -88,7 +88,7 @@ impl ImportPlan {
                 }
                 shard.theta.extend(theta);
             }
-            shard.died.push(None);
+            shard.diverged_at.push(None);
             progress.advance(1);
         }
         if let Some(judge) = &self.judge {

@@ -51,7 +51,7 @@ impl DeepEnsemble {
     /// Trains the members on the training rows with `labels` `[N]`, in parallel.
     ///
     /// # Errors
-    /// No member, labels of another number, a recipe that does not fit, a training that died.
+    /// No member, labels of another number, a recipe that does not fit, a training that diverged.
     pub fn train(
         base: Arc<Base>,
         reference: &Reference,
@@ -74,7 +74,7 @@ impl DeepEnsemble {
             let run = trainer.train(&start, &streams, &interrupt::requested)?;
             #[cfg(test)]
             crate::nn::steps::note(1);
-            match run.died {
+            match run.diverged_at {
                 Some(step) => Err(Error::NotFinite {
                     what: "loss of the ensemble".into(),
                     place: format!("member {m}, step {step}"),
