@@ -1,13 +1,13 @@
 //! The real sets: sizes, moments and class counts as published. They have to be fetched first, so these tests are left out unless they are asked
 //! for, and fail where a set is not there:
 //!
-//! `scripts/fetch-data DIR && THALWEG_DATA=DIR cargo test -p thalweg-nets --test real_data -- --ignored`
+//! `THALWEG_DATA=DIR thalweg data get --all && THALWEG_DATA=DIR cargo test -p thalweg-nets --test real_data -- --ignored`
 #![allow(clippy::unwrap_used)]
 use thalweg_nets::data::Site;
 use thalweg_nets::data::{DataSpec, Fit};
 
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn mnist_and_fashion_have_their_published_moments() {
     for (name, mean, std) in [("mnist", 0.1307, 0.3081), ("fashion-mnist", 0.2860, 0.3530)] {
         let spec = DataSpec { train: Some(1000), ..DataSpec::named(name) };
@@ -37,7 +37,7 @@ const SUMS: [(&str, &str); 7] = [
 
 /// The sums that runs record: they must not change unless the published data do.
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn contents_are_the_published_ones() {
     for (name, sum) in SUMS {
         assert_eq!(&DataSpec::named(name).load().unwrap().record.checksum[..16], sum, "{name}");
@@ -45,7 +45,7 @@ fn contents_are_the_published_ones() {
 }
 
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn the_hospitals_have_their_patients() {
     let rows = |site| DataSpec { site: Some(site), ..DataSpec::named("heart") }.load_whole().unwrap();
     let cleveland = rows(Site::Cleveland);
@@ -60,7 +60,7 @@ fn the_hospitals_have_their_patients() {
 }
 
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn the_small_tables_have_their_published_counts() {
     for (name, counts, features) in
         [("wine", &[59, 71, 48][..], 13), ("breast-cancer", &[212, 357], 30), ("iris", &[50, 50, 50], 4)]
@@ -71,7 +71,7 @@ fn the_small_tables_have_their_published_counts() {
 }
 
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn silhouettes_have_a_thousand_animals_of_each_kind() {
     assert_eq!(DataSpec::named("silhouettes").load_whole().unwrap().class_counts(), [1000; 10]);
 }
@@ -79,7 +79,7 @@ fn silhouettes_have_a_thousand_animals_of_each_kind() {
 /// Nearest class mean, trained on MNIST at 8×8 and asked about the UCI digits: 0.60 when aligned by the ink's box, 0.35 when only shrunk
 /// (an independent script in NumPy: 0.599 and 0.353).
 #[test]
-#[ignore = "needs the sets that scripts/fetch-data fetches, under THALWEG_DATA"]
+#[ignore = "needs the sets that `thalweg data get --all` fetches, under THALWEG_DATA"]
 fn mnist_carries_over_to_the_digits_when_both_are_cropped_to_their_ink() {
     let accuracy = |fit| {
         let home = DataSpec { fit: Some(fit), train: Some(10_000), ..DataSpec::named("mnist") }.load().unwrap();
