@@ -8,15 +8,15 @@ use crate::settings;
 use crate::work::{self, Watch};
 use crate::zoo::Zoo;
 use numpy::{PyArray2, PyArray3};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use thalweg::reward::Rows;
+use thalweg::reward::{Kind, Request, Rows};
 use thalweg::{
-    Error, FitConfig, FitOptions, MetaModel, MethodConfig, OnData, Result, Reward, SampleRequest, Solver, Streams,
-    TuneConfig, TuneOptions,
+    Error, FitConfig, FitOptions, MetaModel, MethodConfig, Result, Reward, SampleRequest, Solver, Streams, TuneConfig,
+    TuneOptions,
 };
 use thalweg_nets::data::{DataSpec, Dataset, fetch};
 use thalweg_nets::engine::Engine;
@@ -226,28 +226,16 @@ impl Model {
 
 /// A reward on data as the program's `--reward` names it.
 struct OnDataText {
-    margin: Option<f32>,
+    kind: Kind,
+    margin: f32,
     data: DataSpec,
     rows: usize,
 }
 
 impl OnDataText {
     fn of(text: &str, rows: usize, margin: f32) -> PyResult<Self> {
-        let wrong = || PyValueError::new_err(format!("reward {text}: expected loss:DATA, margin:DATA, or a callable"));
-        let (kind, data) = text.split_once(':').ok_or_else(wrong)?;
-        let margin = match kind {
-            "loss" => None,
-            "margin" => Some(margin),
-            _ => return Err(wrong()),
-        };
-        Ok(Self { margin, data: DataSpec::parse(data).raise()?, rows })
-    }
-
-    fn on(&self, name: &str, engine: &Engine, data: Dataset, rows: Rows) -> Result<OnData> {
-        match self.margin {
-            None => OnData::loss(name, engine, data.inputs, data.labels, rows),
-            Some(margin) => OnData::margin(name, engine, data.inputs, data.labels, margin, rows),
-        }
+        let (kind, data) = Kind::parse(text).raise()?;
+        Ok(Self { kind, margin, data, rows })
     }
 
     /// Rewards are taken on training rows, the iteration that is kept is chosen on validation rows.
@@ -265,10 +253,12 @@ impl OnDataText {
         fits(architecture, &splits.test)?;
         let bound = self.data.bound(&splits.record);
         let name = &self.data.name;
-        let reward = self.on(name, &engine, splits.train, Rows::Batch(self.rows))?;
-        let looks = splits.validation.first(LOOK_ROWS);
-        let held_out = self.on(&format!("{name}, validation"), &engine, looks, Rows::All)?;
-        let mut model = thalweg::tune(base, &reward, Some(&held_out), config, options, watch)?;
+        let on = |name: &str, data: Dataset, rows: Rows| {
+            (self.kind.make)(Request { name, engine: &engine, data, rows, margin: self.margin })
+        };
+        let reward = on(name, splits.train, Rows::Batch(self.rows))?;
+        let held_out = on(&format!("{name}, validation"), splits.validation.first(LOOK_ROWS), Rows::All)?;
+        let mut model = thalweg::tune(base, &*reward, Some(&*held_out), config, options, watch)?;
         model.data = Some(bound);
         Ok(model)
     }

@@ -19,7 +19,9 @@ impl Kind {
             return Err(Error::parameter("reward", format!("{}, e.g. loss:fashion-mnist", all(":DATA")), text));
         };
         let kind = Self::ALL.iter().find(|kind| kind.name == name);
-        let kind = *kind.ok_or_else(|| Error::parameter("reward", format!("{} before the colon", all("")), name))?;
+        let kind = *kind.ok_or_else(|| {
+            Error::parameter("reward", format!("{} before the colon, as in {}", all(""), all(":DATA")), name)
+        })?;
         Ok((kind, DataSpec::parse(data)?))
     }
 
