@@ -13,13 +13,10 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use thalweg::shift::method::{Config, Needs, Parts};
+use thalweg::shift::reference::{drawn, kept, quarters};
 use thalweg::shift::{Base, Method, Reference, Sample};
 use thalweg::{Calibration, Error, Request, Result, Streams};
 use thalweg_nets::data::{DataRecord, DataSpec};
-use thalweg_nets::streams::shuffle;
-
-/// Rows of P that are kept to agree on, as in the program.
-const KEPT: usize = 4096;
 
 /// Calibrated tests of one classifier.
 #[pyclass(frozen, module = "thalweg._core")]
@@ -248,13 +245,12 @@ impl Given<'_> {
             (_, None) => quarters(all.len(), arguments.seed)?,
             (Some(_), Some(_)) => [(0..all.len()).collect(), Vec::new(), Vec::new()],
             (None, Some(_)) => {
-                let order = some(all.len(), all.len(), &Streams::new(arguments.seed).child("rows"));
+                let order = drawn(all.len(), all.len(), &Streams::new(arguments.seed).child("rows"));
                 let cut = (all.len() / 4).max(1);
                 [order[cut..].to_vec(), order[..cut].to_vec(), Vec::new()]
             }
         };
-        let streams = Streams::new(arguments.seed).child("kept");
-        let kept: Vec<usize> = some(train.len(), KEPT, &streams.child("train")).iter().map(|&i| train[i]).collect();
+        let kept: Vec<usize> = kept(train.len(), "train", arguments.seed).iter().map(|&i| train[i]).collect();
         let labels = if self.labels.is_empty() { Vec::new() } else { kept.iter().map(|&i| self.labels[i]).collect() };
         let held_out_labels = match self.held {
             Some((_, labels)) => labels.to_vec(),
@@ -269,32 +265,12 @@ impl Given<'_> {
 /// P by name: its training rows are agreed on, validation rows chosen on, test rows held out.
 fn of_data(base: &Base, data: &DataSpec, seed: u64, watch: &Watch) -> Result<Rows> {
     let splits = data::load(data, watch)?;
-    let streams = Streams::new(seed).child("kept");
-    let train = splits.train.subset(&some(splits.train.len(), KEPT, &streams.child("train")));
-    let validation = splits.validation.subset(&some(splits.validation.len(), KEPT, &streams.child("validation")));
+    let train = splits.train.subset(&kept(splits.train.len(), "train", seed));
+    let validation = splits.validation.subset(&kept(splits.validation.len(), "validation", seed));
     let [x, z, held] = [&train, &validation, &splits.test].map(|part| base.sample(&part.inputs));
     let reference = Reference::new(x?, z?, held?)?;
     let held_out_labels = splits.test.labels;
     Ok(Rows { reference, labels: train.labels, held_out_labels, source: Some(splits.record), name: data.name.clone() })
-}
-
-/// Half of `n` rows to be held out, a quarter each to agree on and to choose on, in random order.
-fn quarters(n: usize, seed: u64) -> Result<[Vec<usize>; 3]> {
-    if n < 8 {
-        return Err(Error::parameter("P", "at least 8 rows", n));
-    }
-    let order = some(n, n, &Streams::new(seed).child("logits"));
-    let (held, rest) = order.split_at(n / 2);
-    let (train, validation) = rest.split_at(rest.len() / 2);
-    Ok([train.to_vec(), validation.to_vec(), held.to_vec()])
-}
-
-/// `count` of `n` rows in random order.
-fn some(n: usize, count: usize, streams: &Streams) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..n).collect();
-    shuffle(&mut all, &mut streams.rng());
-    all.truncate(count);
-    all
 }
 
 impl Arguments {

@@ -37,6 +37,36 @@ pub struct Copies {
 /// Share of held-out rows that may be rows of another part without being asked about.
 const LEAKED: f64 = 0.05;
 
+/// Training and validation rows of P that are kept; CDCs see no more.
+pub const KEPT: usize = 4096;
+
+/// `count` of `n` rows in random order; all of them in random order where `count` is greater.
+pub fn drawn(n: usize, count: usize, streams: &Streams) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    shuffle(&mut all, &mut streams.rng());
+    all.truncate(count);
+    all
+}
+
+/// The rows of a `part` of P ("train", "validation") of `n` rows that are kept, at most [`KEPT`] in random order.
+pub fn kept(n: usize, part: &str, seed: u64) -> Vec<usize> {
+    drawn(n, KEPT, &Streams::new(seed).child("kept").child(part))
+}
+
+/// A quarter of `n` rows to train on, a quarter to choose on, half of them held out, in random order: P from rows that f was not trained on.
+///
+/// # Errors
+/// Fewer than eight rows.
+pub fn quarters(n: usize, seed: u64) -> Result<[Vec<usize>; 3]> {
+    if n < 8 {
+        return Err(Error::parameter("P", "at least 8 rows", n));
+    }
+    let order = drawn(n, n, &Streams::new(seed).child("logits"));
+    let (held_out, rest) = order.split_at(n / 2);
+    let (train, validation) = rest.split_at(rest.len() / 2);
+    Ok([train.to_vec(), validation.to_vec(), held_out.to_vec()])
+}
+
 /// Every row's numbers, bit for bit.
 fn bits(rows: &Sample) -> impl Iterator<Item = Vec<u32>> + '_ {
     let values = if rows.inputs.is_empty() { &rows.logits } else { &rows.inputs };

@@ -4,14 +4,15 @@ use crate::data;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
 use crate::work::shift::page::{accuracy, page, table};
+use crate::work::shift::query;
 use crate::work::shift::verdict::{FailOn, results, told, worst};
-use crate::work::shift::{query, rows};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::Streams;
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::law::outcome;
+use thalweg::shift::reference::drawn;
 
 /// Test new rows for harmful shift: exit code 1 where it is found
 #[derive(clap::Args, Debug)]
@@ -104,7 +105,7 @@ fn query(args: &Args, calibration: &Calibration, seed: u64, session: &Session) -
         (None, None) => bail!("name the rows to test by --query or --query-logits"),
     };
     let picked = match args.draw && all.len() > size {
-        true => rows::some(all.len(), size, &Streams::new(seed).child("draw")),
+        true => drawn(all.len(), size, &Streams::new(seed).child("draw")),
         false => (0..all.len()).collect(),
     };
     Ok((all.rows(&picked), picked))

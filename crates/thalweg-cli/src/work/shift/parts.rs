@@ -7,12 +7,9 @@ use crate::work::networks;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use thalweg::Streams;
+use thalweg::shift::reference::{kept, quarters};
 use thalweg::shift::{Base, Method, Reference};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
-
-/// Training and validation rows of P that are kept; CDCs see no more.
-const KEPT: usize = 4096;
 
 /// What stands beside entropy, which is silent where f is sure and wrong: it is never the only witness.
 const BESIDE_ENTROPY: [&str; 2] = ["bbsd", "energy"];
@@ -120,10 +117,8 @@ fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> 
     if rows.len() < 8 {
         bail!("{data}: expected at least 8 rows of logits, found {}", rows.len());
     }
-    let order = rows::some(rows.len(), rows.len(), &Streams::new(seed).child("logits"));
-    let (held_out, rest) = order.split_at(rows.len() / 2);
-    let (train, validation) = rest.split_at(rest.len() / 2);
-    let reference = Reference::new(rows.rows(train), rows.rows(validation), rows.rows(held_out))?;
+    let [train, validation, held_out] = quarters(rows.len(), seed)?;
+    let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held_out))?;
     let (labels, held_out_labels) = (Vec::new(), Vec::new());
     Ok(Ready { base: None, reference, labels, held_out_labels, columns, probabilities, source: None, data })
 }
@@ -155,9 +150,8 @@ fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
         }
         None => (base.sample(&test.inputs)?, Some(test.labels)),
     };
-    let streams = Streams::new(seed).child("kept");
-    let train = train.subset(&rows::some(train.len(), KEPT, &streams.child("train")));
-    let validation = validation.subset(&rows::some(validation.len(), KEPT, &streams.child("validation")));
+    let train = train.subset(&kept(train.len(), "train", seed));
+    let validation = validation.subset(&kept(validation.len(), "validation", seed));
     let reference = Reference::new(base.sample(&train.inputs)?, base.sample(&validation.inputs)?, held_out)?;
     if let Some(labels) = &labels {
         let right = reference.held_out.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();

@@ -2,10 +2,8 @@
 use crate::data::ensure;
 use crate::session::Session;
 use anyhow::{Result, bail};
-use thalweg::Streams;
 use thalweg_nets::data::{DataRecord, DataSpec, Site, Unlabelled};
 use thalweg_nets::progress::Progress;
-use thalweg_nets::streams::shuffle;
 
 /// Reads `NAME[:DIR]`, with a hospital for the heart data.
 ///
@@ -39,12 +37,4 @@ pub fn as_source(spec: &DataSpec, source: &DataRecord, session: &Session) -> Res
     let data = spec.load_unlabelled(Some(source))?;
     data.notes.iter().for_each(|note| session.progress.note(note));
     Ok(data)
-}
-
-/// `count` of `n` rows in random order; all of them in random order where `count` is greater.
-pub fn some(n: usize, count: usize, streams: &Streams) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..n).collect();
-    shuffle(&mut all, &mut streams.rng());
-    all.truncate(count);
-    all
 }
