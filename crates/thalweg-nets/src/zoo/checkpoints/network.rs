@@ -102,7 +102,7 @@ impl Network {
     /// # Errors
     /// Another format, or a header that lies.
     pub fn is_stack(&self) -> Result<bool> {
-        Ok(self.tensors()?.iter().any(|tensor| tensor.name == "theta"))
+        Ok(self.tensors(&self.heads()?)?.iter().any(|tensor| tensor.name == "theta"))
     }
 
     /// The layout of its weights, in the order of its files.
@@ -110,8 +110,9 @@ impl Network {
     /// # Errors
     /// As [`Self::reading`]; no weight at all.
     pub fn layout(&self) -> Result<Layout> {
-        self.check_single()?;
-        let tensors = self.tensors()?;
+        let heads = self.heads()?;
+        self.check_single(&heads)?;
+        let tensors = self.tensors(&heads)?;
         let weights = tensors.into_iter().filter(|t| matches!(t.part(), Part::Weights));
         let layout = Layout::of_tensors(weights.map(|t| (t.name, t.shape)));
         match layout.is_empty() {
@@ -126,9 +127,10 @@ impl Network {
     /// Another format; a header that lies; shards that do not agree with their index; a tensor that is missing, of another shape, in excess, or
     /// that holds weights in a form that is not read.
     pub fn reading(&self, layout: &Layout) -> Result<Reading> {
-        self.check_single()?;
-        let tensors = self.tensors()?;
-        let mut passed_over = self.beside()?;
+        let heads = self.heads()?;
+        self.check_single(&heads)?;
+        let tensors = self.tensors(&heads)?;
+        let mut passed_over: BTreeSet<String> = heads.iter().flat_map(Head::beside).cloned().collect();
         for tensor in &tensors {
             match tensor.part() {
                 Part::Weights => {}
@@ -227,8 +229,8 @@ impl Network {
     }
 
     /// Refuses files of ours that hold something else than a network by its tensors' names: stacks, models, latents, shards of zoos.
-    fn check_single(&self) -> Result<()> {
-        let Head::Safetensors(header) = Head::read(&self.files[0])? else { return Ok(()) };
+    fn check_single(&self, heads: &[Head]) -> Result<()> {
+        let Head::Safetensors(header) = &heads[0] else { return Ok(()) };
         let found = match (header.word("format"), header.word("zoo")) {
             (Some(word), _) if word.starts_with("thalweg ") => format!("\"{word}\""),
             (_, Some(id)) => format!("a shard of the zoo {id}"),
@@ -237,23 +239,17 @@ impl Network {
         Err(Error::format(&self.files[0], "format", "one network by the names of its tensors", found))
     }
 
-    /// What its files hold beside tensors, in words.
-    fn beside(&self) -> Result<BTreeSet<String>> {
-        let mut beside = BTreeSet::new();
-        for path in &self.files {
-            if let Head::Torch(file) = Head::read(path)? {
-                beside.extend(file.state().passed_over.iter().cloned());
-            }
-        }
-        Ok(beside)
+    /// What each of its files says that it holds.
+    fn heads(&self) -> Result<Vec<Head>> {
+        self.files.iter().map(|path| Head::read(path)).collect()
     }
 
     /// All tensors by the headers of its files.
-    fn tensors(&self) -> Result<Vec<Tensor>> {
+    fn tensors(&self, heads: &[Head]) -> Result<Vec<Tensor>> {
         let mut tensors: Vec<Tensor> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        for (index, path) in self.files.iter().enumerate() {
-            for (name, dtype, shape) in Head::read(path)?.tensors() {
+        for (index, (path, head)) in self.files.iter().zip(heads).enumerate() {
+            for (name, dtype, shape) in head.tensors() {
                 if let Some(other) = places.insert(name.clone(), index) {
                     let expected =
                         format!("tensors that no other shard has (it is in {})", self.files[other].display());
@@ -296,6 +292,14 @@ impl Head {
             },
             Some(foreign) => Err(foreign.refuse(path)),
             None => Header::read(path).map(Self::Safetensors),
+        }
+    }
+
+    /// What it holds beside tensors, in words.
+    fn beside(&self) -> &[String] {
+        match self {
+            Self::Safetensors(_) => &[],
+            Self::Torch(file) => &file.state().passed_over,
         }
     }
 
