@@ -74,7 +74,7 @@ impl Foreign {
     pub fn what(self) -> &'static str {
         match self {
             Self::TorchZip => "a file of PyTorch's torch.save (a zip archive with data.pkl)",
-            Self::Pickle => "a pickle, as PyTorch's torch.save wrote before version 1.6",
+            Self::Pickle => "a pickle of Python",
             Self::Hdf5 => "an HDF5 file, as Keras writes",
             Self::NumPy => "arrays of NumPy",
             Self::Gguf => "a GGUF file",
