@@ -27,7 +27,7 @@ use thalweg_nets::zoo::ZooStore;
   # exits with 1 where the mean accuracy is below
   thalweg eval samples.safetensors --at-least 0.9")]
 pub struct Args {
-    /// A stack of networks, a single network, or a folder of single ones (.safetensors)
+    /// A stack of networks, a single network, or a folder of single ones (files of PyTorch or safetensors)
     #[arg(value_name = "NETWORKS")]
     networks: PathBuf,
     /// Zoo to judge against

@@ -178,6 +178,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn quarters_are_all_rows_once_and_the_held_out_ones_are_half() {
+        for n in [8, 11, 100] {
+            let parts = quarters(n, 3).unwrap();
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..n).collect::<Vec<_>>());
+            assert_eq!(parts.map(|part| part.len()), [(n - n / 2) / 2, n - n / 2 - (n - n / 2) / 2, n / 2]);
+        }
+        assert_ne!(quarters(100, 3).unwrap(), quarters(100, 4).unwrap());
+        assert!(quarters(7, 3).unwrap_err().to_string().contains("at least 8 rows"));
+        // So many rows in random order, and no more than there are.
+        assert_eq!(kept(3, "train", 1).into_iter().collect::<HashSet<_>>(), (0..3).collect());
+        assert_eq!(kept(KEPT + 9, "train", 1).into_iter().collect::<HashSet<_>>().len(), KEPT);
+    }
+
+    #[test]
     fn draws_are_disjoint_where_rows_suffice() {
         let (queries, kind) = draws(100, 10, 10, &Streams::new(1)).unwrap();
         assert_eq!((kind, queries.concat().iter().collect::<HashSet<_>>().len()), (Draws::Disjoint, 100));

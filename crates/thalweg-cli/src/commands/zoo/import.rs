@@ -16,7 +16,7 @@ use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
 /// Make a zoo of checkpoints that were trained elsewhere
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  # one folder a run, one .safetensors a checkpoint
+  # one folder a run, one file a checkpoint: .pt, .pth, .bin, .ckpt, .safetensors
   thalweg zoo import checkpoints/ --out zoo/
   # single networks, scored on the data
   thalweg zoo import finals/ --arch cnn-s --data mnist --out zoo/
@@ -26,11 +26,11 @@ use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
   thalweg zoo import runs/ --arch net.toml --data npz:mine.npz --raw --out zoo/
   thalweg zoo import runs/ --dry-run  # only tells what it recognises
 
-A run is a folder of files (step-0.safetensors, …) or of checkpoint folders (checkpoint-500/model.safetensors, …); shards of one network with
-their index are read as one. Order: numbers in the names (step-2 before step-10, 1k before 1M), init first, final last. From PyTorch:
-  from safetensors.torch import save_file; save_file(model.state_dict(), 'run-0/step-0.safetensors')")]
+A run is a folder of files (step-0.pt, …) or of checkpoint folders (checkpoint-500/model.safetensors, …); shards of one network with
+their index are read as one. Order: numbers in the names (step-2 before step-10, 1k before 1M), init first, final last. What torch.save wrote (a
+state_dict, a training's checkpoint, a whole module) is read as data: nothing in it is run.")]
 pub struct Args {
-    /// Folder of .safetensors files, or of one sub-folder a run
+    /// Folder of networks in files of PyTorch or safetensors, or of one sub-folder a run
     #[arg(value_name = "FOLDER")]
     source: PathBuf,
     /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file

@@ -17,7 +17,7 @@ const BESIDE_ENTROPY: [&str; 2] = ["bbsd", "energy"];
 /// Flags that name f and P.
 #[derive(clap::Args, Debug)]
 pub struct Flags {
-    /// Classifier f: a safetensors file with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
+    /// Classifier f: a file of PyTorch or safetensors with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
     #[arg(
         long,
         visible_alias = "model",
