@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
+use std::ffi::OsString;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 
 /// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
@@ -60,13 +61,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Parses the words of this process.
+    /// Parses the words of a command line, the program's name the first.
     ///
     /// # Errors
     /// Help that was asked for, and wrong use.
-    pub fn read() -> Result<Self, clap::Error> {
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = numbers_taken(Self::command());
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = command.try_get_matches_from_mut(words);
         let matches = matches.map_err(in_words)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
