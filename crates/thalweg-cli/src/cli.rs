@@ -1,8 +1,9 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, tune, zoo};
+use crate::commands::{data, demo, encode, eval, fit, gather, reproduce, sample, shift, submit, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
-use anyhow::Result;
+use crate::work::submit::Shared;
+use anyhow::{Result, bail};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
@@ -58,6 +59,8 @@ enum Command {
     #[command(subcommand)]
     Shift(shift::Command),
     Reproduce(reproduce::Args),
+    Submit(submit::Args),
+    Gather(gather::Args),
 }
 
 impl Cli {
@@ -89,7 +92,33 @@ impl Cli {
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),
+            Command::Submit(args) => submit::run(args, &session, &Self::shared),
+            Command::Gather(args) => gather::run(args, &session),
         }
+    }
+
+    /// A command whose work can be shared out, of its words; the program's name may stand before them.
+    fn shared(words: &[String]) -> Result<Shared> {
+        let named = words.first().is_some_and(|word| word.rsplit('/').next() == Some("thalweg"));
+        let words = if named { &words[1..] } else { words };
+        let cli = match Self::read(std::iter::once("thalweg").chain(words.iter().map(String::as_str)).map(Into::into)) {
+            Ok(cli) => cli,
+            Err(usage) => bail!("the command behind --: {}", usage.render().to_string().trim()),
+        };
+        let default = match &cli.command {
+            Command::Zoo(command) => command.shared()?,
+            _ => None,
+        };
+        let Some(default) = default else {
+            bail!(
+                "submit: expected a command whose work can be shared out (zoo train, zoo align), found {}",
+                words.join(" ")
+            )
+        };
+        if cli.common.force {
+            bail!("--force: tasks share their folder; choose another path, or remove the folder first");
+        }
+        Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
     }
 }
 

@@ -34,6 +34,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// What it sets up is the whole process's (signals, the pool of threads, the silence of panics): it is called once in a process.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    results::called_with(&words);
     let cli = match cli::Cli::read(words) {
         Ok(cli) => cli,
         Err(usage) => {

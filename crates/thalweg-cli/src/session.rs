@@ -1,12 +1,12 @@
 //! One run of the program: its flags, its progress, its clock, what it says and what it leaves behind.
 use crate::common::Common;
-use crate::output::{Claimed, Folder, JSON, OutFile, Plan};
+use crate::output::{Claimed, Folder, JSON, Joined, OutFile, Plan};
 use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
 use anyhow::{Result, bail};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -97,6 +97,27 @@ impl Session {
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// The folder of the command, `--out` or `default`, which other tasks of the same work fill as well.
+    ///
+    /// # Errors
+    /// As [`Joined::claim`].
+    pub fn joined(&self, default: &str, plan: &Plan) -> Result<Joined> {
+        let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
+        Joined::claim(&path, plan, &self.common)
+    }
+
+    /// The folder `path`, whose work by `plan` others have done, to be ended.
+    ///
+    /// # Errors
+    /// As [`Folder::claim`].
+    pub fn resumed(&self, path: &Path, plan: &Plan) -> Result<Folder> {
+        let common = Common { out: Some(path.into()), resume: true, force: false, ..self.common.clone() };
+        match Folder::claim(path, plan, &common)? {
+            Claimed::Open(folder) => Ok(*folder),
+            Claimed::Finished => bail!("{}: the work is ended already", path.display()),
         }
     }
 

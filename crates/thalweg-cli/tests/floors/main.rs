@@ -94,7 +94,8 @@ fn a_thick_command_is_found_and_its_tests_do_not_count() {
 }
 
 /// Commands of the program.
-const COMMANDS: [&str; 10] = ["data", "demo", "encode", "eval", "fit", "reproduce", "sample", "shift", "tune", "zoo"];
+const COMMANDS: [&str; 12] =
+    ["data", "demo", "encode", "eval", "fit", "gather", "reproduce", "sample", "shift", "submit", "tune", "zoo"];
 
 #[test]
 fn the_libraries_do_not_speak_of_the_program() {

@@ -17,4 +17,6 @@ pub const COMMANDS: &[&str] = &[
     "shift calibrate",
     "shift test",
     "reproduce",
+    "submit",
+    "gather",
 ];
