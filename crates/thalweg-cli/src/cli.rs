@@ -1,5 +1,5 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, tune, zoo};
+use crate::commands::{config, data, demo, encode, eval, fit, list, reproduce, sample, shell, shift, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
@@ -7,12 +7,14 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
+use std::sync::OnceLock;
+use thalweg_nets::engine::Instructions;
 
 /// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
 #[derive(Parser, Debug)]
 #[command(
     name = "thalweg",
-    version,
+    version = version(),
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
@@ -28,6 +30,10 @@ The same way, step by step:
 
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
 
 Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
 130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
@@ -57,6 +63,10 @@ enum Command {
     #[command(subcommand)]
     Shift(shift::Command),
     Reproduce(reproduce::Args),
+    List(list::Args),
+    Config(config::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 impl Cli {
@@ -88,8 +98,21 @@ impl Cli {
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),
+            Command::List(args) => list::run(args, &session),
+            Command::Config(args) => config::run(args, &session),
+            Command::Completions(args) => shell::completions(args, Self::command(), &session),
+            Command::Man(args) => shell::man(args, Self::command(), &session),
         }
     }
+}
+
+/// Version, commit where it was known when the program was built, and the instruction set of this machine.
+fn version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let commit = option_env!("THALWEG_COMMIT").map_or(String::new(), |commit| format!("commit {commit}, "));
+        format!("{} ({commit}{})", env!("CARGO_PKG_VERSION"), Instructions::best().name())
+    })
 }
 
 /// The command with options that take negative numbers for values: they are refused as what they are, not as unknown flags.

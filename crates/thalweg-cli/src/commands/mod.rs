@@ -1,11 +1,14 @@
 //! One file (or folder) a command: its flags, what it does, what it says at the end.
+pub mod config;
 pub mod data;
 pub mod demo;
 pub mod encode;
 pub mod eval;
 pub mod fit;
+pub mod list;
 pub mod reproduce;
 pub mod sample;
+pub mod shell;
 pub mod shift;
 pub mod tune;
 pub mod zoo;

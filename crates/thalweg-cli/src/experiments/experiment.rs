@@ -97,6 +97,8 @@ pub struct Findings {
 pub struct Entry {
     /// The NAME of `reproduce NAME`.
     pub name: &'static str,
+    /// The text of `experiments/NAME.toml`.
+    pub toml: &'static str,
     /// Reads its parameters at a scale, with the session's `--set` and `--seed`; touches nothing on disk.
     pub prepare: fn(Scale, &Session) -> Result<Box<dyn Prepared>>,
 }
@@ -104,7 +106,13 @@ pub struct Entry {
 impl Entry {
     /// The entry of `E`.
     pub const fn of<E: Experiment>() -> Self {
-        Self { name: E::NAME, prepare: prepare::<E> }
+        Self { name: E::NAME, toml: E::TOML, prepare: prepare::<E> }
+    }
+
+    /// What it shows: the comment that its file begins with, on one line.
+    pub fn about(&self) -> String {
+        let comment = self.toml.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+        comment.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     }
 }
 

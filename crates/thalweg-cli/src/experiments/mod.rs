@@ -39,6 +39,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|entry| entry.name)
 }
 
+/// Every experiment's name, and what it shows.
+pub fn all() -> impl Iterator<Item = (&'static str, String)> {
+    ALL.iter().map(|entry| (entry.name, entry.about()))
+}
+
 /// The experiment called `name`.
 ///
 /// # Errors

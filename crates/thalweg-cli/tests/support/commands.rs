@@ -17,4 +17,8 @@ pub const COMMANDS: &[&str] = &[
     "shift calibrate",
     "shift test",
     "reproduce",
+    "list",
+    "config",
+    "completions",
+    "man",
 ];
