@@ -86,7 +86,7 @@ impl Cli {
     /// # Errors
     /// As the command's own.
     pub fn run(self) -> Result<Outcome> {
-        let session = Session::start(self.common)?;
+        let mut session = Session::start(self.common)?;
         match &self.command {
             Command::Demo(args) => demo::run(args, &session),
             Command::Data(command) => data::run(command, &session),
@@ -97,7 +97,7 @@ impl Cli {
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
-            Command::Reproduce(args) => reproduce::run(args, &session),
+            Command::Reproduce(args) => reproduce::run(args, &mut session),
             Command::List(args) => list::run(args, &session),
             Command::Config(args) => config::run(args, &session),
             Command::Completions(args) => shell::completions(args, Self::command(), &session),

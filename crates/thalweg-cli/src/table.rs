@@ -1,6 +1,6 @@
 //! Tables of numbers: one description, drawn for the terminal here and as HTML by the report.
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Width, presets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use textwrap::{Options, WordSplitter};
 
 /// Most columns of text for people.
@@ -61,7 +61,7 @@ impl From<usize> for Cell {
 }
 
 /// How much a row stands out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// A row like others.

@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 fn names() -> Vec<&'static str> {
-    SCHEMAS.iter().map(|(name, ..)| *name).chain(experiments::all().map(|(name, _)| name)).collect()
+    SCHEMAS.iter().map(|(name, ..)| *name).chain(experiments::about().map(|(name, _)| name)).collect()
 }
 
 /// Prints them.

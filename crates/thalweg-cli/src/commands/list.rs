@@ -83,7 +83,7 @@ fn entries(what: What) -> Result<Vec<(String, String)>> {
         What::Latents => variants(&serde_json::to_value(schema_for!(LatentConfig))?),
         What::Rewards => Kind::ALL.iter().map(|kind| pair(kind.name, kind.about)).collect(),
         What::Tests => Method::ALL.iter().map(|test| pair(test.name(), test.looks_at())).collect(),
-        What::Experiments => experiments::all().map(|(name, about)| (name.to_owned(), sentence(&about))).collect(),
+        What::Experiments => experiments::about().map(|(name, about)| (name.to_owned(), sentence(&about))).collect(),
         What::Architectures => variants(&serde_json::to_value(schema_for!(Preset))?),
         What::Data => SETS.iter().map(|set| pair(set.name, set.about)).collect(),
     })
