@@ -5,7 +5,7 @@ use crate::experiments::{self, EVERY, Findings, Scale};
 use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings};
 use crate::results::{Results, Row};
 use crate::session::Session;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -49,6 +49,9 @@ pub struct Args {
     /// The experiment, or all
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names().chain([EVERY])))]
     name: String,
+    /// Of all: only these
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(experiments::names()))]
+    only: Vec<String>,
     /// Its size
     #[arg(long, default_value = "laptop")]
     scale: Scale,
@@ -60,9 +63,12 @@ pub struct Args {
 /// As the experiment's own; a target that exists.
 pub fn run(args: &Args, session: &mut Session) -> Result<Outcome> {
     let every = args.name == EVERY;
+    if !every && !args.only.is_empty() {
+        bail!("--only chooses among all experiments: thalweg reproduce all --only {}", args.only.join(","));
+    }
     // Settings are read before the target is touched: a wrong --set must leave nothing behind.
     let prepared = match every {
-        true => experiments::check_every(args.scale, session).map(|()| None)?,
+        true => experiments::check_every(&args.only, args.scale, session).map(|()| None)?,
         false => {
             let experiment = experiments::named(&args.name)?;
             Some((experiment.prepare)(args.scale, &session.common.set, session.common.seed)?)
@@ -76,7 +82,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Outcome> {
     session.common.resume |= every;
     let (findings, settings): (Findings, Row) = match &prepared {
         Some(prepared) => (prepared.run(out.dir(), None, session)?, prepared.settings()?),
-        None => (experiments::run_every(args.scale, out.dir(), session)?, Row::new()),
+        None => (experiments::run_every(&args.only, args.scale, out.dir(), session)?, Row::new()),
     };
     let mut results = Results::new(seed);
     (results.settings, results.rows) = (settings, findings.rows);
@@ -99,6 +105,7 @@ fn plan(args: &Args, every: bool, seed: u64, session: &Session) -> Plan {
         resumes: Resumes::Again,
         settings: settings([
             ("name", args.name.as_str().into()),
+            ("only", args.only.join(",").into()),
             ("scale", args.scale.to_string().into()),
             ("seed", seed.to_string().into()),
             ("set", session.common.overrides().into()),

@@ -48,6 +48,11 @@ pub fn about() -> impl Iterator<Item = (&'static str, String)> {
     ALL.iter().map(|entry| (entry.name, entry.about()))
 }
 
+/// Those of the names `only`, in the order of [`ALL`]; all where it names none.
+fn chosen(only: &[String]) -> Vec<&'static Entry> {
+    ALL.iter().filter(|entry| only.is_empty() || only.iter().any(|name| name == entry.name)).collect()
+}
+
 /// The NAME that stands for all of them.
 pub const EVERY: &str = all::NAME;
 
@@ -55,16 +60,16 @@ pub const EVERY: &str = all::NAME;
 ///
 /// # Errors
 /// Such settings.
-pub fn check_every(scale: Scale, session: &Session) -> Result<()> {
-    all::check(ALL, scale, session)
+pub fn check_every(only: &[String], scale: Scale, session: &Session) -> Result<()> {
+    all::check(&chosen(only), scale, session)
 }
 
 /// Runs all of them in folders of `out`, and judges what is claimed by what they find.
 ///
 /// # Errors
 /// As the experiments' own.
-pub fn run_every(scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
-    all::run(ALL, scale, out, session)
+pub fn run_every(only: &[String], scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
+    all::run(&chosen(only), scale, out, session)
 }
 
 /// The experiment called `name`.

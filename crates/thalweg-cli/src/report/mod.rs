@@ -52,9 +52,11 @@ enum Part {
     Code {
         text: String,
     },
+    /// With times where it has a moment for each of them.
     Figure {
         svg: String,
         caption: String,
+        times: Vec<String>,
     },
     Table {
         head: Vec<HtmlCell>,

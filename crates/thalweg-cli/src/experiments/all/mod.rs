@@ -66,7 +66,7 @@ fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// Such settings; those that an experiment refuses; a scale without settings.
-pub fn check(entries: &[Entry], scale: Scale, session: &Session) -> Result<()> {
+pub fn check(entries: &[&Entry], scale: Scale, session: &Session) -> Result<()> {
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     if let Some(text) =
         session.common.set.iter().find(|text| !names.iter().any(|name| text.starts_with(&format!("{name}."))))
@@ -83,7 +83,7 @@ pub fn check(entries: &[Entry], scale: Scale, session: &Session) -> Result<()> {
 ///
 /// # Errors
 /// As the experiments' own.
-pub fn run(entries: &[Entry], scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
+pub fn run(entries: &[&Entry], scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
     let mut all = Vec::new();
     for entry in entries {
         if session.progress.interrupted() {
