@@ -1,5 +1,7 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, encode, eval, fit, gather, reproduce, sample, shift, submit, tune, zoo};
+use crate::commands::{
+    config, data, demo, encode, eval, fit, gather, list, reproduce, sample, shell, shift, submit, tune, zoo,
+};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use crate::work::submit::Shared;
@@ -9,12 +11,14 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::ffi::OsString;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
+use std::sync::OnceLock;
+use thalweg_nets::engine::Instructions;
 
 /// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
 #[derive(Parser, Debug)]
 #[command(
     name = "thalweg",
-    version,
+    version = version(),
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
@@ -30,6 +34,10 @@ The same way, step by step:
 
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
 
 Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
 130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
@@ -61,6 +69,10 @@ enum Command {
     Reproduce(reproduce::Args),
     Submit(submit::Args),
     Gather(gather::Args),
+    List(list::Args),
+    Config(config::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 impl Cli {
@@ -80,7 +92,7 @@ impl Cli {
     /// # Errors
     /// As the command's own.
     pub fn run(self) -> Result<Outcome> {
-        let session = Session::start(self.common)?;
+        let mut session = Session::start(self.common)?;
         match &self.command {
             Command::Demo(args) => demo::run(args, &session),
             Command::Data(command) => data::run(command, &session),
@@ -91,9 +103,13 @@ impl Cli {
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
-            Command::Reproduce(args) => reproduce::run(args, &session),
+            Command::Reproduce(args) => reproduce::run(args, &mut session),
             Command::Submit(args) => submit::run(args, &session, &Self::shared),
             Command::Gather(args) => gather::run(args, &session),
+            Command::List(args) => list::run(args, &session),
+            Command::Config(args) => config::run(args, &session),
+            Command::Completions(args) => shell::completions(args, Self::command(), &session),
+            Command::Man(args) => shell::man(args, Self::command(), &session),
         }
     }
 
@@ -120,6 +136,15 @@ impl Cli {
         }
         Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
     }
+}
+
+/// Version, commit where it was known when the program was built, and the instruction set of this machine.
+fn version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let commit = option_env!("THALWEG_COMMIT").map_or(String::new(), |commit| format!("commit {commit}, "));
+        format!("{} ({commit}{})", env!("CARGO_PKG_VERSION"), Instructions::best().name())
+    })
 }
 
 /// The command with options that take negative numbers for values: they are refused as what they are, not as unknown flags.

@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod report;
 mod results;
+mod schema;
 mod session;
 mod settings;
 mod shell;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Instructions;
+use thalweg_nets::files::write_whole;
 use thalweg_nets::progress::Progress;
 
 /// The most worker threads that make sense; more is a typing error.
@@ -159,6 +160,20 @@ impl Session {
             true => self.progress.note(text),
             false => self.progress.pause(|| print(text)),
         }
+    }
+
+    /// Text that is the command's output itself: on stdout, or in the file `--out`.
+    ///
+    /// # Errors
+    /// A file that exists or cannot be written.
+    pub fn text(&self, plan: &Plan, text: &str) -> Result<()> {
+        if self.common.out.is_none() {
+            print(text);
+            return Ok(());
+        }
+        let file = self.file("", false, plan)?;
+        write_whole(file.path(), format!("{text}\n").as_bytes())?;
+        file.finish()
     }
 
     /// A table for people, fitted to the terminal.

@@ -89,10 +89,8 @@ fn what_does_not_belong_to_the_work_is_refused_and_changes_nothing() {
 fn a_task_whose_disk_is_full_fails_alone_and_leaves_no_part() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path();
-    let limited = format!(
-        "trap '' XFSZ; ulimit -f 8; exec '{}' {ZOO} zoo --shard 1/7 -q",
-        env!("CARGO_BIN_EXE_thalweg")
-    );
+    let limited =
+        format!("trap '' XFSZ; ulimit -f 8; exec '{}' {ZOO} zoo --shard 1/7 -q", env!("CARGO_BIN_EXE_thalweg"));
     done(dir, &format!("{ZOO} zoo --shard 0/7 -q"));
     let output = std::process::Command::new("sh").args(["-c", &limited]).current_dir(dir).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
@@ -112,11 +110,16 @@ fn what_is_to_be_typed_for_an_engine_is_printed() {
     let dir = home.path();
     done(dir, &format!("{ZOO} zoo --shard 2/7 -q"));
     let hq = done(dir, &format!("submit --tasks 7 --cpus 2 --dry-run -- thalweg {ZOO} zoo"));
-    for part in ["hq submit --array 0-1,3-6 --cpus 2 --name thalweg-", "--threads 2 --shard auto/7\nthalweg gather zoo\n", "zoo/.tasks/%{TASK_ID}.err"] {
+    for part in [
+        "hq submit --array 0-1,3-6 --cpus 2 --name thalweg-",
+        "--threads 2 --shard auto/7\nthalweg gather zoo\n",
+        "zoo/.tasks/%{TASK_ID}.err",
+    ] {
         assert!(hq.contains(part), "{part}: {hq}");
     }
     let slurm = done(dir, &format!("submit --tasks 7 --on slurm --dry-run -- {ZOO} zoo"));
-    for part in ["sbatch --array=0-1,3-6 --cpus-per-task=1", "--error=zoo/.tasks/%a.err", "--threads 1 --shard auto/7'"] {
+    for part in ["sbatch --array=0-1,3-6 --cpus-per-task=1", "--error=zoo/.tasks/%a.err", "--threads 1 --shard auto/7'"]
+    {
         assert!(slurm.contains(part), "{part}: {slurm}");
     }
     // The lines are a shell's: what an engine does with the command is done here by hand.

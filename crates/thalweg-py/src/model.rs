@@ -7,7 +7,10 @@ use crate::reward::Callable;
 use crate::settings;
 use crate::work::{self, Watch};
 use crate::zoo::Zoo;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -223,7 +226,11 @@ impl Model {
         let (x, t, dimension) = (arrays::slice("x", &x)?, arrays::line("t", &t)?, self.inner.space().dimension());
         if self.inner.context.is_some() || x.len() != t.len() * dimension {
             let expected = "a model without contexts, points [B, D] and times [B]";
-            return Err(PyValueError::new_err(format!("velocity: expected {expected}, found {} numbers, {} times", x.len(), t.len())));
+            return Err(PyValueError::new_err(format!(
+                "velocity: expected {expected}, found {} numbers, {} times",
+                x.len(),
+                t.len()
+            )));
         }
         let mut out = vec![0.0; x.len()];
         py.detach(|| self.inner.method.velocity(x, t, None, &mut out, &mut Scratch::default().tape));

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::task::ranges;
-use thalweg_nets::zoo::{Gathered, ZooStore, gather};
+use thalweg_nets::zoo::{Gathered, ZooSpec, ZooStore, gather};
 
 /// Check what the tasks of a zoo have made, name what is missing, and end their work
 #[derive(clap::Args, Debug)]
@@ -54,7 +54,8 @@ pub fn gathered(dir: &Path, discard: bool, session: &Session) -> Result<Outcome>
     match zoo.spec() {
         Some(spec) => {
             let out = session.resumed(dir, &train::plan(Default::default()))?;
-            train::finished(&zoo, spec, out, session)
+            // As the command itself tells it: without what was found in the data.
+            train::finished(&zoo, &ZooSpec { record: None, ..spec.clone() }, out, session)
         }
         // What else its command tells needs what it was made from: the command itself adds it, and finds every shard there.
         None => session.finish(None, Results::new(0)).map(|()| Outcome::Done),

@@ -2,11 +2,10 @@
 use super::gather::gathered;
 use crate::common::Outcome;
 use crate::session::Session;
-use crate::work::submit::{Array, Shared, called, follow};
+use crate::work::submit::{Array, Shared, called, follow, settled};
 use anyhow::{Result, bail};
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use thalweg_nets::Error;
 use thalweg_nets::zoo::gather::unfinished;
 
@@ -34,7 +33,7 @@ pub struct Args {
     dry_run: bool,
     /// The program that tasks run; this one by default
     #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
+    program: Option<String>,
     /// The Python that has HyperQueue's client; THALWEG_PYTHON or python3 by default
     #[arg(long, value_name = "FILE")]
     python: Option<String>,
@@ -58,7 +57,7 @@ pub fn run(args: &Args, session: &Session, read: &dyn Fn(&[String]) -> Result<Sh
     }
     let of = args.tasks.get();
     let array = Array {
-        program: args.program.clone().map_or_else(|| called(&crate::results::program()), Ok)?,
+        program: called(&args.program.clone().unwrap_or_else(crate::results::program))?,
         tasks: unfinished(&shared.out, of)?,
         words: shared.words,
         out: shared.out,
@@ -79,6 +78,7 @@ pub fn run(args: &Args, session: &Session, read: &dyn Fn(&[String]) -> Result<Sh
         let python = args.python.clone().or(named).unwrap_or_else(|| "python3".into());
         follow(&array, &python, session)?;
     }
+    settled(&array.out, session)?;
     let outcome = gathered(&array.out, false, session)?;
     let logs = array.logs();
     if outcome == Outcome::Done && logs.exists() {

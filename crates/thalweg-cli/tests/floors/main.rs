@@ -137,7 +137,7 @@ fn what_speaks_of_the_program_is_found_wherever_it_is_said() {
 #[test]
 fn the_index_of_the_methods_leads_to_files_that_cite_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = fs::read_to_string(root.join("docs/METHODS.md")).unwrap();
+    let text = fs::read_to_string(root.join("book/src/mathematics.md")).unwrap();
     let rows = text.lines().skip_while(|line| *line != "## Index").filter(|line| line.starts_with("| M"));
     let mut numbers = 0;
     for row in rows {

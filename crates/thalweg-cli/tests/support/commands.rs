@@ -19,4 +19,8 @@ pub const COMMANDS: &[&str] = &[
     "reproduce",
     "submit",
     "gather",
+    "list",
+    "config",
+    "completions",
+    "man",
 ];

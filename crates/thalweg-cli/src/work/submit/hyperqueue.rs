@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use thalweg_nets::Error;
-use thalweg_nets::files::{rooted, write_whole};
+use thalweg_nets::files::{lock, rooted, write_whole};
 use thalweg_nets::progress::Progress;
 
 /// The client, which Python runs.
@@ -114,6 +114,24 @@ pub fn follow(array: &Array, python: &str, session: &Session) -> Result<()> {
             return ended(&logs, &tasks, array.of, &failed);
         }
     }
+}
+
+/// Waits a minute at most until no task is at work in `dir` any more: one whose worker was lost may still be, though another has done its work.
+///
+/// # Errors
+/// A folder that cannot be opened; [`Error::Interrupted`].
+pub fn settled(dir: &Path, session: &Session) -> Result<()> {
+    for _ in 0..600 {
+        let folder = fs::File::open(dir).map_err(Error::io("read", dir))?;
+        if lock(&folder, dir).is_ok() {
+            break;
+        }
+        if session.progress.interrupted() {
+            return Err(Error::Interrupted.into());
+        }
+        std::thread::sleep(TICK);
+    }
+    Ok(())
 }
 
 /// Says which tasks failed, and of what.

@@ -3,4 +3,4 @@ mod array;
 mod hyperqueue;
 
 pub use array::{Array, Shared, called};
-pub use hyperqueue::follow;
+pub use hyperqueue::{follow, settled};
