@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use thalweg_nets::zoo::task::ranges;
-use thalweg_nets::zoo::{Gathered, ZooSpec, ZooStore, gather};
+use thalweg_nets::zoo::{Gathered, Origin, ZooSpec, ZooStore, gather};
 
 /// Check what the tasks of a zoo have made, name what is missing, and end their work
 #[derive(clap::Args, Debug)]
@@ -51,14 +51,14 @@ pub fn gathered(dir: &Path, discard: bool, session: &Session) -> Result<Outcome>
     }
     let zoo = ZooStore::open(dir)?;
     session.say(&format!("all {} shards of {} are there and sound", found.shards, dir.display()));
-    match zoo.spec() {
-        Some(spec) => {
+    match zoo.origin() {
+        Origin::Trained(spec) => {
             let out = session.resumed(dir, &train::plan(Default::default()))?;
             // As the command itself tells it: without what was found in the data.
-            train::finished(&zoo, &ZooSpec { record: None, ..spec.clone() }, out, session)
+            train::finished(&zoo, &ZooSpec { record: None, ..(**spec).clone() }, out, session)
         }
         // What else its command tells needs what it was made from: the command itself adds it, and finds every shard there.
-        None => session.finish(None, Results::new(0)).map(|()| Outcome::Done),
+        _ => session.finish(None, Results::new(0)).map(|()| Outcome::Done),
     }
 }
 
