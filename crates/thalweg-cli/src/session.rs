@@ -4,7 +4,7 @@ use crate::output::{Claimed, Folder, JSON, OutFile, Plan};
 use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Instructions;
+use thalweg_nets::memory;
 use thalweg_nets::progress::Progress;
 
 /// The most worker threads that make sense; more is a typing error.
@@ -40,6 +41,9 @@ impl Session {
             }
             rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
         }
+        if let Some(bytes) = common.memory {
+            memory::set_budget(bytes).context("--memory")?;
+        }
         let variable = std::env::var("THALWEG_INSTRUCTIONS").ok().filter(|name| !name.is_empty());
         if let Some(name) = common.instructions.clone().or(variable) {
             Instructions::choose(&name)?;
@@ -50,7 +54,9 @@ impl Session {
         let progress = Terminal::new(common.quiet, common.verbose);
         let session = Self { common, progress, started: Instant::now(), stdout_taken: AtomicBool::new(false) };
         let (threads, set) = (session.threads(), Instructions::best().name());
-        session.progress.detail(&format!("thalweg {} on {threads} threads, {set}", env!("CARGO_PKG_VERSION")));
+        let memory = memory::size(memory::budget());
+        let version = env!("CARGO_PKG_VERSION");
+        session.progress.detail(&format!("thalweg {version} on {threads} threads, {set}, at most {memory} of memory"));
         Ok(session)
     }
 

@@ -197,7 +197,7 @@ pub fn part_of(path: &Path) -> PathBuf {
 }
 
 /// Makes a rename outlive a power cut, where folders can be flushed.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
