@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{MetaModel, Networks};
 use thalweg::solver::Solver;
-use thalweg_nets::progress::Progress;
 
 /// Sample networks from a meta-model
 #[derive(clap::Args, Debug)]

@@ -66,7 +66,10 @@ pub(super) fn of_sizes(config: &FitConfig, sizes: Sizes) -> Need {
         None => need,
         Some(LatentConfig::Pca(pca)) => need
             .numbers("principal components", &[p, pca.dimension + 1])
-            .bytes("a block of networks", &[BLOCK, 20])
+            .bytes(
+                "a block of networks",
+                &[BLOCK.min(sizes.runs.saturating_mul(sizes.checkpoints).saturating_mul(p)), 20],
+            )
             .bytes("networks under reconstruction", &[memory::rows(16 * p as u64, 256), p, 16]),
         Some(latent @ (LatentConfig::Vae(_) | LatentConfig::Denoising(_))) => {
             let (coder, training) = match latent {
