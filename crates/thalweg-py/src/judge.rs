@@ -53,10 +53,19 @@ pub fn judge<'py>(
     let own = judged.into_iter().next().map(|judged| judged.networks);
     let own = own.ok_or_else(|| PyRuntimeError::new_err("a defect of thalweg: a table without rows"))?;
     let each = PyDict::new(py);
-    for (name, values) in [("accuracy", own.accuracy), ("loss", own.loss), ("d", own.d), ("overlap", own.similarity)] {
+    let numbers = [
+        ("accuracy", own.accuracy),
+        ("loss", own.loss),
+        ("d_w", own.d_weights),
+        ("d_f", own.d_behaviour),
+        ("overlap", own.similarity),
+        ("d", own.d),
+    ];
+    for (name, values) in numbers {
         let values: Bound<'_, PyArray1<f64>> = values.into_pyarray(py);
         each.set_item(name, values)?;
     }
+    each.set_item("novel_and_performing", own.novel_and_performing.into_pyarray(py))?;
     each.set_item("nearest_run", own.nearest.iter().map(|nearest| nearest.index).collect::<Vec<_>>().into_pyarray(py))?;
     Ok((rows, each))
 }

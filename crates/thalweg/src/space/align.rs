@@ -7,6 +7,8 @@
 use super::symmetry::{SymmetryTable, strides};
 use crate::coupling::assignment::{assign, squared_distance};
 use crate::{Error, Result, Streams};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::path::Path;
@@ -71,12 +73,20 @@ fn gains(table: &SymmetryTable, s: usize, reference: &[f32], theta: &[f32]) -> V
     for moved in &symmetry.axes {
         let slot = &table.layout().slots()[moved.slot];
         let (outer, run) = strides(&slot.shape, moved);
-        let (a, b) = (&reference[slot.range()], &theta[slot.range()]);
-        for (o, (a, b)) in a.chunks_exact(units * run).zip(b.chunks_exact(units * run)).enumerate() {
-            debug_assert!(o < outer);
-            for (i, a) in a.chunks_exact(run).enumerate() {
-                for (j, b) in b.chunks_exact(run).enumerate() {
-                    gains[i * units + j] += a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        let wide = |weights: &[f32]| weights[slot.range()].iter().map(|w| f64::from(*w)).collect::<Vec<f64>>();
+        let (a, b) = (wide(reference), wide(theta));
+        let out = MatMut::from_row_major_slice_mut(&mut gains, units, units);
+        if run == 1 {
+            let view = |weights| MatRef::from_row_major_slice(weights, outer, units);
+            matmul(out, Accum::Add, view(&a).transpose(), view(&b), 1.0, Par::Seq);
+        } else if outer == 1 {
+            let view = |weights| MatRef::from_row_major_slice(weights, units, run);
+            matmul(out, Accum::Add, view(&a), view(&b).transpose(), 1.0, Par::Seq);
+        } else {
+            for (a, b) in a.chunks_exact(units * run).zip(b.chunks_exact(units * run)) {
+                for (a, gains) in a.chunks_exact(run).zip(gains.chunks_exact_mut(units)) {
+                    let products = b.chunks_exact(run).map(|b| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>());
+                    gains.iter_mut().zip(products).for_each(|(gain, product)| *gain += product);
                 }
             }
         }

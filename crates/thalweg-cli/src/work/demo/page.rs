@@ -128,8 +128,10 @@ fn facts(report: &mut Report, study: &Study, drawn: &[Drawn], judged: &[(Verdict
         error(sem, 4),
     );
     report.fact("mean test accuracy of the training runs", format!("{zoo:.4}"), error(zoo_sem, 4));
+    let unseen = judged.iter().map(|(verdict, _)| verdict).find(|verdict| verdict.method == "held-out");
+    let unseen = unseen.map(|unseen| format!(" (real unseen runs: {:.0} %)", 100.0 * unseen.novel_and_performing().0));
     report.fact(
-        "novel and performing (real new runs: about 50 %)",
+        &format!("novel and performing{}", unseen.unwrap_or_default()),
         format!("{:.0} %", 100.0 * novel),
         error(100.0 * novel_sem, 0),
     );
