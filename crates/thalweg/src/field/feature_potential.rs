@@ -87,7 +87,7 @@ pub struct StepPairs<'a> {
 }
 
 /// A fitted potential.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeaturePotential {
     dimension: usize,
     quadratic: bool,
