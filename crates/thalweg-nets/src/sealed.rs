@@ -4,7 +4,7 @@
 //! tensors and words are the same bytes.
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::files::{self, part_of};
+use crate::files::{self, own_part_of, part_of};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, View};
 use std::collections::BTreeMap;
@@ -62,6 +62,8 @@ fn head<'a>(
 #[derive(Debug)]
 pub struct SealedFile {
     path: PathBuf,
+    /// The name under which it is written.
+    part: PathBuf,
     file: File,
     /// Name, type, first byte and byte after the last of every tensor.
     places: Vec<(String, Dtype, u64, u64)>,
@@ -82,6 +84,27 @@ impl SealedFile {
     /// Names that are not unique; sizes beyond 64 bits; whatever the system refuses.
     pub fn begin(
         path: &Path,
+        tensors: Vec<(String, Dtype, Vec<usize>)>,
+        words: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        Self::written_as(path, part_of(path), tensors, words)
+    }
+
+    /// As [`Self::begin`], for a file that other processes may be writing at the same time: the last of them wins, and no reader ever sees a part.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_among_others(
+        path: &Path,
+        tensors: Vec<(String, Dtype, Vec<usize>)>,
+        words: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        Self::written_as(path, own_part_of(path), tensors, words)
+    }
+
+    fn written_as(
+        path: &Path,
+        part: PathBuf,
         mut tensors: Vec<(String, Dtype, Vec<usize>)>,
         words: &BTreeMap<String, String>,
     ) -> Result<Self> {
@@ -95,7 +118,6 @@ impl SealedFile {
         let described =
             tensors.iter().zip(&lengths).map(|((name, dtype, shape), n)| (name.as_str(), *dtype, &shape[..], *n));
         let (head, end) = head(described, words)?;
-        let part = part_of(path);
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&part);
         let mut file = file.map_err(Error::io("write", path))?;
         let sized = file.write_all(&head).and_then(|()| file.set_len((head.len() + end) as u64));
@@ -105,7 +127,7 @@ impl SealedFile {
             at += length as u64;
         }
         let begun =
-            Self { path: path.into(), file, places, head: head.len() as u64, bytes: Vec::new(), finished: false };
+            Self { path: path.into(), part, file, places, head: head.len() as u64, bytes: Vec::new(), finished: false };
         sized.map_err(Error::io("write", path)).map(|()| begun)
     }
 
@@ -152,7 +174,7 @@ impl SealedFile {
     pub fn finish(mut self) -> Result<()> {
         checksum::seal_file(&mut self.file, &self.path, self.head)?;
         self.file.sync_all().map_err(Error::io("write", &self.path))?;
-        fs::rename(part_of(&self.path), &self.path).map_err(Error::io("rename", &self.path))?;
+        fs::rename(&self.part, &self.path).map_err(Error::io("rename", &self.path))?;
         self.finished = true;
         files::sync_folder(&self.path)
     }
@@ -162,7 +184,7 @@ impl Drop for SealedFile {
     fn drop(&mut self) {
         if !self.finished {
             // Best effort: the error that ended the work is the one that tells the user something.
-            let _ = fs::remove_file(part_of(&self.path));
+            let _ = fs::remove_file(&self.part);
         }
     }
 }

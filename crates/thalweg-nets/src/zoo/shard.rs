@@ -7,6 +7,7 @@
 use super::header::Header;
 use crate::checksum;
 use crate::error::{Error, Result};
+use crate::files::{write_among_others, write_whole};
 use crate::layout::Layout;
 use crate::progress::Progress;
 use crate::sealed::SealedFile;
@@ -30,6 +31,8 @@ pub(crate) struct Frame {
     pub layout: Layout,
     /// Whether loss and accuracy are there.
     pub scored: bool,
+    /// Whether other processes write shards of the same zoo at the same time.
+    pub shared: bool,
 }
 
 /// A shard in memory, about to be written.
@@ -131,10 +134,20 @@ impl Frame {
         first..first.saturating_add(self.shard).min(self.runs)
     }
 
-    /// The shards in `dir` that are still to be made, in order; those that are there are checked, and told as done.
-    pub(crate) fn missing(&self, dir: &Path, progress: &dyn Progress) -> Result<Vec<usize>> {
+    /// The runs of neighbouring `shards`.
+    pub(crate) fn runs_in(&self, shards: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        self.runs_of(shards.start).start..self.runs_of(shards.end).start.min(self.runs)
+    }
+
+    /// Those of `shards` that are still to be made in `dir`, in order; those that are there are checked, and told as done.
+    pub(crate) fn missing(
+        &self,
+        dir: &Path,
+        shards: std::ops::Range<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<usize>> {
         let mut missing = Vec::new();
-        for index in 0..self.shards() {
+        for index in shards {
             if path(dir, index).exists() {
                 self.open(dir, index)?;
                 progress.advance(self.runs_of(index).len() as u64);
@@ -170,9 +183,16 @@ impl Frame {
         if self.scored {
             tensors.extend(["loss", "accuracy"].map(|name| tensor(name, Dtype::F32, &[n, k])));
         }
-        let mut file = SealedFile::begin(path, tensors, &BTreeMap::from([("zoo".into(), self.id.clone())]))?;
+        let words = BTreeMap::from([("zoo".into(), self.id.clone())]);
+        let begin = if self.shared { SealedFile::begin_among_others } else { SealedFile::begin };
+        let mut file = begin(path, tensors, &words)?;
         file.whole("run", Dtype::I64, &in_bytes(runs.iter().map(|&run| run as i64)))?;
         Ok(Writing { file, width: p, scored: self.scored })
+    }
+
+    /// Writes a file of the zoo whole or not at all, whoever else may be writing it.
+    pub(super) fn place(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if self.shared { write_among_others(path, bytes) } else { write_whole(path, bytes) }
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.

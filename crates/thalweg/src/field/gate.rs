@@ -13,12 +13,13 @@ use crate::nn::dense::{Accumulate, column_sums};
 use crate::nn::elementwise;
 use crate::nn::gradient::Gradient;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use thalweg_nets::Streams;
 
 /// Which gate; see the module's text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
     /// A course in time of its own for each number.

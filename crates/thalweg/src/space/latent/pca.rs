@@ -11,10 +11,11 @@ use crate::space::points::{Held, Points};
 use crate::space::principal::{self, Principal};
 use crate::{Error, Layout, Result};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The size of a [`Pca`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PcaConfig {
     /// D, components kept (16; 1 to 1,024, and fewer than there are points).
