@@ -13,6 +13,7 @@ use crate::nn::dense::{Accumulate, column_sums};
 use crate::nn::elementwise;
 use crate::nn::gradient::Gradient;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use thalweg_nets::Streams;
