@@ -1,5 +1,5 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, tune, zoo};
+use crate::commands::{data, demo, encode, eval, fit, predict, reproduce, sample, shift, tune, zoo};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
 use anyhow::Result;
@@ -53,6 +53,7 @@ enum Command {
     Sample(sample::Args),
     Encode(encode::Args),
     Eval(eval::Args),
+    Predict(predict::Args),
     /// Detect harmful covariate shift: calibrate tests for a model, apply them to new rows
     #[command(subcommand)]
     Shift(shift::Command),
@@ -86,6 +87,7 @@ impl Cli {
             Command::Sample(args) => sample::run(args, &session),
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
+            Command::Predict(args) => predict::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &session),
         }

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod encode;
 pub mod eval;
 pub mod fit;
+pub mod predict;
 pub mod reproduce;
 pub mod sample;
 pub mod shift;

@@ -5,7 +5,7 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::shell::quoted;
-use crate::work::sample::{Format, Target, conditioned};
+use crate::work::sample::{Format, Target, conditioned, recalibrated};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
@@ -25,6 +25,8 @@ use thalweg_nets::progress::Progress;
   thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
   # networks for a task by 20 of its rows a class (model: fit --context)
   thalweg sample model/ --context mnist@rotate=40:20
+  # statistics of batch normalisation from the data, not from the model
+  thalweg sample model/ -n 100 --recalibrate mnist
 
 In PyTorch: model.load_state_dict(safetensors.torch.load_file('nets/network-00000.safetensors'))")]
 pub struct Args {
@@ -49,6 +51,9 @@ pub struct Args {
     /// The task to sample for, by N random training rows a class of these data (20)
     #[arg(long, value_name = "DATA[:N]")]
     context: Option<String>,
+    /// Re-estimate the statistics of batch normalisation from training rows of these data
+    #[arg(long, value_name = "DATA")]
+    recalibrate: Option<String>,
     /// Guidance by the context: 1 as learned, above 1 amplified, 0 without it
     #[arg(long, value_name = "G", default_value_t = 1.0, requires = "context")]
     guidance: f64,
@@ -63,7 +68,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if args.format == Format::PerNetwork && !args.at.is_empty() {
         bail!("--at keeps states in the stacked file; leave --format per-network out");
     }
-    let inputs = Inputs::default().path(&args.model).text(args.context.as_deref());
+    let rows = args.recalibrate.as_deref();
+    let inputs = Inputs::default().path(&args.model).text(args.context.as_deref()).text(rows);
     let out = Target::claim(args.format, &Plan { command: "sample", inputs, ..Plan::default() }, session)?;
     let model = MetaModel::load(&args.model)?;
     let (seed, solver) = (session.seed_or(0), Solver::named(&args.solver)?);
@@ -72,8 +78,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let request =
         SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
     session.progress.begin("sampling", 1);
-    let samples = model.sample(&request)?;
+    let mut samples = model.sample(&request)?;
     session.progress.end();
+    if let Some(text) = rows {
+        recalibrated(text, &model, &mut samples.theta, session)?;
+    }
     let mut networks = model.networks(samples.theta);
     networks.data = data.or(networks.data);
     let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());

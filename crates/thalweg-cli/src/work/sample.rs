@@ -12,7 +12,9 @@ use thalweg::context::{Conditioning, Features};
 use thalweg::model::{MetaModel, Networks, States};
 use thalweg_nets::Layout;
 use thalweg_nets::data::DataSpec;
+use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::train::{has_statistics, recalibrate};
 
 /// Rows a class of a context where none are named.
 const ROWS_A_CLASS: usize = 20;
@@ -113,4 +115,36 @@ pub fn conditioned(
     // A user's own features say what task it is; they are not what the networks take.
     let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
     Ok((context, of_networks.then_some(bound)))
+}
+
+/// Rows that statistics of batch normalisation are re-estimated from, at most.
+const ROWS: usize = 2_000;
+/// Rows of a batch of them.
+const BATCH: usize = 128;
+
+/// Re-estimates the statistics of batch normalisation of sampled networks `theta [n, P]` from the training rows of the data called `text`, seen as the
+/// networks take them.
+///
+/// # Errors
+/// Networks of an unknown architecture; data that cannot be had or do not fit. Networks without batch normalisation are told, and stay.
+pub fn recalibrated(text: &str, model: &MetaModel, theta: &mut [f32], session: &Session) -> Result<()> {
+    let unknown =
+        "--recalibrate: the model does not know the architecture of its networks, so nothing can be evaluated";
+    let engine = Engine::new(model.architecture.as_ref().context(unknown)?)?;
+    if !has_statistics(&engine) {
+        session.progress.note("--recalibrate: the networks have no batch normalisation, so they stay as they are");
+        return Ok(());
+    }
+    let spec = DataSpec::parse(text)?;
+    let splits = data::load_for(Some(&spec), model.data.as_ref(), &session.progress)?.context("no data")?;
+    session.progress.begin("re-estimating statistics", 1);
+    recalibrate(
+        &engine,
+        theta,
+        &splits.train.first(ROWS),
+        BATCH,
+        &Streams::new(session.seed_or(0)).child("statistics"),
+    )?;
+    session.progress.end();
+    Ok(())
 }

@@ -47,7 +47,7 @@ impl Plan {
         let (zoo, split) = zoos[0];
         let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(64).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
-        let source = Source::of(config.method.source(), zoo, &split.train)?;
+        let source = Source::of(config.method.source(), zoo, &coordinates, &split.train)?;
         let wanted = config.method.marginals();
         let (checkpoints, marginals, times) = match (zoo.checkpoints(), wanted) {
             // Final networks only: the source is all there is before them.

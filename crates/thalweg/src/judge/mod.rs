@@ -8,11 +8,13 @@
 //! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked.
 pub mod action_gap;
 pub mod baseline;
+mod by_weights;
 mod reference;
 mod results;
 mod runs;
 mod table;
 
+pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
 pub use reference::ZooReference;
 pub use results::{RESULTS, read_rows, write_rows};
 pub use runs::ZooRuns;

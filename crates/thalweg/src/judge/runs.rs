@@ -36,8 +36,12 @@ impl ZooRuns {
 
     /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
-        let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
-        ZooReference { engine, training: &self.training, held_out: &self.held_out, test, labels, start }
+        ZooReference { engine, training: &self.training, held_out: &self.held_out, test, labels, start: self.start() }
+    }
+
+    /// How the runs began, where that is known.
+    pub fn start(&self) -> Option<Start<'_>> {
+        self.start.as_ref().map(|(mean, law)| Start { mean, law })
     }
 }
 

@@ -98,6 +98,10 @@ impl MethodParameters for ActionConfig {
         self.source
     }
 
+    fn start_from(&mut self, source: SourceKind) {
+        (self.source, self.coupling) = (source, Coupling::Independent);
+    }
+
     fn build(
         &self,
         times: &[f64],

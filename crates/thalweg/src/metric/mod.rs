@@ -8,12 +8,14 @@
 //! | [`barrier`] | how much worse networks are between two networks | M3 |
 //! | [`wasserstein`] | W₁ with its sampling floor, spread ratio, energy distance | M19 |
 //! | [`novelty`] | distance in weights to the nearest training network | M20 |
+//! | [`manifold`] | precision and recall of sets of networks in weight space | M20 |
 //! | [`behaviour`] | overlap of the sets of wrongly classified inputs | M20 |
 //! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
 pub mod along;
 pub mod barrier;
 pub mod behaviour;
 pub mod calibration;
+pub mod manifold;
 pub mod novelty;
 pub mod summary;
 pub mod wasserstein;
