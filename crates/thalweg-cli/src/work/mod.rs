@@ -20,6 +20,8 @@ pub mod predict;
 pub mod sample;
 pub mod scores;
 pub mod shift;
+pub mod submit;
+pub mod task;
 pub mod tune;
 pub mod weights;
 pub mod zoo;

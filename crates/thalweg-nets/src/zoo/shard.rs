@@ -7,7 +7,7 @@
 use super::header::Header;
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{write_among_others, write_whole};
 use crate::layout::Layout;
 use crate::progress::Progress;
 use crate::sealed;
@@ -32,6 +32,8 @@ pub(crate) struct Frame {
     pub layout: Layout,
     /// Whether loss and accuracy are there.
     pub scored: bool,
+    /// Whether other processes write shards of the same zoo at the same time.
+    pub shared: bool,
 }
 
 /// A shard in memory, about to be written.
@@ -136,10 +138,20 @@ impl Frame {
         first..first.saturating_add(self.shard).min(self.runs)
     }
 
-    /// The shards in `dir` that are still to be made, in order; those that are there are checked, and told as done.
-    pub(crate) fn missing(&self, dir: &Path, progress: &dyn Progress) -> Result<Vec<usize>> {
+    /// The runs of neighbouring `shards`.
+    pub(crate) fn runs_in(&self, shards: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        self.runs_of(shards.start).start..self.runs_of(shards.end).start.min(self.runs)
+    }
+
+    /// Those of `shards` that are still to be made in `dir`, in order; those that are there are checked, and told as done.
+    pub(crate) fn missing(
+        &self,
+        dir: &Path,
+        shards: std::ops::Range<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<usize>> {
         let mut missing = Vec::new();
-        for index in 0..self.shards() {
+        for index in shards {
             if path(dir, index).exists() {
                 self.open(dir, index)?;
                 progress.advance(self.runs_of(index).len() as u64);
@@ -171,7 +183,12 @@ impl Frame {
             tensors.push(("loss", floats(&shard.loss, vec![n, k])));
             tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
         }
-        write_whole(path, &sealed::serialise(tensors, &BTreeMap::from([("zoo".into(), self.id.clone())]))?)
+        self.place(path, &sealed::serialise(tensors, &BTreeMap::from([("zoo".into(), self.id.clone())]))?)
+    }
+
+    /// Writes a file of the zoo whole or not at all, whoever else may be writing it.
+    pub(super) fn place(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if self.shared { write_among_others(path, bytes) } else { write_whole(path, bytes) }
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.

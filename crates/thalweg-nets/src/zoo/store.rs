@@ -65,10 +65,7 @@ impl ZooStore {
     pub fn open_within(dir: &Path, budget: usize) -> Result<Self> {
         let origin = Origin::read(dir)?;
         let frame = origin.frame(dir)?;
-        let extra = |name: &String| shard::index_of(name).is_some_and(|index| index >= frame.shards());
-        if let Some(name) = folder::names(dir)?.into_iter().find(extra) {
-            return Err(Error::format(dir.join(name), "shard", format!("{} shards only", frame.shards()), "one more"));
-        }
+        folder::no_shard_beyond(dir, &frame)?;
         let missing = (0..frame.shards()).find(|&index| !shard::path(dir, index).is_file());
         if let Some(index) = missing {
             return Err(Error::Unfinished { path: shard::path(dir, index), runs: frame.runs_of(index) });

@@ -7,10 +7,11 @@ use crate::{Error, Result, Streams};
 use faer::linalg::solvers::Solve;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which features a potential is made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureConfig {
     /// All products xᵢ xⱼ, i ≤ j, beside the coordinates themselves.
@@ -56,7 +57,7 @@ fn ridge() -> f64 {
 }
 
 /// At which end of a step the gradient is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepForm {
     /// x' = x − τ∇V(x): stable to predict with where the potential is only known near the data.
@@ -78,7 +79,7 @@ pub struct StepPairs<'a> {
 }
 
 /// A fitted potential.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FeaturePotential {
     dimension: usize,
     quadratic: bool,

@@ -1,4 +1,4 @@
-//! The nets of the meta-models (docs/METHODS.md, table of symbols): velocity fields v(x, t, c) over standardised weights.
+//! The nets of the meta-models (book/src/mathematics.md, table of symbols): velocity fields v(x, t, c) over standardised weights.
 //!
 //! A field is a pure function of flat parameters. [`Field::velocity`] leaves on its [`Tape`] what [`Field::backward`]
 //! needs, so that training costs two calls a step, adjoint matching (M12) gets its vector–Jacobian products in x from the same

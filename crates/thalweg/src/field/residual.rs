@@ -17,11 +17,12 @@ use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// The size of a [`ResidualMlp`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResidualMlpConfig {
     /// Numbers in the residual stream (256; 1 to 8,192).

@@ -1,4 +1,4 @@
-//! The trivial generators that every table carries (docs/METHODS.md, section 14), since they beat many published ones.
+//! The trivial generators that every table carries (book/src/mathematics.md, section 14), since they beat many published ones.
 //!
 //! Each is a pure function of the zoo's training finals `[R, P]` and a stream. None needs a gradient; most need no model
 //! at all. A method that does not beat them in accuracy *and* in novelty has shown nothing.

@@ -7,18 +7,20 @@ use crate::coupling::Coupling;
 use crate::field::FieldConfig;
 use crate::space::source::SourceKind;
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Writes [`MethodConfig`] and whatever lists all methods; see the end of the file.
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident($parameters:ty) = $name:literal: $about:literal;)*) => {
         /// A method and its parameters.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub enum MethodConfig {
             $($(#[$doc])* #[serde(rename = $name)] $variant($parameters),)*
             /// A method that this library does not have.
             #[serde(rename = "own")]
+            #[schemars(skip)]
             Own(OwnMethod),
         }
 

@@ -15,10 +15,11 @@ use crate::solver::{Solution, Solver};
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of sampling by kernel density.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KdeConfig {
     /// M, training points that carry a kernel, at most (1,024; 2 to 4,096).

@@ -19,13 +19,14 @@ use crate::{Error, Layout, Result, Streams};
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Rows of a batch that the loss is taken on, at most: a velocity costs K² D.
 const ROWS: usize = 16;
 
 /// Parameters of SWAG.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SwagConfig {
     /// K, deviations that are kept, at most (20; 0 for the diagonal alone, or 2 to 1,024). Fewer points have fewer.

@@ -3,11 +3,12 @@ use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
 use crate::train::{Better, TrainingSchedule, ValidationSchedule};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Which controlled process is simulated (M12).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Control {
     /// Memoryless where the model allows it, else general with noise 0.3.
@@ -30,7 +31,7 @@ pub enum Control {
 }
 
 /// Everything that decides a tuning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TuneConfig {
     /// Seed of every random stream (0).

@@ -10,6 +10,7 @@
 use crate::nn::dense;
 use crate::{Error, Layout, Result};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::layout::Role;
 
@@ -17,7 +18,7 @@ const VARIANCE_OFFSET: f32 = 1e-5;
 const FLOOR: f64 = 1e-6;
 
 /// How many numbers share one μ and s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standardiser {
     /// One μ and s for each weight: the default, and the recipe that trains best.

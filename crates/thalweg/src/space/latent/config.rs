@@ -4,12 +4,13 @@ use super::functional::FunctionalConfig;
 use super::training::Trained;
 use super::{Autoencoder, DenoisingConfig, LatentTask, Pca, PcaConfig, VaeConfig};
 use crate::{Layout, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg_nets::zoo::ZooStore;
 
 /// Which autoencoder, and its sizes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LatentConfig {
     /// Principal components.
@@ -21,7 +22,7 @@ pub enum LatentConfig {
 }
 
 /// How an autoencoder came out, as `model.toml` holds it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LatentRecord {
     /// Checkpoints of the training runs that it was fitted to; empty where that is not known.

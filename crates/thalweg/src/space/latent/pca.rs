@@ -9,10 +9,11 @@ use crate::nn::dense::{Accumulate, product, view};
 use crate::nn::parameters::impl_parameters;
 use crate::space::principal::Principal;
 use crate::{Error, Layout, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The size of a [`Pca`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PcaConfig {
     /// D, components kept (16; 1 to 1,024, and fewer than there are points).
