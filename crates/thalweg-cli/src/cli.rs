@@ -1,6 +1,6 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
 use crate::commands::{
-    config, data, demo, encode, eval, fit, gather, list, reproduce, sample, shell, shift, submit, tune, zoo,
+    config, data, demo, encode, eval, fit, gather, list, predict, reproduce, sample, shell, shift, submit, tune, zoo,
 };
 use crate::common::{Common, Outcome};
 use crate::session::Session;
@@ -63,6 +63,7 @@ enum Command {
     Sample(sample::Args),
     Encode(encode::Args),
     Eval(eval::Args),
+    Predict(predict::Args),
     /// Detect harmful covariate shift: calibrate tests for a model, apply them to new rows
     #[command(subcommand)]
     Shift(shift::Command),
@@ -102,6 +103,7 @@ impl Cli {
             Command::Sample(args) => sample::run(args, &session),
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
+            Command::Predict(args) => predict::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &mut session),
             Command::Submit(args) => submit::run(args, &session, &Self::shared),

@@ -43,7 +43,32 @@ pub enum Prospect {
         pairs: usize,
     },
     /// Nothing speaks against it.
-    Good,
+    Good {
+        /// Mean validation accuracy of the runs.
+        accuracy: f64,
+        /// Of networks halfway between two of them; NaN where no pair was looked at.
+        middle: f64,
+        /// Pairs of runs looked at.
+        pairs: usize,
+    },
+}
+
+impl Prospect {
+    /// In words.
+    pub fn told(self) -> String {
+        match self {
+            Self::Untrained { accuracy } => {
+                format!("the runs have learned nothing (validation accuracy {accuracy:.3})")
+            }
+            Self::Unconnected { accuracy, middle, pairs } => format!(
+                "not linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
+            ),
+            Self::Good { accuracy, pairs: 0, .. } => format!("validation accuracy of the runs {accuracy:.3}"),
+            Self::Good { accuracy, middle, pairs } => format!(
+                "linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
+            ),
+        }
+    }
 }
 
 /// A zoo with the rows that networks are checked on.
@@ -96,13 +121,13 @@ impl Outlook {
             return Ok(Prospect::Untrained { accuracy: trained });
         }
         if lines.is_empty() {
-            return Ok(Prospect::Good);
+            return Ok(Prospect::Good { accuracy: trained, middle: f64::NAN, pairs: 0 });
         }
         let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
         let [_, middle] = summaries(&found)?;
         Ok(match middle.mean < (trained + self.chance) / 2.0 {
             true => Prospect::Unconnected { accuracy: trained, middle: middle.mean, pairs: middle.n },
-            false => Prospect::Good,
+            false => Prospect::Good { accuracy: trained, middle: middle.mean, pairs: middle.n },
         })
     }
 

@@ -102,7 +102,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.made(out.shown());
     session.say(&format!("\n{summary}"));
     let prospect = Outlook::of_made(&zoo, out.shown())?;
-    let next = Next::of(&zoo, out.shown(), prospect).told(out.shown());
+    let next = Next::of(&zoo, out.shown(), prospect)?.told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)
