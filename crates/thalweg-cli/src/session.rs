@@ -4,7 +4,7 @@ use crate::output::{Claimed, Folder, JSON, Joined, OutFile, Plan};
 use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,6 +13,7 @@ use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Instructions;
 use thalweg_nets::files::write_whole;
+use thalweg_nets::memory;
 use thalweg_nets::progress::Progress;
 
 /// The most worker threads that make sense; more is a typing error.
@@ -41,6 +42,9 @@ impl Session {
             }
             rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
         }
+        if let Some(bytes) = common.memory {
+            memory::set_budget(bytes).context("--memory")?;
+        }
         let variable = std::env::var("THALWEG_INSTRUCTIONS").ok().filter(|name| !name.is_empty());
         if let Some(name) = common.instructions.clone().or(variable) {
             Instructions::choose(&name)?;
@@ -51,7 +55,9 @@ impl Session {
         let progress = Terminal::new(common.quiet, common.verbose);
         let session = Self { common, progress, started: Instant::now(), stdout_taken: AtomicBool::new(false) };
         let (threads, set) = (session.threads(), Instructions::best().name());
-        session.progress.detail(&format!("thalweg {} on {threads} threads, {set}", env!("CARGO_PKG_VERSION")));
+        let memory = memory::size(memory::budget());
+        let version = env!("CARGO_PKG_VERSION");
+        session.progress.detail(&format!("thalweg {version} on {threads} threads, {set}, at most {memory} of memory"));
         Ok(session)
     }
 

@@ -68,7 +68,7 @@ pub fn written_under(name: &str) -> Option<&str> {
 const ID: usize = 16;
 
 /// The name under which this process alone writes `path`.
-fn own_part_of(path: &Path) -> PathBuf {
+pub(crate) fn own_part_of(path: &Path) -> PathBuf {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
@@ -275,7 +275,7 @@ pub fn part_of(path: &Path) -> PathBuf {
 }
 
 /// Makes a rename outlive a power cut, where folders can be flushed.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;

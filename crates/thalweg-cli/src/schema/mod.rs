@@ -19,7 +19,7 @@ pub struct Key {
 
 /// All keys of `schema`, in the order of the type, every choice with its own.
 pub fn keys(schema: &Value) -> Vec<Key> {
-    let mut reader = Reader { definitions: &schema["$defs"], keys: Vec::new() };
+    let mut reader = Reader { definitions: &schema["$defs"], open: Vec::new(), keys: Vec::new() };
     reader.properties(schema, "", None);
     reader.keys
 }
@@ -32,6 +32,8 @@ pub fn variants(schema: &Value) -> Vec<(String, String)> {
 
 struct Reader<'a> {
     definitions: &'a Value,
+    /// Definitions whose keys are being told: layers may hold layers, and are told once.
+    open: Vec<&'a str>,
     keys: Vec<Key>,
 }
 
@@ -56,6 +58,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Tells of what `schema` refers to by `of`, unless that is being told already.
+    fn once(&mut self, schema: &'a Value, of: impl FnOnce(&mut Self)) {
+        let Some(name) = schema["$ref"].as_str() else { return of(self) };
+        if !self.open.contains(&name) {
+            self.open.push(name);
+            of(self);
+            self.open.pop();
+        }
+    }
+
     fn property(&mut self, property: &'a Value, path: &str, default: Option<&Value>) {
         let schema = self.resolved(property);
         let said = [about(property), about(schema)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
@@ -63,15 +75,19 @@ impl<'a> Reader<'a> {
         let table = schema["properties"].is_object();
         let fallback = default.filter(|_| !table).and_then(|value| shown(value, schema));
         self.keys.push(Key { path: path.into(), kind: self.kind(schema), default: fallback, about: said, table });
-        self.properties(schema, path, default);
-        for choice in choices {
-            self.choice(choice, path, default);
-        }
-        let items = self.resolved(&schema["items"]);
-        for choice in items["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            self.choice(choice, &format!("{path}[]"), None);
-        }
-        self.properties(items, &format!("{path}[]"), None);
+        self.once(property, |all| {
+            all.properties(schema, path, default);
+            for choice in choices {
+                all.choice(choice, path, default);
+            }
+        });
+        self.once(&schema["items"], |all| {
+            let (items, path) = (all.resolved(&schema["items"]), format!("{path}[]"));
+            for choice in items["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default() {
+                all.choice(choice, &path, None);
+            }
+            all.properties(items, &path, None);
+        });
     }
 
     /// The keys of one choice of an enum at `path`.

@@ -5,10 +5,11 @@
 //! then alike in law only where the law is symmetric under the move (Kaiming's laws are, under permutations of hidden units).
 use super::folder::{self, Claim, Existing};
 use super::origin::{Derived, Origin};
-use super::shard::{Frame, Shard};
+use super::shard::{self, Frame, Shard};
 use super::store::ZooStore;
 use super::task::Task;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::progress::Progress;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -84,11 +85,12 @@ fn made(
     let k = frame.checkpoints;
     for index in frame.missing(claim.work(), shards, progress)? {
         let runs = frame.runs_of(index);
-        let moved: Vec<Vec<f32>> = runs
-            .clone()
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|run| {
+        let mut file = frame.begin(&shard::path(claim.work(), index), &runs.clone().collect::<Vec<_>>())?;
+        // As many trajectories at once as memory and threads want: their bytes do not depend on it.
+        let most = memory::rows((8 * k * frame.layout.len()) as u64, frame.shard);
+        for first in runs.clone().step_by(most) {
+            let some = first..(first + most).min(runs.end);
+            let moved = some.into_par_iter().with_max_len(1).map(|run| {
                 if progress.interrupted() {
                     return Err(Error::Interrupted);
                 }
@@ -96,16 +98,19 @@ fn made(
                 step(run, &mut trajectory)?;
                 progress.advance(1);
                 Ok(trajectory)
-            })
-            .collect::<Result<_>>()?;
+            });
+            for (i, trajectory) in moved.collect::<Result<Vec<_>>>()?.iter().enumerate() {
+                file.networks((first - runs.start + i) * k, trajectory)?;
+            }
+        }
         let scores = |all: &[f32]| if frame.scored { all[runs.start * k..runs.end * k].to_vec() } else { vec![] };
-        let shard = Shard {
-            theta: moved.concat(),
+        let rest = Shard {
+            theta: Vec::new(),
             loss: scores(source.losses()),
             accuracy: scores(source.accuracies()),
             diverged_at: source.diverged_at()[runs.clone()].to_vec(),
         };
-        frame.write(claim.work(), index, &shard)?;
+        file.finish(&rest)?;
     }
     claim.finish().map(|()| all)
 }
