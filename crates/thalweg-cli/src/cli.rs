@@ -1,6 +1,6 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
 use crate::commands::{config, data, demo, encode, eval, fit, list, reproduce, sample, shell, shift, tune, zoo};
-use crate::common::{Common, Outcome};
+use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
@@ -18,25 +18,7 @@ use thalweg_nets::engine::Instructions;
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
-    after_help = "The whole way, in a minute, with nothing to fetch:
-  thalweg demo
-
-The same way, step by step:
-  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\
-    --out zoo/
-  thalweg fit zoo/ --method cfm --out model/
-  thalweg sample model/ -n 100 --out samples.safetensors
-  thalweg eval samples.safetensors --zoo zoo/
-
-A table of the paper:
-  thalweg reproduce generation --scale smoke --out smoke/
-
-What there is to choose from, and every setting:
-  thalweg list
-  thalweg config fit
-
-Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
-130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    after_help = help()
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -104,6 +86,27 @@ impl Cli {
             Command::Man(args) => shell::man(args, Self::command(), &session),
         }
     }
+}
+
+/// What stands below the commands.
+fn help() -> String {
+    let steps: String = STEPS.iter().map(|step| format!("  {step}\n")).collect();
+    format!(
+        "The whole way, in a minute, with nothing to fetch:
+  thalweg demo
+
+The same way, step by step:
+{steps}
+A table of the paper:
+  thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
+
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
+130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    )
 }
 
 /// Version, commit where it was known when the program was built, and the instruction set of this machine.
