@@ -1,11 +1,15 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{config, data, demo, encode, eval, fit, list, reproduce, sample, shell, shift, tune, zoo};
+use crate::commands::{
+    config, data, demo, encode, eval, fit, gather, list, reproduce, sample, shell, shift, submit, tune, zoo,
+};
 use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
-use anyhow::Result;
+use crate::work::submit::Shared;
+use anyhow::{Result, bail};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
+use std::ffi::OsString;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use std::sync::OnceLock;
 use thalweg_nets::engine::Instructions;
@@ -45,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Shift(shift::Command),
     Reproduce(reproduce::Args),
+    Submit(submit::Args),
+    Gather(gather::Args),
     List(list::Args),
     Config(config::Args),
     Completions(shell::Completions),
@@ -52,13 +58,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Parses the words of this process.
+    /// Parses the words of a command line, the program's name the first.
     ///
     /// # Errors
     /// Help that was asked for, and wrong use.
-    pub fn read() -> Result<Self, clap::Error> {
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = numbers_taken(Self::command());
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = command.try_get_matches_from_mut(words);
         let matches = matches.map_err(in_words)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -80,11 +86,37 @@ impl Cli {
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &mut session),
+            Command::Submit(args) => submit::run(args, &session, &Self::shared),
+            Command::Gather(args) => gather::run(args, &session),
             Command::List(args) => list::run(args, &session),
             Command::Config(args) => config::run(args, &session),
             Command::Completions(args) => shell::completions(args, Self::command(), &session),
             Command::Man(args) => shell::man(args, Self::command(), &session),
         }
+    }
+
+    /// A command whose work can be shared out, of its words; the program's name may stand before them.
+    fn shared(words: &[String]) -> Result<Shared> {
+        let named = words.first().is_some_and(|word| word.rsplit('/').next() == Some("thalweg"));
+        let words = if named { &words[1..] } else { words };
+        let cli = match Self::read(std::iter::once("thalweg").chain(words.iter().map(String::as_str)).map(Into::into)) {
+            Ok(cli) => cli,
+            Err(usage) => bail!("the command behind --: {}", usage.render().to_string().trim()),
+        };
+        let default = match &cli.command {
+            Command::Zoo(command) => command.shared()?,
+            _ => None,
+        };
+        let Some(default) = default else {
+            bail!(
+                "submit: expected a command whose work can be shared out (zoo train, zoo align), found {}",
+                words.join(" ")
+            )
+        };
+        if cli.common.force {
+            bail!("--force: tasks share their folder; choose another path, or remove the folder first");
+        }
+        Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
     }
 }
 

@@ -2,6 +2,7 @@
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use thalweg_nets::memory;
 
 /// The whole way step by step, with nothing to fetch: the help, the demo's page, README.md and the book show the same lines.
 pub const STEPS: [&str; 4] = [
@@ -24,6 +25,9 @@ pub struct Common {
     /// Worker threads; all cores by default
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Memory that the command may take, as 8G or 1.5GiB: what cannot fit is refused before it begins. Half of the machine's by default
+    #[arg(long, global = true, value_name = "SIZE", value_parser = memory::parse_size)]
+    pub memory: Option<u64>,
     /// Device of velocity fields: cpu (the default), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
     #[arg(long, global = true, value_name = "NAME")]
     pub device: Option<String>,

@@ -53,6 +53,10 @@ fn way_out(error: &Error) -> Option<String> {
         Error::OtherState { .. } => "run without --resume, or with the configuration that it had".into(),
         Error::Contexts { wanted: true, .. } => "`thalweg fit --context` makes such models".into(),
         Error::Contexts { wanted: false, .. } => "`thalweg fit` without --context makes such models".into(),
+        Error::Memory { instead: Some(_), .. } => {
+            "--set KEY=VALUE sets each of these, and --memory SIZE raises the budget".into()
+        }
+        Error::Memory { instead: None, .. } => "--memory SIZE raises the budget".into(),
         Error::Exists(_) => "--force replaces what Thalweg made".into(),
         _ => return None,
     })
@@ -87,6 +91,21 @@ mod tests {
         };
         assert!(data("mnist").ends_with("; `thalweg data get mnist` fetches them"), "{}", data("mnist"));
         assert_eq!(data("cifar10"), "reading: d: data cifar10: expected files, found none", "no package ships it");
+        let memory = |instead: Option<&str>| Error::Memory {
+            work: "fitting".into(),
+            needed: "9 bytes".into(),
+            budget: 8,
+            parts: "points 9 B".into(),
+            instead: instead.map(str::to_owned),
+        };
+        let told = said(memory(Some("batch=1 (7 B)")));
+        assert!(
+            told.ends_with(
+                "what fits: batch=1 (7 B); --set KEY=VALUE sets each of these, and --memory SIZE raises the budget"
+            ),
+            "{told}"
+        );
+        assert!(said(memory(None)).ends_with("(points 9 B); --memory SIZE raises the budget"));
         assert_eq!(said(Error::parameter("a", 1, 2)), "reading: parameter a: expected 1, found 2");
     }
 }

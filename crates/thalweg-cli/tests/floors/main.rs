@@ -30,6 +30,15 @@ fn imports_follow_the_floors_that_the_architecture_draws() {
 }
 
 #[test]
+fn the_python_package_knows_the_program_in_one_file_alone() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../thalweg-py/src");
+    let paths = fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path());
+    let naming = paths.filter(|path| fs::read_to_string(path).unwrap().contains("thalweg_cli"));
+    let names: Vec<_> = naming.map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["program.rs"]);
+}
+
+#[test]
 fn no_file_is_longer_than_a_reader_can_hold() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut folders, mut long) = (vec![crates], Vec::new());
@@ -85,7 +94,8 @@ fn a_thick_command_is_found_and_its_tests_do_not_count() {
 }
 
 /// Commands of the program.
-const COMMANDS: [&str; 10] = ["data", "demo", "encode", "eval", "fit", "reproduce", "sample", "shift", "tune", "zoo"];
+const COMMANDS: [&str; 12] =
+    ["data", "demo", "encode", "eval", "fit", "gather", "reproduce", "sample", "shift", "submit", "tune", "zoo"];
 
 #[test]
 fn the_libraries_do_not_speak_of_the_program() {

@@ -17,6 +17,8 @@ pub const COMMANDS: &[&str] = &[
     "shift calibrate",
     "shift test",
     "reproduce",
+    "submit",
+    "gather",
     "list",
     "config",
     "completions",

@@ -55,6 +55,13 @@ impl FieldConfig {
         }
     }
 
+    /// Parameters of the field over points `[dimension]`, told before it is built.
+    pub fn numbers(&self, dimension: usize) -> usize {
+        match self {
+            Self::ResidualMlp(c) => c.numbers(dimension),
+        }
+    }
+
     /// The field over points `[dimension]`.
     ///
     /// # Errors

@@ -35,6 +35,14 @@ impl Default for FeatureConfig {
 }
 
 impl FeatureConfig {
+    /// Numbers that a fit over points `[dimension]` holds, m features with their normal equations `[m, m]` in double precision, told before it begins.
+    pub(crate) fn numbers(&self, dimension: usize) -> usize {
+        let products = if self.quadratic { dimension.saturating_mul(dimension.saturating_add(1)) / 2 } else { 0 };
+        let features = dimension.saturating_add(products).saturating_add(self.fourier);
+        let system = features.saturating_mul(features).saturating_mul(2);
+        system.saturating_add(self.fourier.saturating_mul(dimension).saturating_mul(2))
+    }
+
     /// # Errors
     /// A number outside its range.
     pub fn check(&self) -> Result<()> {

@@ -6,6 +6,7 @@
 mod base;
 mod config;
 pub mod feature_potential;
+mod gate;
 pub mod potential;
 mod potential_elementwise;
 pub mod residual;
@@ -16,6 +17,7 @@ pub use crate::nn::parameters::Parameters;
 pub use crate::nn::tape::Tape;
 pub use base::Field;
 pub use config::{FieldConfig, Place, place_fields};
+pub use gate::Gate;
 pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
 pub use steps::Steps;

@@ -73,6 +73,13 @@ impl Default for MlpPotentialConfig {
 }
 
 impl MlpPotentialConfig {
+    /// Parameters of the potential over points `[dimension]`, told before it is built; methods may add some of their own.
+    pub fn numbers(&self, dimension: usize) -> usize {
+        let (w, f) = (self.width, self.time_features + 1);
+        let hidden = w.saturating_mul(dimension).saturating_add((self.layers - 1) * w * w + self.layers * w * f + w);
+        hidden.saturating_add((2 * f).saturating_mul(dimension))
+    }
+
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {

@@ -109,6 +109,10 @@ impl MethodParameters for ActionConfig {
         let _ = field;
         Ok(Box::new(ActionConfig::build(self, times, dimension, streams)?))
     }
+
+    fn numbers(&self, _curves: usize, dimension: usize, _field: &FieldConfig) -> usize {
+        self.potential.numbers(dimension)
+    }
 }
 
 /// A potential V = −s trained by action matching.

@@ -133,6 +133,16 @@ impl MethodConfig {
         fits.then(|| format!("method.{}.{key}={most}", self.name()))
     }
 
+    /// Whether the method is solved at once, without optimiser steps.
+    pub fn is_solved(&self) -> bool {
+        self.parameters().is_solved()
+    }
+
+    /// Parameters that [`Self::build`] makes, told before it does; see [`MethodParameters::numbers`].
+    pub fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
+        self.parameters().numbers(curves, dimension, field)
+    }
+
     /// How marginals are joined to curves.
     pub fn coupling(&self) -> Coupling {
         self.parameters().coupling()

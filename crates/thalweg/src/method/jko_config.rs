@@ -92,4 +92,15 @@ impl MethodParameters for JkoConfig {
         let _ = field;
         Ok(Box::new(JkoConfig::build(self, times, dimension, streams)?))
     }
+
+    fn is_solved(&self) -> bool {
+        matches!(self.potential, PotentialConfig::Features(_))
+    }
+
+    fn numbers(&self, _curves: usize, dimension: usize, _field: &FieldConfig) -> usize {
+        match &self.potential {
+            PotentialConfig::Mlp(potential) => potential.numbers(dimension),
+            PotentialConfig::Features(features) => features.numbers(dimension),
+        }
+    }
 }

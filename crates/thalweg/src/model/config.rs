@@ -135,16 +135,6 @@ impl FitConfig {
         TrainingSchedule { seed: Some(self.seed), ..schedule }
     }
 
-    /// Checks that curves in points of `dimension` fit into memory.
-    ///
-    /// # Errors
-    /// A batch, or points to judge on, of too many bytes.
-    pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
-        let of_a_curve = dimension.saturating_mul(self.method.marginals());
-        ranges::numbers("batch (its curves)", &[self.batch, of_a_curve])?;
-        ranges::numbers("validation-points (their curves)", &[self.validation_points, of_a_curve])
-    }
-
     /// # Errors
     /// A number outside its range, or choices that do not fit together.
     pub fn check(&self) -> Result<()> {
