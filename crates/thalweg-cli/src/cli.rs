@@ -2,7 +2,7 @@
 use crate::commands::{
     config, data, demo, encode, eval, fit, gather, list, predict, reproduce, sample, shell, shift, submit, tune, zoo,
 };
-use crate::common::{Common, Outcome};
+use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
 use crate::work::submit::Shared;
 use anyhow::{Result, bail};
@@ -22,25 +22,7 @@ use thalweg_nets::engine::Instructions;
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
-    after_help = "The whole way, in a minute, with nothing to fetch:
-  thalweg demo
-
-The same way, step by step:
-  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\
-    --out zoo/
-  thalweg fit zoo/ --method cfm --out model/
-  thalweg sample model/ -n 100 --out samples.safetensors
-  thalweg eval samples.safetensors --zoo zoo/
-
-A table of the paper:
-  thalweg reproduce generation --scale smoke --out smoke/
-
-What there is to choose from, and every setting:
-  thalweg list
-  thalweg config fit
-
-Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
-130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    after_help = help()
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -138,6 +120,27 @@ impl Cli {
         }
         Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
     }
+}
+
+/// What stands below the commands.
+fn help() -> String {
+    let steps: String = STEPS.iter().map(|step| format!("  {step}\n")).collect();
+    format!(
+        "The whole way, in a minute, with nothing to fetch:
+  thalweg demo
+
+The same way, step by step:
+{steps}
+A table of the paper:
+  thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
+
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
+130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    )
 }
 
 /// Version, commit where it was known when the program was built, and the instruction set of this machine.

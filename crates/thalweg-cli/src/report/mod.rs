@@ -2,6 +2,7 @@
 //! for paper. A report is a title, a few large facts, then headings, paragraphs, figures and tables in order.
 mod axis;
 pub mod contour;
+mod direct;
 mod escape;
 pub mod figures;
 mod labels;
