@@ -213,5 +213,5 @@ fn speed_of_training_resnet8() {
         engine.gradient(&theta, &x, mode, &loss, &mut gradient, &mut workspace);
         best = best.max(1.0 / (seconds_on_processor() - start));
     }
-    println!("resnet8, batch {batch}: {best:.2f} gradients a CPU second at best, {:.0} images", best * batch as f64);
+    println!("resnet8, batch {batch}: {best:.2} gradients a CPU second at best, {:.0} images", best * batch as f64);
 }

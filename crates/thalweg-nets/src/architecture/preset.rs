@@ -98,7 +98,9 @@ impl Preset {
             "cnn-m" => Ok(Preset::CnnM),
             "digits" => Ok(Preset::Digits),
             "mlp" => Ok(Preset::Mlp { widths: widths.to_vec() }),
-            other => Err(Error::parameter("arch", "cnn-s, cnn-m, mlp, digits or the path of a TOML file", other)),
+            other => {
+                Err(Error::parameter("arch", "cnn-s, cnn-m, mlp, digits or the path of a TOML or ONNX file", other))
+            }
         }
     }
 }

@@ -161,6 +161,8 @@ pub(in crate::engine) struct Norm {
     pub variance: usize,
     /// Place of the first channel among the channels of all batch normalisations.
     pub first: usize,
+    /// Whether a ReLU follows.
+    pub relu: bool,
 }
 
 /// A normalisation of `sets` of `len` numbers within each image: set s holds the numbers s · between + e · step.
@@ -256,9 +258,10 @@ pub(in crate::engine) enum Kind {
     Fork {
         begins: bool,
     },
-    /// Branch plus the value `skip`.
+    /// Branch plus the value `skip`, and a ReLU where one follows.
     Add {
         skip: usize,
+        relu: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The walk from the input to the logits: nodes in a row become layers, a value that two nodes read and one sum joins a residual block.
 use super::nodes::{Step, refuse, step};
-use super::wire::{Model, Node};
+use super::wire::{Attribute, Model, Node};
 use crate::architecture::{Layer, Operation, Shape, shape_after};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -96,14 +96,16 @@ impl<'a> Walk<'a> {
     }
 
     fn is_sum(&self, node: &Node) -> bool {
-        node.op == "Add" && node.inputs.len() == 2 && node.inputs.iter().all(|name| !self.model.constants.contains_key(name))
+        node.op == "Add"
+            && node.inputs.len() == 2
+            && node.inputs.iter().all(|name| !self.model.constants.contains_key(name))
     }
 
     fn output(&self, node: &'a Node) -> Result<&'a str> {
         node.outputs.first().map(String::as_str).ok_or_else(|| refuse(node, "a node with an output"))
     }
 
-    /// x σ(x), or x Φ(x) as PyTorch writes it before operator set 20.
+    /// x σ(x); x Φ(x) as PyTorch writes it before operator set 20; x times a hard sigmoid, before operator set 14.
     fn pattern(&self, value: &str, readers: &[&'a Node]) -> Option<Step<'a>> {
         let [a, b] = readers else { return None };
         let only = |node: &'a Node, op: &str| -> Option<&'a Node> {
@@ -120,6 +122,9 @@ impl<'a> Walk<'a> {
             }
             if inner.op == "Sigmoid" && product.inputs.contains(inner.outputs.first()?) {
                 return Some(Step { operation: Some(Operation::Silu), last: product });
+            }
+            if inner.op == "HardSigmoid" && product.inputs.contains(inner.outputs.first()?) && is_swish(inner) {
+                return Some(Step { operation: Some(Operation::HardSwish), last: product });
             }
             if inner.op == "Div" && near(inner, std::f32::consts::SQRT_2) {
                 let add = only(only(inner, "Erf")?, "Add")?;
@@ -162,4 +167,13 @@ impl<'a> Walk<'a> {
             _ => Err(refuse(a, "two ways that one sum joins")),
         }
     }
+}
+
+/// Whether a hard sigmoid is min(max(x/6 + 1/2, 0), 1), as in a hard swish.
+fn is_swish(node: &Node) -> bool {
+    let value = |name: &str, default: f32| match node.attributes.get(name) {
+        Some(Attribute::Float(value)) => *value,
+        _ => default,
+    };
+    (value("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-4 && value("beta", 0.5) == 0.5
 }

@@ -53,6 +53,10 @@ fn input_shape(dims: &[usize]) -> Result<Shape> {
         [_, c] if c > 0 => Ok([c, 1, 1]),
         [_, c, l] if c * l > 0 => Ok([c, 1, l]),
         [_, c, h, w] if c * h * w > 0 => Ok([c, h, w]),
-        _ => Err(Error::parameter("onnx: input", "[N, C], [N, C, L] or [N, C, H, W] with fixed sizes but N", format!("{dims:?}"))),
+        _ => Err(Error::parameter(
+            "onnx: input",
+            "[N, C], [N, C, L] or [N, C, H, W] with fixed sizes but N",
+            format!("{dims:?}"),
+        )),
     }
 }

@@ -58,8 +58,24 @@ pub(super) fn step(
         "Gelu" if reader.text("approximate", "none") == "none" => plain(Operation::Gelu),
         "Clip" => reader.clip(),
         "Identity" | "Dropout" => plain(Operation::Identity),
-        _ => Err(refuse(node, "a convolution, dense layer, batch normalisation, pool, activation, flatten or residual sum")),
+        _ => Err(refuse(
+            node,
+            "a convolution, dense layer, batch normalisation, pool, activation, flatten or residual sum",
+        )),
     }
+}
+
+/// The bounds of a Clip: attributes before operator set 11, inputs from there on.
+fn bounds(model: &Model, node: &Node) -> [f32; 2] {
+    let bound = |i: usize, name: &str, default: f32| {
+        let input = node.inputs.get(i).filter(|name| !name.is_empty());
+        match (input.map(|name| model.constants.get(name)), node.attributes.get(name)) {
+            (Some(tensor), _) => tensor.and_then(Tensor::scalar).unwrap_or(f32::NAN),
+            (None, Some(Attribute::Float(value))) => *value,
+            (None, _) => default,
+        }
+    };
+    [bound(1, "min", f32::NEG_INFINITY), bound(2, "max", f32::INFINITY)]
 }
 
 struct Reader<'a> {
@@ -122,7 +138,8 @@ impl Reader<'_> {
             name.strip_suffix(".weight").or(name.strip_suffix(".bias")).filter(|_| whole)
         });
         let named = weight.map(str::to_owned).unwrap_or_else(|| path_of(&self.node.name));
-        let taken = |name: &str| self.tensors.keys().any(|key| key.rsplit_once('.').is_some_and(|(layer, _)| layer == name));
+        let taken =
+            |name: &str| self.tensors.keys().any(|key| key.rsplit_once('.').is_some_and(|(layer, _)| layer == name));
         if named.is_empty() || taken(&named) { format!("layer{}", self.made) } else { named }
     }
 
@@ -291,11 +308,7 @@ impl Reader<'_> {
     }
 
     fn clip(&self) -> Result<Vec<Layer>> {
-        let bound = |i: usize, name: &str, default: f32| match self.constant(i) {
-            Some(tensor) => tensor.scalar().unwrap_or(f32::NAN),
-            None => self.float(name, default),
-        };
-        match [bound(1, "min", f32::NEG_INFINITY), bound(2, "max", f32::INFINITY)] {
+        match bounds(self.model, self.node) {
             [0.0, 6.0] => Ok(vec![Layer { name: None, operation: Operation::Relu6 }]),
             [0.0, most] if most == f32::INFINITY => Ok(vec![Layer { name: None, operation: Operation::Relu }]),
             bounds => self.refuse(&format!("bounds 0 and 6 (found {bounds:?})")),
@@ -324,9 +337,12 @@ mod tests {
 
     #[test]
     fn paths_of_modules_are_those_of_pytorch() {
-        for (node, path) in
-            [("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"), ("/features/features.0/Conv", "features.0"), ("/fc/Gemm", "fc"), ("Conv_0", "")]
-        {
+        for (node, path) in [
+            ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"),
+            ("/features/features.0/Conv", "features.0"),
+            ("/fc/Gemm", "fc"),
+            ("Conv_0", ""),
+        ] {
             assert_eq!(path_of(node), path);
         }
     }

@@ -272,11 +272,16 @@ fn tensor(bytes: &[u8]) -> Read<(String, Tensor)> {
     if outside {
         return Err(format!("tensor {name} in a file of its own"));
     }
-    let dims: Vec<usize> = dims.iter().map(|d| usize::try_from(*d).map_err(|_| format!("tensor {name}: size {d}"))).collect::<Read<_>>()?;
+    let dims: Vec<usize> = dims
+        .iter()
+        .map(|d| usize::try_from(*d).map_err(|_| format!("tensor {name}: size {d}")))
+        .collect::<Read<_>>()?;
     let expected = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or(format!("tensor {name}: {dims:?}"))?;
     let wide = |size: usize| raw.map(|raw: &[u8]| raw.chunks_exact(size));
     let values = match kind {
-        1 => Values::Floats(wide(4).map_or(singles, |all| all.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())),
+        1 => Values::Floats(
+            wide(4).map_or(singles, |all| all.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+        ),
         7 => Values::Ints(wide(8).map_or(longs, |all| {
             all.map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect()
         })),

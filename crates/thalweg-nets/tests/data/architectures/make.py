@@ -1,7 +1,7 @@
 """Architectures of the literature, as PyTorch modules and as Thalweg's TOML.
 
     python3 make.py goldens      # tiny widths: NAME.toml and NAME.safetensors beside this file (PyTorch 1.13.1)
-    python3 make.py onnx         # the same networks as NAME.onnx (needs the package onnx for nothing but the export's check)
+    python3 make.py onnx DIR     # those that ONNX is read for as NAME-OPSET.onnx in DIR; `.onnx` files beside this file are such, of opset 14
     python3 make.py speed        # steps a CPU second of training ResNet-8, the peer of the ignored test in architectures.rs
     python3 make.py docs DIR     # usual widths: NAME.toml in DIR (docs/architectures of the repository)
 
@@ -555,11 +555,16 @@ def main():
             torch.manual_seed(0)
             golden(name)
     elif sys.argv[1] == "onnx":
-        for name in TINY:
+        for name in ["lenet5", "vgg-bn", "resnet8", "resnet18", "mobilenet", "sequence", "groupnet"]:
             torch.manual_seed(0)
             module, shape, _ = TINY[name]()
             spread(module)
-            torch.onnx.export(module.eval(), rows(shape), HERE / f"{name}.onnx", opset_version=14)
+            # Kept for one of them; for the others it goes into the convolutions, as it does by default.
+            keep = name == "resnet8"
+            training = torch.onnx.TrainingMode.PRESERVE if keep else torch.onnx.TrainingMode.EVAL
+            for opset in (9, 11, 14, 17):
+                path = Path(sys.argv[2]) / f"{name}-{opset}.onnx"
+                torch.onnx.export(module.eval(), rows(shape), path, opset_version=opset, training=training)
     else:
         for name, (about, make) in USUAL.items():
             module, shape, layers = make()
