@@ -1,15 +1,16 @@
 //! Laws of initial weights: Kaiming uniform as PyTorch's layers use it, and the normal law of equal variances
-//! (section 3 of docs/METHODS.md; He et al. 2015). Scales of normalisations start at 1, shifts at 0, running statistics at (0, 1), slopes of
+//! (section 3 of book/src/mathematics.md; He et al. 2015). Scales of normalisations start at 1, shifts at 0, running statistics at (0, 1), slopes of
 //! `prelu` at 1/4; the input projections of an attention follow Glorot and Bengio 2010 and its biases start at 0, all as PyTorch has them. Learned
 //! positions are N(0, 0.02²) under both laws and class tokens start at 0, as in torchvision's vision transformers.
 use crate::layout::{Layout, Role};
 use crate::streams::Streams;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An initialisation law.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialisation {
     /// Weights and biases U(−b, b) with b = 1/√fan_in: PyTorch's default, since a = √5 makes √(6/((1 + a²) fan_in)) = 1/√fan_in (in a convolution

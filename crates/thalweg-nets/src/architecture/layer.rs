@@ -1,12 +1,13 @@
 //! Layers of base networks, as TOML has them.
 use super::sides::Sides;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `[channels, height, width]` of an activation.
 pub type Shape = [usize; 3];
 
 /// One layer. Shapes in the variants' docs are `[channels, height, width]` before → after; tokens are `[features, 1, tokens]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Operation {
     /// Two-dimensional cross-correlation, `[i, h, w] → [out, (h + 2 padding − dilation (kernel − 1) − 1)/stride + 1, …]`;
@@ -218,7 +219,7 @@ pub enum Operation {
 }
 
 /// What a layer normalisation normalises together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Over {
     /// The features (channels) of one position.
@@ -235,7 +236,7 @@ impl Over {
 }
 
 /// Whose names the tensors of an attention have; their shapes are the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Projections {
     /// `in_proj_weight` `[3 f, f]`, `in_proj_bias`, `out_proj.weight`, `out_proj.bias`, as `nn.MultiheadAttention` has them.
@@ -288,7 +289,7 @@ impl Operation {
 }
 
 /// A layer with an optional name of its own, for tensors named as a user's PyTorch module names them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Layer {
     /// Replaces the position in tensor names: `conv1` gives `conv1.weight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@
 //! assert_eq!(net.classes(), 10);
 //! ```
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub use sides::Sides;
 pub use tensors::{Role, Tensor, each_tensor, name_of, shortcut_name, tensors};
 
 /// A checked base-network architecture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Architecture {
     name: String,
@@ -38,7 +39,7 @@ pub struct Architecture {
     output: Shape,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
     #[serde(default)]
