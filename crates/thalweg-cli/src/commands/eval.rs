@@ -37,7 +37,7 @@ pub struct Args {
     /// Zoo to judge against
     #[arg(long, value_name = "ZOO")]
     zoo: Option<PathBuf>,
-    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
+    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "zoo")]
     arch: Option<String>,
     /// Hidden widths of an mlp, e.g. 32,16

@@ -33,7 +33,7 @@ pub struct Args {
     /// Folder of networks in files of PyTorch or safetensors, or of one sub-folder a run
     #[arg(value_name = "FOLDER")]
     source: PathBuf,
-    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
+    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
     #[arg(long, value_name = "NAME|FILE")]
     arch: Option<String>,
     /// Hidden widths of an mlp, e.g. 32,16

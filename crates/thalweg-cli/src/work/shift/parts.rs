@@ -30,7 +30,7 @@ pub struct Flags {
     /// Which network of a stack or folder, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     pub network: usize,
-    /// f's architecture: a TOML file, or cnn-s, cnn-m, mlp, digits
+    /// f's architecture: a TOML or ONNX file, or cnn-s, cnn-m, mlp, digits
     #[arg(long, value_name = "NAME|FILE")]
     pub arch: Option<String>,
     /// Hidden widths of an mlp
