@@ -44,6 +44,32 @@ impl Sample {
         Ok(Self { len: logits.len() / classes, inputs: Vec::new(), features: logits.clone(), logits })
     }
 
+    /// Rows of a classifier known by its answers alone: inputs `[N, D]` with its logits `[N, C]`, which serve as features.
+    ///
+    /// # Errors
+    /// As [`Self::of_logits`]; inputs of another number of rows, or that are not finite.
+    pub fn of_rows(inputs: Vec<f32>, logits: Vec<f32>, classes: usize) -> Result<Self> {
+        let rows = Self::of_logits(logits, classes)?;
+        if inputs.is_empty() || !inputs.len().is_multiple_of(rows.len) {
+            return Err(Error::shape("inputs", format!("[{}, D ≥ 1]", rows.len), format!("[{}]", inputs.len())));
+        }
+        finite("inputs", &inputs, inputs.len() / rows.len)?;
+        Ok(Self { inputs, ..rows })
+    }
+
+    /// The same rows with logits `[N, C]` of a classifier that the network of [`Base`] only stands in for; features stay the network's.
+    ///
+    /// # Errors
+    /// Another number of them, or one that is not finite.
+    pub fn with_logits(self, logits: Vec<f32>) -> Result<Self> {
+        if logits.len() != self.logits.len() {
+            let expected = format!("[{}, {}]", self.len, self.classes());
+            return Err(Error::shape("logits", expected, format!("[{}]", logits.len())));
+        }
+        finite("logits", &logits, self.classes())?;
+        Ok(Self { logits, ..self })
+    }
+
     /// N.
     pub fn len(&self) -> usize {
         self.len

@@ -78,6 +78,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         seed,
         columns: ready.columns.clone(),
         probabilities: ready.probabilities,
+        stand_in: None,
         source: ready.source.clone(),
         data: ready.data.clone(),
         choose: !args.fixed_cdc,

@@ -41,6 +41,7 @@ fn simulated(
         seed: 5,
         columns: Vec::new(),
         probabilities: false,
+        stand_in: None,
         source: None,
         data: "clouds".into(),
         choose: false,
