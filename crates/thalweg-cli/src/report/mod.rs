@@ -56,11 +56,34 @@ struct HtmlCell {
     words: bool,
 }
 
+/// How a page looks to whoever has seconds for it: by colour and by a sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tone {
+    /// Something is wrong.
+    Bad,
+    /// Something may be wrong.
+    Open,
+    /// Nothing was found.
+    Good,
+}
+
+impl Tone {
+    fn sign(self) -> &'static str {
+        match self {
+            Tone::Bad => "✕",
+            Tone::Open => "!",
+            Tone::Good => "✓",
+        }
+    }
+}
+
 /// A page under way.
 #[derive(Clone, Debug)]
 pub struct Report {
     title: String,
     lede: String,
+    tone: Option<Tone>,
     facts: Vec<Fact>,
     parts: Vec<Part>,
     /// The words over the command line at the foot.
@@ -71,7 +94,13 @@ impl Report {
     /// An empty page.
     pub fn new(title: impl Into<String>, lede: impl Into<String>) -> Self {
         let footer = format!("Made by thalweg {} with", env!("CARGO_PKG_VERSION"));
-        Self { title: title.into(), lede: lede.into(), facts: Vec::new(), parts: Vec::new(), footer }
+        Self { title: title.into(), lede: lede.into(), tone: None, facts: Vec::new(), parts: Vec::new(), footer }
+    }
+
+    /// Marks title and lede.
+    pub fn tone(&mut self, tone: Tone) -> &mut Self {
+        self.tone = Some(tone);
+        self
     }
 
     /// Adds a large number; `error` stands small beside it.
@@ -138,6 +167,8 @@ impl Report {
         let page = template.render(context! {
             title => self.title.as_str(),
             lede => self.lede.as_str(),
+            tone => Value::from(Serde(&self.tone)),
+            sign => self.tone.map(Tone::sign),
             columns => if self.facts.len() > 4 && self.facts.len() != 7 && self.facts.len() != 8 { 3 } else { self.facts.len().min(4) },
             facts => Value::from(Serde(&self.facts)),
             parts => Value::from(Serde(&self.parts)),

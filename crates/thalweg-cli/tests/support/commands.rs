@@ -14,6 +14,7 @@ pub const COMMANDS: &[&str] = &[
     "sample",
     "encode",
     "eval",
+    "shift check",
     "shift calibrate",
     "shift test",
     "reproduce",
