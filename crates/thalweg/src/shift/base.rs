@@ -168,7 +168,11 @@ impl Base {
             return Err(Error::shape("theta", format!("[{}]", engine.parameters()), format!("[{}]", theta.len())));
         }
         if engine.classes() < 2 {
-            return Err(Error::parameter("architecture", "at least 2 logits", engine.classes()));
+            return Err(Error::parameter(
+                "architecture",
+                "at least 2 logits: f is a classifier, not a regression",
+                engine.classes(),
+            ));
         }
         let trunk = match architecture.layers().split_last() {
             Some((last, before)) if matches!(last.operation, Operation::Dense { .. }) && !before.is_empty() => {

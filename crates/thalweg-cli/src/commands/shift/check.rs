@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "predict")]
     time_limit: u64,
     #[command(flatten)]
-    query: query::Flags,
+    query: query::QueryFlags,
     #[command(flatten)]
     making: Making,
     /// Folder that calibrations are kept in; one in the user's cache folder by default
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "cache")]
     no_cache: bool,
     #[command(flatten)]
-    answer: answer::Flags,
+    answer: answer::AnswerFlags,
 }
 
 /// Calibrates, or finds what was calibrated, and tests.
@@ -72,7 +72,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             let request = ready.request(&args.making, (&methods, &config), level, seed);
             let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
             let (sample, picked) = args.query.picked(query, args.making.size, session);
-            (calibration, answer::Rows { sample, picked, features })
+            (calibration, query::Rows { sample, picked, features })
         }
         None => {
             let ready = of.read(seed, session)?;
@@ -81,7 +81,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
             let (sample, picked) = args.query.rows(of.probabilities, &calibration, Path::new("the model"), session)?;
             let features = looking::features(&calibration);
-            (calibration, answer::Rows { sample, picked, features })
+            (calibration, query::Rows { sample, picked, features })
         }
     };
     answer::answered(&rows.0, &rows.1, (&args.answer, level), (out, report), session)

@@ -28,12 +28,12 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     calibration: PathBuf,
     #[command(flatten)]
-    query: query::Flags,
+    query: query::QueryFlags,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, requires = "query_logits", conflicts_with = "query")]
     probabilities: bool,
     #[command(flatten)]
-    answer: answer::Flags,
+    answer: answer::AnswerFlags,
 }
 
 /// Tests.
@@ -49,6 +49,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
     let (sample, picked) = args.query.rows(args.probabilities, &calibration, &args.calibration, session)?;
-    let rows = answer::Rows { sample, picked, features: looking::features(&calibration) };
+    let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
 }

@@ -12,11 +12,14 @@ use thalweg::shift::{Method, Reference, Sample, ShiftTest};
 pub const HARMFUL: &str = "default: harmful";
 pub const ANY: &str = "default: harmful or shifted";
 
+/// Tests, prepared.
+pub type Tests = Vec<(Method, Box<dyn ShiftTest>)>;
+
 /// What the peers say, ready for queries.
 pub struct Contenders {
     reference: Reference,
     /// The default tests, and others that need no training a query.
-    tests: Vec<(Method, Box<dyn ShiftTest>)>,
+    tests: Tests,
     /// How many of them are the default.
     default: usize,
     /// Tests that train for every query, with laws from draws of held-out rows.
@@ -52,8 +55,8 @@ impl Contenders {
     pub fn new(
         reference: &Reference,
         labels: &[u32],
-        (tests, default): (Vec<(Method, Box<dyn ShiftTest>)>, usize),
-        trained: Vec<(Method, Box<dyn ShiftTest>)>,
+        (tests, default): (Tests, usize),
+        trained: Tests,
         (size, judging): (usize, Judging),
         streams: &Streams,
     ) -> Result<Self> {
@@ -86,8 +89,8 @@ impl Contenders {
         })
     }
 
-    /// The default and other tests again, for another size.
-    pub fn into_tests(self) -> (Vec<(Method, Box<dyn ShiftTest>)>, Vec<(Method, Box<dyn ShiftTest>)>) {
+    /// The tests again, for another size: those that need no training a query, and the others.
+    pub fn into_tests(self) -> (Tests, Tests) {
         (self.tests, self.trained.into_iter().map(|(method, test, _)| (method, test)).collect())
     }
 

@@ -1,30 +1,26 @@
 //! Our tests of shift beside their peers, in the two columns that decide: power where the shift harms f, alarms where it does not.
 //!
 //! f, P and queries are those of `shift`'s homes; held-out rows and the rows that queries come from are other rows. Whether a change harms is measured: f's
-//! accuracy falls by [`HARM`] or more, or by less than [`BENIGN`].
+//! accuracy falls by [`line::HARM`] or more, or by less than [`line::BENIGN`].
 mod changes;
 mod contenders;
+mod line;
 mod page;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::shift::world::{self, Home, World};
 use crate::common::Outcome;
-use crate::results::Row;
-use crate::row;
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use changes::Change;
-use contenders::{Contenders, Judging};
+use contenders::{Contenders, Judging, Tests};
+use line::{Line, put};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thalweg::Streams;
 use thalweg::shift::method::Parts;
-use thalweg::shift::{Method, Sample, ShiftTest};
+use thalweg::shift::{Method, Sample};
 use thalweg_nets::progress::Progress;
-
-/// A fall of f's accuracy from which on a shift is harmful, and one below which it is benign.
-const HARM: f64 = 0.05;
-const BENIGN: f64 = 0.02;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -46,49 +42,6 @@ pub struct Peers {
     tests: toml::Table,
     changes: Vec<Change>,
     home: BTreeMap<String, Home>,
-}
-
-/// Alarms of one method in one cell, over the base networks.
-#[derive(Clone, Debug)]
-struct Line {
-    home: String,
-    shift: String,
-    size: usize,
-    method: String,
-    /// f's accuracy on P and Q of each base network.
-    accuracies: Vec<[f64; 2]>,
-    hits: usize,
-    draws: usize,
-}
-
-impl Line {
-    fn fall(&self) -> f64 {
-        self.accuracies.iter().map(|[p, q]| p - q).sum::<f64>() / self.accuracies.len() as f64
-    }
-
-    fn share(&self) -> f64 {
-        self.hits as f64 / self.draws as f64
-    }
-
-    fn row(&self) -> Row {
-        let n = self.accuracies.len() as f64;
-        let mean = |at: usize| self.accuracies.iter().map(|a| a[at]).sum::<f64>() / n;
-        let share = self.share();
-        row! {
-            "home" => self.home, "shift" => self.shift, "query_rows" => self.size, "method" => self.method,
-            "accuracy_on_p" => mean(0), "accuracy_on_q" => mean(1), "harm" => kind(self.fall()), "alarms" => share,
-            "alarms_standard_error" => (share * (1.0 - share) / self.draws as f64).sqrt(), "draws" => self.draws,
-        }
-    }
-}
-
-/// What a fall of accuracy is called.
-fn kind(fall: f64) -> &'static str {
-    match fall {
-        _ if fall >= HARM => "harmful",
-        _ if fall < BENIGN => "benign",
-        _ => "between",
-    }
 }
 
 impl Experiment for Peers {
@@ -136,7 +89,7 @@ impl Experiment for Peers {
         Ok(Findings {
             rows: lines.iter().map(Line::row).collect(),
             tables: page::tables(&lines, &self.sizes),
-            report: page::page(self, run.scale, &lines),
+            report: page::page((self.draws, self.bases, self.level, &self.sizes), run.scale, &lines),
             outcome: Outcome::Done,
         })
     }
@@ -156,7 +109,7 @@ impl Peers {
         }
         let config = world::tests(&self.tests, images)?;
         let default = Method::defaults(true);
-        let (mut tests, mut trained): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        let (mut tests, mut trained) = (Tests::new(), Tests::new());
         for method in default.iter().chain(self.methods.iter().filter(|m| !default.contains(m))) {
             let parts = Parts {
                 base: Some(world.base.clone()),
@@ -169,7 +122,7 @@ impl Peers {
             if method.trains_per_query() { trained.push(test) } else { tests.push(test) }
         }
         for &size in &self.sizes {
-            let resized = |all: &mut Vec<(Method, Box<dyn ShiftTest>)>| -> Result<()> {
+            let resized = |all: &mut Tests| -> Result<()> {
                 all.iter_mut()
                     .try_for_each(|(m, test)| Ok(test.resize(&world.reference, size, &streams.child(m.name()))?))
             };
@@ -198,29 +151,5 @@ impl Peers {
             (tests, trained) = ready.into_tests();
         }
         Ok(())
-    }
-}
-
-fn put(
-    lines: &mut Vec<Line>,
-    (home, shift, size, method): (&str, &str, usize, &str),
-    accuracies: [f64; 2],
-    (hits, draws): (usize, usize),
-) {
-    let same = |l: &&mut Line| l.home == home && l.shift == shift && l.size == size && l.method == method;
-    match lines.iter_mut().find(same) {
-        Some(line) => {
-            line.accuracies.push(accuracies);
-            (line.hits, line.draws) = (line.hits + hits, line.draws + draws);
-        }
-        None => lines.push(Line {
-            home: home.into(),
-            shift: shift.into(),
-            size,
-            method: method.into(),
-            accuracies: vec![accuracies],
-            hits,
-            draws,
-        }),
     }
 }

@@ -1,6 +1,6 @@
 //! The tables and the page of `reproduce peers`.
 use super::contenders::{ANY, HARMFUL};
-use super::{BENIGN, HARM, Line, Peers, kind};
+use super::line::{BENIGN, HARM, Line, kind};
 use crate::experiments::experiment::Scale;
 use crate::report::Report;
 use crate::table::{Cell, Table, Weight};
@@ -90,19 +90,18 @@ fn single(lines: &[Line], size: usize) -> Table {
 }
 
 /// The page.
-pub fn page(of: &Peers, scale: Scale, lines: &[Line]) -> Report {
+pub fn page((draws, bases, level, sizes): (usize, u64, f64, &[usize]), scale: Scale, lines: &[Line]) -> Report {
     let mut report = Report::new(
         "Tests of shift beside their peers",
         format!(
-            "Power where the shift harms the model, alarms where it does not; {} queries a shift and network, {} networks a table, level {}.",
-            of.draws, of.bases, of.level
+            "Power where the shift harms the model, alarms where it does not; {draws} queries a shift and network, {bases} networks a table, level {level}."
         ),
     );
     scale.caveat().into_iter().for_each(|caveat| {
         report.paragraph(caveat);
     });
-    report.heading("All shifts").table(&whole(lines, &of.sizes));
-    for &size in &of.sizes {
+    report.heading("All shifts").table(&whole(lines, sizes));
+    for &size in sizes {
         report.heading(format!("Shift by shift, {size} rows")).table(&single(lines, size));
     }
     report

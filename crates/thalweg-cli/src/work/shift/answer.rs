@@ -1,6 +1,7 @@
 //! What a calibration says of rows, from the tests to the exit code: for `thalweg shift test` and `check` alike.
 use super::looking;
 use super::page::{Told, accuracy, page, table};
+use super::query::Rows;
 use super::verdict::{FailOn, results, told};
 use crate::common::Outcome;
 use crate::output::{Folder, Inputs, OutFile, Plan, REPORT};
@@ -8,15 +9,13 @@ use crate::session::Session;
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg::Streams;
-use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::explain::explained;
-use thalweg::shift::explain::feature::Feature;
 use thalweg::shift::law::outcome;
 
 /// How it is to be said.
 #[derive(clap::Args, Debug)]
-pub struct Flags {
+pub struct AnswerFlags {
     /// Level of the outcome; that of the calibration by default
     #[arg(long, value_name = "P")]
     pub level: Option<f64>,
@@ -31,7 +30,7 @@ pub struct Flags {
     pub fail_on: FailOn,
 }
 
-impl Flags {
+impl AnswerFlags {
     /// The page's file, claimed, where it is asked for.
     ///
     /// # Errors
@@ -42,16 +41,6 @@ impl Flags {
     }
 }
 
-/// Rows to be tested.
-pub struct Rows {
-    /// With what f makes of them.
-    pub sample: Sample,
-    /// Their numbers in Q.
-    pub picked: Vec<usize>,
-    /// What their inputs are called; none for images, and where inputs are not known.
-    pub features: Vec<Feature>,
-}
-
 /// Tests the rows at `level`, and tells what was found.
 ///
 /// # Errors
@@ -59,7 +48,7 @@ pub struct Rows {
 pub fn answered(
     calibration: &Calibration,
     rows: &Rows,
-    (flags, level): (&Flags, f64),
+    (flags, level): (&AnswerFlags, f64),
     (out, report): (Option<Folder>, Option<OutFile>),
     session: &Session,
 ) -> Result<Outcome> {

@@ -11,9 +11,8 @@ use thalweg::Streams;
 use thalweg::shift::disagreement::distil::distilled;
 use thalweg::shift::explain::feature::Feature;
 use thalweg::shift::reference::{drawn, kept, quarters};
-use thalweg::shift::{Base, Reference, Sample};
+use thalweg::shift::{Reference, Sample};
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::progress::Progress;
 
 /// Agreement below which the stand-in is told to be a poor one.
 const POOR: f64 = 0.8;

@@ -1,6 +1,6 @@
 //! What `thalweg shift test` shows: its table and its report.
-use super::answer::Rows;
 use super::looking;
+use super::query::Rows;
 use crate::report::figures::histogram;
 use crate::report::{Plot, Report, Tone, pixels};
 use crate::table::{Cell, Table, Weight};
@@ -102,7 +102,7 @@ pub fn page(of: &Told) -> Report {
     }
     report.heading("What this means").paragraph(means);
     if let Some(estimate) = &verdict.estimate {
-        report.paragraph(accuracy(estimate)).paragraph(
+        report.heading("How often the model is right").paragraph(accuracy(estimate)).paragraph(
             "Without shift the interval holds the share of these rows that the model is right on with the probability named; under shift that was \
              measured on some shifts, and is not proved for any. Where confidence alone would have to be trusted, nothing is claimed.",
         );

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use thalweg::Streams;
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
+use thalweg::shift::explain::feature::Feature;
 use thalweg::shift::law::permutation;
 use thalweg::shift::reference::drawn;
 
 /// Flags that name Q.
 #[derive(clap::Args, Debug)]
-pub struct Flags {
+pub struct QueryFlags {
     /// Query Q: FILE.csv, or NAME[:DIR]; rows with or without labels
     #[arg(
         long,
@@ -34,7 +35,7 @@ pub struct Flags {
     pub draw: bool,
 }
 
-impl Flags {
+impl QueryFlags {
     /// The rows as `calibration`, of the file `of`, takes them, and their numbers in Q.
     ///
     /// # Errors
@@ -67,6 +68,16 @@ impl Flags {
     pub fn inputs(&self, inputs: Inputs) -> Inputs {
         inputs.text(self.query.as_deref()).paths(&self.query_logits)
     }
+}
+
+/// Rows to be tested.
+pub struct Rows {
+    /// With what f makes of them.
+    pub sample: Sample,
+    /// Their numbers in Q.
+    pub picked: Vec<usize>,
+    /// What their inputs are called; none for images, and where inputs are not known.
+    pub features: Vec<Feature>,
 }
 
 /// The level asked for, or that of `calibration`, of the file `of`.
