@@ -81,7 +81,7 @@ fn prepare(dir: &Path, line: &str) {
 fn ended_well(line: &str, code: i32) -> bool {
     match line {
         _ if line.contains("--at-least") => [0, 1].contains(&code),
-        _ if line.contains("shift test") => [0, 1, 3].contains(&code),
+        _ if line.contains("shift test") || line.contains("shift check") => [0, 1, 3].contains(&code),
         _ => code == 0,
     }
 }

@@ -15,6 +15,7 @@ pub const COMMANDS: &[&str] = &[
     "encode",
     "eval",
     "predict",
+    "shift check",
     "shift calibrate",
     "shift test",
     "reproduce",
