@@ -13,6 +13,9 @@ use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
+/// Training inputs for baselines that need some.
+const PROBE: usize = 512;
+
 /// Labelled of data as the engine takes them.
 pub struct Labelled {
     /// Inputs `[N, D]`.
@@ -53,6 +56,8 @@ pub struct Study {
     pub validation: Labelled,
     /// For tables.
     pub test: Labelled,
+    /// Training inputs `[M, D]` on which baselines measure what a network feels.
+    probe: Vec<f32>,
 }
 
 impl Study {
@@ -69,10 +74,11 @@ impl Study {
         let splits = data::load_for(data, zoo.data(), progress)?
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
+        let probe = splits.train.first(PROBE).inputs;
         let validation = Labelled::new(&engine, splits.validation)?;
         let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
-        Ok(Self { zoo, engine, split, runs, validation, test })
+        Ok(Self { zoo, engine, split, runs, validation, test, probe })
     }
 
     /// P.
@@ -82,6 +88,7 @@ impl Study {
 
     /// What networks are judged against.
     pub fn reference(&self) -> ZooReference<'_> {
-        self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels)
+        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
+        ZooReference { probe: &self.probe, ..reference }
     }
 }

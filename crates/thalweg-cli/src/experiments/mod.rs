@@ -4,9 +4,11 @@
 //! To add one: write `experiments/NAME.toml`, and a file here with a struct of its parameters (`deny_unknown_fields`) that is an [`Experiment`];
 //! then name it in [`ALL`]. Settings, `--set`, scale, seed, folder, results and page are cared for.
 mod by_runs;
+mod connectivity;
 mod context;
 mod experiment;
 mod flows;
+mod frontier;
 mod generation;
 mod inference_loss;
 mod initialisation;
@@ -24,6 +26,7 @@ use anyhow::{Context, Result};
 /// Everything that can be reproduced.
 const ALL: &[Entry] = &[
     Entry::of::<by_runs::ByRuns>(),
+    Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),

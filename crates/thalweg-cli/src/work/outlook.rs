@@ -6,6 +6,8 @@
 //! without architecture or data. Networks that have learned nothing are told wherever they are met.
 use crate::complain::{complain, told};
 use crate::data;
+use crate::results::Row;
+use crate::row;
 use crate::shell::quoted;
 use crate::study::Labelled;
 use anyhow::Result;
@@ -14,10 +16,12 @@ use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
 const PAIRS: usize = 6;
+/// Points on the line between two runs where a barrier is told.
+const POINTS: usize = 11;
 /// Validation rows used, at most.
 const ROWS: usize = 1000;
 
@@ -44,6 +48,71 @@ pub enum Prospect {
     },
     /// Nothing speaks against it.
     Good,
+}
+
+/// What the straight lines between runs pass through, on validation rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Between {
+    /// Mean accuracy of the runs.
+    pub trained: f64,
+    /// How far the loss rises above the chord.
+    pub barrier: Summary,
+    /// Accuracy halfway.
+    pub middle: Summary,
+    /// Accuracy of always answering the most frequent class.
+    chance: f64,
+}
+
+impl Between {
+    /// Of the runs of `zoo`; none where they cannot be judged, or have learned nothing that could be lost.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn of(zoo: &ZooStore) -> Result<Option<Self>> {
+        let runs = zoo.finished_runs();
+        let Some(outlook) = Outlook::of(zoo, &Silent)? else { return Ok(None) };
+        let between = outlook.between(zoo, &runs, POINTS)?;
+        Ok(between.filter(|between| outlook.learned(between.trained)))
+    }
+
+    /// For results.json.
+    pub fn row(&self) -> Row {
+        let Self { barrier, middle, .. } = self;
+        row! {
+            "pairs" => barrier.n, "barrier_mean" => barrier.mean, "barrier_sem" => barrier.sem,
+            "middle_accuracy_mean" => middle.mean, "middle_accuracy_sem" => middle.sem,
+        }
+    }
+
+    /// What it means for a fit to `zoo`, in a sentence.
+    pub fn told(&self, zoo: &ZooStore) -> String {
+        let aligned = matches!(zoo.origin(), Origin::Derived(_));
+        let Self { trained, barrier, middle, chance } = self;
+        let kept = (middle.mean - chance) / (trained - chance);
+        let wider = "Wider networks with weight decay (3e-3) connect better";
+        let align = if aligned { wider.to_owned() } else { format!("Try thalweg zoo align; {}", wider.to_lowercase()) };
+        let means = match kept {
+            // Two standard errors of the accuracy halfway are no loss.
+            kept if kept >= 0.995 || middle.mean + 2.0 * middle.sem >= *trained => {
+                "they are linearly connected: a flow over their weights or principal components can reach their accuracy. Averages of runs \
+                 are strong rivals here"
+                    .to_owned()
+            }
+            kept if kept >= 0.5 => format!(
+                "they are connected in part: a flow over weights loses accuracy, most in many dimensions; principal components or an autoencoder with \
+                 a functional term lose less. {align}"
+            ),
+            _ => format!(
+                "they are not linearly connected: a flow over their weights samples networks at chance. {align}; or make runs that share their \
+                 first steps (--kind fork)"
+            ),
+        };
+        format!(
+            "Between runs: halfway between two of them networks have validation accuracy {:.3} ± {:.3} where they themselves have {trained:.3}, and the \
+             loss rises by up to {:.3} ± {:.3} above the chord ({} pairs): {means}.",
+            middle.mean, middle.sem, barrier.mean, barrier.sem, barrier.n
+        )
+    }
 }
 
 /// A zoo with the rows that networks are checked on.
@@ -86,24 +155,39 @@ impl Outlook {
     /// # Errors
     /// A zoo that cannot be read.
     pub fn prospect(&self, zoo: &ZooStore, runs: &[usize]) -> Result<Prospect> {
-        let finals = |run: usize| zoo.finals(&[run]);
-        let pairs = runs.windows(2).take(PAIRS);
-        let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
-        let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
-        let some = zoo.finals(&runs[..runs.len().min(PAIRS + 1)])?;
-        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean;
+        let trained = self.trained(zoo, runs)?;
         if !self.learned(trained) {
             return Ok(Prospect::Untrained { accuracy: trained });
         }
-        if lines.is_empty() {
-            return Ok(Prospect::Good);
-        }
-        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
-        let [_, middle] = summaries(&found)?;
+        let Some(between) = self.between(zoo, runs, 3)? else { return Ok(Prospect::Good) };
+        let middle = between.middle;
         Ok(match middle.mean < (trained + self.chance) / 2.0 {
             true => Prospect::Unconnected { accuracy: trained, middle: middle.mean, pairs: middle.n },
             false => Prospect::Good,
         })
+    }
+
+    /// Mean validation accuracy of some `runs`.
+    fn trained(&self, zoo: &ZooStore, runs: &[usize]) -> Result<f64> {
+        let some = zoo.finals(&runs[..runs.len().min(PAIRS + 1)])?;
+        Ok(Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean)
+    }
+
+    /// What lies between neighbours among `runs`, at so many `points` of each line; none for fewer than two.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn between(&self, zoo: &ZooStore, runs: &[usize], points: usize) -> Result<Option<Between>> {
+        let finals = |run: usize| zoo.finals(&[run]);
+        let pairs = runs.windows(2).take(PAIRS);
+        let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
+        let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, points)?;
+        let [barrier, middle] = summaries(&found)?;
+        Ok(Some(Between { trained: self.trained(zoo, runs)?, barrier, middle, chance: self.chance }))
     }
 
     /// What a flow over the zoo in `dir`, which was just made, can come to; none where nothing is known. Warns where its networks have

@@ -13,12 +13,14 @@
 pub mod action_gap;
 pub mod baseline;
 mod evaluation;
+mod flat;
 mod reference;
 mod results;
 mod row;
 mod runs;
 mod table;
 
+pub use flat::Probe;
 pub use reference::ZooReference;
 pub use results::{RESULTS, read_rows, write_rows};
 pub use row::Row;

@@ -42,7 +42,7 @@ impl ZooRuns {
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
         let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
         let (training, held_out) = (&self.training, &self.held_out);
-        ZooReference { engine, training, held_out, test, labels, start, symmetry: self.symmetry.as_ref() }
+        ZooReference { engine, training, held_out, test, labels, start, symmetry: self.symmetry.as_ref(), probe: &[] }
     }
 }
 

@@ -50,7 +50,7 @@ impl SampleRequest {
 pub struct Samples {
     /// Their weights, `[n, P]`.
     pub theta: Vec<f32>,
-    /// The states that were kept, as weights.
+    /// The states that were kept, as weights; without the noise of a decoder that has some.
     pub states: States,
     /// Evaluations of the net for a network (the most that any block of networks took).
     pub evaluations: usize,
@@ -88,7 +88,8 @@ impl MetaModel {
             };
             let mut solution = solution.map_err(|e| in_block(e, &rows))?;
             solution.states = space.decode(&solution.states);
-            Ok((space.decode(&z), solution))
+            let of_decoder: Vec<_> = rows.map(|i| streams.child("decoder").index(i as u64)).collect();
+            Ok((space.drawn(&z, &of_decoder), solution))
         };
         let blocks: Vec<_> =
             (0..request.n.div_ceil(BLOCK)).into_par_iter().map(|b| block(b * BLOCK)).collect::<Result<_>>()?;

@@ -6,11 +6,12 @@ use crate::results::{Results, Row};
 use crate::row;
 use crate::session::Session;
 use crate::table::{Cell, Table, Weight};
+use crate::work::outlook::Between;
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg_nets::zoo::{Summary, ZooStore};
 
-/// Summarise a zoo: what it holds and how its runs went
+/// Summarise a zoo: what it holds, how its runs went, and what lies between them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo info zoo/
@@ -36,6 +37,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let mut results = Results::new(zoo.spec().map_or(0, |s| s.seed));
     results.rows = rows(&summary);
     session.say(&summary.to_string());
+    if let Some(between) = Between::of(&zoo)? {
+        session.say(&between.told(&zoo));
+        results.summary = between.row();
+    }
     let made = out.as_ref().map(|out| out.shown().join(REPORT));
     if let Some(out) = &out {
         let report = out.dir().join(REPORT);

@@ -32,7 +32,7 @@ pub use autoencoder::{Autoencoder, Decoder, LatentTask};
 pub use coder_config::{CoderConfig, StackConfig, TokensConfig};
 pub use config::{LatentConfig, LatentRecord, training_points};
 pub use denoising::DenoisingConfig;
-pub use functional::{Functional, FunctionalConfig};
+pub use functional::{Functional, FunctionalConfig, Measure};
 pub use latents::Latents;
 pub use learned::Learned;
 pub use pca::{Pca, PcaConfig};
