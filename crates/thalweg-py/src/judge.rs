@@ -1,6 +1,7 @@
 //! Judgement of networks beside those of their zoo.
-use crate::arrays::slice;
+use crate::arrays::{shape, slice};
 use crate::data;
+use crate::errors::Raise;
 use crate::settings;
 use crate::work;
 use crate::zoo::Zoo;
@@ -9,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thalweg::judge::{Row, ZooReference, ZooRuns, table};
+use thalweg::metric::wasserstein::{wasserstein_1, wasserstein_2};
 use thalweg::{Error, Split, Streams};
 use thalweg_nets::data::{Splits, fetch};
 use thalweg_nets::engine::Engine;
@@ -19,6 +21,23 @@ const PROBE: usize = 512;
 
 /// Rows of the table, and the accuracies and distances of each network.
 type Judged<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
+
+/// The exact Wasserstein distance of this order between two samples `[n, P]`.
+#[pyfunction]
+pub fn wasserstein(
+    py: Python<'_>,
+    a: PyReadonlyArray2<'_, f32>,
+    b: PyReadonlyArray2<'_, f32>,
+    order: u32,
+) -> PyResult<f64> {
+    let (points, others, p) = (slice("a", &a)?, slice("b", &b)?, shape(&a)[1]);
+    py.detach(|| match order {
+        1 => wasserstein_1(points, others, p),
+        2 => wasserstein_2(points, others, p),
+        _ => Err(Error::parameter("order", "1 or 2", order)),
+    })
+    .raise()
+}
 
 /// Judges `theta [n, P]`: rows for the samples, the zoo, held-out runs and the trivial baselines.
 #[pyfunction]

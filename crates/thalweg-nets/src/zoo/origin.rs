@@ -187,6 +187,7 @@ impl Origin {
                     checkpoints: spec.recipe.checkpoints.len(),
                     layout: Layout::of(&spec.architecture),
                     scored: true,
+                    shared: false,
                 })
             }
             Self::Imported(imported) => Ok(imported.frame()),
@@ -275,6 +276,7 @@ impl Imported {
             // With an architecture tensors also have roles.
             layout: self.architecture.as_ref().map_or_else(|| self.layout(), Layout::of),
             scored: self.scored,
+            shared: false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What generated weights are worth (docs/METHODS.md, section 14): accuracy, distance between laws, novelty, diversity,
+//! What generated weights are worth (book/src/mathematics.md, section 14): accuracy, distance between laws, novelty, diversity,
 //! calibration. Everything here works on slices; [`crate::judge`] puts the numbers into one row of a table.
 //!
 //! | module | measures | number |

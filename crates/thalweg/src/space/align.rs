@@ -11,9 +11,10 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::path::Path;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{DeriveOptions, ZooStore, derive};
+use thalweg_nets::zoo::{DeriveOptions, Step, Task, ZooStore, derive, derive_task};
 
 /// Sweeps after which an ascent that still moves is left; it converges in about ten.
 const SWEEPS: usize = 200;
@@ -187,6 +188,30 @@ pub fn align_zoo(
     options: DeriveOptions,
     progress: &dyn Progress,
 ) -> Result<ZooStore> {
+    aligned(source, target, progress, |how, step| derive(source, out, how, options, step, progress))
+}
+
+/// The shards of one `task` of the zoo that [`align_zoo`] makes, into a folder that other processes fill with theirs. Gives their runs back.
+///
+/// # Errors
+/// As [`align_zoo`], and whatever [`derive_task`] says.
+pub fn align_task(
+    source: &ZooStore,
+    target: Target,
+    out: &Path,
+    task: Task,
+    progress: &dyn Progress,
+) -> Result<Range<usize>> {
+    aligned(source, target, progress, |how, step| derive_task(source, out, how, task, step, progress))
+}
+
+/// What `derive` makes of `source`, given in words what is done and the step that does it.
+fn aligned<T>(
+    source: &ZooStore,
+    target: Target,
+    progress: &dyn Progress,
+    derive: impl FnOnce(&str, &Step<'_>) -> Result<T>,
+) -> Result<T> {
     let architecture = source.architecture().ok_or_else(|| {
         let found = format!("{}, imported without", source.dir().display());
         Error::parameter("zoo to align", "a zoo whose architecture is known (import it with one)", found)
@@ -209,7 +234,7 @@ pub fn align_zoo(
     let step = |run: usize, trajectory: &mut [f32]| {
         align_run(&table, &point, trajectory, &streams.index(run as u64)).map(|_| ())
     };
-    derive(source, out, &how, options, &step, progress)
+    derive(&how, &step)
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use crate::session::Session;
 use crate::work::barriers::Comparison;
 use crate::work::next::Next;
 use crate::work::outlook::Outlook;
+use crate::work::task::{self, Shard};
 use crate::work::zoo::{FILES, best_run};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
-use thalweg::space::align::{Target, align_zoo};
+use thalweg::space::align::{Target, align_task, align_zoo};
 use thalweg_nets::zoo::{DeriveOptions, ZooStore};
 
 /// Permute the hidden units of every run so that it lies close to a reference run, or to the common mean of all
@@ -40,7 +41,12 @@ pub struct Args {
     /// Data in the place of what the zoo says, as its networks take them
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
+    #[command(flatten)]
+    pub(super) shard: Shard,
 }
+
+/// The folder of the aligned zoo without `--out`.
+pub const FOLDER: &str = "zoo-aligned";
 
 /// Aligns and tells.
 ///
@@ -59,12 +65,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if others.is_empty() {
         bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), finished.len());
     }
-    // Data that changed are told before the work, not after.
-    let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;
     let mut of = settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]);
     if args.joint {
         of.insert("joint".into(), true.into());
     }
+    let target = if args.joint { Target::Mean(reference) } else { Target::Run(reference) };
     let plan = Plan {
         command: "zoo align",
         names: FILES,
@@ -72,9 +77,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         settings: of,
         inputs: Inputs::default().path(&args.zoo).data(named.as_ref()),
     };
-    let Some(out) = session.folder("zoo-aligned", &plan)? else { return Ok(Outcome::Done) };
+    if let Some(task) = args.shard.task()? {
+        let out = session.joined(FOLDER, &plan)?;
+        let runs = align_task(&zoo, target, out.dir(), task, &session.progress)?;
+        task::told(session, task, runs, out.shown(), 0)?;
+        out.finish();
+        return Ok(Outcome::Done);
+    }
+    // Data that changed are told before the work, not after.
+    let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;
+    let Some(out) = session.folder(FOLDER, &plan)? else { return Ok(Outcome::Done) };
     let options = DeriveOptions { resume: session.common.resume, force: false };
-    let target = if args.joint { Target::Mean(reference) } else { Target::Run(reference) };
     let aligned = align_zoo(&zoo, target, out.dir(), options, &session.progress)?;
     session.progress.end();
     let (table, rows) = comparison.table([("as it was", &zoo), ("aligned", &aligned)])?;

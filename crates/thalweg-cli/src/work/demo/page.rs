@@ -35,9 +35,10 @@ pub fn page(
          initialisations carried by a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
          checkpoints between and follows the bend.",
     );
-    report.figure(
+    report.figure_in_time(
         &pictures::landscape(study, &trajectories, paths)?,
-        "All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
+        drawn.first().map_or(&[], |d| &d.samples.states.times),
+        "The slider moves networks along their paths; training runs go straight between their checkpoints. All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
          on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
          is not the plane's.",
     );

@@ -13,6 +13,7 @@ use crate::space::coordinates::Coordinates;
 use crate::{Error, Result, Streams};
 use rand::seq::index::sample;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
 use thalweg_nets::loss::LogitLoss;
@@ -35,7 +36,7 @@ pub enum Measure {
 }
 
 /// Whether and how a functional term is added.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FunctionalConfig {
     /// Weight of the term (0: none).
