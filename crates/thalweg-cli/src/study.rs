@@ -15,6 +15,8 @@ use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Training rows that are kept for statistics of batch normalisation.
 pub const SOME: usize = 1_000;
+/// Those among them on which baselines measure what a network feels.
+const PROBE: usize = 512;
 
 /// Labelled of data as the engine takes them.
 pub struct Labelled {
@@ -52,7 +54,7 @@ pub struct Study {
     pub split: RunSplit,
     /// Final weights of the training and the test runs, and how they began.
     pub runs: ZooRuns,
-    /// Some training rows, for statistics of batch normalisation.
+    /// Some training rows, for statistics of batch normalisation and for what baselines measure of a network's sensitivity.
     pub some: Dataset,
     /// For curves and choices.
     pub validation: Labelled,
@@ -88,6 +90,8 @@ impl Study {
 
     /// What networks are judged against.
     pub fn reference(&self) -> ZooReference<'_> {
-        self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels)
+        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
+        let probe = self.some.inputs.len().min(PROBE * self.engine.input_len());
+        ZooReference { probe: &self.some.inputs[..probe], ..reference }
     }
 }

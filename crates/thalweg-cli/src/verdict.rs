@@ -64,6 +64,23 @@ impl Verdict {
         [self.estimate(|r| r.novelty_weights, |_| f64::NAN), self.estimate(|r| r.novelty_behaviour, |_| f64::NAN)]
     }
 
+    /// Which of the three numbers keep its networks from being novel and performing, each with what it is; empty where none is below the zoo's.
+    pub fn lacking(&self) -> String {
+        let performing = self.mean(|r| r.performing);
+        let [(weights, _), (behaviour, _)] = self.novelty();
+        let mut lacks = Vec::new();
+        if performing < 0.9 {
+            lacks.push(format!("accuracy (a share of {performing:.2} reaches the zoo's 5 % quantile)"));
+        }
+        if weights < 0.9 {
+            lacks.push(format!("distance in weights (d_w {weights:.2})"));
+        }
+        if behaviour < 0.9 {
+            lacks.push(format!("answers of their own (d_f {behaviour:.2})"));
+        }
+        lacks.join(", ")
+    }
+
     fn mean(&self, of: impl Fn(&judge::Row) -> f64) -> f64 {
         mean_sem(&self.rows.iter().map(of).collect::<Vec<_>>()).0
     }
@@ -129,14 +146,17 @@ pub fn by_method(judged: Vec<(Verdict, Vec<f64>)>) -> (Vec<Verdict>, Vec<Vec<f64
 /// What ends the name of a method that started from recorded training initialisations.
 pub const PROBE: &str = "-from-training-starts";
 
+/// What ends the name of a method that was fitted to weights shuffled within tensors.
+pub const SHUFFLED: &str = "-on-shuffled-weights";
+
 /// Colour class of a method, the same in every picture.
 pub fn colour(method: &str) -> usize {
     match method {
         "zoo" | "held-out" => 0,
         "samples" | "cfm" | "NM-CFM" => 5,
         "mmfm" | "NM-MMFM" => 3,
+        probe if probe.ends_with(PROBE) || probe.ends_with(SHUFFLED) => 7,
         other if other.starts_with("NM-") => 4,
-        probe if probe.ends_with(PROBE) => 7,
         _ => 2,
     }
 }
@@ -155,10 +175,20 @@ pub fn label(method: &str) -> String {
         "pca-gaussian" => "PCA Gaussian of the finals".into(),
         "mean-move" => "fresh start + mean move".into(),
         other => {
-            if let Some(members) = other.strip_prefix("soup-") {
-                format!("soup of {members} finals")
+            if let Some((of, level)) = other.split_once("-flat-noise-") {
+                format!("{} + noise it hardly feels ({level} d)", label(of))
+            } else if let Some(level) = other.strip_prefix("flat-noise-") {
+                format!("a final + noise it hardly feels ({level} d)")
+            } else if let Some(members) = other.strip_prefix("soup-") {
+                match members {
+                    "2" => "midpoint of two finals".into(),
+                    "3" => "mean of three finals".into(),
+                    many => format!("soup of {many} finals"),
+                }
             } else if let Some(level) = other.strip_prefix("noise-") {
                 format!("a final + noise ({level} d)")
+            } else if let Some(method) = other.strip_suffix(SHUFFLED) {
+                format!("{}, control on shuffled weights", label(method))
             } else if let Some(method) = other.strip_suffix(PROBE) {
                 format!("{}, memorisation probe", label(method))
             } else {
@@ -220,8 +250,22 @@ const LEGEND: &str = "d_w: distance in weights to the nearest training run, afte
     with those of its most similar training run (1 = the same errors). Gain of 16: what averaging the answers of 16 networks adds to the accuracy.";
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A verdict on 100 networks of `method`.
+    pub fn judged(method: &str, accuracy: f64, novel: f64, d_weights: f64) -> Verdict {
+        let row = judge::Row {
+            method: method.into(),
+            accuracy_mean: accuracy,
+            novel_and_performing: novel,
+            performing: 1.0,
+            novelty_weights: d_weights,
+            novelty_behaviour: 1.0,
+            ..row(accuracy, d_weights)
+        };
+        Verdict::once(Weight::Plain, row)
+    }
 
     fn row(accuracy: f64, d: f64) -> judge::Row {
         judge::Row {
@@ -280,6 +324,8 @@ mod tests {
         assert_eq!(label("mmfm"), "NM-MMFM");
         assert_eq!(label("soup-16"), "soup of 16 finals");
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
+        assert_eq!(label("flat-noise-1.1"), "a final + noise it hardly feels (1.1 d)");
+        assert_eq!(label("soup-3-flat-noise-0.8"), "mean of three finals + noise it hardly feels (0.8 d)");
         assert_eq!(label("something-else"), "something-else");
     }
 }

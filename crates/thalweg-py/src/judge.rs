@@ -9,12 +9,15 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thalweg::judge::{Row, ZooRuns, table};
+use thalweg::judge::{Row, ZooReference, ZooRuns, table};
 use thalweg::metric::wasserstein::{wasserstein_1, wasserstein_2};
 use thalweg::{Error, Split, Streams};
 use thalweg_nets::data::{Splits, fetch};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::train::fits;
+
+/// Training inputs for baselines that need some, as the program takes them.
+const PROBE: usize = 512;
 
 /// Rows of the table, and the accuracies and distances of each network.
 type Judged<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
@@ -58,12 +61,13 @@ pub fn judge<'py>(
         };
         let architecture = zoo.architecture().ok_or_else(|| unknown("architecture"))?;
         let engine = Engine::new(architecture)?;
-        let test = test_rows(zoo.data(), data.as_ref(), watch)?.ok_or_else(|| unknown("data"))?.test;
+        let Splits { train, test, .. } = splits(zoo.data(), data.as_ref(), watch)?.ok_or_else(|| unknown("data"))?;
         fits(architecture, &test)?;
         let runs = ZooRuns::of(zoo, &split.of(zoo)?)?;
         let inputs = engine.pack(&test.inputs)?;
         let streams = baselines.then(|| Streams::new(seed).child("eval"));
-        let reference = runs.reference(&engine, &inputs, &test.labels);
+        let probe = train.first(PROBE).inputs;
+        let reference = ZooReference { probe: &probe, ..runs.reference(&engine, &inputs, &test.labels) };
         table(reference, &[("samples", theta)], streams.as_ref(), watch)
     };
     let judged = work::run(py, observer, work)?;
@@ -90,7 +94,7 @@ pub fn judge<'py>(
 }
 
 /// The data that networks are judged on: those named, seen as the zoo's networks expect, or else the zoo's own.
-fn test_rows(
+fn splits(
     home: Option<&thalweg_nets::data::DataSpec>,
     named: Option<&thalweg_nets::data::DataSpec>,
     watch: &work::Watch,

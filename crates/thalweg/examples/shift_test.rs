@@ -63,6 +63,7 @@ pub fn run() -> Result<[Verdict; 2]> {
         seed: 1,
         columns: Vec::new(),
         probabilities: false,
+        stand_in: None,
         source: None,
         data: "digits".into(),
         choose: false,

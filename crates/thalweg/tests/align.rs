@@ -5,7 +5,7 @@ use std::path::Path;
 use thalweg::coupling::assignment::squared_distance;
 use thalweg::fit::{FitOptions, fit};
 use thalweg::model::FitConfig;
-use thalweg::space::align::align_zoo;
+use thalweg::space::align::{Target, align_zoo};
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
@@ -29,7 +29,7 @@ fn networks_keep_their_function_and_come_closer() {
     let root = tempfile::tempdir().unwrap();
     let zoo = zoo(&root.path().join("zoo"), ZooKind::Independent);
     let out = root.path().join("aligned");
-    let aligned = align_zoo(&zoo, 2, &out, DeriveOptions::default(), &Silent).unwrap();
+    let aligned = align_zoo(&zoo, Target::Run(2), &out, DeriveOptions::default(), &Silent).unwrap();
     assert_eq!((aligned.runs(), aligned.checkpoints(), aligned.times()), (9, zoo.checkpoints(), zoo.times()));
     assert_eq!((aligned.losses(), aligned.accuracies()), (zoo.losses(), zoo.accuracies()));
     let engine = Engine::new(&digits()).unwrap();
@@ -56,7 +56,7 @@ fn an_aligned_zoo_is_a_zoo_and_goes_on_where_it_was() {
     let zoo = zoo(&root.path().join("zoo"), ZooKind::Fork { noise: 0.05, steps: 20 });
     let out = root.path().join("aligned");
     let fresh = DeriveOptions::default();
-    let aligned = align_zoo(&zoo, 0, &out, fresh, &Silent).unwrap();
+    let aligned = align_zoo(&zoo, Target::Run(0), &out, fresh, &Silent).unwrap();
     assert!(matches!(aligned.origin(), Origin::Derived(d) if d.of == *zoo.origin()));
     assert_eq!(aligned.initial_law().unwrap(), zoo.initial_law().unwrap());
     let config = FitConfig { steps: 3, ..FitConfig::default() };
@@ -68,12 +68,12 @@ fn an_aligned_zoo_is_a_zoo_and_goes_on_where_it_was() {
     let bytes = fs::read(&shard).unwrap();
     fs::remove_file(&shard).unwrap();
     assert!(ZooStore::open(&out).unwrap_err().to_string().contains("not finished"));
-    assert!(align_zoo(&zoo, 0, &out, fresh, &Silent).unwrap_err().to_string().contains("exists"));
+    assert!(align_zoo(&zoo, Target::Run(0), &out, fresh, &Silent).unwrap_err().to_string().contains("exists"));
     let resume = DeriveOptions { resume: true, force: false };
-    let other = align_zoo(&zoo, 1, &out, resume, &Silent).unwrap_err().to_string();
+    let other = align_zoo(&zoo, Target::Run(1), &out, resume, &Silent).unwrap_err().to_string();
     assert!(other.contains("derived.id"), "{other}");
-    align_zoo(&zoo, 0, &out, resume, &Silent).unwrap();
+    align_zoo(&zoo, Target::Run(0), &out, resume, &Silent).unwrap();
     assert_eq!(fs::read(&shard).unwrap(), bytes);
-    align_zoo(&zoo, 1, &out, DeriveOptions { resume: false, force: true }, &Silent).unwrap();
-    assert!(align_zoo(&zoo, 9, &out, resume, &Silent).unwrap_err().to_string().contains("a run below 9"));
+    align_zoo(&zoo, Target::Run(1), &out, DeriveOptions { resume: false, force: true }, &Silent).unwrap();
+    assert!(align_zoo(&zoo, Target::Run(9), &out, resume, &Silent).unwrap_err().to_string().contains("a run below 9"));
 }

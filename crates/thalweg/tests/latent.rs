@@ -52,7 +52,7 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
         assert_eq!(few.theta, a.theta[..3 * zoo.parameters()]);
     }
     // Learned ones: any method, with a functional term, and with a network that is decoded as it was before it went to disk.
-    let functional = FunctionalConfig { weight: 0.1, rows: 16 };
+    let functional = FunctionalConfig { weight: 0.1, rows: 16, ..FunctionalConfig::default() };
     let optimiser = AdamWConfig { learning_rate: 3e-3, ..AdamWConfig::default() };
     let training = TrainingConfig { steps: 120, batch: 16, optimiser, functional, ..TrainingConfig::default() };
     let vae = VaeConfig { dimension: 4, training: training.clone(), ..VaeConfig::default() };

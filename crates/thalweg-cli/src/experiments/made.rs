@@ -8,14 +8,16 @@ use crate::work::model;
 use crate::work::plan;
 use crate::work::zoo::best_run;
 use anyhow::{Context, Result, bail};
+use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::path::Path;
+use thalweg::Streams;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
-use thalweg::space::align::align_zoo;
+use thalweg::space::align::{Target, align_zoo};
 use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::{DeriveOptions, TrainOptions, ZooStore, train_zoo};
+use thalweg_nets::zoo::{DeriveOptions, TrainOptions, ZooStore, derive, train_zoo};
 use toml::{Table, Value};
 
 /// The kind that is made by aligning the independent zoo to its best run.
@@ -87,11 +89,40 @@ pub fn hash(recipe: &str) -> String {
 
 /// `zoo` aligned to its run of least final validation loss, in `dir`.
 fn aligned(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<ZooStore> {
+    aligned_to(zoo, Target::Run, dir, session)
+}
+
+/// `zoo` aligned to the target that begins with its run of least final validation loss, in `dir`.
+///
+/// # Errors
+/// A zoo whose runs all failed, or that cannot be aligned.
+pub fn aligned_to(zoo: &ZooStore, target: fn(usize) -> Target, dir: &Path, session: &Session) -> Result<ZooStore> {
     let reference = best_run(zoo).with_context(|| format!("{}: every run failed", zoo.dir().display()))?;
     let options = DeriveOptions { resume: session.common.resume, force: false };
-    let aligned = align_zoo(zoo, reference, dir, options, &session.progress)?;
+    let aligned = align_zoo(zoo, target(reference), dir, options, &session.progress)?;
     session.progress.end();
     Ok(aligned)
+}
+
+/// `zoo` with the weights of every tensor shuffled, each run in an order of its own, in `dir`: what a method learns there it knows from the laws of single
+/// weights alone.
+///
+/// # Errors
+/// A zoo that cannot be read or written.
+pub fn shuffled(zoo: &ZooStore, dir: &Path, session: &Session) -> Result<ZooStore> {
+    let (layout, streams) = (zoo.layout().clone(), Streams::new(0).child("shuffle"));
+    let step = |run: usize, trajectory: &mut [f32]| {
+        for theta in trajectory.chunks_exact_mut(layout.len()) {
+            // One order for all checkpoints of a run.
+            let mut rng = streams.index(run as u64).rng();
+            layout.slots().iter().for_each(|slot| theta[slot.range()].shuffle(&mut rng));
+        }
+        Ok(())
+    };
+    let options = DeriveOptions { resume: session.common.resume, force: false };
+    let shuffled = derive(zoo, dir, "weights shuffled within tensors", options, &step, &session.progress)?;
+    session.progress.end();
+    Ok(shuffled)
 }
 
 /// The folder of a zoo's kind on data `NAME[:PATH]`.

@@ -5,9 +5,11 @@
 //! then name it in [`ALL`]. Settings, `--set`, scale, seed, folder, results and page are cared for.
 mod all;
 mod by_runs;
+mod connectivity;
 mod context;
 mod experiment;
 mod flows;
+mod frontier;
 mod generation;
 mod inference_loss;
 mod initialisation;
@@ -29,6 +31,7 @@ use std::path::Path;
 /// Everything that can be reproduced.
 const ALL: &[Entry] = &[
     Entry::of::<by_runs::ByRuns>(),
+    Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),

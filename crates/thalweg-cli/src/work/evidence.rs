@@ -33,7 +33,7 @@ impl Evidence {
     /// In sentences, with the command that works.
     pub fn told(&self, zoo: &ZooStore) -> String {
         let mut lines = self.character.told();
-        lines.extend(self.prospect.map(Prospect::told));
+        lines.extend(self.prospect.as_ref().map(|prospect| prospect.told(zoo)));
         if let Ok(split) = Split::default().of(zoo) {
             let few = if split.train.len() < FEW { "; some dozens are better" } else { "" };
             let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
@@ -56,11 +56,7 @@ impl Evidence {
             "relation" => character.relation.describe(), "relation_recorded" => character.recorded,
             "common_share" => character.common, "serial_ratio" => character.serial, "families" => character.families,
         };
-        if let Some(Prospect::Good { accuracy, middle, pairs } | Prospect::Unconnected { accuracy, middle, pairs }) =
-            self.prospect
-        {
-            row.extend(row! { "accuracy_runs" => accuracy, "accuracy_halfway" => middle, "pairs" => pairs });
-        }
+        row.extend(self.prospect.as_ref().and_then(Prospect::between).map(|between| between.row()).unwrap_or_default());
         if let Next::Run { command, .. } = &self.next {
             row.extend(row! { "next" => command });
         }

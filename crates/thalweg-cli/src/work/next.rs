@@ -1,6 +1,6 @@
 //! What can be done next with a zoo: the `fit` that works for it, with the flags that it needs, or why none can.
 use crate::shell::quoted;
-use crate::work::outlook::{Prospect, UNCONNECTED};
+use crate::work::outlook::{Between, Prospect, UNCONNECTED};
 use anyhow::Result;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -33,9 +33,10 @@ impl Next {
             );
             return Ok(Self::Nothing { because });
         }
-        if let Some(Prospect::Unconnected { accuracy, middle, .. }) = prospect {
+        if let Some(Prospect::Unconnected(Between { trained, middle, .. })) = prospect {
             let why = format!(
-                "networks halfway between two runs have accuracy {middle:.2} where the runs have {accuracy:.2}"
+                "networks halfway between two runs have accuracy {:.2} where the runs have {trained:.2}",
+                middle.mean
             );
             return Ok(match zoo.origin() {
                 Origin::Derived(_) => Self::Run {

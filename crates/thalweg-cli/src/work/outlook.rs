@@ -6,6 +6,8 @@
 //! without architecture or data. Networks that have learned nothing are told wherever they are met.
 use crate::complain::{complain, told};
 use crate::data;
+use crate::results::Row;
+use crate::row;
 use crate::shell::quoted;
 use crate::study::Labelled;
 use anyhow::Result;
@@ -14,10 +16,12 @@ use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
 const PAIRS: usize = 6;
+/// Points on the line between two runs where a barrier is told.
+const POINTS: usize = 11;
 /// Validation rows used, at most.
 const ROWS: usize = 1000;
 
@@ -34,40 +38,99 @@ pub enum Prospect {
         accuracy: f64,
     },
     /// Networks between runs are at chance, and so are samples of a flow on weights.
-    Unconnected {
-        /// Mean validation accuracy of the runs.
-        accuracy: f64,
-        /// Of networks halfway between two of them.
-        middle: f64,
-        /// Pairs of runs looked at.
-        pairs: usize,
-    },
+    Unconnected(Between),
     /// Nothing speaks against it.
     Good {
         /// Mean validation accuracy of the runs.
         accuracy: f64,
-        /// Of networks halfway between two of them; NaN where no pair was looked at.
-        middle: f64,
-        /// Pairs of runs looked at.
-        pairs: usize,
+        /// What lies between them; none for a single one.
+        between: Option<Between>,
     },
 }
 
 impl Prospect {
-    /// In words.
-    pub fn told(self) -> String {
+    /// What it means for a fit to `zoo`, in a sentence.
+    pub fn told(&self, zoo: &ZooStore) -> String {
         match self {
             Self::Untrained { accuracy } => {
                 format!("the runs have learned nothing (validation accuracy {accuracy:.3})")
             }
-            Self::Unconnected { accuracy, middle, pairs } => format!(
-                "not linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
-            ),
-            Self::Good { accuracy, pairs: 0, .. } => format!("validation accuracy of the runs {accuracy:.3}"),
-            Self::Good { accuracy, middle, pairs } => format!(
-                "linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
-            ),
+            Self::Unconnected(between) | Self::Good { between: Some(between), .. } => between.told(zoo),
+            Self::Good { accuracy, between: None } => format!("validation accuracy of the runs {accuracy:.3}"),
         }
+    }
+
+    /// What lies between the runs, where that was looked at.
+    pub fn between(&self) -> Option<&Between> {
+        match self {
+            Self::Unconnected(between) | Self::Good { between: Some(between), .. } => Some(between),
+            _ => None,
+        }
+    }
+}
+
+/// What the straight lines between runs pass through, on validation rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Between {
+    /// Mean accuracy of the runs.
+    pub trained: f64,
+    /// How far the loss rises above the chord.
+    pub barrier: Summary,
+    /// Accuracy halfway.
+    pub middle: Summary,
+    /// Accuracy of always answering the most frequent class.
+    chance: f64,
+}
+
+impl Between {
+    /// Of the runs of `zoo`; none where they cannot be judged, or have learned nothing that could be lost.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn of(zoo: &ZooStore) -> Result<Option<Self>> {
+        let runs = zoo.finished_runs();
+        let Some(outlook) = Outlook::of(zoo, &Silent)? else { return Ok(None) };
+        let between = outlook.between(zoo, &runs, POINTS)?;
+        Ok(between.filter(|between| outlook.learned(between.trained)))
+    }
+
+    /// For results.json.
+    pub fn row(&self) -> Row {
+        let Self { trained, barrier, middle, .. } = self;
+        row! {
+            "accuracy_runs" => trained, "pairs" => barrier.n, "barrier_mean" => barrier.mean, "barrier_sem" => barrier.sem,
+            "middle_accuracy_mean" => middle.mean, "middle_accuracy_sem" => middle.sem,
+        }
+    }
+
+    /// What it means for a fit to `zoo`, in a sentence.
+    pub fn told(&self, zoo: &ZooStore) -> String {
+        let aligned = matches!(zoo.origin(), Origin::Derived(_));
+        let Self { trained, barrier, middle, chance } = self;
+        let kept = (middle.mean - chance) / (trained - chance);
+        let wider = "Wider networks with weight decay (3e-3) connect better";
+        let align = if aligned { wider.to_owned() } else { format!("Try thalweg zoo align; {}", wider.to_lowercase()) };
+        let means = match kept {
+            // Two standard errors of the accuracy halfway are no loss.
+            kept if kept >= 0.995 || middle.mean + 2.0 * middle.sem >= *trained => {
+                "they are linearly connected: a flow over their weights or principal components can reach their accuracy. Averages of runs \
+                 are strong rivals here"
+                    .to_owned()
+            }
+            kept if kept >= 0.5 => format!(
+                "they are connected in part: a flow over weights loses accuracy, most in many dimensions; principal components or an autoencoder with \
+                 a functional term lose less. {align}"
+            ),
+            _ => format!(
+                "they are not linearly connected: a flow over their weights samples networks at chance. {align}; or make runs that share their \
+                 first steps (--kind fork)"
+            ),
+        };
+        format!(
+            "Between runs: halfway between two of them networks have validation accuracy {:.3} ± {:.3} where they themselves have {trained:.3}, and the \
+             loss rises by up to {:.3} ± {:.3} above the chord ({} pairs): {means}.",
+            middle.mean, middle.sem, barrier.mean, barrier.sem, barrier.n
+        )
     }
 }
 
@@ -106,29 +169,43 @@ impl Outlook {
         Ok(Some(Self { rows: Labelled::new(&engine, validation)?, engine, chance }))
     }
 
-    /// What a flow over the weights of some `runs` can come to.
+    /// What a flow over the weights of some `runs` can come to, with so many `points` on the line between two of them.
     ///
     /// # Errors
     /// A zoo that cannot be read.
-    pub fn prospect(&self, zoo: &ZooStore, runs: &[usize]) -> Result<Prospect> {
+    pub fn prospect(&self, zoo: &ZooStore, runs: &[usize], points: usize) -> Result<Prospect> {
+        let trained = self.trained(zoo, runs)?;
+        if !self.learned(trained) {
+            return Ok(Prospect::Untrained { accuracy: trained });
+        }
+        let between = self.between(zoo, runs, points)?;
+        Ok(match between {
+            Some(between) if between.middle.mean < (trained + self.chance) / 2.0 => Prospect::Unconnected(between),
+            between => Prospect::Good { accuracy: trained, between },
+        })
+    }
+
+    /// Mean validation accuracy of some `runs`.
+    fn trained(&self, zoo: &ZooStore, runs: &[usize]) -> Result<f64> {
+        let some = zoo.finals(&runs[..runs.len().min(PAIRS + 1)])?;
+        Ok(Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean)
+    }
+
+    /// What lies between neighbours among `runs`, at so many `points` of each line; none for fewer than two.
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn between(&self, zoo: &ZooStore, runs: &[usize], points: usize) -> Result<Option<Between>> {
         let finals = |run: usize| zoo.finals(&[run]);
         let pairs = runs.windows(2).take(PAIRS);
         let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
         let lines: Vec<(&[f32], &[f32])> = ends.iter().map(|(a, b)| (&a[..], &b[..])).collect();
-        let some = zoo.finals(&runs[..runs.len().min(PAIRS + 1)])?;
-        let trained = Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean;
-        if !self.learned(trained) {
-            return Ok(Prospect::Untrained { accuracy: trained });
-        }
         if lines.is_empty() {
-            return Ok(Prospect::Good { accuracy: trained, middle: f64::NAN, pairs: 0 });
+            return Ok(None);
         }
-        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, 3)?;
-        let [_, middle] = summaries(&found)?;
-        Ok(match middle.mean < (trained + self.chance) / 2.0 {
-            true => Prospect::Unconnected { accuracy: trained, middle: middle.mean, pairs: middle.n },
-            false => Prospect::Good { accuracy: trained, middle: middle.mean, pairs: middle.n },
-        })
+        let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, points)?;
+        let [barrier, middle] = summaries(&found)?;
+        Ok(Some(Between { trained: self.trained(zoo, runs)?, barrier, middle, chance: self.chance }))
     }
 
     /// What a flow over the zoo in `dir`, which was just made, can come to; none where nothing is known. Warns where its networks have
@@ -143,7 +220,7 @@ impl Outlook {
         }
         // What is to be known of the data was told when the command read them.
         let Some(outlook) = Self::of(zoo, &Silent)? else { return Ok(None) };
-        let prospect = outlook.prospect(zoo, &runs)?;
+        let prospect = outlook.prospect(zoo, &runs, POINTS)?;
         if let Prospect::Untrained { accuracy } = prospect {
             outlook.warn_untrained(zoo, dir, accuracy);
         }

@@ -1,19 +1,21 @@
 //! The trivial generators that every table carries (book/src/mathematics.md, section 14), since they beat many published ones.
 //!
-//! Each is a pure function of the zoo's training finals `[R, P]` and a stream. None needs a gradient; most need no model
+//! Each is a pure function of the zoo's training finals `[R, P]` and a stream. Only the flat noise needs gradients; most need no model
 //! at all. A method that does not beat them in accuracy *and* in novelty has shown nothing.
 //!
 //! | name | networks | what it shows |
 //! | --- | --- | --- |
 //! | `mean` | 1 | the mean of all training finals |
-//! | `soup-m` | n | means of m random training finals without repetition (m = 16, or R/2 for smaller zoos) |
+//! | `soup-m` | n | means of m random training finals without repetition (m = 2: midpoints, 3, and 16, or R/2 for smaller zoos) |
 //! | `interpolation` | n | (1 − λ) θ_i + λ θ_j, a random pair i ≠ j, λ ~ U(0, 1) |
 //! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
+//! | `flat-noise-l`, `soup-m-flat-noise-l` | n | a training final, or a mean of m, + noise of that length that the network hardly feels ([`super::flat`]) |
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
 //! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
+use super::flat::{FlatNoise, Probe};
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
 use crate::space::principal::Principal;
@@ -50,6 +52,8 @@ pub struct Finals<'a> {
     pub median: Option<f64>,
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
+    /// Unlabelled inputs for noise that networks hardly feel, where there are some.
+    pub probe: Option<Probe<'a>>,
 }
 
 /// A trivial generator.
@@ -69,6 +73,13 @@ pub enum Baseline {
         /// Length of the noise in units of the leave-one-out median.
         level: f64,
     },
+    /// The mean of random training finals plus noise along directions that it hardly feels.
+    FlatNoise {
+        /// Finals that are averaged; 1: a training run.
+        members: usize,
+        /// Length of the noise in units of the leave-one-out median.
+        level: f64,
+    },
     /// A Gaussian of independent weights.
     DiagonalGaussian,
     /// A Gaussian of principal components.
@@ -78,18 +89,19 @@ pub enum Baseline {
 }
 
 impl Baseline {
-    /// The baselines of a table for a zoo of `runs` training runs; `mean-move` where the `start` is known. Noise at 0.25
-    /// is nearly a copy, at 1.1 it counts as novel.
-    pub fn table(runs: usize, start: bool) -> Vec<Self> {
-        let mut all = vec![
-            Self::Mean,
-            Self::Soup { members: 16.min(runs / 2).max(1) },
-            Self::Interpolation,
-            Self::Noise { level: 0.25 },
-            Self::Noise { level: 1.1 },
-            Self::DiagonalGaussian,
-            Self::PcaGaussian,
-        ];
+    /// The baselines of a table for a zoo of `runs` training runs; `mean-move` where the `start` is known, flat noise where there is a `probe`. Noise
+    /// at 0.25 is nearly a copy, at 1.1 as far as a new run.
+    pub fn table(runs: usize, start: bool, probe: bool) -> Vec<Self> {
+        let most = 16.min(runs / 2).max(1);
+        let mut all = vec![Self::Mean];
+        all.extend([2, 3].into_iter().filter(|members| *members < most).map(|members| Self::Soup { members }));
+        all.push(Self::Soup { members: most });
+        all.extend([Self::Interpolation, Self::Noise { level: 0.25 }, Self::Noise { level: 1.1 }]);
+        if probe {
+            // Around a mean of three, which lies at about .65, noise of .8 reaches 1.
+            all.extend([(1, 1.1), (3.min(most), 0.8)].map(|(members, level)| Self::FlatNoise { members, level }));
+        }
+        all.extend([Self::DiagonalGaussian, Self::PcaGaussian]);
         all.extend(start.then_some(Self::MeanMove));
         all
     }
@@ -101,6 +113,8 @@ impl Baseline {
             Self::Soup { members } => format!("soup-{members}"),
             Self::Interpolation => "interpolation".into(),
             Self::Noise { level } => format!("noise-{level}"),
+            Self::FlatNoise { members: 1, level } => format!("flat-noise-{level}"),
+            Self::FlatNoise { members, level } => format!("soup-{members}-flat-noise-{level}"),
             Self::DiagonalGaussian => "diagonal-gaussian".into(),
             Self::PcaGaussian => "pca-gaussian".into(),
             Self::MeanMove => "mean-move".into(),
@@ -125,15 +139,8 @@ impl Baseline {
         let mut theta = match *self {
             Self::Mean => narrow(&mean(zoo.training, p)),
             Self::Soup { members } => {
-                if members == 0 || members > runs {
-                    return Err(Error::parameter("soup", format!("1 to {runs} members"), members));
-                }
-                each(n, &streams, |streams| {
-                    let mut order: Vec<usize> = (0..runs).collect();
-                    let (chosen, _) = order.partial_shuffle(&mut streams.rng(), members);
-                    let rows: Vec<f32> = chosen.iter().flat_map(|&i| row(zoo, i)).copied().collect();
-                    Ok(narrow(&mean(&rows, p)))
-                })?
+                check_members(members, runs)?;
+                each(n, &streams, |streams| Ok(soup(zoo, members, streams)))?
             }
             Self::Interpolation => each(n, &streams, |streams| {
                 let mut rng = streams.rng();
@@ -143,16 +150,9 @@ impl Baseline {
                 Ok(ends.map(|(a, b)| a + share * (b - a)).collect())
             })?,
             Self::Noise { level } => {
-                if !(level > 0.0 && level.is_finite()) {
-                    return Err(Error::parameter("noise level", "a number above 0", level));
-                }
                 let deviation = deviation(zoo.training, p);
                 let length = deviation.iter().map(|s| s * s).sum::<f64>().sqrt();
-                if length == 0.0 {
-                    return Err(Error::parameter("training finals", "networks that differ", "copies of each other"));
-                }
-                let median = zoo.median.map_or_else(|| Ok(Neighbourhood::new(zoo.training, p)?.median()), Ok)?;
-                let scale = level * median / length;
+                let scale = zoo.noise_length(level)? / length;
                 each(n, &streams, |streams| {
                     let mut rng = streams.rng();
                     let chosen = rng.random_range(0..runs);
@@ -162,6 +162,7 @@ impl Baseline {
                     Ok(row(zoo, chosen).iter().zip(&deviation).map(noisy).collect())
                 })?
             }
+            Self::FlatNoise { members, level } => flat_noise(zoo, members, level, n, &streams)?,
             Self::DiagonalGaussian => {
                 let (mean, deviation) = (mean(zoo.training, p), deviation(zoo.training, p));
                 each(n, &streams, |streams| {
@@ -202,6 +203,58 @@ impl Baseline {
         }
         Ok(theta)
     }
+}
+
+impl Finals<'_> {
+    /// The length of noise of `level` leave-one-out medians.
+    fn noise_length(&self, level: f64) -> Result<f64> {
+        if !(level > 0.0 && level.is_finite()) {
+            return Err(Error::parameter("noise level", "a number above 0", level));
+        }
+        let measured = || Ok(Neighbourhood::new(self.training, self.layout.len())?.median());
+        Ok(level * self.median.map_or_else(measured, Ok)?)
+    }
+}
+
+fn check_members(members: usize, runs: usize) -> Result<()> {
+    if members == 0 || members > runs {
+        return Err(Error::parameter("soup", format!("1 to {runs} members"), members));
+    }
+    Ok(())
+}
+
+/// The mean `[P]` of so many random training finals.
+fn soup(zoo: &Finals<'_>, members: usize, streams: &Streams) -> Vec<f32> {
+    let p = zoo.layout.len();
+    let mut order: Vec<usize> = (0..zoo.training.len() / p).collect();
+    let (chosen, _) = order.partial_shuffle(&mut streams.rng(), members);
+    let rows: Vec<f32> = chosen.iter().flat_map(|&i| row(zoo, i)).copied().collect();
+    narrow(&mean(&rows, p))
+}
+
+/// Centres that flat noise is drawn about, at most: the curvature about each costs as much as a thousand gradients.
+const CENTRES: usize = 16;
+
+/// `n` networks about [`CENTRES`] centres in turn.
+fn flat_noise(zoo: &Finals<'_>, members: usize, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let p = zoo.layout.len();
+    check_members(members, zoo.training.len() / p)?;
+    let probe = zoo.probe.ok_or_else(|| Error::parameter("flat noise", "inputs to measure curvature on", "none"))?;
+    let (length, deviation) = (zoo.noise_length(level)?, deviation(zoo.training, p));
+    let centres = n.min(CENTRES);
+    let mut all = vec![0.0; n * p];
+    for centre in 0..centres {
+        crate::interrupt::check()?;
+        let own = streams.index(centre as u64);
+        let theta = soup(zoo, members, &own.child("centre"));
+        let noise = FlatNoise::about(&theta, &deviation, probe, &own.child("sketches"))?;
+        let rows = all.par_chunks_exact_mut(p).enumerate().filter(|(i, _)| i % centres == centre);
+        rows.for_each(|(i, out)| {
+            let noise = noise.draw(length, &own.child("noise").index(i as u64));
+            out.iter_mut().zip(theta.iter().zip(&noise)).for_each(|(out, (w, e))| *out = w + e);
+        });
+    }
+    Ok(all)
 }
 
 fn row<'a>(zoo: &Finals<'a>, i: usize) -> &'a [f32] {

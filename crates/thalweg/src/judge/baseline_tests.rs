@@ -17,7 +17,7 @@ fn zoo(runs: usize) -> (Layout, Vec<f32>) {
 }
 
 fn draw(baseline: Baseline, layout: &Layout, training: &[f32], n: usize) -> Vec<f32> {
-    baseline.sample(&Finals { layout, training, median: None, start: None }, n, &Streams::new(2)).unwrap()
+    baseline.sample(&Finals { layout, training, median: None, start: None, probe: None }, n, &Streams::new(2)).unwrap()
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn the_mean_move_moves_fresh_draws() {
     let (layout, points) = zoo(10);
     let (law, first) = (InitialLaw::AroundCentre { centre: vec![5.0; 50], noise: 0.0 }, vec![2.0; 50]);
     let start = Some(Start { mean: &first, law: &law });
-    let finals = Finals { layout: &layout, training: &points, median: None, start };
+    let finals = Finals { layout: &layout, training: &points, median: None, start, probe: None };
     let moved = Baseline::MeanMove.sample(&finals, 3, &Streams::new(3)).unwrap();
     let last = mean(&points, 50);
     assert!(
@@ -97,15 +97,15 @@ fn the_mean_move_moves_fresh_draws() {
 #[test]
 fn seeds_decide_and_threads_do_not() {
     let (layout, points) = zoo(40);
-    for baseline in Baseline::table(40, false) {
+    for baseline in Baseline::table(40, false, false) {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| draw(baseline, &layout, &points, 7))
         };
         assert_eq!(run(1), run(3), "{baseline:?}");
     }
-    let names: std::collections::HashSet<String> = Baseline::table(40, true).iter().map(Baseline::name).collect();
-    assert_eq!(names.len(), 8);
+    let names: std::collections::HashSet<String> = Baseline::table(40, true, true).iter().map(Baseline::name).collect();
+    assert_eq!(names.len(), 12);
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub fn by_weights(
     let p = zoo.layout.len();
     let neighbourhood = Neighbourhood::new(zoo.training, p)?;
     let runs = zoo.training.len() / p;
-    let all = baselines.map_or(Vec::new(), |_| Baseline::table(runs, zoo.start.is_some()));
+    let all = baselines.map_or(Vec::new(), |_| Baseline::table(runs, zoo.start.is_some(), false));
     progress.begin("judging", (3 + all.len()) as u64);
     let mut rows = Vec::new();
     let mut judged = |origin: Origin, name: &str, theta: &[f32]| -> Result<()> {
@@ -89,8 +89,13 @@ pub fn by_weights(
         judged(Origin::HeldOut, "held-out", zoo.held_out)?;
     }
     let n = generated.1.len() / p;
-    let finals =
-        Finals { layout: zoo.layout, training: zoo.training, median: Some(neighbourhood.median()), start: zoo.start };
+    let finals = Finals {
+        layout: zoo.layout,
+        training: zoo.training,
+        median: Some(neighbourhood.median()),
+        start: zoo.start,
+        probe: None,
+    };
     for (baseline, streams) in all.into_iter().zip(std::iter::repeat(baselines)) {
         if let Some(streams) = streams {
             judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?;

@@ -14,6 +14,7 @@ pub mod action_gap;
 pub mod baseline;
 mod by_weights;
 mod evaluation;
+mod flat;
 mod reference;
 mod results;
 mod row;
@@ -21,6 +22,7 @@ mod runs;
 mod table;
 
 pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
+pub use flat::Probe;
 pub use reference::ZooReference;
 pub use results::{RESULTS, read_rows, write_rows};
 pub use row::Row;

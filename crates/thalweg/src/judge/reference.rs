@@ -20,4 +20,6 @@ pub struct ZooReference<'a> {
     pub start: Option<Start<'a>>,
     /// Which hidden units may be reordered, of the engine's architecture; without it weights are compared as they are.
     pub symmetry: Option<&'a SymmetryTable>,
+    /// Unlabelled inputs `[M, D]` for the baselines of noise that networks hardly feel, training rows best; without them those are left out.
+    pub probe: &'a [f32],
 }

@@ -41,7 +41,16 @@ impl ZooRuns {
     /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
         let (training, held_out) = (&self.training, &self.held_out);
-        ZooReference { engine, training, held_out, test, labels, start: self.start(), symmetry: self.symmetry.as_ref() }
+        ZooReference {
+            engine,
+            training,
+            held_out,
+            test,
+            labels,
+            start: self.start(),
+            symmetry: self.symmetry.as_ref(),
+            probe: &[],
+        }
     }
 
     /// How the runs began, where that is known.

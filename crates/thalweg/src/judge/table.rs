@@ -2,6 +2,7 @@
 //!
 //! Every network is evaluated exactly once, the training runs among them: the zoo's row comes from the evaluation that everything else is compared with.
 use super::baseline::{Baseline, Finals};
+use super::flat::Probe;
 use super::reference::ZooReference;
 use super::{Judge, Judgement, Row};
 use crate::{Error, Result, Streams};
@@ -43,8 +44,9 @@ pub fn table(
     progress: &dyn Progress,
 ) -> Result<Vec<Judged>> {
     let p = zoo.engine.parameters().max(1);
-    let of_zoo =
-        |streams| Baseline::table(zoo.training.len() / p, zoo.start.is_some()).into_iter().map(move |b| (b, streams));
+    let probe = (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe });
+    let trivial = Baseline::table(zoo.training.len() / p, zoo.start.is_some(), probe.is_some());
+    let of_zoo = |streams| trivial.iter().map(move |b| (*b, streams));
     let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
     progress.begin("judging", (1 + generated.len() + all.len()) as u64);
     let next = || {
@@ -69,7 +71,7 @@ pub fn table(
     }
     let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
     let median = Some(judge.median());
-    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start };
+    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start, probe };
     for (baseline, streams) in all {
         rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
     }

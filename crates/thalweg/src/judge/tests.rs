@@ -27,6 +27,7 @@ struct Toy {
     labels: Vec<u32>,
     start: Vec<f32>,
     symmetry: SymmetryTable,
+    probe: Vec<f32>,
 }
 
 /// Twelve training and six held-out runs of an MLP from one noisy start, trained by plain gradient descent and kept.
@@ -43,6 +44,7 @@ fn toy() -> &'static Toy {
             labels: splits.test.labels,
             start,
             symmetry: SymmetryTable::of(&architecture()),
+            probe: splits.train.first(256).inputs,
             engine,
         }
     })
@@ -101,6 +103,7 @@ fn reference(toy: &Toy) -> ZooReference<'_> {
         labels: &toy.labels,
         start: None,
         symmetry: Some(&toy.symmetry),
+        probe: &toy.probe,
     }
 }
 
@@ -255,13 +258,15 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
     let streams = Streams::new(4);
     let all = table(zoo, &generated, Some(&streams), &Silent).unwrap();
-    let baselines = ["soup-6", "interpolation", "noise-0.25", "noise-1.1", "diagonal-gaussian", "pca-gaussian"];
+    let noise = ["noise-0.25", "noise-1.1", "flat-noise-1.1", "soup-3-flat-noise-0.8"];
+    let means = ["soup-2", "soup-3", "soup-6", "interpolation"];
+    let baselines = [&means[..], &noise, &["diagonal-gaussian", "pca-gaussian"]].concat();
     assert_eq!(names(&all), [&["a", "b", "zoo", "held-out", "mean"], &baselines[..], &["mean-move"]].concat());
-    // 30 and 2 generated, 12 of the zoo, 6 held out, 1 mean and 7 baselines of as many as the first group has.
-    assert_eq!(engine.evaluated(), 30 + 2 + 12 + 6 + 1 + 7 * 30);
+    // 30 and 2 generated, 12 of the zoo, 6 held out, 1 mean and 11 baselines of as many as the first group has.
+    assert_eq!(engine.evaluated(), 30 + 2 + 12 + 6 + 1 + 11 * 30);
     assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, engine.evaluated());
     let origins = [Origin::Generated, Origin::Generated, Origin::Zoo, Origin::HeldOut].into_iter();
-    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 8]).collect();
+    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 12]).collect();
     assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);
     let judge = Judge::new(zoo).unwrap();
     assert_eq!(
@@ -276,6 +281,11 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     assert!(row("noise-0.25").accuracy_mean > 0.85 && row("noise-0.25").novel_and_performing == 0.0);
     assert!((row("noise-1.1").novelty_l2 - 1.1).abs() < 0.12, "{:?}", row("noise-1.1"));
     assert!(row("mean-move").accuracy_mean > 0.6, "{:?}", row("mean-move"));
+    // A run plus noise that it does not feel: the game that the old measure lost.
+    let flat = row("flat-noise-1.1");
+    assert!((flat.novelty_l2 - 1.1).abs() < 0.05 && flat.accuracy_mean > row("noise-1.1").accuracy_mean, "{flat:?}");
+    assert!(flat.novel_performing_weights > 0.5 && flat.novel_and_performing < 0.1, "{flat:?}");
+    assert!(flat.copying_behaviour < -2.0 && flat.copying_weights > 1.0, "{flat:?}");
     let again = table(zoo, &generated, Some(&streams), &Silent).unwrap();
     assert!(all.iter().zip(&again).all(|(a, b)| a.networks == b.networks));
     // Without held-out runs, baselines, or anything generated.

@@ -70,7 +70,7 @@ impl SampleRequest {
 pub struct Samples {
     /// Their weights, `[n, P]`.
     pub theta: Vec<f32>,
-    /// The states that were kept, as weights.
+    /// The states that were kept, as weights; without the noise of a decoder that has some.
     pub states: States,
     /// Evaluations of the net for a network (the most that any block of networks took).
     pub evaluations: usize,
@@ -148,7 +148,8 @@ impl MetaModel {
         };
         let mut solution = solution.map_err(|e| in_block(e, &rows))?;
         solution.states = space.decode(&solution.states);
-        Ok((space.decode(&z), solution))
+        let of_decoder: Vec<_> = rows.map(|i| streams.child("decoder").index(i as u64)).collect();
+        Ok((space.drawn(&z, &of_decoder), solution))
     }
 
     /// Networks `theta [n, P]` of this model's with what it knows of them.

@@ -125,18 +125,69 @@ fn align_run(table: &SymmetryTable, reference: &[f32], run: &mut [f32], streams:
     Ok([before, squared_distance(reference, &run[last..]).sqrt()])
 }
 
-/// The zoo `source` aligned to the final network of run `reference`, as a zoo of its own in `out`.
+/// Passes over all runs after which a search for the common mean is left; it ends after about ten.
+const PASSES: usize = 50;
+
+/// The mean `[P]` of `networks [R, P]`, each in the order of hidden units that brings it closest to that mean: the joint alignment of them all, from
+/// `first [P]`. Networks that are aligned to it are aligned to each other without contradictions: going round by several of them changes nothing.
+///
+/// Σ_r ‖θ_r − m‖² is lowered in turn by the orders, each network's by weight matching, and by the mean m; neither step raises it, so it ends, in a
+/// local optimum. One reference run has peculiarities of its own, which the mean of many has not. Cost: a matching a network and pass.
+///
+/// # Errors
+/// Weights of another shape or not finite; [`Error::Interrupted`].
+pub fn common_mean(
+    table: &SymmetryTable,
+    first: &[f32],
+    networks: &[f32],
+    streams: &Streams,
+    progress: &dyn Progress,
+) -> Result<Vec<f32>> {
+    let p = table.layout().len();
+    let runs = table.layout().check("networks", networks)?;
+    let (mut moved, mut mean, mut least) = (networks.to_vec(), first.to_vec(), f64::INFINITY);
+    progress.begin("aligning to the common mean", PASSES as u64);
+    for pass in 0..PASSES {
+        let streams = streams.index(pass as u64);
+        let own = |(r, run): (usize, &mut [f32])| align_run(table, &mean, run, &streams.index(r as u64)).map(drop);
+        moved.par_chunks_exact_mut(p).enumerate().try_for_each(own)?;
+        let mut sums = vec![0.0f64; p];
+        moved.chunks_exact(p).for_each(|run| sums.iter_mut().zip(run).for_each(|(sum, w)| *sum += f64::from(*w)));
+        mean = sums.iter().map(|sum| (sum / runs as f64) as f32).collect();
+        let total: f64 = moved.chunks_exact(p).map(|run| squared_distance(&mean, run)).sum();
+        if progress.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        progress.advance(1);
+        if total > least * (1.0 - 1e-6) {
+            break;
+        }
+        least = total;
+    }
+    Ok(mean)
+}
+
+/// What the runs of a zoo are aligned to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The final network of one run.
+    Run(usize),
+    /// Their common mean, found jointly from the order of this run ([`common_mean`]).
+    Mean(usize),
+}
+
+/// The zoo `source` aligned to a `target`, as a zoo of its own in `out`.
 ///
 /// # Errors
 /// A zoo whose architecture is not known, a run that does not exist, and whatever [`derive`] says.
 pub fn align_zoo(
     source: &ZooStore,
-    reference: usize,
+    target: Target,
     out: &Path,
     options: DeriveOptions,
     progress: &dyn Progress,
 ) -> Result<ZooStore> {
-    aligned(source, reference, |how, step| derive(source, out, how, options, step, progress))
+    aligned(source, target, progress, |how, step| derive(source, out, how, options, step, progress))
 }
 
 /// The shards of one `task` of the zoo that [`align_zoo`] makes, into a folder that other processes fill with theirs. Gives their runs back.
@@ -145,30 +196,44 @@ pub fn align_zoo(
 /// As [`align_zoo`], and whatever [`derive_task`] says.
 pub fn align_task(
     source: &ZooStore,
-    reference: usize,
+    target: Target,
     out: &Path,
     task: Task,
     progress: &dyn Progress,
 ) -> Result<Range<usize>> {
-    aligned(source, reference, |how, step| derive_task(source, out, how, task, step, progress))
+    aligned(source, target, progress, |how, step| derive_task(source, out, how, task, step, progress))
 }
 
 /// What `derive` makes of `source`, given in words what is done and the step that does it.
-fn aligned<T>(source: &ZooStore, reference: usize, derive: impl FnOnce(&str, &Step<'_>) -> Result<T>) -> Result<T> {
+fn aligned<T>(
+    source: &ZooStore,
+    target: Target,
+    progress: &dyn Progress,
+    derive: impl FnOnce(&str, &Step<'_>) -> Result<T>,
+) -> Result<T> {
     let architecture = source.architecture().ok_or_else(|| {
         let found = format!("{}, imported without", source.dir().display());
         Error::parameter("zoo to align", "a zoo whose architecture is known (import it with one)", found)
     })?;
+    let (Target::Run(reference) | Target::Mean(reference)) = target;
     if reference >= source.runs() {
         return Err(Error::parameter("reference", format!("a run below {}", source.runs()), reference));
     }
     let table = SymmetryTable::of(architecture);
-    let target = source.finals(&[reference])?;
+    let first = source.finals(&[reference])?;
     let streams = Streams::new(0).child("align");
-    let step = |run: usize, trajectory: &mut [f32]| {
-        align_run(&table, &target, trajectory, &streams.index(run as u64)).map(|_| ())
+    let (point, how) = match target {
+        Target::Run(_) => (first, format!("aligned to run {reference} by weight matching")),
+        Target::Mean(_) => {
+            let finals = source.finals(&source.finished_runs())?;
+            let mean = common_mean(&table, &first, &finals, &streams.child("mean"), progress)?;
+            (mean, format!("aligned to the common mean by weight matching from run {reference}"))
+        }
     };
-    derive(&format!("aligned to run {reference} by weight matching"), &step)
+    let step = |run: usize, trajectory: &mut [f32]| {
+        align_run(&table, &point, trajectory, &streams.index(run as u64)).map(|_| ())
+    };
+    derive(&how, &step)
 }
 
 #[cfg(test)]
@@ -179,6 +244,7 @@ mod tests {
     use thalweg_nets::Architecture;
     use thalweg_nets::architecture::Preset;
     use thalweg_nets::init::Initialisation;
+    use thalweg_nets::progress::Silent;
 
     fn random_permutations(table: &SymmetryTable, streams: &Streams) -> Vec<Vec<usize>> {
         let mut rng = streams.rng();
@@ -240,6 +306,42 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             pool.install(|| align(&table, &reference, &mut two, 3, &streams.child("ascent")).unwrap());
             assert_eq!(two, aligned);
+        }
+    }
+
+    #[test]
+    fn many_noisy_copies_meet_at_the_network_behind_them_and_cycles_close() {
+        for (k, architecture) in networks().iter().enumerate() {
+            let table = SymmetryTable::of(architecture);
+            let p = table.layout().len();
+            let streams = Streams::new(6).index(k as u64);
+            let truth = Initialisation::KaimingNormal.draw(table.layout(), &streams.child("weights"));
+            let deviation = (truth.iter().map(|w| w * w).sum::<f32>() / p as f32).sqrt();
+            let mut all = Vec::new();
+            for r in 0..12 {
+                let streams = streams.child("run").index(r);
+                let mut rng = streams.child("noise").rng();
+                let mut run: Vec<f32> =
+                    truth.iter().map(|w| w + 0.5 * deviation * rng.sample::<f32, _>(StandardNormal)).collect();
+                table.permute(&mut run, &random_permutations(&table, &streams.child("order"))).unwrap();
+                all.extend(run);
+            }
+            let mean = common_mean(&table, &all[..p], &all, &streams.child("mean"), &Silent).unwrap();
+            // The truth in the first run's order, with the noise of twelve averaged: a twelfth of the variance.
+            let orders = match_weights(&table, &mean, &truth, &streams.child("back")).unwrap();
+            let mut back = truth.clone();
+            table.permute(&mut back, &orders).unwrap();
+            let error = (squared_distance(&mean, &back) / p as f64).sqrt() / f64::from(0.5 * deviation);
+            assert!((error - 12f64.sqrt().recip()).abs() < 0.05, "{}: {error}", architecture.name());
+            // Jointly aligned networks lie closer together than when aligned to one of them.
+            let spread = |target: &[f32]| {
+                let mut moved = all.clone();
+                align(&table, target, &mut moved, 1, &streams.child("ascent")).unwrap();
+                let runs: Vec<&[f32]> = moved.chunks(p).collect();
+                let pairs = (0..12).flat_map(|i| (0..i).map(move |j| (i, j)));
+                pairs.map(|(i, j)| squared_distance(runs[i], runs[j])).sum::<f64>()
+            };
+            assert!(spread(&mean) <= spread(&all[..p]), "{}", architecture.name());
         }
     }
 

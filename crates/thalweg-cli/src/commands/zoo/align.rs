@@ -11,14 +11,16 @@ use crate::work::task::{self, Shard};
 use crate::work::zoo::{FILES, best_run};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
-use thalweg::space::align::{align_task, align_zoo};
+use thalweg::space::align::{Target, align_task, align_zoo};
 use thalweg_nets::zoo::{DeriveOptions, ZooStore};
 
-/// Permute the hidden units of every run so that it lies close to a reference run
+/// Permute the hidden units of every run so that it lies close to a reference run, or to the common mean of all
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo align zoo/ --out aligned/
   thalweg zoo align zoo/ --reference 3 --pairs 50 --out aligned/
+  # all runs jointly, to their common mean
+  thalweg zoo align zoo/ --joint --out aligned/
   # without the table of loss barriers
   thalweg zoo align zoo/ --pairs 0 --out aligned/
 
@@ -30,6 +32,9 @@ pub struct Args {
     /// The run that the others are aligned to; the one of least final validation loss by default
     #[arg(long, value_name = "RUN")]
     reference: Option<usize>,
+    /// Align all runs to their common mean, found jointly from the order of the reference, and not to the reference itself
+    #[arg(long)]
+    joint: bool,
     /// Pairs of runs between which the loss barrier is measured, on validation rows
     #[arg(long, value_name = "N", default_value_t = 20)]
     pairs: usize,
@@ -60,16 +65,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if others.is_empty() {
         bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), finished.len());
     }
+    let mut of = settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]);
+    if args.joint {
+        of.insert("joint".into(), true.into());
+    }
+    let target = if args.joint { Target::Mean(reference) } else { Target::Run(reference) };
     let plan = Plan {
         command: "zoo align",
         names: FILES,
         resumes: Resumes::Again,
-        settings: settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]),
+        settings: of,
         inputs: Inputs::default().path(&args.zoo).data(named.as_ref()),
     };
     if let Some(task) = args.shard.task()? {
         let out = session.joined(FOLDER, &plan)?;
-        let runs = align_task(&zoo, reference, out.dir(), task, &session.progress)?;
+        let runs = align_task(&zoo, target, out.dir(), task, &session.progress)?;
         task::told(session, task, runs, out.shown(), 0)?;
         out.finish();
         return Ok(Outcome::Done);
@@ -78,7 +88,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;
     let Some(out) = session.folder(FOLDER, &plan)? else { return Ok(Outcome::Done) };
     let options = DeriveOptions { resume: session.common.resume, force: false };
-    let aligned = align_zoo(&zoo, reference, out.dir(), options, &session.progress)?;
+    let aligned = align_zoo(&zoo, target, out.dir(), options, &session.progress)?;
     session.progress.end();
     let (table, rows) = comparison.table([("as it was", &zoo), ("aligned", &aligned)])?;
     session.show(&table);

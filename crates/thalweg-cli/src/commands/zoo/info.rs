@@ -11,7 +11,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use thalweg_nets::zoo::{Summary, ZooStore};
 
-/// Summarise a zoo: what it holds and how its runs went
+/// Summarise a zoo: what it holds, how its runs went, and what lies between them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg zoo info zoo/

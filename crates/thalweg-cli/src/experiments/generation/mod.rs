@@ -3,14 +3,15 @@
 mod ensembles;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
+use super::frontier;
 use super::made::{self, ALIGNED, Zoos, folder};
 use crate::common::Outcome;
-use crate::report::{Look, Mark, Plot, Report, figures};
+use crate::report::{Report, figures};
 use crate::results::Row;
 use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
-use crate::verdict::{self, PROBE, Verdict, colour};
+use crate::verdict::{self, PROBE, SHUFFLED, Verdict, colour};
 use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
@@ -62,6 +63,8 @@ pub struct Generation {
     only: Vec<String>,
     fits: u64,
     samples: usize,
+    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
+    control: bool,
     /// Sizes of the ensembles that are judged; none where empty.
     ensembles: Vec<usize>,
     /// The method that is to reach `shared_accuracy` on shared zoos of MNIST, above a fresh start plus the mean move.
@@ -220,6 +223,15 @@ impl Generation {
                 }
             }
         }
+        if self.control {
+            let zoo =
+                made::shuffled(&zoo, &run.out.join("zoos").join(folder(data, &format!("{kind}-shuffled"))), session)?;
+            let dir = run.out.join("models").join(format!("{}-shuffled", folder(data, kind)));
+            let model = made::fitted(&zoo, &self.config(first, kind, 0)?, &dir, session)?;
+            let samples =
+                model.sample(&SampleRequest { steps: first.steps, ..SampleRequest::new(self.samples, self.seed) })?;
+            probes.push(Made { name: format!("{}{SHUFFLED}", first.name), samples, fit_seconds: model.record.seconds });
+        }
         let study = Study::new(zoo, split, None, &session.progress)?;
         let named = |weight: Weight| move |m: &'_ Made| (weight, m.name.clone(), m.samples.theta.clone());
         let all: Vec<_> =
@@ -247,7 +259,7 @@ impl Generation {
         let most = sizes.iter().copied().max().unwrap_or(1);
         let zoo = study.reference();
         let (layout, training) = (study.engine.layout(), zoo.training);
-        let finals = Finals { layout, training, median: None, start: zoo.start };
+        let finals = Finals { layout, training, median: None, start: zoo.start, probe: None };
         let streams = Streams::new(self.seed).child("ensembles");
         let gaussian = Baseline::DiagonalGaussian.sample(&finals, most, &streams)?;
         let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
@@ -318,10 +330,11 @@ impl Generation {
             }
             report.table(&table);
             report.figure(
-                &accuracy_and_novelty(cell),
-                "Mean test accuracy against distance to the nearest training run (1 = as far as a new run is). Good generators stand \
-                 in the upper right; copies stand on the left.",
+                &frontier::figure(&format!("Accuracy and novelty, {}", cell.title()), &cell.verdicts),
+                "Mean test accuracy against how far answers are from those of the most similar training run (1 = as far as a new run's). Good \
+                 generators stand at the upper rule; copies stand on the left.",
             );
+            report.paragraph(frontier::words(&cell.verdicts));
             let groups = cell.verdicts.iter().zip(&cell.accuracies);
             let groups: Vec<_> = groups.map(|(v, a)| (v.label.clone(), colour(&v.method), a.clone())).collect();
             report.figure(
@@ -341,21 +354,6 @@ struct Made {
     name: String,
     samples: Samples,
     fit_seconds: f64,
-}
-
-fn accuracy_and_novelty(cell: &Cell) -> Plot {
-    let title = format!("Accuracy and novelty, {}, {} zoo", cell.data, cell.kind);
-    let mut plot = Plot { title, size: (820.0, 400.0), ..Plot::default() };
-    plot.x.label = "answers unlike those of the most similar training run, d_f".into();
-    plot.y.label = "mean test accuracy".into();
-    plot.marks.push(Mark::Rule { at: 1.0, upright: true, look: Look::new(0, "").dashed() });
-    for v in &cell.verdicts {
-        let at = (v.novelty()[1].0, v.accuracy().0);
-        let (colour, size) = (colour(&v.method), if v.weight == Weight::Strong { 6.5 } else { 4.5 });
-        plot.marks.push(Mark::Dots { points: vec![at], look: Look::new(colour, "").size(size).opacity(0.95) });
-        plot.marks.push(Mark::Label { at, text: v.label.clone(), look: Look::new(colour, "") });
-    }
-    plot
 }
 
 fn explained(kind: &str) -> &'static str {

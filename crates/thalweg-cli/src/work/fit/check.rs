@@ -4,7 +4,7 @@ use crate::results::Row;
 use crate::row;
 use crate::session::Session;
 use crate::shell::quoted;
-use crate::work::outlook::{Outlook, Prospect, UNCONNECTED};
+use crate::work::outlook::{Between, Outlook, Prospect, UNCONNECTED};
 use anyhow::Result;
 use thalweg::fit::{Character, Relation};
 use thalweg::metric::summary::{Better, Summary};
@@ -46,14 +46,15 @@ impl<'a> Check<'a> {
         let split = config.split.of(zoo)?;
         let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
         let dir = quoted(zoo.dir());
-        match outlook.prospect(zoo, &split.train)? {
+        match outlook.prospect(zoo, &split.train, 3)? {
             Prospect::Untrained { accuracy } => outlook.warn_untrained(zoo, zoo.dir(), accuracy),
-            Prospect::Unconnected { accuracy, middle, pairs } if !functional => complain(&format!(
+            Prospect::Unconnected(Between { trained, middle, .. }) if !functional => complain(&format!(
                 "warning: the runs of {dir} are not linearly connected: halfway between two of them networks have validation accuracy \
-                 {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}. A flow over such weights samples networks at chance. What \
+                 {:.3} ({} pairs), the runs themselves {trained:.3}. A flow over such weights samples networks at chance. What \
                  works: runs that share their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
                  thalweg zoo align {dir} --out aligned\n  \
                  thalweg fit aligned {UNCONNECTED} --out model",
+                middle.mean, middle.n
             )),
             _ => {}
         }

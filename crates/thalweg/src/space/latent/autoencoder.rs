@@ -24,6 +24,11 @@ pub trait Autoencoder: Decoder + Parameters {
 
     /// Standard deviations that latents had before they were normalised `[D]`.
     fn scales(&self) -> &[f32];
+
+    /// Standard deviations of the weights that a point stands for about what it decodes to `[P]`; empty where it stands for one network.
+    fn deviations(&self) -> Vec<f32> {
+        Vec::new()
+    }
 }
 
 /// What an autoencoder is fitted to.

@@ -68,7 +68,7 @@ impl DenoisingConfig {
     /// Points that do not fit, a loss that is not finite, [`Error::Interrupted`].
     pub fn fit(&self, task: &LatentTask) -> Result<(Learned, Trained)> {
         self.check()?;
-        Learned::fit(&self.coder, self.bottleneck(), self.dimension, &self.training, task)
+        Learned::fit(&self.coder, self.bottleneck(), self.dimension, 0.0, &self.training, task)
     }
 
     /// One with parameters from `streams`.
@@ -77,6 +77,6 @@ impl DenoisingConfig {
     /// A number outside its range.
     pub fn untrained(&self, layout: &Layout, streams: &Streams) -> Result<Learned> {
         self.check()?;
-        Ok(Learned::new(&self.coder, layout, self.bottleneck(), self.dimension, streams))
+        Ok(Learned::new(&self.coder, layout, self.bottleneck(), self.dimension, false, streams))
     }
 }

@@ -25,26 +25,42 @@ pub struct Learned {
     pub(super) decoder: Box<dyn Coder>,
     p: usize,
     d: usize,
+    /// Where the decoder's noise stands in the parameters, where it has some: ln s over [`SPEED`] for each weight.
+    noise: Option<usize>,
 }
 
+/// How much faster ln s moves than its parameter, so that it gets from its start to its end within some hundred steps.
+const SPEED: f32 = 10.0;
+/// What s begins at: little enough for networks to work.
+const FIRST: f32 = 0.1;
+
 impl Learned {
-    /// One for this bottleneck, the first `dimension` numbers of whose encoder are μ; parameters from `streams`. An untrained one decodes
+    /// One for this bottleneck, the first `dimension` numbers of whose encoder are μ, its decoder `noisy` or not; parameters from `streams`. An untrained one decodes
     /// everything to the mean of the finals, z = 0.
     pub(super) fn new(
         config: &CoderConfig,
         weights: &Layout,
         bottleneck: Bottleneck,
         dimension: usize,
+        noisy: bool,
         streams: &Streams,
     ) -> Self {
-        let Coders { encoder, decoder, mut tensors, end } =
+        let Coders { encoder, decoder, mut tensors, mut end } =
             config.build(weights, bottleneck.codes(dimension), dimension);
+        let (p, noise) = (weights.len(), noisy.then_some(end));
+        if noisy {
+            tensors.push(("decoder.noise".into(), vec![p]));
+            end += p;
+        }
         tensors.extend(["centre", "scales"].map(|name| (name.to_string(), vec![dimension])));
         let mut parameters = vec![0.0; end + 2 * dimension];
         encoder.draw(&mut parameters, false, &streams.child("encoder"));
         decoder.draw(&mut parameters, true, &streams.child("decoder"));
         parameters[end + dimension..].fill(1.0);
-        Self { layout: Layout::of_tensors(tensors), parameters, encoder, decoder, p: weights.len(), d: dimension }
+        if let Some(start) = noise {
+            parameters[start..start + p].fill(FIRST.ln() / SPEED);
+        }
+        Self { layout: Layout::of_tensors(tensors), parameters, encoder, decoder, p, d: dimension, noise }
     }
 
     /// P.
@@ -61,6 +77,13 @@ impl Learned {
     pub(super) fn trained_mut(&mut self) -> &mut [f32] {
         let end = self.parameters.len() - 2 * self.d;
         &mut self.parameters[..end]
+    }
+
+    /// Writes the derivative by the parameters of the decoder's noise, given that by ln s `[P]`; nothing where there is none.
+    pub(super) fn write_deviation_gradient(&self, by_log: &[f32], gradient: &mut [f32]) {
+        if let Some(start) = self.noise {
+            gradient[start..start + self.p].iter_mut().zip(by_log).for_each(|(g, d)| *g = SPEED * d);
+        }
     }
 
     fn centre(&self) -> &[f32] {
@@ -151,5 +174,10 @@ impl Autoencoder for Learned {
 
     fn scales(&self) -> &[f32] {
         &self.parameters[self.parameters.len() - self.d..]
+    }
+
+    fn deviations(&self) -> Vec<f32> {
+        let own = self.noise.map_or(&[][..], |start| &self.parameters[start..start + self.p]);
+        own.iter().map(|v| (SPEED * v).clamp(-10.0, 2.0).exp()).collect()
     }
 }

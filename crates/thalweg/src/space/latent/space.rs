@@ -54,6 +54,21 @@ impl Space<'_> {
         (back, error)
     }
 
+    /// Weights `[n, P]` drawn from what `points [n, D]` stand for: what they decode to, plus the decoder's noise where it has some, point i's from
+    /// `streams[i]`.
+    pub fn drawn(&self, points: &[f32], streams: &[Streams]) -> Vec<f32> {
+        let deviations = self.latent.map_or(Vec::new(), |latent| latent.deviations());
+        let (Some(latent), false) = (self.latent, deviations.is_empty()) else { return self.decode(points) };
+        let mut z = latent.decode(points);
+        for (z, streams) in z.chunks_exact_mut(deviations.len()).zip(streams) {
+            let mut noise = vec![0.0; z.len()];
+            normal::fill(&mut streams.rng(), &mut noise);
+            z.iter_mut().zip(noise.iter().zip(&deviations)).for_each(|(z, (e, s))| *z += s * e);
+        }
+        self.coordinates.destandardise(&mut z);
+        z
+    }
+
     fn encoded(&self, z: Vec<f32>) -> Vec<f32> {
         match self.latent {
             Some(latent) => latent.encode(&z),

@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn gradients_agree_with_central_differences_for_every_tensor() {
         let coder = CoderConfig::Tokens(TokensConfig { width: 8, blocks: 2, heads: 2, expansion: 2 });
-        check_gradient(Bottleneck::Variational { beta: 0.3 }, &coder, &layout(), None);
+        check_gradient(Bottleneck::Variational { beta: 0.3 }, &coder, &layout(), 0.0, None);
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
         let layout = layout();
         let coder = CoderConfig::Tokens(TokensConfig { width: 12, blocks: 1, heads: 3, expansion: 1 });
         let bottleneck = crate::space::latent::bottleneck::Bottleneck::Variational { beta: 0.1 };
-        let mut net = Learned::new(&coder, &layout, bottleneck, 3, &Streams::new(1));
+        let mut net = Learned::new(&coder, &layout, bottleneck, 3, false, &Streams::new(1));
         let mut rng = Streams::new(2).rng();
         net.trained_mut().iter_mut().for_each(|v| *v += 0.2 * (rng.random::<f32>() - 0.5));
         let p = layout.len();

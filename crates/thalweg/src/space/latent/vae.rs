@@ -38,6 +38,8 @@ pub struct VaeConfig {
     pub dimension: usize,
     /// β, the weight of the KL term a latent (0.1; at least 0).
     pub beta: f64,
+    /// κ, the weight of the likelihood of a decoder with noise (0: none, a point decodes to one network; with a functional term only).
+    pub noise: f64,
     /// Encoder and decoder (mlp 256 × 1).
     pub coder: CoderConfig,
     /// How they are trained.
@@ -46,7 +48,13 @@ pub struct VaeConfig {
 
 impl Default for VaeConfig {
     fn default() -> Self {
-        Self { dimension: 32, beta: 0.1, coder: CoderConfig::default(), training: TrainingConfig::default() }
+        Self {
+            dimension: 32,
+            beta: 0.1,
+            noise: 0.0,
+            coder: CoderConfig::default(),
+            training: TrainingConfig::default(),
+        }
     }
 }
 
@@ -57,6 +65,13 @@ impl VaeConfig {
         super::autoencoder::check_dimension("latent.vae.dimension", self.dimension)?;
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return Err(Error::parameter("latent.vae.beta", "a finite number of at least 0", self.beta));
+        }
+        if !(self.noise >= 0.0 && self.noise.is_finite()) {
+            return Err(Error::parameter("latent.vae.noise", "a finite number of at least 0", self.noise));
+        }
+        if self.noise > 0.0 && self.training.functional.weight == 0.0 {
+            let expected = "0 without a functional term: nothing tells then which weights a network feels";
+            return Err(Error::parameter("latent.vae.noise", expected, self.noise));
         }
         self.coder.check("latent.vae.coder")?;
         self.training.check("latent.vae.training")
@@ -72,7 +87,7 @@ impl VaeConfig {
     /// Points that do not fit, a loss that is not finite, [`Error::Interrupted`].
     pub fn fit(&self, task: &LatentTask) -> Result<(Learned, Trained)> {
         self.check()?;
-        Learned::fit(&self.coder, self.bottleneck(), self.dimension, &self.training, task)
+        Learned::fit(&self.coder, self.bottleneck(), self.dimension, self.noise, &self.training, task)
     }
 
     /// One with parameters from `streams`.
@@ -81,7 +96,7 @@ impl VaeConfig {
     /// A number outside its range.
     pub fn untrained(&self, layout: &Layout, streams: &Streams) -> Result<Learned> {
         self.check()?;
-        Ok(Learned::new(&self.coder, layout, self.bottleneck(), self.dimension, streams))
+        Ok(Learned::new(&self.coder, layout, self.bottleneck(), self.dimension, self.noise > 0.0, streams))
     }
 }
 

@@ -44,7 +44,7 @@ fn a_linear_vae_reaches_the_evidence_of_probabilistic_principal_components() {
     };
     let truth = s2 / p as f64 * (0..p).map(term).sum::<f64>();
     let coder = CoderConfig::Mlp(StackConfig { width: 16, blocks: 0 });
-    let config = VaeConfig { dimension: d, beta, coder, training: training(1500, 128, 5e-3) };
+    let config = VaeConfig { dimension: d, beta, noise: 0.0, coder, training: training(1500, 128, 5e-3) };
     let (net, trained) = config.fit(&task(&plain(p), &points, &held_out, &Streams::new(3))).unwrap();
     // The bound at its optimum, by one draw of the noise for each held-out point looked at.
     let found = trained.best_loss.unwrap();
@@ -77,7 +77,8 @@ fn on_a_curve_two_learned_latents_beat_two_principal_components() {
     let error = |a: &dyn Autoencoder| crate::space::latent::config::squared_error(a, &unseen).unwrap().unwrap();
     let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points, p).unwrap();
     let coder = CoderConfig::Mlp(StackConfig { width: 48, blocks: 2 });
-    let vae = VaeConfig { dimension: 2, beta: 1e-3, coder: coder.clone(), training: training(1500, 64, 3e-3) };
+    let vae =
+        VaeConfig { dimension: 2, beta: 1e-3, noise: 0.0, coder: coder.clone(), training: training(1500, 64, 3e-3) };
     let denoising =
         DenoisingConfig { dimension: 2, coder, training: training(1500, 64, 3e-3), ..DenoisingConfig::default() };
     let streams = Streams::new(5);

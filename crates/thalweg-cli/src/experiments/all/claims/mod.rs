@@ -26,7 +26,7 @@ pub const CLAIMS: &[Claim] = &[
         text: "Networks that a flow generates are as accurate as trained ones and as those of published generators.",
         source: "paper, table of accuracies",
         experiment: "generation",
-        look: "In each figure of accuracy and novelty a good generator stands in the upper right: accurate, and as far from the training runs as a new run.",
+        look: "In each figure of accuracy and novelty a good generator stands at the upper end of the rule: accurate, with answers as unlike any training run's as a new run's are.",
         decide: generation,
         rival: generation_rival,
     },
@@ -151,7 +151,7 @@ fn generation(rows: &[Row]) -> Vec<Comparison> {
     let mut all = Vec::new();
     for (name, zoo) in zoos(rows) {
         let Some(ours) = accuracy(&zoo, NM_CFM) else { continue };
-        for rival in ["zoo", "p-diff", "D2NWG, unconditional", "SANE's recipe", "DeepWeightFlow's recipe"] {
+        for rival in ["zoo", "p-diff", "D2NWG, unconditional", "SANE's recipe", "CFM, Gaussian source"] {
             let theirs = accuracy(&zoo, rival);
             all.extend(
                 theirs.map(|theirs| compare(format!("{name}: test accuracy"), ours.clone(), Sense::NotBelow, theirs)),

@@ -1,0 +1,232 @@
+//! Whether independent runs can be generated is a question of their linear connectivity: the loss barrier between runs by width and weight decay,
+//! before and after alignment (to one run, and jointly to the common mean), beside what flows and trivial generators reach on the same zoo.
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::flows::Named;
+use super::frontier;
+use super::made::{self, fitted, folder};
+use crate::common::Outcome;
+use crate::report::Report;
+use crate::results::Row;
+use crate::row;
+use crate::settings;
+use crate::study::Study;
+use crate::table::{Cell, Table, Weight};
+use crate::verdict::{self, Verdict};
+use crate::work::judge::{about, judge_all};
+use crate::work::outlook::Between;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use thalweg::model::FitConfig;
+use thalweg::model::sample::SampleRequest;
+use thalweg::space::align::Target;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::zoo::ZooStore;
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Connectivity {
+    seed: u64,
+    data: Vec<String>,
+    /// Hidden units of the perceptrons, one layer.
+    widths: Vec<usize>,
+    /// Weight decays.
+    decays: Vec<f64>,
+    fits: u64,
+    samples: usize,
+    /// Only these of the methods; all where empty.
+    only: Vec<String>,
+    /// What all zoos share; width, decay and data are filled in.
+    zoo: toml::Table,
+    /// What all fits share.
+    fit: toml::Table,
+    methods: Vec<Named>,
+}
+
+/// One zoo: what lies between its runs as they are, aligned to one, and aligned jointly, and what was made from the better of the two.
+struct Place {
+    data: String,
+    width: usize,
+    decay: f64,
+    between: [Option<Between>; 3],
+    verdicts: Vec<Verdict>,
+    rows: Vec<Row>,
+}
+
+const AS: [&str; 3] = ["as they are", "aligned to one run", "aligned jointly"];
+
+impl Connectivity {
+    fn chosen(&self) -> impl Iterator<Item = &Named> {
+        self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name))
+    }
+
+    fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
+        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
+        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
+        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
+        config.seed = self.seed + fit;
+        Ok(config)
+    }
+
+    fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
+        let (session, name) = (run.session, folder(data, &format!("{width}-{decay}")));
+        let zoos = run.out.join("zoos");
+        let zoo = self.trained(run, data, width, decay, &zoos.join(&name))?;
+        let one = made::aligned_to(&zoo, Target::Run, &zoos.join(format!("{name}-aligned")), session)?;
+        let joint = made::aligned_to(&zoo, Target::Mean, &zoos.join(format!("{name}-joint")), session)?;
+        let between = [Between::of(&zoo)?, Between::of(&one)?, Between::of(&joint)?];
+        let barrier = |b: &Option<Between>| b.as_ref().map_or(f64::NAN, |b| b.barrier.mean);
+        // The better one by validation rows, as everything that is chosen.
+        let best = if barrier(&between[2]) <= barrier(&between[1]) { joint } else { one };
+        let mut rows: Vec<Row> = AS.iter().zip(&between).map(|(how, b)| told(data, width, decay, how, b)).collect();
+        let (verdicts, judged) = self.judged(run, best, &name)?;
+        for verdict in &verdicts {
+            let mut about = judged.clone();
+            about.extend(row! { "width" => width, "decay" => decay });
+            rows.push(verdict.row(&about)?);
+        }
+        Ok(Place { data: data.into(), width, decay, between, verdicts, rows })
+    }
+
+    fn trained(&self, run: &Run, data: &str, width: usize, decay: f64, dir: &Path) -> Result<ZooStore> {
+        let mut own = toml::Table::from_iter([("architecture".to_owned(), "mlp".into())]);
+        own.insert("data".into(), data.into());
+        own.insert("widths".into(), vec![i64::try_from(width)?].into());
+        own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
+        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
+        made::zoo(run, settings::merged(&tables, &["all", "own"]), self.seed, dir)
+    }
+
+    /// Every method on `zoo`, judged beside the trivial generators; and what the rows are about.
+    fn judged(&self, run: &Run, zoo: ZooStore, name: &str) -> Result<(Vec<Verdict>, Row)> {
+        let session = run.session;
+        let first = self.chosen().next().context("no method")?;
+        let split = self.config(first, 0)?.split.of(&zoo)?;
+        let mut made = Vec::new();
+        for method in self.chosen() {
+            for fit in 0..self.fits {
+                let dir = run.out.join("models").join(format!("{name}-{}-{fit}", method.name));
+                let model = fitted(&zoo, &self.config(method, fit)?, &dir, session)?;
+                let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
+                made.push((method.name.as_str(), samples, model.record.seconds));
+            }
+        }
+        let study = Study::new(zoo, split, None, &session.progress)?;
+        let samples: Vec<_> =
+            made.iter().map(|(name, samples, _)| (Weight::Strong, *name, &samples.theta[..])).collect();
+        let mut judged = judge_all(&study, &samples, true, self.seed, session)?;
+        for ((verdict, _), (_, samples, seconds)) in judged.iter_mut().zip(&made) {
+            verdict.timed(*seconds, samples.seconds);
+        }
+        Ok((verdict::by_method(judged).0, about(&study)))
+    }
+
+    fn page(&self, places: &[Place], scale: Scale) -> Report {
+        let lede = format!(
+            "Perceptrons of one hidden layer from independent starts, {:?} hidden units, weight decay {:?}: the loss barrier between runs on \
+             validation rows, and what is generated from them. Scale: {scale}.",
+            self.widths, self.decays
+        );
+        let mut report = Report::new("Connectivity and generation", lede);
+        if let Some(caveat) = scale.caveat() {
+            report.paragraph(caveat);
+        }
+        report.table(&barriers(places));
+        for place in places {
+            report.heading(place.title()).table(&verdict::table(&place.verdicts));
+            report.figure(
+                &frontier::figure(&format!("Accuracy and novelty, {}", place.title()), &place.verdicts),
+                "Mean test accuracy against how far answers are from those of the most similar training run.",
+            );
+            report.paragraph(frontier::words(&place.verdicts));
+        }
+        report
+    }
+}
+
+impl Place {
+    fn title(&self) -> String {
+        format!("{}, {} hidden units, decay {}", self.data, self.width, self.decay)
+    }
+}
+
+/// The row of results.json of what lies between runs.
+fn told(data: &str, width: usize, decay: f64, how: &str, between: &Option<Between>) -> Row {
+    let mut row = row! { "method" => how, "data" => data, "width" => width, "decay" => decay };
+    if let Some(between) = between {
+        row.extend(row! { "accuracy_mean" => between.trained });
+        row.extend(between.row());
+    }
+    row
+}
+
+/// Barriers of all zoos, with the verdict on what was generated.
+fn barriers(places: &[Place]) -> Table {
+    let mut table = Table::new(&["zoo", "runs are", "accuracy of runs", "halfway", "loss barrier"])
+        .note("On validation rows, ± standard errors over pairs of runs.");
+    for place in places {
+        for (how, between) in AS.iter().zip(&place.between) {
+            let Some(b) = between else { continue };
+            table.push(
+                Weight::Plain,
+                vec![
+                    place.title().into(),
+                    (*how).into(),
+                    Cell::Number(b.trained, 4),
+                    Cell::Estimate(b.middle.mean, b.middle.sem, 4),
+                    Cell::Estimate(b.barrier.mean, b.barrier.sem, 3),
+                ],
+            );
+        }
+    }
+    table
+}
+
+impl Experiment for Connectivity {
+    const NAME: &'static str = "connectivity";
+    const TOML: &'static str = include_str!("../../../../experiments/connectivity.toml");
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        if self.fits == 0 || self.samples < 2 || self.widths.contains(&0) {
+            bail!("expected fits and widths of at least 1, samples of at least 2");
+        }
+        if self.data.is_empty() || self.widths.is_empty() || self.decays.is_empty() || self.chosen().next().is_none() {
+            bail!("expected some data, widths, decays and methods");
+        }
+        for name in &self.data {
+            DataSpec::parse(name)?;
+        }
+        self.chosen().try_for_each(|method| self.config(method, 0).map(drop))
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let mut places = Vec::new();
+        for data in &self.data {
+            for &width in &self.widths {
+                for &decay in &self.decays {
+                    run.session.say(&format!("{data}, {width} hidden units, decay {decay}"));
+                    places.push(self.place(run, data, width, decay)?);
+                }
+            }
+        }
+        let mut tables = vec![barriers(&places)];
+        for place in &places {
+            let mut table = verdict::table(&place.verdicts);
+            table.columns[0] = place.title();
+            table.note = frontier::words(&place.verdicts);
+            tables.push(table);
+        }
+        let report = self.page(&places, run.scale);
+        let rows = places.into_iter().flat_map(|place| place.rows).collect();
+        Ok(Findings { rows, tables, report, outcome: Outcome::Done })
+    }
+}
