@@ -164,7 +164,6 @@ pub fn common_mean(
         }
         least = total;
     }
-    progress.end();
     Ok(mean)
 }
 

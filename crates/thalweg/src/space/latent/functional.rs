@@ -25,7 +25,7 @@ const POOL: usize = 8192;
 const LOOK: usize = 256;
 
 /// How far apart two networks' answers are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Kullback–Leibler divergence of the class probabilities, in nats.
