@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The cost of zoos that many machines share: tasks measured on this machine, a model fitted to them, and a simulation that the model is held against.
+"""The cost of zoos that many machines share: tasks measured on this machine (in core-seconds), a model fitted to them, and a simulation that the model is held against.
 
   benches/scale.py measure PROGRAM   runs tasks of three sizes by `PROGRAM zoo train --shard`, gathers them, writes benches/scale.json
   benches/scale.py table             the model's figures for larger zoos, as docs/scale.md has them
@@ -11,6 +11,7 @@ import heapq
 import json
 import math
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,24 +25,40 @@ RECORD = Path(__file__).with_name("scale.json")
 ZOO = "--arch digits --data digits --kind fork --steps 400 --batch 32 --set kind.fork.steps=20 --checkpoints 5 --seed 1 --threads 1 -q".split()
 
 #: Runs in a shard, and shards that are timed.
-SIZES = [(4, 6), (16, 4), (64, 2)]
+SIZES = [(4, 6), (16, 4), (64, 3)]
+
+#: Runs of the zoos whose gathering is timed, in shards of 64; their training is cut short, which changes no size.
+GATHERED = [512, 2048, 8192]
+
+
+def timed(words):
+    """Core-seconds of a command, and its seconds: on a busy machine only the first say what it costs."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(words, check=True)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
+    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return dict(seconds=round(spent, 3), wall=round(wall, 3))
 
 
 def measure(program):
     tasks, gathers = [], []
     for runs, count in SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            out = str(Path(folder) / "zoo")
-            words = [program, "zoo", "train", *ZOO, "--runs", str(runs * count), "--set", f"shard={runs}", "--out", out]
+            out = Path(folder) / "zoo"
+            words = [program, "zoo", "train", *ZOO, "--runs", str(runs * count), "--set", f"shard={runs}", "--out", str(out)]
             for task in range(count):
-                started = time.perf_counter()
-                subprocess.run([*words, "--shard", f"{task}/{count}"], check=True)
-                size = (Path(out) / f"shard-{task:05}.safetensors").stat().st_size
-                tasks.append(dict(runs=runs, seconds=round(time.perf_counter() - started, 3), bytes=size, first=task == 0))
-            started = time.perf_counter()
-            subprocess.run([program, "gather", out, "-q"], check=True)
-            gathers.append(dict(shards=count, bytes=sum(t["bytes"] for t in tasks if t["runs"] == runs), seconds=round(time.perf_counter() - started, 3)))
-    RECORD.write_text(json.dumps(dict(command=" ".join(ZOO), tasks=tasks, gathers=gathers), indent=1) + "\n")
+                found = timed([*words, "--shard", f"{task}/{count}"])
+                size = (out / f"shard-{task:05}.safetensors").stat().st_size
+                tasks.append(dict(runs=runs, **found, bytes=size, first=task == 0))
+    for runs in GATHERED:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "zoo"
+            words = [word for word in ZOO if word not in ("--steps", "400")]
+            subprocess.run([program, "zoo", "train", *words, "--steps", "10", "--runs", str(runs), "--set", "shard=64", "--out", str(out)], check=True)
+            found = timed([program, "gather", str(out), "--threads", "1", "-q"])
+            gathers.append(dict(runs=runs, bytes=sum(p.stat().st_size for p in out.glob("shard-*")), **found))
+    lines = ",\n ".join(json.dumps(row) for row in tasks), ",\n ".join(json.dumps(row) for row in gathers)
+    RECORD.write_text(f'{{"command": {json.dumps(" ".join(ZOO))},\n"tasks": [\n {lines[0]}],\n"gathers": [\n {lines[1]}]}}\n')
 
 
 def line(points):
@@ -59,10 +76,14 @@ class Model:
         # The first task of a zoo also trains the trunk and writes the centre.
         later = [t for t in record["tasks"] if not t["first"]]
         self.start, self.run = line([(t["runs"], t["seconds"]) for t in later])
+        self.gather_start, self.gather_byte = line([(g["bytes"], g["seconds"]) for g in record["gathers"]])
         self.head, self.weights = line([(t["runs"], t["bytes"]) for t in record["tasks"]])
 
     def task(self, runs):
         return self.start + self.run * runs
+
+    def gather(self, size):
+        return self.gather_start + self.gather_byte * size
 
     def file(self, runs):
         return self.head + self.weights * runs
@@ -142,16 +163,18 @@ def table():
         seconds = [t["seconds"] for t in record["tasks"] if t["runs"] == runs and not t["first"]]
         size = next(t["bytes"] for t in record["tasks"] if t["runs"] == runs)
         print(f"| {runs} runs | {statistics.mean(seconds):.2f} s, {size:,} bytes | {model.task(runs):.2f} s, {model.file(runs):,.0f} bytes |")
-    rate = sum(g["bytes"] for g in record["gathers"]) / sum(g["seconds"] for g in record["gathers"])
-    print(f"gather: {rate / 1e6:.0f} MB/s on one core")
-    print("| runs | runs a shard | shards | bytes | one core | 1,000 workers | a worker lost each hour on average | gather, one core |")
+    for g in record["gathers"]:
+        print(f"| gather of {g['runs']} runs | {g['seconds']:.2f} s, {g['bytes']:,} bytes | {model.gather(g['bytes']):.2f} s |")
+    print(f"gather: {model.gather_start:.2f} s and {1e-6 / model.gather_byte:.0f} MB/s on one core")
+    print("| runs | runs a shard | shards | bytes | one core | 1,000 workers | each of them lost once an hour | gather, one core |")
     for total, runs in ((10**4, 16), (10**6, 256), (10**7, 1024)):
         shards = total // runs
         size = shards * model.file(runs)
+        ends = model.gather(size)
         alone = shards * model.task(runs)
         many = makespan(model.task(runs), shards, 1000, 0)
         lost = makespan(model.task(runs), shards, 1000, 1 / 3600)
-        print(f"| {total:,} | {runs} | {shards:,} | {size / 1e9:.1f} GB | {alone / 3600:.1f} h | {many / 60:.1f} min | {lost / 60:.1f} min | {size / rate / 60:.1f} min |")
+        print(f"| {total:,} | {runs} | {shards:,} | {size / 1e9:.1f} GB | {alone / 3600:.2f} h | {many:,.0f} s | {lost:,.0f} s | {ends:,.0f} s |")
 
 
 if __name__ == "__main__":

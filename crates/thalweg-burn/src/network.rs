@@ -6,12 +6,12 @@
 //! When not to use it: to train or judge many small networks on a CPU, where the engine of `thalweg-nets` is several
 //! times as fast.
 use crate::device::{Device, numbers, rows, tensor};
-use burn::tensor::activation::{gelu, leaky_relu, log_softmax, relu, silu, softplus, tanh};
-use burn::tensor::module::{avg_pool2d, batch_norm, batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::activation::{gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh};
+use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, batch_norm, batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Int, Tensor, TensorData};
 use std::slice::Iter;
-use thalweg_nets::architecture::{Layer, Operation};
+use thalweg_nets::architecture::{Convolution, Layer, Operation, Over};
 use thalweg_nets::layout::Slot;
 use thalweg_nets::{Architecture, Error, Layout, Result};
 
@@ -178,10 +178,16 @@ impl Walk<'_> {
     fn operation(&mut self, operation: &Operation, x: Tensor<4>) -> Tensor<4> {
         let [n, c, h, w] = x.dims();
         match operation {
-            Operation::Conv { kernel: _, stride, padding, bias, .. } => {
+            Operation::Conv { .. } => {
+                let conv = operation.convolution().expect("a convolution");
                 let (_, weight) = self.next::<4>();
-                let options = ConvOptions::new([*stride; 2], [*padding; 2], [1; 2], 1);
-                conv2d(x, weight, self.bias(*bias), options)
+                self.convolution(&conv, weight, x)
+            }
+            Operation::Conv1d { kernel, .. } => {
+                let conv = operation.convolution().expect("a convolution");
+                let (_, weight) = self.next::<3>();
+                let [out, inputs, _] = weight.dims();
+                self.convolution(&conv, weight.reshape([out, inputs, 1, *kernel]), x)
             }
             Operation::Dense { out, bias } => {
                 let (_, weight) = self.next::<2>();
@@ -192,23 +198,114 @@ impl Walk<'_> {
                 };
                 y.reshape([n, *out, 1, 1])
             }
-            Operation::MaxPool { size, stride } => {
-                max_pool2d(x, MaxPoolOptions::new([*size; 2]).with_stride([stride.unwrap_or(*size); 2]))
+            Operation::Linear { out, bias } => {
+                let (_, weight) = self.next::<2>();
+                let y = self.positions(x, weight, *bias);
+                y.reshape([n, *out, h, w])
             }
-            Operation::AvgPool { size, stride } => {
-                avg_pool2d(x, AvgPoolOptions::new([*size; 2]).with_stride([stride.unwrap_or(*size); 2]))
+            Operation::MaxPool { size, stride, padding } => {
+                let options = MaxPoolOptions::new(size.0).with_stride(stride.unwrap_or(*size).0);
+                max_pool2d(x, options.with_padding(padding.0))
             }
+            Operation::AvgPool { size, stride, padding, count_padding } => {
+                let options = AvgPoolOptions::new(size.0).with_stride(stride.unwrap_or(*size).0);
+                avg_pool2d(x, options.with_padding(padding.0).with_count_include_pad(*count_padding))
+            }
+            Operation::AdaptiveAvgPool { size } => adaptive_avg_pool2d(x, size.0),
             Operation::Relu => relu(x),
+            Operation::Relu6 => x.clamp(0.0, 6.0),
             Operation::LeakyRelu { slope } => leaky_relu(x, f64::from(*slope)),
+            Operation::Prelu { .. } => {
+                let (_, slope) = self.next::<1>();
+                let [slopes] = slope.dims();
+                relu(x.clone()) - relu(x.neg()) * slope.reshape([1, slopes, 1, 1])
+            }
+            Operation::Elu { alpha } => {
+                let below = (relu(x.clone().neg()).neg().exp() - 1.0) * f64::from(*alpha);
+                relu(x) + below
+            }
             Operation::Tanh => tanh(x),
+            Operation::Sigmoid => sigmoid(x),
             Operation::Gelu => gelu(x),
             Operation::Silu => silu(x),
+            Operation::HardSwish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Operation::Softplus => softplus(x, 1.0),
-            Operation::Dropout { .. } => x,
+            Operation::Identity | Operation::Dropout { .. } => x,
             Operation::BatchNorm { eps, .. } => self.batch_norm(x, f64::from(*eps)),
-            Operation::Residual { layers } => x.clone() + self.layers(layers, x),
+            Operation::GroupNorm { groups, eps } => {
+                let y = normalised(x.reshape([n, *groups, c / groups * h * w]), f64::from(*eps));
+                let (scale, shift) = (self.next::<1>().1, self.next::<1>().1);
+                y.reshape([n, c, h, w]) * scale.reshape([1, c, 1, 1]) + shift.reshape([1, c, 1, 1])
+            }
+            Operation::LayerNorm { over: Over::Features, eps } => {
+                let y = normalised(x.reshape([n, c, h * w]).swap_dims(1, 2), f64::from(*eps)).swap_dims(1, 2);
+                let (scale, shift) = (self.next::<1>().1, self.next::<1>().1);
+                y.reshape([n, c, h, w]) * scale.reshape([1, c, 1, 1]) + shift.reshape([1, c, 1, 1])
+            }
+            Operation::LayerNorm { over: Over::All, eps } => {
+                let y = normalised(x.reshape([n, 1, c * h * w]), f64::from(*eps));
+                let (scale, shift) = (self.next::<3>().1, self.next::<3>().1);
+                y.reshape([n, c, h, w]) * scale.reshape([1, c, h, w]) + shift.reshape([1, c, h, w])
+            }
+            Operation::Residual { layers, shortcut } => {
+                let branch = self.layers(layers, x.clone());
+                self.layers(shortcut, x) + branch
+            }
+            Operation::PadChannels { before, after } => {
+                let zeros = |channels: usize| Tensor::<4>::zeros([n, channels, h, w], &x.device());
+                let mut parts = vec![x.clone()];
+                if *before > 0 {
+                    parts.insert(0, zeros(*before));
+                }
+                if *after > 0 {
+                    parts.push(zeros(*after));
+                }
+                Tensor::cat(parts, 1)
+            }
             Operation::Flatten => x.reshape([n, c * h * w, 1, 1]),
+            Operation::Tokens => x.reshape([n, c, 1, h * w]),
+            Operation::Transpose => x.swap_dims(1, 3),
+            Operation::ClassToken => {
+                let (_, token) = self.next::<3>();
+                let token = token.reshape([1, c, 1, 1]).expand([n, c, 1, 1]);
+                Tensor::cat(vec![token, x], 3)
+            }
+            Operation::PositionEmbedding => {
+                let (_, positions) = self.next::<3>();
+                x + positions.swap_dims(1, 2).reshape([1, c, 1, w])
+            }
+            Operation::SelfAttention { heads, bias, .. } => self.attention(x, *heads, *bias),
+            Operation::TakeToken { index } => x.slice([0..n, 0..c, 0..1, *index..index + 1]),
         }
+    }
+
+    fn convolution(&mut self, conv: &Convolution, weight: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new(conv.stride, conv.padding, conv.dilation, conv.groups);
+        conv2d(x, weight, self.bias(conv.bias), options)
+    }
+
+    /// `weight [out, c]` and a bias at every position: `[N, c, h, w] → [N, out, h·w]`.
+    fn positions(&mut self, x: Tensor<4>, weight: Tensor<2>, bias: bool) -> Tensor<3> {
+        let [n, c, h, w] = x.dims();
+        let [out, _] = weight.dims();
+        let y = weight.reshape([1, out, c]).expand([n, out, c]).matmul(x.reshape([n, c, h * w]));
+        match self.bias(bias) {
+            Some(bias) => y + bias.reshape([1, out, 1]),
+            None => y,
+        }
+    }
+
+    fn attention(&mut self, x: Tensor<4>, heads: usize, bias: bool) -> Tensor<4> {
+        let [n, f, _, t] = x.dims();
+        let width = f / heads;
+        let (_, weight) = self.next::<2>();
+        let three = self.positions(x, weight, bias).reshape([n, 3, heads, width, t]);
+        let part = |i: usize| three.clone().slice([0..n, i..i + 1]).reshape([n, heads, width, t]);
+        let (q, k, v) = (part(0), part(1), part(2));
+        let scores = q.swap_dims(2, 3).matmul(k) / (width as f64).sqrt();
+        let mixed = v.matmul(softmax(scores, 3).swap_dims(2, 3));
+        let (_, weight) = self.next::<2>();
+        self.positions(mixed.reshape([n, f, 1, t]), weight, bias).reshape([n, f, 1, t])
     }
 
     fn batch_norm(&mut self, x: Tensor<4>, eps: f64) -> Tensor<4> {
@@ -227,4 +324,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Rows of the last axis, less their mean and divided by √(σ² + ε).
+fn normalised(x: Tensor<3>, eps: f64) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = centred.clone().powf_scalar(2.0).mean_dim(2);
+    centred / (variance + eps).sqrt()
 }

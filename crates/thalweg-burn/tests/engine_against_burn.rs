@@ -33,7 +33,7 @@ fn engines(architecture: &Architecture) -> Vec<Engine> {
 fn drops(layers: &[Layer]) -> bool {
     layers.iter().any(|layer| match &layer.operation {
         Operation::Dropout { p } => *p > 0.0,
-        Operation::Residual { layers } => drops(layers),
+        Operation::Residual { layers, shortcut } => drops(layers) || drops(shortcut),
         _ => false,
     })
 }

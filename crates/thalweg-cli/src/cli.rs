@@ -1,8 +1,8 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
 use crate::commands::{
-    config, data, demo, encode, eval, fit, gather, list, reproduce, sample, shell, shift, submit, tune, zoo,
+    config, data, demo, encode, eval, fit, gather, list, predict, reproduce, sample, shell, shift, submit, tune, zoo,
 };
-use crate::common::{Common, Outcome};
+use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
 use crate::work::submit::Shared;
 use anyhow::{Result, bail};
@@ -22,25 +22,7 @@ use thalweg_nets::engine::Instructions;
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
-    after_help = "The whole way, in a minute, with nothing to fetch:
-  thalweg demo
-
-The same way, step by step:
-  thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 \\
-    --out zoo/
-  thalweg fit zoo/ --method cfm --out model/
-  thalweg sample model/ -n 100 --out samples.safetensors
-  thalweg eval samples.safetensors --zoo zoo/
-
-A table of the paper:
-  thalweg reproduce generation --scale smoke --out smoke/
-
-What there is to choose from, and every setting:
-  thalweg list
-  thalweg config fit
-
-Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
-130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    after_help = help()
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -63,6 +45,7 @@ enum Command {
     Sample(sample::Args),
     Encode(encode::Args),
     Eval(eval::Args),
+    Predict(predict::Args),
     /// Detect harmful covariate shift: calibrate tests for a model, apply them to new rows
     #[command(subcommand)]
     Shift(shift::Command),
@@ -102,6 +85,7 @@ impl Cli {
             Command::Sample(args) => sample::run(args, &session),
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
+            Command::Predict(args) => predict::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
             Command::Reproduce(args) => reproduce::run(args, &mut session),
             Command::Submit(args) => submit::run(args, &session, &Self::shared),
@@ -136,6 +120,27 @@ impl Cli {
         }
         Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
     }
+}
+
+/// What stands below the commands.
+fn help() -> String {
+    let steps: String = STEPS.iter().map(|step| format!("  {step}\n")).collect();
+    format!(
+        "The whole way, in a minute, with nothing to fetch:
+  thalweg demo
+
+The same way, step by step:
+{steps}
+A table of the paper:
+  thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
+
+Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
+130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
+    )
 }
 
 /// Version, commit where it was known when the program was built, and the instruction set of this machine.

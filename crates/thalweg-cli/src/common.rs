@@ -4,6 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use thalweg_nets::memory;
 
+/// The whole way step by step, with nothing to fetch: the help, the demo's page, README.md and the book show the same lines.
+pub const STEPS: [&str; 4] = [
+    "thalweg zoo train --arch digits --data digits --kind fork --runs 60 --out zoo/",
+    "thalweg fit zoo/ --out model/",
+    "thalweg sample model/ -n 100 --out samples.safetensors",
+    "thalweg eval samples.safetensors --zoo zoo/",
+];
+
 /// The common flags. All are global: they may stand before or after the command's own.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]

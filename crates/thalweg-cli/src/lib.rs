@@ -13,6 +13,7 @@ mod experiments;
 mod for_torch;
 #[cfg(test)]
 mod fuzz;
+mod npz;
 mod output;
 mod progress;
 mod report;

@@ -13,6 +13,8 @@ use thalweg_nets::progress::Progress;
 use thalweg_nets::train::fits;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
+/// Training rows that are kept for statistics of batch normalisation.
+pub const SOME: usize = 1_000;
 /// Training inputs for baselines that need some.
 const PROBE: usize = 512;
 
@@ -52,6 +54,8 @@ pub struct Study {
     pub split: RunSplit,
     /// Final weights of the training and the test runs, and how they began.
     pub runs: ZooRuns,
+    /// Some training rows, for statistics of batch normalisation.
+    pub some: Dataset,
     /// For curves and choices.
     pub validation: Labelled,
     /// For tables.
@@ -75,10 +79,11 @@ impl Study {
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
         let probe = splits.train.first(PROBE).inputs;
+        let some = splits.train.first(SOME);
         let validation = Labelled::new(&engine, splits.validation)?;
         let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
-        Ok(Self { zoo, engine, split, runs, validation, test, probe })
+        Ok(Self { zoo, engine, split, runs, some, validation, test, probe })
     }
 
     /// P.

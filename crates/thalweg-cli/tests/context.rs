@@ -70,3 +70,36 @@ fn both_experiments_run_at_the_smallest_scale() {
     }
     assert!(!dir.join("v").exists());
 }
+
+#[test]
+fn all_of_them_share_what_they_are_made_from_and_are_judged_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let all = "reproduce all --only context,initialisation --scale smoke --set initialisation.networks=2 --set context.draws=1 --out a";
+    in_dir(dir, all).assert().success().stdout(contains("a trivial rival"));
+    // One set of zoos for both, in the folder of its recipe.
+    let zoos: Vec<_> = std::fs::read_dir(dir.join("a/zoos")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(zoos.len() == 1 && zoos[0].to_string_lossy().starts_with("tasks-"), "{zoos:?}");
+    assert!(!dir.join("a/initialisation/zoos").exists());
+    let found = results(&dir.join("a/results.json"));
+    let rows = found["rows"].as_array().unwrap();
+    for experiment in ["context", "initialisation"] {
+        let alone = results(&dir.join("a").join(experiment).join("results.json"));
+        let told = rows.iter().filter(|r| r["experiment"] == experiment && r["claim"].is_null()).count();
+        assert_eq!(told, alone["rows"].as_array().unwrap().len());
+        assert!(rows.iter().any(|r| r["experiment"] == experiment && r["claim"].is_number() && r["won"].is_boolean()));
+    }
+    assert!(rows.iter().all(|r| r["seed"].is_number()));
+    let page = std::fs::read_to_string(dir.join("a/report.html")).unwrap();
+    assert!(page.contains("class=\"chapter\"") && page.contains("thalweg reproduce context --scale smoke --seed 1"));
+    in_dir(dir, &format!("{all} --resume")).assert().success().stdout(contains("is finished already"));
+    for (words, said) in [
+        ("reproduce context --only context --out w", "reproduce all --only context"),
+        ("reproduce all --scale smoke --set shots=[1] --out w", "expected NAME.KEY=VALUE"),
+        ("reproduce all --scale smoke --set context.shots=[] --out w", "shots"),
+        ("reproduce all --only everything --out w", "generation"),
+    ] {
+        in_dir(dir, words).assert().code(2).stderr(contains(said));
+    }
+    assert!(!dir.join("w").exists());
+}

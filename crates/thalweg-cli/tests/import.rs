@@ -241,3 +241,96 @@ fn networks_in_a_folder_are_counted_as_people_count() {
     let told = in_dir(dir.path(), "eval ck --arch net.toml --data csv:d.csv").assert().success();
     told.stderr(contains("passed over").and(contains("net-0.pt")));
 }
+
+#[test]
+fn networks_of_an_unknown_architecture_are_fitted_encoded_and_judged_by_weights_and_scores_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    runs(&dir.path().join("ck"), 12, &["final"]);
+    stdout(dir.path(), "zoo import ck --out zoo -q");
+    let said = stdout(dir.path(), "zoo info zoo");
+    assert!(said.contains("iterates of one run") && said.contains("Next: thalweg fit zoo"), "{said}");
+    let said = stdout(dir.path(), "fit zoo --out model");
+    assert!(said.contains("SWAG"), "{said}");
+    stdout(dir.path(), "sample model -n 5 --out s.safetensors -q");
+    let rows = |words: &str| -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(&stdout(dir.path(), words)).unwrap()["rows"].clone()
+    };
+    let judged = rows("eval s.safetensors --zoo zoo --json");
+    assert_eq!((&judged[0]["method"], &judged[1]["method"]), (&"samples".into(), &"zoo".into()));
+    assert!(judged[0]["novelty_l2"].as_f64().unwrap() >= 0.0 && judged[0]["precision"].is_number(), "{judged}");
+    assert!(judged[0].get("score_mean").is_none() && judged.as_array().unwrap().len() > 5);
+    // By number, in any order; the zoo's by their order.
+    fs::write(dir.path().join("of.csv"), "network,score\n4,5\n0,1\n1,2\nnetwork-00003,4\n2,3\n").unwrap();
+    fs::write(dir.path().join("runs.csv"), (0..12).map(|i| format!("{i}\n")).collect::<String>()).unwrap();
+    let judged = rows("eval s.safetensors --zoo zoo --scores of.csv --zoo-scores runs.csv --no-baselines --json");
+    assert_eq!((&judged[0]["score_mean"], &judged[0]["score_best"]), (&3.0.into(), &5.0.into()), "{judged}");
+    assert!(judged[1]["score_mean"].as_f64().unwrap() > 4.0 && judged[0]["novel_and_performing"].is_number());
+    fs::write(dir.path().join("of.csv"), "1\n2\n").unwrap();
+    let few = in_dir(dir.path(), "eval s.safetensors --zoo zoo --scores of.csv").assert().code(2);
+    few.stderr(contains("expected 5 scores").and(contains("found 2")));
+    // A command is asked for every network, and ended where it takes too long.
+    for (script, expected) in
+        [("echo of $1; wc -c < \"$1\"", Ok(())), ("sleep 60", Err("no score within")), ("echo x", Err("a number"))]
+    {
+        fs::write(dir.path().join("score.sh"), script).unwrap();
+        let mut eval = in_dir(dir.path(), "eval s.safetensors --zoo zoo --no-baselines --json --score-seconds 1");
+        let done = eval.args(["--score-command", "sh score.sh"]).assert();
+        match expected {
+            Ok(()) => {
+                let text = String::from_utf8(done.success().get_output().stdout.clone()).unwrap();
+                let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let size = fs::metadata(dir.path().join("ck/net-0.safetensors")).unwrap().len() as f64;
+                assert!((all["rows"][0]["score_mean"].as_f64().unwrap() / size - 1.0).abs() < 0.5, "{all}");
+            }
+            Err(said) => drop(done.code(2).stderr(contains(said))),
+        }
+    }
+    stdout(dir.path(), "fit zoo --method cfm --set latent.pca.dimension=1 --steps 5 --out latent -q");
+    stdout(dir.path(), "encode latent --zoo zoo --out l.safetensors");
+    assert!(dir.path().join("l.safetensors").exists());
+}
+
+/// Header and bytes of an array in an archive of NumPy.
+fn array(path: &Path, name: &str) -> (String, Vec<u8>) {
+    let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut archive.by_name(&format!("{name}.npy")).unwrap(), &mut bytes).unwrap();
+    assert_eq!(bytes[..8], *b"\x93NUMPY\x01\x00");
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert!(end % 64 == 0 && bytes[end - 1] == b'\n');
+    (String::from_utf8(bytes[10..end].to_vec()).unwrap().trim_end().to_owned(), bytes[end..].to_vec())
+}
+
+fn singles(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+}
+
+#[test]
+fn what_networks_answer_is_written_as_numpy_writes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    runs(&dir.path().join("ck"), 5, &["final"]);
+    let known = "--arch net.toml --data csv:d.csv --raw";
+    let said = stdout(dir.path(), &format!("predict ck {known} --rows train --out p.npz"));
+    assert!(said.contains("5 networks"), "{said}");
+    stdout(dir.path(), &format!("zoo import ck {known} --out zoo -q"));
+    stdout(dir.path(), "predict zoo --rows train --keep probabilities --out q.npz -q");
+    let [p, q] = ["p.npz", "q.npz"].map(|name| dir.path().join(name));
+    let (header, labels) = array(&p, "labels");
+    let rows = labels.len() / 8;
+    assert_eq!(header, format!("{{'descr': '<i8', 'fortran_order': False, 'shape': ({rows},), }}"));
+    let (header, logits) = array(&p, "logits");
+    assert_eq!(header, format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (5, {rows}, 2), }}"));
+    let (logits, probabilities) = (singles(&logits), singles(&array(&q, "probabilities").1));
+    // Two classes, the first logit 0: the second has the logistic function of its own.
+    let truth: Vec<f64> = logits.chunks(2).map(|z| 1.0 / (1.0 + (-z[1]).exp())).collect();
+    assert!(logits.chunks(2).all(|z| z[0] == 0.0) && truth.len() == 5 * rows);
+    assert!(probabilities.chunks(2).zip(&truth).all(|(p, t)| (p[1] - t).abs() < 1e-6 && (p[0] + t - 1.0).abs() < 1e-6));
+    let (header, mean) = array(&p, "ensemble");
+    assert_eq!(header, format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, 2), }}"));
+    assert_eq!(mean, array(&q, "ensemble").1);
+    for (row, bytes) in mean.chunks(16).enumerate() {
+        let of_both = f64::from_le_bytes(bytes[8..].try_into().unwrap());
+        assert!((of_both - (0..5).map(|i| truth[i * rows + row]).sum::<f64>() / 5.0).abs() < 1e-9);
+    }
+}

@@ -105,6 +105,37 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
 }
 
 #[test]
+fn one_step_from_a_network_and_two_tables_to_an_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
+    std::fs::write(dir.join("near.csv"), csv(12, 0.0)).unwrap();
+    std::fs::write(dir.join("far.csv"), csv(40, 6.0).replace("a,b,label", "a,b,kind")).unwrap();
+    std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
+    let check = "shift check --model f.safetensors --arch mlp --widths 16,16 --p home.csv --null 60 --set bank.size=40 --cache kept --q";
+    let near = thalweg(dir, &format!("{check} near.csv --explain")).assert().success();
+    near.stdout(
+        contains("no evidence of harm")
+            .and(contains("Calibrated in"))
+            .and(contains("rows of Q where").or(contains("feature"))),
+    );
+    let json = thalweg(dir, &format!("{check} far.csv --json")).assert().code(1);
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    let moved = &value["explain"]["features"][0];
+    assert_eq!(moved["name"], "b", "{moved}");
+    let means: Vec<f64> = moved["means"].as_array().unwrap().iter().filter_map(|m| m.as_f64()).collect();
+    assert!(means[0].abs() < 0.5 && (means[1] - 6.0).abs() < 0.5, "in the file's units: {means:?}");
+    assert!(moved["explains"].as_f64().is_some_and(|share| share > 0.5), "{moved}");
+    // The second call trained nothing, and answers as the two steps do.
+    assert_eq!(std::fs::read_dir(dir.join("kept")).unwrap().count(), 1);
+    let kept = std::fs::read_dir(dir.join("kept")).unwrap().next().unwrap().unwrap().path();
+    let test = format!("shift test {} --q far.csv --json", kept.display());
+    let two: serde_json::Value =
+        serde_json::from_slice(&thalweg(dir, &test).assert().code(1).get_output().stdout).unwrap();
+    assert_eq!((&two["p_value"], &two["explain"]), (&value["p_value"], &value["explain"]));
+}
+
+#[test]
 fn logits_alone_are_enough_for_a_verdict() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

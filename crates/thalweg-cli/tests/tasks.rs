@@ -95,7 +95,9 @@ fn a_task_whose_disk_is_full_fails_alone_and_leaves_no_part() {
     let output = std::process::Command::new("sh").args(["-c", &limited]).current_dir(dir).output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && err.contains("shard-00001") && err.contains("too large"), "{err}");
-    (2..7).for_each(|index| drop(done(dir, &format!("{ZOO} zoo --shard {index}/7 -q"))));
+    for index in 2..7 {
+        done(dir, &format!("{ZOO} zoo --shard {index}/7 -q"));
+    }
     let (code, out, _) = said(dir, "gather zoo");
     assert!(code == 1 && out.contains("missing: 1\n"), "{out}");
     done(dir, &format!("{ZOO} zoo --shard 1/7 -q"));

@@ -2,40 +2,14 @@
 //!
 //! A base network's state is one flat vector: trainable tensors and, for batch normalisation, the running statistics
 //! ([`Role::is_trained`] tells them apart), since a network is only whole with both.
-use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
+pub use crate::architecture::Role;
+use crate::architecture::{Architecture, each_tensor};
 use crate::error::{Error, Result};
 use crate::sealed;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What a tensor does in its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Kernel of a convolution `[out, in, k, k]` or matrix of a dense layer `[out, in]`.
-    Weight,
-    /// Added per output `[out]`.
-    Bias,
-    /// Batch-norm scale `[channels]`, PyTorch's `weight`.
-    Scale,
-    /// Batch-norm shift `[channels]`, PyTorch's `bias`.
-    Shift,
-    /// Batch-norm running mean `[channels]`.
-    RunningMean,
-    /// Batch-norm running variance `[channels]`.
-    RunningVariance,
-    /// A tensor of an imported checkpoint whose architecture is not known.
-    Unknown,
-}
-
-impl Role {
-    /// Whether gradients move this tensor (running statistics are moved by averaging instead).
-    pub fn is_trained(self) -> bool {
-        !matches!(self, Role::RunningMean | Role::RunningVariance)
-    }
-}
 
 /// One named tensor within θ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +53,11 @@ impl Layout {
     /// The layout of `architecture`, tensors in PyTorch's `state_dict` order.
     pub fn of(architecture: &Architecture) -> Self {
         let mut layout = Layout { slots: Vec::new() };
-        layout.push_layers("", architecture.layers(), architecture.input());
+        each_tensor(architecture.layers(), architecture.input(), &mut |name, tensor| {
+            layout.push(name, tensor.shape, tensor.role, tensor.fan_in);
+            Ok(())
+        })
+        .expect("a checked architecture");
         layout
     }
 
@@ -95,53 +73,6 @@ impl Layout {
     fn push(&mut self, name: String, shape: Vec<usize>, role: Role, fan_in: usize) {
         let offset = self.len();
         self.slots.push(Slot { name, shape, offset, role, fan_in });
-    }
-
-    fn push_layers(&mut self, prefix: &str, layers: &[Layer], input: Shape) -> Shape {
-        let mut shape = input;
-        for (i, layer) in layers.iter().enumerate() {
-            let own = layer.name.clone().unwrap_or_else(|| i.to_string());
-            let name = if prefix.is_empty() { own } else { format!("{prefix}.{own}") };
-            match &layer.operation {
-                Operation::Conv { out, kernel, bias, .. } => {
-                    self.push_affine(&name, vec![*out, shape[0], *kernel, *kernel], *bias)
-                }
-                Operation::Dense { out, bias } => self.push_affine(&name, vec![*out, shape[0]], *bias),
-                Operation::BatchNorm { .. } => {
-                    for (tensor, role) in [
-                        ("weight", Role::Scale),
-                        ("bias", Role::Shift),
-                        ("running_mean", Role::RunningMean),
-                        ("running_var", Role::RunningVariance),
-                    ] {
-                        self.push(format!("{name}.{tensor}"), vec![shape[0]], role, 0);
-                    }
-                }
-                Operation::Residual { layers } => {
-                    self.push_layers(&name, layers, shape);
-                }
-                Operation::MaxPool { .. }
-                | Operation::AvgPool { .. }
-                | Operation::Relu
-                | Operation::LeakyRelu { .. }
-                | Operation::Tanh
-                | Operation::Gelu
-                | Operation::Silu
-                | Operation::Softplus
-                | Operation::Dropout { .. }
-                | Operation::Flatten => {}
-            }
-            shape = shape_after(&layer.operation, shape, &name).expect("a checked architecture");
-        }
-        shape
-    }
-
-    fn push_affine(&mut self, name: &str, shape: Vec<usize>, bias: bool) {
-        let (out, fan_in) = (shape[0], shape[1..].iter().product());
-        self.push(format!("{name}.weight"), shape, Role::Weight, fan_in);
-        if bias {
-            self.push(format!("{name}.bias"), vec![out], Role::Bias, fan_in);
-        }
     }
 
     /// P: numbers in θ.

@@ -4,7 +4,7 @@
 //! tensors and words are the same bytes.
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::files::{self, own_part_of, part_of};
+use crate::files::{self, part_of};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, View};
 use std::collections::BTreeMap;

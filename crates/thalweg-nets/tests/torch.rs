@@ -52,6 +52,41 @@ fn architectures() -> Vec<Architecture> {
     all
 }
 
+/// What the layers above leave out: attention with timm's names, shortcuts without names, and the goldens' architectures.
+fn of_the_literature() -> Vec<Architecture> {
+    let timm = r#"
+input = [6, 11]
+layers = [
+    { kind = "class-token" },
+    { kind = "residual", name = "a.0", layers = [{ kind = "layer-norm", name = "norm1" }, { kind = "self-attention", name = "attn", heads = 3, names = "timm" }] },
+    { kind = "take-token", index = 3 },
+    { kind = "layer-norm" },
+    { kind = "dense", out = 3 },
+]
+"#;
+    let shortcuts = r#"
+input = [2, 9, 9]
+layers = [
+    { kind = "residual", layers = [{ kind = "conv", out = 6, kernel = [3, 1], stride = 2, padding = [1, 0], dilation = 1 }],
+      shortcut = [{ kind = "avg-pool", size = 3, stride = 2, padding = 1, count-padding = false }, { kind = "conv", out = 6, kernel = 1, groups = 2 }] },
+    { kind = "residual", layers = [{ kind = "conv", out = 7, kernel = 1 }], shortcut = [{ kind = "pad-channels", before = 1 }] },
+    { kind = "elu", alpha = 0.5 }, { kind = "relu6" }, { kind = "sigmoid" }, { kind = "hard-swish" }, { kind = "prelu" }, { kind = "identity" },
+    { kind = "adaptive-avg-pool", size = [2, 3] },
+    { kind = "residual", layers = [{ kind = "flatten" }, { kind = "dense", out = 8 }], shortcut = [{ kind = "conv", out = 8, kernel = [2, 3] }] },
+    { kind = "dense", out = 3 },
+]
+"#;
+    let mut all: Vec<Architecture> =
+        [timm, shortcuts].iter().map(|text| Architecture::from_toml_str(text).unwrap()).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/architectures");
+    for file in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|end| end == "toml") {
+            all.push(Architecture::read(&file).unwrap());
+        }
+    }
+    all
+}
+
 /// Weights of every size and sign; running variances above 0.
 fn theta(layout: &Layout) -> Vec<f32> {
     let value = |i: usize| (i as f32 * 0.731).sin() * 0.5;
@@ -86,7 +121,7 @@ sys.exit(0 if worst < 1e-4 else 1)
 #[test]
 fn pytorch_computes_what_the_engine_computes() {
     let Some(python) = python() else { return };
-    for architecture in architectures() {
+    for architecture in architectures().into_iter().chain(of_the_literature()) {
         let dir = tempfile::tempdir().unwrap();
         let (layout, engine) = (Layout::of(&architecture), Engine::new(&architecture).unwrap());
         let theta = theta(&layout);

@@ -285,6 +285,7 @@ impl Arguments {
             seed: self.seed,
             columns: self.columns.clone(),
             probabilities: self.probabilities,
+            stand_in: None,
             source: rows.source,
             data: rows.name,
             choose: self.choose,

@@ -55,6 +55,7 @@ fn calibrated() -> (Arc<Base>, Dataset, Calibration) {
         seed: 1,
         columns: Vec::new(),
         probabilities: false,
+        stand_in: None,
         source: None,
         data: "digits".into(),
         choose: false,

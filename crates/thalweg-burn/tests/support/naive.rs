@@ -1,7 +1,7 @@
 //! A forward pass in f64 written from the definitions of the layers, one output at a time: truth without Burn.
 use statrs::function::erf::erf;
 use thalweg_nets::Architecture;
-use thalweg_nets::architecture::{Layer, Operation, Shape, shape_after};
+use thalweg_nets::architecture::{Layer, Operation, Shape, Sides, shape_after};
 
 /// A batch `[N][c][h][w]` of activations.
 struct Batch {
@@ -57,7 +57,14 @@ fn operation(operation: &Operation, x: Batch, theta: &mut &[f64], batch_statisti
     let after = shape_after(operation, x.shape, "").unwrap();
     let each = |f: &dyn Fn(f64) -> f64| Batch::build(x.shape, n, |i, c, y, z| f(x.at(i, c, y as isize, z as isize)));
     match *operation {
-        Operation::Conv { out, kernel: k, stride, padding, bias } => {
+        Operation::Conv {
+            out,
+            kernel: Sides([k, _]),
+            stride: Sides([stride, _]),
+            padding: Sides([padding, _]),
+            bias,
+            ..
+        } => {
             let weight = take(theta, out * c * k * k);
             let bias = if bias { take(theta, out).to_vec() } else { vec![0.0; out] };
             Batch::build(after, n, |i, o, row, column| {
@@ -77,11 +84,13 @@ fn operation(operation: &Operation, x: Batch, theta: &mut &[f64], batch_statisti
                 bias[o] + (0..c).map(|j| weight[o * c + j] * x.images[i][j]).sum::<f64>()
             })
         }
-        Operation::MaxPool { size, stride } => Batch::build(after, n, |i, c, row, column| {
-            window(&x, (i, c, row, column), size, stride.unwrap_or(size)).into_iter().fold(f64::NEG_INFINITY, f64::max)
+        Operation::MaxPool { size, stride, .. } => Batch::build(after, n, |i, c, row, column| {
+            window(&x, (i, c, row, column), size.0[0], stride.unwrap_or(size).0[0])
+                .into_iter()
+                .fold(f64::NEG_INFINITY, f64::max)
         }),
-        Operation::AvgPool { size, stride } => Batch::build(after, n, |i, c, row, column| {
-            let window = window(&x, (i, c, row, column), size, stride.unwrap_or(size));
+        Operation::AvgPool { size, stride, .. } => Batch::build(after, n, |i, c, row, column| {
+            let window = window(&x, (i, c, row, column), size.0[0], stride.unwrap_or(size).0[0]);
             window.iter().sum::<f64>() / window.len() as f64
         }),
         Operation::Relu => each(&|v| v.max(0.0)),
@@ -110,7 +119,7 @@ fn operation(operation: &Operation, x: Batch, theta: &mut &[f64], batch_statisti
                 scale[k] * normal + shift[k]
             })
         }
-        Operation::Residual { layers: ref branch } => {
+        Operation::Residual { layers: ref branch, .. } => {
             let copy = Batch { shape: x.shape, images: x.images.clone() };
             let y = layers(branch, copy, theta, batch_statistics);
             Batch::build(after, n, |i, c, row, column| {
@@ -118,6 +127,7 @@ fn operation(operation: &Operation, x: Batch, theta: &mut &[f64], batch_statisti
             })
         }
         Operation::Flatten => Batch { shape: after, images: x.images },
+        ref other => panic!("{other:?}: the engine's own tests hold it against its definition"),
     }
 }
 

@@ -6,6 +6,8 @@ use crate::results::Results;
 use crate::session::Session;
 use crate::work::architecture::given;
 use crate::work::eval::{alone, beside};
+use crate::work::scores::ScoreFlags;
+use crate::work::weights;
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg_nets::zoo::ZooStore;
@@ -24,6 +26,8 @@ use thalweg_nets::zoo::ZooStore;
   # networks that take pixels from 0 to 1
   thalweg eval nets/ --arch cnn-s --data mnist --raw
   thalweg eval nets/ --arch cnn-s --data mnist --mean 0.1307 --std 0.3081
+  # networks of an architecture that is not known here: by weights, and by scores of one's own
+  thalweg eval samples.safetensors --zoo zoo/ --score-command ./score.sh
   # exits with 1 where the mean accuracy is below
   thalweg eval samples.safetensors --at-least 0.9")]
 pub struct Args {
@@ -33,7 +37,7 @@ pub struct Args {
     /// Zoo to judge against
     #[arg(long, value_name = "ZOO")]
     zoo: Option<PathBuf>,
-    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
+    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "zoo")]
     arch: Option<String>,
     /// Hidden widths of an mlp, e.g. 32,16
@@ -44,6 +48,8 @@ pub struct Args {
     data: Option<String>,
     #[command(flatten)]
     inputs: NormalisationFlags,
+    #[command(flatten)]
+    scores: ScoreFlags,
     /// Leave the trivial baselines out
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
@@ -60,10 +66,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("eval", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
     let inputs = Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.arch.as_deref());
+    let inputs = inputs.paths(&args.scores.files());
     let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs, ..Plan::default() };
     let out = session.folder_if_given(&plan)?;
     let judged = match &args.zoo {
-        Some(dir) => beside(&args.networks, ZooStore::open(dir)?, data, &args.inputs, !args.no_baselines, session)?,
+        Some(dir) => {
+            let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
+            match args.scores.given() || zoo.architecture().is_none() {
+                true => weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?,
+                false => beside(&args.networks, zoo, data, &args.inputs, baselines, session)?,
+            }
+        }
         None => {
             let known = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
             alone(&args.networks, known.as_ref(), data, &args.inputs, session)?

@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::shell::quoted;
 use crate::work::fit::check::Check;
 use crate::work::fit::page::page;
-use crate::work::fit::settings::FitFlags;
+use crate::work::fit::settings::{Asked, FitFlags};
 use crate::work::fit::{STATE, fit_alone, zoos};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -52,9 +52,12 @@ const NAMES: &[&str] = &{
 /// Settings that do not hold together, a folder that exists, Ctrl-C.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let zoos = zoos::opened(&args.zoos, args.context)?;
-    let config = args.flags.settings(&zoos, args.context, session)?;
+    let Asked { config, because, character } = args.flags.settings(&zoos, args.context, session)?;
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
-    let check = Check::before(&zoos, &config, &session.progress)?;
+    if !because.is_empty() {
+        session.say(&format!("For this zoo: {}.", because.join("; ")));
+    }
+    let check = Check::before(&zoos, &config, character.as_ref(), &session.progress)?;
     let model = fit_alone(&zoos, &config, &out, session)?;
     let record = &model.record;
     let mut results = Results::new(config.seed).with_settings(&config)?;

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod fit;
 pub mod gather;
 pub mod list;
+pub mod predict;
 pub mod reproduce;
 pub mod sample;
 pub mod shell;

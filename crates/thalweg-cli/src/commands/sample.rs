@@ -5,7 +5,7 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::shell::quoted;
-use crate::work::sample::{Format, Target, conditioned};
+use crate::work::sample::{Format, Recalibration, Target, conditioned};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
@@ -24,6 +24,8 @@ use thalweg::solver::Solver;
   thalweg sample model/ -n 100 --solver heun --steps 20 --seed 7
   # networks for a task by 20 of its rows a class (model: fit --context)
   thalweg sample model/ --context mnist@rotate=40:20
+  # statistics of batch normalisation from the data, not from the model
+  thalweg sample model/ -n 100 --recalibrate mnist
 
 In PyTorch: model.load_state_dict(safetensors.torch.load_file('nets/network-00000.safetensors'))")]
 pub struct Args {
@@ -48,6 +50,9 @@ pub struct Args {
     /// The task to sample for, by N random training rows a class of these data (20)
     #[arg(long, value_name = "DATA[:N]")]
     context: Option<String>,
+    /// Re-estimate the statistics of batch normalisation from training rows of these data
+    #[arg(long, value_name = "DATA")]
+    recalibrate: Option<String>,
     /// Guidance by the context: 1 as learned, above 1 amplified, 0 without it
     #[arg(long, value_name = "G", default_value_t = 1.0, requires = "context")]
     guidance: f64,
@@ -62,7 +67,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if args.format == Format::PerNetwork && !args.at.is_empty() {
         bail!("--at keeps states in the stacked file; leave --format per-network out");
     }
-    let inputs = Inputs::default().path(&args.model).text(args.context.as_deref());
+    let rows = args.recalibrate.as_deref();
+    let inputs = Inputs::default().path(&args.model).text(args.context.as_deref()).text(rows);
     let out = Target::claim(args.format, &Plan { command: "sample", inputs, ..Plan::default() }, session)?;
     let model = MetaModel::load(&args.model)?;
     let (seed, solver) = (session.seed_or(0), Solver::named(&args.solver)?);
@@ -70,10 +76,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let (context, data) = task.map_or((None, None), |(context, data)| (Some(context), data));
     let request =
         SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
+    let recalibration = rows.map(|text| Recalibration::from_data(text, &model, session)).transpose()?.flatten();
     let mut about = model.networks(Vec::new());
     about.data = data.or(about.data);
     let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-    let samples = out.draw(&model, &request, &about, &from, session)?;
+    let samples = out.draw(&model, &request, recalibration.as_ref(), &about, &from, session)?;
     let mut results = Results::new(seed);
     results.rows.push(row! {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,

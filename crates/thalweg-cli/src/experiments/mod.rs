@@ -15,6 +15,7 @@ mod inference_loss;
 mod initialisation;
 mod made;
 mod marginals;
+mod peers;
 mod reward;
 mod shift;
 mod shift_curve;
@@ -36,6 +37,7 @@ const ALL: &[Entry] = &[
     Entry::of::<inference_loss::InferenceLoss>(),
     Entry::of::<initialisation::Initialisation>(),
     Entry::of::<marginals::Marginals>(),
+    Entry::of::<peers::Peers>(),
     Entry::of::<reward::Rewards>(),
     Entry::of::<shift::Shifts>(),
     Entry::of::<shift_curve::ShiftCurve>(),

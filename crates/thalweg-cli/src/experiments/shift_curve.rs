@@ -90,7 +90,7 @@ impl Experiment for ShiftCurve {
             if progress.interrupted() {
                 return Err(thalweg_nets::Error::Interrupted.into());
             }
-            let world = world(&self.home, index, self.seed, run.session)?;
+            let world = world(&self.home, index, self.seed, false, run.session)?;
             self.of_world(&world, index, &mut points)?;
             progress.advance(1);
         }

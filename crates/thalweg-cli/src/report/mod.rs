@@ -2,6 +2,7 @@
 //! for paper. A report is a title, a few large facts, then headings, paragraphs, figures and tables in order.
 mod axis;
 pub mod contour;
+mod direct;
 mod escape;
 pub mod figures;
 mod labels;
@@ -78,11 +79,34 @@ struct HtmlCell {
     words: bool,
 }
 
+/// How a page looks to whoever has seconds for it: by colour and by a sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tone {
+    /// Something is wrong.
+    Bad,
+    /// Something may be wrong.
+    Open,
+    /// Nothing was found.
+    Good,
+}
+
+impl Tone {
+    fn sign(self) -> &'static str {
+        match self {
+            Tone::Bad => "✕",
+            Tone::Open => "!",
+            Tone::Good => "✓",
+        }
+    }
+}
+
 /// A page under way.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Report {
     title: String,
     lede: String,
+    tone: Option<Tone>,
     facts: Vec<Fact>,
     parts: Vec<Part>,
     /// The words over the command line at the foot.
@@ -93,7 +117,13 @@ impl Report {
     /// An empty page.
     pub fn new(title: impl Into<String>, lede: impl Into<String>) -> Self {
         let footer = format!("Made by thalweg {} with", env!("CARGO_PKG_VERSION"));
-        Self { title: title.into(), lede: lede.into(), facts: Vec::new(), parts: Vec::new(), footer }
+        Self { title: title.into(), lede: lede.into(), tone: None, facts: Vec::new(), parts: Vec::new(), footer }
+    }
+
+    /// Marks title and lede.
+    pub fn tone(&mut self, tone: Tone) -> &mut Self {
+        self.tone = Some(tone);
+        self
     }
 
     /// Adds a large number; `error` stands small beside it.
@@ -178,6 +208,8 @@ impl Report {
         let page = template.render(context! {
             title => self.title.as_str(),
             lede => self.lede.as_str(),
+            tone => Value::from(Serde(&self.tone)),
+            sign => self.tone.map(Tone::sign),
             facts => Value::from(Serde(&self.facts)),
             parts => Value::from(Serde(&self.parts)),
             in_time => self.parts.iter().any(|part| matches!(part, Part::Figure { times, .. } if !times.is_empty())),

@@ -5,6 +5,7 @@
 //! plot that we draw, and puts neither contours under paths nor one legend over layers of several kinds as we need them.
 use super::axis::Point;
 use super::axis::{Axis, span, ticks};
+use super::direct;
 use super::escape::escape;
 use super::labels::labels;
 use super::marks::{Frame, Mark, draw};
@@ -34,14 +35,15 @@ impl Plot {
         let (xs, ys) = (span(&self.x, reach(true), false), span(&self.y, reach(false), bars));
         let (x_ticks, y_ticks) = (ticks(&self.x, xs), ticks(&self.y, ys));
         let widest = y_ticks.iter().map(|(_, name)| name.chars().count()).max().unwrap_or(0) as f64;
-        let legend = self.legend(width);
+        let ends = direct::ends(&self.marks);
+        let legend = if ends.is_empty() { self.legend(width) } else { (String::new(), 0.0) };
         let left = 12.0 + 6.6 * widest + if self.y.label.is_empty() { 0.0 } else { 18.0 };
         let bottom = if x_ticks.is_empty() { 8.0 } else { 24.0 } + if self.x.label.is_empty() { 0.0 } else { 18.0 };
         let top = 10.0 + legend.1;
         let frame = Frame {
             left,
             top,
-            width: width - left - 14.0,
+            width: width - left - 14.0 - direct::room(&ends),
             height: height - top - bottom,
             x: (&self.x, xs),
             y: (&self.y, ys),
@@ -61,6 +63,7 @@ impl Plot {
         }
         s.push_str("</svg>");
         labels(&mut s, &frame, &self.marks);
+        direct::draw(&mut s, &frame, &ends);
         s.push_str("</svg>");
         s
     }

@@ -50,11 +50,17 @@ impl<'a> Reader<'a> {
     /// The keys of a table at `path`, whose value by default is `default`.
     fn properties(&mut self, schema: &'a Value, path: &str, default: Option<&Value>) {
         let Some(properties) = schema["properties"].as_object() else { return };
+        let ranges = ranges(schema);
         for (name, property) in properties {
+            let before = self.keys.len();
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             // What the table around says comes before what the type says by itself.
             let default = default.and_then(|value| value.get(name)).or_else(|| property.get("default"));
             self.property(property, &path, default);
+            if let Some((_, range)) = ranges.iter().find(|(key, _)| key == name) {
+                let about = &mut self.keys[before].about;
+                *about = format!("{} ({range}).", about.trim_end_matches('.'));
+            }
         }
     }
 
@@ -164,6 +170,20 @@ fn about(schema: &Value) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     line.replace("[`", "`").replace("`]", "`")
+}
+
+/// The ranges of a type's keys, where its documentation has a table of fields with their ranges: `| `key`, … | default | range |`.
+fn ranges(schema: &Value) -> Vec<(String, String)> {
+    let text = schema["description"].as_str().unwrap_or_default();
+    let Some((_, rows)) = text.split_once("| range |") else { return Vec::new() };
+    let mut found = Vec::new();
+    for row in rows.lines().map(str::trim).filter(|row| row.starts_with("| `")) {
+        let mut columns = row.trim_matches('|').splitn(3, '|').map(str::trim);
+        let (Some(keys), Some(_), Some(range)) = (columns.next(), columns.next(), columns.next()) else { continue };
+        let range = range.replace("[`", "`").replace("`]", "`");
+        found.extend(keys.split('`').skip(1).step_by(2).map(|key| (key.to_owned(), range.clone())));
+    }
+    found
 }
 
 /// The first sentence of `text`, without its full stop.

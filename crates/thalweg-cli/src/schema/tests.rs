@@ -79,6 +79,19 @@ fn defaults_are_those_that_are_in_force() {
 }
 
 #[test]
+fn ranges_stand_with_the_keys_wherever_the_types_have_them() {
+    let about = |schema: schemars::Schema, path: &str| {
+        let keys = keys(&serde_json::to_value(schema).unwrap());
+        keys.into_iter().find(|key| key.path == path).unwrap().about
+    };
+    assert_eq!(about(schema_for!(FitConfig), "steps"), "Optimiser steps (1,200; 1 to 1,000,000,000).");
+    let kappa = about(schema_for!(Config), "bank-cdc.kappa");
+    assert!(kappa.starts_with("κ (> 0: weight of disagreement"), "{kappa}");
+    assert!(about(schema_for!(ZooSpec), "recipe.label-smoothing").contains("[0, 1)"));
+    assert!(about(schema_for!(FitConfig), "context.heads").contains("set transformer"));
+}
+
+#[test]
 fn every_key_says_what_it_means() {
     for schema in [schema_for!(FitConfig), schema_for!(TuneConfig), schema_for!(Config), schema_for!(ZooSpec)] {
         let keys = keys(&serde_json::to_value(schema).unwrap());

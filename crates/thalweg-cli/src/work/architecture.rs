@@ -1,7 +1,7 @@
-//! Architectures as flags and files name them: a preset, which is made to fit the data, or a TOML file.
+//! Architectures as flags and files name them: a preset, which is made to fit the data, or a TOML or ONNX file.
 use crate::data;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::Path;
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::{Preset, Shape};
 use thalweg_nets::data::DataSpec;
@@ -20,12 +20,23 @@ pub fn given(
     let Some(name) = arch else { return Ok(None) };
     match data {
         Some(data) => architecture(name, widths, data, progress).map(Some),
-        None if name.ends_with(".toml") => Ok(Some(Architecture::read(name.as_ref())?)),
-        None => bail!("--arch {name} takes its shape from --data, which is missing"),
+        None => match of_file(name.as_ref())? {
+            Some(architecture) => Ok(Some(architecture)),
+            None => bail!("--arch {name} takes its shape from --data, which is missing"),
+        },
     }
 }
 
-/// A preset made to fit the data, or a TOML file taken as it is.
+/// The architecture of a TOML or ONNX file; none where the name has another end.
+fn of_file(path: &Path) -> Result<Option<Architecture>> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("toml") => Ok(Some(Architecture::read(path)?)),
+        Some("onnx") => Ok(Some(thalweg_nets::onnx::read(path)?.0)),
+        _ => Ok(None),
+    }
+}
+
+/// A preset made to fit the data, or a TOML or ONNX file taken as it is.
 ///
 /// # Errors
 /// An unknown preset, a file that is none, a preset that the data's shape does not fit.
@@ -71,12 +82,11 @@ impl Named {
 /// # Errors
 /// An unknown preset, widths that it does not have, a file that is none.
 pub fn named(name: &str, widths: &[usize]) -> Result<Named> {
-    let path = PathBuf::from(name);
-    if path.extension().is_some_and(|e| e == "toml") {
+    if let Some(architecture) = of_file(name.as_ref())? {
         if !widths.is_empty() {
             bail!("--widths: {name} says its own widths; leave the flag out, or take --arch mlp");
         }
-        return Ok(Named::File(Architecture::read(&path)?));
+        return Ok(Named::File(architecture));
     }
     if name == "mlp" && widths.is_empty() {
         bail!("--arch mlp wants its hidden widths: --widths 32,16");

@@ -2,22 +2,25 @@
 use super::judge::{about, judge_all};
 use super::networks;
 use crate::data::{self, NormalisationFlags};
+use crate::report::figures::mean_sem;
 use crate::report::{Report, figures};
 use crate::results::Row;
 use crate::row;
 use crate::session::Session;
-use crate::study::{Labelled, Study};
+use crate::study::{Labelled, SOME, Study};
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict, colour, label};
 use anyhow::{Context, Result};
 use std::path::Path;
+use thalweg::Streams;
+use thalweg::metric::calibration::{Calibration, of_groups};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::Architecture;
-use thalweg_nets::data::DataSpec;
+use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::evaluate;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::train::fits;
+use thalweg_nets::train::{fits, has_statistics, recalibrate};
 use thalweg_nets::zoo::ZooStore;
 
 /// What networks are worth.
@@ -54,14 +57,18 @@ pub fn beside(
     let judged = judge_all(&study, &samples, baselines, session.seed_or(0), session)?;
     let about = about(&study);
     let verdicts: Vec<Verdict> = judged.iter().map(|(verdict, _)| verdict.clone()).collect();
-    let table = verdict::table(&verdicts);
+    let mut table = verdict::table(&verdicts);
+    let together = together(&study.engine, &networks.theta, &study.test)?;
+    let norms = statistics(&study.engine, &networks.theta, &study.some, &study.test, session)?;
+    table.note = format!("{} {}{norms}", table.note, said(together));
     let title = format!("{} beside their zoo and the trivial baselines.", file.display());
     let mut report = Report::new("Networks, judged", title);
     let (accuracy, sem) = verdicts[0].accuracy();
     report.fact("mean test accuracy", format!("{accuracy:.3}"), sem.is_finite().then(|| format!("± {sem:.3}")));
     report.fact("novel and performing", format!("{:.2}", verdicts[0].novel_and_performing().0), None);
     report.table(&table);
-    let rows = judged.iter().map(|(verdict, _)| verdict.row(&about)).collect::<Result<_>>()?;
+    let mut rows = judged.iter().map(|(verdict, _)| verdict.row(&about)).collect::<Result<Vec<_>>>()?;
+    rows[0].extend(ensemble_row(together));
     let groups: Vec<_> = judged.into_iter().map(|(v, a)| (v.label, colour(&v.method), a)).collect();
     report.figure(
         &figures::strips("Test accuracy", "test accuracy", &groups),
@@ -93,7 +100,7 @@ pub fn alone(
     let data = named.unwrap_or_else(|| DataSpec::named(splits.record.name.clone()));
     let record = home.and_then(|home| home.record);
     let inputs = data::told(&DataSpec { record, ..data.clone() }, &normalisation);
-    let test = Labelled::new(&engine, splits.test)?;
+    let (some, test) = (splits.train.first(SOME), Labelled::new(&engine, splits.test)?);
     session.progress.begin("evaluating", 1);
     let scores = evaluate(&engine, &networks.theta, &test.inputs, &test.labels)?;
     session.progress.end();
@@ -101,25 +108,85 @@ pub fn alone(
     let losses: Vec<f64> = scores.iter().map(|s| if s.loss.is_nan() { f64::INFINITY } else { s.loss }).collect();
     let accuracy = Summary::of("accuracy", &accuracies, Better::Higher)?;
     let loss = Summary::of("loss", &losses, Better::Lower)?;
+    let together = together(&engine, &networks.theta, &test)?;
     let mut table = Table::new(&["networks", "accuracy", "best", "top 5", "median", "loss", "n"]).note(format!(
-        "On the {} test rows of {}. ± is one standard error over networks. {inputs}.",
+        "On the {} test rows of {}. ± is one standard error over networks. {inputs}. {}{}",
         test.labels.len(),
-        data.name
+        data.name,
+        said(together),
+        statistics(&engine, &networks.theta, &some, &test, session)?,
     ));
     let (estimate, number) = (|s: &Summary| Cell::Estimate(s.mean, s.sem, 4), |v| Cell::Number(v, 4));
     let cells =
         [estimate(&accuracy), number(accuracy.best), number(accuracy.top5), number(accuracy.median), estimate(&loss)];
     table.push(Weight::Strong, [vec![name.clone().into()], cells.to_vec(), vec![accuracy.n.into()]].concat());
-    let row = row! {
+    let mut row = row! {
         "method" => label("samples"), "networks" => name, "data" => data.name, "accuracy_mean" => accuracy.mean, "accuracy_sem" => accuracy.sem,
         "accuracy_best" => accuracy.best, "accuracy_top5" => accuracy.top5, "accuracy_median" => accuracy.median,
         "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n, "inputs" => inputs,
     };
+    row.extend(ensemble_row(together));
     Ok(Judged { accuracy: accuracy.mean, table, rows: vec![row], report: None })
 }
 
+/// The ensemble of all networks `theta [n, P]` on some rows; none where logits are not finite.
+fn together(engine: &Engine, theta: &[f32], rows: &Labelled) -> Result<Option<Calibration>> {
+    let n = theta.len() / engine.parameters();
+    match of_groups(engine, theta, &rows.inputs, &rows.labels, &[n], 1) {
+        Ok(found) => Ok(found.into_iter().flatten().next()),
+        Err(thalweg_nets::Error::NotFinite { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Networks whose statistics of batch normalisation are re-estimated, at most.
+const NETWORKS: usize = 16;
+
+/// Says where networks `theta [n, P]` with batch normalisation answer better, by more than a standard error, once their statistics are re-estimated from
+/// training rows; empty where they do not.
+fn statistics(engine: &Engine, theta: &[f32], some: &Dataset, test: &Labelled, session: &Session) -> Result<String> {
+    if !has_statistics(engine) || some.len() < 2 {
+        return Ok(String::new());
+    }
+    let mut again = theta[..theta.len().min(NETWORKS * engine.parameters())].to_vec();
+    let before = test.accuracies(engine, &again)?;
+    recalibrate(engine, &mut again, 0, some, 128, &Streams::new(session.seed_or(0)).child("statistics"))?;
+    let after = test.accuracies(engine, &again)?;
+    let gains: Vec<f64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+    let (gain, sem) = mean_sem(&gains);
+    // A single network has the error of a share of rows.
+    let (accuracy, rows) = (mean_sem(&before).0, test.labels.len() as f64);
+    let sem = if sem.is_finite() { sem } else { (accuracy * (1.0 - accuracy) / rows).sqrt() };
+    Ok(match gain > sem && gain > 0.0 {
+        true => format!(
+            " With statistics of batch normalisation re-estimated from {} training rows accuracy is {:.4} where it is {accuracy:.4} without ({} networks): \
+             thalweg sample … --recalibrate DATA.",
+            some.len(),
+            mean_sem(&after).0,
+            before.len(),
+        ),
+        false => String::new(),
+    })
+}
+
+/// An ensemble in a sentence.
+fn said(together: Option<Calibration>) -> String {
+    together.map_or(String::new(), |Calibration { members, accuracy, nll, ece }| {
+        format!(
+            "The {members} networks together (mean probabilities): accuracy {accuracy:.4}, NLL {nll:.4}, ECE {ece:.4}."
+        )
+    })
+}
+
+/// What a row of results says of an ensemble.
+fn ensemble_row(together: Option<Calibration>) -> Row {
+    together.map_or_else(Row::new, |c| {
+        row! { "ensemble" => c.members, "ensemble_accuracy" => c.accuracy, "ensemble_nll" => c.nll, "ensemble_ece" => c.ece }
+    })
+}
+
 /// The `data` named; or else those that the networks were trained on, where flags say anew how they take `inputs`.
-fn in_place_of(
+pub fn in_place_of(
     data: Option<DataSpec>,
     home: Option<&DataSpec>,
     inputs: &NormalisationFlags,

@@ -1,8 +1,10 @@
 //! What can be done next with a zoo: the `fit` that works for it, with the flags that it needs, or why none can.
 use crate::shell::quoted;
 use crate::work::outlook::{Prospect, UNCONNECTED};
+use anyhow::Result;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use thalweg::fit::{Character, Suited, suited};
 use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// What to say once a zoo is made.
@@ -16,46 +18,40 @@ pub enum Next {
 
 impl Next {
     /// For the zoo in `dir`, of which so much is known.
-    pub fn of(zoo: &ZooStore, dir: &Path, prospect: Option<Prospect>) -> Self {
+    ///
+    /// # Errors
+    /// A zoo that cannot be read.
+    pub fn of(zoo: &ZooStore, dir: &Path, prospect: Option<Prospect>) -> Result<Self> {
         let finished = zoo.finished_runs().len();
         if finished == 0 {
-            return Self::Nothing { because: all_dead(zoo) };
+            return Ok(Self::Nothing { because: all_dead(zoo) });
         }
         if finished == 1 {
             let failed = if zoo.runs() > 1 { " that did not fail" } else { "" };
             let because = format!(
                 "a law of networks cannot be learned from one run{failed}: it takes several, better some dozens"
             );
-            return Self::Nothing { because };
+            return Ok(Self::Nothing { because });
         }
-        let (mut flags, mut because) = (String::new(), Vec::new());
         if let Some(Prospect::Unconnected { accuracy, middle, .. }) = prospect {
             let why = format!(
                 "networks halfway between two runs have accuracy {middle:.2} where the runs have {accuracy:.2}"
             );
-            if !matches!(zoo.origin(), Origin::Derived(_)) {
-                let because = Some(format!("{why}, so they are aligned before a fit"));
-                return Self::Run {
+            return Ok(match zoo.origin() {
+                Origin::Derived(_) => Self::Run {
+                    command: format!("thalweg fit {} {UNCONNECTED}", quoted(dir)),
+                    because: Some(format!("{why}, so a latent space is learned on what they answer")),
+                },
+                _ => Self::Run {
                     command: format!("thalweg zoo align {} --out {}", quoted(dir), quoted(&beside(dir))),
-                    because,
-                };
-            }
-            flags = format!(" {UNCONNECTED}");
-            because.push(format!("{why}, so a latent space is learned on what they answer"));
-        } else if zoo.initial_law().is_err() {
-            flags += " --set method.cfm.source=gaussian --set method.cfm.coupling=independent";
-            because
-                .push("the law that its runs started from is not known, so the flow starts from a Gaussian".to_owned());
-        } else if zoo.checkpoints() == 1 {
-            flags += " --set method.cfm.coupling=independent";
-            because.push("only final networks are kept, so none is paired with its own start".to_owned());
+                    because: Some(format!("{why}, so they are aligned before a fit")),
+                },
+            });
         }
-        if finished == 2 {
-            flags += " --set split.test=0";
-            because.push("of two runs one is learned from and one chosen on".to_owned());
-        }
+        // What a fit without flags chooses for it.
+        let Suited { because, .. } = suited(zoo, &Character::of(zoo)?, None)?;
         let because = (!because.is_empty()).then(|| because.join("; "));
-        Self::Run { command: format!("thalweg fit {}{flags}", quoted(dir)), because }
+        Ok(Self::Run { command: format!("thalweg fit {}", quoted(dir)), because })
     }
 
     /// The closing lines for the zoo in `dir`.

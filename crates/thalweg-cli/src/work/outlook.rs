@@ -16,7 +16,7 @@ use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-use thalweg_nets::zoo::{Origin, ZooStore};
+use thalweg_nets::zoo::ZooStore;
 
 /// Pairs of runs whose midpoints are evaluated.
 const PAIRS: usize = 6;
@@ -47,7 +47,32 @@ pub enum Prospect {
         pairs: usize,
     },
     /// Nothing speaks against it.
-    Good,
+    Good {
+        /// Mean validation accuracy of the runs.
+        accuracy: f64,
+        /// Of networks halfway between two of them; NaN where no pair was looked at.
+        middle: f64,
+        /// Pairs of runs looked at.
+        pairs: usize,
+    },
+}
+
+impl Prospect {
+    /// In words.
+    pub fn told(self) -> String {
+        match self {
+            Self::Untrained { accuracy } => {
+                format!("the runs have learned nothing (validation accuracy {accuracy:.3})")
+            }
+            Self::Unconnected { accuracy, middle, pairs } => format!(
+                "not linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
+            ),
+            Self::Good { accuracy, pairs: 0, .. } => format!("validation accuracy of the runs {accuracy:.3}"),
+            Self::Good { accuracy, middle, pairs } => format!(
+                "linearly connected: halfway between two runs validation accuracy {middle:.3} ({pairs} pairs), the runs themselves {accuracy:.3}"
+            ),
+        }
+    }
 }
 
 /// What the straight lines between runs pass through, on validation rows.
@@ -59,8 +84,6 @@ pub struct Between {
     pub barrier: Summary,
     /// Accuracy halfway.
     pub middle: Summary,
-    /// Accuracy of always answering the most frequent class.
-    chance: f64,
 }
 
 impl Between {
@@ -82,36 +105,6 @@ impl Between {
             "pairs" => barrier.n, "barrier_mean" => barrier.mean, "barrier_sem" => barrier.sem,
             "middle_accuracy_mean" => middle.mean, "middle_accuracy_sem" => middle.sem,
         }
-    }
-
-    /// What it means for a fit to `zoo`, in a sentence.
-    pub fn told(&self, zoo: &ZooStore) -> String {
-        let aligned = matches!(zoo.origin(), Origin::Derived(_));
-        let Self { trained, barrier, middle, chance } = self;
-        let kept = (middle.mean - chance) / (trained - chance);
-        let wider = "Wider networks with weight decay (3e-3) connect better";
-        let align = if aligned { wider.to_owned() } else { format!("Try thalweg zoo align; {}", wider.to_lowercase()) };
-        let means = match kept {
-            // Two standard errors of the accuracy halfway are no loss.
-            kept if kept >= 0.995 || middle.mean + 2.0 * middle.sem >= *trained => {
-                "they are linearly connected: a flow over their weights or principal components can reach their accuracy. Averages of runs \
-                 are strong rivals here"
-                    .to_owned()
-            }
-            kept if kept >= 0.5 => format!(
-                "they are connected in part: a flow over weights loses accuracy, most in many dimensions; principal components or an autoencoder with \
-                 a functional term lose less. {align}"
-            ),
-            _ => format!(
-                "they are not linearly connected: a flow over their weights samples networks at chance. {align}; or make runs that share their \
-                 first steps (--kind fork)"
-            ),
-        };
-        format!(
-            "Between runs: halfway between two of them networks have validation accuracy {:.3} ± {:.3} where they themselves have {trained:.3}, and the \
-             loss rises by up to {:.3} ± {:.3} above the chord ({} pairs): {means}.",
-            middle.mean, middle.sem, barrier.mean, barrier.sem, barrier.n
-        )
     }
 }
 
@@ -159,11 +152,13 @@ impl Outlook {
         if !self.learned(trained) {
             return Ok(Prospect::Untrained { accuracy: trained });
         }
-        let Some(between) = self.between(zoo, runs, 3)? else { return Ok(Prospect::Good) };
+        let Some(between) = self.between(zoo, runs, 3)? else {
+            return Ok(Prospect::Good { accuracy: trained, middle: f64::NAN, pairs: 0 });
+        };
         let middle = between.middle;
         Ok(match middle.mean < (trained + self.chance) / 2.0 {
             true => Prospect::Unconnected { accuracy: trained, middle: middle.mean, pairs: middle.n },
-            false => Prospect::Good,
+            false => Prospect::Good { accuracy: trained, middle: middle.mean, pairs: middle.n },
         })
     }
 
@@ -187,7 +182,7 @@ impl Outlook {
         }
         let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, points)?;
         let [barrier, middle] = summaries(&found)?;
-        Ok(Some(Between { trained: self.trained(zoo, runs)?, barrier, middle, chance: self.chance }))
+        Ok(Some(Between { trained: self.trained(zoo, runs)?, barrier, middle }))
     }
 
     /// What a flow over the zoo in `dir`, which was just made, can come to; none where nothing is known. Warns where its networks have

@@ -17,7 +17,7 @@ use toml::{Table, Value};
 /// Flags that say what a zoo is. All may be left out where a TOML file says them.
 #[derive(clap::Args, Debug, Default)]
 pub struct Flags {
-    /// Architecture: cnn-s, cnn-m, mlp, digits, or a TOML file
+    /// Architecture: cnn-s, cnn-m, mlp, digits, or a TOML or ONNX file
     #[arg(long, value_name = "NAME|FILE")]
     pub arch: Option<String>,
     /// Hidden widths of an mlp, e.g. 32,16

@@ -6,13 +6,16 @@ use crate::results::Results;
 use crate::session::Session;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use std::borrow::Cow;
 use std::path::Path;
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
 use thalweg::model::sample::{SampleRequest, Sampled};
 use thalweg::model::{MetaModel, Networks};
-use thalweg_nets::data::DataSpec;
+use thalweg_nets::data::{DataSpec, Dataset};
+use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::train::{has_statistics, recalibrate};
 
 /// Rows a class of a context where none are named.
 const ROWS_A_CLASS: usize = 20;
@@ -66,6 +69,7 @@ impl Target {
         &self,
         model: &MetaModel,
         request: &SampleRequest,
+        recalibration: Option<&Recalibration>,
         about: &Networks,
         from: &str,
         session: &Session,
@@ -76,7 +80,7 @@ impl Target {
                 let mut file = about.begin_stack(out.path(), request.n, &request.at)?;
                 let drawn = model.sample_into(request, &mut |rows, theta, states| {
                     session.progress.advance(rows.len() as u64);
-                    file.put(rows, theta, states)
+                    file.put(rows.clone(), &Recalibration::applied(recalibration, rows.start, theta)?, states)
                 })?;
                 file.finish()?;
                 drawn
@@ -84,7 +88,12 @@ impl Target {
             Self::Folder(out) => {
                 let drawn = model.sample_into(request, &mut |rows, theta, _| {
                     session.progress.advance(rows.len() as u64);
-                    Networks::write_some(rows.start, theta, out.dir(), &model.layout)
+                    Networks::write_some(
+                        rows.start,
+                        &Recalibration::applied(recalibration, rows.start, theta)?,
+                        out.dir(),
+                        &model.layout,
+                    )
                 })?;
                 for_torch::write(about, request.n, out.dir(), from, &|line| session.progress.note(line))?;
                 drawn
@@ -129,4 +138,44 @@ pub fn conditioned(
     // A user's own features say what task it is; they are not what the networks take.
     let of_networks = model.config.context.as_ref().is_some_and(|c| c.features != Features::File);
     Ok((context, of_networks.then_some(bound)))
+}
+
+/// Rows that statistics of batch normalisation are re-estimated from, at most.
+const ROWS: usize = 2_000;
+/// Rows of a batch of them.
+const BATCH: usize = 128;
+
+/// Statistics of batch normalisation, re-estimated for each sampled network from the same rows.
+pub struct Recalibration {
+    engine: Engine,
+    rows: Dataset,
+    streams: Streams,
+}
+
+impl Recalibration {
+    /// From the training rows of the data called `text`, seen as the networks of `model` take them; none, and told, for networks without batch normalisation.
+    ///
+    /// # Errors
+    /// Networks of an unknown architecture; data that cannot be had or do not fit.
+    pub fn from_data(text: &str, model: &MetaModel, session: &Session) -> Result<Option<Self>> {
+        let unknown =
+            "--recalibrate: the model does not know the architecture of its networks, so nothing can be evaluated";
+        let engine = Engine::new(model.architecture.as_ref().context(unknown)?)?;
+        if !has_statistics(&engine) {
+            session.progress.note("--recalibrate: the networks have no batch normalisation, so they stay as they are");
+            return Ok(None);
+        }
+        let spec = DataSpec::parse(text)?;
+        let splits = data::load_for(Some(&spec), model.data.as_ref(), &session.progress)?.context("no data")?;
+        let streams = Streams::new(session.seed_or(0)).child("statistics");
+        Ok(Some(Self { engine, rows: splits.train.first(ROWS), streams }))
+    }
+
+    /// Networks `theta [n, P]`, of which the first has number `first` among all, with new statistics where they are asked for.
+    fn applied<'t>(asked: Option<&Self>, first: usize, theta: &'t [f32]) -> thalweg::Result<Cow<'t, [f32]>> {
+        let Some(Self { engine, rows, streams }) = asked else { return Ok(Cow::Borrowed(theta)) };
+        let mut theta = theta.to_vec();
+        recalibrate(engine, &mut theta, first, rows, BATCH, streams)?;
+        Ok(Cow::Owned(theta))
+    }
 }

@@ -29,7 +29,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "zoo train --arch lenet --data digits --out new",
-        &["parameter arch", "expected cnn-s, cnn-m, mlp, digits or the path of a TOML file", "found lenet"],
+        &["parameter arch", "expected cnn-s, cnn-m, mlp, digits or the path of a TOML or ONNX file", "found lenet"],
     ),
     (
         "zoo train --arch list.toml --data digits --out new",
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "zoo train --arch text.txt --data digits --out new",
-        &["parameter arch", "expected cnn-s, cnn-m, mlp, digits or the path of a TOML file", "found text.txt"],
+        &["parameter arch", "expected cnn-s, cnn-m, mlp, digits or the path of a TOML or ONNX file", "found text.txt"],
     ),
     ("zoo train --arch mlp --data digits --out new", &["--arch mlp wants its hidden widths: --widths 32,16"]),
     (

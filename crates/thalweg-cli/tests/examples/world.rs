@@ -138,8 +138,20 @@ fn pictures(dir: &Path, turn: usize) {
     }
 }
 
+/// A model of the user's own: rows as CSV in, probabilities out.
+const MODEL: &str = "import csv, math, sys
+for row in csv.DictReader(sys.stdin):
+    z = 0.1 * (float(row['age']) - 54) + 0.05 * (float(row['trestbps']) - 130) - 0.05 * (float(row['thalch']) - 150)
+    p = 1 / (1 + math.exp(-z))
+    print(1 - p, p)
+";
+
 /// The data folder and the user's own files.
 pub fn files(dir: &Path) {
+    // A score of one's own: that of a network's file.
+    fs::write(dir.join("score.sh"), "#!/bin/sh\nwc -c < \"$1\"\n").unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(dir.join("score.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for set in &SETS {
         let Origin::Package(package) = set.origin else { continue };
         let folder = dir.join("data").join(set.folder);
@@ -159,6 +171,7 @@ pub fn files(dir: &Path) {
         fs::write(dir.join(name), csv(n, seed, 0.0, true)).unwrap();
     }
     fs::write(dir.join("new.csv"), csv(50, 6, 0.0, false)).unwrap();
+    fs::write(dir.join("f.py"), MODEL).unwrap();
     let mut noise = Noise(9);
     for (name, n) in [("held-logits.csv", 200), ("new-logits.csv", 40)] {
         let mut text = String::from("no,yes\n");

@@ -14,6 +14,8 @@ pub const COMMANDS: &[&str] = &[
     "sample",
     "encode",
     "eval",
+    "predict",
+    "shift check",
     "shift calibrate",
     "shift test",
     "reproduce",

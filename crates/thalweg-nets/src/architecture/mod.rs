@@ -1,6 +1,7 @@
 //! Base networks as data: an input shape and a sequence of layers, read from TOML or taken from a preset.
 //!
-//! Activations are `[channels, height, width]`; a row of features is `[features, 1, 1]`. A checked [`Architecture`]
+//! Activations are `[channels, height, width]`; a row of features is `[features, 1, 1]`, a sequence `[channels, 1, length]`
+//! (`input = [channels, length]`), tokens are `[features, 1, tokens]`. A checked [`Architecture`]
 //! knows the shape after every layer. Layers are named as PyTorch's `nn.Sequential` would name them (`0`, `1`, …,
 //! nested by `.`), or by their own `name`.
 //!
@@ -16,11 +17,17 @@ use std::path::Path;
 
 mod layer;
 mod preset;
+mod shape;
+mod sides;
 mod size;
+mod tensors;
 
-use layer::shape_after_all;
-pub use layer::{Layer, Operation, Shape, shape_after};
+pub use layer::{Convolution, Layer, Operation, Over, Projections, Shape};
 pub use preset::Preset;
+pub use shape::shape_after;
+use shape::shape_after_all;
+pub use sides::Sides;
+pub use tensors::{Role, Tensor, each_tensor, name_of, shortcut_name, tensors};
 
 /// A checked base-network architecture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,13 +52,14 @@ impl Architecture {
     /// Checks that the layers fit together and remembers the output shape.
     ///
     /// # Errors
-    /// Names the first layer that does not fit, with the shape that reaches it; weights or activations beyond this machine's memory.
+    /// Names the first layer that does not fit, with the shape that reaches it; weights or activations beyond this machine's memory; two tensors of one name.
     pub fn new(name: impl Into<String>, input: Shape, layers: Vec<Layer>) -> Result<Self> {
         if input.contains(&0) {
             return Err(Error::parameter("input", "sizes of at least 1", format!("{input:?}")));
         }
         let output = shape_after_all(&layers, input, "layers")?;
         size::check(&layers, input)?;
+        tensors::check_names(&layers, input)?;
         if output[1] != 1 || output[2] != 1 {
             return Err(Error::parameter("layers", "logits [classes, 1, 1] at the end", format!("{output:?}")));
         }
@@ -107,11 +115,12 @@ impl TryFrom<Unchecked> for Architecture {
     fn try_from(u: Unchecked) -> Result<Self> {
         let input = match u.input[..] {
             [features] => [features, 1, 1],
+            [c, length] => [c, 1, length],
             [c, h, w] => [c, h, w],
             _ => {
                 return Err(Error::parameter(
                     "input",
-                    "[features] or [channels, height, width]",
+                    "[features], [channels, length] or [channels, height, width]",
                     format!("{:?}", u.input),
                 ));
             }

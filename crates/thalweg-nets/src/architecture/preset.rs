@@ -27,8 +27,16 @@ impl Preset {
     /// # Errors
     /// Where the layers do not fit the input (cnn-s needs at least 26×26 and so on).
     pub fn build(&self, input: Shape, classes: usize) -> Result<Architecture> {
-        let conv = |out, kernel| Operation::Conv { out, kernel, stride: 1, padding: 0, bias: true };
-        let pool = || Operation::MaxPool { size: 2, stride: None };
+        let conv = |out, kernel: usize| Operation::Conv {
+            out,
+            kernel: kernel.into(),
+            stride: 1.into(),
+            padding: 0.into(),
+            dilation: 1.into(),
+            groups: 1,
+            bias: true,
+        };
+        let pool = || Operation::MaxPool { size: 2.into(), stride: None, padding: 0.into() };
         let dense = |out| Operation::Dense { out, bias: true };
         use Operation::{Flatten, Relu};
         let (name, operations) = match self {
@@ -91,7 +99,9 @@ impl Preset {
             "cnn-m" => Ok(Preset::CnnM),
             "digits" => Ok(Preset::Digits),
             "mlp" => Ok(Preset::Mlp { widths: widths.to_vec() }),
-            other => Err(Error::parameter("arch", "cnn-s, cnn-m, mlp, digits or the path of a TOML file", other)),
+            other => {
+                Err(Error::parameter("arch", "cnn-s, cnn-m, mlp, digits or the path of a TOML or ONNX file", other))
+            }
         }
     }
 }

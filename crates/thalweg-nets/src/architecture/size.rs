@@ -1,5 +1,5 @@
 //! How large an architecture is, reckoned before anything of its size is allocated: files from outside may ask for any.
-use super::{Layer, Operation, Shape, shape_after};
+use super::{Layer, Operation, Shape, shape_after, tensors};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -35,30 +35,20 @@ pub(super) fn check(layers: &[Layer], input: Shape) -> Result<()> {
 fn add(layers: &[Layer], input: Shape, size: &mut Size) -> Result<Shape> {
     let mut shape = input;
     for layer in layers {
-        let channels = shape[0];
-        let weights = match &layer.operation {
-            Operation::Conv { out, kernel, bias, .. } => {
-                plus(product(&[*out, channels, *kernel, *kernel]), product(&[*out, usize::from(*bias)]))
-            }
-            Operation::Dense { out, bias } => plus(product(&[*out, channels]), product(&[*out, usize::from(*bias)])),
-            Operation::BatchNorm { .. } => product(&[channels, 4]),
-            Operation::Residual { layers } => {
-                add(layers, shape, size)?;
-                Some(0)
-            }
-            Operation::MaxPool { .. }
-            | Operation::AvgPool { .. }
-            | Operation::Relu
-            | Operation::LeakyRelu { .. }
-            | Operation::Tanh
-            | Operation::Gelu
-            | Operation::Silu
-            | Operation::Softplus
-            | Operation::Dropout { .. }
-            | Operation::Flatten => Some(0),
-        };
+        if let Operation::Residual { layers, shortcut } = &layer.operation {
+            add(layers, shape, size)?;
+            add(shortcut, shape, size)?;
+        }
+        for tensor in tensors(&layer.operation, shape) {
+            size.weights = plus(size.weights, product(&tensor.shape));
+        }
+        if let Operation::SelfAttention { heads, .. } = &layer.operation {
+            // Queries, keys, values, and a probability for every pair of tokens.
+            let [features, _, tokens] = shape;
+            let held = plus(product(&[3, features, tokens]), product(&[*heads, tokens, tokens]));
+            size.activations = plus(size.activations, held);
+        }
         shape = shape_after(&layer.operation, shape, "layers")?;
-        size.weights = plus(size.weights, weights);
         size.activations = plus(size.activations, product(&shape));
     }
     Ok(shape)

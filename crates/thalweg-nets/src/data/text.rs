@@ -11,7 +11,7 @@
 //! | `mnist@mean=0.1307@std=0.3081` | `normalisation` | standardised by these, one number or one a channel: `0.49+0.48+0.45` |
 //! | `csv:FILE@fitted` | `normalisation` | standardised by the moments of their own training pool |
 //!
-//! Changes and options may stand on either side of the path. A path that holds an `@` is taken as it is where a file of that name exists.
+//! A path alone that ends with `.csv`, `.csv.gz` or `.npz` is such a file: `mine.csv@label=target`. Changes and options may stand on either side of the path. A path that holds an `@` is taken as it is where a file of that name exists.
 use super::corrupt::Corruption;
 use super::derive::Change;
 use super::fit::Fit;
@@ -36,9 +36,10 @@ impl DataSpec {
     /// # Errors
     /// An unknown name, change or option, an empty path, a value that is none of its kind.
     pub fn parse(text: &str) -> Result<Self> {
-        let (name, path) = match text.split_once(':') {
-            Some((name, path)) => (name, Some(path)),
-            None => (text, None),
+        let (name, path) = match (bare(text), text.split_once(':')) {
+            (Some(name), _) => (name, Some(text)),
+            (None, Some((name, path))) => (name, Some(path)),
+            (None, None) => (text, None),
         };
         let (path, behind) = match path {
             Some(path) => split(path)?,
@@ -70,6 +71,18 @@ impl DataSpec {
         }
         spec.check()?;
         Ok(spec)
+    }
+}
+
+/// The format of a file that is named without it, by the end of its name.
+fn bare(text: &str) -> Option<&'static str> {
+    let path = text.split('@').next().unwrap_or_default();
+    let ends = |ends: &[&str]| ends.iter().any(|end| path.len() > end.len() && path.ends_with(end));
+    match path.contains(':') {
+        true => None,
+        false if ends(&[".csv", ".csv.gz"]) => Some("csv"),
+        false if ends(&[".npz"]) => Some("npz"),
+        false => None,
     }
 }
 

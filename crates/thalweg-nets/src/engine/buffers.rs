@@ -35,7 +35,12 @@ impl Prepared {
                 Kind::ConvPool { conv, fast: Some(at), .. } if only_logits => {
                     winograd::transform_weights(conv, theta, &mut self.fast[*at..]);
                 }
-                Kind::Conv(conv) | Kind::ConvPool { conv, .. } => blocks::repack(conv, theta, &mut self.weights),
+                Kind::Conv(conv) if conv.is_depthwise() => {}
+                Kind::Conv(conv) | Kind::ConvPool { conv, .. } => {
+                    for g in 0..conv.groups {
+                        blocks::repack(&conv.group(g), theta, &mut self.weights);
+                    }
+                }
                 Kind::Norm(norm) => self.statistics.take_running(norm, theta),
                 _ => {}
             }

@@ -6,8 +6,8 @@
 //! sixteen images stay in the second-level cache; models, and for a single model chunks of blocks, run in parallel.
 //!
 //! - [`vector`]: the lanes, and the choice of instruction set at run time; `x86`: registers.
-//! - `plan`: a compiled architecture; `run`: its passes.
-//! - `conv`, `conv_gradient`, `conv_pool`, `dense`, `pool`, `pointwise`, `norm`: the kernels; `blocks`: what they hold in registers.
+//! - `plan`: a compiled architecture; `run`: its passes, `forward` and `backward`.
+//! - `kernels`: one computation each; `blocks`: what they hold in registers.
 //! - `winograd`: convolution and pool with fewer multiplications, for logits only; they differ in the last bits from
 //!   those within a gradient.
 //! - `many`: many models in parallel.
@@ -29,7 +29,9 @@
 //! assert!((value - 2f64.ln()).abs() < 1e-6); // equal weights give equal logits
 //! # Ok::<(), thalweg_nets::Error>(())
 //! ```
+mod backward;
 pub mod buffers;
+mod forward;
 mod kernels;
 mod machine;
 mod many;

@@ -1,14 +1,14 @@
 //! A compiled architecture: the layers as a list of operations on values with fixed places in a tape.
 //!
 //! Padding becomes an operation of its own (so no other kernel knows of borders), flattening none at all, and a
-//! residual block a fork and a sum. Places grow from the first operation to the last, so that the inputs of an
+//! residual block one fork for each of its branches and a sum. Places grow from the first operation to the last, so that the inputs of an
 //! operation always lie before its output. Layers that follow each other often are one operation: a convolution with
-//! the 2 × 2 maximum and the ReLU behind it, a dense layer with its ReLU.
+//! the 2 × 2 maximum and the ReLU behind it, a dense layer, a batch normalisation or a residual sum with its ReLU.
 use super::kernels::blocks;
 use super::kernels::winograd;
 use super::ops::*;
 use super::vector::Machine;
-use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
+use crate::architecture::{Architecture, Layer, Operation, Over, Projections, Shape, Sides, shape_after};
 use crate::error::Result;
 use crate::layout::{Layout, Role, Slot};
 use std::slice::Iter;
@@ -89,16 +89,15 @@ impl Plan {
 
     fn push(&mut self, kind: Kind, input: usize, shape: Shape) -> usize {
         let len: usize = shape.iter().product();
-        let trained = matches!(kind, Kind::Conv(_) | Kind::ConvPool { .. } | Kind::Dense(_) | Kind::Norm(_));
         let before = self.values[input];
-        let wanted = trained
+        let wanted = kind.has_tensors()
             || before.wanted
             || match kind {
-                Kind::Add { skip } => self.values[skip].wanted,
+                Kind::Add { skip, .. } => self.values[skip].wanted,
                 _ => false,
             };
         let place = match kind {
-            Kind::Fork => before.place,
+            Kind::Fork { .. } => before.place,
             _ => Place::Tape(self.reserve(len)),
         };
         self.values.push(Value { shape, place, gradient: self.gradients, wanted });
@@ -128,20 +127,35 @@ impl Plan {
         Ok(value)
     }
 
-    fn push_conv(&mut self, mut conv: Conv, pool: bool, padding: usize, mut value: usize, machine: Machine) -> usize {
-        let [c, h, w] = self.values[value].shape;
-        if padding > 0 {
-            value = self.push(Kind::Pad(padding), value, [c, h + 2 * padding, w + 2 * padding]);
+    /// `value` on every side of the input, `[height, width]` of them.
+    fn push_pad(&mut self, padding: [usize; 2], value: f32, input: usize) -> usize {
+        let [c, h, w] = self.values[input].shape;
+        match padding {
+            [0, 0] => input,
+            [y, x] => self.push(Kind::Pad { padding, value }, input, [c, h + 2 * y, w + 2 * x]),
         }
+    }
+
+    fn push_conv(
+        &mut self,
+        mut conv: Conv,
+        pool: bool,
+        padding: [usize; 2],
+        mut value: usize,
+        machine: Machine,
+    ) -> usize {
+        value = self.push_pad(padding, 0.0, value);
         conv.input = self.values[value].shape;
-        conv.forward = self.weights;
-        conv.backward = self.weights + conv.weights();
-        self.weights += 2 * conv.weights();
+        if !conv.is_depthwise() {
+            conv.forward = self.weights;
+            conv.backward = self.weights + conv.weights();
+            self.weights += 2 * conv.weights();
+        }
         // Two columns of a block of channels are held at once, or the four of a window.
         let [outputs, oh, ow] = conv.output;
         conv.backward_block = blocks::pairs(machine.registers());
         conv.forward_block = conv.backward_block;
-        self.scratch = self.scratch.max(outputs * conv.kernel * conv.kernel);
+        self.scratch = self.scratch.max(outputs / conv.groups * conv.area());
         if !pool {
             return self.push(Kind::Conv(conv), value, conv.output);
         }
@@ -175,21 +189,19 @@ impl Plan {
             slot.offset
         };
         let kind = match *operation {
-            Operation::Conv { kernel, stride, padding, bias, .. } => {
+            Operation::Conv { .. } | Operation::Conv1d { .. } => {
+                let of = operation.convolution().expect("a convolution");
+                let weight = slot(Role::Weight);
+                let bias = of.bias.then(|| slot(Role::Bias));
                 let conv = Conv {
-                    input: shape,
-                    output: after,
-                    kernel,
-                    stride,
-                    weight: slot(Role::Weight),
-                    bias: bias.then(|| slot(Role::Bias)),
-                    forward: 0,
-                    forward_block: 0,
-                    backward: 0,
-                    backward_block: 0,
+                    kernel: of.kernel,
+                    stride: of.stride,
+                    dilation: of.dilation,
+                    groups: of.groups,
                     relu: next.relu,
+                    ..pointwise(shape, after, weight, bias)
                 };
-                return Ok(self.push_conv(conv, next.pool, padding, value, machine));
+                return Ok(self.push_conv(conv, next.pool, of.padding, value, machine));
             }
             Operation::Dense { out, bias } => {
                 // Inputs transposed to [16][i], for the weight gradient.
@@ -198,14 +210,42 @@ impl Plan {
                 let bias = bias.then(|| slot(Role::Bias));
                 Kind::Dense(Dense { inputs: shape[0], outputs: out, weight, bias, relu: next.relu })
             }
-            Operation::MaxPool { size, stride } => {
-                Kind::MaxPool(Window { input: shape, output: after, size, stride: stride.unwrap_or(size) })
+            Operation::Linear { bias, .. } => {
+                let weight = slot(Role::Weight);
+                let conv = pointwise(shape, after, weight, bias.then(|| slot(Role::Bias)));
+                return Ok(self.push_conv(Conv { relu: next.relu, ..conv }, false, [0; 2], value, machine));
             }
-            Operation::AvgPool { size, stride } => {
-                Kind::AvgPool(Window { input: shape, output: after, size, stride: stride.unwrap_or(size) })
+            Operation::MaxPool { size, stride, padding } => {
+                let value = self.push_pad(padding.0, f32::NEG_INFINITY, value);
+                let input = self.values[value].shape;
+                let (size, stride) = (size.0, stride.unwrap_or(size).0);
+                return Ok(self.push(Kind::MaxPool(Window { input, output: after, size, stride }), value, after));
+            }
+            Operation::AvgPool { size, stride, padding, count_padding: false } if !padding.is_zero() => {
+                let (size, stride, padding) = (size.0, stride.unwrap_or(size).0, padding.0);
+                let cover = Cover::Windows { size, stride, padding };
+                Kind::Regions(Regions { input: shape, output: after, cover })
+            }
+            Operation::AvgPool { size, stride, padding, .. } => {
+                let value = self.push_pad(padding.0, 0.0, value);
+                let input = self.values[value].shape;
+                let (size, stride) = (size.0, stride.unwrap_or(size).0);
+                return Ok(self.push(Kind::AvgPool(Window { input, output: after, size, stride }), value, after));
+            }
+            Operation::AdaptiveAvgPool { .. } => {
+                Kind::Regions(Regions { input: shape, output: after, cover: Cover::Whole })
             }
             Operation::Relu => Kind::Activation(Activation::Relu),
+            Operation::Relu6 => Kind::Activation(Activation::Relu6),
             Operation::LeakyRelu { slope } => Kind::Activation(Activation::LeakyRelu(slope)),
+            Operation::Prelu { channels } => {
+                let area = shape[1] * shape[2];
+                Kind::Slopes(Slopes { weight: slot(Role::Slope), unit: if channels { area } else { shape[0] * area } })
+            }
+            Operation::Elu { alpha } => Kind::Activation(Activation::Elu(alpha)),
+            Operation::Sigmoid => Kind::Activation(Activation::Sigmoid),
+            Operation::HardSwish => Kind::Activation(Activation::HardSwish),
+            Operation::Identity => return Ok(value),
             Operation::Tanh => Kind::Activation(Activation::Tanh),
             Operation::Gelu => Kind::Activation(Activation::Gelu),
             Operation::Silu => Kind::Activation(Activation::Silu),
@@ -223,19 +263,83 @@ impl Plan {
                     mean: slot(Role::RunningMean),
                     variance: slot(Role::RunningVariance),
                     first,
+                    relu: next.relu,
                 })
             }
-            Operation::Residual { ref layers } => {
-                let branch = self.push(Kind::Fork, value, shape);
-                let branch = self.push_layers(layers, branch, slots, machine)?;
-                return Ok(self.push(Kind::Add { skip: value }, branch, after));
+            Operation::GroupNorm { groups, eps } => {
+                let (len, unit) = (shape.iter().product::<usize>() / groups, shape[1] * shape[2]);
+                let (scale, shift) = (slot(Role::Scale), slot(Role::Shift));
+                Kind::ImageNorm(ImageNorm { sets: groups, len, between: len, step: 1, unit, eps, scale, shift })
             }
-            Operation::Flatten => {
+            Operation::LayerNorm { over, eps } => {
+                let (area, all) = (shape[1] * shape[2], shape.iter().product());
+                let (scale, shift) = (slot(Role::Scale), slot(Role::Shift));
+                Kind::ImageNorm(match over {
+                    Over::Features => {
+                        ImageNorm { sets: area, len: shape[0], between: 1, step: area, unit: area, eps, scale, shift }
+                    }
+                    Over::All => ImageNorm { sets: 1, len: all, between: all, step: 1, unit: 1, eps, scale, shift },
+                })
+            }
+            Operation::Residual { ref layers, ref shortcut } => {
+                let branch = self.push(Kind::Fork { begins: false }, value, shape);
+                let branch = self.push_layers(layers, branch, slots, machine)?;
+                let skip = match shortcut.is_empty() {
+                    true => value,
+                    false => {
+                        let beside = self.push(Kind::Fork { begins: true }, value, shape);
+                        self.push_layers(shortcut, beside, slots, machine)?
+                    }
+                };
+                return Ok(self.push(Kind::Add { skip, relu: next.relu }, branch, after));
+            }
+            Operation::PadChannels { before, .. } => Kind::Surround { before: before * shape[1] * shape[2] },
+            Operation::Flatten | Operation::Tokens => {
                 self.values[value].shape = after;
                 return Ok(value);
             }
+            Operation::Transpose => Kind::Transpose,
+            Operation::ClassToken => Kind::FirstToken { token: slot(Role::Token) },
+            Operation::PositionEmbedding => Kind::Positions { weight: slot(Role::Position) },
+            Operation::SelfAttention { heads, bias, names } => {
+                let [inner, offset] = match names {
+                    Projections::Torch => [Role::InProjection, Role::ZeroBias],
+                    Projections::Timm => [Role::Weight, Role::Bias],
+                };
+                let [f, _, tokens] = shape;
+                let (weight, shift) = (slot(inner), bias.then(|| slot(offset)));
+                let three = pointwise(shape, [3 * f, 1, tokens], weight, shift);
+                let (weight, shift) = (slot(Role::Weight), bias.then(|| slot(offset)));
+                let last = pointwise(shape, shape, weight, shift);
+                let value = self.push_conv(three, false, [0; 2], value, machine);
+                let attention = Attention { heads, width: f / heads, tokens };
+                let value = self.push(Kind::Attention(attention), value, shape);
+                self.reserve(attention.probabilities());
+                self.scratch = self.scratch.max(tokens * tokens);
+                return Ok(self.push_conv(last, false, [0; 2], value, machine));
+            }
+            Operation::TakeToken { index } => Kind::Take { index },
         };
         Ok(self.push(kind, value, after))
+    }
+}
+
+/// A matrix product at every position, as a convolution whose places in the repacked weights are not known yet.
+fn pointwise(input: Shape, output: Shape, weight: usize, bias: Option<usize>) -> Conv {
+    Conv {
+        input,
+        output,
+        kernel: [1; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        groups: 1,
+        weight,
+        bias,
+        forward: 0,
+        forward_block: 0,
+        backward: 0,
+        backward_block: 0,
+        relu: false,
     }
 }
 
@@ -250,9 +354,12 @@ impl Next {
     fn of(operation: &Operation, rest: &[Layer], machine: Machine) -> Self {
         let is_pool = |layer: Option<&Layer>| match (operation, layer.map(|layer| &layer.operation)) {
             (
-                Operation::Conv { stride: 1, kernel, .. },
-                Some(Operation::MaxPool { size: 2, stride: None | Some(2) }),
-            ) => machine.selects() && SIDES.contains(kernel),
+                Operation::Conv { kernel: Sides([tall, wide]), stride, dilation, groups: 1, .. },
+                Some(Operation::MaxPool { size: Sides([2, 2]), stride: None | Some(Sides([2, 2])), padding }),
+            ) => {
+                let plain = tall == wide && stride.is_one() && dilation.is_one() && padding.is_zero();
+                plain && machine.selects() && SIDES.contains(wide)
+            }
             _ => false,
         };
         let is_relu = |layer: Option<&Layer>| matches!(layer, Some(Layer { operation: Operation::Relu, .. }));
@@ -261,7 +368,11 @@ impl Next {
             // The maximum and the ReLU may change places.
             Operation::Conv { .. } if is_pool(first) => Next { pool: true, relu: is_relu(second) },
             Operation::Conv { .. } if is_relu(first) => Next { pool: is_pool(second), relu: true },
-            Operation::Dense { .. } => Next { pool: false, relu: is_relu(first) },
+            Operation::Conv1d { .. }
+            | Operation::Dense { .. }
+            | Operation::Linear { .. }
+            | Operation::BatchNorm { .. }
+            | Operation::Residual { .. } => Next { pool: false, relu: is_relu(first) },
             _ => Next::default(),
         }
     }

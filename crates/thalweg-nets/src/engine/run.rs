@@ -1,10 +1,9 @@
-//! Runs a plan on blocks of sixteen images: forward onto a tape, backward from dL/dlogits.
+//! Runs a plan on blocks of sixteen images: `forward` onto a tape, `backward` from dL/dlogits.
 use super::buffers::Tape;
 pub(super) use super::buffers::{Buffers, Prepared};
-use super::kernels::{conv, conv_gradient, conv_pool, dense, norm, pointwise, pool, winograd};
-use super::ops::{Conv, Dense, Kind, Op};
+use super::ops::{Kind, Op};
 use super::packed::Packed;
-use super::plan::{Place, Plan, Value};
+use super::plan::{Place, Plan};
 use super::vector::{LANES, Machine, Vector};
 use crate::loss::LogitLoss;
 use crate::streams::Streams;
@@ -21,10 +20,10 @@ pub(super) struct Phase {
 
 /// One block of images.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    x: &'a [Vector],
-    index: usize,
-    count: usize,
+pub(super) struct Block<'a> {
+    pub x: &'a [Vector],
+    pub index: usize,
+    pub count: usize,
 }
 
 fn block(x: &Packed, index: usize) -> Block<'_> {
@@ -133,72 +132,11 @@ impl Runner<'_> {
     }
 
     /// The numbers of a value.
-    fn value<'a>(&self, value: usize, x: &'a [Vector], values: &'a [Vector]) -> &'a [Vector] {
+    pub(super) fn value<'a>(&self, value: usize, x: &'a [Vector], values: &'a [Vector]) -> &'a [Vector] {
         let value = &self.plan.values[value];
         match value.place {
             Place::Input => x,
             Place::Tape(at) => &values[at..at + value.len()],
-        }
-    }
-
-    /// With `room`, for logits only: nothing is kept for a way back.
-    fn forward(
-        &self,
-        ops: Range<usize>,
-        block: Block,
-        prepared: &Prepared,
-        tape: &mut Tape,
-        mut room: Option<&mut [Vector]>,
-    ) {
-        let Runner { plan, machine, theta, .. } = *self;
-        for op in &plan.ops[ops] {
-            let output = &plan.values[op.output];
-            let Place::Tape(at) = output.place else { continue };
-            if matches!(op.kind, Kind::Fork) {
-                continue;
-            }
-            let (before, after) = tape.values.split_at_mut(at);
-            let y = &mut after[..output.len()];
-            if let Kind::Dropout { p, multipliers } = op.kind {
-                let multipliers = &mut before[multipliers..multipliers + output.len()];
-                match self.phase.dropout {
-                    Some(streams) => {
-                        let mut rng = streams.index(op.output as u64).index(block.index as u64).rng();
-                        pointwise::draw_multipliers(p, &mut rng, multipliers);
-                    }
-                    None => multipliers.fill(Vector([1.0; LANES])),
-                }
-            }
-            let x = self.value(op.input, block.x, before);
-            match &op.kind {
-                Kind::Conv(conv) => machine.run(conv::Forward { conv, theta, weights: &prepared.weights, x, y }),
-                Kind::ConvPool { conv, choices, fast } => {
-                    if let (Some(at), Some(room)) = (*fast, room.as_deref_mut()) {
-                        machine.run(winograd::Forward { conv, theta, weights: &prepared.fast[at..], x, y, room });
-                        continue;
-                    }
-                    let choices = &mut tape.choices[*choices..*choices + output.len()];
-                    machine.run(conv_pool::Forward { conv, theta, weights: &prepared.weights, x, y, choices });
-                }
-                Kind::Dense(dense) => machine.run(dense::Forward { dense, theta, x, y }),
-                Kind::MaxPool(window) => machine.run(pool::MaxForward { window, x, y }),
-                Kind::AvgPool(window) => machine.run(pool::MeanForward { window, x, y }),
-                Kind::Activation(activation) => {
-                    machine.run(pointwise::Forward { activation: *activation, x, y });
-                }
-                Kind::Dropout { multipliers, .. } => {
-                    let factors = &before[*multipliers..multipliers + output.len()];
-                    machine.run(pointwise::Multiply { x, y: factors, z: y });
-                }
-                Kind::Norm(norm) => {
-                    machine.run(norm::Forward { norm, statistics: &prepared.statistics, theta, x, y });
-                }
-                Kind::Pad(padding) => pool::pad(plan.values[op.input].shape, *padding, x, y),
-                Kind::Fork => {}
-                Kind::Add { skip } => {
-                    machine.run(pointwise::Add { x, y: self.value(*skip, block.x, before), z: y });
-                }
-            }
         }
     }
 
@@ -237,105 +175,4 @@ impl Runner<'_> {
         }
         value
     }
-
-    fn backward(
-        &self,
-        ops: Range<usize>,
-        block: Block,
-        prepared: &mut Prepared,
-        tape: &mut Tape,
-        scratch: &mut [Vector],
-        gradient: &mut [f32],
-    ) {
-        let Runner { plan, machine, theta, .. } = *self;
-        for op in plan.ops[ops].iter().rev() {
-            let (input, output) = (&plan.values[op.input], &plan.values[op.output]);
-            if !output.wanted {
-                continue;
-            }
-            if matches!(op.kind, Kind::Norm(_)) {
-                self.norm_sums(op, block, prepared, tape);
-                self.norm_backward(op, block, prepared, tape);
-                continue;
-            }
-            let Tape { values, choices, gradients } = &mut *tape;
-            let (before, dy) = split(gradients, output);
-            let (x, y) = (self.value(op.input, block.x, values), self.value(op.output, block.x, values));
-            if let Kind::Conv(Conv { relu: true, .. })
-            | Kind::ConvPool { conv: Conv { relu: true, .. }, .. }
-            | Kind::Dense(Dense { relu: true, .. }) = op.kind
-            {
-                machine.run(pointwise::Cut { y, dy });
-            }
-            match &op.kind {
-                Kind::Conv(conv) => machine.run(conv_gradient::WeightGradient { conv, x, dy, scratch, gradient }),
-                Kind::ConvPool { conv, choices: place, .. } => {
-                    let choices = &choices[*place..*place + output.len()];
-                    machine.run(conv_pool::WeightGradient { conv, x, dy, choices, scratch, gradient });
-                }
-                Kind::Dense(dense) => machine.run(dense::WeightGradient { dense, x, dy, scratch, gradient }),
-                Kind::Add { skip } => {
-                    let skip = &plan.values[*skip];
-                    if skip.wanted {
-                        before[skip.gradient..skip.gradient + skip.len()].copy_from_slice(dy);
-                    }
-                }
-                _ => {}
-            }
-            if !input.wanted {
-                continue;
-            }
-            let dx = &mut before[input.gradient..input.gradient + input.len()];
-            match &op.kind {
-                Kind::Conv(conv) => machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy, dx }),
-                Kind::ConvPool { conv, choices: place, .. } => {
-                    let choices = &choices[*place..*place + output.len()];
-                    let full = &mut scratch[..conv.output.iter().product()];
-                    machine.run(conv_pool::Spread { conv, dy, choices, full });
-                    machine.run(conv::InputGradient { conv, weights: &prepared.weights, dy: full, dx });
-                }
-                Kind::Dense(dense) => machine.run(dense::InputGradient { dense, theta, dy, dx }),
-                Kind::MaxPool(window) => machine.run(pool::MaxBackward { window, x, y, dy, dx }),
-                Kind::AvgPool(window) => machine.run(pool::MeanBackward { window, dy, dx }),
-                Kind::Activation(activation) => {
-                    machine.run(pointwise::Backward { activation: *activation, x, y, dy, dx });
-                }
-                Kind::Dropout { multipliers, .. } => {
-                    let factors = &values[*multipliers..multipliers + output.len()];
-                    machine.run(pointwise::Multiply { x: dy, y: factors, z: dx });
-                }
-                Kind::Pad(padding) => pool::crop(input.shape, *padding, dy, dx),
-                // The sum at the end of the residual block has already put its share into dx.
-                Kind::Fork => machine.run(pointwise::Accumulate { x: dy, to: dx }),
-                Kind::Add { .. } => dx.copy_from_slice(dy),
-                Kind::Norm(_) => {}
-            }
-        }
-    }
-
-    fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &Tape) {
-        let Kind::Norm(norm) = &op.kind else { return };
-        let output = &self.plan.values[op.output];
-        let dy = &tape.gradients[output.gradient..output.gradient + output.len()];
-        let x = self.value(op.input, block.x, &tape.values);
-        self.machine.run(norm::Sums { norm, statistics: &mut prepared.statistics, x, dy });
-    }
-
-    fn norm_backward(&self, op: &Op, block: Block, prepared: &Prepared, tape: &mut Tape) {
-        let Kind::Norm(norm) = &op.kind else { return };
-        let input = &self.plan.values[op.input];
-        if input.wanted {
-            let (before, dy) = split(&mut tape.gradients, &self.plan.values[op.output]);
-            let dx = &mut before[input.gradient..input.gradient + input.len()];
-            let x = self.value(op.input, block.x, &tape.values);
-            let (statistics, batch, count) = (&prepared.statistics, self.phase.batch, block.count);
-            self.machine.run(norm::Backward { norm, statistics, theta: self.theta, batch, count, x, dy, dx });
-        }
-    }
-}
-
-/// The gradients before that of `output`, and its own.
-fn split<'a>(gradients: &'a mut [Vector], output: &Value) -> (&'a mut [Vector], &'a mut [Vector]) {
-    let (before, after) = gradients.split_at_mut(output.gradient);
-    (before, &mut after[..output.len()])
 }

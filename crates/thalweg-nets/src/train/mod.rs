@@ -6,6 +6,7 @@
 mod adam;
 pub mod optimiser;
 pub mod order;
+pub mod recalibrate;
 pub mod recipe;
 pub mod reptile;
 pub mod schedule;
@@ -14,6 +15,7 @@ pub mod trainer;
 pub use adam::AdamUpdate;
 pub use optimiser::{Optimiser, Stepper};
 pub use order::Order;
+pub use recalibrate::{has_statistics, recalibrate};
 pub use recipe::{Length, Recipe, evenly};
 pub use reptile::Reptile;
 pub use schedule::Schedule;

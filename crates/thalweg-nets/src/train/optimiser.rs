@@ -167,19 +167,40 @@ fn push_momenta(layers: &[Layer], momenta: &mut Vec<f32>) {
     for layer in layers {
         match &layer.operation {
             Operation::BatchNorm { momentum, .. } => momenta.push(*momentum),
-            Operation::Residual { layers } => push_momenta(layers, momenta),
+            Operation::Residual { layers, shortcut } => {
+                push_momenta(layers, momenta);
+                push_momenta(shortcut, momenta);
+            }
             Operation::Conv { .. }
+            | Operation::Conv1d { .. }
             | Operation::Dense { .. }
+            | Operation::Linear { .. }
             | Operation::MaxPool { .. }
             | Operation::AvgPool { .. }
+            | Operation::AdaptiveAvgPool { .. }
             | Operation::Relu
+            | Operation::Relu6
             | Operation::LeakyRelu { .. }
+            | Operation::Prelu { .. }
+            | Operation::Elu { .. }
             | Operation::Tanh
+            | Operation::Sigmoid
             | Operation::Gelu
             | Operation::Silu
+            | Operation::HardSwish
             | Operation::Softplus
+            | Operation::Identity
             | Operation::Dropout { .. }
-            | Operation::Flatten => {}
+            | Operation::GroupNorm { .. }
+            | Operation::LayerNorm { .. }
+            | Operation::PadChannels { .. }
+            | Operation::Flatten
+            | Operation::Tokens
+            | Operation::Transpose
+            | Operation::ClassToken
+            | Operation::PositionEmbedding
+            | Operation::SelfAttention { .. }
+            | Operation::TakeToken { .. } => {}
         }
     }
 }

@@ -4,11 +4,13 @@
 //! interrupted and resumed makes the same bytes as one that was not, on any number of threads. Runs, not checkpoints, are held out;
 //! the averaged parameters with the least loss on held-out runs are the model: small zoos overfit after some hundred steps.
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
+pub mod character;
 mod need;
 mod options;
 mod plan;
 pub mod tasks;
 
+pub use character::{Character, Relation, Suited, suited};
 pub use options::FitOptions;
 
 use crate::method::{Method, Scratch};
@@ -46,8 +48,12 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let held_out = plan.held_out(&curves, config, &split, &*method, &streams.child("validation"))?;
     let closed_form = match method.closed_form() {
         Some(solve) => {
-            let most = split.train.len().min(CLOSED_FORM_CURVES);
-            solve(&curves.draw(&split.train, most, &streams.child("closed-form"))?.to_dense())?;
+            let (most, streams) = (split.train.len().min(CLOSED_FORM_CURVES), streams.child("closed-form"));
+            let drawn = match config.method.reads_runs_in_order() {
+                true => curves.in_order(&split.train[split.train.len() - most..], &streams)?,
+                false => curves.draw(&split.train, most, &streams)?,
+            };
+            solve(&drawn.to_dense())?;
             true
         }
         None => false,

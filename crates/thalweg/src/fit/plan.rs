@@ -50,7 +50,7 @@ impl Plan {
         let at_once = memory::rows(4 * zoo.parameters() as u64, 64);
         let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(at_once).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
-        let source = Source::of(config.method.source(), zoo, &split.train)?;
+        let source = Source::of(config.method.source(), zoo, &coordinates, &split.train)?;
         let wanted = config.method.marginals();
         let (checkpoints, marginals, times) = match (zoo.checkpoints(), wanted) {
             // Final networks only: the source is all there is before them.

@@ -22,7 +22,7 @@ use crate::path::Batch;
 use crate::path::anchors::Anchors;
 use crate::path::curves::{self, Curves};
 use crate::space::latent::Decoder;
-use crate::space::source::{Source, SourceKind};
+use crate::space::source::Source;
 use crate::train::{self, Learner, Updates};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
@@ -40,17 +40,14 @@ pub fn check_many(zoos: &[&ZooStore], config: &FitConfig) -> Result<()> {
         return Err(Error::parameter("zoos", "at least one", "none"));
     };
     let kind = config.method.source();
-    if kind == SourceKind::Recorded {
-        return Err(Error::parameter("source", "a law, for fits with contexts", "recorded"));
-    }
-    let source = Source::of(kind, first, &[])?;
+    let source = Source::law(kind, first)?;
     for zoo in others {
         let name = zoo.dir().display();
         if zoo.layout() != first.layout() || zoo.checkpoints() != first.checkpoints() {
             let expected = format!("the layout and checkpoints of {}", first.dir().display());
             return Err(Error::parameter("zoos", expected, format!("others in {name}")));
         }
-        if Source::of(kind, zoo, &[])? != source {
+        if Source::law(kind, zoo)? != source {
             let expected =
                 format!("runs that start by the law of {} (shared zoos around one centre)", first.dir().display());
             return Err(Error::parameter("zoos", expected, format!("another law in {name}")));

@@ -12,6 +12,7 @@
 //! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked; at most three alignments a network.
 pub mod action_gap;
 pub mod baseline;
+mod by_weights;
 mod evaluation;
 mod flat;
 mod reference;
@@ -20,6 +21,7 @@ mod row;
 mod runs;
 mod table;
 
+pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
 pub use flat::Probe;
 pub use reference::ZooReference;
 pub use results::{RESULTS, read_rows, write_rows};

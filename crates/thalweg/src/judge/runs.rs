@@ -40,9 +40,14 @@ impl ZooRuns {
 
     /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
-        let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
         let (training, held_out) = (&self.training, &self.held_out);
+        let start = self.start();
         ZooReference { engine, training, held_out, test, labels, start, symmetry: self.symmetry.as_ref(), probe: &[] }
+    }
+
+    /// How the runs began, where that is known.
+    pub fn start(&self) -> Option<Start<'_>> {
+        self.start.as_ref().map(|(mean, law)| Start { mean, law })
     }
 }
 

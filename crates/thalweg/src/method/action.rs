@@ -99,6 +99,10 @@ impl MethodParameters for ActionConfig {
         self.source
     }
 
+    fn start_from(&mut self, source: SourceKind) {
+        (self.source, self.coupling) = (source, Coupling::Independent);
+    }
+
     fn build(
         &self,
         times: &[f64],

@@ -65,6 +65,10 @@ impl MethodParameters for CfmConfig {
         self.source
     }
 
+    fn start_from(&mut self, source: SourceKind) {
+        (self.source, self.coupling) = (source, Coupling::Independent);
+    }
+
     fn build(
         &self,
         times: &[f64],

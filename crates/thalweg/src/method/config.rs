@@ -2,7 +2,7 @@
 //! a file with its [`MethodParameters`]. Names, help and errors follow from the list.
 use super::base::Method;
 use super::parameters::{MethodParameters, OwnMethod};
-use super::{ActionConfig, CfmConfig, DdpmConfig, JkoConfig, KdeConfig, MmfmConfig};
+use super::{ActionConfig, CfmConfig, DdpmConfig, JkoConfig, KdeConfig, MmfmConfig, SwagConfig};
 use crate::coupling::Coupling;
 use crate::field::FieldConfig;
 use crate::space::source::SourceKind;
@@ -114,6 +114,18 @@ impl MethodConfig {
         self.parameters().marginals()
     }
 
+    /// The method for runs whose starts were not recorded or follow no known law: from this source, by the independent coupling, where it has a choice.
+    #[must_use]
+    pub fn from_source(mut self, source: SourceKind) -> Self {
+        self.parameters_mut().start_from(source);
+        self
+    }
+
+    /// Whether its closed form reads the curves in the order of the runs.
+    pub(crate) fn reads_runs_in_order(&self) -> bool {
+        self.parameters().reads_runs_in_order()
+    }
+
     /// The method with no more marginals than runs of so many `checkpoints` have.
     #[must_use]
     pub fn within(mut self, checkpoints: usize) -> Self {
@@ -183,6 +195,8 @@ methods! {
     Ddpm(DdpmConfig) = "ddpm": "diffusion";
     /// Kernel density around trained networks, SANE's sampling (M9).
     Kde(KdeConfig) = "kde": "kernel density";
+    /// A Gaussian of mean, diagonal and low-rank deviations, SWAG.
+    Swag(SwagConfig) = "swag": "Gaussian of iterates";
 }
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ impl MethodParameters for JkoConfig {
         self.source
     }
 
+    fn start_from(&mut self, source: SourceKind) {
+        (self.source, self.coupling) = (source, Coupling::Independent);
+    }
+
     fn build(
         &self,
         times: &[f64],

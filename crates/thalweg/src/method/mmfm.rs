@@ -92,6 +92,10 @@ impl MethodParameters for MmfmConfig {
         self.source
     }
 
+    fn start_from(&mut self, source: SourceKind) {
+        (self.source, self.coupling) = (source, Coupling::Independent);
+    }
+
     fn build(
         &self,
         times: &[f64],

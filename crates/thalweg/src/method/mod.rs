@@ -16,6 +16,7 @@ pub mod kde;
 pub mod mmfm;
 mod parameters;
 mod regression;
+pub mod swag;
 
 pub use action::{ActionConfig, ActionMatching};
 pub use base::{ClosedForm, Method, Scratch, Transport};
@@ -26,3 +27,4 @@ pub use jko::{Jko, JkoConfig};
 pub use kde::{Kde, KdeConfig};
 pub use mmfm::MmfmConfig;
 pub use parameters::{MethodParameters, OwnMethod};
+pub use swag::{Swag, SwagConfig};

@@ -54,6 +54,16 @@ pub trait MethodParameters: Debug + Send + Sync {
         field.numbers(dimension)
     }
 
+    /// Sets what it starts from, with the independent coupling, where that can be chosen: for runs whose starts were not recorded.
+    fn start_from(&mut self, source: SourceKind) {
+        let _ = source;
+    }
+
+    /// Whether a closed form reads the curves in the order of the runs; they are shuffled otherwise.
+    fn reads_runs_in_order(&self) -> bool {
+        false
+    }
+
     /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`. Methods with a
     /// potential have its sizes among their own parameters; `field` is the net of the others.
     ///
@@ -127,6 +137,10 @@ impl MethodParameters for OwnMethod {
 
     fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
         self.own.as_ref().map_or(0, |own| own.numbers(curves, dimension, field))
+    }
+
+    fn reads_runs_in_order(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.reads_runs_in_order())
     }
 
     fn build(

@@ -10,6 +10,7 @@
 //! | [`novelty`], [`aligned`] | distance in weights to the nearest training network, as it is and after alignment | M20 |
 //! | [`answers`], [`behaviour`] | inputs answered differently; overlap of the sets of wrongly classified inputs | M20 |
 //! | [`copying`] | whether generated networks lie nearer to the training runs than held-out runs do | M20 |
+//! | [`manifold`] | precision and recall of sets of networks in weight space | M20 |
 //! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
 pub mod aligned;
 pub mod along;
@@ -18,6 +19,7 @@ pub mod barrier;
 pub mod behaviour;
 pub mod calibration;
 pub mod copying;
+pub mod manifold;
 pub mod novelty;
 pub mod summary;
 pub mod wasserstein;

@@ -8,7 +8,7 @@ use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::method::OwnMethod;
 use crate::nn::parameters::Parameters;
 use crate::space::coordinates::Coordinates;
-use crate::space::source::Source;
+use crate::space::source::{FamilyLaw, Source};
 use crate::tensors::{Large, TensorFile, TensorWriter};
 use crate::{Artefact, Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,7 @@ enum SourceFile {
     Gaussian,
     Kaiming(Initialisation),
     AroundCentre { noise: f64 },
+    Families { shares: Vec<f64> },
     Recorded,
 }
 
@@ -107,6 +108,11 @@ impl MetaModel {
             Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
                 tensors.push(("source".into(), vec![p], centre));
                 SourceFile::AroundCentre { noise: *noise }
+            }
+            Source::Families(law) => {
+                tensors.push(("source".into(), vec![law.shares.len(), p], &law.means));
+                tensors.push(("source.deviations".into(), vec![p], &law.deviations));
+                SourceFile::Families { shares: law.shares.clone() }
             }
             Source::Recorded(theta) => {
                 tensors.push(("source".into(), vec![theta.len() / p, p], theta));
@@ -205,6 +211,15 @@ impl MetaModel {
             SourceFile::Kaiming(law) => Source::Weights(InitialLaw::Kaiming(law)),
             SourceFile::AroundCentre { noise } => {
                 Source::Weights(InitialLaw::AroundCentre { centre: tensor("source", &[p])?, noise })
+            }
+            SourceFile::Families { shares } => {
+                let whole = shares.iter().sum::<f64>();
+                if shares.iter().any(|share| !(*share > 0.0)) || (whole - 1.0).abs() > 1e-6 {
+                    let found = format!("{shares:?}");
+                    return Err(Error::format(&path, "source.families.shares", "shares above 0 that sum to 1", found));
+                }
+                let (means, deviations) = (tensor("source", &[shares.len(), p])?, tensor("source.deviations", &[p])?);
+                Source::Families(FamilyLaw { shares, means, deviations })
             }
             SourceFile::Recorded => {
                 let rows = tensors.shape("source").and_then(|shape| shape.first().copied()).unwrap_or(0);

@@ -177,6 +177,23 @@ impl Networks {
     /// # Errors
     /// No such file; another format; damage; tensors that do not fit; single networks of an unknown architecture.
     pub fn read(path: &Path, known: Option<&Architecture>, tell: &dyn Fn(&str)) -> Result<Self> {
+        Self::read_as(path, known, known.map(Layout::of).as_ref(), tell)
+    }
+
+    /// As [`Self::read`], for networks of which only the `layout` is known.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_laid_out(path: &Path, layout: &Layout, tell: &dyn Fn(&str)) -> Result<Self> {
+        Self::read_as(path, None, Some(layout), tell)
+    }
+
+    fn read_as(
+        path: &Path,
+        known: Option<&Architecture>,
+        layout: Option<&Layout>,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self> {
         let (found, passed_over) = networks(path)?;
         PassedOver::told(&passed_over, path).iter().for_each(|line| tell(line));
         let (mut theta, mut renamed, mut parameters) = (Vec::new(), BTreeSet::new(), 0);
@@ -188,13 +205,12 @@ impl Networks {
                 }
                 return read_stack(place, known);
             }
-            let architecture = known.ok_or_else(|| {
+            let layout = layout.ok_or_else(|| {
                 let expected = "a stack, which says it, or an architecture given beside the file";
                 Error::format(place, "architecture", expected, "a network by its tensors' names alone")
             })?;
-            let layout = Layout::of(architecture);
-            let reading = network.reading(&layout)?;
-            theta.extend(network.read(&layout, &reading)?);
+            let reading = network.reading(layout)?;
+            theta.extend(network.read(layout, &reading)?);
             renamed.extend(reading.renamed);
             parameters = layout.len();
         }

@@ -42,6 +42,8 @@ pub struct Curves<'a> {
     row_of: HashMap<usize, usize>,
     /// `[marginals, rows, P]`, or nothing where that is above the budget.
     kept: Vec<f32>,
+    /// Means `[k, D]` of the source's families, where it has some.
+    families: Vec<f32>,
 }
 
 impl<'a> Curves<'a> {
@@ -62,7 +64,12 @@ impl<'a> Curves<'a> {
             let expected = "independent or optimal-transport where starts are drawn afresh or not recorded";
             return Err(Error::parameter("coupling", expected, "paired"));
         }
-        let mut curves = Self { zoo, space, source, coupling, marginals, row_of: HashMap::new(), kept: vec![] };
+        let families = match source {
+            Source::Families(law) => space.latent.map_or_else(|| law.means.clone(), |latent| latent.encode(&law.means)),
+            _ => Vec::new(),
+        };
+        let mut curves =
+            Self { zoo, space, source, coupling, marginals, row_of: HashMap::new(), kept: vec![], families };
         let bytes = curves.marginals.len() * runs.len() * space.dimension() * size_of::<f32>();
         if bytes <= budget {
             // MarginalPoints of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
@@ -112,8 +119,10 @@ impl<'a> Curves<'a> {
                 let order =
                     self.coupling.chain(&vec![&nothing[..]; marginals.len()], 1, None, &streams.child("coupling"))?;
                 reorder(&mut marginals, &order);
+                self.start_in_families(&mut marginals, &streams.child("source"))?;
             }
             Coupling::OptimalTransport => {
+                self.start_in_families(&mut marginals, &streams.child("source"))?;
                 let dense = Anchors::new(p, marginals.clone())?.to_dense();
                 let views: Vec<&[f32]> = dense.chunks_exact(size * p).collect();
                 let order = self.coupling.chain(&views, p, None, &streams.child("coupling"))?;
@@ -121,6 +130,38 @@ impl<'a> Curves<'a> {
             }
         }
         Anchors::new(p, marginals)
+    }
+
+    /// Curves through all of `runs`, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn in_order(&self, runs: &[usize], streams: &Streams) -> Result<Anchors<'_>> {
+        let marginals = (0..self.marginals.len()).map(|m| match self.marginals[m] {
+            Marginal::Source => self.fresh(runs.len(), &streams.child("source")),
+            Marginal::Checkpoint(_) => self.rows(m, runs),
+        });
+        Anchors::new(self.dimension(), marginals.collect::<Result<_>>()?)
+    }
+
+    /// Draws every start anew from the family that the end of its curve is of, where the source has families: the coupling is then that of its name
+    /// within each, and no curve leads from one to another.
+    fn start_in_families<'b>(&'b self, marginals: &mut [MarginalPoints<'b>], streams: &Streams) -> Result<()> {
+        let (Source::Families(law), Some((ends, starts))) = (self.source, marginals.split_last_mut()) else {
+            return Ok(());
+        };
+        let (Some(start), Some(Marginal::Source), p) = (starts.first_mut(), self.marginals.first(), self.dimension())
+        else {
+            return Ok(());
+        };
+        let size = ends.row_of_curve.len();
+        let mut points = vec![0.0; size * p];
+        points.par_chunks_exact_mut(p).zip(&ends.row_of_curve).enumerate().for_each(|(i, (z, &row))| {
+            let family = nearest(&ends.points[row * p..(row + 1) * p], &self.families);
+            z.copy_from_slice(&self.space.draw_of_family(law, family, &streams.index(i as u64)));
+        });
+        *start = MarginalPoints { points: Cow::Owned(points), row_of_curve: (0..size).collect() };
+        Ok(())
     }
 
     /// `size` fresh draws of the source.
@@ -169,6 +210,13 @@ impl<'a> Curves<'a> {
         }
         Ok(points)
     }
+}
+
+/// Which of `centres [k, D]` is nearest to `point [D]`.
+fn nearest(point: &[f32], centres: &[f32]) -> usize {
+    let far = |c: &[f32]| c.iter().zip(point).map(|(c, x)| f64::from(c - x).powi(2)).sum::<f64>();
+    let all = centres.chunks_exact(point.len()).map(far).enumerate();
+    all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(i, _)| i)
 }
 
 /// Curve i takes the row that `order[marginal][i]` had.

@@ -44,6 +44,32 @@ impl Sample {
         Ok(Self { len: logits.len() / classes, inputs: Vec::new(), features: logits.clone(), logits })
     }
 
+    /// Rows of a classifier known by its answers alone: inputs `[N, D]` with its logits `[N, C]`, which serve as features.
+    ///
+    /// # Errors
+    /// As [`Self::of_logits`]; inputs of another number of rows, or that are not finite.
+    pub fn of_rows(inputs: Vec<f32>, logits: Vec<f32>, classes: usize) -> Result<Self> {
+        let rows = Self::of_logits(logits, classes)?;
+        if inputs.is_empty() || !inputs.len().is_multiple_of(rows.len) {
+            return Err(Error::shape("inputs", format!("[{}, D ≥ 1]", rows.len), format!("[{}]", inputs.len())));
+        }
+        finite("inputs", &inputs, inputs.len() / rows.len)?;
+        Ok(Self { inputs, ..rows })
+    }
+
+    /// The same rows with logits `[N, C]` of a classifier that the network of [`Base`] only stands in for; features stay the network's.
+    ///
+    /// # Errors
+    /// Another number of them, or one that is not finite.
+    pub fn with_logits(self, logits: Vec<f32>) -> Result<Self> {
+        if logits.len() != self.logits.len() {
+            let expected = format!("[{}, {}]", self.len, self.classes());
+            return Err(Error::shape("logits", expected, format!("[{}]", logits.len())));
+        }
+        finite("logits", &logits, self.classes())?;
+        Ok(Self { logits, ..self })
+    }
+
     /// N.
     pub fn len(&self) -> usize {
         self.len
@@ -142,7 +168,11 @@ impl Base {
             return Err(Error::shape("theta", format!("[{}]", engine.parameters()), format!("[{}]", theta.len())));
         }
         if engine.classes() < 2 {
-            return Err(Error::parameter("architecture", "at least 2 logits", engine.classes()));
+            return Err(Error::parameter(
+                "architecture",
+                "at least 2 logits: f is a classifier, not a regression",
+                engine.classes(),
+            ));
         }
         let trunk = match architecture.layers().split_last() {
             Some((last, before)) if matches!(last.operation, Operation::Dense { .. }) && !before.is_empty() => {

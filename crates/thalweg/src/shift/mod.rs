@@ -10,7 +10,7 @@
 //!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query; [`conditional`]: from one that takes the query as its context.
 //! - [`members`]: what all tests by networks beside f share.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
-//! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told.
+//! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told; [`explain`]: which rows, features, classes and subgroups to look at.
 //! - [`factory`]: what a test says of itself; [`method`]: all of them by name; [`stored`]: what a test keeps in a file; [`calibration`]: tests
 //!   prepared once, in one file; [`watch`]: batches one after the other, with a bound on false alarms over all time.
 //!
@@ -22,6 +22,7 @@ pub mod calibration;
 mod config;
 pub mod disagreement;
 pub mod estimate;
+pub mod explain;
 pub mod factory;
 pub mod law;
 pub mod method;

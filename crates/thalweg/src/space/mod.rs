@@ -2,6 +2,7 @@
 //! removal, and the source laws from which samples start.
 pub mod align;
 pub mod coordinates;
+pub mod families;
 pub mod latent;
 pub mod points;
 pub(crate) mod principal;

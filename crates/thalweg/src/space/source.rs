@@ -2,8 +2,10 @@
 //!
 //! A draw is a pure function of its stream. The default is the zoo's own initialisation law, drawn afresh.
 use super::coordinates::Coordinates;
+use super::families::Families;
 use crate::nn::normal;
 use crate::{Error, Layout, Result, Streams};
+use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::init::Initialisation;
@@ -22,6 +24,8 @@ pub enum SourceKind {
     KaimingNormal,
     /// Standard Gaussian in standardised coordinates.
     Gaussian,
+    /// A Gaussian for each family of final networks, around its mean: what keeps a flow from filling the space between families.
+    Families,
     /// Recorded initialisations of training runs: a memorisation probe, never a result.
     Recorded,
 }
@@ -33,22 +37,109 @@ pub enum Source {
     Weights(InitialLaw),
     /// Standard Gaussian in standardised coordinates.
     Gaussian,
+    /// A mixture of Gaussians of one diagonal covariance, in standardised coordinates.
+    Families(FamilyLaw),
     /// Draw i is network i modulo m of these `[m, P]`: a memorisation probe.
     Recorded(Vec<f32>),
 }
 
+/// A mixture of Gaussians of one diagonal covariance, in standardised coordinates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilyLaw {
+    /// Share of each family `[k]`; they sum to 1.
+    pub shares: Vec<f64>,
+    /// Means `[k, P]`.
+    pub means: Vec<f32>,
+    /// Standard deviation of every number about the mean of its family `[P]`.
+    pub deviations: Vec<f32>,
+}
+
+impl FamilyLaw {
+    /// Of the final networks of `runs`, at most [`POINTS`] of them, evenly chosen.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn of(zoo: &ZooStore, coordinates: &Coordinates, runs: &[usize]) -> Result<Self> {
+        let p = zoo.parameters();
+        let mut z = zoo.finals(&evenly(runs, POINTS))?;
+        coordinates.standardise(&mut z);
+        let families = Families::of(&z, p)?;
+        let n = families.of_point.len();
+        let mut sums = vec![0.0f64; families.count() * p];
+        for (row, &family) in z.chunks_exact(p).zip(&families.of_point) {
+            let share = 1.0 / families.sizes[family] as f64;
+            sums[family * p..][..p].iter_mut().zip(row).for_each(|(sum, v)| *sum += share * f64::from(*v));
+        }
+        let mut squares = vec![0.0f64; p];
+        for (row, &family) in z.chunks_exact(p).zip(&families.of_point) {
+            let means = &sums[family * p..][..p];
+            squares.iter_mut().zip(row.iter().zip(means)).for_each(|(s, (v, m))| *s += (f64::from(*v) - m).powi(2));
+        }
+        let below = n.saturating_sub(families.count()).max(1) as f64;
+        Ok(Self {
+            shares: families.sizes.iter().map(|&size| size as f64 / n as f64).collect(),
+            means: sums.iter().map(|v| *v as f32).collect(),
+            deviations: squares.iter().map(|s| (s / below).sqrt() as f32).collect(),
+        })
+    }
+
+    /// A draw of `family` to `z [P]`.
+    pub(crate) fn draw_of(&self, family: usize, streams: &Streams, z: &mut [f32]) {
+        normal::fill(&mut streams.rng(), z);
+        let means = &self.means[family * z.len()..][..z.len()];
+        z.iter_mut().zip(means.iter().zip(&self.deviations)).for_each(|(z, (m, s))| *z = m + s * *z);
+    }
+
+    /// Which family a uniform number in [0, 1) chooses.
+    fn chosen(&self, u: f64) -> usize {
+        let mut left = u;
+        let within = self.shares.iter().position(|share| {
+            left -= share;
+            left < 0.0
+        });
+        within.unwrap_or(self.shares.len() - 1)
+    }
+}
+
+/// Networks that families are told from, at most.
+pub(crate) const POINTS: usize = 400;
+
+/// At most `most` of `all`, evenly chosen.
+pub(crate) fn evenly(all: &[usize], most: usize) -> Vec<usize> {
+    let n = all.len();
+    if n <= most {
+        return all.to_vec();
+    }
+    (0..most).map(|i| all[i * n / most]).collect()
+}
+
 impl Source {
-    /// The source of this kind for `zoo`; `runs` are those whose starts `Recorded` takes.
+    /// The source of this kind for `zoo`, whose final networks are standardised by `coordinates`; `runs` are those whose starts `Recorded` takes and
+    /// whose final networks tell the `Families`.
     ///
     /// # Errors
     /// A zoo whose law is not known, or that recorded no starts.
-    pub fn of(kind: SourceKind, zoo: &ZooStore, runs: &[usize]) -> Result<Self> {
+    pub fn of(kind: SourceKind, zoo: &ZooStore, coordinates: &Coordinates, runs: &[usize]) -> Result<Self> {
+        match kind {
+            SourceKind::Families => Ok(Self::Families(FamilyLaw::of(zoo, coordinates, runs)?)),
+            SourceKind::Recorded => Self::recorded(zoo, runs),
+            law => Self::law(law, zoo),
+        }
+    }
+
+    /// The source of this kind where it is a law that no final network tells.
+    ///
+    /// # Errors
+    /// A zoo whose law is not known; a kind that is read from recorded networks.
+    pub(crate) fn law(kind: SourceKind, zoo: &ZooStore) -> Result<Self> {
         Ok(match kind {
             SourceKind::Zoo => Self::Weights(zoo.initial_law()?),
             SourceKind::KaimingUniform => Self::Weights(InitialLaw::Kaiming(Initialisation::KaimingUniform)),
             SourceKind::KaimingNormal => Self::Weights(InitialLaw::Kaiming(Initialisation::KaimingNormal)),
             SourceKind::Gaussian => Self::Gaussian,
-            SourceKind::Recorded => Self::recorded(zoo, runs)?,
+            recorded => {
+                return Err(Error::parameter("source", "a law, for fits with contexts", format!("{recorded:?}")));
+            }
         })
     }
 
@@ -73,6 +164,10 @@ impl Source {
             Self::Weights(InitialLaw::Kaiming(law)) => format!("fresh draws of {law:?}"),
             Self::Weights(InitialLaw::AroundCentre { noise, .. }) => {
                 format!("fresh draws around the zoo's centre, relative noise {noise}")
+            }
+            Self::Families(law) => {
+                let shares: Vec<_> = law.shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
+                format!("a Gaussian for each family of final networks ({})", shares.join(", "))
             }
             Self::Recorded(theta) => {
                 format!("{} recorded numbers of training initialisations (a memorisation probe)", theta.len())
@@ -101,6 +196,14 @@ impl Source {
         match self {
             Self::Gaussian => {
                 normal::fill(&mut streams.rng(), z);
+            }
+            Self::Families(law) => {
+                if law.deviations.len() != z.len() {
+                    let found = format!("[{}]", law.deviations.len());
+                    return Err(Error::shape("source of families", format!("[{}]", z.len()), found));
+                }
+                let family = law.chosen(streams.child("family").rng().random());
+                law.draw_of(family, &streams, z);
             }
             Self::Weights(law) => {
                 z.copy_from_slice(&law.draw(layout, &streams)?);

@@ -2,11 +2,16 @@
 //!
 //! The table is derived from the layers alone. Every hidden layer's units may be reordered if the layer that makes them, the
 //! normalisation over them and the layer that reads them follow; a flatten turns one channel into a block of inputs; a residual
-//! addition forces its branch to end in the order that it began with; inputs and logits have a fixed order. Elementwise
-//! activations and pooling commute with permutations, so they leave no trace in the table.
+//! addition forces its branch to end in the order that its shortcut ends in, or that it began with; the outputs of a depthwise convolution move
+//! with its inputs; a transpose exchanges features and tokens; inputs and logits have a fixed order. Elementwise activations and pooling commute
+//! with permutations, so they leave no trace in the table.
+//!
+//! Left out, so that alignment does not move them: channels that go into or out of a grouped convolution that is not depthwise, or into a group
+//! normalisation of more than one group and fewer than the channels, or beside channels of zeros (`pad-channels`); and what is within the heads
+//! of an attention. Tokens that came from an image keep their places.
 use crate::{Error, Layout, Result};
 use thalweg_nets::Architecture;
-use thalweg_nets::architecture::{Layer, Operation, Shape, shape_after};
+use thalweg_nets::architecture::{Convolution, Layer, Operation, Over, Shape, Sides, shape_after};
 
 /// One axis of a tensor that a permutation moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +50,13 @@ enum Order {
     Of { group: usize, block: usize },
 }
 
+/// The order of an activation's channels (features), and of its positions (tokens).
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    channels: Order,
+    positions: Order,
+}
+
 /// A group of units: free, or found to be bound to another order.
 #[derive(Clone, Copy, Debug)]
 enum Group {
@@ -63,8 +75,9 @@ impl SymmetryTable {
     /// The table of `architecture`.
     pub fn of(architecture: &Architecture) -> Self {
         let mut walk = Walk::default();
-        let end = walk.layers(architecture.layers(), architecture.input(), Order::Fixed);
-        walk.bind(end, Order::Fixed);
+        let start = Place { channels: Order::Fixed, positions: Order::Fixed };
+        let end = walk.layers(architecture.layers(), architecture.input(), start);
+        walk.bind(end.channels, Order::Fixed);
         let mut symmetries: Vec<Option<Symmetry>> = walk
             .groups
             .iter()
@@ -135,50 +148,134 @@ pub fn strides(shape: &[usize], moved: &MovedAxis) -> (usize, usize) {
 }
 
 impl Walk {
-    fn layers(&mut self, layers: &[Layer], input: Shape, start: Order) -> Order {
-        let (mut shape, mut order) = (input, start);
+    fn layers(&mut self, layers: &[Layer], mut shape: Shape, mut place: Place) -> Place {
         for layer in layers {
-            match &layer.operation {
-                Operation::Conv { out, bias, .. } | Operation::Dense { out, bias } => {
-                    let made = self.free(*out);
-                    self.axes.push((self.slot, 1, order));
-                    self.axes.push((self.slot, 0, made));
-                    self.slot += 1;
-                    if *bias {
-                        self.axes.push((self.slot, 0, made));
-                        self.slot += 1;
-                    }
-                    order = made;
-                }
-                Operation::BatchNorm { .. } => {
-                    for _ in 0..4 {
-                        self.axes.push((self.slot, 0, order));
-                        self.slot += 1;
-                    }
-                }
-                Operation::Residual { layers } => {
-                    let end = self.layers(layers, shape, order);
-                    self.bind(end, order);
-                }
-                Operation::Flatten => {
-                    if let Order::Of { block, .. } = &mut order {
-                        *block *= shape[1] * shape[2];
-                    }
-                }
-                // Neither parameters nor an order of their own. A new layer has to be placed here, or its slots would be miscounted.
-                Operation::MaxPool { .. }
-                | Operation::AvgPool { .. }
-                | Operation::Relu
-                | Operation::LeakyRelu { .. }
-                | Operation::Tanh
-                | Operation::Gelu
-                | Operation::Silu
-                | Operation::Softplus
-                | Operation::Dropout { .. } => {}
-            }
+            self.layer(&layer.operation, shape, &mut place);
             shape = shape_after(&layer.operation, shape, "layers").expect("a checked architecture");
         }
-        order
+        place
+    }
+
+    fn layer(&mut self, operation: &Operation, shape: Shape, place: &mut Place) {
+        match operation {
+            Operation::Conv { .. } | Operation::Conv1d { .. } => {
+                let conv = operation.convolution().expect("a convolution");
+                if conv.kernel != [1; 2] || conv.stride != [1; 2] || conv.padding != [0; 2] {
+                    self.bind(place.positions, Order::Fixed);
+                    place.positions = Order::Fixed;
+                }
+                self.convolution(&conv, shape[0], place);
+            }
+            Operation::Dense { out, bias } | Operation::Linear { out, bias } => self.affine(*out, *bias, place),
+            Operation::BatchNorm { .. } => self.take(4, 0, place.channels),
+            Operation::GroupNorm { groups, .. } => {
+                // Channels may change places where all, or each alone, are normalised together.
+                if ![1, shape[0]].contains(groups) {
+                    self.bind(place.channels, Order::Fixed);
+                }
+                self.take(2, 0, place.channels);
+            }
+            Operation::LayerNorm { over: Over::Features, .. } => self.take(2, 0, place.channels),
+            Operation::LayerNorm { over: Over::All, .. } => {
+                self.bind(place.positions, Order::Fixed);
+                self.take(2, 0, place.channels);
+            }
+            Operation::Prelu { channels: true } => self.take(1, 0, place.channels),
+            // One number for all: nothing of it moves.
+            Operation::Prelu { channels: false } => self.slot += 1,
+            Operation::Residual { layers, shortcut } => {
+                let start = *place;
+                let branch = self.layers(layers, shape, start);
+                let beside = self.layers(shortcut, shape, start);
+                self.bind(branch.channels, beside.channels);
+                self.bind(branch.positions, beside.positions);
+                *place = beside;
+            }
+            Operation::PadChannels { .. } => {
+                // Channels of zeros stand at fixed places among the others.
+                self.bind(place.channels, Order::Fixed);
+                place.channels = Order::Fixed;
+            }
+            Operation::Flatten => {
+                self.fix_positions(place);
+                if let Order::Of { block, .. } = &mut place.channels {
+                    *block *= shape[1] * shape[2];
+                }
+            }
+            Operation::Transpose => std::mem::swap(&mut place.channels, &mut place.positions),
+            Operation::ClassToken => {
+                self.fix_positions(place);
+                self.take(1, 2, place.channels);
+            }
+            Operation::PositionEmbedding => {
+                self.axes.push((self.slot, 1, place.positions));
+                self.take(1, 2, place.channels);
+            }
+            Operation::SelfAttention { bias, .. } => {
+                // The features within heads are a symmetry of their own kind (equal changes of basis of queries and keys): not in this table.
+                self.take(1, 1, place.channels);
+                self.slot += usize::from(*bias);
+                place.channels = self.free(shape[0]);
+                self.take(1 + usize::from(*bias), 0, place.channels);
+            }
+            // The mean over all positions does not know their order.
+            Operation::AdaptiveAvgPool { size: Sides([1, 1]) } => place.positions = Order::Fixed,
+            Operation::AdaptiveAvgPool { .. }
+            | Operation::MaxPool { .. }
+            | Operation::AvgPool { .. }
+            | Operation::TakeToken { .. } => self.fix_positions(place),
+            // Neither parameters nor an order of their own. A new layer has to be placed here, or its slots would be miscounted.
+            Operation::Relu
+            | Operation::Relu6
+            | Operation::LeakyRelu { .. }
+            | Operation::Elu { .. }
+            | Operation::Tanh
+            | Operation::Sigmoid
+            | Operation::Gelu
+            | Operation::Silu
+            | Operation::HardSwish
+            | Operation::Softplus
+            | Operation::Identity
+            | Operation::Dropout { .. }
+            | Operation::Tokens => {}
+        }
+    }
+
+    /// The next `n` tensors have `order` along `axis`.
+    fn take(&mut self, n: usize, axis: usize, order: Order) {
+        for _ in 0..n {
+            self.axes.push((self.slot, axis, order));
+            self.slot += 1;
+        }
+    }
+
+    fn fix_positions(&mut self, place: &mut Place) {
+        self.bind(place.positions, Order::Fixed);
+        place.positions = Order::Fixed;
+    }
+
+    /// A matrix `[out, in]` on the channels, and a bias.
+    fn affine(&mut self, out: usize, bias: bool, place: &mut Place) {
+        self.axes.push((self.slot, 1, place.channels));
+        place.channels = self.free(out);
+        self.take(1 + usize::from(bias), 0, place.channels);
+    }
+
+    fn convolution(&mut self, conv: &Convolution, inputs: usize, place: &mut Place) {
+        let Convolution { out, groups, bias, .. } = *conv;
+        if groups == 1 {
+            return self.affine(out, bias, place);
+        }
+        // Depthwise, each input makes its own outputs and they move with it; between other groups only whole groups could change places,
+        // which this table leaves out.
+        place.channels = match place.channels {
+            Order::Of { group, block } if groups == inputs => Order::Of { group, block: block * (out / inputs) },
+            other => {
+                self.bind(other, Order::Fixed);
+                Order::Fixed
+            }
+        };
+        self.take(1 + usize::from(bias), 0, place.channels);
     }
 
     fn free(&mut self, units: usize) -> Order {
@@ -224,88 +321,5 @@ impl Walk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Streams;
-    use rand::seq::SliceRandom;
-    use thalweg_nets::architecture::Preset;
-    use thalweg_nets::engine::Engine;
-    use thalweg_nets::init::Initialisation;
-
-    /// Networks that use every layer the table must know about.
-    fn networks() -> Vec<Architecture> {
-        let residual = r#"
-            input = [2, 8, 8]
-            layers = [
-              { kind = "conv", out = 6, kernel = 3, padding = 1 },
-              { kind = "batch-norm" }, { kind = "relu" },
-              { kind = "residual", layers = [
-                { kind = "conv", out = 5, kernel = 3, padding = 1 }, { kind = "batch-norm" }, { kind = "gelu" },
-                { kind = "conv", out = 6, kernel = 1, bias = false } ] },
-              { kind = "avg-pool", size = 2 }, { kind = "flatten" },
-              { kind = "residual", layers = [ { kind = "dense", out = 7 }, { kind = "tanh" }, { kind = "dense", out = 96 } ] },
-              { kind = "dense", out = 9 }, { kind = "silu" }, { kind = "dense", out = 4 } ]
-        "#;
-        vec![
-            Preset::CnnS.build([1, 28, 28], 10).unwrap(),
-            Preset::CnnM.build([3, 32, 32], 10).unwrap(),
-            Preset::Digits.build([1, 8, 8], 10).unwrap(),
-            Preset::Mlp { widths: vec![12, 7] }.build([9, 1, 1], 3).unwrap(),
-            Architecture::from_toml_str(residual).unwrap(),
-        ]
-    }
-
-    #[test]
-    fn any_permutation_leaves_the_logits_alone() {
-        for (k, architecture) in networks().iter().enumerate() {
-            let (table, engine) = (SymmetryTable::of(architecture), Engine::new(architecture).unwrap());
-            let streams = Streams::new(9).index(k as u64);
-            let mut theta = Initialisation::KaimingNormal.draw(table.layout(), &streams.child("weights"));
-            // Running statistics and scales must differ from unit to unit, or a wrong table would pass.
-            theta.iter_mut().enumerate().for_each(|(i, v)| *v += 0.1 * ((i % 17) as f32 / 17.0));
-            let mut rng = streams.child("order").rng();
-            let permutations: Vec<Vec<usize>> = table
-                .symmetries
-                .iter()
-                .map(|s| {
-                    let mut order: Vec<usize> = (0..s.units).collect();
-                    order.shuffle(&mut rng);
-                    order
-                })
-                .collect();
-            let mut moved = theta.clone();
-            table.permute(&mut moved, &permutations).unwrap();
-            assert_ne!(theta, moved);
-            let inputs: Vec<f32> =
-                (0..20 * architecture.input_len()).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
-            let packed = engine.pack(&inputs).unwrap();
-            let (a, b) =
-                (engine.logits_of_many(&theta, &packed).unwrap(), engine.logits_of_many(&moved, &packed).unwrap());
-            let scale = a.iter().fold(0f32, |m, v| m.max(v.abs()));
-            let gap = a.iter().zip(&b).fold(0f32, |m, (x, y)| m.max((x - y).abs()));
-            assert!(gap <= 1e-5 * scale.max(1.0), "{}: {gap} of {scale}", architecture.name());
-        }
-    }
-
-    #[test]
-    fn the_groups_are_those_that_one_counts_by_hand() {
-        let units = |a: &Architecture| SymmetryTable::of(a).symmetries.iter().map(|s| s.units).collect::<Vec<_>>();
-        let all = networks();
-        assert_eq!(units(&all[0]), [8, 6, 4, 20]);
-        assert_eq!(units(&all[3]), [12, 7]);
-        // conv 6 = both ends of the first residual and, through the flatten, of the second; its inner 5; the dense 7 and 9.
-        assert_eq!(units(&all[4]), [6, 5, 7, 9]);
-    }
-
-    #[test]
-    fn what_is_no_permutation_is_refused() {
-        let table = SymmetryTable::of(&networks()[3]);
-        let mut theta = vec![0.0; table.layout().len()];
-        let identity: Vec<Vec<usize>> = table.symmetries.iter().map(|s| (0..s.units).collect()).collect();
-        let mut twice = identity.clone();
-        twice[1][0] = 1;
-        let message = table.permute(&mut theta, &twice).unwrap_err().to_string();
-        assert!(message.contains("permutations[1]") && message.contains("each of 0 to 6 once"), "{message}");
-        assert!(table.permute(&mut theta[1..], &identity).is_err());
-    }
-}
+#[path = "symmetry_tests.rs"]
+mod tests;

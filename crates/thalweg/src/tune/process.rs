@@ -65,7 +65,7 @@ fn normal(source: &Source, layout: &Layout, space: Space) -> Result<Option<(Vec<
         (Source::Gaussian, _) => return Ok(Some((vec![0.0; space.dimension()], vec![1.0; space.dimension()]))),
         (Source::Weights(law), None) => law,
         // Encoding mixes weights: their covariance is no longer diagonal.
-        (Source::Weights(_), Some(_)) | (Source::Recorded(_), _) => return Ok(None),
+        (Source::Weights(_), Some(_)) | (Source::Recorded(_) | Source::Families(_), _) => return Ok(None),
     };
     let (mut mean, mut deviation) = law.moments(layout)?;
     // Running variances are standardised through their logarithm; every law starts them at a constant, so they have no deviation.

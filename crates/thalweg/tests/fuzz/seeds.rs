@@ -170,6 +170,7 @@ fn calibrated(zoo: &ZooStore, theta: Vec<f32>, paths: &[PathBuf; 2]) {
             seed: 1,
             columns: Vec::new(),
             probabilities: false,
+            stand_in: None,
             source: None,
             data: "digits".into(),
             choose: false,

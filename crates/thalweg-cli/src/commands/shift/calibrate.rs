@@ -1,17 +1,14 @@
 //! `thalweg shift calibrate`: trains what tests need, once for a model, into one file with the rows of P that queries are compared with.
 use crate::common::Outcome;
-use crate::data;
 use crate::output::{Inputs, Plan};
 use crate::results::{Results, object};
 use crate::session::Session;
-use crate::settings;
 use crate::shell::quoted;
 use crate::work::shift::made;
-use crate::work::shift::parts::Flags;
+use crate::work::shift::parts::{Flags, Making};
 use anyhow::Result;
-use thalweg::shift::calibration::{Calibration, Request};
+use thalweg::shift::calibration::Calibration;
 use thalweg::shift::law::permutation;
-use thalweg::shift::method::{Config, Parts};
 
 /// Calibrate shift tests for a model: train what they need, keep held-out rows of P, write one file
 #[derive(clap::Args, Debug)]
@@ -29,21 +26,11 @@ exact for any number of both. They are --held-out, or else the test rows of --re
 pub struct Args {
     #[command(flatten)]
     of: Flags,
-    /// Rows that queries will have, about: some tests are tuned for it; others are tested as validly
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
-    size: usize,
-    /// Tests; those of harm decide about harm together, those of any difference about difference
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    methods: Vec<String>,
-    /// Redraws of every query that give its law without shift: the least p-value is 1/(1 + N)
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    null: usize,
+    #[command(flatten)]
+    making: Making,
     /// Level that queries will be tested at: it says how many redraws are needed
     #[arg(long, value_name = "P", default_value_t = 0.05)]
     level: f64,
-    /// Keep the configured parameters of detectron's CDCs, instead of finding them on validation draws
-    #[arg(long, visible_alias = "as-set")]
-    fixed_cdc: bool,
 }
 
 /// Calibrates.
@@ -51,8 +38,8 @@ pub struct Args {
 /// # Errors
 /// Flags that do not fit together; what cannot be read; a query larger than the held-out rows.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let methods = args.of.methods(&args.methods, session)?;
-    permutation::check(args.null, args.level)?;
+    let methods = args.of.methods(&args.making.methods, session)?;
+    permutation::check(args.making.null, args.level)?;
     let inputs = Inputs::default().paths(&args.of.classifier).paths(&args.of.logits);
     let inputs =
         inputs.text(args.of.arch.as_deref()).text(args.of.reference.as_deref()).text(args.of.held_out.as_deref());
@@ -60,28 +47,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         session.file("shift.calibration", false, &Plan { command: "shift calibrate", inputs, ..Plan::default() })?;
     let seed = session.seed_or(1);
     let ready = args.of.read(seed, session)?;
-    let images = ready.base.as_ref().is_some_and(|b| b.architecture().input()[1] > 1);
-    let (_, set) = data::of_data(&session.common.set);
-    let config: Config = settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)?;
-    let request = Request {
-        parts: Parts {
-            base: ready.base.clone(),
-            reference: &ready.reference,
-            labels: &ready.labels,
-            size: args.size,
-            config: &config,
-        },
-        held_out_labels: &ready.held_out_labels,
-        methods: &methods,
-        null: args.null,
-        level: args.level,
-        seed,
-        columns: ready.columns.clone(),
-        probabilities: ready.probabilities,
-        source: ready.source.clone(),
-        data: ready.data.clone(),
-        choose: !args.fixed_cdc,
-    };
+    let config = ready.config(session)?;
+    let request = ready.request(&args.making, (&methods, &config), args.level, seed);
     // What cannot be is told before anything is trained or written.
     request.check()?;
     let calibration = Calibration::make(&request, &session.progress)?;

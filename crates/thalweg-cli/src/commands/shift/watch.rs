@@ -1,10 +1,11 @@
 //! `thalweg shift watch`: batches of rows day after day, with one bound on false alarms over all time.
 use crate::common::Outcome;
 use crate::data;
+use crate::output::{Inputs, OutFile, Plan};
 use crate::session::Session;
 use crate::work::shift::query;
 use crate::work::shift::verdict::FailOn;
-use crate::work::shift::watch::{State, results, said, table};
+use crate::work::shift::watch::{State, batches, page, results, said, table};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::shift::calibration::Calibration;
@@ -14,10 +15,10 @@ use thalweg::shift::calibration::Calibration;
 #[command(after_help = "Examples:
   thalweg shift watch logits.cal --state days.watch \\
     --query-logits new-logits.csv
-  # what it has come to so far
-  thalweg shift watch logits.cal --state days.watch
+  # what it has come to so far, and its course as a page
+  thalweg shift watch logits.cal --state days.watch --report days.html
 
-Every file is a batch; the state is made with the first one and goes on with each that follows. Rows that were watched before are left out: a file may be
+Every file is a batch (all of a folder: --batches DIR); the state is made with the first one and goes on with each that follows. Rows that were watched before are left out: a file may be
 given again, whole or with rows appended. Testing every day's rows by `shift test` would alarm sooner or later without any shift; here the batches'
 p-values add up to evidence that may be looked at after each of them. An alarm stays: after you have acted on it, begin another state.
 
@@ -32,15 +33,24 @@ pub struct Args {
     /// Rows of a batch: NAME[:DIR]; several in their order
     #[arg(long, visible_alias = "q", value_name = "NAME[:DIR]", conflicts_with = "query_logits")]
     query: Vec<String>,
+    /// The hospital, for --query heart
+    #[arg(long, value_name = "SITE", requires = "query")]
+    site: Option<String>,
+    /// Folder of batches: its files .csv, .csv.gz and .npz in natural order (day-2 before day-10), rows or logits as the calibration has them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "query_logits"])]
+    batches: Option<PathBuf>,
     /// f's logits on the rows of a batch: a CSV file; several in their order
     #[arg(long, visible_alias = "q-logits", value_name = "FILE", num_args = 1..)]
     query_logits: Vec<PathBuf>,
     /// The files hold probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "query_logits")]
+    #[arg(long, conflicts_with = "query")]
     probabilities: bool,
     /// Level over all time, for a new state; that of the calibration by default
     #[arg(long, value_name = "P")]
     level: Option<f64>,
+    /// Write a page that shows its course
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Which outcomes end with another exit code than 0
     #[arg(long, value_name = "OUTCOME", value_enum, default_value_t = FailOn::Shifted)]
     fail_on: FailOn,
@@ -55,20 +65,35 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if session.common.out.is_some() || session.common.resume {
         bail!("shift watch: --state names the file; it goes on by itself, without --out and --resume");
     }
+    let inputs = Inputs::default().path(&args.calibration).path(&args.state).paths(&args.query_logits);
+    let inputs = args.query.iter().fold(inputs.paths(&args.batches), |inputs, text| inputs.text(Some(text)));
+    let plan = Plan { command: "shift watch", inputs, ..Plan::default() };
+    let report = args.report.as_ref().map(|path| OutFile::claim(path, false, &plan, &session.common)).transpose()?;
     let calibration = Calibration::read(&args.calibration)?;
     let mut state = State::open(&args.state, &calibration, args.level, session)?;
-    for text in &args.query {
-        let rows = query::of_data(text, None, &calibration, &args.calibration, session)?;
-        state.add(text, &rows, &calibration, session)?;
+    let logits_alone = calibration.base().is_none();
+    let files = args.batches.as_deref().map(batches).transpose()?.unwrap_or_default();
+    let (of_logits, of_rows): (Vec<_>, Vec<_>) = files.into_iter().partition(|_| logits_alone);
+    let of_rows = of_rows.iter().map(|path| path.display().to_string());
+    for text in args.query.iter().cloned().chain(of_rows) {
+        let rows = query::of_data(&text, args.site.as_deref(), &calibration, &args.calibration, session)?;
+        let name = args.site.as_ref().map_or(text.clone(), |site| format!("{text}, {site}"));
+        state.add(&name, &rows, &calibration, session)?;
     }
-    for path in &args.query_logits {
+    for path in args.query_logits.iter().chain(&of_logits) {
         let rows = query::of_logits(path, args.probabilities, &calibration, &args.calibration, session)?;
         state.add(&path.display().to_string(), &rows, &calibration, session)?;
     }
     session.progress.end();
     let watch = state.watch();
     session.show(&table(watch));
-    session.finish(None, results(watch, state.seed())?)?;
+    let mut results = results(watch, state.seed())?;
+    if let Some(report) = report {
+        page(watch, &calibration).write(report.path())?;
+        results.made(report.shown());
+        report.finish()?;
+    }
+    session.finish(None, results)?;
     session.say(&said(watch));
     Ok(args.fail_on.of(watch.outcome()))
 }

@@ -96,7 +96,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.rows = rows;
     results.made(out.shown());
     let prospect = Outlook::of_made(&aligned, out.shown())?;
-    let next = Next::of(&aligned, out.shown(), prospect).told(out.shown());
+    let next = Next::of(&aligned, out.shown(), prospect)?.told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)

@@ -33,7 +33,7 @@ pub struct Args {
     /// Folder of networks in files of PyTorch or safetensors, or of one sub-folder a run
     #[arg(value_name = "FOLDER")]
     source: PathBuf,
-    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
+    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
     #[arg(long, value_name = "NAME|FILE")]
     arch: Option<String>,
     /// Hidden widths of an mlp, e.g. 32,16
@@ -102,7 +102,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     results.made(out.shown());
     session.say(&format!("\n{summary}"));
     let prospect = Outlook::of_made(&zoo, out.shown())?;
-    let next = Next::of(&zoo, out.shown(), prospect).told(out.shown());
+    let next = Next::of(&zoo, out.shown(), prospect)?.told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(Outcome::Done)

@@ -6,7 +6,7 @@ use crate::results::{Results, Row};
 use crate::row;
 use crate::session::Session;
 use crate::table::{Cell, Table, Weight};
-use crate::work::outlook::Between;
+use crate::work::evidence::Evidence;
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg_nets::zoo::{Summary, ZooStore};
@@ -34,13 +34,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let zoo = ZooStore::open(&args.zoo)?;
     let summary = Summary::of(&zoo)?;
+    let evidence = Evidence::of(&zoo, &args.zoo)?;
     let mut results = Results::new(zoo.spec().map_or(0, |s| s.seed));
     results.rows = rows(&summary);
-    session.say(&summary.to_string());
-    if let Some(between) = Between::of(&zoo)? {
-        session.say(&between.told(&zoo));
-        results.summary = between.row();
-    }
+    results.rows.iter_mut().for_each(|row| row.extend(evidence.row()));
+    session.say(&format!("{summary}\n{}", evidence.told(&zoo)));
     let made = out.as_ref().map(|out| out.shown().join(REPORT));
     if let Some(out) = &out {
         let report = out.dir().join(REPORT);

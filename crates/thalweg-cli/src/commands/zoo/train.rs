@@ -81,7 +81,7 @@ pub fn finished(zoo: &ZooStore, spec: &ZooSpec, out: Folder, session: &Session) 
     results.made(out.shown());
     session.say(&format!("\n{summary}"));
     let prospect = Outlook::of_made(zoo, out.shown())?;
-    let next = Next::of(zoo, out.shown(), prospect).told(out.shown());
+    let next = Next::of(zoo, out.shown(), prospect)?.told(out.shown());
     session.finish(Some(out), results)?;
     session.say(&next);
     Ok(if zoo.finished_runs().is_empty() { Outcome::Negative } else { Outcome::Done })

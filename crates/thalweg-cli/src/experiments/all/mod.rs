@@ -57,7 +57,7 @@ impl Found {
 fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
     let scales: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
     let table = scales.get(&scale.to_string()).and_then(|scale| scale.get(name)).and_then(Value::as_table);
-    let mut set = table.map(|table| settings::as_overrides(table)).unwrap_or_default();
+    let mut set = table.map(settings::as_overrides).unwrap_or_default();
     set.extend(session.common.set.iter().filter_map(|text| text.strip_prefix(&format!("{name}.")).map(str::to_owned)));
     Ok(set)
 }

@@ -62,7 +62,7 @@ impl Experiment for Shifts {
         for name in &self.homes {
             let home = &self.home[name];
             for index in 0..self.bases {
-                let world = world::world(home, index, self.seed, run.session)?;
+                let world = world::world(home, index, self.seed, false, run.session)?;
                 run.session.say(&format!(
                     "{name}, base network {}: accuracy {:.3} on held-out rows, trained in {:.1} s",
                     index + 1,

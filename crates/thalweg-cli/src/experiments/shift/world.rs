@@ -96,6 +96,10 @@ pub struct World {
     pub base: Arc<Base>,
     pub reference: Reference,
     pub labels: Vec<u32>,
+    /// Of the validation rows.
+    pub validation_labels: Vec<u32>,
+    /// Rows that unshifted draws come from, with labels.
+    pub data: Dataset,
     /// Rows that unshifted draws come from, and f's accuracy there.
     pub fresh: (Sample, f64),
     /// Whether those are the null law's own rows.
@@ -113,11 +117,12 @@ pub fn tests(over: &toml::Table, images: bool) -> Result<Config> {
     settings::laid_over("tests", &Config::like(images), over)
 }
 
-/// Trains f number `index` of a home and draws up its shifts.
+/// Trains f number `index` of a home and draws up its shifts. With `apart`, held-out rows and those that unshifted draws come from are others even where
+/// there are few.
 ///
 /// # Errors
 /// Data that cannot be had, a shift that does not fit the data.
-pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<World> {
+pub fn world(home: &Home, index: u64, seed: u64, apart: bool, session: &Session) -> Result<World> {
     let mut spec = DataSpec::parse(&home.data)?;
     (spec.train, spec.validation, spec.test, spec.fit, spec.seed) =
         (home.train, home.validation, home.test, home.fit, seed + index);
@@ -143,7 +148,7 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     let seconds = start.elapsed().as_secs_f64();
     let base = Arc::new(Base::new(&net, run.theta)?);
     let rows = |data: &Dataset| base.sample(&data.inputs);
-    let shared = splits.test.len() < PLENTY;
+    let shared = !apart && splits.test.len() < PLENTY;
     // In random order: the first half of MNIST's test rows is harder than the second.
     let mut order: Vec<usize> = (0..splits.test.len()).collect();
     shuffle(&mut order, &mut streams.child("halves").rng());
@@ -161,7 +166,9 @@ pub fn world(home: &Home, index: u64, seed: u64, session: &Session) -> Result<Wo
     let known = accuracy(&base, &fresh)?;
     Ok(World {
         labels: splits.train.labels.clone(),
+        validation_labels: splits.validation.labels.clone(),
         fresh: (rows(&fresh)?, known),
+        data: fresh,
         base,
         reference,
         shared,

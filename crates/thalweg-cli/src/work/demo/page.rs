@@ -1,5 +1,6 @@
 //! The demo's report: what was made, told from the picture to the table.
 use super::drawn::Drawn;
+use crate::common::STEPS;
 use crate::report::pictures::{self, Trajectory};
 use crate::report::{Report, figures};
 use crate::study::Study;
@@ -65,13 +66,8 @@ pub fn page(
         &figures::strips("Test accuracy by method", "test accuracy", &groups),
         "Test accuracy of every network, a dot each; the tick is the mean, the bar its standard error.",
     );
-    report.heading("Go on").paragraph("The same way by single commands, on your own data and networks:");
-    report.code(
-        "thalweg zoo train --arch cnn-s --data mnist --kind fork --runs 200 --epochs 4 --out zoo/\n\
-         thalweg fit zoo/ --out model/\n\
-         thalweg sample model/ -n 100 --out samples.safetensors\n\
-         thalweg eval samples.safetensors --zoo zoo/ --out judged/",
-    );
+    report.heading("Go on").paragraph("The same way step by step; another --data and --arch take it to your own data, `thalweg zoo import` to your own networks:");
+    report.code(STEPS.join("\n"));
     Ok(report)
 }
 

@@ -6,11 +6,12 @@ use crate::session::Session;
 use crate::shell::quoted;
 use crate::work::outlook::{Outlook, Prospect, UNCONNECTED};
 use anyhow::Result;
+use thalweg::fit::{Character, Relation};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, MetaModel};
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{RunSplit, ZooStore};
+use thalweg_nets::zoo::{Origin, RunSplit, ZooStore};
 
 /// Networks sampled to judge a fitted model by.
 const SAMPLES: usize = 16;
@@ -24,14 +25,24 @@ pub struct Check<'a> {
 
 impl<'a> Check<'a> {
     /// Warns where networks halfway between two training runs have lost more than half of what training gained over chance, and where
-    /// training gained nothing. None where nothing can be checked: a zoo without architecture or data, a model of tasks, which is sampled for one
-    /// of them (nothing here says for which).
+    /// training gained nothing; in a zoo without architecture or data, where the weights look like runs from independent starts. None where nothing
+    /// can be checked on data: such a zoo, or a model of tasks, which is sampled for one of them (nothing here says for which).
     ///
     /// # Errors
     /// A zoo that cannot be read, a split that leaves no runs to train on.
-    pub fn before(zoos: &'a [ZooStore], config: &FitConfig, progress: &dyn Progress) -> Result<Option<Self>> {
+    pub fn before(
+        zoos: &'a [ZooStore],
+        config: &FitConfig,
+        character: Option<&Character>,
+        progress: &dyn Progress,
+    ) -> Result<Option<Self>> {
         let (zoo, None) = (&zoos[0], &config.context) else { return Ok(None) };
-        let Some(outlook) = Outlook::of(zoo, progress)? else { return Ok(None) };
+        let Some(outlook) = Outlook::of(zoo, progress)? else {
+            if let Some(character) = character {
+                warn_by_weights(zoo, character);
+            }
+            return Ok(None);
+        };
         let split = config.split.of(zoo)?;
         let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
         let dir = quoted(zoo.dir());
@@ -80,4 +91,19 @@ impl<'a> Check<'a> {
             "accuracy_zoo_mean" => trained.mean, "accuracy_zoo_sem" => trained.sem, "accuracy_chance" => chance,
         })
     }
+}
+
+/// Warns where the runs of a zoo whose networks cannot be evaluated look like runs from independent starts.
+fn warn_by_weights(zoo: &ZooStore, character: &Character) {
+    if character.relation != Relation::Independent || matches!(zoo.origin(), Origin::Derived(_)) {
+        return;
+    }
+    let dir = quoted(zoo.dir());
+    complain(&format!(
+        "warning: the runs of {dir} have {:.1} % of their squared norm in common, as runs from independent starts do. Networks between such runs are \
+         at chance as a rule, and so are the samples of any law over their weights. Runs that share their first steps or a pretrained start can be \
+         learned from; independent ones can be aligned where the architecture and data are known (thalweg zoo import … --arch NAME --data NAME, then \
+         thalweg zoo align)",
+        100.0 * character.common
+    ));
 }

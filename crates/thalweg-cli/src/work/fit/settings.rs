@@ -3,6 +3,8 @@ use crate::session::Session;
 use crate::settings;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thalweg::fit::character::adapt;
+use thalweg::fit::{Character, suited};
 use thalweg::method::MethodConfig;
 use thalweg::model::FitConfig;
 use thalweg_nets::Error;
@@ -26,17 +28,26 @@ pub struct FitFlags {
 }
 
 impl FitFlags {
-    /// The configuration of a fit to `zoos`; of one of `tasks`, where they are that.
+    /// The configuration of a fit to `zoos`, of one of `tasks` where they are that: what follows from the zoo, a file and flags over it; and what
+    /// follows from the zoo, in words.
     ///
     /// # Errors
     /// A file that cannot be read; unknown keys; values out of range; a context without tasks; more marginals than there are checkpoints.
-    pub fn settings(&self, zoos: &[ZooStore], tasks: bool, session: &Session) -> Result<FitConfig> {
-        let mut config = match &self.config {
-            Some(path) => {
-                FitConfig::from_toml_str(path, &std::fs::read_to_string(path).map_err(Error::io("read", path))?)?
+    pub fn settings(&self, zoos: &[ZooStore], tasks: bool, session: &Session) -> Result<Asked> {
+        let text = self.config.as_ref().map(|path| std::fs::read_to_string(path).map_err(Error::io("read", path)));
+        let text = text.transpose()?.unwrap_or_default();
+        let (mut because, mut character) = (Vec::new(), None);
+        let mut config = match (&self.config, &zoos[0]) {
+            (Some(path), _) => FitConfig::from_toml_str(path, &text)?,
+            (None, _) if tasks => FitConfig::for_tasks(),
+            (None, zoo) => {
+                let method = self.method.as_deref().or_else(|| method_of(&session.common.set));
+                let found = Character::of(zoo)?;
+                let suited = suited(zoo, &found, method)?;
+                character = Some(found);
+                because = suited.because;
+                suited.config
             }
-            None if tasks => FitConfig::for_tasks(),
-            None => FitConfig::default(),
         };
         if tasks {
             config.context.get_or_insert_default();
@@ -48,6 +59,11 @@ impl FitFlags {
             if config.method.name() != name {
                 config.method = MethodConfig::named(name)?;
             }
+        }
+        if let (Some(_), false, false) = (&self.config, tasks, said(&text, config.method.name())) {
+            let found = Character::of(&zoos[0])?;
+            adapt(&mut config, &zoos[0], &found, &mut because);
+            character = Some(found);
         }
         if let Some(steps) = self.steps {
             config.steps = steps;
@@ -61,8 +77,36 @@ impl FitFlags {
         config.seed = session.seed_or(config.seed);
         config.check()?;
         enough_checkpoints(&config.method, zoos)?;
-        Ok(config)
+        Ok(Asked { config, because, character })
     }
+}
+
+/// What is asked of a fit.
+pub struct Asked {
+    /// Its configuration.
+    pub config: FitConfig,
+    /// What of it follows from the zoo, and why.
+    pub because: Vec<String>,
+    /// What the zoo is, where that was looked at.
+    pub character: Option<Character>,
+}
+
+/// The method that `--set method.NAME.…` speaks of.
+fn method_of(set: &[String]) -> Option<&str> {
+    let name = |text: &'_ String| -> Option<usize> {
+        let rest = text.trim_start().strip_prefix("method.")?;
+        MethodConfig::NAMES
+            .iter()
+            .position(|name| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '='])))
+    };
+    set.iter().find_map(name).map(|i| MethodConfig::NAMES[i])
+}
+
+/// Whether the settings in `text` say what a fit by `method` starts from, or how runs are split: then nothing of it is changed.
+fn said(text: &str, method: &str) -> bool {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let of_method = table.get("method").and_then(|methods| methods.get(method));
+    of_method.is_some_and(|own| own.get("source").is_some() || own.get("coupling").is_some())
 }
 
 /// Refuses a method that asks for more marginals than runs have checkpoints, with the setting that fits.

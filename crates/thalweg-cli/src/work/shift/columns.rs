@@ -71,6 +71,11 @@ impl Column {
         self.name.as_ref().map(|name| name.to_lowercase())
     }
 
+    /// What it is, where it numbers or names the rows; as for [`Self::none`].
+    pub fn index(&self, first: bool, others: bool) -> Option<&'static str> {
+        self.none(first, others).filter(|what| *what != "labels")
+    }
+
     /// Whether it has no name in a header that names others.
     fn unnamed(&self) -> bool {
         self.lower().is_some_and(|name| {

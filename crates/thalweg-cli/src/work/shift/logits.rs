@@ -48,32 +48,43 @@ pub fn read(path: &Path, probabilities: bool) -> Result<Logits> {
     }
     let n = rows[0].len();
     let mut values: Vec<f64> = (0..n).flat_map(|i| rows.iter().map(move |column| column[i])).collect();
-    let kind = Kind::of(&values, c);
-    match (kind, probabilities) {
+    let known = taken(&path.display().to_string(), &mut values, c, probabilities, &mut notes)?;
+    let sample = Sample::of_logits(values.iter().map(|v| *v as f32).collect(), c)
+        .map_err(|e| Error::format(path, "logits", "[N ≥ 1, C ≥ 2] finite numbers", e))?;
+    Ok(Logits { sample, names, probabilities: known, notes })
+}
+
+/// Numbers `[N, C]` of `of` turned into logits where they are probabilities, which is told unless the user has `given` it; whether they are known up to a
+/// constant of each row only.
+///
+/// # Errors
+/// Percentages; no probabilities where there should be.
+pub fn taken(of: &str, values: &mut [f64], c: usize, given: bool, notes: &mut Vec<String>) -> Result<bool> {
+    let kind = Kind::of(values, c);
+    match (kind, given) {
         (Kind::Percentages, _) => bail!(
-            "{}: expected logits, or probabilities, found rows that are not negative and sum to 100: divide them by 100",
-            path.display()
+            "{of}: expected logits, or probabilities, found rows that are not negative and sum to 100: divide them by 100"
         ),
         (Kind::Probabilities, given) => {
             values.iter_mut().for_each(|p| *p = p.ln().max(LEAST));
             if !given {
                 notes.push(format!(
-                    "{}: its rows are not negative and sum to 1: taken as probabilities, their logarithms are the logits (--probabilities says so)",
-                    path.display()
+                    "{of}: its rows are not negative and sum to 1: taken as probabilities, their logarithms are the logits (--probabilities says so)"
                 ));
             }
         }
         (_, true) => {
             let i = values.chunks_exact(c).position(|row| !sums_to(row, 1.0, ROUNDED[0])).unwrap_or(0);
             let row: Vec<String> = values[i * c..(i + 1) * c].iter().take(6).map(f64::to_string).collect();
-            let expected = "probabilities, as --probabilities says: not negative, with sum 1";
-            return Err(Error::format(path, format!("row {} of numbers", i + 1), expected, row.join(", ")).into());
+            bail!(
+                "{of}: row {} of numbers: expected probabilities, as --probabilities says: not negative, with sum 1, found {}",
+                i + 1,
+                row.join(", ")
+            );
         }
         _ => {}
     }
-    let sample = Sample::of_logits(values.iter().map(|v| *v as f32).collect(), c)
-        .map_err(|e| Error::format(path, "logits", "[N ≥ 1, C ≥ 2] finite numbers", e))?;
-    Ok(Logits { sample, names, probabilities: kind != Kind::Logits, notes })
+    Ok(kind != Kind::Logits)
 }
 
 impl Logits {

@@ -1,10 +1,19 @@
-//! What the commands of `thalweg shift` do: rows of P and Q (`rows`), files of logits (`logits` and their `columns`), what a calibration is made from
-//! (`parts`) and has made (`made`), queries (`query`), verdicts in sentences and results (`verdict`), tables and pages (`page`), and `watch`.
+//! What the commands of `thalweg shift` do: rows of P and Q (`rows`), files of logits (`logits` and their `columns`), models that are commands of the user's
+//! (`command`, which asks it by `predict`; tables in a `frame`, as numbers by an `encoding`), what a calibration is made from (`parts`) and has made
+//! (`made`), kept where (`cache`); queries (`query`), verdicts in sentences and results (`verdict`), what to look at (`looking`), tables and pages (`page`),
+//! all of that in order (`answer`), and `watch`.
+pub mod answer;
+pub mod cache;
 pub mod columns;
+pub mod command;
+mod encoding;
+mod frame;
 pub mod logits;
+pub mod looking;
 pub mod made;
 pub mod page;
 pub mod parts;
+pub mod predict;
 pub mod query;
 pub mod rows;
 pub mod verdict;

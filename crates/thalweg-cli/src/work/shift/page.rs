@@ -1,10 +1,15 @@
 //! What `thalweg shift test` shows: its table and its report.
-use crate::report::{Report, pixels};
+use super::looking;
+use super::query::Rows;
+use crate::report::figures::histogram;
+use crate::report::{Plot, Report, Tone, pixels};
 use crate::table::{Cell, Table, Weight};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::{Calibration, Verdict};
 use thalweg::shift::estimate::Estimate;
-use thalweg::shift::law::outcome::Question;
+use thalweg::shift::explain::feature::Kind;
+use thalweg::shift::explain::{self, Explanation};
+use thalweg::shift::law::outcome::{Outcome, Question};
 
 /// Every statistic with its p-value, test by test, and the answers to the two questions.
 pub fn table(verdict: &Verdict) -> Table {
@@ -67,53 +72,163 @@ pub fn accuracy(estimate: &Estimate) -> String {
     )
 }
 
+/// What a page tells of.
+pub struct Told<'a> {
+    /// With P's rows.
+    pub calibration: &'a Calibration,
+    /// What was found.
+    pub verdict: &'a Verdict,
+    /// In sentences.
+    pub said: &'a str,
+    /// What to look at.
+    pub explanation: Option<&'a Explanation>,
+    /// Q.
+    pub rows: &'a Rows,
+}
+
 /// The report.
-pub fn page(
-    calibration: &Calibration,
-    query: &Sample,
-    verdict: &Verdict,
-    said: &str,
-    worst: &[usize],
-    picked: &[usize],
-) -> Report {
-    let (record, scores) = (&calibration.record, &verdict.row_scores);
-    let mut report = Report::new(
-        "Does the model still know what it does?",
-        format!(
-            "{said} Tested on {} rows, against {} redraws of as many from these and {} held-out rows of {} together.",
-            query.len(),
-            record.null,
-            record.rows[2],
-            record.data
-        ),
-    );
+pub fn page(of: &Told) -> Report {
+    let Told { calibration, verdict, said, .. } = of;
+    let (tone, title, means) = outcome_in_words(verdict.outcome);
+    let mut report = Report::new(title, said.trim_start_matches("Verdict: "));
+    report.tone(tone);
+    report.fact("p-value of this outcome", format!("{:.4}", verdict.p_value), None);
+    report.fact("rows tested", of.rows.sample.len().to_string(), None);
+    if let Some(estimate) = &verdict.estimate {
+        let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+        report.fact("accuracy on P", percent(estimate.accuracy_on_p), None);
+        let on_q = estimate.interval.map(|[low, high]| format!("{:.0} to {}", 100.0 * low, percent(high)));
+        report.fact("accuracy on these rows", on_q.unwrap_or("unknown".into()), None);
+    }
+    report.heading("What this means").paragraph(means);
     if let Some(estimate) = &verdict.estimate {
         report.heading("How often the model is right").paragraph(accuracy(estimate)).paragraph(
             "Without shift the interval holds the share of these rows that the model is right on with the probability named; under shift that was \
              measured on some shifts, and is not proved for any. Where confidence alone would have to be trusted, nothing is claimed.",
         );
     }
-    report.heading("Statistics").table(&table(verdict));
-    let Some(base) = calibration.base().filter(|_| !worst.is_empty()) else { return report };
-    report.heading("Rows that look most out of place").paragraph(
-        "Ordered by how readily networks that agree with the model on P disagree with it here. This does not say that the model is wrong \
-         on them, but that its training data do not decide what is right.",
-    );
-    let shape = base.architecture().input();
-    let predictions = query.predictions();
-    if shape[1] > 1 && matches!(shape[0], 1 | 3) {
-        let d = query.width();
-        let images: Vec<(&[f32], String)> = worst
-            .iter()
-            .map(|&i| (&query.inputs[i * d..(i + 1) * d], format!("row {}: {}", picked[i], predictions[i])))
-            .collect();
-        report
-            .picture(pixels::gallery(shape, &images), "The row's number in Q, and the class that the model gives it.");
+    report.heading("What was compared").paragraph(compared(of));
+    if let Some(found) = of.explanation {
+        pictures(&mut report, of, found);
+        to_look_at(&mut report, of, found);
     }
-    let mut rows = Table::new(&["row of Q", "class by the model", "score"]);
-    for &i in worst {
-        rows.push(Weight::Plain, vec![picked[i].into(), (predictions[i] as usize).into(), Cell::Number(scores[i], 3)]);
+    report.heading("Statistics").paragraph(format!(
+        "Every test turns rows into a few numbers, larger the more out of place the rows look. Then rows of P and the rows tested are mixed and as many \
+         drawn from all of them, {} times: the p-value p is the share of these draws with so large a number, the rows tested counted as one. Without any \
+         shift it is at most {} with at most that probability, however many rows there are. Tests of harm stay quiet where rows differ and the model still \
+         knows what it does; tests of any difference do not.",
+        calibration.record.null, verdict.level
+    ));
+    let mut tests = Table::new(&["test", "asks for", "looks at"]);
+    for finding in &verdict.findings {
+        let question = if finding.question == Question::Harm { "harm" } else { "any difference" };
+        tests
+            .push(Weight::Plain, vec![finding.method.name().into(), question.into(), finding.method.looks_at().into()]);
     }
-    report.table(&rows);
+    report.table(&tests).table(&table(verdict));
     report
+}
+
+/// How an outcome looks, what it is called, and what it means for whoever relies on the model.
+fn outcome_in_words(outcome: Outcome) -> (Tone, &'static str, &'static str) {
+    match outcome {
+        Outcome::HarmfulShift => (
+            Tone::Bad,
+            "Harmful shift",
+            "These rows are not like those that the model knows, and where they differ its training data do not decide what is right. Do not rely on what it says \
+             of them: label some, find out what changed (below), and train it anew if the change is to stay.",
+        ),
+        Outcome::ShiftedHarmNotEstablished => (
+            Tone::Open,
+            "Shifted, harm not established",
+            "These rows are not like those that the model knows. The tests that see whether a model is out of its depth are silent, which does not clear it: a model \
+             that is sure and wrong, or that meets its hard classes more often than before, looks like this. Label some of these rows to know, before you rely on it.",
+        ),
+        Outcome::NoEvidenceOfHarm => (
+            Tone::Good,
+            "No evidence of harm",
+            "As far as these rows can show, they are like those that the model knows. That is no proof: few rows show large shifts only, and a change of what is right, \
+             while the rows stay as they were, cannot be seen without labels.",
+        ),
+    }
+}
+
+fn compared(of: &Told) -> String {
+    let record = &of.calibration.record;
+    let f = match (&record.architecture, record.stand_in) {
+        (_, Some(agreement)) => format!(
+            "a model known by its answers, with a network in its place (it names the model's class on {:.0} % of other rows of P) where tests need one",
+            100.0 * agreement
+        ),
+        (Some(net), None) => format!("the network {} ({} inputs)", net.name(), net.input().iter().product::<usize>()),
+        (None, None) => "a model known by its outputs alone".into(),
+    };
+    format!(
+        "The model is {f}, with {} classes. P, the rows that it knows: {}; {} of its rows, which the model was not trained on, were mixed with the {} rows tested. \
+         The tests were made with {} other rows of P.",
+        record.classes,
+        record.data,
+        record.rows[2],
+        of.rows.sample.len(),
+        record.rows[0] + record.rows[1]
+    )
+}
+
+/// Scores of Q beside P; then the feature that moved most, or the images that look most out of place.
+fn pictures(report: &mut Report, of: &Told, found: &Explanation) {
+    const BINS: usize = 24;
+    let groups = |p: Vec<f64>, q: Vec<f64>| [("rows of P".to_owned(), 0, p), ("rows tested".to_owned(), 5, q)];
+    let shares = |mut plot: Plot| {
+        plot.y.label = "share of rows".into();
+        plot
+    };
+    let [on_p, on_q] = &found.all_scores;
+    if !on_q.is_empty() {
+        let plot = histogram("How much rows look out of place", "score", BINS, &groups(on_p.clone(), on_q.clone()));
+        let by = found.scored_by.map_or("", |method| method.looks_at());
+        report.figure(&shares(plot), format!("Scores of rows: {by}. Farther to the right means more out of place."));
+    }
+    if let Some(svg) = images(of, found) {
+        report.picture(svg, "The rows that look most out of place: number in Q, and the class that the model gives.");
+        return;
+    }
+    let moved = found.features.iter().find_map(|moved| of.rows.features.iter().find(|f| f.name == moved.name));
+    if let Some((feature, Kind::Number { mean, deviation })) = moved.map(|feature| (feature, &feature.kind)) {
+        let values = |sample: &Sample| {
+            let rows = sample.inputs.chunks_exact(sample.width().max(1));
+            rows.map(|row| f64::from(row[feature.columns.start]) * deviation + mean).collect::<Vec<f64>>()
+        };
+        let groups = groups(values(&of.calibration.reference().held_out), values(&of.rows.sample));
+        let title = format!("{} on P and in the rows tested", feature.name);
+        report.figure(
+            &shares(histogram(&title, &feature.name, BINS, &groups)),
+            "The feature whose values lie farthest from those of P.",
+        );
+    }
+}
+
+/// The worst rows, where they are images.
+fn images(of: &Told, found: &Explanation) -> Option<String> {
+    let shape = of.calibration.base()?.architecture().input();
+    if shape[1] <= 1 || !matches!(shape[0], 1 | 3) || found.rows.is_empty() {
+        return None;
+    }
+    let (sample, d) = (&of.rows.sample, of.rows.sample.width());
+    let image = |row: &explain::Row| {
+        let inputs = &sample.inputs[row.row * d..(row.row + 1) * d];
+        (inputs, format!("row {}: {}", of.rows.picked[row.row], row.class))
+    };
+    Some(pixels::gallery(shape, &found.rows.iter().map(image).collect::<Vec<_>>()))
+}
+
+fn to_look_at(report: &mut Report, of: &Told, found: &Explanation) {
+    let parts = [
+        ("Features", looking::of_features(found)),
+        ("Subgroups", looking::of_subgroups(found)),
+        ("Classes", looking::of_classes(found)),
+        ("Rows that look most out of place", looking::of_rows(found, &of.rows.picked)),
+    ];
+    for (heading, table) in parts.iter().filter(|(_, table)| !table.rows.is_empty()) {
+        report.heading(*heading).table(table);
+    }
 }

@@ -2,11 +2,14 @@
 use super::{logits, rows};
 use crate::data;
 use crate::session::Session;
+use crate::settings;
 use crate::work::architecture::architecture;
 use crate::work::networks;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use thalweg::shift::calibration::Request;
+use thalweg::shift::method::{Config, Parts};
 use thalweg::shift::reference::{kept, quarters};
 use thalweg::shift::{Base, Method, Reference};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
@@ -30,7 +33,7 @@ pub struct Flags {
     /// Which network of a stack or folder, counted from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     pub network: usize,
-    /// f's architecture: a TOML file, or cnn-s, cnn-m, mlp, digits
+    /// f's architecture: a TOML or ONNX file, or cnn-s, cnn-m, mlp, digits
     #[arg(long, value_name = "NAME|FILE")]
     pub arch: Option<String>,
     /// Hidden widths of an mlp
@@ -52,8 +55,25 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
-    #[arg(long, requires = "logits", conflicts_with = "classifier")]
+    #[arg(long, conflicts_with = "classifier")]
     pub probabilities: bool,
+}
+
+/// How tests are made.
+#[derive(clap::Args, Debug)]
+pub struct Making {
+    /// Rows that queries will have, about: some tests are tuned for it; others are tested as validly
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub size: usize,
+    /// Tests; those of harm decide about harm together, those of any difference about difference
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub methods: Vec<String>,
+    /// Redraws of every query that give its law without shift: the least p-value is 1/(1 + N)
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub null: usize,
+    /// Keep the configured parameters of detectron's CDCs, instead of finding them on validation draws
+    #[arg(long, visible_alias = "as-set")]
+    pub fixed_cdc: bool,
 }
 
 impl Flags {
@@ -103,10 +123,54 @@ pub struct Ready {
     pub columns: Vec<String>,
     /// Whether they were made of probabilities.
     pub probabilities: bool,
+    /// Where the network only stands in for f: how often it names f's class.
+    pub stand_in: Option<f64>,
     /// What P's inputs are.
     pub source: Option<DataRecord>,
     /// What P is called.
     pub data: String,
+}
+
+impl Ready {
+    /// The parameters of tests for such rows, with those that `--set` gives.
+    ///
+    /// # Errors
+    /// Unknown keys, values of a wrong type.
+    pub fn config(&self, session: &Session) -> Result<Config> {
+        let images = self.base.as_ref().is_some_and(|b| b.architecture().input()[1] > 1);
+        let (_, set) = data::of_data(&session.common.set);
+        settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)
+    }
+
+    /// The request for a calibration.
+    pub fn request<'a>(
+        &'a self,
+        making: &Making,
+        (methods, config): (&'a [Method], &'a Config),
+        level: f64,
+        seed: u64,
+    ) -> Request<'a> {
+        Request {
+            parts: Parts {
+                base: self.base.clone(),
+                reference: &self.reference,
+                labels: &self.labels,
+                size: making.size,
+                config,
+            },
+            held_out_labels: &self.held_out_labels,
+            methods,
+            null: making.null,
+            level,
+            seed,
+            columns: self.columns.clone(),
+            probabilities: self.probabilities,
+            stand_in: self.stand_in,
+            source: self.source.clone(),
+            data: self.data.clone(),
+            choose: !making.fixed_cdc,
+        }
+    }
 }
 
 /// Half of the rows held out for the null law, a quarter each for the other parts.
@@ -120,7 +184,17 @@ fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> 
     let [train, validation, held_out] = quarters(rows.len(), seed)?;
     let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held_out))?;
     let (labels, held_out_labels) = (Vec::new(), Vec::new());
-    Ok(Ready { base: None, reference, labels, held_out_labels, columns, probabilities, source: None, data })
+    Ok(Ready {
+        base: None,
+        reference,
+        labels,
+        held_out_labels,
+        columns,
+        probabilities,
+        stand_in: None,
+        source: None,
+        data,
+    })
 }
 
 fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
@@ -169,6 +243,7 @@ fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
         held_out_labels,
         columns: Vec::new(),
         probabilities: false,
+        stand_in: None,
         source: Some(record),
         data: spec.name,
     })

@@ -1,12 +1,84 @@
 //! Rows to be tested: queries as a calibration wants them.
 use super::{logits, rows};
 use crate::data;
+use crate::output::Inputs;
 use crate::session::Session;
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use thalweg::Streams;
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
+use thalweg::shift::explain::feature::Feature;
 use thalweg::shift::law::permutation;
+use thalweg::shift::reference::drawn;
+
+/// Flags that name Q.
+#[derive(clap::Args, Debug)]
+pub struct QueryFlags {
+    /// Query Q: FILE.csv, or NAME[:DIR]; rows with or without labels
+    #[arg(
+        long,
+        visible_alias = "q",
+        value_name = "NAME[:DIR]",
+        required_unless_present = "query_logits",
+        conflicts_with = "query_logits"
+    )]
+    pub query: Option<String>,
+    /// The hospital, for --query heart
+    #[arg(long, value_name = "SITE", requires = "query")]
+    pub site: Option<String>,
+    /// f's logits on Q: a CSV file
+    #[arg(long, visible_alias = "q-logits", value_name = "FILE")]
+    pub query_logits: Option<PathBuf>,
+    /// Where Q has more rows than were calibrated for: test that many only, drawn by --seed
+    #[arg(long)]
+    pub draw: bool,
+}
+
+impl QueryFlags {
+    /// The rows as `calibration`, of the file `of`, takes them, and their numbers in Q.
+    ///
+    /// # Errors
+    /// As [`of_data`] and [`of_logits`].
+    pub fn rows(
+        &self,
+        probabilities: bool,
+        calibration: &Calibration,
+        of: &Path,
+        session: &Session,
+    ) -> Result<(Sample, Vec<usize>)> {
+        let all = match (&self.query, &self.query_logits) {
+            (Some(text), _) => of_data(text, self.site.as_deref(), calibration, of, session)?,
+            (None, Some(path)) => of_logits(path, probabilities, calibration, of, session)?,
+            (None, None) => bail!("name the rows to test by --query or --query-logits"),
+        };
+        Ok(self.picked(all, calibration.record.size, session))
+    }
+
+    /// The rows that are tested, and their numbers in Q.
+    pub fn picked(&self, all: Sample, size: usize, session: &Session) -> (Sample, Vec<usize>) {
+        let picked = match self.draw && all.len() > size {
+            true => drawn(all.len(), size, &Streams::new(session.seed_or(1)).child("draw")),
+            false => (0..all.len()).collect(),
+        };
+        (all.rows(&picked), picked)
+    }
+
+    /// What they read.
+    pub fn inputs(&self, inputs: Inputs) -> Inputs {
+        inputs.text(self.query.as_deref()).paths(&self.query_logits)
+    }
+}
+
+/// Rows to be tested.
+pub struct Rows {
+    /// With what f makes of them.
+    pub sample: Sample,
+    /// Their numbers in Q.
+    pub picked: Vec<usize>,
+    /// What their inputs are called; none for images, and where inputs are not known.
+    pub features: Vec<Feature>,
+}
 
 /// The level asked for, or that of `calibration`, of the file `of`.
 ///

@@ -28,18 +28,6 @@ impl FailOn {
     }
 }
 
-/// Rows shown as the most out of place.
-const SHOWN: usize = 12;
-
-/// The rows that look most out of place, the worst first; none where no test can tell.
-pub fn worst(verdict: &Verdict) -> Vec<usize> {
-    let scores = &verdict.row_scores;
-    let mut worst: Vec<usize> = (0..scores.len()).collect();
-    worst.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    worst.truncate(SHOWN);
-    worst
-}
-
 /// All of a verdict, with the sentences `said`.
 ///
 /// # Errors

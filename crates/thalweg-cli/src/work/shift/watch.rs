@@ -1,4 +1,5 @@
 //! Watches in files, and what is told of them.
+use crate::report::{Axis, Look, Mark, Plot, Report, Scale, Tone};
 use crate::results::{Results, Row};
 use crate::row;
 use crate::session::Session;
@@ -9,7 +10,9 @@ use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::law::outcome::Outcome;
 use thalweg::shift::watch::{Batch, Seen, Watch};
+use thalweg_nets::Error;
 use thalweg_nets::files::Held;
+use thalweg_nets::zoo::checkpoints::order::natural;
 
 /// Batches shown in the table.
 const SHOWN: usize = 14;
@@ -71,6 +74,71 @@ impl State {
     pub fn seed(&self) -> u64 {
         self.seed
     }
+}
+
+/// The files of a folder of batches, in natural order.
+///
+/// # Errors
+/// No such folder, or none of them in it.
+pub fn batches(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && !name.starts_with('.') && [".csv", ".csv.gz", ".npz"].iter().any(|end| name.ends_with(end))
+        {
+            found.push((name, path));
+        }
+    }
+    if found.is_empty() {
+        bail!("{}: expected batches in it, files .csv, .csv.gz or .npz, found none", folder.display());
+    }
+    found.sort_by(|a, b| natural(&a.0, &b.0));
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Its course on a page.
+pub fn page(watch: &Watch, calibration: &Calibration) -> Report {
+    let (tone, title) = match watch.outcome() {
+        Outcome::HarmfulShift => (Tone::Bad, "Harmful shift"),
+        Outcome::ShiftedHarmNotEstablished => (Tone::Open, "Shifted, harm not established"),
+        Outcome::NoEvidenceOfHarm => (Tone::Good, "No evidence of harm so far"),
+    };
+    let mut report = Report::new(title, said(watch).trim_start_matches("Verdict: "));
+    report.tone(tone);
+    report.fact("batches", watch.batches().len().to_string(), None);
+    report.fact("rows", watch.rows().to_string(), None);
+    report.fact("p-value, valid at any time", format!("{:.4}", watch.p_value()), None);
+    let line = |of: &dyn Fn(&Batch) -> Option<f64>| -> Vec<(f64, f64)> {
+        let points = watch.batches().iter().enumerate();
+        points.filter_map(|(i, batch)| of(batch).map(|evidence| ((i + 1) as f64, evidence))).collect()
+    };
+    let mut plot = Plot { title: "Evidence of shift, batch by batch".into(), size: (820.0, 320.0), ..Plot::default() };
+    plot.x.label = "batch".into();
+    plot.y = Axis { label: "evidence".into(), scale: Scale::Log, ..Axis::default() };
+    for (points, colour, name) in
+        [(line(&|b| Some(b.evidence)), 1, "any shift"), (line(&|b| b.evidence_of_harm), 5, "harm")]
+    {
+        plot.marks.push(Mark::Dots { points: points.clone(), look: Look::new(colour, "").size(2.6) });
+        plot.marks.push(Mark::Line { points, arrow: false, look: Look::new(colour, name) });
+    }
+    plot.marks.push(Mark::Rule { at: 1.0 / watch.level(), upright: false, look: Look::new(8, "alarm").dashed() });
+    report.heading("Its course").figure(
+        &plot,
+        format!(
+            "Evidence is 1 at the beginning. Without any shift it ever reaches {:.0} with probability at most {}, however long the watch goes on; an alarm of harm needs \
+             both lines above it.",
+            1.0 / watch.level(),
+            watch.level()
+        ),
+    );
+    let record = &calibration.record;
+    report.heading("What was compared").paragraph(format!(
+        "Every batch with {} rows of {} that the model was not trained on and with all batches before it, by {} redraws.",
+        record.rows[2], record.data, record.null
+    ));
+    report.heading("Batches").table(&table(watch));
+    report
 }
 
 /// The last batches.

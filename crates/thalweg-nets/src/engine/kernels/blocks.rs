@@ -42,9 +42,9 @@ macro_rules! in_blocks {
 pub(in crate::engine) use in_blocks;
 
 /// Copies weights `[o, i, ky, kx]` of θ to `[block of o][i][ky][kx][o in the block]`, and to
-/// `[block of i][o][ky][kx][i in the block]` for the input gradient.
+/// `[block of i][o][ky][kx][i in the block]` for the input gradient. The convolution has one group.
 pub(in crate::engine) fn repack(conv: &Conv, theta: &[f32], weights: &mut [f32]) {
-    let ([inputs, ..], [outputs, ..], area) = (conv.input, conv.output, conv.kernel * conv.kernel);
+    let ([inputs, ..], [outputs, ..], area) = (conv.input, conv.output, conv.area());
     let size = conv.weights();
     let from = &theta[conv.weight..conv.weight + size];
     let mut to = weights[conv.forward..conv.forward + size].iter_mut();

@@ -1,4 +1,4 @@
-//! Convolution without padding, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
+//! Convolution without padding and dilation, of one group, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
 //!
 //! A kernel holds a block of output (or input) channels of two neighbouring columns in registers. Sums run over
 //! (channel, ky, kx) in that order.
@@ -37,13 +37,13 @@ fn forward<S: Simd, const B: usize>(
     y: &mut [Vector],
 ) {
     let Conv { input: [inputs, ..], output: [_, oh, ow], stride, .. } = *conv;
-    let size = B * inputs * conv.kernel * conv.kernel;
-    let weights = &weights[at * inputs * conv.kernel * conv.kernel..][..size];
+    let size = inputs * conv.area();
+    let weights = &weights[at * size..][..B * size];
     let mut bias = [0.0; B];
     if let Some(place) = conv.bias {
         bias.copy_from_slice(&theta[place + at..place + at + B]);
     }
-    let paired = if stride == 1 { ow / COLUMNS * COLUMNS } else { 0 };
+    let paired = if stride[1] == 1 { ow / COLUMNS * COLUMNS } else { 0 };
     for oy in 0..oh {
         for ox in (0..paired).step_by(COLUMNS) {
             forward_tile::<S, B, COLUMNS>(at, oy, ox, conv, &bias, weights, x, y);
@@ -65,18 +65,17 @@ fn forward_tile<S: Simd, const B: usize, const C: usize>(
     x: &[Vector],
     y: &mut [Vector],
 ) {
-    let Conv { input: [inputs, h, w], output: [_, oh, ow], stride, .. } = *conv;
-    let kernel = conv.kernel;
+    let Conv { input: [inputs, h, w], output: [_, oh, ow], kernel: [tall, wide], stride: [down, right], .. } = *conv;
     for part in 0..S::PARTS {
         let mut sums = [[S::splat(0.0); C]; B];
         for j in 0..B {
             sums[j] = [S::splat(bias[j]); C];
         }
-        let mut taps = weights.chunks_exact(kernel * B);
+        let mut taps = weights.chunks_exact(wide * B);
         for i in 0..inputs {
-            for (ky, taps) in (0..kernel).zip(&mut taps) {
-                let from = (i * h + oy * stride + ky) * w + ox * stride;
-                let row = &x[from..from + kernel + C - 1];
+            for (ky, taps) in (0..tall).zip(&mut taps) {
+                let from = (i * h + oy * down + ky) * w + ox * right;
+                let row = &x[from..from + wide + C - 1];
                 for (values, tap) in row.windows(C).zip(taps.chunks_exact(B)) {
                     let mut v = [S::splat(0.0); C];
                     for c in 0..C {
@@ -129,11 +128,11 @@ fn reach(at: usize, kernel: usize, stride: usize, outputs: usize) -> (usize, usi
 
 #[inline(always)]
 fn input_gradient<S: Simd, const B: usize>(at: usize, conv: &Conv, weights: &[f32], dy: &[Vector], dx: &mut [Vector]) {
-    let Conv { input: [_, h, w], output: [outputs, _, ow], stride, .. } = *conv;
-    let kernel = conv.kernel;
-    let weights = &weights[at * outputs * kernel * kernel..][..B * outputs * kernel * kernel];
+    let Conv { input: [_, h, w], output: [outputs, _, ow], kernel: [_, wide], stride, .. } = *conv;
+    let size = outputs * conv.area();
+    let weights = &weights[at * size..][..B * size];
     // Columns that every tap of the kernel reaches.
-    let (first, last) = if stride == 1 && ow >= kernel { (kernel - 1, ow) } else { (0, 0) };
+    let (first, last) = if stride == [1; 2] && ow >= wide { (wide - 1, ow) } else { (0, 0) };
     let last = first + (last - first) / COLUMNS * COLUMNS;
     for iy in 0..h {
         for ix in (0..first).chain(last..w) {
@@ -156,16 +155,15 @@ fn inner_tile<S: Simd, const B: usize, const C: usize>(
     dy: &[Vector],
     dx: &mut [Vector],
 ) {
-    let Conv { input: [_, h, w], output: [outputs, oh, ow], .. } = *conv;
-    let kernel = conv.kernel;
-    let (first_y, last_y) = reach(iy, kernel, 1, oh);
+    let Conv { input: [_, h, w], output: [outputs, oh, ow], kernel: [tall, wide], .. } = *conv;
+    let (first_y, last_y) = reach(iy, tall, 1, oh);
     for part in 0..S::PARTS {
         let mut sums = [[S::splat(0.0); C]; B];
         for o in 0..outputs {
             for ky in first_y..last_y {
-                let from = (o * oh + iy - ky) * ow + ix + 1 - kernel;
-                let row = &dy[from..from + kernel + C - 1];
-                let taps = &weights[(o * kernel + ky) * kernel * B..][..kernel * B];
+                let from = (o * oh + iy - ky) * ow + ix + 1 - wide;
+                let row = &dy[from..from + wide + C - 1];
+                let taps = &weights[(o * tall + ky) * wide * B..][..wide * B];
                 for (values, tap) in row.windows(C).rev().zip(taps.chunks_exact(B)) {
                     let mut v = [S::splat(0.0); C];
                     for c in 0..C {
@@ -200,27 +198,27 @@ fn edge_tile<S: Simd, const B: usize>(
     dy: &[Vector],
     dx: &mut [Vector],
 ) {
-    let Conv { input: [_, h, w], output: [outputs, oh, ow], kernel, stride, .. } = *conv;
-    let (first_y, last_y) = reach(iy, kernel, stride, oh);
-    let (first_x, last_x) = reach(ix, kernel, stride, ow);
+    let Conv { input: [_, h, w], output: [outputs, oh, ow], kernel: [tall, wide], stride: [down, right], .. } = *conv;
+    let (first_y, last_y) = reach(iy, tall, down, oh);
+    let (first_x, last_x) = reach(ix, wide, right, ow);
     for part in 0..S::PARTS {
         let mut sums = [S::splat(0.0); B];
         for o in 0..outputs {
             let mut ky = first_y;
             while ky < last_y {
-                let row = &dy[(o * oh + (iy - ky) / stride) * ow..][..ow];
-                let taps = &weights[(o * kernel + ky) * kernel * B..][..kernel * B];
-                let (mut kx, mut ox) = (first_x, if first_x < last_x { (ix - first_x) / stride } else { 0 });
+                let row = &dy[(o * oh + (iy - ky) / down) * ow..][..ow];
+                let taps = &weights[(o * tall + ky) * wide * B..][..wide * B];
+                let (mut kx, mut ox) = (first_x, if first_x < last_x { (ix - first_x) / right } else { 0 });
                 while kx < last_x {
                     let d = S::load(&row[ox], part);
                     let tap = &taps[kx * B..][..B];
                     for j in 0..B {
                         sums[j] = d.mul_add(S::splat(tap[j]), sums[j]);
                     }
-                    kx += stride;
+                    kx += right;
                     ox = ox.wrapping_sub(1);
                 }
-                ky += stride;
+                ky += down;
             }
         }
         for j in 0..B {

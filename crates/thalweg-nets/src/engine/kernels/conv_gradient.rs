@@ -1,4 +1,4 @@
-//! Weight and bias gradients of a convolution: sums over all positions and lanes.
+//! Weight and bias gradients of a convolution of one group: sums over all positions and lanes.
 //!
 //! The sums over positions stay in registers, a row of taps for a block of output channels; lanes are summed once at
 //! the end, sixteen weights at a time.
@@ -22,9 +22,11 @@ impl Kernel for WeightGradient<'_> {
         let WeightGradient { conv, x, dy, scratch, gradient } = self;
         bias_gradient::<S>(conv, dy, gradient);
         let [outputs, ..] = conv.output;
-        let sums = &mut scratch[..outputs * conv.kernel * conv.kernel];
+        let sums = &mut scratch[..outputs * conv.area()];
+        // Neighbouring taps of a row read neighbouring inputs, where none are left out between.
+        let row = if conv.dilation[1] == 1 { conv.kernel[1] } else { 1 };
         for i in 0..conv.input[0] {
-            match conv.kernel {
+            match row {
                 3 => in_blocks!(outputs, taps(S::REGISTERS, 3), rows::<S, 3>(i, conv, x, dy, &mut *sums)),
                 5 => in_blocks!(outputs, taps(S::REGISTERS, 5), rows::<S, 5>(i, conv, x, dy, &mut *sums)),
                 _ => in_blocks!(outputs, 8, rows::<S, 1>(i, conv, x, dy, &mut *sums)),
@@ -39,7 +41,7 @@ const fn taps(registers: usize, side: usize) -> usize {
     (registers - registers / 4) / (side + 1)
 }
 
-/// Sums `K` taps at a time for `B` output channels and input channel `i`. `K` divides the kernel's side.
+/// Sums `K` taps at a time for `B` output channels and input channel `i`. `K` divides the kernel's width.
 #[inline(always)]
 fn rows<S: Simd, const K: usize, const B: usize>(
     at: usize,
@@ -49,19 +51,21 @@ fn rows<S: Simd, const K: usize, const B: usize>(
     dy: &[Vector],
     sums: &mut [Vector],
 ) {
-    let Conv { input: [_, h, w], output: [_, oh, ow], kernel, stride, .. } = *conv;
-    for ky in 0..kernel {
-        for kx in (0..kernel).step_by(K) {
+    let Conv { input: [_, h, w], output: [_, oh, ow], kernel: [tall, wide], stride: [down, right], .. } = *conv;
+    let [dilated_y, dilated_x] = conv.dilation;
+    for ky in 0..tall {
+        for kx in (0..wide).step_by(K) {
             for part in 0..S::PARTS {
                 let mut taps = [[S::splat(0.0); K]; B];
                 for oy in 0..oh {
-                    let row = &x[(i * h + oy * stride + ky) * w + kx..][..(ow - 1) * stride + K];
+                    let from = (i * h + oy * down + ky * dilated_y) * w + kx * dilated_x;
+                    let row = &x[from..from + (ow - 1) * right + K];
                     let mut ds: [&[Vector]; B] = [&[]; B];
                     for j in 0..B {
                         ds[j] = &dy[((at + j) * oh + oy) * ow..][..ow];
                     }
                     for ox in 0..ow {
-                        let values = &row[ox * stride..][..K];
+                        let values = &row[ox * right..][..K];
                         let mut d = [S::splat(0.0); B];
                         for j in 0..B {
                             d[j] = S::load(&ds[j][ox], part);
@@ -75,7 +79,7 @@ fn rows<S: Simd, const K: usize, const B: usize>(
                     }
                 }
                 for j in 0..B {
-                    let to = &mut sums[((at + j) * kernel + ky) * kernel + kx..][..K];
+                    let to = &mut sums[((at + j) * tall + ky) * wide + kx..][..K];
                     for k in 0..K {
                         taps[j][k].store(&mut to[k], part);
                     }
@@ -106,7 +110,7 @@ pub(in crate::engine) fn bias_gradient<S: Simd>(conv: &Conv, dy: &[Vector], grad
 /// Sums the lanes of `sums` `[o][ky][kx]` and adds them to the weights' gradients of input channel `i`.
 #[inline(always)]
 pub(in crate::engine) fn join<S: Simd>(i: usize, conv: &Conv, sums: &[Vector], gradient: &mut [f32]) {
-    let area = conv.kernel * conv.kernel;
+    let area = conv.area();
     let stride = conv.input[0] * area;
     let gradient = &mut gradient[conv.weight + i * area..conv.weight + conv.weights()];
     let (mut row, mut k) = (0, 0);

@@ -49,7 +49,8 @@ fn forward<S: Simd, const B: usize>(
     y: &mut [Vector],
     choices: &mut [Choice],
 ) {
-    let Conv { input: [inputs, h, w], output: [_, oh, ow], kernel, .. } = *conv;
+    let Conv { input: [inputs, h, w], output: [_, oh, ow], .. } = *conv;
+    let kernel = conv.side();
     let (ph, pw) = (oh / 2, ow / 2);
     let weights = &weights[at * inputs * kernel * kernel..][..B * inputs * kernel * kernel];
     let mut bias = [0.0; B];
@@ -119,10 +120,10 @@ impl Kernel for WeightGradient<'_> {
     fn run<S: Simd>(self) {
         let WeightGradient { conv, x, dy, choices, scratch, gradient } = self;
         bias_gradient::<S>(conv, dy, gradient);
-        let sums = &mut scratch[..conv.output[0] * conv.kernel * conv.kernel];
+        let sums = &mut scratch[..conv.output[0] * conv.area()];
         for i in 0..conv.input[0] {
             if const { S::SELECTS } {
-                match conv.kernel {
+                match conv.side() {
                     2 => taps::<S, 2>(i, conv, x, dy, choices, sums),
                     3 => taps::<S, 3>(i, conv, x, dy, choices, sums),
                     4 => taps::<S, 4>(i, conv, x, dy, choices, sums),

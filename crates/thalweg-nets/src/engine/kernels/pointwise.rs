@@ -23,7 +23,19 @@ impl Kernel for Forward<'_> {
             // Written so that a NaN passes.
             Activation::Relu => each(x, y, |v| if v <= 0.0 { 0.0 } else { v }),
             Activation::LeakyRelu(slope) => each(x, y, |v| if v <= 0.0 { slope * v } else { v }),
+            Activation::Relu6 => each(x, y, |v| {
+                if v <= 0.0 {
+                    0.0
+                } else if v >= 6.0 {
+                    6.0
+                } else {
+                    v
+                }
+            }),
+            Activation::Elu(alpha) => each(x, y, |v| if v <= 0.0 { alpha * exp_m1(v) } else { v }),
             Activation::Tanh => each(x, y, tanh),
+            Activation::Sigmoid => each(x, y, sigmoid),
+            Activation::HardSwish => each(x, y, |v| v * ((v + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0))),
             Activation::Gelu => each(x, y, |v| v * normal_distribution(v)),
             Activation::Silu => each(x, y, |v| v * sigmoid(v)),
             Activation::Softplus => each(x, y, softplus),
@@ -47,7 +59,19 @@ impl Kernel for Backward<'_> {
         match activation {
             Activation::Relu => each_gradient(x, dy, dx, |v| if v <= 0.0 { 0.0 } else { 1.0 }),
             Activation::LeakyRelu(slope) => each_gradient(x, dy, dx, |v| if v <= 0.0 { slope } else { 1.0 }),
+            Activation::Relu6 => each_gradient(x, dy, dx, |v| if v <= 0.0 || v >= 6.0 { 0.0 } else { 1.0 }),
+            Activation::Elu(alpha) => each_gradient(x, dy, dx, |v| if v <= 0.0 { alpha * exp(v) } else { 1.0 }),
             Activation::Tanh => each_gradient(y, dy, dx, |v| 1.0 - v * v),
+            Activation::Sigmoid => each_gradient(y, dy, dx, |v| v * (1.0 - v)),
+            Activation::HardSwish => each_gradient(x, dy, dx, |v| {
+                if v <= -3.0 {
+                    0.0
+                } else if v >= 3.0 {
+                    1.0
+                } else {
+                    v * (1.0 / 3.0) + 0.5
+                }
+            }),
             Activation::Gelu => each_gradient(x, dy, dx, |v| normal_distribution(v) + v * normal_density(v)),
             Activation::Silu => each_gradient(x, dy, dx, |v| {
                 let s = sigmoid(v);
@@ -94,8 +118,9 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// z = x + y, lane by lane: the end of a residual block.
+/// z = x + y, lane by lane: the end of a residual block, cut at zero where it ends in a ReLU.
 pub(in crate::engine) struct Add<'a> {
+    pub relu: bool,
     pub x: &'a [Vector],
     pub y: &'a [Vector],
     pub z: &'a mut [Vector],
@@ -106,7 +131,8 @@ impl Kernel for Add<'_> {
     fn run<S: Simd>(self) {
         for ((x, y), z) in self.x.iter().zip(self.y).zip(self.z) {
             for lane in 0..LANES {
-                z.0[lane] = x.0[lane] + y.0[lane];
+                let sum = x.0[lane] + y.0[lane];
+                z.0[lane] = if self.relu && sum <= 0.0 { 0.0 } else { sum };
             }
         }
     }
@@ -160,7 +186,7 @@ pub(in crate::engine) fn draw_multipliers(p: f32, rng: &mut ChaCha8Rng, multipli
 
 /// eˣ to a few units in the last place; 0 below −87, capped above 88.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(in crate::engine) fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2²³ rounds to an integer, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.3, 88.3);
@@ -174,6 +200,17 @@ fn exp(x: f32) -> f32 {
     }
     let scale = f32::from_bits((rounded.to_bits() << 23).wrapping_add(0x3f80_0000));
     (p * r * r + r + 1.0) * scale
+}
+
+/// eˣ − 1 for x ≤ 0: its series near 0, where the difference would lose what it is.
+#[inline(always)]
+fn exp_m1(x: f32) -> f32 {
+    let mut p = 1.0 / 5_040.0;
+    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0] {
+        p = p * x + c;
+    }
+    let far = exp(x) - 1.0;
+    if x > -0.5 { p * x } else { far }
 }
 
 #[inline(always)]
@@ -235,6 +272,7 @@ fn normal_density(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::vector::{Instructions, Machine};
 
     /// Φ by integrating its density from 0 with Simpson's rule in f64.
     fn reference_distribution(x: f64) -> f64 {
@@ -247,7 +285,7 @@ mod tests {
 
     #[test]
     fn functions_agree_with_f64() {
-        let mut worst = [0.0f64; 4];
+        let mut worst = [0.0f64; 5];
         for i in -12_000..=12_000 {
             let x = i as f32 * 1e-3;
             let t = f64::from(x);
@@ -255,17 +293,43 @@ mod tests {
             worst[0] = worst[0].max(relative(exp(x), t.exp()));
             worst[1] = worst[1].max(relative(softplus(x), t.exp().ln_1p()));
             worst[2] = worst[2].max(if i == 0 { 0.0 } else { relative(tanh(x), t.tanh()) });
+            worst[4] = worst[4].max(if i >= 0 { 0.0 } else { relative(exp_m1(x), t.exp_m1()) });
             if i % 10 == 0 {
                 worst[3] = worst[3].max((f64::from(normal_distribution(x)) - reference_distribution(t)).abs());
             }
         }
         assert!(worst[0] < 3e-7 && worst[1] < 6e-7 && worst[2] < 6e-7 && worst[3] < 2e-7, "{worst:?}");
+        assert!(worst[4] < 4e-7, "{worst:?}");
         assert_eq!((exp(-200.0) < 1e-37, exp(88.0).is_finite(), tanh(50.0)), (true, true, tanh(8.0)));
     }
 
     #[test]
+    fn activations_have_the_slopes_of_their_values() {
+        use Activation::{Elu, Gelu, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softplus, Tanh};
+        let machine = Machine::new(Instructions::best()).unwrap();
+        let (x, h) = (|i: i32| i as f32 / 64.0 + 1.0 / 256.0, 1.0 / 1024.0);
+        let points: Vec<Vector> = (-512..512).map(|i| Vector([x(i); LANES])).collect();
+        let at = |activation: Activation, shift: f32| {
+            let moved: Vec<Vector> = points.iter().map(|v| Vector(v.0.map(|v| v + shift))).collect();
+            let mut y = vec![Vector::ZERO; points.len()];
+            machine.run(Forward { activation, x: &moved, y: &mut y });
+            y
+        };
+        for activation in [Relu, Relu6, LeakyRelu(0.2), Elu(0.7), Tanh, Sigmoid, Gelu, Silu, HardSwish, Softplus] {
+            let (y, up, down) = (at(activation, 0.0), at(activation, h), at(activation, -h));
+            let (dy, mut dx) = (vec![Vector([2.0; LANES]); points.len()], vec![Vector::ZERO; points.len()]);
+            machine.run(Backward { activation, x: &points, y: &y, dy: &dy, dx: &mut dx });
+            for (i, point) in points.iter().enumerate() {
+                let slope = (up[i].0[3] - down[i].0[3]) / (2.0 * h);
+                let gap = (dx[i].0[3] / 2.0 - slope).abs();
+                assert!(gap < 2e-3, "{activation:?} at {}: {} for {slope}", point.0[3], dx[i].0[3] / 2.0);
+            }
+        }
+    }
+
+    #[test]
     fn a_nan_is_never_hidden() {
-        for f in [exp, sigmoid, softplus, tanh, normal_distribution] {
+        for f in [exp, exp_m1, sigmoid, softplus, tanh, normal_distribution] {
             assert!(f(f32::NAN).is_nan());
         }
     }

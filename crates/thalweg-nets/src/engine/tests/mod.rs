@@ -1,5 +1,6 @@
 //! The engine against a naive f64 network written from the definitions of the layers: values directly, gradients by
 //! central differences of the f64 loss. Then what must not change a result: remainders, threads, instruction sets.
+mod layers;
 mod reference;
 use super::*;
 use crate::architecture::Preset;
@@ -182,6 +183,14 @@ fn every_layer_agrees_with_its_definition() {
 }
 
 #[test]
+fn every_layer_of_the_literature_agrees_with_its_definition() {
+    for case in layers::cases() {
+        case.check(Mode::Evaluate, 6);
+        case.check(train(), 6);
+    }
+}
+
+#[test]
 fn every_preset_agrees_with_the_definitions() {
     let mlp = Preset::Mlp { widths: vec![32, 17] };
     for (preset, input, classes, n) in [
@@ -198,7 +207,7 @@ fn every_preset_agrees_with_the_definitions() {
 #[test]
 fn absent_images_contribute_nothing() {
     // Mean gradients over 19 images are those over the first 16 and the last 3, joined by hand.
-    for case in small_cases() {
+    for case in small_cases().into_iter().chain(layers::cases()) {
         let (_, whole) = case.gradient(Instructions::best(), Mode::Evaluate);
         let d = case.architecture.input_len();
         let n = case.labels.len();
@@ -243,6 +252,7 @@ fn threads_change_no_byte() {
 #[test]
 fn instruction_sets_agree() {
     let mut cases = small_cases();
+    cases.extend(layers::cases());
     cases.push(Case::new(Preset::CnnS.build([1, 28, 28], 10).unwrap(), 37));
     cases.push(Case::new(Preset::CnnM.build([3, 32, 32], 10).unwrap(), 18));
     for case in cases {

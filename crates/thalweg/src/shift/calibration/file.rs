@@ -1,6 +1,7 @@
 //! A calibration as a file.
 //!
-//! It is safetensors: `f [P]`; `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are known); where held-out rows have labels, what
+//! It is safetensors: `f [P]` (f, or what stands in for it); `train`, `validation`, `held-out` (inputs `[N, D]`, or logits `[N, C]` where only those are
+//! known), and `NAME.logits` beside each where a network stands in for f; where held-out rows have labels, what
 //! estimates of f's accuracy need; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
 use super::accuracy::Accuracy;
 use super::{Calibration, Record};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
-const FORMAT: &str = "thalweg shift calibration 7";
+pub(super) const FORMAT: &str = "thalweg shift calibration 7";
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -32,6 +33,9 @@ impl Calibration {
         for (name, rows) in [("train", train), ("validation", validation), ("held-out", held_out)] {
             let values = if self.base.is_some() { &rows.inputs } else { &rows.logits };
             out.single(name, &[rows.len(), values.len() / rows.len()], values);
+            if self.record.stand_in.is_some() {
+                out.single(format!("{name}.logits"), &[rows.len(), rows.classes()], &rows.logits);
+            }
         }
         if let Some(accuracy) = &self.accuracy {
             accuracy.save(&mut out, &self.record.methods);
@@ -71,6 +75,10 @@ impl Calibration {
         let rows = |name: &str| -> Result<Sample> {
             let (shape, values) = file.any(name)?;
             match (&base, &shape[..]) {
+                (Some(base), [n, _]) if record.stand_in.is_some() => {
+                    let logits = file.single(&format!("{name}.logits"), &[*n, record.classes])?;
+                    base.sample(&values)?.with_logits(logits)
+                }
                 (Some(base), [_, _]) => base.sample(&values),
                 (None, [_, c]) if *c == record.classes => Sample::of_logits(values, *c),
                 _ => {

@@ -24,6 +24,7 @@ use thalweg_nets::progress::Progress;
 
 mod accuracy;
 mod file;
+mod key;
 #[cfg(test)]
 mod level;
 #[cfg(test)]
@@ -54,7 +55,11 @@ pub struct Record {
     pub columns: Vec<String>,
     /// Whether logits are known up to a constant of each row only: they were made of probabilities.
     pub probabilities: bool,
-    /// f's architecture; none where only its logits are known.
+    /// Where f is known by its answers alone and a network stands in for it ([`super::disagreement::distil`]): on which share of validation rows the two
+    /// name the same class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<f64>,
+    /// The architecture of f, or of what stands in for it; none where only logits are known.
     pub architecture: Option<Architecture>,
     /// What P's inputs are, for queries to be read alike; none where only logits are known.
     pub source: Option<DataRecord>,
@@ -131,6 +136,8 @@ pub struct Request<'a> {
     pub columns: Vec<String>,
     /// Whether logits were made of probabilities.
     pub probabilities: bool,
+    /// Where the network only stands in for f: on which share of validation rows the two name the same class.
+    pub stand_in: Option<f64>,
     /// What P's inputs are; none where only logits are known.
     pub source: Option<DataRecord>,
     /// What P is called.
@@ -219,6 +226,7 @@ impl Calibration {
             classes: reference.held_out.classes(),
             columns: request.columns.clone(),
             probabilities: request.probabilities,
+            stand_in: request.stand_in,
             architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
             source: request.source.clone(),
             data: request.data.clone(),
@@ -242,6 +250,20 @@ impl Calibration {
     /// The tests, in the order of the record's methods.
     pub fn tests(&self) -> impl Iterator<Item = &dyn ShiftTest> {
         self.tests.iter().map(AsRef::as_ref)
+    }
+
+    /// How much each row of `query` looks out of place by the first test that can tell, `[N]`, and which test that is; none where none can.
+    ///
+    /// # Errors
+    /// A query that does not fit; as the test's own.
+    pub fn row_scores(&self, query: &Sample, streams: &Streams) -> Result<Option<(Method, Vec<f64>)>> {
+        for (test, method) in self.tests.iter().zip(&self.record.methods) {
+            let scores = test.measure(std::slice::from_ref(query), &streams.child(method.name()))?.row_scores;
+            if !scores.is_empty() {
+                return Ok(Some((*method, scores)));
+            }
+        }
+        Ok(None)
     }
 
     /// What the tests say of `query`, rows of any number, at `level`.

@@ -17,6 +17,7 @@ fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> R
         seed: 3,
         columns: vec!["a".into(), "b".into()],
         probabilities: false,
+        stand_in: None,
         source: None,
         data: "clouds".into(),
         choose: true,

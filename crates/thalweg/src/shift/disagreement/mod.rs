@@ -7,6 +7,7 @@ pub mod choose;
 pub mod conditional;
 pub mod conditional_config;
 pub mod detectron;
+pub mod distil;
 mod flow;
 pub mod members;
 pub mod meta;

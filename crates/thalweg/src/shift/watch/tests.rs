@@ -32,6 +32,7 @@ fn calibration(held_out: usize, null: usize, seed: u64) -> Calibration {
         seed,
         columns: Vec::new(),
         probabilities: false,
+        stand_in: None,
         source: None,
         data: "logits".into(),
         choose: false,

@@ -1,6 +1,6 @@
 //! [`Space`]: the way from weights to a method's points and back, through M2 and, where there is one, an autoencoder.
 use super::super::coordinates::Coordinates;
-use super::super::source::Source;
+use super::super::source::{FamilyLaw, Source};
 use super::{Autoencoder, Decoder};
 use crate::nn::normal;
 use crate::{Layout, Result, Streams};
@@ -34,6 +34,13 @@ impl Space<'_> {
         let mut z = vec![0.0; self.coordinates.dimension()];
         source.draw(i, layout, self.coordinates, streams, &mut z)?;
         Ok(self.encoded(z))
+    }
+
+    /// A draw of one family of `law`: a point `[D]`.
+    pub fn draw_of_family(&self, law: &FamilyLaw, family: usize, streams: &Streams) -> Vec<f32> {
+        let mut z = vec![0.0; self.coordinates.dimension()];
+        law.draw_of(family, streams, &mut z);
+        self.encoded(z)
     }
 
     /// Weights `theta [n, P]` to points and back `[n, P]`, and the mean squared error of the standardised weights.

@@ -36,6 +36,20 @@ fn accuracies_are_compared_zoo_by_zoo() {
 }
 
 #[test]
+fn novelty_is_held_against_unseen_runs_and_the_best_gaussian() {
+    let of = |method: &str, share: f64| {
+        row! {
+            "method" => method, "data" => "mnist", "zoo_kind" => "fork", "n" => 100, "novel_and_performing" => share,
+            "novel_and_performing_sem" => 0.02,
+        }
+    };
+    let rows = [of("NM-CFM", 0.85), of("held-out", 0.86), of("diagonal-gaussian", 0.6), of("pca-gaussian", 0.83)];
+    assert_eq!(verdict("novel in behaviour", &rows), Verdict::Holds);
+    let rival = &(claim("novel in behaviour").rival)(&rows)[0];
+    assert_eq!((rival.theirs.of.as_str(), rival.won()), ("pca-gaussian", false));
+}
+
+#[test]
 fn marginals_between_the_ends_are_summed() {
     let at = |method: &str, k: u64, energy: f64| {
         row! {

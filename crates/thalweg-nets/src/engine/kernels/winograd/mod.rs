@@ -56,8 +56,8 @@ const fn product(pairs: usize, without: usize) -> [f32; QUAD] {
 
 /// Whether this way is expected to take clearly fewer operations than the direct kernel.
 pub(in crate::engine) fn pays(conv: &Conv) -> bool {
-    let Conv { input: [inputs, ..], output: [outputs, oh, ow], kernel: k, stride, .. } = *conv;
-    if stride != 1 || ![3, 5].contains(&k) {
+    let Conv { input: [inputs, ..], output: [outputs, oh, ow], kernel: [_, k], stride, .. } = *conv;
+    if stride != [1; 2] || ![3, 5].contains(&k) {
         return false;
     }
     let (ph, pw, n) = (oh / 2, ow / 2, points(k));
@@ -69,22 +69,22 @@ pub(in crate::engine) fn pays(conv: &Conv) -> bool {
 
 /// Numbers in the transformed weights.
 pub(in crate::engine) fn weights(conv: &Conv) -> usize {
-    conv.input[0] * conv.output[0] * conv.kernel * points(conv.kernel)
+    conv.input[0] * conv.output[0] * conv.side() * points(conv.side())
 }
 
 /// Vectors of room that a pass needs: the columns of two windows at the points.
 pub(in crate::engine) fn room(conv: &Conv) -> usize {
-    points(conv.kernel) * conv.input[0] * rows(conv)
+    points(conv.side()) * conv.input[0] * rows(conv)
 }
 
 /// Rows of input that the windows reach.
 fn rows(conv: &Conv) -> usize {
-    conv.output[1] / 2 * 2 + conv.kernel - 1
+    conv.output[1] / 2 * 2 + conv.side() - 1
 }
 
 /// Takes the weights `[o, i, ky, kx]` of θ to the points, in f64: `[o][point][i][ky]`.
 pub(in crate::engine) fn transform_weights(conv: &Conv, theta: &[f32], to: &mut [f32]) {
-    let Conv { input: [inputs, ..], output: [outputs, ..], kernel: k, .. } = *conv;
+    let Conv { input: [inputs, ..], output: [outputs, ..], kernel: [_, k], .. } = *conv;
     let n = points(k);
     let mut finite = vec![0.0];
     finite.extend(ROOTS[..pairs(k)].iter().flat_map(|&p| [f64::from(p), -f64::from(p)]));
@@ -120,7 +120,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         if const { S::SELECTS } {
-            if self.conv.kernel == 3 {
+            if self.conv.side() == 3 {
                 forward::<S, 3, { pairs(3) }, { points(3) }>(self);
             } else {
                 forward::<S, 5, { pairs(5) }, { points(5) }>(self);

@@ -17,7 +17,7 @@ fn normal(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
 
 /// The largest difference from brute force in f64, relative to the largest output.
 fn error(conv: &Conv, rng: &mut ChaCha8Rng, machine: Machine) -> f64 {
-    let Conv { input: [inputs, h, w], output: [outputs, oh, ow], kernel: k, relu, .. } = *conv;
+    let Conv { input: [inputs, h, w], output: [outputs, oh, ow], kernel: [_, k], relu, .. } = *conv;
     let (ph, pw) = (oh / 2, ow / 2);
     let theta = normal(rng, conv.weights() + outputs);
     let x: Vec<Vector> =
@@ -62,8 +62,10 @@ fn maxima_of_random_convolutions_agree_with_brute_force() {
         let conv = Conv {
             input: [inputs, oh + kernel - 1, ow + kernel - 1],
             output: [outputs, oh, ow],
-            kernel,
-            stride: 1,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            groups: 1,
             weight: 0,
             bias: rng.random::<bool>().then_some(weights),
             forward: 0,
@@ -96,9 +98,17 @@ fn random_architecture(rng: &mut ChaCha8Rng, name: usize) -> Architecture {
     let relu_first = rng.random();
     for _ in 0..2 {
         let (out, kernel) = (rng.random_range(3..10), if rng.random() { 3 } else { 5 });
-        let (stride, padding) = (1, rng.random_range(0..2));
-        operations.push(Operation::Conv { out, kernel, stride, padding, bias: rng.random() });
-        let pool = Operation::MaxPool { size: 2, stride: None };
+        let (kernel, padding) = (kernel.into(), rng.random_range(0..2).into());
+        operations.push(Operation::Conv {
+            out,
+            kernel,
+            stride: 1.into(),
+            padding,
+            dilation: 1.into(),
+            groups: 1,
+            bias: rng.random(),
+        });
+        let pool = Operation::MaxPool { size: 2.into(), stride: None, padding: 0.into() };
         let both = if relu_first { [Operation::Relu, pool] } else { [pool, Operation::Relu] };
         operations.extend(both);
     }

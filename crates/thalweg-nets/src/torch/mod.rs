@@ -1,9 +1,11 @@
 //! An [`Architecture`] as a PyTorch module: the text of a Python file whose parameters have the names and shapes of the [`Layout`](crate::Layout), so that
 //! `load_state_dict` takes a network's file as it is, with what its inputs and outputs mean.
-use crate::architecture::{Architecture, Layer, Operation, Shape, shape_after};
+mod layers;
+
+use crate::architecture::{Architecture, Shape, name_of};
 use crate::data::Normalisation;
 use crate::error::Result;
-use std::fmt::Write;
+use layers::{Lines, State, text};
 
 /// What is known of a network's inputs and outputs.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +23,16 @@ pub struct Meaning<'a> {
 /// # Errors
 /// Layers that do not fit together: never for a checked architecture.
 pub fn module(architecture: &Architecture, meaning: &Meaning) -> Result<String> {
-    let mut lines = Lines { init: String::new(), forward: String::new() };
+    let mut lines = Lines::default();
     let [c, h, w] = architecture.input();
-    let input = if [h, w] == [1, 1] { format!("[N, {c}]") } else { format!("[N, {c}, {h}, {w}]") };
+    let sequence = h == 1 && w > 1;
+    let input = match [h, w] {
+        [1, 1] => format!("[N, {c}]"),
+        [1, _] => format!("[N, {c}, {w}]"),
+        _ => format!("[N, {c}, {h}, {w}]"),
+    };
     let mut state = State { shape: architecture.input(), flat: [h, w] == [1, 1] };
-    lines.layers("", architecture.layers(), &mut state, 0)?;
+    lines.layers(architecture.layers(), &|layer, i| name_of("", layer, i), &mut state, 0)?;
     if !state.flat {
         lines.run("x = x.flatten(1)");
     }
@@ -47,7 +54,7 @@ def _put(parent, name, layer):
         parent = parent._modules[part]
     parent.add_module(last, layer)
 
-
+{helpers}
 class Network(nn.Module):
     \"\"\"{name}: {input} -> logits [N, {out}].\"\"\"
 
@@ -56,7 +63,7 @@ class Network(nn.Module):
 {init}
     def forward(self, x):
         at = self.get_submodule
-{forward}        return x
+{sequence}{forward}        return x
 ",
         version = env!("CARGO_PKG_VERSION"),
         classes = classes(meaning.class_names, architecture.classes()),
@@ -64,117 +71,29 @@ class Network(nn.Module):
         normalise = normalise(meaning.normalisation, architecture.input(), &input),
         name = architecture.name().replace(['"', '\\', '\n', '\r'], " "),
         out = architecture.classes(),
+        helpers = if init.contains("_put_tensor") { TENSORS } else { "" },
+        sequence = if sequence { "        x = x.unsqueeze(2) if x.dim() == 3 else x\n" } else { "" },
         forward = lines.forward,
     ))
 }
 
-/// Where a forward pass has come to.
-struct State {
-    shape: Shape,
-    /// Whether activations are `[N, features]` and not `[N, channels, height, width]`.
-    flat: bool,
-}
+/// Beside `_put`, where tensors belong to no layer.
+const TENSORS: &str = "
+def _put_tensor(parent, name, value):
+    \"\"\"Makes `value` the parameter `name` of `parent`; dots lead through modules that only hold others.\"\"\"
+    *path, last = name.split(\".\")
+    for part in path:
+        if part not in parent._modules:
+            parent.add_module(part, nn.Module())
+        parent = parent._modules[part]
+    parent.register_parameter(last, nn.Parameter(value))
 
-struct Lines {
-    init: String,
-    forward: String,
-}
 
-impl Lines {
-    fn run(&mut self, line: &str) {
-        self.forward += "        ";
-        self.forward += line;
-        self.forward.push('\n');
-    }
+def _tensor(parent, name):
+    path, _, last = name.rpartition(\".\")
+    return parent.get_submodule(path)._parameters[last]
 
-    /// A layer with tensors: made under `name`, called by it.
-    fn call(&mut self, name: &str, layer: &str) {
-        let name = text(name);
-        let _ = writeln!(self.init, "        _put(self, {name}, {layer})");
-        self.run(&format!("x = at({name})(x)"));
-    }
-
-    fn layers(&mut self, prefix: &str, layers: &[Layer], state: &mut State, depth: usize) -> Result<()> {
-        for (i, layer) in layers.iter().enumerate() {
-            let own = layer.name.clone().unwrap_or_else(|| i.to_string());
-            let name = if prefix.is_empty() { own } else { format!("{prefix}.{own}") };
-            let after = shape_after(&layer.operation, state.shape, &name)?;
-            self.layer(&name, &layer.operation, state, depth)?;
-            state.shape = after;
-        }
-        Ok(())
-    }
-
-    fn layer(&mut self, name: &str, operation: &Operation, state: &mut State, depth: usize) -> Result<()> {
-        let [c, h, w] = state.shape;
-        let spatial =
-            matches!(operation, Operation::Conv { .. } | Operation::MaxPool { .. } | Operation::AvgPool { .. });
-        if spatial && state.flat {
-            self.run(&format!("x = x.unflatten(1, ({c}, {h}, {w}))"));
-            state.flat = false;
-        }
-        let python = |b: bool| if b { "True" } else { "False" };
-        match operation {
-            Operation::Conv { out, kernel, stride, padding, bias } => self.call(
-                name,
-                &format!("nn.Conv2d({c}, {out}, {kernel}, stride={stride}, padding={padding}, bias={})", python(*bias)),
-            ),
-            Operation::Dense { out, bias } => {
-                if !state.flat {
-                    self.run("x = x.flatten(1)");
-                    state.flat = true;
-                }
-                self.call(name, &format!("nn.Linear({c}, {out}, bias={})", python(*bias)));
-            }
-            Operation::BatchNorm { eps, momentum } => {
-                let kind = if state.flat { "nn.BatchNorm1d" } else { "nn.BatchNorm2d" };
-                self.call(name, &format!("{kind}({c}, eps={eps:?}, momentum={momentum:?})"));
-            }
-            Operation::MaxPool { size, stride } => {
-                self.run(&format!("x = F.max_pool2d(x, {size}, stride={})", stride.unwrap_or(*size)));
-            }
-            Operation::AvgPool { size, stride } => {
-                self.run(&format!("x = F.avg_pool2d(x, {size}, stride={})", stride.unwrap_or(*size)));
-            }
-            Operation::Relu => self.run("x = F.relu(x)"),
-            Operation::LeakyRelu { slope } => self.run(&format!("x = F.leaky_relu(x, {slope:?})")),
-            Operation::Tanh => self.run("x = torch.tanh(x)"),
-            Operation::Gelu => self.run("x = F.gelu(x)"),
-            Operation::Silu => self.run("x = F.silu(x)"),
-            Operation::Softplus => self.run("x = F.softplus(x)"),
-            Operation::Dropout { p } => self.run(&format!("x = F.dropout(x, {p:?}, self.training)")),
-            Operation::Residual { layers } => self.residual(name, layers, state, depth)?,
-            Operation::Flatten => {
-                if !state.flat {
-                    self.run("x = x.flatten(1)");
-                    state.flat = true;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// x + layers(x), of the same rank before and after.
-    fn residual(&mut self, name: &str, layers: &[Layer], state: &mut State, depth: usize) -> Result<()> {
-        let (flat, [c, h, w]) = (state.flat, state.shape);
-        let _ = writeln!(self.forward, "        kept{depth} = x");
-        self.layers(name, layers, state, depth + 1)?;
-        match (flat, state.flat) {
-            (true, false) => self.run("x = x.flatten(1)"),
-            (false, true) => self.run(&format!("x = x.unflatten(1, ({c}, {h}, {w}))")),
-            _ => {}
-        }
-        state.flat = flat;
-        self.run(&format!("x = kept{depth} + x"));
-        Ok(())
-    }
-}
-
-/// A Python string.
-fn text(text: &str) -> String {
-    // JSON's strings are Python's.
-    serde_json::Value::from(text).to_string()
-}
+";
 
 fn classes(names: &[String], n: usize) -> String {
     match names.is_empty() {

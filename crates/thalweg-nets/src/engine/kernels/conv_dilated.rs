@@ -1,0 +1,117 @@
+//! Convolution with dilation, without padding, of one group, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
+//! One column at a time for a block of channels; forward, sums run over (channel, ky, kx) in that order, backward over (ky, kx, channel).
+use super::blocks::{in_blocks, pairs};
+use crate::engine::ops::Conv;
+use crate::engine::vector::{Kernel, Simd, Vector};
+
+/// y = w ⋆ x + b for one block of images, cut at zero where the layer ends in a ReLU.
+pub(in crate::engine) struct Forward<'a> {
+    pub conv: &'a Conv,
+    pub theta: &'a [f32],
+    pub weights: &'a [f32],
+    pub x: &'a [Vector],
+    pub y: &'a mut [Vector],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Forward { conv, theta, weights, x, y } = self;
+        let weights = &weights[conv.forward..conv.forward + conv.weights()];
+        in_blocks!(conv.output[0], pairs(S::REGISTERS), forward::<S>(conv, theta, weights, x, &mut *y));
+    }
+}
+
+#[inline(always)]
+fn forward<S: Simd, const B: usize>(
+    at: usize,
+    conv: &Conv,
+    theta: &[f32],
+    weights: &[f32],
+    x: &[Vector],
+    y: &mut [Vector],
+) {
+    let Conv { input: [inputs, h, w], output: [_, oh, ow], kernel: [tall, wide], stride, dilation, .. } = *conv;
+    let size = inputs * conv.area();
+    let weights = &weights[at * size..][..B * size];
+    for place in 0..oh * ow {
+        let (top, left) = (place / ow * stride[0], place % ow * stride[1]);
+        for part in 0..S::PARTS {
+            let mut sums = [S::splat(0.0); B];
+            if let Some(bias) = conv.bias {
+                for j in 0..B {
+                    sums[j] = S::splat(theta[bias + at + j]);
+                }
+            }
+            let mut taps = weights.chunks_exact(B);
+            for i in 0..inputs {
+                for ky in 0..tall {
+                    let row = &x[(i * h + top + ky * dilation[0]) * w + left..][..(wide - 1) * dilation[1] + 1];
+                    for (value, tap) in row.iter().step_by(dilation[1]).zip(&mut taps) {
+                        let value = S::load(value, part);
+                        for j in 0..B {
+                            sums[j] = value.mul_add(S::splat(tap[j]), sums[j]);
+                        }
+                    }
+                }
+            }
+            for j in 0..B {
+                let sum = if conv.relu { S::splat(0.0).max(sums[j]) } else { sums[j] };
+                sum.store(&mut y[(at + j) * oh * ow + place], part);
+            }
+        }
+    }
+}
+
+/// dx = wᵀ ⋆ dy for one block of images.
+pub(in crate::engine) struct InputGradient<'a> {
+    pub conv: &'a Conv,
+    pub weights: &'a [f32],
+    pub dy: &'a [Vector],
+    pub dx: &'a mut [Vector],
+}
+
+impl Kernel for InputGradient<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let InputGradient { conv, weights, dy, dx } = self;
+        let weights = &weights[conv.backward..conv.backward + conv.weights()];
+        in_blocks!(conv.input[0], pairs(S::REGISTERS), input_gradient::<S>(conv, weights, dy, &mut *dx));
+    }
+}
+
+/// The output that reads input `at` through tap `k`, if there is one.
+#[inline(always)]
+fn reader(at: usize, k: usize, dilation: usize, stride: usize, outputs: usize) -> Option<usize> {
+    let from = at.checked_sub(k * dilation)?;
+    (from.is_multiple_of(stride) && from / stride < outputs).then_some(from / stride)
+}
+
+#[inline(always)]
+fn input_gradient<S: Simd, const B: usize>(at: usize, conv: &Conv, weights: &[f32], dy: &[Vector], dx: &mut [Vector]) {
+    let Conv { input: [_, h, w], output: [outputs, oh, ow], kernel: [tall, wide], stride, dilation, .. } = *conv;
+    let size = outputs * conv.area();
+    let weights = &weights[at * size..][..B * size];
+    for place in 0..h * w {
+        let (iy, ix) = (place / w, place % w);
+        for part in 0..S::PARTS {
+            let mut sums = [S::splat(0.0); B];
+            for ky in 0..tall {
+                let Some(oy) = reader(iy, ky, dilation[0], stride[0], oh) else { continue };
+                for kx in 0..wide {
+                    let Some(ox) = reader(ix, kx, dilation[1], stride[1], ow) else { continue };
+                    for o in 0..outputs {
+                        let d = S::load(&dy[(o * oh + oy) * ow + ox], part);
+                        let tap = &weights[((o * tall + ky) * wide + kx) * B..][..B];
+                        for j in 0..B {
+                            sums[j] = d.mul_add(S::splat(tap[j]), sums[j]);
+                        }
+                    }
+                }
+            }
+            for j in 0..B {
+                sums[j].store(&mut dx[(at + j) * h * w + place], part);
+            }
+        }
+    }
+}
