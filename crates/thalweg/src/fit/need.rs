@@ -1,5 +1,6 @@
 //! What a fit holds in memory at its peak, told before anything is allocated, and settings that fit where it does not.
 use crate::Result;
+use crate::field::{FieldConfig, Gate, ResidualMlpConfig};
 use crate::model::FitConfig;
 use crate::path::curves;
 use crate::space::latent::{CoderConfig, LatentConfig, PcaConfig};
@@ -70,7 +71,7 @@ pub(super) fn of_sizes(config: &FitConfig, sizes: Sizes) -> Need {
                 "a block of networks",
                 &[BLOCK.min(sizes.runs.saturating_mul(sizes.checkpoints).saturating_mul(p)), 20],
             )
-            .bytes("networks under reconstruction", &[memory::rows(16 * p as u64, 256), p, 16]),
+            .bytes("networks under reconstruction", &[memory::rows(64 * p as u64, 256), p, 16]),
         Some(latent @ (LatentConfig::Vae(_) | LatentConfig::Denoising(_))) => {
             let (coder, training) = match latent {
                 LatentConfig::Vae(c) => (&c.coder, &c.training),
@@ -101,7 +102,17 @@ fn instead(config: &FitConfig, sizes: Sizes) -> Option<String> {
         let smaller = FitConfig { batch, validation_points: points, ..config.clone() };
         told(&smaller, format!("batch={batch} validation-points={points}"))
     });
-    fewer.or_else(|| {
+    let leaner = || {
+        let FieldConfig::ResidualMlp(field) = &config.field;
+        if !field.gate.is_full() {
+            return None;
+        }
+        let field = FieldConfig::ResidualMlp(ResidualMlpConfig { gate: Gate::LowRank, ..field.clone() });
+        let (batch, points) = ((config.batch / 8).max(1), (config.validation_points / 32).max(1));
+        let smaller = FitConfig { batch, validation_points: points, field, ..config.clone() };
+        told(&smaller, format!("field.residual-mlp.gate=low-rank batch={batch} validation-points={points}"))
+    };
+    fewer.or_else(leaner).or_else(|| {
         let pca = LatentConfig::Pca(PcaConfig { dimension: PROPOSED });
         let smaller = FitConfig { latent: Some(pca), ..config.clone() };
         let few = sizes.runs.saturating_mul(sizes.checkpoints) <= PROPOSED;
@@ -112,7 +123,6 @@ fn instead(config: &FitConfig, sizes: Sizes) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::{FieldConfig, Gate, ResidualMlpConfig};
     use crate::method::MethodConfig;
 
     const LARGE: Sizes = Sizes { parameters: 11_000_000_000, runs: 30, checkpoints: 1 };

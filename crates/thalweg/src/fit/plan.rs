@@ -47,7 +47,7 @@ impl Plan {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let (zoo, split) = zoos[0];
-        let at_once = memory::rows(4 * zoo.parameters() as u64, 64);
+        let at_once = memory::rows(16 * zoo.parameters() as u64, 64);
         let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(at_once).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
         let source = Source::of(config.method.source(), zoo, &coordinates, &split.train)?;

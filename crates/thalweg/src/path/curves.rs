@@ -197,7 +197,7 @@ impl<'a> Curves<'a> {
         let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
         let p = self.zoo.parameters();
         // Latents are encoded some networks at a time, whose weights are dropped again.
-        let at_once = if self.space.latent.is_some() { memory::rows(16 * p as u64, 64) } else { items.len().max(1) };
+        let at_once = if self.space.latent.is_some() { memory::rows(64 * p as u64, 64) } else { items.len().max(1) };
         let mut points = Vec::with_capacity(items.len() * self.dimension());
         for items in items.chunks(at_once) {
             let mut theta = vec![0.0; items.len() * p];

@@ -176,7 +176,7 @@ pub(super) fn squared_error(autoencoder: &dyn Autoencoder, points: &dyn Points) 
     /// Points whose errors are summed before they are added to those of others.
     const SUMMED: usize = 256;
     let (n, p) = (points.count(), points.dimension());
-    let at_once = memory::rows(16 * p as u64, SUMMED);
+    let at_once = memory::rows(64 * p as u64, SUMMED);
     let mut total = 0.0;
     for first in (0..n).step_by(SUMMED) {
         let (end, mut sum) = ((first + SUMMED).min(n), 0.0);
