@@ -20,8 +20,8 @@ use thalweg::method::Scratch;
 use thalweg::path::anchors::Anchors;
 use thalweg::reward::{Kind, Request, Rows};
 use thalweg::{
-    Error, FitConfig, FitOptions, MetaModel, MethodConfig, Result, Reward, SampleRequest, Solver, Streams, TuneConfig,
-    TuneOptions,
+    Decoder, Error, FitConfig, FitOptions, MetaModel, MethodConfig, Result, Reward, SampleRequest, Solver, Streams,
+    TuneConfig, TuneOptions,
 };
 use thalweg_nets::data::{DataSpec, Dataset, fetch};
 use thalweg_nets::engine::Engine;
