@@ -104,7 +104,7 @@ fn gradients_are_the_slopes_of_the_loss() {
         let said: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
         let slope = testing::slope(&golden.theta, &signs, 1e-4, |theta| golden.gradient(theta, Mode::Evaluate).0);
         let error = (slope / said - 1.0).abs();
-        assert!(error < 5e-3, "{name}: {error}");
+        assert!(error < 2e-2, "{name}: {error}");
     }
 }
 

@@ -36,8 +36,7 @@ impl Runner<'_> {
             let (x, y) = (self.value(op.input, block.x, values), self.value(op.output, block.x, values));
             if let Kind::Conv(Conv { relu: true, .. })
             | Kind::ConvPool { conv: Conv { relu: true, .. }, .. }
-            | Kind::Dense(Dense { relu: true, .. })
-            | Kind::Add { relu: true, .. } = op.kind
+            | Kind::Dense(Dense { relu: true, .. }) = op.kind
             {
                 machine.run(pointwise::Cut { y, dy });
             }
@@ -59,7 +58,7 @@ impl Runner<'_> {
                 Kind::Positions { weight } => {
                     tokens::position_gradient(input.shape[0], dy, &mut gradient[*weight..*weight + input.len()]);
                 }
-                Kind::Add { skip, .. } => {
+                Kind::Add { skip } => {
                     let skip = &plan.values[*skip];
                     if skip.wanted {
                         before[skip.gradient..skip.gradient + skip.len()].copy_from_slice(dy);
@@ -109,13 +108,10 @@ impl Runner<'_> {
         }
     }
 
-    pub(super) fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &mut Tape) {
+    pub(super) fn norm_sums(&self, op: &Op, block: Block, prepared: &mut Prepared, tape: &Tape) {
         let Kind::Norm(norm) = &op.kind else { return };
         let output = &self.plan.values[op.output];
-        let dy = &mut tape.gradients[output.gradient..output.gradient + output.len()];
-        if norm.relu {
-            self.machine.run(pointwise::Cut { y: self.value(op.output, block.x, &tape.values), dy });
-        }
+        let dy = &tape.gradients[output.gradient..output.gradient + output.len()];
         let x = self.value(op.input, block.x, &tape.values);
         self.machine.run(norm::Sums { norm, statistics: &mut prepared.statistics, x, dy });
     }

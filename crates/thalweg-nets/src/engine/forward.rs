@@ -80,8 +80,8 @@ impl Runner<'_> {
                 Kind::Positions { weight } => tokens::add_positions(input[0], &theta[*weight..*weight + x.len()], x, y),
                 Kind::Take { index } => tokens::take(*index, x, y),
                 Kind::Fork { .. } => {}
-                Kind::Add { skip, relu } => {
-                    machine.run(pointwise::Add { relu: *relu, x, y: self.value(*skip, block.x, before), z: y });
+                Kind::Add { skip } => {
+                    machine.run(pointwise::Add { x, y: self.value(*skip, block.x, before), z: y });
                 }
             }
         }

@@ -161,8 +161,6 @@ pub(in crate::engine) struct Norm {
     pub variance: usize,
     /// Place of the first channel among the channels of all batch normalisations.
     pub first: usize,
-    /// Whether a ReLU follows.
-    pub relu: bool,
 }
 
 /// A normalisation of `sets` of `len` numbers within each image: set s holds the numbers s · between + e · step.
@@ -258,10 +256,9 @@ pub(in crate::engine) enum Kind {
     Fork {
         begins: bool,
     },
-    /// Branch plus the value `skip`, and a ReLU where one follows.
+    /// Branch plus the value `skip`.
     Add {
         skip: usize,
-        relu: bool,
     },
 }
 

@@ -3,7 +3,7 @@
 //! Padding becomes an operation of its own (so no other kernel knows of borders), flattening none at all, and a
 //! residual block one fork for each of its branches and a sum. Places grow from the first operation to the last, so that the inputs of an
 //! operation always lie before its output. Layers that follow each other often are one operation: a convolution with
-//! the 2 × 2 maximum and the ReLU behind it, a dense layer, a batch normalisation or a residual sum with its ReLU.
+//! the 2 × 2 maximum and the ReLU behind it, a dense layer with its ReLU.
 use super::kernels::blocks;
 use super::kernels::winograd;
 use super::ops::*;
@@ -93,7 +93,7 @@ impl Plan {
         let wanted = kind.has_tensors()
             || before.wanted
             || match kind {
-                Kind::Add { skip, .. } => self.values[skip].wanted,
+                Kind::Add { skip } => self.values[skip].wanted,
                 _ => false,
             };
         let place = match kind {
@@ -263,7 +263,6 @@ impl Plan {
                     mean: slot(Role::RunningMean),
                     variance: slot(Role::RunningVariance),
                     first,
-                    relu: next.relu,
                 })
             }
             Operation::GroupNorm { groups, eps } => {
@@ -291,7 +290,7 @@ impl Plan {
                         self.push_layers(shortcut, beside, slots, machine)?
                     }
                 };
-                return Ok(self.push(Kind::Add { skip, relu: next.relu }, branch, after));
+                return Ok(self.push(Kind::Add { skip }, branch, after));
             }
             Operation::PadChannels { before, .. } => Kind::Surround { before: before * shape[1] * shape[2] },
             Operation::Flatten | Operation::Tokens => {
@@ -368,11 +367,9 @@ impl Next {
             // The maximum and the ReLU may change places.
             Operation::Conv { .. } if is_pool(first) => Next { pool: true, relu: is_relu(second) },
             Operation::Conv { .. } if is_relu(first) => Next { pool: is_pool(second), relu: true },
-            Operation::Conv1d { .. }
-            | Operation::Dense { .. }
-            | Operation::Linear { .. }
-            | Operation::BatchNorm { .. }
-            | Operation::Residual { .. } => Next { pool: false, relu: is_relu(first) },
+            Operation::Conv1d { .. } | Operation::Dense { .. } | Operation::Linear { .. } => {
+                Next { pool: false, relu: is_relu(first) }
+            }
             _ => Next::default(),
         }
     }

@@ -8,7 +8,7 @@ use crate::engine::ops::Attention;
 use crate::engine::vector::{Kernel, LANES, Simd, Vector};
 
 /// Sums held in registers at once.
-const BLOCK: usize = 4;
+const BLOCK: usize = 8;
 
 /// out[u] = Σ_k weights[k · step] · rows[k · t + u] over `n` k, for all t tokens u.
 #[inline(always)]

@@ -75,7 +75,6 @@ impl Statistics {
     }
 }
 
-/// y, cut at zero where the layer ends in a ReLU.
 pub(in crate::engine) struct Forward<'a> {
     pub norm: &'a Norm,
     pub statistics: &'a Statistics,
@@ -87,16 +86,14 @@ pub(in crate::engine) struct Forward<'a> {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Norm { area, first, channels, scale, shift, relu, .. } = *self.norm;
+        let Norm { area, first, channels, scale, shift, .. } = *self.norm;
         for c in 0..channels {
             let (mean, inverse) = (self.statistics.mean[first + c], self.statistics.inverse[first + c]);
             let (scale, shift) = (self.theta[scale + c], self.theta[shift + c]);
             let range = c * area..(c + 1) * area;
             for (x, y) in self.x[range.clone()].iter().zip(&mut self.y[range]) {
                 for lane in 0..LANES {
-                    let value = scale * ((x.0[lane] - mean) * inverse) + shift;
-                    // Written so that a NaN passes.
-                    y.0[lane] = if relu && value <= 0.0 { 0.0 } else { value };
+                    y.0[lane] = scale * ((x.0[lane] - mean) * inverse) + shift;
                 }
             }
         }

@@ -118,9 +118,8 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// z = x + y, lane by lane: the end of a residual block, cut at zero where it ends in a ReLU.
+/// z = x + y, lane by lane: the end of a residual block.
 pub(in crate::engine) struct Add<'a> {
-    pub relu: bool,
     pub x: &'a [Vector],
     pub y: &'a [Vector],
     pub z: &'a mut [Vector],
@@ -131,8 +130,7 @@ impl Kernel for Add<'_> {
     fn run<S: Simd>(self) {
         for ((x, y), z) in self.x.iter().zip(self.y).zip(self.z) {
             for lane in 0..LANES {
-                let sum = x.0[lane] + y.0[lane];
-                z.0[lane] = if self.relu && sum <= 0.0 { 0.0 } else { sum };
+                z.0[lane] = x.0[lane] + y.0[lane];
             }
         }
     }
