@@ -15,12 +15,25 @@ pub fn serialise<S: AsRef<str>, V: View>(
     tensors: impl IntoIterator<Item = (S, V)>,
     words: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
+    let mut words = words.clone();
+    words.insert(checksum::WORD.into(), checksum::blank());
+    let mut bytes = plain(tensors, &words)?;
+    checksum::seal(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// As [`serialise`], without a checksum: a file for other programs.
+///
+/// # Errors
+/// As [`serialise`].
+pub fn plain<S: AsRef<str>, V: View>(
+    tensors: impl IntoIterator<Item = (S, V)>,
+    words: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let wrong = |e| Error::parameter("tensors", "numbers that fit their shapes, under names that are unique", e);
     let mut tensors: Vec<(S, V)> = tensors.into_iter().collect();
     tensors.sort_by(|(a, left), (b, right)| right.dtype().cmp(&left.dtype()).then(a.as_ref().cmp(b.as_ref())));
-    let mut words = words.clone();
-    words.insert(checksum::WORD.into(), checksum::blank());
-    let mut header = format!("{{\"__metadata__\":{}", json(&words)?);
+    let mut header = format!("{{\"__metadata__\":{}", json(words)?);
     let mut end = 0;
     for (name, tensor) in &tensors {
         let start = end;
@@ -36,7 +49,6 @@ pub fn serialise<S: AsRef<str>, V: View>(
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
     tensors.iter().for_each(|(_, tensor)| bytes.extend_from_slice(&tensor.data()));
-    checksum::seal(&mut bytes)?;
     Ok(bytes)
 }
 

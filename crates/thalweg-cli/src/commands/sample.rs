@@ -77,7 +77,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let mut networks = model.networks(samples.theta);
     networks.data = data.or(networks.data);
     let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-    out.write(&networks, &samples.states, &model.layout, &from, session)?;
+    out.write(&networks, &samples.states, &model, &from, session)?;
     let mut results = Results::new(seed);
     results.rows.push(row! {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,

@@ -10,7 +10,6 @@ use std::path::Path;
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
 use thalweg::model::{MetaModel, Networks, States};
-use thalweg_nets::Layout;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
@@ -57,7 +56,7 @@ impl Target {
         }
     }
 
-    /// Writes `networks` of `layout`, into a file with their `states` on the way; `from` says in words where they come from.
+    /// Writes `networks` of `model`, into a file with their `states` on the way; `from` says in words where they come from.
     ///
     /// # Errors
     /// Where the system refuses.
@@ -65,15 +64,21 @@ impl Target {
         &self,
         networks: &Networks,
         states: &States,
-        layout: &Layout,
+        model: &MetaModel,
         from: &str,
         session: &Session,
     ) -> Result<()> {
         match self {
             Self::File(out) => Ok(networks.write_stack(out.path(), states)?),
             Self::Folder(out) => {
-                networks.write_each(out.dir(), layout)?;
-                for_torch::write(networks, networks.len(), out.dir(), from, &|line| session.progress.note(line))
+                let template = model.template.as_deref();
+                match template {
+                    Some(template) => Networks::write_as(0, &networks.theta, out.dir(), &model.layout, template)?,
+                    None => networks.write_each(out.dir(), &model.layout)?,
+                }
+                for_torch::write(networks, networks.len(), template, out.dir(), from, &|line| {
+                    session.progress.note(line)
+                })
             }
         }
     }

@@ -7,6 +7,7 @@ use super::folder::{self, Existing};
 use super::origin::{Derived, Origin};
 use super::shard::Shard;
 use super::store::ZooStore;
+use super::template;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::progress::Progress;
@@ -44,6 +45,9 @@ pub fn derive(
     let claim = folder::claim(out, &origin, Existing::of(options.resume, options.force)?)?;
     if let Some(centre) = source.centre()? {
         write_whole(&folder::centre_of(claim.work()), &source.layout().to_sealed(&centre)?)?;
+    }
+    if let Some(template) = source.template()? {
+        write_whole(&claim.work().join(template::FILE), &template.to_bytes()?)?;
     }
     progress.begin("deriving runs", frame.runs as u64);
     let k = frame.checkpoints;

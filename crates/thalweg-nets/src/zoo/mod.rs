@@ -9,6 +9,7 @@
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
 //! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`template`] | what the file of one imported network looks like: names, types, buffers, frozen tensors |
 //! | [`derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
 //!
@@ -29,6 +30,7 @@ mod shard;
 pub mod spec;
 pub mod split;
 pub mod store;
+pub mod template;
 pub mod trainer;
 
 pub use derive::{DeriveOptions, derive};
@@ -40,4 +42,5 @@ pub use origin::{Derived, Imported, Origin};
 pub use spec::{Record, ZooKind, ZooSpec};
 pub use split::{RunSplit, Shares};
 pub use store::{BUDGET, ZooStore};
+pub use template::Template;
 pub use trainer::{TrainOptions, train_zoo};
