@@ -12,7 +12,7 @@ use crate::potential::BurnPotential;
 use crate::time;
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
-use thalweg::field::{Field, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg::field::{Field, Gate, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// Added to variances by `norm`.
@@ -112,7 +112,12 @@ impl BurnField {
                 h = h + layers.affine(&format!("blocks.{i}.down"), hidden);
             }
         }
-        layers.affine("output", h) + layers.affine("gate", phi) * x
+        let gate = match self.config.gate {
+            Gate::Full => layers.affine("gate", phi),
+            Gate::LowRank => layers.affine("gate", layers.linear("courses", phi)),
+            Gate::Shared => layers.linear("courses", phi) + layers.bias("gate"),
+        };
+        layers.affine("output", h) + gate * x
     }
 }
 
@@ -128,6 +133,11 @@ fn sizes(field: &dyn Field) -> Result<ResidualMlpConfig> {
         time_features: size("time.weight", 1).unwrap_or(0),
         embedding: size("time.weight", 0).unwrap_or(0),
         context: field.context(),
+        gate: match (size("courses.weight", 0), size("gate.weight", 0)) {
+            (None, _) => Gate::Full,
+            (Some(_), Some(_)) => Gate::LowRank,
+            (Some(_), None) => Gate::Shared,
+        },
     };
     let same =
         ResidualMlp::new(field.dimension(), &config, &Streams::new(0)).is_ok_and(|f| f.layout() == field.layout());

@@ -111,7 +111,7 @@ impl Layers<'_> {
     }
 
     /// b as a row `[1, out]`.
-    fn bias(&self, name: &str) -> Tensor<2> {
+    pub(crate) fn bias(&self, name: &str) -> Tensor<2> {
         let slot = self.slot(&format!("{name}.bias"));
         self.q.clone().slice([slot.range()]).reshape([1, slot.len()])
     }

@@ -1,4 +1,4 @@
-//! The scalar potential of `thalweg::field::potential` on Burn: V, ∇_x V and ∂_t V as one explicit forward graph (docs/METHODS.md
+//! The scalar potential of `thalweg::field::potential` on Burn: V, ∇_x V and ∂_t V as one explicit forward graph (book/src/mathematics.md
 //! section 7), and the derivatives of a scalar of the three by automatic differentiation through that graph, where the
 //! native code writes a pass of tangents out by hand.
 //!

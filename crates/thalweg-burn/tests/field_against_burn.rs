@@ -3,7 +3,7 @@
 mod support;
 
 use support::{normal, relative, relative_by_tensor};
-use thalweg::field::{Field, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
+use thalweg::field::{Field, Gate, Gradient, Parameters, ResidualMlp, ResidualMlpConfig, Tape};
 use thalweg_burn::{BurnField, Device, place};
 use thalweg_nets::{Layout, Streams};
 
@@ -25,6 +25,8 @@ fn configs() -> Vec<(usize, ResidualMlpConfig)> {
         (7, ResidualMlpConfig { blocks: 0, ..base.clone() }),
         (5, ResidualMlpConfig { blocks: 3, expansion: 2, time_features: 2, ..base.clone() }),
         (33, ResidualMlpConfig { context: 4, ..base.clone() }),
+        (21, ResidualMlpConfig { gate: Gate::LowRank, ..base.clone() }),
+        (21, ResidualMlpConfig { gate: Gate::Shared, context: 2, ..base.clone() }),
         (9, ResidualMlpConfig { context: 3, blocks: 0, ..base }),
     ]
 }

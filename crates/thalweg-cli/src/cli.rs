@@ -1,18 +1,24 @@
 //! The command line as a tree. Each command's own flags stand in its file under `commands/`.
-use crate::commands::{data, demo, encode, eval, fit, reproduce, sample, shift, tune, zoo};
+use crate::commands::{
+    config, data, demo, encode, eval, fit, gather, list, reproduce, sample, shell, shift, submit, tune, zoo,
+};
 use crate::common::{Common, Outcome};
 use crate::session::Session;
-use anyhow::Result;
+use crate::work::submit::Shared;
+use anyhow::{Result, bail};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
+use std::ffi::OsString;
 use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
+use std::sync::OnceLock;
+use thalweg_nets::engine::Instructions;
 
 /// Learn the flow that carries random initialisations of a neural network to trained weights, and sample it.
 #[derive(Parser, Debug)]
 #[command(
     name = "thalweg",
-    version,
+    version = version(),
     arg_required_else_help = true,
     subcommand_required = true,
     max_term_width = 110,
@@ -28,6 +34,10 @@ The same way, step by step:
 
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/
+
+What there is to choose from, and every setting:
+  thalweg list
+  thalweg config fit
 
 Exit codes: 0 done, 1 a negative finding, 2 an error or wrong use, 3 shifted but harm not established (shift test),
 130 interrupted (143 by SIGTERM, 129 by SIGHUP)."
@@ -57,16 +67,22 @@ enum Command {
     #[command(subcommand)]
     Shift(shift::Command),
     Reproduce(reproduce::Args),
+    Submit(submit::Args),
+    Gather(gather::Args),
+    List(list::Args),
+    Config(config::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 impl Cli {
-    /// Parses the words of this process.
+    /// Parses the words of a command line, the program's name the first.
     ///
     /// # Errors
     /// Help that was asked for, and wrong use.
-    pub fn read() -> Result<Self, clap::Error> {
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = numbers_taken(Self::command());
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = command.try_get_matches_from_mut(words);
         let matches = matches.map_err(in_words)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -76,7 +92,7 @@ impl Cli {
     /// # Errors
     /// As the command's own.
     pub fn run(self) -> Result<Outcome> {
-        let session = Session::start(self.common)?;
+        let mut session = Session::start(self.common)?;
         match &self.command {
             Command::Demo(args) => demo::run(args, &session),
             Command::Data(command) => data::run(command, &session),
@@ -87,9 +103,48 @@ impl Cli {
             Command::Encode(args) => encode::run(args, &session),
             Command::Eval(args) => eval::run(args, &session),
             Command::Shift(command) => shift::run(command, &session),
-            Command::Reproduce(args) => reproduce::run(args, &session),
+            Command::Reproduce(args) => reproduce::run(args, &mut session),
+            Command::Submit(args) => submit::run(args, &session, &Self::shared),
+            Command::Gather(args) => gather::run(args, &session),
+            Command::List(args) => list::run(args, &session),
+            Command::Config(args) => config::run(args, &session),
+            Command::Completions(args) => shell::completions(args, Self::command(), &session),
+            Command::Man(args) => shell::man(args, Self::command(), &session),
         }
     }
+
+    /// A command whose work can be shared out, of its words; the program's name may stand before them.
+    fn shared(words: &[String]) -> Result<Shared> {
+        let named = words.first().is_some_and(|word| word.rsplit('/').next() == Some("thalweg"));
+        let words = if named { &words[1..] } else { words };
+        let cli = match Self::read(std::iter::once("thalweg").chain(words.iter().map(String::as_str)).map(Into::into)) {
+            Ok(cli) => cli,
+            Err(usage) => bail!("the command behind --: {}", usage.render().to_string().trim()),
+        };
+        let default = match &cli.command {
+            Command::Zoo(command) => command.shared()?,
+            _ => None,
+        };
+        let Some(default) = default else {
+            bail!(
+                "submit: expected a command whose work can be shared out (zoo train, zoo align), found {}",
+                words.join(" ")
+            )
+        };
+        if cli.common.force {
+            bail!("--force: tasks share their folder; choose another path, or remove the folder first");
+        }
+        Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
+    }
+}
+
+/// Version, commit where it was known when the program was built, and the instruction set of this machine.
+fn version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let commit = option_env!("THALWEG_COMMIT").map_or(String::new(), |commit| format!("commit {commit}, "));
+        format!("{} ({commit}{})", env!("CARGO_PKG_VERSION"), Instructions::best().name())
+    })
 }
 
 /// The command with options that take negative numbers for values: they are refused as what they are, not as unknown flags.

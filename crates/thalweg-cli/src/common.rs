@@ -2,6 +2,7 @@
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use thalweg_nets::memory;
 
 /// The common flags. All are global: they may stand before or after the command's own.
 #[derive(Args, Clone, Debug, Default)]
@@ -16,6 +17,9 @@ pub struct Common {
     /// Worker threads; all cores by default
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Memory that the command may take, as 8G or 1.5GiB: what cannot fit is refused before it begins. Half of the machine's by default
+    #[arg(long, global = true, value_name = "SIZE", value_parser = memory::parse_size)]
+    pub memory: Option<u64>,
     /// Device of velocity fields: cpu (the default), or flex, cuda, cuda:INDEX, wgpu in a program that was built for them
     #[arg(long, global = true, value_name = "NAME")]
     pub device: Option<String>,

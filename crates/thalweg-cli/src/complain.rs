@@ -15,10 +15,23 @@ pub fn complain(text: &str) {
 
 /// An error with its causes, and the way out where there is one to be named.
 pub fn told(error: &anyhow::Error) -> String {
-    match error.chain().filter_map(|cause| cause.downcast_ref()).find_map(way_out) {
+    let text = match error.chain().filter_map(|cause| cause.downcast_ref()).find_map(way_out) {
         Some(way_out) => format!("{error:#}; {way_out}"),
         None => format!("{error:#}"),
+    };
+    match nearest(&text) {
+        Some(name) => format!("{text}; did you mean `{name}`?"),
+        None => text,
     }
+}
+
+/// The known name that is nearest to an unknown one, where a reader of settings says which it knows and one of them is near.
+fn nearest(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("unknown field `").or_else(|| said.split_once("unknown variant `"))?;
+    let (unknown, rest) = rest.split_once("`, expected ")?;
+    let known = rest.lines().next()?.split('`').skip(1).step_by(2);
+    let near = known.map(|name| (strsim::jaro_winkler(unknown, name), name)).filter(|(near, _)| *near > 0.8);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 /// What helps against an error of the libraries.
@@ -43,6 +56,10 @@ fn way_out(error: &Error) -> Option<String> {
         Error::OtherState { .. } => "run without --resume, or with the configuration that it had".into(),
         Error::Contexts { wanted: true, .. } => "`thalweg fit --context` makes such models".into(),
         Error::Contexts { wanted: false, .. } => "`thalweg fit` without --context makes such models".into(),
+        Error::Memory { instead: Some(_), .. } => {
+            "--set KEY=VALUE sets each of these, and --memory SIZE raises the budget".into()
+        }
+        Error::Memory { instead: None, .. } => "--memory SIZE raises the budget".into(),
         Error::Exists(_) => "--force replaces what Thalweg made".into(),
         _ => return None,
     })
@@ -52,6 +69,17 @@ fn way_out(error: &Error) -> Option<String> {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn an_unknown_key_gets_the_nearest_known_one() {
+        let said = |text: &str| told(&anyhow::anyhow!("{text}"));
+        let listed = "unknown field `widht`, expected one of `width`, `blocks`, `embedding`";
+        assert_eq!(said(listed), format!("{listed}; did you mean `width`?"));
+        let two = "unknown variant `mmf`, expected `cfm` or `mmfm`";
+        assert!(said(two).ends_with("did you mean `mmfm`?"), "{}", said(two));
+        let far = "unknown field `colour`, expected `width` or `blocks`";
+        assert_eq!(said(far), far);
+    }
 
     #[test]
     fn the_way_out_stands_behind_the_causes() {
@@ -66,6 +94,21 @@ mod tests {
         };
         assert!(data("mnist").ends_with("; `thalweg data get mnist` fetches them"), "{}", data("mnist"));
         assert_eq!(data("cifar10"), "reading: d: data cifar10: expected files, found none", "no package ships it");
+        let memory = |instead: Option<&str>| Error::Memory {
+            work: "fitting".into(),
+            needed: "9 bytes".into(),
+            budget: 8,
+            parts: "points 9 B".into(),
+            instead: instead.map(str::to_owned),
+        };
+        let told = said(memory(Some("batch=1 (7 B)")));
+        assert!(
+            told.ends_with(
+                "what fits: batch=1 (7 B); --set KEY=VALUE sets each of these, and --memory SIZE raises the budget"
+            ),
+            "{told}"
+        );
+        assert!(said(memory(None)).ends_with("(points 9 B); --memory SIZE raises the budget"));
         assert_eq!(said(Error::parameter("a", 1, 2)), "reading: parameter a: expected 1, found 2");
     }
 }

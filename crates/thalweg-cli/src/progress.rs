@@ -1,6 +1,6 @@
 //! Progress for people: bars with rate and time left on a terminal, plain lines at intervals elsewhere, nothing under `-q`.
 //! All of it goes to stderr. Signals that ask the work to stop are heard in `signals.rs`.
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,6 +103,13 @@ impl Terminal {
     }
 }
 
+/// The time that is left, once there is a rate to tell it by: at the start nothing is known.
+fn left(state: &ProgressState, to: &mut dyn std::fmt::Write) {
+    if state.pos() > 0 && state.elapsed() > Duration::from_secs(1) && state.eta() > Duration::ZERO {
+        let _ = write!(to, "  {} left", duration(state.eta()));
+    }
+}
+
 impl Progress for Terminal {
     fn begin(&self, what: &str, total: u64) {
         self.end();
@@ -113,10 +120,12 @@ impl Progress for Terminal {
             let style = match total {
                 0 | 1 => ProgressStyle::with_template("  {spinner:.cyan} {msg}  {elapsed:.dim}"),
                 _ => ProgressStyle::with_template(
-                    "  {msg}  {bar:28.cyan/black.bright}  {human_pos}/{human_len}  {per_sec:.dim}  {eta} left",
+                    "  {msg}  {bar:28.cyan/black.bright}  {human_pos}/{human_len}  {per_sec:.dim}{left}",
                 ),
             };
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+            bar.set_style(
+                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─").with_key("left", left),
+            );
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar

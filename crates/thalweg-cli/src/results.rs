@@ -3,15 +3,31 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::ffi::OsString;
 use std::path::Path;
+use std::sync::OnceLock;
 use thalweg::judge::RESULTS;
 use thalweg_nets::engine::Instructions;
 use thalweg_nets::files::write_whole;
 
-/// The command line of this process, the program by its plain name; bytes that are not UTF-8 are replaced.
+/// The words that the program was called with, its own name the first.
+static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Notes the words that the program was called with; bytes that are not UTF-8 are replaced.
+pub fn called_with(words: &[OsString]) {
+    // The first call counts: a process runs the program once.
+    let _ = WORDS.set(words.iter().map(|word| word.to_string_lossy().into_owned()).collect());
+}
+
+/// The program's name as it was called.
+pub fn program() -> String {
+    WORDS.get().and_then(|words| words.first()).cloned().unwrap_or_else(|| "thalweg".into())
+}
+
+/// The command line of this process, the program by its plain name.
 pub fn command_line() -> String {
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    std::iter::once("thalweg".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+    let arguments = WORDS.get().map_or(&[][..], Vec::as_slice).iter().skip(1);
+    std::iter::once("thalweg").chain(arguments.map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether `path` holds results of ours that tell of the file `output`.

@@ -1,17 +1,19 @@
 //! One run of the program: its flags, its progress, its clock, what it says and what it leaves behind.
 use crate::common::Common;
-use crate::output::{Claimed, Folder, JSON, OutFile, Plan};
+use crate::output::{Claimed, Folder, JSON, Joined, OutFile, Plan};
 use crate::progress::Terminal;
 use crate::results::Results;
 use crate::table::Table;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Instructions;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::memory;
 use thalweg_nets::progress::Progress;
 
 /// The most worker threads that make sense; more is a typing error.
@@ -40,6 +42,9 @@ impl Session {
             }
             rayon::ThreadPoolBuilder::new().num_threads(n.get()).build_global()?;
         }
+        if let Some(bytes) = common.memory {
+            memory::set_budget(bytes).context("--memory")?;
+        }
         let variable = std::env::var("THALWEG_INSTRUCTIONS").ok().filter(|name| !name.is_empty());
         if let Some(name) = common.instructions.clone().or(variable) {
             Instructions::choose(&name)?;
@@ -50,7 +55,9 @@ impl Session {
         let progress = Terminal::new(common.quiet, common.verbose);
         let session = Self { common, progress, started: Instant::now(), stdout_taken: AtomicBool::new(false) };
         let (threads, set) = (session.threads(), Instructions::best().name());
-        session.progress.detail(&format!("thalweg {} on {threads} threads, {set}", env!("CARGO_PKG_VERSION")));
+        let memory = memory::size(memory::budget());
+        let version = env!("CARGO_PKG_VERSION");
+        session.progress.detail(&format!("thalweg {version} on {threads} threads, {set}, at most {memory} of memory"));
         Ok(session)
     }
 
@@ -100,6 +107,27 @@ impl Session {
         }
     }
 
+    /// The folder of the command, `--out` or `default`, which other tasks of the same work fill as well.
+    ///
+    /// # Errors
+    /// As [`Joined::claim`].
+    pub fn joined(&self, default: &str, plan: &Plan) -> Result<Joined> {
+        let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
+        Joined::claim(&path, plan, &self.common)
+    }
+
+    /// The folder `path`, whose work by `plan` others have done, to be ended.
+    ///
+    /// # Errors
+    /// As [`Folder::claim`].
+    pub fn resumed(&self, path: &Path, plan: &Plan) -> Result<Folder> {
+        let common = Common { out: Some(path.into()), resume: true, force: false, ..self.common.clone() };
+        match Folder::claim(path, plan, &common)? {
+            Claimed::Open(folder) => Ok(*folder),
+            Claimed::Finished => bail!("{}: the work is ended already", path.display()),
+        }
+    }
+
     /// The folder `--out` of a command that writes only where it is given.
     ///
     /// # Errors
@@ -138,6 +166,20 @@ impl Session {
             true => self.progress.note(text),
             false => self.progress.pause(|| print(text)),
         }
+    }
+
+    /// Text that is the command's output itself: on stdout, or in the file `--out`.
+    ///
+    /// # Errors
+    /// A file that exists or cannot be written.
+    pub fn text(&self, plan: &Plan, text: &str) -> Result<()> {
+        if self.common.out.is_none() {
+            print(text);
+            return Ok(());
+        }
+        let file = self.file("", false, plan)?;
+        write_whole(file.path(), format!("{text}\n").as_bytes())?;
+        file.finish()
     }
 
     /// A table for people, fitted to the terminal.

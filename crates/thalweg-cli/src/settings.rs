@@ -162,6 +162,21 @@ pub fn laid_over<S: Serialize + DeserializeOwned>(field: &str, base: &S, over: &
     table.try_into().map_err(|e: toml::de::Error| anyhow!("{field}: {}", e.message()))
 }
 
+/// What `table` says, as `--set` says it: `a.b.c=value`.
+pub fn as_overrides(table: &Table) -> Vec<String> {
+    fn walk(prefix: &str, table: &Table, said: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                Value::Table(inner) => walk(&format!("{prefix}{key}."), inner, said),
+                value => said.push(format!("{prefix}{key}={value}")),
+            }
+        }
+    }
+    let mut said = Vec::new();
+    walk("", table, &mut said);
+    said
+}
+
 /// The tables called `names`, laid over each other in this order; those that are missing change nothing.
 pub fn merged(tables: &BTreeMap<String, Table>, names: &[&str]) -> Table {
     let mut table = Table::new();
@@ -272,6 +287,15 @@ mod tests {
         assert_eq!(without_old_keys(listed), expected);
         let nested = of("learning_rate = 0.5", &["warm_up={ first_steps = 4 }", "warm_up.more_steps=5"]);
         assert_eq!(nested.warm_up, BTreeMap::from([("first-steps".into(), 4), ("more-steps".into(), 5)]));
+    }
+
+    #[test]
+    fn a_table_is_said_as_overrides_that_read_back_to_it() {
+        let table: Table =
+            "a = 1\nb = [\"x\", \"y z\"]\n[c]\nd = 0.5\n[c.e]\nf = true\ng = [{ h = 1 }]\n".parse().unwrap();
+        let said = as_overrides(&table);
+        assert!(said.contains(&"c.d=0.5".to_owned()), "{said:?}");
+        assert_eq!(read::<Table>("none", "", &said).unwrap(), table);
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! Command lines in messages, as they can be copied into a shell.
 use std::path::Path;
 
-/// A path as a shell takes it.
+/// A path as a shell takes it; one that begins with a hyphen is not taken for a flag.
 pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
+    match text.starts_with('-') {
+        true => format!("'./{}'", text.replace('\'', "'\\''")),
+        false => word(&text),
+    }
+}
+
+/// A word as a shell takes it.
+pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        true => text,
-        false if text.starts_with('-') => format!("'./{}'", text.replace('\'', "'\\''")),
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
@@ -27,5 +34,6 @@ mod tests {
         ] {
             assert_eq!(quoted(Path::new(path)), as_typed);
         }
+        assert_eq!(["--runs", "a b", ""].map(word), ["--runs", "'a b'", "''"]);
     }
 }

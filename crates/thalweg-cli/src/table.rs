@@ -1,10 +1,16 @@
 //! Tables of numbers: one description, drawn for the terminal here and as HTML by the report.
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, presets};
-use serde::Serialize;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Width, presets};
+use serde::{Deserialize, Serialize};
 use textwrap::{Options, WordSplitter};
 
-/// Columns of a note below a table.
-const NOTE_WIDTH: usize = 110;
+/// Most columns of text for people.
+const MOST_COLUMNS: usize = 110;
+
+/// Columns that text for people may take: those of the terminal, within bounds; some terminals say that they have none.
+pub fn columns() -> usize {
+    let found = terminal_size::terminal_size().map_or(0, |(width, _)| usize::from(width.0));
+    if found == 0 { MOST_COLUMNS } else { found.clamp(40, MOST_COLUMNS) }
+}
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +61,7 @@ impl From<usize> for Cell {
 }
 
 /// How much a row stands out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// A row like others.
@@ -96,6 +102,22 @@ impl Table {
         self.rows.push((weight, cells));
     }
 
+    /// Columns of the terminal that the table may take.
+    fn width(&self) -> u16 {
+        terminal_size::terminal_size().map_or(0, |(width, _)| width.0).max(40)
+    }
+
+    /// The words of column `i`, its head's included.
+    fn words(&self, i: usize) -> impl Iterator<Item = String> {
+        let cell = move |cell: &Cell| {
+            let (text, error) = cell.parts();
+            text + " " + &error.unwrap_or_default()
+        };
+        let texts =
+            self.rows.iter().filter_map(move |(_, cells)| cells.get(i).map(cell)).chain(self.columns.get(i).cloned());
+        texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
     /// Whether column `i` holds words (left-aligned) and not numbers.
     pub fn is_text(&self, i: usize) -> bool {
         self.rows.iter().any(|(_, cells)| cells.get(i).is_some_and(Cell::is_text))
@@ -105,9 +127,6 @@ impl Table {
     pub fn for_terminal(&self, fitted: bool) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─')));
-        if fitted {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        }
         table.set_header(&self.columns);
         for (_, cells) in &self.rows {
             table.add_row(cells.iter().map(|cell| match cell.parts() {
@@ -115,18 +134,26 @@ impl Table {
                 (mean, None) => mean,
             }));
         }
+        if fitted {
+            // Between words only: a table whose words do not fit is wider than the terminal.
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width());
+        }
         for (i, column) in table.column_iter_mut().enumerate() {
+            if fitted {
+                let longest = self.words(i).map(|word| word.chars().count()).max().unwrap_or(0);
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(longest as u16 + 2)));
+            }
             column.set_cell_alignment(if self.is_text(i) { CellAlignment::Left } else { CellAlignment::Right });
         }
         match self.note.is_empty() {
             true => table.to_string(),
-            false => format!("{table}\n\n{}", wrapped(&self.note, NOTE_WIDTH)),
+            false => format!("{table}\n\n{}", wrapped(&self.note, columns())),
         }
     }
 }
 
 /// Breaks `text` between words so that no line is longer than `width`, where words allow.
-fn wrapped(text: &str, width: usize) -> String {
+pub fn wrapped(text: &str, width: usize) -> String {
     let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
     textwrap::fill(text, options)
 }

@@ -59,9 +59,9 @@ impl Verdict {
         )
     }
 
-    /// Mean distance to the nearest training network with its standard error over fits.
-    pub fn novelty(&self) -> (f64, f64) {
-        self.estimate(|r| r.novelty_l2, |_| f64::NAN)
+    /// Median distances d_w in weights and d_f in behaviour to the nearest training network, with their standard errors over fits.
+    pub fn novelty(&self) -> [(f64, f64); 2] {
+        [self.estimate(|r| r.novelty_weights, |_| f64::NAN), self.estimate(|r| r.novelty_behaviour, |_| f64::NAN)]
     }
 
     fn mean(&self, of: impl Fn(&judge::Row) -> f64) -> f64 {
@@ -95,7 +95,8 @@ impl Verdict {
             "accuracy_mean" => accuracy.0,
             "accuracy_sem" => accuracy.1,
             "accuracy_best" => self.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max),
-            "novelty_l2_sem" => novelty.1,
+            "novelty_weights_sem" => novelty[0].1,
+            "novelty_behaviour_sem" => novelty[1].1,
             "novel_and_performing_sem" => novel.1,
             "n" => self.rows.iter().map(|r| r.n).sum::<usize>(),
             "fits" => self.fit_seconds.len(),
@@ -169,24 +170,30 @@ pub fn label(method: &str) -> String {
 
 /// The table of verdicts.
 pub fn table(verdicts: &[Verdict]) -> Table {
-    let mut columns = vec!["method", "accuracy", "best", "top 5", "d", "N&P", "overlap", "diversity", "n"];
+    let mut columns = vec!["method", "accuracy", "best", "d_w", "d_f", "N&P", "copying w", "copying f"];
+    columns.extend(["spread w", "spread f", "overlap", "gain of 16", "n"]);
     let timed = verdicts.iter().any(|v| !v.fit_seconds.is_empty());
     if timed {
         columns.extend(["fit s", "ms each"]);
     }
     let mut table = Table::new(&columns);
     for v in verdicts {
-        let (accuracy, novel, novelty) = (v.accuracy(), v.novel_and_performing(), v.novelty());
+        let (accuracy, novel, [weights, behaviour]) = (v.accuracy(), v.novel_and_performing(), v.novelty());
         let best = v.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max);
+        let mean = |of: fn(&judge::Row) -> f64, digits: usize| Cell::Number(v.mean(of), digits);
         let mut cells = vec![
             v.label.clone().into(),
             Cell::Estimate(accuracy.0, accuracy.1, 4),
             Cell::Number(best, 4),
-            Cell::Number(v.mean(|r| r.accuracy_top5), 4),
-            Cell::Estimate(novelty.0, novelty.1, 2),
+            Cell::Estimate(weights.0, weights.1, 2),
+            Cell::Estimate(behaviour.0, behaviour.1, 2),
             Cell::Estimate(novel.0, novel.1, 2),
-            Cell::Number(v.mean(|r| r.novelty_iou), 2),
-            Cell::Number(v.mean(|r| r.diversity_l2), 2),
+            mean(|r| r.copying_weights, 1),
+            mean(|r| r.copying_behaviour, 1),
+            mean(|r| r.spread_weights, 2),
+            mean(|r| r.spread_behaviour, 2),
+            mean(|r| r.novelty_iou, 2),
+            mean(|r| r.ensemble_gain, 4),
             Cell::Count(v.rows.iter().map(|r| r.n).sum()),
         ];
         if timed {
@@ -195,20 +202,22 @@ pub fn table(verdicts: &[Verdict]) -> Table {
         }
         table.push(v.weight, cells);
     }
-    let several = verdicts.iter().any(|v| v.rows.len() > 1);
-    table.note = format!(
-        "On test data. ± is one standard error{}. d: distance in weights to the nearest training run, in units of the zoo's \
-         own (1 = as far as a new run, 0 = a copy). N&P: share of networks that are novel (d > 1) and perform (accuracy at or \
-         above the zoo's 5 % quantile). Overlap: how far the errors of a network coincide with those of its most similar \
-         training run (1 = the same errors). Diversity: d among the samples themselves.",
-        if several {
-            ", over fits where a method was fitted several times and over networks elsewhere"
-        } else {
-            " over networks"
-        },
-    );
+    let over = if verdicts.iter().any(|v| v.rows.len() > 1) {
+        ", over fits where a method was fitted several times and over networks elsewhere"
+    } else {
+        " over networks"
+    };
+    table.note = format!("On test data. ± is one standard error{over}. {LEGEND}");
     table
 }
+
+/// What the columns of [`table`] are.
+const LEGEND: &str = "d_w: distance in weights to the nearest training run, after the network's hidden units are brought into \
+    that run's order; d_f: share of test rows answered differently from the training run that answers most alike; both are medians in units of the \
+    zoo's own (1 = as far as a new run, 0 = a copy). N&P: share of networks that reach the zoo's own 5 % quantile in accuracy, d_w and d_f; the rows \
+    of real runs show what there is to be had. Copying: z by which networks lie nearer to the training runs than held-out runs do, in weights \
+    and in behaviour (far below 0: copies). Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \
+    with those of its most similar training run (1 = the same errors). Gain of 16: what averaging the answers of 16 networks adds to the accuracy.";
 
 #[cfg(test)]
 mod tests {
@@ -224,8 +233,17 @@ mod tests {
             loss_mean: f64::NAN,
             novelty_l2: d,
             novelty_l2_nearest: d,
+            novelty_weights: d,
+            novelty_behaviour: d,
             novelty_iou: 0.5,
             novel_and_performing: 0.5,
+            novel_performing_weights: 0.5,
+            performing: 0.5,
+            copying_weights: -1.0,
+            copying_behaviour: 1.0,
+            spread_weights: 1.0,
+            spread_behaviour: 1.0,
+            ensemble_gain: f64::NAN,
             diversity_l2: 1.0,
             diversity_iou: 0.5,
             n: 100,
@@ -251,7 +269,7 @@ mod tests {
         assert!((number("accuracy_mean") - 0.92).abs() < 1e-12);
         // Standard deviation .02 of three.
         assert!((number("accuracy_sem") - 0.02 / 3f64.sqrt()).abs() < 1e-12);
-        assert!((number("accuracy_best") - 0.96).abs() < 1e-12 && (number("novelty_l2") - 1.1).abs() < 1e-12);
+        assert!((number("accuracy_best") - 0.96).abs() < 1e-12 && (number("novelty_weights") - 1.1).abs() < 1e-12);
         assert_eq!((number("n"), number("fits"), number("fit_seconds")), (300.0, 3.0, 2.0));
         assert_eq!(all.keys().next().unwrap(), "method");
         assert_eq!(table(&[three]).rows.len(), 1);

@@ -287,26 +287,85 @@ fn runs_of_the_default_length_learn_whatever_the_size_of_the_table() {
     }
 }
 
+/// README.md and the pages of the book, by name.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut paths = vec![root.join("README.md")];
+    for folder in ["book/src", "book/src/recipes"] {
+        let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        paths.extend(entries.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| (path.strip_prefix(&root).unwrap().display().to_string(), fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
 #[test]
-fn the_steps_of_the_readme_work() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")).unwrap();
-    let blocks = of_markdown(&readme);
-    assert!(blocks.len() >= 3 && blocks.iter().flatten().count() >= 9, "{blocks:#?}");
+fn the_steps_of_the_readme_and_of_the_book_work() {
+    let pages: Vec<_> = pages().into_iter().filter(|(_, text)| !of_markdown(text).is_empty()).collect();
+    assert!(pages.len() > 5, "{}", pages.len());
     let home = tempfile::tempdir().unwrap();
     files(home.path());
-    // The architecture is the one that the text shows.
-    let net = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    fs::write(home.path().join("net.toml"), net).unwrap();
+    // The architecture is the one that a page shows.
+    let shown = pages.iter().find_map(|(_, text)| text.split("```toml net.toml\n").nth(1)).unwrap();
+    fs::write(home.path().join("net.toml"), shown.split("```").next().unwrap()).unwrap();
     run(home.path(), &MLP.replace("heart ", "csv:train.csv "));
     written(home.path(), "hearts", "checkpoints", "finals");
     fs::copy(home.path().join("finals/net-0.safetensors"), home.path().join("f.safetensors")).unwrap();
-    for block in blocks {
+    fs::remove_dir_all(home.path().join("hearts")).unwrap();
+    // A page is walked from its first line to its last, in one folder.
+    for (page, text) in pages {
         let dir = tempfile::tempdir().unwrap();
         copy(home.path(), dir.path());
-        fs::remove_dir_all(dir.path().join("hearts")).unwrap();
-        for line in block {
+        for line in of_markdown(&text).concat() {
+            let began = std::time::Instant::now();
             let said = ran(dir.path(), &shortened(&line));
-            assert!(!said.err.contains("warning"), "{line}\n{}", said.err);
+            println!("{:.1} s: {page}: {line}", began.elapsed().as_secs_f64());
+            // Independent runs are made in order to be warned of.
+            let warned = said.err.contains("warning") && !line.contains("independent");
+            assert!(!warned, "{page}: {line}\n{}", said.err);
         }
+    }
+}
+
+#[test]
+fn links_of_the_readme_and_of_the_book_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (mut links, pages) = (0, pages());
+    // A heading's name in a link, as GitHub and mdBook make it.
+    let anchors = |text: &str| -> Vec<String> {
+        let headings =
+            text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+        let letters = |heading: &str| {
+            heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || [' ', '-'].contains(c)).collect::<String>()
+        };
+        headings.map(|heading| letters(heading).replace(' ', "-")).collect()
+    };
+    for (page, text) in &pages {
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => root.join(page),
+                path => root.join(page).parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            let found = anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|a| a == anchor);
+            assert!(found, "{page}: {link}");
+            links += 1;
+        }
+    }
+    assert!(links > 40, "{links}");
+    // The book's table of contents names every page, and what it names is there.
+    let summary = fs::read_to_string(root.join("book/src/SUMMARY.md")).unwrap();
+    for (page, _) in pages.iter().filter(|(page, _)| page.starts_with("book/src/") && !page.ends_with("SUMMARY.md")) {
+        assert!(
+            summary.contains(&format!("]({})", page.trim_start_matches("book/src/"))),
+            "SUMMARY.md does not name {page}"
+        );
     }
 }

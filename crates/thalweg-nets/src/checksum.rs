@@ -7,7 +7,7 @@
 //! Files without a checksum are refused: they were written before files had checksums, or the damage hit the very place.
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// The word of a safetensors header that holds the checksum.
@@ -69,20 +69,43 @@ pub fn check(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As [`check`], or a file that cannot be read.
-pub(crate) fn check_file(path: &Path, start: u64) -> Result<()> {
+pub fn check_file(path: &Path, start: u64) -> Result<()> {
     let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let (mut header, at) = head_of(&mut file, path, start)?;
+    let written = header[at..at + DIGITS].to_vec();
+    header[at..at + DIGITS].copy_from_slice(blank().as_bytes());
+    compare(path, &written, &hashed(&header, &mut file, path)?)
+}
+
+/// Writes the checksum of a file under writing, whose data begin at byte `start`, in the place of the [`blank`].
+///
+/// # Errors
+/// A header without the word; a file that cannot be read back or written.
+pub(crate) fn seal_file(file: &mut File, path: &Path, start: u64) -> Result<()> {
+    file.seek(SeekFrom::Start(0)).map_err(Error::io("read", path))?;
+    let (header, at) = head_of(file, path, start)?;
+    let digits = hashed(&header, file, path)?.finalize().to_hex();
+    let put = file.seek(SeekFrom::Start(at as u64)).and_then(|_| file.write_all(digits.as_bytes()));
+    put.map_err(Error::io("write", path))
+}
+
+/// The header of a file and the place of the digits in it.
+fn head_of(file: &mut File, path: &Path, start: u64) -> Result<(Vec<u8>, usize)> {
     let mut header = vec![0; usize::try_from(start).map_err(|_| none(path))?];
     file.read_exact(&mut header).map_err(Error::io("read", path))?;
     let at = place(&header).ok_or_else(|| none(path))?;
-    let written = header[at..at + DIGITS].to_vec();
-    header[at..at + DIGITS].copy_from_slice(blank().as_bytes());
+    Ok((header, at))
+}
+
+/// The hash of `header` and of all that follows in `file`, read in pieces.
+fn hashed(header: &[u8], file: &mut File, path: &Path) -> Result<blake3::Hasher> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&header);
+    hasher.update(header);
     let mut piece = vec![0; 1 << 18];
     loop {
         crate::interrupt::check()?;
         match file.read(&mut piece).map_err(Error::io("read", path))? {
-            0 => return compare(path, &written, &hasher),
+            0 => return Ok(hasher),
             n => hasher.update(&piece[..n]),
         };
     }

@@ -56,6 +56,23 @@ pub enum Error {
         /// The offending value.
         value: f64,
     },
+    /// Work that the memory budget does not hold; nothing was allocated for it.
+    #[error(
+        "{work}: needs {needed} of memory, and the budget is {budget} bytes ({parts}){}",
+        instead.as_ref().map_or(String::new(), |instead| format!("; what fits: {instead}"))
+    )]
+    Memory {
+        /// What was to be done.
+        work: String,
+        /// What it would hold at its peak.
+        needed: String,
+        /// The budget in bytes.
+        budget: u64,
+        /// What it would hold, part by part, the largest first.
+        parts: String,
+        /// Settings that fit, if any do.
+        instead: Option<String>,
+    },
     /// More rows asked of a data set than it has; nothing takes fewer rows in silence.
     #[error("parameter {field}: expected {expected}, found {found}")]
     TooFewRows {

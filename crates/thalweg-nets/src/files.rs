@@ -3,6 +3,7 @@ use crate::error::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` to `path`, replacing what stands there. After a crash at any moment the path holds the old content or the
 /// new, never a part; the temporary neighbour `.NAME.part` that a kill can leave behind is overwritten by the next attempt.
@@ -10,15 +11,81 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Whatever the system refuses, named by path; the temporary file is then removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = part_of(path);
+    write_by(path, &part_of(path), bytes)
+}
+
+/// As [`write_whole`], for a file that other processes, perhaps on other machines, may be writing at the same time: the temporary neighbour
+/// `.NAME.ID.part` is this process's own, so that the last of them wins and no reader ever sees a part. What a kill leaves behind stays: whoever
+/// ends the common work removes it ([`remove_parts`]).
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_among_others(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_by(path, &own_part_of(path), bytes)
+}
+
+/// Writes `bytes` to `path` where nothing stands there yet, and says whether it did: of many processes at once, one does.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_first(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let part = own_part_of(path);
     let written = File::create(&part).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    // A hard link, unlike a rename, does not replace what is there. File systems without them take the rename.
+    let placed = written.map_err(Error::io("write", path)).and_then(|()| match fs::hard_link(&part, path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) => fs::rename(&part, path).map(|()| true).map_err(Error::io("rename", path)),
+    });
+    // Best effort: after a rename it is gone already.
+    let _ = fs::remove_file(&part);
+    placed.and_then(|first| sync_folder(path).map(|()| first))
+}
+
+/// Removes what killed processes left of writing files in `dir` whose names `is_own` takes, whoever they were.
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn remove_parts(dir: &Path, is_own: impl Fn(&str) -> bool) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
+        let path = entry.map_err(Error::io("read", dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if written_under(&name).is_some_and(&is_own) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of the file that is, or was, being written under `name`.
+pub fn written_under(name: &str) -> Option<&str> {
+    let inner = name.strip_prefix('.')?.strip_suffix(".part")?;
+    let own = inner.rsplit_once('.').filter(|(_, id)| id.len() == ID && id.bytes().all(|b| b.is_ascii_hexdigit()));
+    Some(own.map_or(inner, |(name, _)| name))
+}
+
+/// Digits of what tells one process's temporary files from another's.
+const ID: usize = 16;
+
+/// The name under which this process alone writes `path`.
+pub(crate) fn own_part_of(path: &Path) -> PathBuf {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let who = format!("{host} {} {now} {}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.part", &blake3::hash(who.as_bytes()).to_hex()[..ID]))
+}
+
+fn write_by(path: &Path, part: &Path, bytes: &[u8]) -> Result<()> {
+    let written = File::create(part).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     let renamed = match written {
-        Ok(()) => fs::rename(&part, path).map_err(Error::io("rename", path)),
+        Ok(()) => fs::rename(part, path).map_err(Error::io("rename", path)),
         Err(e) => Err(Error::io("write", path)(e)),
     };
     if renamed.is_err() {
         // Best effort: the first error is the one that tells the user something.
-        let _ = fs::remove_file(&part);
+        let _ = fs::remove_file(part);
         return renamed;
     }
     sync_folder(path)
@@ -150,6 +217,17 @@ pub fn lock(file: &File, what: &Path) -> Result<()> {
     }
 }
 
+/// Locks `file`, which stands for `what`, together with others that lock it so: [`lock`] is refused to everyone meanwhile.
+///
+/// # Errors
+/// Where a process holds it for itself. File systems without locks are taken at the user's word.
+pub fn lock_among_others(file: &File, what: &Path) -> Result<()> {
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(Error::format(what, "output", FREE, TAKEN)),
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    }
+}
+
 /// Whether `path` still leads to the opened `file`.
 #[cfg(unix)]
 pub fn stands_at(file: &File, path: &Path) -> bool {
@@ -197,7 +275,7 @@ pub fn part_of(path: &Path) -> PathBuf {
 }
 
 /// Makes a rename outlive a power cut, where folders can be flushed.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
@@ -208,6 +286,52 @@ fn sync_folder(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_writers_of_one_file_leave_it_whole_and_the_first_of_them_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, once) = (dir.path().join("a.bin"), dir.path().join("once.bin"));
+        let firsts: usize = std::thread::scope(|scope| {
+            let writers = (0..8u8).map(|i| {
+                let (path, once) = (&path, &once);
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        write_among_others(path, &vec![i; 40_000]).unwrap();
+                        let read = fs::read(path).unwrap();
+                        assert!(read.len() == 40_000 && read.iter().all(|b| *b == read[0]));
+                    }
+                    usize::from(write_first(once, &[i; 100]).unwrap())
+                })
+            });
+            writers.collect::<Vec<_>>().into_iter().map(|writer| writer.join().unwrap()).sum()
+        });
+        assert_eq!(firsts, 1);
+        let read = fs::read(&once).unwrap();
+        assert!(read.len() == 100 && read.iter().all(|b| *b == read[0]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        let left = own_part_of(&path);
+        fs::write(&left, "").unwrap();
+        fs::write(dir.path().join(".b.part"), "").unwrap();
+        assert_eq!(written_under(&left.file_name().unwrap().to_string_lossy()), Some("a.bin"));
+        assert_eq!(written_under(".zoo.toml.part"), Some("zoo.toml"));
+        assert_eq!((written_under("a.part"), written_under(".a")), (None, None));
+        remove_parts(dir.path(), |name| name == "a.bin").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn whoever_shares_a_lock_keeps_out_who_wants_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (open, what) = (|| File::open(dir.path()).unwrap(), dir.path());
+        let (one, two) = (open(), open());
+        lock_among_others(&one, what).unwrap();
+        lock_among_others(&two, what).unwrap();
+        assert!(lock(&open(), what).unwrap_err().to_string().contains("another process"));
+        drop((one, two));
+        let alone = open();
+        lock(&alone, what).unwrap();
+        assert!(lock_among_others(&open(), what).is_err());
+    }
 
     #[test]
     fn a_file_that_is_held_is_refused_to_others_until_it_is_let_go() {

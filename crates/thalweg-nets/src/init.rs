@@ -1,13 +1,14 @@
 //! Laws of initial weights: Kaiming uniform as PyTorch's layers use it, and the normal law of equal variances
-//! (section 3 of docs/METHODS.md; He et al. 2015). Batch-norm scales start at 1, shifts at 0, running statistics at (0, 1).
+//! (section 3 of book/src/mathematics.md; He et al. 2015). Batch-norm scales start at 1, shifts at 0, running statistics at (0, 1).
 use crate::layout::{Layout, Role};
 use crate::streams::Streams;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An initialisation law.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialisation {
     /// Weights and biases U(−b, b) with b = 1/√fan_in: PyTorch's default, since a = √5 makes √(6/((1 + a²) fan_in)) = 1/√fan_in.

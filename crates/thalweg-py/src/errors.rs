@@ -1,7 +1,7 @@
 //! Errors of the libraries as Python's exceptions, with the libraries' messages.
 use pyo3::PyErr;
 use pyo3::exceptions::{
-    PyArithmeticError, PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt,
+    PyArithmeticError, PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt, PyMemoryError,
     PyNotADirectoryError, PyOSError, PyPermissionError, PyTypeError, PyValueError,
 };
 use std::io::ErrorKind;
@@ -19,6 +19,7 @@ pub fn raised(error: Error) -> PyErr {
             ErrorKind::NotADirectory => PyNotADirectoryError::new_err(message),
             _ => PyOSError::new_err(message),
         },
+        Error::Memory { .. } => PyMemoryError::new_err(message),
         Error::Exists(_) => PyFileExistsError::new_err(message),
         Error::Interrupted => PyKeyboardInterrupt::new_err(message),
         Error::NoData { .. } => PyFileNotFoundError::new_err(message),

@@ -1,6 +1,7 @@
 //! Judgement of networks beside those of their zoo.
-use crate::arrays::slice;
+use crate::arrays::{shape, slice};
 use crate::data;
+use crate::errors::Raise;
 use crate::settings;
 use crate::work;
 use crate::zoo::Zoo;
@@ -9,6 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thalweg::judge::{Row, ZooRuns, table};
+use thalweg::metric::wasserstein::{wasserstein_1, wasserstein_2};
 use thalweg::{Error, Split, Streams};
 use thalweg_nets::data::{Splits, fetch};
 use thalweg_nets::engine::Engine;
@@ -16,6 +18,23 @@ use thalweg_nets::train::fits;
 
 /// Rows of the table, and the accuracies and distances of each network.
 type Judged<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
+
+/// The exact Wasserstein distance of this order between two samples `[n, P]`.
+#[pyfunction]
+pub fn wasserstein(
+    py: Python<'_>,
+    a: PyReadonlyArray2<'_, f32>,
+    b: PyReadonlyArray2<'_, f32>,
+    order: u32,
+) -> PyResult<f64> {
+    let (points, others, p) = (slice("a", &a)?, slice("b", &b)?, shape(&a)[1]);
+    py.detach(|| match order {
+        1 => wasserstein_1(points, others, p),
+        2 => wasserstein_2(points, others, p),
+        _ => Err(Error::parameter("order", "1 or 2", order)),
+    })
+    .raise()
+}
 
 /// Judges `theta [n, P]`: rows for the samples, the zoo, held-out runs and the trivial baselines.
 #[pyfunction]
@@ -53,10 +72,19 @@ pub fn judge<'py>(
     let own = judged.into_iter().next().map(|judged| judged.networks);
     let own = own.ok_or_else(|| PyRuntimeError::new_err("a defect of thalweg: a table without rows"))?;
     let each = PyDict::new(py);
-    for (name, values) in [("accuracy", own.accuracy), ("loss", own.loss), ("d", own.d), ("overlap", own.similarity)] {
+    let numbers = [
+        ("accuracy", own.accuracy),
+        ("loss", own.loss),
+        ("d_w", own.d_weights),
+        ("d_f", own.d_behaviour),
+        ("overlap", own.similarity),
+        ("d", own.d),
+    ];
+    for (name, values) in numbers {
         let values: Bound<'_, PyArray1<f64>> = values.into_pyarray(py);
         each.set_item(name, values)?;
     }
+    each.set_item("novel_and_performing", own.novel_and_performing.into_pyarray(py))?;
     each.set_item("nearest_run", own.nearest.iter().map(|nearest| nearest.index).collect::<Vec<_>>().into_pyarray(py))?;
     Ok((rows, each))
 }

@@ -9,6 +9,7 @@ mod errors;
 mod judge;
 mod model;
 mod networks;
+mod program;
 mod reward;
 mod settings;
 mod shift;
@@ -37,6 +38,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
+    module.add_function(wrap_pyfunction!(judge::wasserstein, module)?)?;
+    module.add_function(wrap_pyfunction!(program::program, module)?)?;
     module.add_function(wrap_pyfunction!(shift::shift_defaults, module)?)?;
     module.add_function(wrap_pyfunction!(shift::methods, module)?)
 }

@@ -8,12 +8,17 @@ use crate::reward::Callable;
 use crate::settings;
 use crate::work::{self, Watch};
 use crate::zoo::Zoo;
-use numpy::{PyArray2, PyArray3};
-use pyo3::exceptions::PyTypeError;
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use thalweg::method::Scratch;
+use thalweg::path::anchors::Anchors;
 use thalweg::reward::{Kind, Request, Rows};
 use thalweg::{
     Error, FitConfig, FitOptions, MetaModel, MethodConfig, Result, Reward, SampleRequest, Solver, Streams, TuneConfig,
@@ -94,6 +99,9 @@ pub fn fit(
 
 /// Weights `[n, P]`, times and states `[T, n, P]`, evaluations, seconds.
 type Sampled<'py> = (Bound<'py, PyArray2<f32>>, Vec<f64>, Bound<'py, PyArray3<f32>>, usize, f64);
+
+/// x `[B, D]`, t `[B]`, u `[B, D]`, the loss.
+type Seen<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray1<f32>>, Bound<'py, PyArray2<f32>>, f64);
 
 /// The task to sample for: data, rows a class, guidance.
 type Task<'py> = (Bound<'py, PyAny>, usize, f64);
@@ -192,6 +200,54 @@ impl Model {
         let times = made.states.times;
         let states = arrays::block(py, made.states.theta, [times.len(), n, p])?;
         Ok((arrays::rows(py, made.theta, p)?, times, states, made.evaluations, made.seconds))
+    }
+
+    /// Points `[n, D]` of networks `theta [n, P]` where the method works: standardised and, in a latent space, encoded.
+    fn points<'py>(&self, py: Python<'py>, theta: PyReadonlyArray2<'py, f32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let theta = arrays::slice("theta", &theta)?;
+        let space = self.inner.space();
+        self.inner.layout.check("theta", theta).raise()?;
+        arrays::rows(py, py.detach(|| space.points(theta.to_vec())), space.dimension())
+    }
+
+    /// What a step of training sees of curves through points `[A, B, D]`, and the loss there: x `[B, D]`, t `[B]`, u `[B, D]`, loss.
+    fn batch<'py>(&self, py: Python<'py>, curves: PyReadonlyArray3<'py, f32>, seed: u64) -> PyResult<Seen<'py>> {
+        let shape = (curves.shape()[0], curves.shape()[2]);
+        let points = curves.as_slice().map_err(|_| PyValueError::new_err("curves: expected a C-contiguous array"))?;
+        let model = &*self.inner;
+        if model.context.is_some() || shape.1 != model.space().dimension() {
+            let expected = format!("a model without contexts, and points [A, B, {}]", model.space().dimension());
+            return Err(PyValueError::new_err(format!("curves: expected {expected}, found {:?}", curves.shape())));
+        }
+        let work = || {
+            let anchors = Anchors::dense(points, shape.0, shape.1)?;
+            let batch = model.method.batch(&anchors, None, &Streams::new(seed).child("batch"))?;
+            let loss = model.method.loss(&batch, &mut Scratch::default(), None);
+            Ok::<_, Error>((batch, loss))
+        };
+        let (batch, loss) = py.detach(work).raise()?;
+        Ok((arrays::rows(py, batch.x, shape.1)?, batch.t.into_pyarray(py), arrays::rows(py, batch.u, shape.1)?, loss))
+    }
+
+    /// The drift dx/dt `[B, D]` at points `x [B, D]` and times `t [B]`.
+    fn velocity<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f32>,
+        t: PyReadonlyArray1<'py, f32>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let (x, t, dimension) = (arrays::slice("x", &x)?, arrays::line("t", &t)?, self.inner.space().dimension());
+        if self.inner.context.is_some() || x.len() != t.len() * dimension {
+            let expected = "a model without contexts, points [B, D] and times [B]";
+            return Err(PyValueError::new_err(format!(
+                "velocity: expected {expected}, found {} numbers, {} times",
+                x.len(),
+                t.len()
+            )));
+        }
+        let mut out = vec![0.0; x.len()];
+        py.detach(|| self.inner.method.velocity(x, t, None, &mut out, &mut Scratch::default().tape));
+        arrays::rows(py, out, dimension)
     }
 
     /// Tunes towards a reward: a text as the program takes it (`loss:NAME`, `margin:NAME`), or (callable, description).

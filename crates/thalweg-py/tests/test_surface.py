@@ -32,7 +32,7 @@ def test_the_stub_is_of_the_compiled_half():
                 assert parameters(stubbed) == found, f"{name}.{method}"
 
 
-@pytest.mark.parametrize("module", [tw, tw.data, tw.latent, tw.rewards, tw.shift], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [tw, tw.data, tw.latent, tw.metrics, tw.rewards, tw.shift], ids=lambda m: m.__name__)
 def test_everything_public_is_annotated_and_documented(module):
     names = getattr(module, "__all__", None) or [
         n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__ and not n.startswith("_")
@@ -62,7 +62,7 @@ def test_everything_public_is_annotated_and_documented(module):
 def test_doctests_of_the_package():
     import doctest
 
-    for module in (tw.zoo, tw.model, tw.networks, tw.shift):
+    for module in (tw.zoo, tw.model, tw.metrics, tw.networks, tw.shift):
         failed, tried = doctest.testmod(module, extraglobs={"tw": tw})
         assert not failed
     assert doctest.testmod(tw.zoo, extraglobs={"tw": tw}).attempted > 3

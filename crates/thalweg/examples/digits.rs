@@ -15,8 +15,8 @@ use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, train_zoo};
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("thalweg-digits"), PathBuf::from);
     for row in run(&folder)? {
-        let Row { method, accuracy_mean, novelty_l2, novel_and_performing, .. } = row;
-        println!("{method:<18} accuracy {accuracy_mean:.4}  d {novelty_l2:.3}  N&P {novel_and_performing:.2}");
+        let Row { method, accuracy_mean, novelty_behaviour, novel_and_performing, .. } = row;
+        println!("{method:<18} accuracy {accuracy_mean:.4}  d_f {novelty_behaviour:.3}  N&P {novel_and_performing:.2}");
     }
     println!("zoo, model, networks and results lie in {}", folder.display());
     Ok(())

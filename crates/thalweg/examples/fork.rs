@@ -81,7 +81,13 @@ fn zoo(runs: usize, folder: &Path) -> Result<ZooStore> {
 
 fn show(row: &Row) {
     println!(
-        "{:<18} accuracy {:.4} ± {:.4} best {:.4}  d {:.3}  N&P {:.2}",
-        row.method, row.accuracy_mean, row.accuracy_sem, row.accuracy_best, row.novelty_l2, row.novel_and_performing
+        "{:<18} accuracy {:.4} ± {:.4} best {:.4}  d_w {:.3} d_f {:.3}  N&P {:.2}",
+        row.method,
+        row.accuracy_mean,
+        row.accuracy_sem,
+        row.accuracy_best,
+        row.novelty_weights,
+        row.novelty_behaviour,
+        row.novel_and_performing
     );
 }

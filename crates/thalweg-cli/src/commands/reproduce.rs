@@ -1,12 +1,14 @@
-//! `thalweg reproduce`: a table or figure of the paper, from raw data to report. What can be reproduced stands in
+//! `thalweg reproduce`: a table or figure of the paper, from raw data to report, or all of them. What can be reproduced stands in
 //! [`crate::experiments`].
 use crate::common::Outcome;
-use crate::experiments::{self, Scale};
+use crate::experiments::{self, EVERY, Findings, Scale};
 use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings};
-use crate::results::Results;
+use crate::results::{Results, Row};
 use crate::session::Session;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
+use std::path::Path;
+use std::sync::LazyLock;
 
 /// What experiments make: see their files.
 const NAMES: &[&str] = &[
@@ -23,7 +25,13 @@ const NAMES: &[&str] = &[
     "home-model/",
 ];
 
-/// Reproduce a table or figure of the paper
+/// What all of them make together: a folder each, and the zoos that they share.
+static NAMES_OF_ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let folders = experiments::names().map(|name| &*Box::leak(format!("{name}/").into_boxed_str()));
+    [JSON, REPORT, "zoos/"].into_iter().chain(folders).collect()
+});
+
+/// Reproduce a table or figure of the paper, or all of them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   # within a minute: does all of it run?
@@ -32,12 +40,18 @@ const NAMES: &[&str] = &[
   thalweg reproduce generation --scale laptop --out laptop/
   # with a setting of experiments/generation.toml changed
   thalweg reproduce generation --set 'data=[\"mnist\"]' --out m/
+  # everything, with a verdict on every claim; goes on after Ctrl-C
+  thalweg reproduce all --scale smoke --out all/ --resume
 
-It writes PATH/results.json (flat rows) and PATH/report.html.")]
+It writes PATH/results.json (flat rows) and PATH/report.html. `thalweg list experiments` says what each of them shows; with all, a
+setting of one of them is changed by --set NAME.KEY=VALUE.")]
 pub struct Args {
-    /// The experiment
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names()))]
+    /// The experiment, or all
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(experiments::names().chain([EVERY])))]
     name: String,
+    /// Of all: only these
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(experiments::names()))]
+    only: Vec<String>,
     /// Its size
     #[arg(long, default_value = "laptop")]
     scale: Scale,
@@ -47,37 +61,55 @@ pub struct Args {
 ///
 /// # Errors
 /// As the experiment's own; a target that exists.
-pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
-    let experiment = experiments::named(&args.name)?;
+pub fn run(args: &Args, session: &mut Session) -> Result<Outcome> {
+    let every = args.name == EVERY;
+    if !every && !args.only.is_empty() {
+        bail!("--only chooses among all experiments: thalweg reproduce all --only {}", args.only.join(","));
+    }
     // Settings are read before the target is touched: a wrong --set must leave nothing behind.
-    let prepared = (experiment.prepare)(args.scale, session)?;
-    let seed = session.seed_or(prepared.seed());
-    let plan = Plan {
-        command: "reproduce",
-        names: NAMES,
-        resumes: Resumes::Again,
-        settings: settings([
-            ("name", args.name.as_str().into()),
-            ("scale", args.scale.to_string().into()),
-            ("seed", seed.to_string().into()),
-            ("set", session.common.overrides().into()),
-        ]),
-        inputs: Inputs::default(),
+    let prepared = match every {
+        true => experiments::check_every(&args.only, args.scale, session).map(|()| None)?,
+        false => {
+            let experiment = experiments::named(&args.name)?;
+            Some((experiment.prepare)(args.scale, &session.common.set, session.common.seed)?)
+        }
     };
+    let seed = prepared.as_ref().map_or(session.seed_or(0), |prepared| prepared.seed());
+    let plan = plan(args, every, seed, session);
     let default = format!("{}-{}", args.name, args.scale);
     let Some(out) = session.folder(&default, &plan)? else { return Ok(Outcome::Done) };
-    let findings = prepared.run(out.dir(), session)?;
+    // Experiments take over what others have made.
+    session.common.resume |= every;
+    let (findings, settings): (Findings, Row) = match &prepared {
+        Some(prepared) => (prepared.run(out.dir(), None, session)?, prepared.settings()?),
+        None => (experiments::run_every(&args.only, args.scale, out.dir(), session)?, Row::new()),
+    };
     let mut results = Results::new(seed);
-    results.settings = prepared.settings()?;
-    results.rows = findings.rows;
+    (results.settings, results.rows) = (settings, findings.rows);
     let report = out.dir().join(REPORT);
     findings.report.write(&report)?;
     results.made(&report);
     for table in &findings.tables {
         session.show(table);
     }
-    let report = out.shown().join(REPORT);
+    let report = out.shown().join(Path::new(REPORT));
     session.finish(Some(out), results)?;
     session.say(&format!("Made {} and results.json beside it.", report.display()));
     Ok(findings.outcome)
+}
+
+fn plan(args: &Args, every: bool, seed: u64, session: &Session) -> Plan {
+    Plan {
+        command: "reproduce",
+        names: if every { &NAMES_OF_ALL } else { NAMES },
+        resumes: Resumes::Again,
+        settings: settings([
+            ("name", args.name.as_str().into()),
+            ("only", args.only.join(",").into()),
+            ("scale", args.scale.to_string().into()),
+            ("seed", seed.to_string().into()),
+            ("set", session.common.overrides().into()),
+        ]),
+        inputs: Inputs::default(),
+    }
 }

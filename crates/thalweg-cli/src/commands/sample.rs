@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{MetaModel, Networks};
 use thalweg::solver::Solver;
-use thalweg_nets::progress::Progress;
 
 /// Sample networks from a meta-model
 #[derive(clap::Args, Debug)]
@@ -71,20 +70,17 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let (context, data) = task.map_or((None, None), |(context, data)| (Some(context), data));
     let request =
         SampleRequest { solver, context, steps: args.steps, at: args.at.clone(), ..SampleRequest::new(args.n, seed) };
-    session.progress.begin("sampling", 1);
-    let samples = model.sample(&request)?;
-    session.progress.end();
-    let mut networks = model.networks(samples.theta);
-    networks.data = data.or(networks.data);
+    let mut about = model.networks(Vec::new());
+    about.data = data.or(about.data);
     let from = format!("sampled by thalweg {} from {}, seed {seed}", env!("CARGO_PKG_VERSION"), args.model.display());
-    out.write(&networks, &samples.states, &model, &from, session)?;
+    let samples = out.draw(&model, &request, &about, &from, session)?;
     let mut results = Results::new(seed);
     results.rows.push(row! {
         "method" => model.config.method.name(), "n" => args.n, "parameters" => model.layout.len(), "solver" => args.solver,
         "steps" => args.steps, "evaluations" => samples.evaluations, "seconds" => samples.seconds,
     });
     let made = out.shown().to_path_buf();
-    let next = match (&out, &networks) {
+    let next = match (&out, &about) {
         (Target::Folder(_), _) => format!("To load them in PyTorch: {}", made.join("README.md").display()),
         (Target::File(_), Networks { architecture: Some(_), data: Some(_), .. }) => {
             format!(

@@ -77,6 +77,8 @@ pub struct Run<'a> {
     pub scale: Scale,
     /// Its folder, claimed already, for what it wants to keep.
     pub out: &'a Path,
+    /// Where zoos lie that several experiments share, each in a folder with the hash of its recipe; without it they lie in the experiment's own.
+    pub zoos: Option<&'a Path>,
     /// The running command.
     pub session: &'a Session,
 }
@@ -97,14 +99,22 @@ pub struct Findings {
 pub struct Entry {
     /// The NAME of `reproduce NAME`.
     pub name: &'static str,
-    /// Reads its parameters at a scale, with the session's `--set` and `--seed`; touches nothing on disk.
-    pub prepare: fn(Scale, &Session) -> Result<Box<dyn Prepared>>,
+    /// The text of `experiments/NAME.toml`.
+    pub toml: &'static str,
+    /// Reads its parameters at a scale, with settings changed as by `--set`, and another seed if one is given; touches nothing on disk.
+    pub prepare: fn(Scale, &[String], Option<u64>) -> Result<Box<dyn Prepared>>,
 }
 
 impl Entry {
     /// The entry of `E`.
     pub const fn of<E: Experiment>() -> Self {
-        Self { name: E::NAME, prepare: prepare::<E> }
+        Self { name: E::NAME, toml: E::TOML, prepare: prepare::<E> }
+    }
+
+    /// What it shows: the comment that its file begins with, on one line.
+    pub fn about(&self) -> String {
+        let comment = self.toml.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+        comment.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -119,11 +129,11 @@ pub trait Prepared {
     /// Never for plain structs.
     fn settings(&self) -> Result<Row>;
 
-    /// Runs it in the claimed folder `out`.
+    /// Runs it in the claimed folder `out`; `zoos` as in [`Run::zoos`].
     ///
     /// # Errors
     /// As the experiment's own.
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings>;
+    fn run(&self, out: &Path, zoos: Option<&Path>, session: &Session) -> Result<Findings>;
 }
 
 /// The parameters of `E` at a scale, with `overrides`.
@@ -138,9 +148,9 @@ fn origin(name: &str) -> String {
     format!("experiments/{name}.toml")
 }
 
-fn prepare<E: Experiment>(scale: Scale, session: &Session) -> Result<Box<dyn Prepared>> {
-    let mut experiment: E = parameters(scale, &session.common.set)?;
-    experiment.set_seed(session.seed_or(experiment.seed()));
+fn prepare<E: Experiment>(scale: Scale, set: &[String], seed: Option<u64>) -> Result<Box<dyn Prepared>> {
+    let mut experiment: E = parameters(scale, set)?;
+    experiment.set_seed(seed.unwrap_or(experiment.seed()));
     experiment.check(scale).with_context(|| origin(E::NAME))?;
     Ok(Box::new(Ready { scale, experiment }))
 }
@@ -159,8 +169,9 @@ impl<E: Experiment> Prepared for Ready<E> {
         object(&self.experiment)
     }
 
-    fn run(&self, out: &Path, session: &Session) -> Result<Findings> {
-        let mut findings = self.experiment.run(&Run { origin: &origin(E::NAME), scale: self.scale, out, session })?;
+    fn run(&self, out: &Path, zoos: Option<&Path>, session: &Session) -> Result<Findings> {
+        let run = Run { origin: &origin(E::NAME), scale: self.scale, out, zoos, session };
+        let mut findings = self.experiment.run(&run)?;
         if self.scale == Scale::Smoke {
             findings.outcome = Outcome::Done;
         }
@@ -215,11 +226,11 @@ mod tests {
     }
 
     fn made(scale: Scale, set: &[&str], seed: Option<u64>) -> Result<(Row, Findings)> {
-        let set = set.iter().map(ToString::to_string).collect();
-        let session = Session::start(Common { set, seed, quiet: true, ..Common::default() })?;
-        let prepared = (Entry::of::<Toy>().prepare)(scale, &session)?;
+        let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+        let session = Session::start(Common { quiet: true, ..Common::default() })?;
+        let prepared = (Entry::of::<Toy>().prepare)(scale, &set, seed)?;
         assert_eq!(prepared.seed(), seed.unwrap_or(3));
-        Ok((prepared.settings()?, prepared.run(Path::new("nowhere"), &session)?))
+        Ok((prepared.settings()?, prepared.run(Path::new("nowhere"), None, &session)?))
     }
 
     #[test]

@@ -37,14 +37,18 @@ impl Zoos<'_> {
     /// # Errors
     /// As [`zoo`].
     pub fn get(&self, data: &str, kind: &str) -> Result<ZooStore> {
-        let Run { origin, out, session, .. } = *self.run;
+        let Run { out, session, .. } = *self.run;
         let trained = if kind == ALIGNED { "independent" } else { kind };
         let mut table = settings::merged(self.tables, &["all", trained]);
         table.insert("data".into(), Value::String(data.into()));
         let (zoos, resume) = (out.join("zoos"), session.common.resume || kind == ALIGNED);
-        let zoo = trained_into(&zoos.join(folder(data, trained)), origin, table, self.seed, resume, session)?;
+        let zoo = trained_into(self.run, &zoos.join(folder(data, trained)), table, self.seed, resume)?;
         match kind {
-            ALIGNED => aligned(&zoo, &zoos.join(folder(data, ALIGNED)), session),
+            ALIGNED => {
+                let alone = zoos.join(folder(data, ALIGNED));
+                let dir = self.run.zoos.map_or(alone, |shared| shared.join(format!("{ALIGNED}-{}", zoo.origin().id())));
+                aligned(&zoo, &dir, session)
+            }
             _ => Ok(zoo),
         }
     }
@@ -55,26 +59,30 @@ impl Zoos<'_> {
 /// # Errors
 /// A table that is no zoo, data that cannot be had, a zoo that cannot be trained.
 pub fn zoo(run: &Run, table: Table, seed: u64, dir: &Path) -> Result<ZooStore> {
-    trained_into(dir, run.origin, table, seed, run.session.common.resume, run.session)
+    trained_into(run, dir, table, seed, run.session.common.resume)
 }
 
-fn trained_into(
-    dir: &Path,
-    origin: &str,
-    table: Table,
-    seed: u64,
-    resume: bool,
-    session: &Session,
-) -> Result<ZooStore> {
+/// The zoo in `dir`, or, where experiments share their zoos, in the folder of its recipe.
+fn trained_into(run: &Run, dir: &Path, table: Table, seed: u64, resume: bool) -> Result<ZooStore> {
+    let Run { origin, session, .. } = *run;
     if let Some(data) = table.get("data").and_then(|data| data.as_str()) {
         ensure(&DataSpec::parse(data)?, &session.progress)?;
     }
     let mut spec = plan::from_table(Path::new(origin), table, &session.progress)?;
     spec.seed = seed;
-    let options = TrainOptions { resume, ..TrainOptions::default() };
-    let zoo = train_zoo(&spec, dir, &options, &session.progress)?;
+    let shared = match run.zoos {
+        Some(zoos) => Some(zoos.join(format!("{}-{}-{}", spec.data.name, spec.kind.name(), hash(&spec.to_toml()?)))),
+        None => None,
+    };
+    let options = TrainOptions { resume: resume || shared.is_some(), ..TrainOptions::default() };
+    let zoo = train_zoo(&spec, shared.as_deref().unwrap_or(dir), &options, &session.progress)?;
     session.progress.end();
     Ok(zoo)
+}
+
+/// The first digits of the BLAKE3 of a recipe.
+pub fn hash(recipe: &str) -> String {
+    blake3::hash(recipe.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// `zoo` aligned to its run of least final validation loss, in `dir`.

@@ -286,6 +286,7 @@ fn rows(zoo: &Zoo) -> Vec<Row> {
             row.extend(row! {
                 "marginal" => k, "w1_x100_mean" => 100.0 * w.0, "w1_x100_sem" => 100.0 * w.1, "floor_x100_mean" => 100.0 * floor.0,
                 "spread_ratio" => method.at(k, |c| c.spread_ratio).0, "energy_distance" => method.at(k, |c| c.energy).0,
+                "energy_distance_sem" => method.at(k, |c| c.energy).1,
                 "n" => method.fits.first().map_or(0, |f| f.marginals[k].n),
             });
             rows.push(row);

@@ -3,6 +3,7 @@
 //!
 //! To add one: write `experiments/NAME.toml`, and a file here with a struct of its parameters (`deny_unknown_fields`) that is an [`Experiment`];
 //! then name it in [`ALL`]. Settings, `--set`, scale, seed, folder, results and page are cared for.
+mod all;
 mod by_runs;
 mod context;
 mod experiment;
@@ -17,9 +18,12 @@ mod shift;
 mod shift_curve;
 mod tasks;
 
-pub use experiment::{Entry, Scale};
+pub use experiment::{Entry, Findings, Scale};
+
+use crate::session::Session;
 
 use anyhow::{Context, Result};
+use std::path::Path;
 
 /// Everything that can be reproduced.
 const ALL: &[Entry] = &[
@@ -37,6 +41,35 @@ const ALL: &[Entry] = &[
 /// The names, for `--help` and for complaints.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|entry| entry.name)
+}
+
+/// Every experiment's name, and what it shows.
+pub fn about() -> impl Iterator<Item = (&'static str, String)> {
+    ALL.iter().map(|entry| (entry.name, entry.about()))
+}
+
+/// Those of the names `only`, in the order of [`ALL`]; all where it names none.
+fn chosen(only: &[String]) -> Vec<&'static Entry> {
+    ALL.iter().filter(|entry| only.is_empty() || only.iter().any(|name| name == entry.name)).collect()
+}
+
+/// The NAME that stands for all of them.
+pub const EVERY: &str = all::NAME;
+
+/// Refuses settings with which not all of them can be run at `scale`, before anything is touched.
+///
+/// # Errors
+/// Such settings.
+pub fn check_every(only: &[String], scale: Scale, session: &Session) -> Result<()> {
+    all::check(&chosen(only), scale, session)
+}
+
+/// Runs all of them in folders of `out`, and judges what is claimed by what they find.
+///
+/// # Errors
+/// As the experiments' own.
+pub fn run_every(only: &[String], scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
+    all::run(&chosen(only), scale, out, session)
 }
 
 /// The experiment called `name`.

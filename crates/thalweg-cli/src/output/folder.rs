@@ -48,7 +48,7 @@ impl Folder {
         if dir.exists() && !dir.is_dir() {
             bail!("{} is a file; --out takes a folder here", path.display());
         }
-        let (made, lock) = opened(&dir, path)?;
+        let (made, lock) = opened(&dir, path, lock)?;
         swap::finish(&dir)?;
         let found = Found::look(&dir)?;
         let Some((work, marker)) = decide(path, &dir, plan, common, found)? else { return Ok(Claimed::Finished) };
@@ -182,19 +182,11 @@ fn resumed(shown: &Path, dir: &Path, plan: &Plan, found: Found) -> Result<Option
     {
         return Ok(Some((shown.join(swap::NEW), new.clone())));
     }
-    let begun = |marker: &Marker| match marker.difference(plan) {
-        None => Ok(()),
-        Some((key, was, is)) => {
-            let expected = format!("{was}, as this output was begun with (by `{}`)", marker.line);
-            let found = format!("{is}; choose another path, or pass --force to start anew");
-            Err(Error::format(shown, key, expected, found))
-        }
-    };
     match (found.stand, &found.new) {
-        (Stand::Empty, Some(new)) => begun(new).map(|()| None).map_err(Into::into),
+        (Stand::Empty, Some(new)) => begun_alike(new, plan, shown).map(|()| None),
         (Stand::Empty, None) => Ok(Some((shown.to_path_buf(), Marker::new(plan, Vec::new())))),
         (Stand::Ours(marker, files), _) => {
-            begun(&marker)?;
+            begun_alike(&marker, plan, shown)?;
             let whole = marker.state == State::Finished && files.len() == marker.made.len();
             if whole && plan.resumes == Resumes::Unfinished {
                 return Ok(None);
@@ -213,6 +205,18 @@ fn resumed(shown: &Path, dir: &Path, plan: &Plan, found: Found) -> Result<Option
             "{} was not begun by thalweg (it holds {file}), so there is nothing to go on with; choose another path",
             shown.display()
         ),
+    }
+}
+
+/// Refuses an output that was begun by another command or with other settings than `plan`'s.
+pub(super) fn begun_alike(marker: &Marker, plan: &Plan, shown: &Path) -> Result<()> {
+    match marker.difference(plan) {
+        None => Ok(()),
+        Some((key, was, is)) => {
+            let expected = format!("{was}, as this output was begun with (by `{}`)", marker.line);
+            let found = format!("{is}; choose another path, or pass --force to start anew");
+            Err(Error::format(shown, key, expected, found).into())
+        }
     }
 }
 
@@ -262,8 +266,11 @@ impl Drop for Made {
     }
 }
 
-/// Creates the folder `dir` where it is missing, and locks it.
-fn opened(dir: &Path, shown: &Path) -> Result<(Made, Option<File>)> {
+/// How a folder is locked: for oneself, or together with others.
+type Lock = fn(&File, &Path) -> thalweg_nets::Result<()>;
+
+/// Creates the folder `dir` where it is missing, and locks it by `lock`.
+pub(super) fn opened(dir: &Path, shown: &Path, lock: Lock) -> Result<(Made, Option<File>)> {
     for _ in 0..TRIES {
         let mut made = Made::folder(dir)?;
         // Where the system does not open folders as files, there is no lock.
@@ -292,7 +299,7 @@ mod tests {
             let (barrier, done) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
             let one = || {
                 barrier.wait();
-                let opened = opened(&dir, &dir);
+                let opened = opened(&dir, &dir, lock);
                 let there = opened.is_ok().then(|| dir.is_dir());
                 done.wait();
                 // The holder finds its folder after the other one has given up.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use thalweg_nets::Error;
-use thalweg_nets::files::write_whole;
+use thalweg_nets::files::{write_first, write_whole};
 use toml::{Table, Value};
 
 /// The marker's name.
@@ -89,13 +89,26 @@ impl Marker {
         }
     }
 
+    /// Writes it into `dir` where none stands there yet: of many processes at once, one does.
+    ///
+    /// # Errors
+    /// Whatever the system refuses.
+    pub fn write_first(&self, dir: &Path) -> Result<()> {
+        write_first(&dir.join(NAME), self.text()?.as_bytes())?;
+        Ok(())
+    }
+
     /// Writes it into `dir`.
     ///
     /// # Errors
     /// Whatever the system refuses.
     pub fn write(&self, dir: &Path) -> Result<()> {
+        Ok(write_whole(&dir.join(NAME), self.text()?.as_bytes())?)
+    }
+
+    fn text(&self) -> Result<String> {
         let text = toml::to_string(self).context("the marker of the output does not serialise")?;
-        Ok(write_whole(&dir.join(NAME), format!("{MAGIC}\n{text}").as_bytes())?)
+        Ok(format!("{MAGIC}\n{text}"))
     }
 
     /// The first thing in which `plan` is not what this was begun with: its name, what it was, and what it is.

@@ -8,10 +8,12 @@
 //! - A target that is, holds or lies within an input is refused ([`inputs`]), by whatever way it is spelt.
 //! - Links are followed. Named pipes and character devices are written through ([`file`]).
 //! - `--resume` goes on only with what the same command with the same settings began.
-//! - One process at a time: the folder, or the temporary neighbour of the file, is locked from here to the end.
+//! - One process at a time: the folder, or the temporary neighbour of the file, is locked from here to the end. The tasks of one command share their
+//!   folder ([`joined`]), and keep every other process out.
 mod file;
 mod folder;
 mod inputs;
+mod joined;
 mod marker;
 mod names;
 mod place;
@@ -23,6 +25,7 @@ mod tests;
 pub use file::OutFile;
 pub use folder::{Claimed, Folder, refuse_resume};
 pub use inputs::Inputs;
+pub use joined::Joined;
 pub use names::{JSON, REPORT};
 
 use std::sync::{Mutex, PoisonError};
@@ -59,7 +62,7 @@ pub enum Resumes {
 static LEFT: Mutex<Option<String>> = Mutex::new(None);
 
 /// Notes what an early end leaves behind.
-fn leave(text: String) {
+pub fn leave(text: String) {
     *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
 }
 

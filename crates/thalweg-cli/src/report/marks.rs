@@ -15,6 +15,8 @@ pub struct Look {
     pub opacity: f64,
     /// Stroke width or dot radius; 0 means the mark's own default.
     pub size: f64,
+    /// Of dots that are shown at one moment of a figure in time only: which.
+    pub moment: Option<usize>,
 }
 
 impl Look {
@@ -30,6 +32,11 @@ impl Look {
     /// Another width or radius.
     pub fn size(mut self, size: f64) -> Self {
         self.size = size;
+        self
+    }
+    /// Shown at one moment only.
+    pub fn at(mut self, moment: usize) -> Self {
+        self.moment = Some(moment);
         self
     }
     /// Dashed.
@@ -158,7 +165,8 @@ pub fn draw(s: &mut String, f: &Frame, mark: &Mark) {
         }
         Mark::Dots { points, look } => {
             let r = or(look.size, 3.0);
-            let _ = write!(s, "<g class=\"f s{}\"{}>", look.colour, alpha(look, 0.6));
+            let (at, data) = look.moment.map_or(("", String::new()), |k| (" at", format!(" data-k=\"{k}\"")));
+            let _ = write!(s, "<g class=\"f s{}{at}\"{data}{}>", look.colour, alpha(look, 0.6));
             for &(x, y) in points {
                 let (x, y) = (f.x(x), f.y(y));
                 if x.is_finite() && y.is_finite() {

@@ -1,4 +1,4 @@
-//! `report.html`: one self-contained page (style and pictures inside, no script, no network), for light and dark screens and
+//! `report.html`: one self-contained page (style and pictures inside, no network, no script but that of a slider), for light and dark screens and
 //! for paper. A report is a title, a few large facts, then headings, paragraphs, figures and tables in order.
 mod axis;
 pub mod contour;
@@ -20,12 +20,12 @@ use crate::table::Table;
 use anyhow::{Context, Result};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value, context};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg_nets::files::write_whole;
 
 /// A large number at the head of the page.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Fact {
     name: String,
     value: String,
@@ -33,23 +33,45 @@ struct Fact {
 }
 
 /// A piece of the page.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Part {
-    Heading { text: String },
-    Paragraph { text: String },
-    Code { text: String },
-    Figure { svg: String, caption: String },
-    Table { head: Vec<HtmlCell>, rows: Vec<HtmlRow>, note: String },
+    /// The beginning of another page within this one.
+    Chapter {
+        text: String,
+        lede: String,
+        facts: Vec<Fact>,
+    },
+    Heading {
+        text: String,
+        level: u8,
+    },
+    Paragraph {
+        text: String,
+    },
+    Code {
+        text: String,
+    },
+    /// With times where it has a moment for each of them.
+    Figure {
+        svg: String,
+        caption: String,
+        times: Vec<String>,
+    },
+    Table {
+        head: Vec<HtmlCell>,
+        rows: Vec<HtmlRow>,
+        note: String,
+    },
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct HtmlRow {
     weight: crate::table::Weight,
     cells: Vec<HtmlCell>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct HtmlCell {
     text: String,
     error: Option<String>,
@@ -57,7 +79,7 @@ struct HtmlCell {
 }
 
 /// A page under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Report {
     title: String,
     lede: String,
@@ -82,7 +104,7 @@ impl Report {
 
     /// Begins a section.
     pub fn heading(&mut self, text: impl Into<String>) -> &mut Self {
-        self.parts.push(Part::Heading { text: text.into() });
+        self.parts.push(Part::Heading { text: text.into(), level: 2 });
         self
     }
 
@@ -100,13 +122,31 @@ impl Report {
 
     /// Adds a plot with its caption.
     pub fn figure(&mut self, plot: &Plot, caption: impl Into<String>) -> &mut Self {
-        self.parts.push(Part::Figure { svg: plot.svg(), caption: caption.into() });
+        self.parts.push(Part::Figure { svg: plot.svg(), caption: caption.into(), times: Vec::new() });
+        self
+    }
+
+    /// Adds a figure whose dots of one [moment](Look::at) are shown at a time; a slider chooses among `times`.
+    pub fn figure_in_time(&mut self, plot: &Plot, times: &[f64], caption: impl Into<String>) -> &mut Self {
+        let times = times.iter().map(|t| format!("{t:.2}")).collect();
+        self.parts.push(Part::Figure { svg: plot.svg(), caption: caption.into(), times });
         self
     }
 
     /// Adds a picture that is an `<svg>` element already.
     pub fn picture(&mut self, svg: String, caption: impl Into<String>) -> &mut Self {
-        self.parts.push(Part::Figure { svg, caption: caption.into() });
+        self.parts.push(Part::Figure { svg, caption: caption.into(), times: Vec::new() });
+        self
+    }
+
+    /// Adds the whole of `other` as a chapter.
+    pub fn append(&mut self, other: &Self) -> &mut Self {
+        let Self { title, lede, facts, .. } = other.clone();
+        self.parts.push(Part::Chapter { text: title, lede, facts });
+        self.parts.extend(other.parts.iter().cloned().map(|part| match part {
+            Part::Heading { text, level } => Part::Heading { text, level: level + 1 },
+            part => part,
+        }));
         self
     }
 
@@ -138,9 +178,9 @@ impl Report {
         let page = template.render(context! {
             title => self.title.as_str(),
             lede => self.lede.as_str(),
-            columns => if self.facts.len() > 4 && self.facts.len() != 7 && self.facts.len() != 8 { 3 } else { self.facts.len().min(4) },
             facts => Value::from(Serde(&self.facts)),
             parts => Value::from(Serde(&self.parts)),
+            in_time => self.parts.iter().any(|part| matches!(part, Part::Figure { times, .. } if !times.is_empty())),
             footer => self.footer.as_str(),
             command => command_line(),
         });

@@ -104,13 +104,32 @@ pub fn landscape(study: &Study, trajectories: &[Trajectory], paths: usize) -> Re
             look: Look::new(8, "training runs").size(0.9).opacity(0.45),
         });
     }
-    for (trajectory, paths) in trajectories.iter().zip(sampled) {
-        for points in paths {
+    for (trajectory, paths) in trajectories.iter().zip(&sampled) {
+        for points in paths.iter().cloned() {
             let look = Look::new(trajectory.colour, &format!("paths of {}", trajectory.name)).size(1.3).opacity(0.8);
             plot.marks.push(Mark::Line { points, arrow: true, look });
         }
     }
+    let times = trajectories.first().map_or(&[][..], |trajectory| trajectory.times);
+    for (k, &t) in times.iter().enumerate() {
+        let points = runs.iter().map(|run| between(study.zoo.times(), &of_run(run), t)).collect();
+        plot.marks.push(Mark::Dots { points, look: Look::new(8, "").size(3.4).opacity(1.0).at(k) });
+        for (trajectory, paths) in trajectories.iter().zip(&sampled) {
+            let points = paths.iter().filter_map(|path| path.get(k).copied()).collect();
+            plot.marks.push(Mark::Dots { points, look: Look::new(trajectory.colour, "").size(3.8).opacity(1.0).at(k) });
+        }
+    }
     Ok(plot)
+}
+
+/// Where a run is at `t`, on the straight line between the checkpoints around it.
+fn between(times: &[f64], path: &[Point], t: f64) -> Point {
+    let last = path.len() - 1;
+    let after = times.iter().position(|&at| at >= t).unwrap_or(last).clamp(usize::from(last > 0), last);
+    let (from, to) = (after.saturating_sub(1), after);
+    let share = if to == from { 0.0 } else { ((t - times[from]) / (times[to] - times[from])).clamp(0.0, 1.0) };
+    let at = |a: f64, b: f64| a + share * (b - a);
+    (at(path[from].0, path[to].0), at(path[from].1, path[to].1))
 }
 
 fn heights(study: &Study, plane: &Plane, x: Point, y: Point) -> Result<Vec<Mark>> {
@@ -134,4 +153,20 @@ fn bounds(values: impl Iterator<Item = f64> + Clone) -> Point {
     let high = values.fold(f64::NEG_INFINITY, f64::max);
     let room = 0.12 * (high - low).max(1e-6);
     (low - room, high + room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_on_the_line_between_its_checkpoints() {
+        let (times, path) = ([0.0, 0.5, 1.0], [(0.0, 0.0), (1.0, 2.0), (3.0, 2.0)]);
+        for (t, expected) in
+            [(0.0, (0.0, 0.0)), (0.25, (0.5, 1.0)), (0.5, (1.0, 2.0)), (0.75, (2.0, 2.0)), (1.0, (3.0, 2.0))]
+        {
+            assert_eq!(between(&times, &path, t), expected, "{t}");
+        }
+        assert_eq!(between(&[1.0], &[(4.0, 5.0)], 0.3), (4.0, 5.0));
+    }
 }

@@ -45,7 +45,9 @@ pub fn specimen() -> Report {
         map.marks.push(Mark::Line { points: path(f64::from(i) * 0.2), arrow: true, look });
     }
     map.marks.push(Mark::Dots { points: path(-0.3), look: Look::new(0, "zoo") });
-    report.figure(&map, "A landscape.");
+    map.marks.push(Mark::Dots { points: path(0.1), look: Look::new(5, "").at(0) });
+    map.marks.push(Mark::Dots { points: path(0.3), look: Look::new(5, "").at(1) });
+    report.figure_in_time(&map, &[0.0, 1.0], "A landscape.");
     let mut table = Table::new(&["method", "accuracy", "n"]).note("mean ± standard error");
     table.push(Weight::Strong, vec!["flow".into(), Cell::Estimate(0.909, 0.001, 3), 100.into()]);
     table.push(Weight::Faint, vec!["zoo".into(), Cell::Number(f64::NAN, 3), 60.into()]);
@@ -67,9 +69,11 @@ fn a_page_is_whole_and_self_contained() {
     ] {
         assert!(html.contains(piece), "{piece}");
     }
-    for foreign in ["<script", "http://", "https://", "NaN", "inf "] {
-        assert!(!html.contains(foreign), "{foreign}");
+    for foreign in ["<script src", "<link", "@import", "url(", "http://", "https://", "NaN", "inf "] {
+        assert!(!html.replace("http://www.w3.org/2000/svg", "").contains(foreign), "{foreign}");
     }
+    assert_eq!(html.matches("<script").count(), 1, "the slider's");
+    assert!(!Report::new("a", "b").html().unwrap().contains("<script"));
     for tag in ["svg", "figure", "table", "tr", "td", "g", "p", "div"] {
         let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
@@ -188,4 +192,125 @@ fn figures_have_the_numbers_of_their_groups() {
     );
     let (Mark::Band { rows, .. }, Mark::Line { points, .. }) = (&fan[0], &fan[1]) else { panic!("{fan:?}") };
     assert_eq!((&rows[..], &points[..]), (&[(0.0, 1.0, 9.0), (1.0, 2.0, 18.0)][..], &[(0.0, 5.0), (1.0, 10.0)][..]));
+}
+
+/// Colours of the style by name, of light and of dark pages.
+fn palettes(html: &str) -> [std::collections::BTreeMap<String, [f64; 3]>; 2] {
+    let of = |block: &str| {
+        let pairs = block.split("--").skip(1).filter_map(|pair| pair.split_once(":#"));
+        let colour = |text: &str| {
+            let hex: String = text.chars().take_while(char::is_ascii_hexdigit).collect();
+            let hex = if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex };
+            [0, 2, 4].map(|i| f64::from(u8::from_str_radix(&hex[i..i + 2], 16).unwrap()) / 255.0)
+        };
+        pairs.map(|(name, text)| (name.to_owned(), colour(text))).collect()
+    };
+    let block = |from: &str| html.split_once(from).unwrap().1.split_once('}').unwrap().0.to_owned();
+    [of(&block(":root{")), of(&block("prefers-color-scheme:dark){:root{"))]
+}
+
+/// Linear light of an sRGB colour.
+fn linear(colour: [f64; 3]) -> [f64; 3] {
+    colour.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) })
+}
+
+/// Contrast of two colours by WCAG 2: (L₁ + .05)/(L₂ + .05).
+fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+    let luminance = |c| linear(c).iter().zip([0.2126, 0.7152, 0.0722]).map(|(v, w)| v * w).sum::<f64>() + 0.05;
+    let (a, b): (f64, f64) = (luminance(a), luminance(b));
+    a.max(b) / a.min(b)
+}
+
+/// CIELAB of a colour as it is seen through `matrix` (on linear light; Machado, Oliveira and Fernandes 2009).
+fn seen(colour: [f64; 3], matrix: [[f64; 3]; 3]) -> [f64; 3] {
+    let light = linear(colour);
+    let [r, g, b] = matrix.map(|row| row.iter().zip(light).map(|(m, v)| m * v).sum::<f64>().clamp(0.0, 1.0));
+    let xyz = [
+        (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505,
+        0.2126 * r + 0.7152 * g + 0.0722 * b,
+        (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089,
+    ];
+    let [x, y, z] = xyz.map(|v| if v > 0.008856 { v.cbrt() } else { 7.787 * v + 16.0 / 116.0 });
+    [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+}
+
+#[test]
+fn text_has_contrast_and_colours_are_told_apart_by_every_eye() {
+    const NORMAL: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    const PROTAN: [[f64; 3]; 3] =
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]];
+    const DEUTAN: [[f64; 3]; 3] =
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]];
+    for palette in palettes(&specimen().html().unwrap()) {
+        let series: Vec<[f64; 3]> = (1..9).map(|i| palette[&format!("s{i}")]).collect();
+        for ground in ["paper", "card"] {
+            for text in ["ink", "soft", "accent"] {
+                let found = contrast(palette[text], palette[ground]);
+                assert!(found >= 4.5, "{text} on {ground}: {found:.2}");
+            }
+        }
+        // Series are the colours of words in figures too.
+        for (i, colour) in series.iter().enumerate() {
+            assert!(contrast(*colour, palette["card"]) >= 4.5, "s{}: {:.2}", i + 1, contrast(*colour, palette["card"]));
+            for (j, other) in series.iter().enumerate().skip(i + 1) {
+                for matrix in [NORMAL, PROTAN, DEUTAN] {
+                    let (a, b) = (seen(*colour, matrix), seen(*other, matrix));
+                    let distance = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    assert!(distance > 12.0, "s{} and s{}: {distance:.1}", i + 1, j + 1);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_wider_than_a_phone_but_what_scrolls() {
+    let html = specimen().html().unwrap();
+    let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    for rule in style.split('}') {
+        let Some((selector, body)) = rule.rsplit_once('{') else { continue };
+        for declaration in body.split(';') {
+            let Some((name, value)) = declaration.split_once(':') else { continue };
+            let pixels = value.strip_suffix("px").and_then(|v| v.trim().parse::<f64>().ok()).unwrap_or(0.0);
+            let fixed = ["width", "min-width"].contains(&name.trim()) && pixels > 360.0;
+            assert!(!fixed || selector.trim() == "figure svg", "{selector}: {declaration}");
+        }
+    }
+    // What is wider stands in a box that scrolls by itself.
+    for scrolls in [".wide{overflow-x:auto", "figure .frame{overflow-x:auto"] {
+        assert!(style.contains(scrolls), "{scrolls}");
+    }
+    assert_eq!(html.matches("<table").count(), html.matches("<div class=\"wide\"><table").count());
+    // Drawings scale: every outer one says what it shows, and by a view box how large it is.
+    let outer = html.matches("<div class=\"frame\"><svg").count();
+    let figures = html.split("<div class=\"frame\">").skip(1).map(|rest| rest.split_once('>').unwrap().0);
+    for svg in figures {
+        assert!(svg.contains("viewBox=\"0 0 ") && !svg.contains(" width=\""), "{svg}");
+    }
+    assert!(outer >= 4);
+    // At their least width labels are of a size that can be read: 12 of 820 units on 720 pixels.
+    assert!(
+        style.contains("figure svg{display:block;width:100%;min-width:720px") && style.contains(".t{font-size:12px")
+    );
+    assert!(12.0 * 720.0 / 820.0 > 10.0);
+}
+
+#[test]
+fn a_slider_has_a_moment_for_every_time() {
+    let html = specimen().html().unwrap();
+    assert!(html.contains("data-t=\"0.00,1.00\"") && html.contains("max=\"1\""));
+    assert_eq!((html.matches(" at\" data-k=\"0\"").count(), html.matches(" at\" data-k=\"1\"").count()), (1, 1));
+}
+
+#[test]
+fn a_page_is_a_chapter_of_another_and_comes_back_from_json() {
+    let mut whole = Report::new("All", "Of it.");
+    let page: Report = serde_json::from_slice(&serde_json::to_vec(&specimen()).unwrap()).unwrap();
+    whole.append(&page);
+    let html = whole.html().unwrap();
+    assert!(
+        html.contains("<h2 class=\"chapter\">Weights &lt;generated&gt;</h2>")
+            && html.contains("<h3>Loss along the flow</h3>")
+    );
+    assert_eq!(page.html().unwrap(), specimen().html().unwrap());
 }

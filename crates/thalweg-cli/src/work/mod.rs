@@ -17,5 +17,7 @@ pub mod outlook;
 pub mod plan;
 pub mod sample;
 pub mod shift;
+pub mod submit;
+pub mod task;
 pub mod tune;
 pub mod zoo;

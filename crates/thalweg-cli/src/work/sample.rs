@@ -9,7 +9,8 @@ use clap::ValueEnum;
 use std::path::Path;
 use thalweg::Streams;
 use thalweg::context::{Conditioning, Features};
-use thalweg::model::{MetaModel, Networks, States};
+use thalweg::model::sample::{SampleRequest, Sampled};
+use thalweg::model::{MetaModel, Networks};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
@@ -56,31 +57,45 @@ impl Target {
         }
     }
 
-    /// Writes `networks` of `model`, into a file with their `states` on the way; `from` says in words where they come from.
+    /// Draws the networks that `request` asks of `model` and writes them as they come, into a file with their states on the way, described as `about`,
+    /// which has no weights, is; `from` says in words where they come from.
     ///
     /// # Errors
-    /// Where the system refuses.
-    pub fn write(
+    /// As [`MetaModel::sample_into`]; where the system refuses.
+    pub fn draw(
         &self,
-        networks: &Networks,
-        states: &States,
         model: &MetaModel,
+        request: &SampleRequest,
+        about: &Networks,
         from: &str,
         session: &Session,
-    ) -> Result<()> {
-        match self {
-            Self::File(out) => Ok(networks.write_stack(out.path(), states)?),
-            Self::Folder(out) => {
-                let template = model.template.as_deref();
-                match template {
-                    Some(template) => Networks::write_as(0, &networks.theta, out.dir(), &model.layout, template)?,
-                    None => networks.write_each(out.dir(), &model.layout)?,
-                }
-                for_torch::write(networks, networks.len(), template, out.dir(), from, &|line| {
-                    session.progress.note(line)
-                })
+    ) -> Result<Sampled> {
+        session.progress.begin("sampling", request.n as u64);
+        let drawn = match self {
+            Self::File(out) => {
+                let mut file = about.begin_stack(out.path(), request.n, &request.at)?;
+                let drawn = model.sample_into(request, &mut |rows, theta, states| {
+                    session.progress.advance(rows.len() as u64);
+                    file.put(rows, theta, states)
+                })?;
+                file.finish()?;
+                drawn
             }
-        }
+            Self::Folder(out) => {
+                let drawn = model.sample_into(request, &mut |rows, theta, _| {
+                    session.progress.advance(rows.len() as u64);
+                    match &model.template {
+                        Some(template) => Networks::write_as(rows.start, theta, out.dir(), &model.layout, template),
+                        None => Networks::write_some(rows.start, theta, out.dir(), &model.layout),
+                    }
+                })?;
+                let (n, template) = (request.n, model.template.as_deref());
+                for_torch::write(about, n, template, out.dir(), from, &|line| session.progress.note(line))?;
+                drawn
+            }
+        };
+        session.progress.end();
+        Ok(drawn)
     }
 
     /// Ends the command with its results.

@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
         &[
             "parameter architecture: weights of one network",
             "expected at most",
-            "(a quarter of this machine's memory)",
+            "(half of the memory budget)",
             "found more than 2^64 bytes",
         ],
     ),

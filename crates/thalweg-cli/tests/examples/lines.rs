@@ -91,6 +91,8 @@ pub fn shortened(line: &str) -> String {
         "shift" if has("--logits") => &[("--null", "40")],
         "shift" if has("calibrate") => &[("--null", "20"), ("--set", "bank.size=16")],
         "demo" => &[("--scale", "smoke"), ("--set", "zoo.runs=20"), ("--set", "fit.all.steps=10")],
+        // What it runs is run by a test of its own.
+        "reproduce" if has(" all ") => &[("--only", "shift-curve")],
         "reproduce" => &[
             ("--scale", "smoke"),
             ("--set", "'kinds=[\"tail\"]'"),

@@ -30,6 +30,15 @@ fn imports_follow_the_floors_that_the_architecture_draws() {
 }
 
 #[test]
+fn the_python_package_knows_the_program_in_one_file_alone() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../thalweg-py/src");
+    let paths = fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path());
+    let naming = paths.filter(|path| fs::read_to_string(path).unwrap().contains("thalweg_cli"));
+    let names: Vec<_> = naming.map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["program.rs"]);
+}
+
+#[test]
 fn no_file_is_longer_than_a_reader_can_hold() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut folders, mut long) = (vec![crates], Vec::new());
@@ -85,7 +94,8 @@ fn a_thick_command_is_found_and_its_tests_do_not_count() {
 }
 
 /// Commands of the program.
-const COMMANDS: [&str; 10] = ["data", "demo", "encode", "eval", "fit", "reproduce", "sample", "shift", "tune", "zoo"];
+const COMMANDS: [&str; 12] =
+    ["data", "demo", "encode", "eval", "fit", "gather", "reproduce", "sample", "shift", "submit", "tune", "zoo"];
 
 #[test]
 fn the_libraries_do_not_speak_of_the_program() {
@@ -127,7 +137,7 @@ fn what_speaks_of_the_program_is_found_wherever_it_is_said() {
 #[test]
 fn the_index_of_the_methods_leads_to_files_that_cite_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = fs::read_to_string(root.join("docs/METHODS.md")).unwrap();
+    let text = fs::read_to_string(root.join("book/src/mathematics.md")).unwrap();
     let rows = text.lines().skip_while(|line| *line != "## Index").filter(|line| line.starts_with("| M"));
     let mut numbers = 0;
     for row in rows {

@@ -17,4 +17,10 @@ pub const COMMANDS: &[&str] = &[
     "shift calibrate",
     "shift test",
     "reproduce",
+    "submit",
+    "gather",
+    "list",
+    "config",
+    "completions",
+    "man",
 ];

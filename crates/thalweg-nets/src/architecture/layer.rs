@@ -1,12 +1,13 @@
 //! Layers and the shapes that they make.
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `[channels, height, width]` of an activation.
 pub type Shape = [usize; 3];
 
 /// One layer. Shapes in the variants' docs are `[channels, height, width]` before → after.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Operation {
     /// Two-dimensional cross-correlation, `[i, h, w] → [out, (h + 2 padding − kernel)/stride + 1, …]`; weight `[out, i, kernel, kernel]`.
@@ -89,7 +90,7 @@ pub enum Operation {
 }
 
 /// A layer with an optional name of its own, for tensors named as a user's PyTorch module names them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Layer {
     /// Replaces the position in tensor names: `conv1` gives `conv1.weight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@
 //! assert_eq!(net.classes(), 10);
 //! ```
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub use layer::{Layer, Operation, Shape, shape_after};
 pub use preset::Preset;
 
 /// A checked base-network architecture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Architecture {
     name: String,
@@ -31,7 +32,7 @@ pub struct Architecture {
     output: Shape,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
     #[serde(default)]

@@ -1,10 +1,11 @@
 //! The architectures that the program knows by name.
 use super::{Architecture, Layer, Operation, Shape};
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The architectures that the program knows by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "preset", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Preset {
     /// conv c→8 5×5, pool, conv 8→6 5×5, pool, conv 6→4 2×2, dense 36→20→C on 28×28: 2,464 weights for one channel, 2,864 for three.

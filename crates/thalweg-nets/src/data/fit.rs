@@ -5,10 +5,11 @@
 use super::table::{Table, Values};
 use crate::error::{Error, Result};
 use crate::memory;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How images become `side`×`side`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fit {
     /// The middle square, pixel for pixel (one more row or column is cut below and right where the difference is odd).

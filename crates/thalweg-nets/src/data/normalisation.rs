@@ -1,13 +1,14 @@
 //! Standardisation per channel: x = (raw − mean) / std. A row of D features is D channels of 1×1, so one rule serves both.
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Mean and deviation of every channel in raw units (pixels in [0, 1], or a feature's own unit).
 ///
 /// Taken over the whole training pool of a set, before rows are chosen from it, so that it does not depend on how many
 /// rows a run trains on; never over test rows where the set has a test split.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalisation {
     /// Mean per channel `[c]`.
@@ -24,7 +25,7 @@ pub struct Normalisation {
 }
 
 /// How the inputs of a set are standardised, where it is not left to the rule (by the set's own training pool, or as the networks at hand expect).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Standardise {
     /// By mean and deviation of the set's own training pool.

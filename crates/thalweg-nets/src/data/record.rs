@@ -2,10 +2,11 @@
 use super::normalisation::Normalisation;
 use crate::architecture::Shape;
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was loaded, for the records: enough to notice that data changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecord {
     /// The set's name.

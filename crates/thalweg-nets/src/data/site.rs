@@ -1,8 +1,9 @@
 //! The hospitals of the heart disease data.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A hospital, or all of them but Cleveland.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Site {
     /// Cleveland Clinic: the home population P.

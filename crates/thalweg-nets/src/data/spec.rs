@@ -6,6 +6,7 @@ use super::normalisation::Standardise;
 use super::record::DataRecord;
 use super::site::Site;
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 /// | `channels` | told by the shape | `npz` only: where the channels of images stand ([`Channels`]) |
 /// | `normalisation` | `fitted`, or as networks expect | how inputs are standardised ([`Standardise`]) |
 /// | `record` | none | what was found when networks were trained on them; [`DataSpec::load`] then gives that, or refuses |
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// A set's name.
@@ -78,7 +79,7 @@ pub struct DataSpec {
 }
 
 /// Where the channels of images stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
     /// `[N, channels, height, width]`, as PyTorch has them.

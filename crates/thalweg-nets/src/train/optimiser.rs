@@ -6,11 +6,12 @@ use super::adam::AdamUpdate;
 use crate::architecture::{Architecture, Layer, Operation};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// The rule of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Optimiser {
     /// b ← μ b + g, θ ← θ − η b; with Nesterov θ ← θ − η (g + μ b). Weight decay λ is added to the gradient: g ← g + λ θ.

@@ -2,10 +2,11 @@
 use super::optimiser::Optimiser;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How long a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Length {
     /// Passes over the training rows; fractions are rounded to whole steps.
@@ -29,7 +30,7 @@ pub const LEAST_STEPS: u64 = 1_000;
 /// | `length` | `{ epochs = 4 }` | `{ epochs = E }` or `{ steps = T }` |
 /// | `label-smoothing` | 0 | [0, 1) |
 /// | `checkpoints` | 0, 1/6, …, 1 | rising shares of the run from 0 to 1; or `[1.0]`: only the final network |
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Recipe {
     /// The rule of a step.

@@ -1,11 +1,12 @@
 //! Learning rates over a run, one value a step: constant, cosine, and one-cycle, as PyTorch computes them
 //! (Loshchilov & Hutter 2017; Smith & Topin 2018).
 use crate::error::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// How the learning rate moves over the T steps of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
     /// The same at every step.

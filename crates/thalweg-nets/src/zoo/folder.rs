@@ -3,11 +3,11 @@
 //! A folder counts as a zoo when its `zoo.toml` can be read as one; only then may it be gone on with or replaced, and only
 //! the zoo's own files are ever removed.
 use super::origin::{Origin, toml_of};
-use super::shard;
+use super::shard::{self, Frame};
 use super::template;
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::files::{Held, lock, part_of};
+use crate::files::{Held, lock, lock_among_others, part_of, write_first};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,35 @@ pub(super) fn claim(dir: &Path, origin: &Origin, existing: Existing) -> Result<C
     remove(&work, &[])?;
     let new = Held::begin(&toml_of(&work))?.write(text.as_bytes())?;
     Ok(Claim { dir: dir.into(), work, _held: vec![lock, new] })
+}
+
+/// Makes `dir` the folder of the zoo `origin` for one of the processes that make its shards together; its `zoo.toml` is then there, as the first of
+/// them wrote it. Until the claim is dropped, nobody may take the folder alone.
+///
+/// # Errors
+/// A folder with other content; a zoo that differs from `origin`, naming the first key (another version of Thalweg and other data among them);
+/// a process that works on it alone; whatever the system refuses.
+pub(super) fn join(dir: &Path, origin: &Origin) -> Result<Claim> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(Error::format(dir, "zoo", "a folder", "a file"));
+    }
+    fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let path = toml_of(dir);
+    if !path.exists() {
+        if names(dir)?.iter().any(|name| !name.starts_with('.')) && !path.exists() {
+            return Err(Error::format(
+                dir,
+                "zoo",
+                "an empty folder, or a zoo to go on with",
+                "a folder with other content",
+            ));
+        }
+        write_first(&path, checksum::seal_text(origin.to_toml()?).as_bytes())?;
+    }
+    let file = File::open(&path).map_err(Error::io("read", &path))?;
+    lock_among_others(&file, dir)?;
+    same(dir, &Origin::read(dir)?, origin)?;
+    Ok(Claim { dir: dir.into(), work: dir.into(), _held: vec![file] })
 }
 
 /// The folder within a zoo's folder where the zoo that will replace it is made.
@@ -181,6 +210,17 @@ fn remove(dir: &Path, kept: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a folder that holds a shard beyond the last one of its zoo.
+pub(super) fn no_shard_beyond(dir: &Path, frame: &Frame) -> Result<()> {
+    let beyond = |name: &String| shard::index_of(name).is_some_and(|index| index >= frame.shards());
+    match names(dir)?.into_iter().find(beyond) {
+        Some(name) => {
+            Err(Error::format(dir.join(name), "shard", format!("{} shards only", frame.shards()), "one more"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Names of everything in `dir`, sorted.

@@ -6,6 +6,7 @@
 //! | [`record`] | [`Record`]: what a zoo was made from |
 //! | [`law`] | [`InitialLaw`]: the law that runs start from, drawn afresh by samplers |
 //! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
+//! | [`task`], [`gather`] | a zoo's shards shared out to many processes; what is there of them, checked |
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
 //! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
@@ -19,6 +20,7 @@ mod cache;
 pub mod checkpoints;
 pub mod derive;
 pub mod folder;
+pub mod gather;
 pub(crate) mod header;
 pub mod import;
 pub mod info;
@@ -30,11 +32,13 @@ mod shard;
 pub mod spec;
 pub mod split;
 pub mod store;
+pub mod task;
 pub mod template;
 pub mod trainer;
 
-pub use derive::{DeriveOptions, derive};
+pub use derive::{DeriveOptions, Step, derive, derive_task};
 pub use folder::files;
+pub use gather::{Gathered, gather};
 pub use import::{ImportOptions, ImportPlan, import};
 pub use info::Summary;
 pub use law::InitialLaw;
@@ -42,5 +46,6 @@ pub use origin::{Derived, Imported, Origin};
 pub use spec::{Record, ZooKind, ZooSpec};
 pub use split::{RunSplit, Shares};
 pub use store::{BUDGET, ZooStore};
+pub use task::Task;
 pub use template::Template;
-pub use trainer::{TrainOptions, train_zoo};
+pub use trainer::{TrainOptions, train_task, train_zoo};

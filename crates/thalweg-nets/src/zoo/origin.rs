@@ -206,6 +206,7 @@ impl Origin {
                     checkpoints: spec.recipe.checkpoints.len(),
                     layout: Layout::of(&spec.architecture),
                     scored: true,
+                    shared: false,
                 })
             }
             Self::Imported(imported) => Ok(imported.frame()),
@@ -317,6 +318,7 @@ impl Imported {
             checkpoints: self.times.len(),
             layout: self.layout(),
             scored: self.scored,
+            shared: false,
         }
     }
 }

@@ -7,13 +7,12 @@
 use super::header::Header;
 use crate::checksum;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{write_among_others, write_whole};
 use crate::layout::Layout;
 use crate::progress::Progress;
-use crate::sealed;
+use crate::sealed::SealedFile;
 use crate::train::Trajectory;
-use safetensors::{Dtype, View};
-use std::borrow::Cow;
+use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -32,6 +31,8 @@ pub(crate) struct Frame {
     pub layout: Layout,
     /// Whether loss and accuracy are there.
     pub scored: bool,
+    /// Whether other processes write shards of the same zoo at the same time.
+    pub shared: bool,
 }
 
 /// A shard in memory, about to be written.
@@ -51,6 +52,36 @@ impl Shard {
         self.accuracy.extend_from_slice(&run.accuracy);
         self.diverged_at.push(run.diverged_at);
     }
+}
+
+/// A shard under writing: its networks come one after the other and none is held. Dropped before it is finished, it leaves nothing.
+pub(super) struct Writing {
+    file: SealedFile,
+    /// P.
+    width: usize,
+    scored: bool,
+}
+
+impl Writing {
+    /// Writes networks `[m, P]` from row `first` of `[n · K]` on.
+    pub(super) fn networks(&mut self, first: usize, theta: &[f32]) -> Result<()> {
+        self.file.single("theta", first * self.width, theta)
+    }
+
+    /// Writes the rest, which is all of `rest` but θ, and ends.
+    pub(super) fn finish(mut self, rest: &Shard) -> Result<()> {
+        let died = rest.diverged_at.iter().map(|step| step.map_or(-1, |step| step as i64));
+        self.file.whole("died", Dtype::I64, &in_bytes(died))?;
+        if self.scored {
+            self.file.single("loss", 0, &rest.loss)?;
+            self.file.single("accuracy", 0, &rest.accuracy)?;
+        }
+        self.file.finish()
+    }
+}
+
+fn in_bytes(words: impl Iterator<Item = i64>) -> Vec<u8> {
+    words.flat_map(i64::to_le_bytes).collect()
 }
 
 /// What an opened zoo keeps of a shard.
@@ -91,39 +122,6 @@ pub(super) fn is_own(name: &str) -> bool {
     index_of(part.as_deref().unwrap_or(name)).is_some()
 }
 
-/// Numbers that are turned into bytes only when written.
-enum Column<'a> {
-    Floats(&'a [f32]),
-    Words(Vec<i64>),
-}
-
-struct Tensor<'a> {
-    column: Column<'a>,
-    dtype: Dtype,
-    shape: Vec<usize>,
-}
-
-impl View for Tensor<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        match &self.column {
-            Column::Floats(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Column::Words(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        }
-    }
-    fn data_len(&self) -> usize {
-        match &self.column {
-            Column::Floats(v) => 4 * v.len(),
-            Column::Words(v) => 8 * v.len(),
-        }
-    }
-}
-
 impl Frame {
     /// Number of shards.
     pub(crate) fn shards(&self) -> usize {
@@ -136,10 +134,20 @@ impl Frame {
         first..first.saturating_add(self.shard).min(self.runs)
     }
 
-    /// The shards in `dir` that are still to be made, in order; those that are there are checked, and told as done.
-    pub(crate) fn missing(&self, dir: &Path, progress: &dyn Progress) -> Result<Vec<usize>> {
+    /// The runs of neighbouring `shards`.
+    pub(crate) fn runs_in(&self, shards: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        self.runs_of(shards.start).start..self.runs_of(shards.end).start.min(self.runs)
+    }
+
+    /// Those of `shards` that are still to be made in `dir`, in order; those that are there are checked, and told as done.
+    pub(crate) fn missing(
+        &self,
+        dir: &Path,
+        shards: std::ops::Range<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<usize>> {
         let mut missing = Vec::new();
-        for index in 0..self.shards() {
+        for index in shards {
             if path(dir, index).exists() {
                 self.open(dir, index)?;
                 progress.advance(self.runs_of(index).len() as u64);
@@ -157,21 +165,34 @@ impl Frame {
 
     /// Writes a shard of just these `runs` to `path`.
     pub(super) fn write_runs(&self, path: &Path, runs: &[usize], shard: &Shard) -> Result<()> {
+        let mut file = self.begin(path, runs)?;
+        debug_assert!(shard.theta.len() == runs.len() * self.checkpoints * self.layout.len());
+        file.networks(0, &shard.theta)?;
+        file.finish(shard)
+    }
+
+    /// Begins a shard of just these `runs` at `path`.
+    pub(super) fn begin(&self, path: &Path, runs: &[usize]) -> Result<Writing> {
         let (n, k, p) = (runs.len(), self.checkpoints, self.layout.len());
-        debug_assert!(shard.theta.len() == n * k * p && shard.diverged_at.len() == n);
-        let floats = |v, shape| Tensor { column: Column::Floats(v), dtype: Dtype::F32, shape };
-        let words = |v| Tensor { column: Column::Words(v), dtype: Dtype::I64, shape: vec![n] };
-        let diverged_at = shard.diverged_at.iter().map(|step| step.map_or(-1, |step| step as i64)).collect();
+        let tensor = |name: &str, dtype, shape: &[usize]| (name.to_owned(), dtype, shape.to_vec());
         let mut tensors = vec![
-            ("theta", floats(&shard.theta, vec![n, k, p])),
-            ("run", words(runs.iter().map(|&run| run as i64).collect())),
-            ("died", words(diverged_at)),
+            tensor("theta", Dtype::F32, &[n, k, p]),
+            tensor("run", Dtype::I64, &[n]),
+            tensor("died", Dtype::I64, &[n]),
         ];
         if self.scored {
-            tensors.push(("loss", floats(&shard.loss, vec![n, k])));
-            tensors.push(("accuracy", floats(&shard.accuracy, vec![n, k])));
+            tensors.extend(["loss", "accuracy"].map(|name| tensor(name, Dtype::F32, &[n, k])));
         }
-        write_whole(path, &sealed::serialise(tensors, &BTreeMap::from([("zoo".into(), self.id.clone())]))?)
+        let words = BTreeMap::from([("zoo".into(), self.id.clone())]);
+        let begin = if self.shared { SealedFile::begin_among_others } else { SealedFile::begin };
+        let mut file = begin(path, tensors, &words)?;
+        file.whole("run", Dtype::I64, &in_bytes(runs.iter().map(|&run| run as i64)))?;
+        Ok(Writing { file, width: p, scored: self.scored })
+    }
+
+    /// Writes a file of the zoo whole or not at all, whoever else may be writing it.
+    pub(super) fn place(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if self.shared { write_among_others(path, bytes) } else { write_whole(path, bytes) }
     }
 
     /// Opens shard `index` and checks everything that it says, reading it once in pieces.

@@ -11,17 +11,18 @@ use crate::layout::Layout;
 use crate::memory;
 use crate::streams::Streams;
 use crate::train::Recipe;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Most runs of a zoo.
 const MOST_RUNS: usize = 1_000_000_000;
 
-/// How the runs of a zoo are related (docs/RESULTS.md shows how much depends on it).
+/// How the runs of a zoo are related (book/src/results.md shows how much depends on it).
 ///
 /// *Relative noise* ν: every trained tensor of the start is the centre's tensor plus independent normal noise of standard
 /// deviation ν · RMS(tensor); running statistics of batch normalisation are copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ZooKind {
     /// Every run starts at its own draw of the initialisation law.
@@ -100,7 +101,7 @@ impl ZooKind {
 /// | `centre` | a draw | shared zoos only: a safetensors file of one network by tensor names, around which all runs start |
 /// | `data`, `recipe`, `architecture` | | tables of their own |
 /// | `record` | | filled in when the zoo is made; where given, data must be the same |
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ZooSpec {
     /// What the user calls it.
@@ -249,7 +250,7 @@ fn shard() -> usize {
 }
 
 /// What a zoo was made from, beside its specification.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Names the zoo; every shard carries it.

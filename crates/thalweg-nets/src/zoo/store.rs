@@ -17,12 +17,13 @@ use crate::checksum;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::memory::{self, Need};
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes of weights that a store keeps in memory by default.
+/// Bytes of weights that a store keeps in memory by default, at most.
 pub const BUDGET: usize = 256 << 20;
 
 /// A zoo folder, opened and checked.
@@ -56,7 +57,7 @@ impl ZooStore {
     /// # Errors
     /// Anything that is not as it should be, with file, tensor, expected and found.
     pub fn open(dir: &Path) -> Result<Self> {
-        Self::open_within(dir, BUDGET)
+        Self::open_within(dir, memory::cached(BUDGET))
     }
 
     /// Opens the zoo in `dir`; at most `budget` bytes of weights (one network at least) are kept in memory.
@@ -66,10 +67,7 @@ impl ZooStore {
     pub fn open_within(dir: &Path, budget: usize) -> Result<Self> {
         let origin = Origin::read(dir)?;
         let frame = origin.frame(dir)?;
-        let extra = |name: &String| shard::index_of(name).is_some_and(|index| index >= frame.shards());
-        if let Some(name) = folder::names(dir)?.into_iter().find(extra) {
-            return Err(Error::format(dir.join(name), "shard", format!("{} shards only", frame.shards()), "one more"));
-        }
+        folder::no_shard_beyond(dir, &frame)?;
         let missing = (0..frame.shards()).find(|&index| !shard::path(dir, index).is_file());
         if let Some(index) = missing {
             return Err(Error::Unfinished { path: shard::path(dir, index), runs: frame.runs_of(index) });
@@ -202,28 +200,44 @@ impl ZooStore {
             if let Some(kept) = reader.cache.get(key) {
                 row.copy_from_slice(kept);
             } else {
-                self.read(&mut reader, run, checkpoint, row)?;
+                self.read(&mut reader, run, checkpoint, 0, row)?;
                 reader.cache.insert(key, row);
             }
         }
         Ok(())
     }
 
-    fn read(&self, reader: &mut Reader, run: usize, checkpoint: usize, row: &mut [f32]) -> Result<()> {
+    fn read(&self, reader: &mut Reader, run: usize, checkpoint: usize, first: usize, row: &mut [f32]) -> Result<()> {
         let (index, within) = (run / self.frame.shard, run % self.frame.shard);
         let path = shard::path(&self.dir, index);
         if reader.file.as_ref().is_none_or(|(open, _)| *open != index) {
             reader.file = Some((index, File::open(&path).map_err(Error::io("read", &path))?));
         }
         let (_, file) = reader.file.as_mut().expect("opened just now");
-        let before = (within * self.checkpoints() + checkpoint) * self.parameters();
+        let before = (within * self.checkpoints() + checkpoint) * self.parameters() + first;
         shard::read_floats(file, &path, self.offsets[index] + 4 * before as u64, row, &mut reader.bytes)
+    }
+
+    /// Copies the numbers of one network from its number `first` on to `out`, from the disk: what takes few columns of many networks at a time never
+    /// holds them whole.
+    ///
+    /// # Errors
+    /// A run or checkpoint that does not exist, numbers beyond P, a file that cannot be read any more.
+    pub fn part(&self, run: usize, checkpoint: usize, first: usize, out: &mut [f32]) -> Result<()> {
+        let (k, p) = (self.checkpoints(), self.parameters());
+        if run >= self.runs() || checkpoint >= k || first + out.len() > p {
+            let expected = format!("a run below {}, a checkpoint below {k}, numbers below {p}", self.runs());
+            let found = format!("run {run}, checkpoint {checkpoint}, {} numbers from {first} on", out.len());
+            return Err(Error::parameter("part of a network", expected, found));
+        }
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(&mut reader, run, checkpoint, first, out)
     }
 
     /// The final networks of `runs`, `[runs, P]`.
     ///
     /// # Errors
-    /// As [`Self::gather`].
+    /// As [`Self::gather`]; networks beyond the memory budget.
     pub fn finals(&self, runs: &[usize]) -> Result<Vec<f32>> {
         self.gathered(runs.iter().map(|&run| (run, self.checkpoints() - 1)))
     }
@@ -231,14 +245,18 @@ impl ZooStore {
     /// All checkpoints of one run, `[K, P]`.
     ///
     /// # Errors
-    /// As [`Self::gather`].
+    /// As [`Self::finals`].
     pub fn trajectory(&self, run: usize) -> Result<Vec<f32>> {
         self.gathered((0..self.checkpoints()).map(|checkpoint| (run, checkpoint)))
     }
 
     fn gathered(&self, items: impl Iterator<Item = (usize, usize)>) -> Result<Vec<f32>> {
         let items: Vec<_> = items.collect();
-        let mut out = vec![0.0; items.len() * self.parameters()];
+        let (n, p) = (items.len(), self.parameters());
+        Need::of(format!("holding {n} networks of {}", self.dir.display()))
+            .numbers("weights", &[n, p])
+            .check(|| None)?;
+        let mut out = vec![0.0; n * p];
         self.gather(&items, &mut out)?;
         Ok(out)
     }

@@ -1,28 +1,29 @@
-//! [`train_zoo`]: all runs of a specification, shard after shard into a folder.
+//! [`train_zoo`]: all runs of a specification, shard after shard into a folder; [`train_task`]: those of one task, for many machines.
 //!
 //! Runs of a shard are trained in parallel, each on one thread and a pure function of (spec, run index), so the bytes do not
 //! depend on the number of threads. A finished shard appears whole or not at all; of the shard in progress the finished runs are kept beside it
 //! (see [`partial`]), so that a killed job loses no more than one run or ten seconds, and the same job
 //! with `resume` ends with the same bytes as if nothing had happened. (A tail
 //! is one run: its steps are taken again from the first on, its finished shards are not written again.)
-use super::folder::{self, Existing};
+use super::folder::{self, Claim, Existing};
 use super::law::InitialLaw;
 use super::origin::Origin;
 use super::partial::{self, Partial};
 use super::shard::{self, Frame, Shard};
 use super::spec::{ZooKind, ZooSpec};
 use super::store::ZooStore;
+use super::task::Task;
 use crate::checksum;
 use crate::data::{DataRecord, Dataset};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
 use crate::layout::Layout;
 use crate::progress::Progress;
 use crate::streams::Streams;
 use crate::train::{Trainer, Trajectory};
 use rayon::prelude::*;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 /// How a zoo is made; nothing here changes its bytes.
@@ -42,6 +43,36 @@ pub struct TrainOptions {
 /// A wrong specification, missing data or data of one class (before anything is written); [`Error::Exists`]; a folder that is another zoo (to
 /// resume) or none (to resume or replace) or cannot be written; a full disk; [`Error::Interrupted`].
 pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &dyn Progress) -> Result<ZooStore> {
+    let existing = Existing::of(options.resume, options.force)?;
+    train(spec, options.threads, None, progress, &|origin| folder::claim(dir, origin, existing))?;
+    ZooStore::open(dir)
+}
+
+/// Trains the shards of one `task` of the zoo `spec` into the folder `dir`, which other processes fill with theirs at the same time, on this
+/// machine or on others. Gives the task's runs back.
+///
+/// A task may be run again, or twice at once: what it writes appears whole, with the bytes that [`train_zoo`] gives it. What is there already is
+/// checked and left.
+///
+/// # Errors
+/// As [`train_zoo`]; a folder that was begun with another specification, other data or another version of Thalweg; more tasks than shards; a tail,
+/// which is one run.
+pub fn train_task(spec: &ZooSpec, dir: &Path, task: Task, progress: &dyn Progress) -> Result<Range<usize>> {
+    if let ZooKind::Tail { .. } = spec.kind {
+        return Err(Error::parameter("kind", "runs that can be trained apart", "tail, the iterates of one run"));
+    }
+    task.shards(spec.runs.div_ceil(spec.shard.max(1)))?;
+    train(spec, 0, Some(task), progress, &|origin| folder::join(dir, origin))
+}
+
+/// Trains a zoo, or one task of it, into the folder that `claim` claims. The runs that were to be made.
+fn train(
+    spec: &ZooSpec,
+    threads: usize,
+    task: Option<Task>,
+    progress: &dyn Progress,
+    claim: &dyn Fn(&Origin) -> Result<Claim>,
+) -> Result<Range<usize>> {
     spec.check()?;
     let data = spec.data.load()?;
     data.train.notes.iter().for_each(|note| progress.note(note));
@@ -50,7 +81,7 @@ pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &
     let engine = Engine::new(&spec.architecture)?;
     let trainer = Trainer::new(&engine, &spec.architecture, &data.train, &data.validation, &spec.recipe)?;
     let origin = Origin::Trained(Box::new(spec.clone()));
-    let pool = match options.threads {
+    let pool = match threads {
         0 => None,
         n => Some(
             rayon::ThreadPoolBuilder::new()
@@ -59,15 +90,13 @@ pub fn train_zoo(spec: &ZooSpec, dir: &Path, options: &TrainOptions, progress: &
                 .map_err(|e| Error::parameter("threads", "threads that the system gives", e))?,
         ),
     };
-    let claim = folder::claim(dir, &origin, Existing::of(options.resume, options.force)?)?;
-    let work = || {
-        let (dir, frame) = (claim.work(), origin.frame(claim.work())?);
-        let job = Job { spec, dir, trainer: &trainer, layout: engine.layout(), frame, progress };
-        job.run()
-    };
-    pool.as_ref().map_or_else(work, |pool| pool.install(work))?;
-    claim.finish()?;
-    ZooStore::open(dir)
+    let claim = claim(&origin)?;
+    let frame = Frame { shared: task.is_some(), ..origin.frame(claim.work())? };
+    let shards = task.map_or(Ok(0..frame.shards()), |task| task.shards(frame.shards()))?;
+    let runs = frame.runs_in(&shards);
+    let job = Job { spec, dir: claim.work(), trainer: &trainer, layout: engine.layout(), frame, shards, progress };
+    pool.as_ref().map_or_else(|| job.run(), |pool| pool.install(|| job.run()))?;
+    claim.finish().map(|()| runs)
 }
 
 /// Refuses training rows of one class alone.
@@ -90,6 +119,8 @@ struct Job<'a> {
     trainer: &'a Trainer<'a>,
     layout: &'a Layout,
     frame: Frame,
+    /// Which shards are to be made here.
+    shards: Range<usize>,
     progress: &'a dyn Progress,
 }
 
@@ -97,16 +128,17 @@ impl Job<'_> {
     fn run(&self) -> Result<()> {
         let centre = if self.spec.kind.has_centre() { Some(self.centre()?) } else { None };
         let law = InitialLaw::of(self.spec, centre)?;
-        self.progress.begin("training runs", self.spec.runs as u64);
-        let missing = self.frame.missing(self.dir, self.progress)?;
+        let runs = self.frame.runs_in(&self.shards).len() as u64;
+        self.progress.begin("training runs", runs);
+        let missing = self.frame.missing(self.dir, self.shards.clone(), self.progress)?;
         // A kill right after a shard was written leaves its parts behind.
-        (0..self.frame.shards()).filter(|i| !missing.contains(i)).try_for_each(|i| partial::remove(self.dir, i))?;
+        self.shards.clone().filter(|i| !missing.contains(i)).try_for_each(|i| partial::remove(self.dir, i))?;
         let made = match self.spec.kind {
             ZooKind::Tail { every } => self.tail(&law, every, &missing),
             _ => missing.into_iter().try_for_each(|index| self.shard(&law, index)),
         };
         if let Err(Error::Interrupted) = made {
-            self.progress.kept(self.kept()?, self.spec.runs as u64, "runs");
+            self.progress.kept(self.kept()?, runs, "runs");
         }
         made
     }
@@ -114,7 +146,7 @@ impl Job<'_> {
     /// Runs on disk, in shards and in parts of them.
     fn kept(&self) -> Result<u64> {
         let mut kept = 0;
-        for index in 0..self.frame.shards() {
+        for index in self.shards.clone() {
             kept += match shard::path(self.dir, index).exists() {
                 true => self.frame.runs_of(index).len(),
                 false => partial::count(&self.frame, self.dir, index)?,
@@ -152,7 +184,7 @@ impl Job<'_> {
             }
             centre.copy_from_slice(trunk.theta());
         }
-        write_whole(&path, &self.layout.to_sealed(&centre)?)?;
+        self.frame.place(&path, &self.layout.to_sealed(&centre)?)?;
         Ok(centre)
     }
 

@@ -22,10 +22,15 @@ COLUMNS = [
     ("accuracy_mean", "accuracy", 4),
     ("accuracy_sem", "±", 4),
     ("accuracy_best", "best", 4),
-    ("novelty_l2", "d", 2),
+    ("novelty_weights", "d_w", 2),
+    ("novelty_behaviour", "d_f", 2),
     ("novel_and_performing", "N&P", 2),
+    ("copying_weights", "copying w", 1),
+    ("copying_behaviour", "copying f", 1),
+    ("spread_weights", "spread w", 2),
+    ("spread_behaviour", "spread f", 2),
     ("novelty_iou", "overlap", 2),
-    ("diversity_l2", "diversity", 2),
+    ("ensemble_gain", "gain of 16", 4),
     ("n", "n", 0),
 ]
 
@@ -91,14 +96,17 @@ class Judgement:
     ----------
     rows : list of dict
         All numbers, as the program's ``results.json`` has them; None where a sample cannot give one.
-    accuracy, loss, d, overlap, nearest_run : numpy.ndarray
-        Those of each network, ``[n]``: test accuracy and cross-entropy, distance to the nearest training run (1: as far as a new run), overlap of
-        errors with the most similar training run, and which run is nearest.
+    accuracy, loss, d_w, d_f, novel_and_performing, overlap, d, nearest_run : numpy.ndarray
+        Those of each network, ``[n]``: test accuracy and cross-entropy; distance in weights to the nearest training run after alignment to it, and
+        share of test rows answered differently from the most similar run, both over the zoo's own (1: as far as a new run); whether it reaches the
+        zoo's 5 % quantile in accuracy, d_w and d_f; overlap of errors with the most similar training run; distance in weights as they are, and
+        which run is nearest by it.
     """
 
     def __init__(self, rows, each):
         self.rows = rows
         self.accuracy, self.loss, self.d = each["accuracy"], each["loss"], each["d"]
+        self.d_w, self.d_f, self.novel_and_performing = each["d_w"], each["d_f"], each["novel_and_performing"]
         self.overlap, self.nearest_run = each["overlap"], each["nearest_run"]
 
     def __getitem__(self, method: str) -> dict[str, Any]:
@@ -134,14 +142,14 @@ class Judgement:
         return pandas.DataFrame(self.rows).set_index("method").astype(float, errors="ignore")
 
     def plot(self, axes: Any = None) -> Any:
-        """Accuracy against distance of each network, with the zoo's mean accuracy, as a figure of matplotlib. Returns its axes."""
+        """Accuracy against distance in behaviour of each network, with the zoo's mean accuracy, as a figure of matplotlib. Returns its axes."""
         from matplotlib import pyplot
 
         axes = pyplot.subplots()[1] if axes is None else axes
-        axes.scatter(self.d, self.accuracy, s=12, label="samples")
+        axes.scatter(self.d_f, self.accuracy, s=12, label="samples")
         axes.axhline(self["zoo"]["accuracy_mean"], color="grey", lw=1, label="zoo")
         axes.axvline(1.0, color="grey", lw=1, ls=":")
-        axes.set_xlabel("distance to the nearest training run")
+        axes.set_xlabel("answers unlike those of the most similar training run (1: as a new run)")
         axes.set_ylabel("test accuracy")
         axes.legend()
         return axes

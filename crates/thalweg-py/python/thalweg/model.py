@@ -4,12 +4,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core, rewards
+from ._arrays import floats, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import read_buffers, unpacked
@@ -83,6 +85,24 @@ def fit(
     with observer(progress) as watching:
         core = _core.fit([zoo._core for zoo in zoos], merged, _path(state), resume, watching)
     return Model(core)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step of training sees.
+
+    Attributes
+    ----------
+    x, t, u : numpy.ndarray
+        Points ``[B, D]`` at times ``[B]``, and the velocities ``[B, D]`` that are learned there.
+    loss : float
+        The model's loss: for flows the mean of (v − u)² over B and D.
+    """
+
+    x: np.ndarray = field(repr=False)
+    t: np.ndarray = field(repr=False)
+    u: np.ndarray = field(repr=False)
+    loss: float
 
 
 class Model:
@@ -209,6 +229,32 @@ class Model:
             buffers=self.buffers, tied=self.tied, at=np.array(times) if times else None, states=states if times else None,
             evaluations=evaluations, seconds=seconds,
         )
+
+    def points(self, theta: Any) -> np.ndarray:
+        """Where networks ``[n, P]`` lie for the model, ``[n, D]``: standardised and, with a latent space, encoded."""
+        return self._core.points(floats("theta", theta, self.parameters))
+
+    def batch(self, curves: Any, seed: int = 0) -> Batch:
+        """What a step of training sees of curves, and the loss of the model there.
+
+        Parameters
+        ----------
+        curves : array_like
+            Points ``[A, B, D]``, as :meth:`points` gives them: B curves through the A marginals that the model was trained on (two, a start and an end,
+            for ``"cfm"``).
+        seed : int
+            Of the times and the noise.
+
+        Returns
+        -------
+        Batch
+        """
+        return Batch(*self._core.batch(np.ascontiguousarray(to_numpy(curves), dtype=np.float32), seed))
+
+    def velocity(self, x: Any, t: Any) -> np.ndarray:
+        """The drift ``[B, D]`` at points ``[B, D]`` and times ``[B]`` in [0, 1], which samples follow."""
+        t = np.ascontiguousarray(np.atleast_1d(to_numpy(t)), dtype=np.float32)
+        return self._core.velocity(np.ascontiguousarray(to_numpy(x), dtype=np.float32), t)
 
     def tune(
         self,

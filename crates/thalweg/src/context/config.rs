@@ -1,10 +1,11 @@
 //! What decides the conditioning of a fit: the `[context]` table of its configuration (M10).
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What the encoder sees of a row.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
     /// The row as the networks of its task see it; the row net is trained jointly with the flow.
@@ -35,7 +36,7 @@ pub enum Features {
 /// | `relabel` | 0 | [0, 1]: how often a task is shown with its classes, and the networks' last layer, permuted |
 /// | `couple-across-tasks` | false | whether a coupling may join a start of one task to an end of another |
 /// | `validation-tasks` | 0.1 | [0, 1): share of the tasks that only choose the step |
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ContextConfig {
     /// What the encoder sees of a row.

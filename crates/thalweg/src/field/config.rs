@@ -1,6 +1,7 @@
 //! Which net a velocity field is, its sizes, and the device that it lives on.
 use super::{Field, ResidualMlp, ResidualMlpConfig};
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
@@ -20,7 +21,7 @@ pub fn place_fields(place: Box<Place>) -> Result<()> {
 }
 
 /// A net of a meta-model and its sizes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FieldConfig {
     /// The residual multilayer perceptron.
@@ -51,6 +52,13 @@ impl FieldConfig {
     pub fn with_context(&self, context: usize) -> Self {
         match self {
             Self::ResidualMlp(c) => Self::ResidualMlp(ResidualMlpConfig { context, ..c.clone() }),
+        }
+    }
+
+    /// Parameters of the field over points `[dimension]`, told before it is built.
+    pub fn numbers(&self, dimension: usize) -> usize {
+        match self {
+            Self::ResidualMlp(c) => c.numbers(dimension),
         }
     }
 

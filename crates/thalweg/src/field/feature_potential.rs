@@ -7,10 +7,11 @@ use crate::{Error, Result, Streams};
 use faer::linalg::solvers::Solve;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which features a potential is made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureConfig {
     /// All products xᵢ xⱼ, i ≤ j, beside the coordinates themselves.
@@ -34,6 +35,14 @@ impl Default for FeatureConfig {
 }
 
 impl FeatureConfig {
+    /// Numbers that a fit over points `[dimension]` holds, m features with their normal equations `[m, m]` in double precision, told before it begins.
+    pub(crate) fn numbers(&self, dimension: usize) -> usize {
+        let products = if self.quadratic { dimension.saturating_mul(dimension.saturating_add(1)) / 2 } else { 0 };
+        let features = dimension.saturating_add(products).saturating_add(self.fourier);
+        let system = features.saturating_mul(features).saturating_mul(2);
+        system.saturating_add(self.fourier.saturating_mul(dimension).saturating_mul(2))
+    }
+
     /// # Errors
     /// A number outside its range.
     pub fn check(&self) -> Result<()> {
@@ -56,7 +65,7 @@ fn ridge() -> f64 {
 }
 
 /// At which end of a step the gradient is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepForm {
     /// x' = x − τ∇V(x): stable to predict with where the potential is only known near the data.

@@ -1,4 +1,4 @@
-//! The nets of the meta-models (docs/METHODS.md, table of symbols): velocity fields v(x, t, c) over standardised weights.
+//! The nets of the meta-models (book/src/mathematics.md, table of symbols): velocity fields v(x, t, c) over standardised weights.
 //!
 //! A field is a pure function of flat parameters. [`Field::velocity`] leaves on its [`Tape`] what [`Field::backward`]
 //! needs, so that training costs two calls a step, adjoint matching (M12) gets its vector–Jacobian products in x from the same
@@ -6,6 +6,7 @@
 mod base;
 mod config;
 pub mod feature_potential;
+mod gate;
 pub mod potential;
 mod potential_elementwise;
 pub mod residual;
@@ -16,6 +17,7 @@ pub use crate::nn::parameters::Parameters;
 pub use crate::nn::tape::Tape;
 pub use base::Field;
 pub use config::{FieldConfig, Place, place_fields};
+pub use gate::Gate;
 pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};
 pub use residual::{ResidualMlp, ResidualMlpConfig};
 pub use steps::Steps;

@@ -1,4 +1,4 @@
-//! The scalar potential V(x, t) of M6 and M7 as a multilayer perceptron with its gradients written out (docs/METHODS.md section 7).
+//! The scalar potential V(x, t) of M6 and M7 as a multilayer perceptron with its gradients written out (book/src/mathematics.md section 7).
 //!
 //! z_1 = W_1 x + U_1 φ(t) + b_1, z_l = W_l a_{l−1} + U_l φ(t) + b_l, a_l = softplus(z_l),
 //! V = w · a_L + ½ Σ g_i x_i² + Σ h_i x_i with (g, h) = G φ(t) + b.
@@ -18,6 +18,7 @@ use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
@@ -54,7 +55,7 @@ pub struct Cotangents<'a> {
 }
 
 /// The size of an [`MlpPotential`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MlpPotentialConfig {
     /// Units of a hidden layer (256; 1 to 8,192).
@@ -72,6 +73,13 @@ impl Default for MlpPotentialConfig {
 }
 
 impl MlpPotentialConfig {
+    /// Parameters of the potential over points `[dimension]`, told before it is built; methods may add some of their own.
+    pub fn numbers(&self, dimension: usize) -> usize {
+        let (w, f) = (self.width, self.time_features + 1);
+        let hidden = w.saturating_mul(dimension).saturating_add((self.layers - 1) * w * w + self.layers * w * f + w);
+        hidden.saturating_add((2 * f).saturating_mul(dimension))
+    }
+
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {

@@ -5,11 +5,12 @@
 //! a block: a = norm(h) ⊙ (1 + scale(e)) + shift(e), h ← h + W_down silu(W_up a + b_up) + b_down;
 //! v = W_out h + b_out + (G φ + g) ⊙ x.
 //! W_out, b_out, G and g start at zero, so an untrained field stands still; the gate G φ + g of each parameter carries shrinkage and
-//! growth along t, which a narrow residual stream cannot. `norm` is layer normalisation without parameters: the modulation has them.
+//! growth along t, which a narrow residual stream cannot ([`Gate`]: smaller gates, for large P). `norm` is layer normalisation without parameters: the modulation has them.
 //!
 //! Cost: 2 B (2 P width + 2 blocks width² expansion) operations for `velocity`, twice that for `backward`. Not for tokens or
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
 use super::Field;
+use super::gate::{Courses, Gate, TimeGate};
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
 use crate::nn::elementwise::{self, Rows};
@@ -17,11 +18,12 @@ use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
 
 /// The size of a [`ResidualMlp`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResidualMlpConfig {
     /// Numbers in the residual stream (256; 1 to 8,192).
@@ -36,15 +38,29 @@ pub struct ResidualMlpConfig {
     pub embedding: usize,
     /// Numbers of a context, D (0: none).
     pub context: usize,
+    /// How each weight is scaled along time (full; low-rank and shared take 5 and 1 numbers a weight in the place of 33).
+    #[serde(skip_serializing_if = "Gate::is_full")]
+    pub gate: Gate,
 }
 
 impl Default for ResidualMlpConfig {
     fn default() -> Self {
-        Self { width: 256, blocks: 2, expansion: 1, time_features: 32, embedding: 64, context: 0 }
+        Self { width: 256, blocks: 2, expansion: 1, time_features: 32, embedding: 64, context: 0, gate: Gate::Full }
     }
 }
 
 impl ResidualMlpConfig {
+    /// Parameters of the field over points `[dimension]`, told before it is built.
+    pub fn numbers(&self, dimension: usize) -> usize {
+        let (w, e, f) = (self.width, self.embedding, self.time_features);
+        let context = if self.context > 0 { e.saturating_mul(self.context + 1) } else { 0 };
+        let modulation = self.blocks * 2 * w * (e + 1);
+        let blocks = self.blocks * (2 * w * w * self.expansion + w * self.expansion + w);
+        let small = w + e * (f + 1) + modulation + blocks;
+        let ends = dimension.saturating_mul(2 * w + 1);
+        [small, context, ends, self.gate.numbers(dimension, f)].into_iter().fold(0, usize::saturating_add)
+    }
+
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {
@@ -81,7 +97,7 @@ pub struct ResidualMlp {
     modulation: Option<Affine>,
     blocks: Vec<[Affine; 2]>,
     output: Affine,
-    gate: Affine,
+    gate: TimeGate,
 }
 
 /// Buffers of one batch of B rows and C conditions: C = B, or 1 where all rows share their time.
@@ -93,8 +109,9 @@ struct Buffers {
     embedding: [Vec<f32>; 2], // slope of silu, and the embedding [C, E]
     modulation: Vec<f32>,     // [C, blocks, 2, W]: scale, then shift
     blocks: Vec<BlockBuffers>,
-    h: Vec<f32>,            // [B, W]
-    gate: Vec<f32>,         // [C, P]
+    h: Vec<f32>,    // [B, W]
+    gate: Vec<f32>, // [C, P]
+    courses: Courses,
     d_gate: Vec<f32>,       // [B, P]
     d_h: Vec<f32>,          // [B, W]
     d_up: Vec<f32>,         // [B, W · expansion]
@@ -135,7 +152,7 @@ impl ResidualMlp {
             })
             .collect::<Vec<_>>();
         let output = push("output", dimension, w);
-        let gate = push("gate", dimension, f);
+        let gate = TimeGate::push(&mut tensors, &mut end, config.gate, dimension, f);
         let mut parameters = vec![0.0; end];
         for (name, layer) in [
             ("input", Some(&input)),
@@ -152,6 +169,7 @@ impl ResidualMlp {
             up.draw(&mut parameters, &streams.child("up"));
             down.draw(&mut parameters, &streams.child("down"));
         }
+        gate.draw(&mut parameters, &streams.child("gate"));
         let layout = Layout::of_tensors(tensors);
         Ok(Self {
             config: config.clone(),
@@ -258,8 +276,7 @@ impl Field for ResidualMlp {
             bias = down.bias(q);
         }
         elementwise::add_bias(&mut b.h, bias);
-        self.gate.apply(q, &b.phi, Accumulate::Overwrite, &mut b.gate);
-        elementwise::add_bias(&mut b.gate, self.gate.bias(q));
+        self.gate.apply(q, &b.phi, &mut b.courses, &mut b.gate);
         self.output.apply(q, &b.h, Accumulate::Overwrite, out);
         elementwise::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
     }
@@ -275,7 +292,7 @@ impl Field for ResidualMlp {
             if conditions == 1 {
                 elementwise::fold_rows(&mut b.d_gate, p);
             }
-            self.gate.gradient(&mut gradient, &b.d_gate[..conditions * p], &b.phi);
+            self.gate.gradient(q, &mut gradient, &b.d_gate[..conditions * p], &b.phi, &mut b.courses);
             self.output.gradient(&mut gradient, dv, &b.h);
         }
         self.output.input_gradient(q, dv, Accumulate::Overwrite, &mut b.d_h);

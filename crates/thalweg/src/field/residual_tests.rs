@@ -8,7 +8,11 @@ const ROWS: usize = 3;
 const P: usize = 11;
 
 fn small(context: usize, expansion: usize) -> ResidualMlp {
-    let config = ResidualMlpConfig { width: 20, blocks: 2, expansion, time_features: 6, embedding: 8, context };
+    gated(context, expansion, Gate::Full)
+}
+
+fn gated(context: usize, expansion: usize, gate: Gate) -> ResidualMlp {
+    let config = ResidualMlpConfig { width: 20, blocks: 2, expansion, time_features: 6, embedding: 8, context, gate };
     let mut field = ResidualMlp::new(P, &config, &Streams::new(5)).unwrap();
     // Away from the zero tensors of the start, so that every path carries something.
     let mut rng = Streams::new(6).rng();
@@ -32,10 +36,17 @@ fn scalar(field: &ResidualMlp, x: &[f32], t: &[f32], c: Option<&[f32]>, w: &[f32
 
 #[test]
 fn gradients_agree_with_central_differences_for_every_tensor() {
-    for (context, expansion, t) in
-        [(0, 1, [0.1, 0.5, 0.9]), (0, 1, [0.4; 3]), (4, 2, [0.1, 0.5, 0.9]), (4, 1, [0.4; 3])]
-    {
-        let mut field = small(context, expansion);
+    for (context, expansion, gate, t) in [
+        (0, 1, Gate::Full, [0.1, 0.5, 0.9]),
+        (0, 1, Gate::Full, [0.4; 3]),
+        (4, 2, Gate::Full, [0.1, 0.5, 0.9]),
+        (4, 1, Gate::Full, [0.4; 3]),
+        (0, 1, Gate::LowRank, [0.1, 0.5, 0.9]),
+        (0, 1, Gate::LowRank, [0.4; 3]),
+        (4, 1, Gate::Shared, [0.1, 0.5, 0.9]),
+        (0, 1, Gate::Shared, [0.4; 3]),
+    ] {
+        let mut field = gated(context, expansion, gate);
         let (x, w) = (random(ROWS * P, 1), random(ROWS * P, 2));
         let c = random(ROWS * context, 3);
         let c = (context > 0).then_some(c.as_slice());
@@ -80,17 +91,40 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
 }
 
 #[test]
-fn an_untrained_field_stands_still() {
-    let field = ResidualMlp::new(P, &ResidualMlpConfig::default(), &Streams::new(1)).unwrap();
-    let mut out = vec![f32::NAN; ROWS * P];
-    field.velocity(&random(ROWS * P, 1), &[0.0, 0.3, 1.0], None, &mut out, &mut Tape::default());
-    assert!(out.iter().all(|v| *v == 0.0));
+fn an_untrained_field_stands_still_and_every_gate_can_be_learned() {
+    for gate in [Gate::Full, Gate::LowRank, Gate::Shared] {
+        let config = ResidualMlpConfig { gate, ..ResidualMlpConfig::default() };
+        let field = ResidualMlp::new(P, &config, &Streams::new(1)).unwrap();
+        let (mut out, mut tape) = (vec![f32::NAN; ROWS * P], Tape::default());
+        field.velocity(&random(ROWS * P, 1), &[0.0, 0.3, 1.0], None, &mut out, &mut tape);
+        assert!(out.iter().all(|v| *v == 0.0));
+        let mut gradient = vec![0.0; field.parameters().len()];
+        field.backward(&random(ROWS * P, 2), &mut tape, Gradient::Write(&mut gradient), None);
+        let gates = field.layout().slots().iter().filter(|slot| slot.name.starts_with("gate."));
+        gates.for_each(|slot| assert!(gradient[slot.range()].iter().any(|g| g.abs() > 1e-3), "{gate:?} {}", slot.name));
+    }
+}
+
+#[test]
+fn the_number_of_parameters_is_told_before_they_are_made() {
+    for gate in [Gate::Full, Gate::LowRank, Gate::Shared] {
+        for (context, blocks, expansion) in [(0, 2, 1), (3, 0, 1), (5, 3, 2)] {
+            let base = ResidualMlpConfig { width: 7, time_features: 6, embedding: 5, ..ResidualMlpConfig::default() };
+            let config = ResidualMlpConfig { context, blocks, expansion, gate, ..base };
+            let made = ResidualMlp::new(P, &config, &Streams::new(1)).unwrap().parameters().len();
+            assert_eq!(config.numbers(P), made, "{config:?}");
+        }
+    }
+    // As a file of an older version has it, which knows one gate.
+    let old: ResidualMlpConfig = toml::from_str("width = 4").unwrap();
+    assert!(old.gate.is_full() && !toml::to_string(&old).unwrap().contains("gate"));
+    assert_eq!(toml::from_str::<ResidualMlpConfig>("gate = \"low-rank\"").unwrap().gate, Gate::LowRank);
 }
 
 #[test]
 fn a_row_has_the_same_bytes_in_any_company() {
-    for context in [0, 4] {
-        let field = small(context, 1);
+    for (context, gate) in [(0, Gate::Full), (4, Gate::Full), (0, Gate::LowRank), (0, Gate::Shared)] {
+        let field = gated(context, 1, gate);
         let (n, mut tape) = (300, Tape::default());
         let (x, t, c) = (random(n * P, 1), random(n, 2), random(n * context, 3));
         let mut run = |t: &[f32], from: usize, to: usize| {

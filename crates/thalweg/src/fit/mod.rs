@@ -4,6 +4,7 @@
 //! interrupted and resumed makes the same bytes as one that was not, on any number of threads. Runs, not checkpoints, are held out;
 //! the averaged parameters with the least loss on held-out runs are the model: small zoos overfit after some hundred steps.
 //! Cost: with defaults and 2,464 weights, 1,200 steps in well under a minute on two cores.
+mod need;
 mod options;
 mod plan;
 pub mod tasks;
@@ -20,7 +21,6 @@ use crate::{Result, Streams};
 use options::identity;
 use plan::Plan;
 use std::sync::Arc;
-use std::time::Instant;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
@@ -37,8 +37,8 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     if config.context.is_some() {
         return tasks::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
-    config.check_memory(zoo.parameters())?;
     let split = config.split.of(zoo)?;
+    need::check(zoo, config, &split)?;
     let plan = Plan::new(&[(zoo, &split)], config, options, progress)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
@@ -56,19 +56,20 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let identity = identity(&[zoo], config)?;
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
-    let options = &FitOptions { resume: options.resume && !closed_form, ..options.clone() };
     let (schedule, saving) = (config.schedule(), options.saving(&identity));
-    let mut state = train::start(&mut learner, &schedule, saving)?;
-    if closed_form {
-        let clock = Instant::now();
-        progress.begin("fitting", 0);
-        train::validate(&mut learner, &mut state, &schedule)?;
-        state.seconds = clock.elapsed().as_secs_f64();
-    } else {
-        train::run(&mut learner, &mut state, &schedule, saving, progress)?;
-    }
-    let mut method = learner.method;
-    method.parameters_mut().copy_from_slice(&state.best);
+    let state = match closed_form {
+        true => {
+            progress.begin("fitting", 0);
+            train::solved(&mut learner, &schedule)?
+        }
+        false => {
+            let mut state = train::start(&mut learner, &schedule, saving)?;
+            train::run(&mut learner, &mut state, &schedule, saving, progress)?;
+            learner.method.parameters_mut().copy_from_slice(&state.best);
+            state
+        }
+    };
+    let method = learner.method;
     Ok(MetaModel {
         config: config.clone(),
         times: plan.times.clone(),

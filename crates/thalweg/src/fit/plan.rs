@@ -8,11 +8,13 @@ use crate::path::Batch;
 use crate::path::curves::{self, Curves, Marginal};
 use crate::path::time_grid;
 use crate::space::coordinates::Coordinates;
-use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, training_points};
+use crate::space::latent::{Autoencoder, LatentConfig, LatentRecord, LatentTask, Space, fit_pca, training_items};
+use crate::space::points::{Points, Stored};
 use crate::space::source::Source;
 use crate::train::Checkpointing;
 use crate::{Error, Result, Streams};
 use std::sync::Arc;
+use thalweg_nets::memory;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{RunSplit, ZooStore};
 
@@ -45,7 +47,8 @@ impl Plan {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let (zoo, split) = zoos[0];
-        let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(64).map(|runs| zoo.finals(runs)));
+        let at_once = memory::rows(4 * zoo.parameters() as u64, 64);
+        let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(at_once).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
         let source = Source::of(config.method.source(), zoo, &split.train)?;
         let wanted = config.method.marginals();
@@ -87,7 +90,7 @@ impl Plan {
     pub fn curves<'a>(&'a self, zoo: &'a ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Curves<'a>> {
         let runs = [&split.train[..], &split.validation].concat();
         let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
-        Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::BUDGET)
+        Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::budget())
     }
 
     /// One fixed batch of the held-out runs, if there are any: every validation sees the same points, so they can be compared.
@@ -133,11 +136,23 @@ fn fit_latent(
         last: true,
         resume: true,
     });
-    let points = |runs: fn(&RunSplit) -> &[usize]| {
-        let each = zoos.iter().map(|(zoo, split)| training_points(config, zoo, coordinates, runs(split), checkpoints));
-        Ok(thinned(each.collect::<Result<Vec<_>>>()?.concat(), zoo.parameters(), config.most_points(zoo.parameters())))
+    let stored = |runs: fn(&RunSplit) -> &[usize]| {
+        let p = zoo.parameters();
+        let items = zoos.iter().enumerate().flat_map(|(i, (_, split))| {
+            training_items(config, p, runs(split), checkpoints)
+                .into_iter()
+                .map(move |(run, checkpoint)| (i, run, checkpoint))
+        });
+        let items = thinned(items.collect(), config.most_points(p));
+        Stored::new(zoos.iter().map(|(zoo, _)| *zoo).collect(), coordinates, items)
     };
-    let (training, held_out) = (points(|split| &split.train)?, points(|split| &split.validation)?);
+    let (training, held_out) = (stored(|split| &split.train), stored(|split| &split.validation));
+    if let LatentConfig::Pca(pca) = config {
+        let (autoencoder, record) = fit_pca(pca, &training, &held_out)?;
+        return Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }));
+    }
+    let all = |points: &Stored| points.rows(0..points.count());
+    let (training, held_out) = (all(&training)?, all(&held_out)?);
     let functional = config.functional().of_zoo(zoo, coordinates)?;
     let (autoencoder, record) = config.fit(&LatentTask {
         layout: zoo.layout(),
@@ -164,13 +179,13 @@ fn latent_identity(
     Ok(blake3::hash(parts.as_bytes()).to_hex().to_string())
 }
 
-/// At most `most` of `points [n, P]`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.
-fn thinned(points: Vec<f32>, p: usize, most: usize) -> Vec<f32> {
-    let n = points.len() / p;
+/// At most `most` of `items`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.
+fn thinned<T: Copy>(items: Vec<T>, most: usize) -> Vec<T> {
+    let n = items.len();
     if n <= most {
-        return points;
+        return items;
     }
-    (0..most).flat_map(|i| &points[i * n / most * p..][..p]).copied().collect()
+    (0..most).map(|i| items[i * n / most]).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A step takes some tasks; of each, curves (coupled among themselves, so that no coupling crosses tasks unless that is asked), and one support set
 //! of random size, whose context all of its curves see. A context is dropped at random, and classes are permuted at random where that is asked.
 //! Held-out runs choose the step: those of the training tasks, and all runs of some tasks that nothing else sees, in equal parts.
+use super::need;
 use super::options::{FitOptions, identity};
 use super::plan::Plan;
 use crate::context::Context;
@@ -80,9 +81,9 @@ pub fn fit_tasks(
             true,
         ));
     }
-    config.check_memory(zoos[0].parameters())?;
     let streams = Streams::new(config.seed).child("fit");
     let splits = zoos.iter().map(|zoo| config.split.of(zoo)).collect::<Result<Vec<_>>>()?;
+    need::check(zoos[0], config, &splits[0])?;
     let (seen, choosing) = split_tasks(zoos.len(), asked.validation_tasks, config.split.seed);
     let learned: Vec<(&ZooStore, &RunSplit)> = seen.iter().map(|&i| (zoos[i], &splits[i])).collect();
     let mut plan = Plan::new(&learned, config, options, progress)?;
@@ -133,7 +134,7 @@ pub fn fit_tasks(
     }
     let tasks = zoos.iter().zip(&splits).map(|(zoo, split)| {
         let runs = [&split.train[..], &split.validation, &split.test].concat();
-        let budget = curves::BUDGET / zoos.len();
+        let budget = curves::budget() / zoos.len();
         Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! The trivial generators that every table carries (docs/METHODS.md, section 14), since they beat many published ones.
+//! The trivial generators that every table carries (book/src/mathematics.md, section 14), since they beat many published ones.
 //!
 //! Each is a pure function of the zoo's training finals `[R, P]` and a stream. None needs a gradient; most need no model
 //! at all. A method that does not beat them in accuracy *and* in novelty has shown nothing.
@@ -243,7 +243,9 @@ fn deviation(points: &[f32], p: usize) -> Vec<f64> {
 fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
     let runs = points.len() / p;
     let mean = mean(points, p);
-    let principal = Principal::of("training finals", points, &mean)?;
+    let rows = points.chunks_exact(p);
+    let centred: Vec<f64> = rows.flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
+    let principal = Principal::of_centred("training finals", &centred, runs)?;
     let values = &principal.variances;
     let total: f64 = values.iter().sum();
     let mut held = 0.0;
@@ -265,7 +267,7 @@ fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result
     let mut out = vec![0.0; n * p];
     out.chunks_exact_mut(p).for_each(|row| row.copy_from_slice(&mean));
     let coefficients = MatRef::from_row_major_slice(&coefficients, n, runs);
-    let x = MatRef::from_row_major_slice(&principal.centred, runs, p);
+    let x = MatRef::from_row_major_slice(&centred, runs, p);
     matmul(MatMut::from_row_major_slice_mut(&mut out, n, p), Accum::Add, coefficients, x, 1.0, Par::Seq);
     Ok(narrow(&out))
 }

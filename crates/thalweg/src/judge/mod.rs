@@ -2,78 +2,40 @@
 //! by the same numbers, in rows of one table (M17, M20).
 //!
 //! Choose on validation data, report on test data (invariant 5 of ARCHITECTURE.md): a [`Judge`] is for the report. It is given the *test*
-//! set; accuracies, losses, overlaps and the zoo's 5 % quantile in its rows are all on that set, and nothing may be
+//! set; accuracies, losses, answers, overlaps and the zoo's 5 % quantiles in its rows are all on that set, and nothing may be
 //! chosen by them. Distances need no data. For choosing, make another judge on the validation set.
 //!
-//! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked.
+//! A network counts as novel and performing where it reaches the zoo's own 5 % quantile in three numbers at once: accuracy, distance in weights to
+//! the nearest training run after alignment to it, and share of inputs that it answers differently from the run that answers most alike. Weights
+//! alone are gamed by noise that no input feels, answers alone by bad networks.
+//!
+//! Cost: every network is evaluated once (the zoo's at the start); distances O((R + n) R P), blocked; at most three alignments a network.
 pub mod action_gap;
 pub mod baseline;
+mod evaluation;
 mod reference;
 mod results;
+mod row;
 mod runs;
 mod table;
 
 pub use reference::ZooReference;
 pub use results::{RESULTS, read_rows, write_rows};
+pub use row::Row;
 pub use runs::ZooRuns;
 pub use table::{Judged, Origin, table};
 
+use crate::Result;
 use crate::coupling::distance::{Nearest, nearest_others};
-use crate::metric::behaviour::WrongSets;
+use crate::metric::aligned::AlignedNeighbourhood;
+use crate::metric::copying::mann_whitney_z;
 use crate::metric::novelty::{Neighbourhood, novel_and_performing};
-use crate::metric::summary::{Better, Summary, finite_or_null, mean};
-use crate::{Error, Result};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use thalweg_nets::evaluate::argmax;
-use thalweg_nets::loss::{CrossEntropy, LogitLoss};
+use crate::metric::summary::{Better, Summary, mean, quantile};
+use crate::metric::wasserstein::spread;
+use evaluation::{Evaluated, evaluate};
 
-/// Networks whose logits are held at once.
-const AT_ONCE: usize = 64;
-
-/// One row of a table. Numbers that a sample cannot give (the error of one network, the diversity of one, the loss of
-/// one that overflows, the time of the zoo) are NaN, and null in JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// Where the networks come from.
-    pub method: String,
-    /// Mean test accuracy.
-    pub accuracy_mean: f64,
-    /// Its standard error.
-    #[serde(with = "finite_or_null")]
-    pub accuracy_sem: f64,
-    /// Best test accuracy.
-    pub accuracy_best: f64,
-    /// Mean of the five best test accuracies.
-    pub accuracy_top5: f64,
-    /// Mean test cross-entropy.
-    #[serde(with = "finite_or_null")]
-    pub loss_mean: f64,
-    /// Mean d: distance to the nearest training network over the zoo's leave-one-out median.
-    pub novelty_l2: f64,
-    /// Mean distance to the nearest training network.
-    pub novelty_l2_nearest: f64,
-    /// Mean greatest overlap (IoU) of a network's errors with those of any training network; 1: a copy in behaviour.
-    pub novelty_iou: f64,
-    /// N&P: share of networks with accuracy at or above the zoo's 5 % quantile and d > 1.
-    pub novel_and_performing: f64,
-    /// Mean distance to the nearest other network of the sample, over the zoo's leave-one-out median.
-    #[serde(with = "finite_or_null")]
-    pub diversity_l2: f64,
-    /// Mean greatest overlap of errors with any other network of the sample; 1: all err alike.
-    #[serde(with = "finite_or_null")]
-    pub diversity_iou: f64,
-    /// Networks judged.
-    pub n: usize,
-    /// Seconds that making them took.
-    #[serde(with = "finite_or_null")]
-    pub seconds: f64,
-    /// Standard deviation of the test accuracy.
-    #[serde(with = "finite_or_null")]
-    pub accuracy_sd: f64,
-    /// The zoo's 5 % quantile of test accuracy: what counts as performing.
-    pub accuracy_floor: f64,
-}
+/// The quantile of the zoo's own runs that a network has to reach.
+const LEAST: f64 = 0.05;
 
 /// The numbers of each network behind a [`Row`], all `[n]`: for scatter plots and for picking out single networks.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,10 +44,20 @@ pub struct Judgement {
     pub accuracy: Vec<f64>,
     /// Test cross-entropy; +∞ where it overflows.
     pub loss: Vec<f64>,
-    /// The nearest training network and its distance.
+    /// The nearest training network in weights as they are, and its distance.
     pub nearest: Vec<Nearest>,
     /// d of [`Self::nearest`].
     pub d: Vec<f64>,
+    /// The nearest training network in weights after alignment to it, and its distance.
+    pub aligned: Vec<Nearest>,
+    /// d_w: distances of [`Self::aligned`] over the zoo's leave-one-out median.
+    pub d_weights: Vec<f64>,
+    /// The training network that answers most alike, and the share of inputs answered differently from it.
+    pub alike: Vec<Nearest>,
+    /// d_f: shares of [`Self::alike`] over the zoo's leave-one-out median; NaN where that is 0.
+    pub d_behaviour: Vec<f64>,
+    /// Whether it is novel and performing.
+    pub novel_and_performing: Vec<bool>,
     /// Greatest overlap of errors with a training network.
     pub similarity: Vec<f64>,
     /// d to the nearest other network of the sample; empty for a sample of one.
@@ -94,44 +66,107 @@ pub struct Judgement {
     pub similarity_within: Vec<f64>,
 }
 
+/// What is told of networks together, not one by one; NaN where there are too few.
+#[derive(Clone, Copy, Debug)]
+struct Together {
+    spread_weights: f64,
+    spread_behaviour: f64,
+    ensemble_gain: f64,
+}
+
+/// What the zoo's own runs are like, each against the others: units and least values of the three numbers.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    accuracy_floor: f64,
+    weights: Scale,
+    behaviour: Scale,
+    spread_weights: f64,
+    spread_behaviour: f64,
+}
+
+/// Median and 5 % quantile of leave-one-out distances.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    median: f64,
+    least: f64,
+}
+
+impl Scale {
+    fn of(what: &str, nearest: &[Nearest]) -> Result<Self> {
+        let distances = distances(nearest);
+        Ok(Self { median: quantile(what, &distances, 0.5)?, least: quantile(what, &distances, LEAST)? })
+    }
+
+    /// Distances in units of the median; NaN where that is 0.
+    fn relative(&self, nearest: &[Nearest]) -> Vec<f64> {
+        let one = |x: &Nearest| if self.median > 0.0 { x.distance / self.median } else { f64::NAN };
+        nearest.iter().map(one).collect()
+    }
+}
+
 /// A zoo with its statistics, ready to judge.
 pub struct Judge<'a> {
     zoo: ZooReference<'a>,
     neighbourhood: Neighbourhood<'a>,
-    own: Judgement,
-    wrong: WrongSets,
-    floor: f64,
+    aligned: Option<AlignedNeighbourhood<'a>>,
+    evaluated: Evaluated,
+    own: Own,
+    training: (Judgement, Together),
+    held_out: Option<(Judgement, Together)>,
 }
 
 impl<'a> Judge<'a> {
-    /// Evaluates the training networks and measures their distances, once.
+    /// Evaluates the training networks and the held-out ones and measures their distances, once.
     ///
     /// # Errors
     /// Slices that do not fit the engine, weights that are not finite, fewer than two training networks, copies only.
     pub fn new(zoo: ZooReference<'a>) -> Result<Self> {
         let neighbourhood = Neighbourhood::new(zoo.training, zoo.engine.parameters())?;
-        let (accuracy, loss, wrong) = evaluate(&zoo, zoo.training)?;
-        let (nearest, similarity) = (neighbourhood.own().to_vec(), wrong.most_similar_others()?);
+        let evaluated = evaluate(&zoo, zoo.training)?;
+        let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
+        let alike = evaluated.answers.nearest_others()?;
+        let table = zoo.symmetry.filter(|table| table.layout() == zoo.engine.layout());
+        let neighbours = table.map(|table| AlignedNeighbourhood::new(zoo.training, table));
+        let aligned = match &neighbours {
+            Some(neighbours) => neighbours.nearest_others(&nearest, &alike)?,
+            None => nearest.clone(),
+        };
+        let own = Own {
+            accuracy_floor: quantile("accuracy", &evaluated.accuracy, LEAST)?,
+            weights: Scale::of("leave-one-out distance", &aligned)?,
+            behaviour: Scale::of("leave-one-out difference of answers", &alike)?,
+            spread_weights: spread(zoo.training, zoo.engine.parameters())?,
+            spread_behaviour: evaluated.answers.spread()?,
+        };
         let d = neighbourhood.relative(&nearest);
-        let floor = accuracy_floor(&accuracy)?;
-        let own = Judgement {
+        let accuracy = evaluated.accuracy.clone();
+        let judgement = Judgement {
+            novel_and_performing: own.novel_and_performing(&accuracy, &aligned, &alike),
             accuracy,
-            loss,
+            loss: evaluated.loss.clone(),
             nearest,
             d_within: d.clone(),
             d,
+            d_weights: own.weights.relative(&aligned),
+            aligned,
+            d_behaviour: own.behaviour.relative(&alike),
+            alike,
             similarity_within: similarity.clone(),
             similarity,
         };
-        Ok(Self { zoo, neighbourhood, own, wrong, floor })
+        let together = own.together(own.spread_weights, own.spread_behaviour, evaluated.ensemble_gain);
+        let training = (judgement, together);
+        let mut judge = Self { zoo, neighbourhood, aligned: neighbours, evaluated, own, training, held_out: None };
+        judge.held_out = (!zoo.held_out.is_empty()).then(|| judge.examine(zoo.held_out)).transpose()?;
+        Ok(judge)
     }
 
     /// The zoo's 5 % quantile of test accuracy.
     pub fn accuracy_floor(&self) -> f64 {
-        self.floor
+        self.own.accuracy_floor
     }
 
-    /// The zoo's leave-one-out median distance: the unit of d.
+    /// The zoo's leave-one-out median distance, weights as they are: the unit of d.
     pub fn median(&self) -> f64 {
         self.neighbourhood.median()
     }
@@ -141,16 +176,41 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// A slice that is no `[n, P]` with n ≥ 1, or not finite.
     pub fn judge(&self, theta: &[f32]) -> Result<Judgement> {
+        Ok(self.examine(theta)?.0)
+    }
+
+    fn examine(&self, theta: &[f32]) -> Result<(Judgement, Together)> {
+        let p = self.zoo.engine.parameters();
         let nearest = self.neighbourhood.nearest(theta)?;
-        let (accuracy, loss, wrong) = evaluate(&self.zoo, theta)?;
-        let (d_within, similarity_within) = if nearest.len() > 1 {
-            let others = nearest_others(theta, self.zoo.engine.parameters())?;
-            (self.neighbourhood.relative(&others), wrong.most_similar_others()?)
-        } else {
-            (Vec::new(), Vec::new())
+        let Evaluated { accuracy, loss, wrong, answers, ensemble_gain } = evaluate(&self.zoo, theta)?;
+        let alike = answers.nearest(&self.evaluated.answers)?;
+        let aligned = match &self.aligned {
+            Some(neighbours) => neighbours.nearest(theta, &nearest, &alike)?,
+            None => nearest.clone(),
         };
-        let (d, similarity) = (self.neighbourhood.relative(&nearest), wrong.most_similar(&self.wrong)?);
-        Ok(Judgement { accuracy, loss, nearest, d, similarity, d_within, similarity_within })
+        let several = nearest.len() > 1;
+        let (d_within, similarity_within) = match several {
+            true => (self.neighbourhood.relative(&nearest_others(theta, p)?), wrong.most_similar_others()?),
+            false => (Vec::new(), Vec::new()),
+        };
+        let (weights, behaviour) = if several { (spread(theta, p)?, answers.spread()?) } else { (f64::NAN, f64::NAN) };
+        let own = &self.own;
+        let together = own.together(weights, behaviour, ensemble_gain);
+        let judgement = Judgement {
+            novel_and_performing: own.novel_and_performing(&accuracy, &aligned, &alike),
+            accuracy,
+            loss,
+            d: self.neighbourhood.relative(&nearest),
+            nearest,
+            d_weights: own.weights.relative(&aligned),
+            aligned,
+            d_behaviour: own.behaviour.relative(&alike),
+            alike,
+            similarity: wrong.most_similar(&self.evaluated.wrong)?,
+            d_within,
+            similarity_within,
+        };
+        Ok((judgement, together))
     }
 
     /// Judges networks `theta [n, P]` that `method` made in so many `seconds`, as one row.
@@ -158,13 +218,22 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// As [`Self::judge`].
     pub fn row(&self, method: &str, theta: &[f32], seconds: f64) -> Result<Row> {
-        self.summarise(method, &self.judge(theta)?, seconds)
+        let (judged, together) = self.examine(theta)?;
+        self.summarise(method, &judged, together, seconds)
     }
 
     /// The row of a judgement.
-    fn summarise(&self, method: &str, judged: &Judgement, seconds: f64) -> Result<Row> {
+    fn summarise(&self, method: &str, judged: &Judgement, together: Together, seconds: f64) -> Result<Row> {
         let accuracy = Summary::of("accuracy", &judged.accuracy, Better::Higher)?;
-        let distances: Vec<f64> = judged.nearest.iter().map(|x| x.distance).collect();
+        let floor = self.own.accuracy_floor;
+        let share = |count: usize| count as f64 / accuracy.n as f64;
+        // Held-out runs against themselves would have 0 by construction.
+        let copying = |of: fn(&Judgement) -> &[Nearest]| match &self.held_out {
+            Some((held_out, _)) if !std::ptr::eq(held_out, judged) => {
+                mann_whitney_z(&distances(of(judged)), &distances(of(held_out)))
+            }
+            _ => f64::NAN,
+        };
         Ok(Row {
             method: method.into(),
             accuracy_mean: accuracy.mean,
@@ -173,55 +242,62 @@ impl<'a> Judge<'a> {
             accuracy_top5: accuracy.top5,
             loss_mean: mean(&judged.loss),
             novelty_l2: mean(&judged.d),
-            novelty_l2_nearest: mean(&distances),
+            novelty_l2_nearest: mean(&distances(&judged.nearest)),
+            novelty_weights: median(&judged.d_weights),
+            novelty_behaviour: median(&judged.d_behaviour),
             novelty_iou: mean(&judged.similarity),
-            novel_and_performing: novel_and_performing(&judged.accuracy, &judged.d, self.floor),
+            novel_and_performing: share(judged.novel_and_performing.iter().filter(|both| **both).count()),
+            novel_performing_weights: novel_and_performing(&judged.accuracy, &judged.d, floor),
+            performing: share(judged.accuracy.iter().filter(|a| **a >= floor).count()),
+            copying_weights: copying(|j| &j.aligned),
+            copying_behaviour: copying(|j| &j.alike),
+            spread_weights: together.spread_weights,
+            spread_behaviour: together.spread_behaviour,
+            ensemble_gain: together.ensemble_gain,
             diversity_l2: mean(&judged.d_within),
             diversity_iou: mean(&judged.similarity_within),
             n: accuracy.n,
             seconds,
             accuracy_sd: accuracy.sd,
-            accuracy_floor: self.floor,
+            accuracy_floor: floor,
         })
     }
 
     /// The training runs, each judged against the others (leave-one-out).
     fn zoo_row(&self) -> Result<Row> {
-        self.summarise("zoo", &self.own, f64::NAN)
+        self.summarise("zoo", &self.training.0, self.training.1, f64::NAN)
     }
 }
 
-/// 5 % quantile of the zoo's accuracies.
-fn accuracy_floor(accuracy: &[f64]) -> Result<f64> {
-    crate::metric::summary::quantile("accuracy", accuracy, 0.05)
-}
-
-/// Accuracies, losses and wrong sets of `theta [n, P]` from one pass over the test set.
-fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<(Vec<f64>, Vec<f64>, WrongSets)> {
-    let (engine, labels) = (zoo.engine, zoo.labels);
-    if labels.len() != zoo.test.len() {
-        return Err(Error::shape("labels", format!("[{}]", zoo.test.len()), format!("[{}]", labels.len())));
-    }
-    let cross_entropy = CrossEntropy::new(labels, engine.classes(), 0.0)?;
-    let (mut accuracy, mut loss, mut wrong) = (Vec::new(), Vec::new(), WrongSets::new(&[], labels)?);
-    for theta in theta.chunks((AT_ONCE * engine.parameters()).max(1)) {
-        let logits = engine.logits_of_many(theta, zoo.test)?;
-        let of_one = |logits: &[f32]| {
-            let value = cross_entropy.rows(0, logits, &mut vec![0.0; logits.len()]);
-            let sets =
-                WrongSets::new(&logits.chunks_exact(engine.classes()).map(argmax).collect::<Vec<u32>>(), labels)?;
-            Ok((if value.is_nan() { f64::INFINITY } else { value }, sets))
+impl Own {
+    /// Which networks reach the zoo's least values in all three numbers. Distances are compared as they are: a zoo whose runs answer alike has a
+    /// median of 0.
+    fn novel_and_performing(&self, accuracy: &[f64], aligned: &[Nearest], alike: &[Nearest]) -> Vec<bool> {
+        let reaches = |((accuracy, aligned), alike): ((&f64, &Nearest), &Nearest)| {
+            *accuracy >= self.accuracy_floor
+                && aligned.distance >= self.weights.least
+                && alike.distance >= self.behaviour.least
         };
-        let parts: Vec<Result<(f64, WrongSets)>> =
-            logits.par_chunks_exact(labels.len() * engine.classes()).map(of_one).collect();
-        for part in parts {
-            let (value, sets) = part?;
-            accuracy.push(1.0 - sets.errors(0) as f64 / labels.len() as f64);
-            loss.push(value);
-            wrong.append(sets)?;
+        accuracy.iter().zip(aligned).zip(alike).map(reaches).collect()
+    }
+
+    fn together(&self, weights: f64, behaviour: f64, ensemble_gain: f64) -> Together {
+        let over = |of: f64, own: f64| if own > 0.0 { of / own } else { f64::NAN };
+        Together {
+            spread_weights: over(weights, self.spread_weights),
+            spread_behaviour: over(behaviour, self.spread_behaviour),
+            ensemble_gain,
         }
     }
-    Ok((accuracy, loss, wrong))
+}
+
+fn distances(nearest: &[Nearest]) -> Vec<f64> {
+    nearest.iter().map(|x| x.distance).collect()
+}
+
+/// The median; NaN where a value is, or where there is none.
+fn median(values: &[f64]) -> f64 {
+    quantile("values", values, 0.5).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a judge compares with.
 use super::baseline::Start;
+use crate::space::symmetry::SymmetryTable;
 use thalweg_nets::engine::{Engine, Packed};
 
 /// What generated networks are judged against.
@@ -17,4 +18,6 @@ pub struct ZooReference<'a> {
     pub labels: &'a [u32],
     /// How the runs began, where that is known: for the baseline `mean-move`.
     pub start: Option<Start<'a>>,
+    /// Which hidden units may be reordered, of the engine's architecture; without it weights are compared as they are.
+    pub symmetry: Option<&'a SymmetryTable>,
 }

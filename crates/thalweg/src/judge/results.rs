@@ -43,10 +43,22 @@ pub fn read_rows(path: &Path) -> Result<Vec<Row>> {
     if read.format != RESULTS {
         return Err(Error::format(path, "format", RESULTS, read.format));
     }
-    let row = |(i, row)| {
+    let row = |(i, row): (usize, Value)| {
+        let row = named_as_now(row);
         serde_json::from_value(row).map_err(|e| Error::format(path, format!("row {i}"), "a row of a judgement", e))
     };
     read.rows.into_iter().enumerate().map(row).collect()
+}
+
+/// A row in which what older versions called N&P bears today's name for it.
+fn named_as_now(mut row: Value) -> Value {
+    if let Value::Object(row) = &mut row
+        && !row.contains_key("novel_performing_weights")
+        && let Some(old) = row.insert("novel_and_performing".into(), Value::Null)
+    {
+        row.insert("novel_performing_weights".into(), old);
+    }
+    row
 }
 
 #[cfg(test)]
@@ -66,8 +78,17 @@ mod tests {
             loss_mean: f64::INFINITY,
             novelty_l2: 1.25,
             novelty_l2_nearest: 7.0,
+            novelty_weights: 1.0,
+            novelty_behaviour: 0.9,
             novelty_iou: 0.5,
             novel_and_performing: 0.75,
+            novel_performing_weights: 0.5,
+            performing: 0.8,
+            copying_weights: -1.5,
+            copying_behaviour: 0.5,
+            spread_weights: 0.9,
+            spread_behaviour: 1.1,
+            ensemble_gain: 0.01,
             diversity_l2: 1e-300,
             diversity_iou: 0.5,
             n: 4,
@@ -80,6 +101,14 @@ mod tests {
         // What is not finite is null in JSON, and not a number afterwards.
         assert!(read[0].loss_mean.is_nan() && read.len() == 2 && read[1].n == 5);
         assert_eq!(Row { loss_mean: row.loss_mean, ..read[0].clone() }, row);
+        // Rows of older versions have another N&P, and say nothing of the rest.
+        let mut old = serde_json::to_value(&row).unwrap();
+        let new = ["novel_performing_weights", "novelty_behaviour", "copying_weights", "ensemble_gain"];
+        new.iter().for_each(|key| drop(old.as_object_mut().unwrap().remove(*key)));
+        fs::write(&path, serde_json::json!({ "format": RESULTS, "rows": [old] }).to_string()).unwrap();
+        let read = &read_rows(&path).unwrap()[0];
+        assert!(read.novel_and_performing.is_nan() && read.novelty_behaviour.is_nan());
+        assert_eq!((read.novel_performing_weights, read.spread_weights), (0.75, 0.9));
         let said = |text: &str| {
             fs::write(&path, text).unwrap();
             read_rows(&path).unwrap_err().to_string()

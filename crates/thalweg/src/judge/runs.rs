@@ -1,6 +1,7 @@
 //! What a judge needs of a zoo on disk: finals by the split of runs, and how the runs began.
 use super::baseline::Start;
 use super::reference::ZooReference;
+use crate::space::symmetry::SymmetryTable;
 use crate::{Error, Result};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
@@ -15,6 +16,8 @@ pub struct ZooRuns {
     /// Mean initialisation `[P]` of the training runs and the law of fresh ones; none for tail zoos, whose iterates have
     /// no start, and for imported zoos that do not tell theirs.
     pub start: Option<(Vec<f32>, InitialLaw)>,
+    /// Which hidden units may be reordered; none for a zoo that does not know its architecture.
+    pub symmetry: Option<SymmetryTable>,
 }
 
 impl ZooRuns {
@@ -32,16 +35,22 @@ impl ZooRuns {
             // Starts of a part are those of no whole network.
             Some(assembly) => {
                 let whole = |theta: &[f32]| if theta.is_empty() { Ok(Vec::new()) } else { assembly.whole(theta) };
-                Self { training: whole(&training)?, held_out: whole(&held_out)?, start: None }
+                Self { training: whole(&training)?, held_out: whole(&held_out)?, start: None, symmetry: None }
             }
-            None => Self { training, held_out, start: start(store, &split.train)? },
+            None => Self {
+                training,
+                held_out,
+                start: start(store, &split.train)?,
+                symmetry: store.architecture().map(SymmetryTable::of),
+            },
         })
     }
 
     /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
         let start = self.start.as_ref().map(|(mean, law)| Start { mean, law });
-        ZooReference { engine, training: &self.training, held_out: &self.held_out, test, labels, start }
+        let (training, held_out) = (&self.training, &self.held_out);
+        ZooReference { engine, training, held_out, test, labels, start, symmetry: self.symmetry.as_ref() }
     }
 }
 

@@ -46,8 +46,7 @@ pub fn table(
     let of_zoo =
         |streams| Baseline::table(zoo.training.len() / p, zoo.start.is_some()).into_iter().map(move |b| (b, streams));
     let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
-    let held_out = !zoo.held_out.is_empty();
-    progress.begin("judging", (1 + generated.len() + usize::from(held_out) + all.len()) as u64);
+    progress.begin("judging", (1 + generated.len() + all.len()) as u64);
     let next = || {
         progress.advance(1);
         if progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
@@ -55,17 +54,18 @@ pub fn table(
     let judge = Judge::new(zoo)?;
     next()?;
     let judged = |origin, name: &str, theta: &[f32]| -> Result<Judged> {
-        let networks = judge.judge(theta)?;
+        let (networks, together) = judge.examine(theta)?;
         next()?;
-        Ok(Judged { origin, row: judge.summarise(name, &networks, f64::NAN)?, networks })
+        Ok(Judged { origin, row: judge.summarise(name, &networks, together, f64::NAN)?, networks })
     };
     let mut rows = Vec::new();
     for (name, theta) in generated {
         rows.push(judged(Origin::Generated, name, theta)?);
     }
-    rows.push(Judged { origin: Origin::Zoo, row: judge.zoo_row()?, networks: judge.own.clone() });
-    if held_out {
-        rows.push(judged(Origin::HeldOut, "held-out", zoo.held_out)?);
+    rows.push(Judged { origin: Origin::Zoo, row: judge.zoo_row()?, networks: judge.training.0.clone() });
+    if let Some((networks, together)) = &judge.held_out {
+        let row = judge.summarise("held-out", networks, *together, f64::NAN)?;
+        rows.push(Judged { origin: Origin::HeldOut, row, networks: networks.clone() });
     }
     let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
     let median = Some(judge.median());

@@ -1,14 +1,19 @@
 //! A small zoo trained on the embedded digits, and generators whose rows are known beforehand.
 use super::baseline::Start;
 use super::*;
-use crate::Streams;
+use crate::metric::answers::Answers;
+use crate::space::symmetry::SymmetryTable;
 use crate::testing::kept;
+use crate::{Error, Streams};
+use rayon::prelude::*;
 use std::sync::OnceLock;
+use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::{DataSpec, Splits};
 use thalweg_nets::engine::Mode;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::init::Initialisation;
+use thalweg_nets::loss::CrossEntropy;
 use thalweg_nets::progress::Silent;
 use thalweg_nets::zoo::InitialLaw;
 
@@ -21,6 +26,7 @@ struct Toy {
     test: Packed,
     labels: Vec<u32>,
     start: Vec<f32>,
+    symmetry: SymmetryTable,
 }
 
 /// Twelve training and six held-out runs of an MLP from one noisy start, trained by plain gradient descent and kept.
@@ -36,6 +42,7 @@ fn toy() -> &'static Toy {
             test: engine.pack(&splits.test.inputs).unwrap(),
             labels: splits.test.labels,
             start,
+            symmetry: SymmetryTable::of(&architecture()),
             engine,
         }
     })
@@ -43,8 +50,12 @@ fn toy() -> &'static Toy {
 
 const KEPT: &str = "judge-runs.f32";
 
+fn architecture() -> Architecture {
+    Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()
+}
+
 fn setting() -> (Engine, Vec<f32>, Splits) {
-    let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
+    let engine = Engine::new(&architecture()).unwrap();
     let start = Initialisation::default().draw(engine.layout(), &Streams::new(1));
     (engine, start, DataSpec::named("digits").load().unwrap())
 }
@@ -89,6 +100,7 @@ fn reference(toy: &Toy) -> ZooReference<'_> {
         test: &toy.test,
         labels: &toy.labels,
         start: None,
+        symmetry: Some(&toy.symmetry),
     }
 }
 
@@ -122,6 +134,12 @@ fn copies_are_seen_to_be_copies() {
         (0.0, 0.0, 1.0, 0.0)
     );
     assert_eq!((row.accuracy_mean, row.loss_mean, row.n, row.seconds), (zoo.accuracy_mean, zoo.loss_mean, 12, 1.5));
+    assert_eq!((row.novelty_weights, row.novelty_behaviour, row.novel_performing_weights), (0.0, 0.0, 0.0));
+    // Nearer to the training runs than all six held-out runs: U = 0 of twelve and six, all twelve distances tied.
+    let truth = -36.0 / (6.0 * (19.0 - (12.0 * 12.0 * 12.0 - 12.0) / (18.0 * 17.0f64))).sqrt();
+    assert!((row.copying_weights - truth).abs() < 1e-9, "{row:?} {truth}");
+    assert!((row.spread_weights - 1.0).abs() < 1e-12 && (row.spread_behaviour - 1.0).abs() < 1e-12);
+    assert!((zoo.spread_weights, zoo.spread_behaviour) == (1.0, 1.0) && row.ensemble_gain.is_nan());
     // Among themselves they are as different as the zoo is.
     assert_eq!((row.diversity_l2, row.diversity_iou), (zoo.novelty_l2, zoo.novelty_iou));
     // One network many times: nothing of diversity.
@@ -139,14 +157,19 @@ fn the_zoo_and_its_held_out_runs_score_as_real_runs_do() {
     for row in [&zoo, &held_out] {
         assert!((0.8..1.3).contains(&row.novelty_l2), "{row:?}");
         assert!((0.2..0.9).contains(&row.novelty_iou), "{row:?}");
-        assert!(row.novel_and_performing > 0.1 && row.accuracy_floor <= zoo.accuracy_mean, "{row:?}");
+        assert!((0.8..1.3).contains(&row.novelty_weights) && (0.7..1.4).contains(&row.novelty_behaviour), "{row:?}");
+        assert!(row.novel_and_performing > 0.5 && row.accuracy_floor <= zoo.accuracy_mean, "{row:?}");
+        assert!(row.performing >= row.novel_and_performing && row.spread_weights > 0.8, "{row:?}");
     }
+    assert!(zoo.copying_weights.abs() < 2.5 && zoo.copying_behaviour.abs() < 2.5, "{zoo:?}");
+    // The one of twelve below each of the three quantiles of 5 %, or fewer where one network is below several.
+    assert!((zoo.performing - 11.0 / 12.0).abs() < 1e-12 && zoo.novel_and_performing >= 9.0 / 12.0, "{zoo:?}");
     // By the definition of a median: half of the zoo at d ≤ 1.
-    let far = judge.own.d.iter().filter(|d| **d > 1.0).count();
+    let far = judge.training.0.d.iter().filter(|d| **d > 1.0).count();
     assert_eq!(far, 6);
     // Against scores from the engine's own path.
     let scores = thalweg_nets::evaluate::evaluate(&toy().engine, &toy().training, &toy().test, &toy().labels).unwrap();
-    for (score, (accuracy, loss)) in scores.iter().zip(judge.own.accuracy.iter().zip(&judge.own.loss)) {
+    for (score, (accuracy, loss)) in scores.iter().zip(judge.training.0.accuracy.iter().zip(&judge.training.0.loss)) {
         assert!((score.accuracy - accuracy).abs() < 1e-12 && (score.loss - loss).abs() < 1e-12);
     }
 }
@@ -158,6 +181,50 @@ fn a_permuted_copy_is_new_in_weights_and_old_in_behaviour() {
     let (row, zoo) = (judge.row("permuted", &permuted, 0.0).unwrap(), judge.zoo_row().unwrap());
     assert!((row.accuracy_mean - zoo.accuracy_mean).abs() < 1e-3);
     assert!(row.novelty_l2 > 2.0 && row.novelty_iou > 0.99, "{row:?}");
+    // The old measure takes it for new; alignment and answers do not.
+    assert!(row.novel_performing_weights > 0.8 && row.novel_and_performing == 0.0, "{row:?}");
+    assert!(row.novelty_weights < 1e-6 && row.novelty_behaviour < 0.05 && row.copying_weights < -2.0, "{row:?}");
+}
+
+#[test]
+fn the_numbers_of_each_network_are_those_of_brute_force() {
+    let (toy, judge) = (toy(), judge());
+    let p = toy.engine.parameters();
+    let new: Vec<f32> = toy.held_out.repeat(3);
+    let (judged, row) = (judge.judge(&new).unwrap(), judge.row("thrice", &new, 0.0).unwrap());
+    let classes = |theta: &[f32]| -> Vec<u32> {
+        let logits = toy.engine.logits_of_many(theta, &toy.test).unwrap();
+        logits.chunks(10).map(thalweg_nets::evaluate::argmax).collect()
+    };
+    let inputs = toy.labels.len();
+    let (of_new, of_zoo) = (classes(&new), classes(&toy.training));
+    let differing = |a: &[u32], b: &[u32]| a.iter().zip(b).filter(|(a, b)| a != b).count() as f64 / inputs as f64;
+    let near = |x: &[u32], skip: usize| {
+        let others = of_zoo.chunks(inputs).enumerate().filter(|(j, _)| *j != skip);
+        others.map(|(_, y)| differing(x, y)).fold(f64::INFINITY, f64::min)
+    };
+    let own: Vec<f64> = of_zoo.chunks(inputs).enumerate().map(|(i, x)| near(x, i)).collect();
+    let (middle, least) = (quantile("own", &own, 0.5).unwrap(), quantile("own", &own, 0.05).unwrap());
+    let weights = distances(&judge.training.0.aligned);
+    let far = quantile("own", &weights, 0.05).unwrap();
+    for (i, x) in of_new.chunks(inputs).enumerate() {
+        let found = near(x, usize::MAX);
+        assert!((judged.alike[i].distance - found).abs() < 1e-12);
+        assert!((judged.d_behaviour[i] - found / middle).abs() < 1e-12);
+        assert!(judged.aligned[i].distance <= judged.nearest[i].distance);
+        let counts =
+            judged.accuracy[i] >= judge.accuracy_floor() && found >= least && judged.aligned[i].distance >= far;
+        assert_eq!(judged.novel_and_performing[i], counts);
+    }
+    // Sixteen of the eighteen make one ensemble; pairs of the same network differ nowhere.
+    let mut ensemble = crate::metric::calibration::Ensemble::new(inputs, 10).unwrap();
+    for theta in new.chunks(p).take(16) {
+        ensemble.add(&toy.engine.logits_of_many(theta, &toy.test).unwrap()).unwrap();
+    }
+    let gain = ensemble.judge(&toy.labels).unwrap().accuracy - mean(&judged.accuracy[..16]);
+    assert!((row.ensemble_gain - gain).abs() < 1e-12, "{row:?} {gain}");
+    let spread = |classes: &[u32]| Answers::new(classes, inputs).unwrap().spread().unwrap();
+    assert!((row.spread_behaviour - spread(&of_new) / spread(&of_zoo)).abs() < 1e-12);
 }
 
 #[test]
@@ -182,7 +249,7 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let law = InitialLaw::AroundCentre { centre: toy.start.clone(), noise: 0.3 };
     let start = Some(Start { mean: &toy.start, law: &law });
     // An engine of its own, since tests in other threads evaluate by the toy's.
-    let engine = Engine::new(&Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap()).unwrap();
+    let engine = Engine::new(&architecture()).unwrap();
     let zoo = ZooReference { start, engine: &engine, ..reference(toy) };
     let some = toy.held_out.repeat(5);
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
@@ -197,7 +264,10 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let origins: Vec<Origin> = origins.chain([Origin::Baseline; 8]).collect();
     assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);
     let judge = Judge::new(zoo).unwrap();
-    assert_eq!((&all[2].networks, &all[2].row.accuracy_mean), (&judge.own, &judge.zoo_row().unwrap().accuracy_mean));
+    assert_eq!(
+        (&all[2].networks, &all[2].row.accuracy_mean),
+        (&judge.training.0, &judge.zoo_row().unwrap().accuracy_mean)
+    );
     assert_eq!(all[3].networks, judge.judge(&toy.held_out).unwrap());
     let row = |name: &str| &all.iter().find(|judged| judged.row.method == name).unwrap().row;
     assert_eq!((row("mean").n, row("soup-6").n), (1, 30));
@@ -259,7 +329,7 @@ fn overflowing_networks_are_a_finding_and_nan_weights_an_error() {
 #[test]
 fn a_zoo_on_disk_is_judged_whole() {
     use thalweg_nets::zoo::{Shares, TrainOptions, ZooKind, ZooSpec, train_zoo};
-    let architecture = Preset::Mlp { widths: vec![WIDTH] }.build([1, 8, 8], 10).unwrap();
+    let architecture = architecture();
     let engine = Engine::new(&architecture).unwrap();
     let spec = ZooSpec::new(architecture, DataSpec::named("digits"), ZooKind::Shared { noise: 0.05 }, 10);
     let dir = tempfile::tempdir().unwrap();

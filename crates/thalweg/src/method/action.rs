@@ -17,10 +17,11 @@ use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use crate::solver::{Solution, Solver};
 use crate::space::source::SourceKind;
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of action matching.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ActionConfig {
     /// k, marginals between source and target that the path goes through (5; 0 to 62).
@@ -107,6 +108,10 @@ impl MethodParameters for ActionConfig {
     ) -> Result<Box<dyn Method>> {
         let _ = field;
         Ok(Box::new(ActionConfig::build(self, times, dimension, streams)?))
+    }
+
+    fn numbers(&self, _curves: usize, dimension: usize, _field: &FieldConfig) -> usize {
+        self.potential.numbers(dimension)
     }
 }
 

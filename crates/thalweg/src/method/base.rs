@@ -63,6 +63,11 @@ pub trait Method: Parameters + Send + Sync {
         None
     }
 
+    /// Makes room for what a file holds, by the shapes of its tensors: for methods that have as many parameters as they found points.
+    fn shaped(&mut self, shape: &dyn Fn(&str) -> Option<Vec<usize>>) {
+        let _ = shape;
+    }
+
     /// What one step trains on, from coupled curves and their contexts `[B, D]`: a pure function of them and the stream.
     ///
     /// # Errors

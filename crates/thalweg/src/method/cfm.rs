@@ -15,10 +15,11 @@ use crate::path::{Batch, Path, ProbabilityPath, TimeLaw, Width};
 use crate::solver::{Diffusion, Solution, Solver};
 use crate::space::source::SourceKind;
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-CFM.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CfmConfig {
     /// Coupling of source and target (paired).

@@ -7,18 +7,20 @@ use crate::coupling::Coupling;
 use crate::field::FieldConfig;
 use crate::space::source::SourceKind;
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Writes [`MethodConfig`] and whatever lists all methods; see the end of the file.
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident($parameters:ty) = $name:literal: $about:literal;)*) => {
         /// A method and its parameters.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub enum MethodConfig {
             $($(#[$doc])* #[serde(rename = $name)] $variant($parameters),)*
             /// A method that this library does not have.
             #[serde(rename = "own")]
+            #[schemars(skip)]
             Own(OwnMethod),
         }
 
@@ -129,6 +131,16 @@ impl MethodConfig {
         let (key, most) = self.parameters().most_marginals(checkpoints).filter(|_| self.marginals() > checkpoints)?;
         let fits = self.clone().within(checkpoints).marginals() <= checkpoints;
         fits.then(|| format!("method.{}.{key}={most}", self.name()))
+    }
+
+    /// Whether the method is solved at once, without optimiser steps.
+    pub fn is_solved(&self) -> bool {
+        self.parameters().is_solved()
+    }
+
+    /// Parameters that [`Self::build`] makes, told before it does; see [`MethodParameters::numbers`].
+    pub fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
+        self.parameters().numbers(curves, dimension, field)
     }
 
     /// How marginals are joined to curves.

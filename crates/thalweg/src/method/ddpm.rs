@@ -20,10 +20,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the variances β_k of the noise grow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NoiseSchedule {
     /// β from 1e-4 to .02 for T = 1,000, times 1,000/T for others (Ho et al. 2020).
@@ -34,7 +35,7 @@ pub enum NoiseSchedule {
 }
 
 /// How networks are drawn by the solver `euler`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampler {
     /// With noise on every step.
@@ -45,7 +46,7 @@ pub enum Sampler {
 }
 
 /// Parameters of DDPM.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DdpmConfig {
     /// T, steps of the diffusion (1,000; 10 to 100,000).

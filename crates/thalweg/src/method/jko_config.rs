@@ -6,10 +6,11 @@ use crate::field::feature_potential::{FeatureConfig, StepForm};
 use crate::field::{FieldConfig, MlpPotentialConfig};
 use crate::space::source::SourceKind;
 use crate::{Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-JKO.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct JkoConfig {
     /// k, steps from source to target (5; 1 to 63, and fewer than the zoo has checkpoints).
@@ -32,7 +33,7 @@ pub struct JkoConfig {
 }
 
 /// What the potential of NM-JKO is made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum PotentialConfig {
     /// A network, trained by steps.
@@ -90,5 +91,16 @@ impl MethodParameters for JkoConfig {
     ) -> Result<Box<dyn Method>> {
         let _ = field;
         Ok(Box::new(JkoConfig::build(self, times, dimension, streams)?))
+    }
+
+    fn is_solved(&self) -> bool {
+        matches!(self.potential, PotentialConfig::Features(_))
+    }
+
+    fn numbers(&self, _curves: usize, dimension: usize, _field: &FieldConfig) -> usize {
+        match &self.potential {
+            PotentialConfig::Mlp(potential) => potential.numbers(dimension),
+            PotentialConfig::Features(features) => features.numbers(dimension),
+        }
     }
 }

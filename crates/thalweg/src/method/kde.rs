@@ -15,10 +15,11 @@ use crate::solver::{Solution, Solver};
 use crate::{Error, Layout, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of sampling by kernel density.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KdeConfig {
     /// M, training points that carry a kernel, at most (1,024; 2 to 4,096).
@@ -55,13 +56,10 @@ impl KdeConfig {
     pub fn build(&self, times: &[f64], dimension: usize) -> Result<Kde> {
         self.check()?;
         let path = Path::straight(times)?;
-        let layout = Layout::of_tensors([
-            ("points".to_string(), vec![self.points, dimension]),
-            ("bandwidth".to_string(), vec![dimension]),
-            ("count".to_string(), vec![1]),
-        ]);
-        let parameters = vec![0.0; layout.len()];
-        Ok(Kde { config: self.clone(), path, dimension, layout, parameters })
+        let mut kde =
+            Kde { config: self.clone(), path, dimension, layout: Layout::of_tensors([]), parameters: vec![], rows: 0 };
+        kde.set_rows(1);
+        Ok(kde)
     }
 }
 
@@ -80,6 +78,14 @@ impl MethodParameters for KdeConfig {
         let _ = (field, streams);
         Ok(Box::new(KdeConfig::build(self, times, dimension)?))
     }
+
+    fn is_solved(&self) -> bool {
+        true
+    }
+
+    fn numbers(&self, curves: usize, dimension: usize, _field: &FieldConfig) -> usize {
+        (self.points.min(curves) + 1).saturating_mul(dimension)
+    }
 }
 
 /// See the module's text.
@@ -88,14 +94,29 @@ pub struct Kde {
     path: Path,
     dimension: usize,
     layout: Layout,
-    /// y `[M, D]` with unused rows at 0, h `[D]`, how many rows are used.
+    /// y `[rows, D]`, h `[D]`, how many rows are used.
     parameters: Vec<f32>,
+    /// Rows of y: as many as there are points, once it is solved. Files of older versions have one for every point that there may be, at 0
+    /// where it is not used.
+    rows: usize,
 }
 
 impl Kde {
+    /// Makes room for `rows` points.
+    fn set_rows(&mut self, rows: usize) {
+        let d = self.dimension;
+        self.rows = rows;
+        self.layout = Layout::of_tensors([
+            ("points".to_string(), vec![rows, d]),
+            ("bandwidth".to_string(), vec![d]),
+            ("count".to_string(), vec![1]),
+        ]);
+        self.parameters = vec![0.0; self.layout.len()];
+    }
+
     /// How many points carry a kernel.
     fn count(&self) -> usize {
-        (self.parameters[self.parameters.len() - 1] as usize).clamp(1, self.config.points)
+        (self.parameters[self.parameters.len() - 1] as usize).clamp(1, self.rows)
     }
 
     fn points(&self) -> &[f32] {
@@ -104,7 +125,7 @@ impl Kde {
 
     /// h `[D]`.
     fn bandwidth(&self) -> &[f32] {
-        let start = self.config.points * self.dimension;
+        let start = self.rows * self.dimension;
         &self.parameters[start..start + self.dimension]
     }
 
@@ -117,7 +138,7 @@ impl Kde {
             return Err(Error::shape("curves to solve from", "at least 2", n));
         }
         let m = n.min(most);
-        self.parameters.fill(0.0);
+        self.set_rows(m);
         for (j, row) in self.parameters.chunks_exact_mut(d).take(m).enumerate() {
             row.copy_from_slice(anchors.point(last, j * n / m));
         }
@@ -127,7 +148,7 @@ impl Kde {
             let column = || anchors.marginal(last).map(|y| f64::from(y[i]));
             let mean = column().sum::<f64>() / n as f64;
             let variance = column().map(|y| (y - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-            self.parameters[most * d + i] = (rule * variance.sqrt()) as f32;
+            self.parameters[m * d + i] = (rule * variance.sqrt()) as f32;
         }
         let end = self.parameters.len() - 1;
         self.parameters[end] = m as f32;
@@ -173,6 +194,16 @@ impl_parameters!(Kde);
 impl Method for Kde {
     fn closed_form(&mut self) -> Option<ClosedForm<'_>> {
         Some(Box::new(|curves| self.solve(curves)))
+    }
+
+    fn shaped(&mut self, shape: &dyn Fn(&str) -> Option<Vec<usize>>) {
+        // What the file says of the rest is held against this when it is read.
+        if let Some(&[rows, d]) = shape("points").as_deref()
+            && (1..=self.config.points).contains(&rows)
+            && d == self.dimension
+        {
+            self.set_rows(rows);
+        }
     }
 
     fn batch(&self, curves: &Anchors, c: Option<Vec<f32>>, streams: &Streams) -> Result<Batch> {
@@ -222,6 +253,7 @@ impl Method for Kde {
 mod tests {
     use super::*;
     use crate::nn::normal;
+    use crate::nn::parameters::Parameters;
     use crate::solver::Integration;
 
     /// Two clusters in the plane, along the diagonal: dimensions that depend on each other.
@@ -299,6 +331,18 @@ mod tests {
         kde.solve(&curves(20)).unwrap();
         assert_eq!(kde.count(), 8);
         kde.solve(&curves(3)).unwrap();
-        assert_eq!(kde.count(), 3);
+        assert_eq!((kde.count(), kde.parameters().len()), (3, 3 * 2 + 2 + 1));
+        // As a file of an older version has it: more rows than points.
+        let (of_three, bandwidth) = (kde.points().to_vec(), kde.bandwidth().to_vec());
+        kde.shaped(&|name| (name == "points").then(|| vec![8, 2]));
+        let all = kde.parameters_mut();
+        all[..6].copy_from_slice(&of_three);
+        all[16..18].copy_from_slice(&bandwidth);
+        all[18] = 3.0;
+        assert_eq!((kde.points(), kde.bandwidth()), (&of_three[..], &bandwidth[..]));
+        for wrong in [vec![9, 2], vec![0, 2], vec![8, 3], vec![8]] {
+            kde.shaped(&|_| Some(wrong.clone()));
+            assert_eq!(kde.rows, 8, "{wrong:?}");
+        }
     }
 }

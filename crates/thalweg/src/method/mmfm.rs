@@ -12,10 +12,11 @@ use crate::path::interpolant::Interpolant;
 use crate::path::{Path, TimeLaw, Width};
 use crate::space::source::SourceKind;
 use crate::{Error, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of NM-MMFM.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MmfmConfig {
     /// k, intermediate marginals (5; 0 to 62, and no more than the zoo has checkpoints between first and last).

@@ -1,7 +1,7 @@
 //! Methods: what each trains on and how it steps, one file each behind one trait, so that `fit` and `sample` know no method by name.
 //!
 //! To add one: a file with its parameters, an `impl MethodParameters` and an `impl Method`, and a line in `config`; from outside, the same two
-//! traits and [`MethodConfig::Own`] (docs/recipes/method.md). A method gets curves (points of the marginals it names, coupled as it asks) and owns
+//! traits and [`MethodConfig::Own`] (book/src/recipes/method.md). A method gets curves (points of the marginals it names, coupled as it asks) and owns
 //! whatever net it trains behind flat parameters, be it a velocity field, a potential or a denoiser. `transport` may be an ODE, an SDE or explicit
 //! steps.
 pub mod action;

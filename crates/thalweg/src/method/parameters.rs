@@ -42,6 +42,18 @@ pub trait MethodParameters: Debug + Send + Sync {
         SourceKind::Gaussian
     }
 
+    /// Whether the method is solved at once, without optimiser steps ([`Method::closed_form`]).
+    fn is_solved(&self) -> bool {
+        false
+    }
+
+    /// Parameters of the method over points `[dimension]` that learns from so many `curves`, told before anything is built. Methods with a net of their
+    /// own say what it has.
+    fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
+        let _ = curves;
+        field.numbers(dimension)
+    }
+
     /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`. Methods with a
     /// potential have its sizes among their own parameters; `field` is the net of the others.
     ///
@@ -107,6 +119,14 @@ impl MethodParameters for OwnMethod {
 
     fn source(&self) -> SourceKind {
         self.own.as_ref().map_or(SourceKind::Gaussian, |own| own.source())
+    }
+
+    fn is_solved(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.is_solved())
+    }
+
+    fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
+        self.own.as_ref().map_or(0, |own| own.numbers(curves, dimension, field))
     }
 
     fn build(

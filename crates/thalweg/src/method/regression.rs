@@ -5,15 +5,23 @@ use crate::nn::gradient::Gradient;
 use crate::path::Batch;
 use rayon::prelude::*;
 
+/// Numbers of the points that are judged together where no gradient is asked for: a row's bytes do not depend on the others, so they decide
+/// how much memory a look takes, and nothing else.
+const JUDGED: usize = 1 << 21;
+
 /// Mean over B and P of (v − u)², v what `net` says at the batch's points, and its gradient over what was in `gradient [Q]` where that is asked for.
 pub(super) fn loss(net: &dyn Field, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64 {
-    let p = net.dimension();
-    scratch.output.resize(batch.x.len(), 0.0);
-    net.velocity(&batch.x, &batch.t, batch.c.as_deref(), &mut scratch.output, &mut scratch.tape);
+    let (p, rows) = (net.dimension(), batch.t.len());
+    let at_once = if gradient.is_some() { rows } else { (JUDGED / p).max(8).min(rows) };
     let weight = 2.0 / batch.x.len() as f32;
-    let rows = scratch.output.par_chunks_exact_mut(p).zip(batch.u.par_chunks_exact(p));
-    let squares: Vec<f64> = rows
-        .map(|(v, u)| {
+    let mut squares: Vec<f64> = Vec::with_capacity(rows);
+    for first in (0..rows).step_by(at_once.max(1)) {
+        let some = first..(first + at_once).min(rows);
+        let points = some.start * p..some.end * p;
+        let c = batch.c.as_deref().map(|c| &c[some.start * (c.len() / rows)..some.end * (c.len() / rows)]);
+        scratch.output.resize(points.len(), 0.0);
+        net.velocity(&batch.x[points.clone()], &batch.t[some], c, &mut scratch.output, &mut scratch.tape);
+        let each = scratch.output.par_chunks_exact_mut(p).zip(batch.u[points].par_chunks_exact(p)).map(|(v, u)| {
             let mut total = 0.0;
             for (v, u) in v.iter_mut().zip(u) {
                 let error = *v - u;
@@ -21,12 +29,39 @@ pub(super) fn loss(net: &dyn Field, batch: &Batch, scratch: &mut Scratch, gradie
                 *v = weight * error;
             }
             total
-        })
-        .collect();
+        });
+        squares.extend(each.collect::<Vec<f64>>());
+    }
     if let Some(gradient) = gradient {
         net.backward(&scratch.output, &mut scratch.tape, Gradient::Write(gradient), None);
         scratch.context_gradient = batch.c.as_ref().and_then(|_| net.context_gradient(&mut scratch.tape));
     }
     // Row by row in order: the same sum on any number of threads.
     squares.iter().sum::<f64>() / batch.x.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+    use crate::field::{ResidualMlp, ResidualMlpConfig};
+    use crate::nn::parameters::Parameters;
+    use thalweg_nets::testing::normals;
+
+    #[test]
+    fn a_look_in_pieces_sees_what_a_step_sees() {
+        // So many rows and numbers that a look takes three pieces.
+        let (p, rows) = (150_000, 30);
+        let config = ResidualMlpConfig { width: 3, blocks: 1, context: 2, ..ResidualMlpConfig::default() };
+        let mut net = ResidualMlp::new(p, &config, &Streams::new(1)).unwrap();
+        let drawn = normals(&Streams::new(2), net.parameters().len());
+        net.parameters_mut().copy_from_slice(&drawn);
+        let of = |i: u64, n: usize| normals(&Streams::new(i), n);
+        let t = (0..rows).map(|i| i as f32 / rows as f32).collect();
+        let batch = Batch { x: of(3, rows * p), t, u: of(4, rows * p), c: Some(of(5, rows * 2)), scores: None };
+        let (mut scratch, mut gradient) = (Scratch::default(), vec![0.0; drawn.len()]);
+        let look = loss(&net, &batch, &mut scratch, None);
+        assert!(scratch.output.len() < rows * p / 2, "in pieces");
+        assert_eq!(look, loss(&net, &batch, &mut scratch, Some(&mut gradient)));
+    }
 }

@@ -1,4 +1,4 @@
-//! What generated weights are worth (docs/METHODS.md, section 14): accuracy, distance between laws, novelty, diversity,
+//! What generated weights are worth (book/src/mathematics.md, section 14): accuracy, distance between laws, novelty, diversity,
 //! calibration. Everything here works on slices; [`crate::judge`] puts the numbers into one row of a table.
 //!
 //! | module | measures | number |
@@ -7,13 +7,17 @@
 //! | [`along`] | loss and accuracy at the states of a sampler | M18 |
 //! | [`barrier`] | how much worse networks are between two networks | M3 |
 //! | [`wasserstein`] | W₁ with its sampling floor, spread ratio, energy distance | M19 |
-//! | [`novelty`] | distance in weights to the nearest training network | M20 |
-//! | [`behaviour`] | overlap of the sets of wrongly classified inputs | M20 |
+//! | [`novelty`], [`aligned`] | distance in weights to the nearest training network, as it is and after alignment | M20 |
+//! | [`answers`], [`behaviour`] | inputs answered differently; overlap of the sets of wrongly classified inputs | M20 |
+//! | [`copying`] | whether generated networks lie nearer to the training runs than held-out runs do | M20 |
 //! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
+pub mod aligned;
 pub mod along;
+pub mod answers;
 pub mod barrier;
 pub mod behaviour;
 pub mod calibration;
+pub mod copying;
 pub mod novelty;
 pub mod summary;
 pub mod wasserstein;

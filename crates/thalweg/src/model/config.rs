@@ -10,12 +10,13 @@ use crate::space::coordinates::Standardiser;
 use crate::space::latent::LatentConfig;
 use crate::train::TrainingSchedule;
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
 
 /// Everything that decides a fit, as TOML holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FitConfig {
     /// Seed of every random stream (0).
@@ -49,7 +50,7 @@ pub struct FitConfig {
 }
 
 /// How runs are split. It has a seed of its own, so that fits of several seeds hold out the same runs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Split {
     /// Share of the runs to choose on (0.1; 0 for none: the last averaged parameters are then kept).
@@ -132,16 +133,6 @@ impl FitConfig {
     pub(crate) fn schedule(&self) -> TrainingSchedule<'_> {
         let schedule = TrainingSchedule::new("fitting", self.steps, self.validate_every, &self.optimiser);
         TrainingSchedule { seed: Some(self.seed), ..schedule }
-    }
-
-    /// Checks that curves in points of `dimension` fit into memory.
-    ///
-    /// # Errors
-    /// A batch, or points to judge on, of too many bytes.
-    pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
-        let of_a_curve = dimension.saturating_mul(self.method.marginals());
-        ranges::numbers("batch (its curves)", &[self.batch, of_a_curve])?;
-        ranges::numbers("validation-points (their curves)", &[self.validation_points, of_a_curve])
     }
 
     /// # Errors

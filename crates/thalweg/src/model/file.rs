@@ -9,7 +9,7 @@ use crate::method::OwnMethod;
 use crate::nn::parameters::Parameters;
 use crate::space::coordinates::Coordinates;
 use crate::space::source::Source;
-use crate::tensors::{TensorReader, TensorWriter};
+use crate::tensors::{Large, TensorFile, TensorWriter};
 use crate::{Artefact, Error, Layout, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -20,7 +20,7 @@ use thalweg_nets::files::{content_of, write_whole};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::InitialLaw;
 use thalweg_nets::zoo::template::{self, Template};
-use thalweg_nets::{Architecture, checksum};
+use thalweg_nets::{Architecture, checksum, memory};
 
 /// Names of the files of a model: the rest of it, its weights, the seconds that it took, its card, the network of frozen features, which only some
 /// conditional models have, and what the file of a network looks like, which only models of imported zoos have.
@@ -59,6 +59,18 @@ fn hash_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
+fn hash_of_file(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let read = fs::File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+    read.map_err(Error::io("read", path)).map(|()| hasher.finalize().to_hex().to_string())
+}
+
+/// The tensors of `layout` within `numbers`, all named `family.…`.
+fn named<'a>(family: &str, layout: &Layout, numbers: &'a [f32]) -> Vec<Large<'a>> {
+    let slots = layout.slots().iter();
+    slots.map(|slot| (format!("{family}.{}", slot.name), slot.shape.clone(), &numbers[slot.range()])).collect()
+}
+
 /// A source as `model.toml` has it; its weights, if any, are the tensor `source`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -81,42 +93,37 @@ impl MetaModel {
         }
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         let p = self.layout.len();
-        let mut tensors = TensorWriter::default();
-        let mut put = |family: &str, layout: &Layout, numbers: &[f32]| {
-            for slot in layout.slots() {
-                tensors.single(format!("{family}.{}", slot.name), &slot.shape, &numbers[slot.range()]);
-            }
-        };
-        put("net", self.method.layout(), self.method.parameters());
+        let mut tensors: Vec<Large> = named("net", self.method.layout(), self.method.parameters());
         if let Some(latent) = &self.latent {
-            put("latent", latent.layout(), latent.parameters());
+            tensors.extend(named("latent", latent.layout(), latent.parameters()));
         }
         if let Some(context) = &self.context {
-            put("encoder", context.encoder.layout(), context.encoder.parameters());
+            tensors.extend(named("encoder", context.encoder.layout(), context.encoder.parameters()));
             if let Extractor::Body(body) = &context.extractor {
-                tensors.single("body", &[body.theta().len()], body.theta());
+                tensors.push(("body".into(), vec![body.theta().len()], body.theta()));
             }
         }
-        tensors.single("coordinates.mean", &[p], self.coordinates.mean());
-        tensors.single("coordinates.scale", &[p], self.coordinates.scale());
+        tensors.push(("coordinates.mean".into(), vec![p], self.coordinates.mean()));
+        tensors.push(("coordinates.scale".into(), vec![p], self.coordinates.scale()));
         let source = match &self.source {
             Source::Gaussian => SourceFile::Gaussian,
             Source::Weights(InitialLaw::Kaiming(law)) => SourceFile::Kaiming(*law),
             Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
-                tensors.single("source", &[p], centre);
+                tensors.push(("source".into(), vec![p], centre));
                 SourceFile::AroundCentre { noise: *noise }
             }
             Source::Recorded(theta) => {
-                tensors.single("source", &[theta.len() / p, p], theta);
+                tensors.push(("source".into(), vec![theta.len() / p, p], theta));
                 SourceFile::Recorded
             }
         };
-        let weights = tensors.bytes()?;
+        // Under its name at once: model.toml, which alone makes a model of a folder, comes last.
+        TensorWriter::default().write_with(&numbers, &tensors)?;
         let onnx = self.context.as_ref().and_then(|context| context.extractor.onnx());
         let template = self.template.as_ref().map(|template| template.to_bytes()).transpose()?;
         let file = ModelFile {
             format: FORMAT,
-            weights: hash_of(&weights),
+            weights: hash_of_file(&numbers)?,
             features: onnx.map(hash_of),
             template: template.as_deref().map(hash_of),
             times: self.times.clone(),
@@ -131,7 +138,6 @@ impl MetaModel {
         let file =
             toml::to_string(&file).map_err(|e| Error::parameter("model.toml", "values that TOML can hold", e))?;
         write_whole(&readme, card::text(self).as_bytes())?;
-        write_whole(&numbers, &weights)?;
         if let Some(onnx) = onnx {
             write_whole(&features, onnx)?;
         }
@@ -195,9 +201,9 @@ impl MetaModel {
         sealed?;
         Timing::read(dir).enter(&mut file.record);
         let weights = dir.join("model.safetensors");
-        let bytes = fs::read(&weights).map_err(Error::io("read", &weights))?;
-        let tensors = TensorReader::open(&weights, &bytes)?;
-        let hash = hash_of(&bytes);
+        memory::reading(&weights, 1)?.check(|| None)?;
+        let tensors = TensorFile::open(&weights)?;
+        let hash = hash_of_file(&weights)?;
         if hash != file.weights {
             return Err(Error::format(&weights, "BLAKE3", format!("{}, as model.toml says", file.weights), hash));
         }
@@ -219,8 +225,7 @@ impl MetaModel {
         };
         let fill = |family: &str, layout: &Layout, numbers: &mut [f32]| {
             layout.slots().iter().try_for_each(|slot| {
-                numbers[slot.range()].copy_from_slice(&tensor(&format!("{family}.{}", slot.name), &slot.shape)?);
-                Ok(())
+                tensors.single_into(&format!("{family}.{}", slot.name), &slot.shape, &mut numbers[slot.range()])
             })
         };
         let mut latent =
@@ -262,6 +267,7 @@ impl MetaModel {
         let field =
             context.as_ref().map_or(file.fit.field.clone(), |c| file.fit.field.with_context(c.encoder.dimension()));
         let mut method = file.fit.method.build(&file.times, dimension, &field, &Streams::new(0)).map_err(in_toml)?;
+        method.shaped(&|name| tensors.shape(&format!("net.{name}")));
         fill("net", &method.layout().clone(), method.parameters_mut())?;
         let template = read_template(dir, file.template.as_deref(), &file.layout)?;
         Ok(Self {

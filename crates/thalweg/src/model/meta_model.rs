@@ -57,6 +57,8 @@ impl MetaModel {
         }
         let dimension = self.space().dimension();
         let mut method = self.config.method.build(&self.times, dimension, &self.config.field, &Streams::new(0))?;
+        let slots = self.method.layout().slots();
+        method.shaped(&|name| slots.iter().find(|slot| slot.name == name).map(|slot| slot.shape.clone()));
         method.parameters_mut().copy_from_slice(self.method.parameters());
         Ok(Self {
             config: self.config.clone(),

@@ -22,7 +22,7 @@ mod tuned;
 pub use config::{FitConfig, Split};
 pub use file::FILES;
 pub use meta_model::MetaModel;
-pub use networks::{Networks, States};
+pub use networks::{Networks, StackWriter, States};
 pub use record::Record;
 pub use renamed::renamed;
 pub use tune_config::{Control, TuneConfig};

@@ -11,16 +11,20 @@
 //!
 //! Stacks written by others need `theta` alone; `at` may be f32 there.
 use super::config::Split;
-use crate::tensors::{TensorReader, TensorWriter};
+use crate::tensors::TensorReader;
 use crate::{Error, Layout, Result};
+use safetensors::Dtype;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
+use thalweg_nets::memory;
+use thalweg_nets::sealed::SealedFile;
 use thalweg_nets::zoo::Template;
 use thalweg_nets::zoo::checkpoints::{PassedOver, networks};
 
@@ -40,6 +44,36 @@ pub struct Networks {
     pub data: Option<DataSpec>,
     /// How their generator split the zoo's runs into training, validation and test runs.
     pub split: Option<Split>,
+}
+
+/// A stack under writing: networks come some at a time and none is held. Dropped before it is finished, it leaves nothing.
+#[derive(Debug)]
+pub struct StackWriter {
+    file: SealedFile,
+    n: usize,
+    p: usize,
+}
+
+impl StackWriter {
+    /// Writes the networks `rows`, `theta [m, P]`, with their states `[T, m, P]`.
+    ///
+    /// # Errors
+    /// Networks beyond those that were announced; a file that cannot be written.
+    pub fn put(&mut self, rows: Range<usize>, theta: &[f32], states: &[f32]) -> Result<()> {
+        self.file.single("theta", rows.start * self.p, theta)?;
+        for (t, some) in states.chunks_exact((rows.len() * self.p).max(1)).enumerate() {
+            self.file.single("states", (t * self.n + rows.start) * self.p, some)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the writing.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(self) -> Result<()> {
+        self.file.finish()
+    }
 }
 
 /// States along the way of each network.
@@ -77,18 +111,36 @@ impl Networks {
     /// # Errors
     /// Weights or states that do not fill their shapes; a file that cannot be written.
     pub fn write_stack(&self, path: &Path, states: &States) -> Result<()> {
-        let (n, p, t) = (self.len(), self.parameters, states.times.len());
-        let mut out = TensorWriter::default();
-        out.single("theta", &[n, p], &self.theta);
-        if t > 0 {
-            out.single("states", &[t, n, p], &states.theta);
-            out.double("at", &[t], &states.times);
+        let (n, p) = (self.len(), self.parameters);
+        if self.theta.len() != n * p || states.theta.len() != states.times.len() * n * p {
+            let found = format!("{} weights, {} numbers of states", self.theta.len(), states.theta.len());
+            return Err(Error::parameter("tensors", "numbers that fit their shapes", found));
         }
-        out.word("format", FORMAT);
-        describe(&mut out, "architecture", self.architecture.as_ref())?;
-        describe(&mut out, "data", self.data.as_ref())?;
-        describe(&mut out, "split", self.split.as_ref())?;
-        write_whole(path, &out.bytes()?)
+        let mut file = self.begin_stack(path, n, &states.times)?;
+        file.put(0..n, &self.theta, &states.theta)?;
+        file.finish()
+    }
+
+    /// Begins a stack of `n` networks that are still to come, with their states at `times`, described as these are. A file that is there is replaced
+    /// once it is finished.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn begin_stack(&self, path: &Path, n: usize, times: &[f64]) -> Result<StackWriter> {
+        let (p, t) = (self.parameters, times.len());
+        let mut tensors = vec![("theta".to_owned(), Dtype::F32, vec![n, p])];
+        if t > 0 {
+            tensors.extend([("states".to_owned(), Dtype::F32, vec![t, n, p]), ("at".to_owned(), Dtype::F64, vec![t])]);
+        }
+        let mut words = BTreeMap::from([("format".to_owned(), FORMAT.to_owned())]);
+        describe(&mut words, "architecture", self.architecture.as_ref())?;
+        describe(&mut words, "data", self.data.as_ref())?;
+        describe(&mut words, "split", self.split.as_ref())?;
+        let mut file = SealedFile::begin(path, tensors, &words)?;
+        if t > 0 {
+            file.whole("at", Dtype::F64, &times.iter().flat_map(|t| t.to_le_bytes()).collect::<Vec<_>>())?;
+        }
+        Ok(StackWriter { file, n, p })
     }
 
     /// Writes a file for each network into `dir`, named by [`Self::file_name`]. Files that are there are replaced.
@@ -96,10 +148,18 @@ impl Networks {
     /// # Errors
     /// Networks of another layout, or with weights that are not finite; a file that cannot be written.
     pub fn write_each(&self, dir: &Path, layout: &Layout) -> Result<()> {
-        layout.check("networks", &self.theta)?;
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        for (i, theta) in self.theta.chunks_exact(layout.len()).enumerate() {
-            write_whole(&dir.join(Self::file_name(i)), &layout.to_safetensors(theta)?)?;
+        Self::write_some(0, &self.theta, dir, layout)
+    }
+
+    /// Writes a file for each of the networks `theta [m, P]` into `dir`, which is there; they are those from number `first` on.
+    ///
+    /// # Errors
+    /// As [`Self::write_each`].
+    pub fn write_some(first: usize, theta: &[f32], dir: &Path, layout: &Layout) -> Result<()> {
+        layout.check("networks", theta)?;
+        for (i, theta) in theta.chunks_exact(layout.len()).enumerate() {
+            write_whole(&dir.join(Self::file_name(first + i)), &layout.to_safetensors(theta)?)?;
         }
         Ok(())
     }
@@ -183,9 +243,10 @@ impl States {
 }
 
 /// Adds what is known as TOML under `key`.
-fn describe(out: &mut TensorWriter, key: &str, value: Option<&impl Serialize>) -> Result<()> {
+fn describe(words: &mut BTreeMap<String, String>, key: &str, value: Option<&impl Serialize>) -> Result<()> {
     if let Some(value) = value {
-        out.word(key, toml::to_string(value).map_err(|e| Error::parameter(key, "what TOML can hold", e))?);
+        let text = toml::to_string(value).map_err(|e| Error::parameter(key, "what TOML can hold", e))?;
+        words.insert(key.into(), text);
     }
     Ok(())
 }
@@ -209,6 +270,7 @@ fn open<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<TensorReader<'a>> {
 }
 
 fn read_stack(path: &Path, known: Option<&Architecture>) -> Result<Networks> {
+    memory::reading(path, 2)?.check(|| None)?;
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let reader = open(path, &bytes)?;
     let said: Option<Architecture> = described(path, &reader, "architecture")?;
@@ -236,6 +298,7 @@ fn read_stack(path: &Path, known: Option<&Architecture>) -> Result<Networks> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensors::TensorWriter;
     use thalweg_nets::architecture::Preset;
 
     fn some(n: usize) -> Networks {

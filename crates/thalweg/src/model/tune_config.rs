@@ -3,11 +3,13 @@ use crate::nn::optimiser::{AdamWConfig, Schedule};
 use crate::ranges::{self, LONGEST, MOST};
 use crate::train::{Better, TrainingSchedule, ValidationSchedule};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use thalweg_nets::memory::Need;
 
 /// Which controlled process is simulated (M12).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Control {
     /// Memoryless where the model allows it, else general with noise 0.3.
@@ -30,7 +32,7 @@ pub enum Control {
 }
 
 /// Everything that decides a tuning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TuneConfig {
     /// Seed of every random stream (0).
@@ -100,14 +102,17 @@ impl Default for TuneConfig {
 }
 
 impl TuneConfig {
-    /// Checks that what an iteration and a validation hold of points `[dimension]` fits into memory.
+    /// Checks that the memory budget holds the tuning of a method of so many `parameters` over points `[dimension]`.
     ///
     /// # Errors
-    /// Too many bytes.
-    pub(crate) fn check_memory(&self, dimension: usize) -> Result<()> {
+    /// [`Error::Memory`].
+    pub(crate) fn check_memory(&self, dimension: usize, parameters: usize) -> Result<()> {
         let kept = self.buffer.saturating_mul(3);
-        ranges::numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])?;
-        ranges::numbers("validation-samples", &[self.validation_samples, dimension])
+        Need::of(format!("tuning {parameters} parameters over points of {dimension} numbers"))
+            .numbers("parameters with the optimiser's state", &[parameters, 6])
+            .numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])
+            .numbers("validation samples", &[self.validation_samples, dimension])
+            .check(|| None)
     }
 
     /// How long the tuning is and how it moves.

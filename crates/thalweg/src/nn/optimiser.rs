@@ -10,6 +10,7 @@
 //! The whole state is three slices and a step number ([`AdamW::state`], [`AdamW::resume`]): a resumed fit makes the same bytes.
 use super::dense::vectorised;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::train::AdamUpdate;
 use thalweg_nets::{Error, Result};
@@ -18,7 +19,7 @@ use thalweg_nets::{Error, Result};
 const CHUNK: usize = 1 << 14;
 
 /// How the learning rate goes on after its warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// It stays.
@@ -29,7 +30,7 @@ pub enum Schedule {
 }
 
 /// Parameters of [`AdamW`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AdamWConfig {
     /// Learning rate η at the end of the warm-up (5e-3; above 0: what narrow fields want; take 1e-3 from some hundred units on).

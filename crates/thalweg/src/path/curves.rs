@@ -11,10 +11,16 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use thalweg_nets::memory;
 use thalweg_nets::zoo::ZooStore;
 
-/// Bytes of standardised points that are kept in memory.
+/// Bytes of standardised points that are kept in memory, at most.
 pub const BUDGET: usize = 512 << 20;
+
+/// Those of them that the memory budget allows: what is kept decides the speed and not the bytes.
+pub fn budget() -> usize {
+    memory::cached(BUDGET)
+}
 
 /// Where the points of one marginal come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +154,20 @@ impl<'a> Curves<'a> {
             return Ok(vec![0.0; runs.len() * self.dimension()]);
         };
         let items: Vec<_> = runs.iter().map(|&run| (run, checkpoint)).collect();
-        let mut theta = vec![0.0; items.len() * self.zoo.parameters()];
-        self.zoo.gather(&items, &mut theta)?;
-        Ok(self.space.points(theta))
+        let p = self.zoo.parameters();
+        // Latents are encoded some networks at a time, whose weights are dropped again.
+        let at_once = if self.space.latent.is_some() { memory::rows(16 * p as u64, 64) } else { items.len().max(1) };
+        let mut points = Vec::with_capacity(items.len() * self.dimension());
+        for items in items.chunks(at_once) {
+            let mut theta = vec![0.0; items.len() * p];
+            self.zoo.gather(items, &mut theta)?;
+            let some = self.space.points(theta);
+            match points.is_empty() {
+                true => points = some,
+                false => points.extend(some),
+            }
+        }
+        Ok(points)
     }
 }
 

@@ -6,10 +6,11 @@
 //! anchors turn sharply in time; `Linear` cannot, but its velocity jumps at anchors.
 use crate::{Error, Result};
 use faer::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The kind of curve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interpolant {
     /// Straight pieces.

@@ -1,7 +1,7 @@
 //! Probability paths: from anchors to one training record (x, t, u, c) (M4, M5).
 //!
 //! x_t = μ_t + σ_t ε and u = μ̇_t + σ̇_t ε, with μ_t the [`Interpolant`] through the anchors of one curve and ε standard normal.
-//! (docs/METHODS.md writes u = μ̇_t + (σ̇_t/σ_t)(x_t − μ_t): the same, and without the quotient.) Two anchors at times 0 and 1 give
+//! (book/src/mathematics.md writes u = μ̇_t + (σ̇_t/σ_t)(x_t − μ_t): the same, and without the quotient.) Two anchors at times 0 and 1 give
 //! M4, x_t = (1 − t) x₀ + t x₁ + σ ε, u = x₁ − x₀; there is no other code for it.
 //!
 //! Cost: one pass over the anchors that have weight at t (two of them where pieces are straight) and one normal number a weight. Path noise is what teaches the field to come back to the
@@ -18,10 +18,11 @@ use crate::{Error, Result, Streams};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The width σ_t of a path, in standardised units.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Width {
     /// σ_t = σ ≥ 0.
@@ -73,7 +74,7 @@ impl Width {
 }
 
 /// The law of training times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TimeLaw {
     /// U(0, 1).

@@ -1,13 +1,14 @@
-//! Where a zoo's checkpoints lie on the time axis [0, 1] of a flow (section 1 of docs/METHODS.md).
+//! Where a zoo's checkpoints lie on the time axis [0, 1] of a flow (section 1 of book/src/mathematics.md).
 //!
 //! `Uniform` gives every recorded step the same time. Where checkpoints are dense early and sparse late that is already a change
 //! of speed; `ArcLength` and `LossDecrease` make the mean speed of the runs, or of their losses, even instead.
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::zoo::ZooStore;
 
 /// How checkpoints are placed in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeGrid {
     /// Equal steps of the checkpoint's index.

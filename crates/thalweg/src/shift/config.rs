@@ -5,10 +5,11 @@ use super::disagreement::cdc::{Agree, CdcConfig};
 use super::disagreement::conditional_config::ConditionalConfig;
 use super::disagreement::meta_config::MetaConfig;
 use super::disagreement::rounds::Rounds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of all tests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// CDCs for a query.
@@ -63,7 +64,7 @@ impl Config {
 /// [`CdcConfig`] with the bank's defaults: κ .01, learning rate .01, 100 steps, batches of 128. (On ten networks for UCI Heart at |Q| = 10, held to f's
 /// probabilities: AUROC of the probability taken .998 ± .001, and of the whole entropy, f's own in it, .91 ± .02; held to f's class .983 ± .006 and
 /// .961 ± .012, for the class sharpens members.)
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct BankCdc(pub CdcConfig);
 
@@ -76,7 +77,7 @@ impl Default for BankCdc {
 /// [`CdcConfig`] with the defaults of the meta-detectron's zoo: those of [`BankCdc`], held to f's class. (On UCI Heart at |Q| = 10, with κ .03, a zoo of
 /// 400 and f's own entropy in it, tuning brought ℓ_cdc down 2.8 times and the AUROC of the entropy from .59 to .95; over CDCs held to probabilities 1.4
 /// times, and from .72 to .92.)
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct MetaCdc(pub CdcConfig);
 

@@ -7,11 +7,14 @@
 use super::symmetry::{SymmetryTable, strides};
 use crate::coupling::assignment::{assign, squared_distance};
 use crate::{Error, Result, Streams};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::path::Path;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{DeriveOptions, ZooStore, derive};
+use thalweg_nets::zoo::{DeriveOptions, Step, Task, ZooStore, derive, derive_task};
 
 /// Sweeps after which an ascent that still moves is left; it converges in about ten.
 const SWEEPS: usize = 200;
@@ -71,12 +74,20 @@ fn gains(table: &SymmetryTable, s: usize, reference: &[f32], theta: &[f32]) -> V
     for moved in &symmetry.axes {
         let slot = &table.layout().slots()[moved.slot];
         let (outer, run) = strides(&slot.shape, moved);
-        let (a, b) = (&reference[slot.range()], &theta[slot.range()]);
-        for (o, (a, b)) in a.chunks_exact(units * run).zip(b.chunks_exact(units * run)).enumerate() {
-            debug_assert!(o < outer);
-            for (i, a) in a.chunks_exact(run).enumerate() {
-                for (j, b) in b.chunks_exact(run).enumerate() {
-                    gains[i * units + j] += a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        let wide = |weights: &[f32]| weights[slot.range()].iter().map(|w| f64::from(*w)).collect::<Vec<f64>>();
+        let (a, b) = (wide(reference), wide(theta));
+        let out = MatMut::from_row_major_slice_mut(&mut gains, units, units);
+        if run == 1 {
+            let view = |weights| MatRef::from_row_major_slice(weights, outer, units);
+            matmul(out, Accum::Add, view(&a).transpose(), view(&b), 1.0, Par::Seq);
+        } else if outer == 1 {
+            let view = |weights| MatRef::from_row_major_slice(weights, units, run);
+            matmul(out, Accum::Add, view(&a), view(&b).transpose(), 1.0, Par::Seq);
+        } else {
+            for (a, b) in a.chunks_exact(units * run).zip(b.chunks_exact(units * run)) {
+                for (a, gains) in a.chunks_exact(run).zip(gains.chunks_exact_mut(units)) {
+                    let products = b.chunks_exact(run).map(|b| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>());
+                    gains.iter_mut().zip(products).for_each(|(gain, product)| *gain += product);
                 }
             }
         }
@@ -125,6 +136,25 @@ pub fn align_zoo(
     options: DeriveOptions,
     progress: &dyn Progress,
 ) -> Result<ZooStore> {
+    aligned(source, reference, |how, step| derive(source, out, how, options, step, progress))
+}
+
+/// The shards of one `task` of the zoo that [`align_zoo`] makes, into a folder that other processes fill with theirs. Gives their runs back.
+///
+/// # Errors
+/// As [`align_zoo`], and whatever [`derive_task`] says.
+pub fn align_task(
+    source: &ZooStore,
+    reference: usize,
+    out: &Path,
+    task: Task,
+    progress: &dyn Progress,
+) -> Result<Range<usize>> {
+    aligned(source, reference, |how, step| derive_task(source, out, how, task, step, progress))
+}
+
+/// What `derive` makes of `source`, given in words what is done and the step that does it.
+fn aligned<T>(source: &ZooStore, reference: usize, derive: impl FnOnce(&str, &Step<'_>) -> Result<T>) -> Result<T> {
     let architecture = source.architecture().ok_or_else(|| {
         let found = format!("{}, imported without", source.dir().display());
         Error::parameter("zoo to align", "a zoo whose architecture is known (import it with one)", found)
@@ -138,8 +168,7 @@ pub fn align_zoo(
     let step = |run: usize, trajectory: &mut [f32]| {
         align_run(&table, &target, trajectory, &streams.index(run as u64)).map(|_| ())
     };
-    let how = format!("aligned to run {reference} by weight matching");
-    derive(source, out, &how, options, &step, progress)
+    derive(&format!("aligned to run {reference} by weight matching"), &step)
 }
 
 #[cfg(test)]

@@ -10,14 +10,16 @@
 use crate::nn::dense;
 use crate::{Error, Layout, Result};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use thalweg_nets::layout::Role;
 
 const VARIANCE_OFFSET: f32 = 1e-5;
 const FLOOR: f64 = 1e-6;
 
 /// How many numbers share one μ and s.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standardiser {
     /// One μ and s for each weight: the default, and the recipe that trains best.
@@ -36,7 +38,7 @@ pub struct Coordinates {
     mean: Vec<f32>,
     scale: Vec<f32>,
     /// Ranges of θ that are taken by their logarithm.
-    variances: Vec<std::ops::Range<usize>>,
+    variances: Vec<Range<usize>>,
 }
 
 impl Coordinates {
@@ -55,30 +57,19 @@ impl Coordinates {
             let mut chunk = chunk?;
             layout.check("weights to standardise by", &chunk)?;
             logarithms(&variances, layout, &mut chunk)?;
-            for row in chunk.chunks_exact(layout.len()) {
-                moments.push(row);
-            }
+            moments.push(&chunk);
         }
         if moments.count == 0 {
             return Err(Error::parameter("standardiser", "at least one network to fit to", "none"));
         }
-        let logged = |i: usize| variances.iter().any(|r| r.contains(&i));
-        let (plain, log): (Vec<usize>, Vec<usize>) = (0..layout.len()).partition(|&i| !logged(i));
-        let groups: Vec<Vec<usize>> = match standardiser {
-            Standardiser::PerParameter => vec![],
-            Standardiser::PerTensor => layout.slots().iter().map(|s| s.range().collect()).collect(),
-            Standardiser::Global => vec![plain, log],
-        };
-        let (mut mean, mut variance) = (moments.mean.clone(), moments.variance());
-        for group in groups {
-            moments.pool(&group, &mut mean, &mut variance);
-        }
-        let mut scale: Vec<f64> = variance.iter().map(|v| v.sqrt()).collect();
-        let mut sorted = scale.clone();
-        sorted.sort_by(f64::total_cmp);
+        let (mean, mut scale) = moments.pooled(standardiser, layout, &variances);
+        scale.iter_mut().for_each(|v| *v = v.sqrt());
         // The median of an all but constant set can be 0 itself: then the largest stands in for it, then 1.
-        let typical = [sorted[sorted.len() / 2], sorted[sorted.len() - 1], 1.0 / FLOOR];
-        let typical = typical.into_iter().find(|&s| s > 0.0).unwrap_or(1.0);
+        let (mut order, middle) = (scale.clone(), scale.len() / 2);
+        let median = *order.select_nth_unstable_by(middle, f64::total_cmp).1;
+        let largest = order.iter().copied().fold(0.0, f64::max);
+        drop(order);
+        let typical = [median, largest, 1.0 / FLOOR].into_iter().find(|&s| s > 0.0).unwrap_or(1.0);
         scale.iter_mut().for_each(|s| *s = s.max(FLOOR * typical));
         let single = |x: Vec<f64>| x.into_iter().map(|v| v as f32).collect();
         Ok(Self { standardiser, mean: single(mean), scale: single(scale), variances })
@@ -126,11 +117,20 @@ impl Coordinates {
 
     /// θ → z in place, `[n, P]`.
     pub fn standardise(&self, theta: &mut [f32]) {
-        theta.par_chunks_exact_mut(self.dimension()).for_each(|row| {
-            for v in self.variances.iter().flat_map(Clone::clone) {
-                row[v] = (row[v].max(0.0) + VARIANCE_OFFSET).ln();
+        self.standardise_columns(0..self.dimension(), theta);
+    }
+
+    /// θ → z of the numbers `columns` alone, in place, `[n, columns]`.
+    pub(crate) fn standardise_columns(&self, columns: Range<usize>, theta: &mut [f32]) {
+        let (mean, scale, wide) = (&self.mean[columns.clone()], &self.scale[columns.clone()], columns.len().max(1));
+        let within = |v: &Range<usize>| v.start.max(columns.start)..v.end.min(columns.end);
+        let logged: Vec<_> = self.variances.iter().map(within).filter(|v| !v.is_empty()).collect();
+        theta.par_chunks_exact_mut(wide).for_each(|row| {
+            for v in logged.iter().flat_map(Clone::clone) {
+                let value = &mut row[v - columns.start];
+                *value = (value.max(0.0) + VARIANCE_OFFSET).ln();
             }
-            for (x, (m, s)) in row.iter_mut().zip(self.mean.iter().zip(&self.scale)) {
+            for (x, (m, s)) in row.iter_mut().zip(mean.iter().zip(scale)) {
                 *x = (*x - m) / s;
             }
         });
@@ -161,7 +161,7 @@ impl Coordinates {
 }
 
 /// Where running variances lie; imported layouts know no roles, but PyTorch's name tells.
-fn variances(layout: &Layout) -> Vec<std::ops::Range<usize>> {
+fn variances(layout: &Layout) -> Vec<Range<usize>> {
     let is_variance = |role, name: &str| match role {
         Role::RunningVariance => true,
         Role::Unknown => name.rsplit('.').next() == Some("running_var"),
@@ -171,7 +171,7 @@ fn variances(layout: &Layout) -> Vec<std::ops::Range<usize>> {
 }
 
 /// Takes the logarithms of running variances in `theta [n, P]`.
-fn logarithms(variances: &[std::ops::Range<usize>], layout: &Layout, theta: &mut [f32]) -> Result<()> {
+fn logarithms(variances: &[Range<usize>], layout: &Layout, theta: &mut [f32]) -> Result<()> {
     for row in theta.chunks_exact_mut(layout.len()) {
         for v in variances.iter().flat_map(Clone::clone) {
             if row[v] < 0.0 {
@@ -195,30 +195,61 @@ impl Moments {
         Self { count: 0, mean: vec![0.0; dimension], squares: vec![0.0; dimension] }
     }
 
-    fn push(&mut self, row: &[f32]) {
-        self.count += 1;
-        let n = self.count as f64;
-        for (i, &x) in row.iter().enumerate() {
-            let delta = f64::from(x) - self.mean[i];
-            self.mean[i] += delta / n;
-            self.squares[i] += delta * (f64::from(x) - self.mean[i]);
-        }
+    /// Takes `rows [n, P]`.
+    fn push(&mut self, rows: &[f32]) {
+        const COLUMNS: usize = 1 << 14;
+        let (before, p) = (self.count, self.mean.len());
+        let columns = self.mean.par_chunks_mut(COLUMNS).zip(self.squares.par_chunks_mut(COLUMNS)).enumerate();
+        columns.for_each(|(i, (mean, squares))| {
+            for (row, x) in rows.chunks_exact(p).enumerate() {
+                let n = (before + row + 1) as f64;
+                dense::vectorised(|| {
+                    for ((mean, square), &x) in mean.iter_mut().zip(&mut *squares).zip(&x[i * COLUMNS..]) {
+                        let delta = f64::from(x) - *mean;
+                        *mean += delta / n;
+                        *square += delta * (f64::from(x) - *mean);
+                    }
+                });
+            }
+        });
+        self.count += rows.len() / p;
     }
 
-    fn variance(&self) -> Vec<f64> {
-        self.squares.iter().map(|s| s / self.count as f64).collect()
+    /// Mean and variance of every number, `[P]` each, those of its group.
+    fn pooled(mut self, standardiser: Standardiser, layout: &Layout, logged: &[Range<usize>]) -> (Vec<f64>, Vec<f64>) {
+        let groups: Vec<Vec<Range<usize>>> = match standardiser {
+            Standardiser::PerParameter => vec![],
+            Standardiser::PerTensor => layout.slots().iter().map(|s| vec![s.range()]).collect(),
+            Standardiser::Global => vec![without(logged, layout.len()), logged.to_vec()],
+        };
+        let pooled: Vec<_> = groups.iter().map(|group| self.pool(group)).collect();
+        let count = self.count as f64;
+        self.squares.iter_mut().for_each(|s| *s /= count);
+        for (group, (mean, variance)) in groups.into_iter().zip(pooled) {
+            for range in group {
+                self.mean[range.clone()].fill(mean);
+                self.squares[range].fill(variance);
+            }
+        }
+        (self.mean, self.squares)
     }
 
-    /// Gives all of `group` the mean and variance of its numbers taken together.
-    fn pool(&self, group: &[usize], mean: &mut [f64], variance: &mut [f64]) {
-        let n = group.len().max(1) as f64;
-        let centre = group.iter().map(|&i| self.mean[i]).sum::<f64>() / n;
-        let within = group.iter().map(|&i| self.squares[i]).sum::<f64>() / (n * self.count as f64);
-        let between = group.iter().map(|&i| (self.mean[i] - centre).powi(2)).sum::<f64>() / n;
-        for &i in group {
-            (mean[i], variance[i]) = (centre, within + between);
-        }
+    /// Mean and variance of the numbers of `group` taken together.
+    fn pool(&self, group: &[Range<usize>]) -> (f64, f64) {
+        let all = || group.iter().flat_map(Clone::clone);
+        let n = all().count().max(1) as f64;
+        let centre = all().map(|i| self.mean[i]).sum::<f64>() / n;
+        let within = all().map(|i| self.squares[i]).sum::<f64>() / (n * self.count as f64);
+        let between = all().map(|i| (self.mean[i] - centre).powi(2)).sum::<f64>() / n;
+        (centre, within + between)
     }
+}
+
+/// What of 0..p lies outside `ranges`, which rise.
+fn without(ranges: &[Range<usize>], p: usize) -> Vec<Range<usize>> {
+    let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
+    let ends = ranges.iter().map(|range| range.start).chain([p]);
+    starts.zip(ends).map(|(start, end)| start..end).filter(|range| !range.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -269,6 +300,23 @@ mod tests {
                 assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{standardiser:?}: {a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn columns_standardise_as_whole_networks_do() {
+        let layout = Layout::of(&Architecture::from_toml_str(NET).unwrap());
+        let (p, theta) = (layout.len(), networks(&layout, 6));
+        let coordinates = fit(Standardiser::Global, &layout, &theta);
+        let mut whole = theta.clone();
+        coordinates.standardise(&mut whole);
+        for columns in [0..p, 3..4, 10..p - 2, 0..0] {
+            let of =
+                |all: &[f32]| all.chunks_exact(p).flat_map(|row| row[columns.clone()].to_vec()).collect::<Vec<_>>();
+            let mut part = of(&theta);
+            coordinates.standardise_columns(columns.clone(), &mut part);
+            assert_eq!(part, of(&whole));
+        }
+        assert_eq!(without(&[2..4, 4..5, 8..9], 9), vec![0..2, 5..8]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod align;
 pub mod coordinates;
 pub mod latent;
+pub mod points;
 pub(crate) mod principal;
 pub mod source;
 pub mod symmetry;

@@ -1,15 +1,16 @@
-//! Sources p₀: the laws that sampling starts from (section 3 of docs/METHODS.md).
+//! Sources p₀: the laws that sampling starts from (section 3 of book/src/mathematics.md).
 //!
 //! A draw is a pure function of its stream. The default is the zoo's own initialisation law, drawn afresh.
 use super::coordinates::Coordinates;
 use crate::nn::normal;
 use crate::{Error, Layout, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::{InitialLaw, ZooStore};
 
 /// Which source a fit asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
     /// The law that the zoo's runs started from: Kaiming for independent zoos, centre plus noise for shared and fork zoos.

@@ -36,6 +36,19 @@ pub(crate) fn start(
     }
 }
 
+/// The state of a training that a closed form took the place of: the learner's parameters, judged once.
+///
+/// # Errors
+/// As [`validate`].
+pub(crate) fn solved(learner: &mut dyn Learner, schedule: &TrainingSchedule) -> Result<TrainState> {
+    let clock = Instant::now();
+    let held_out = learner.held_out(0)?;
+    if let Some(score) = held_out {
+        schedule.check_finite(&format!("held-out {}", schedule.validation.better.score()), score, 0)?;
+    }
+    TrainState::solved(schedule, held_out, clock.elapsed().as_secs_f64())
+}
+
 /// Goes on from `state` to the last step, or until patience has run out.
 ///
 /// # Errors

@@ -6,8 +6,9 @@ use super::learner::Learner;
 use super::schedule::{Better, TrainingSchedule};
 use super::validation::{Running, Validation};
 use crate::nn::optimiser::{AdamW, STATE};
-use crate::tensors::{TensorReader, TensorWriter};
+use crate::tensors::{Large, TensorReader, TensorWriter};
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use thalweg_nets::files::write_whole;
 
@@ -37,6 +38,22 @@ impl TrainState {
         let optimiser = AdamW::new(schedule.optimiser, schedule.steps.saturating_mul(schedule.updates), &best)?;
         let (validations, better) = (vec![], schedule.validation.better);
         Ok(Self { step: 0, best, validations, seconds: 0.0, optimiser, running: Running::default(), better })
+    }
+
+    /// Of parameters that a closed form gave, which stay with the learner: one validation, and nothing to move.
+    pub(crate) fn solved(schedule: &TrainingSchedule, held_out: Option<f64>, seconds: f64) -> Result<Self> {
+        let optimiser = AdamW::new(schedule.optimiser, schedule.steps, &[])?;
+        let (better, validation) =
+            (schedule.validation.better, Validation { step: 0, training: None, held_out, distance: None, seconds });
+        Ok(Self {
+            step: 0,
+            best: vec![],
+            validations: vec![validation],
+            seconds,
+            optimiser,
+            running: Running::default(),
+            better,
+        })
     }
 
     /// Takes note of a validation; keeps the averaged parameters if they are the best, or if nothing is held out.
@@ -84,10 +101,10 @@ impl TrainState {
     /// A file that cannot be written.
     pub(super) fn save(&self, path: &Path, identity: &str, learner: &dyn Learner, finished: bool) -> Result<()> {
         let mut out = TensorWriter::default();
-        let (parameters, [first, second, average]) = (learner.parameters().concat(), self.optimiser.state());
-        for (name, slice) in SLICES.into_iter().zip([&parameters, first, second, average, &self.best]) {
-            out.single(name, &[slice.len()], slice);
-        }
+        let (parts, [first, second, average]) = (learner.parameters(), self.optimiser.state());
+        let parameters = if let [one] = parts[..] { Cow::Borrowed(one) } else { Cow::Owned(parts.concat()) };
+        let slices = SLICES.into_iter().zip([&parameters[..], first, second, average, &self.best]);
+        let slices: Vec<Large> = slices.map(|(name, slice)| (name.to_owned(), vec![slice.len()], slice)).collect();
         self.put_validations(&mut out, finished);
         learner.save(&mut out);
         out.word("identity", identity);
@@ -96,7 +113,10 @@ impl TrainState {
             true => out.word("seconds", BESIDE),
             false => out.word("seconds", self.seconds),
         }
-        out.write_state(path)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        out.write_with(path, &slices)?;
         match finished {
             true => write_whole(&seconds_of(path), format!("{}\n", self.seconds).as_bytes()),
             false => Ok(()),

@@ -112,7 +112,7 @@ impl Task<'_> {
         progress: &dyn Progress,
     ) -> Result<TrainState> {
         config.check()?;
-        config.check_memory(self.reward.dimension())?;
+        config.check_memory(self.reward.dimension(), method.parameters().len())?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
         let saving = options.state.as_deref().map(|path| Checkpointing {

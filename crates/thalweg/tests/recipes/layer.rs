@@ -1,4 +1,4 @@
-//! The recipe of a layer of base networks, held against the source: `docs/recipes/layer.md` names every file that tells layers apart, and wherever
+//! The recipe of a layer of base networks, held against the source: `book/src/recipes/layer.md` names every file that tells layers apart, and wherever
 //! that is done the compiler asks for a new one, since no such `match` has an arm for all others.
 use std::collections::BTreeSet;
 use std::fs;
@@ -113,15 +113,15 @@ fn every_place_that_tells_layers_apart_is_named_and_asks_for_a_new_one() {
     });
     let all = all.unwrap();
 
-    let page = fs::read_to_string(root.join("docs/recipes/layer.md")).unwrap();
+    let page = fs::read_to_string(root.join("book/src/recipes/layer.md")).unwrap();
     let named: BTreeSet<&str> =
         page.split('`').filter(|word| word.starts_with("crates/") && word.ends_with(".rs")).collect();
     let matched: BTreeSet<&str> = reading.places.iter().map(|place| place.at.split(": ").next().unwrap()).collect();
     assert!(matched.len() >= 7, "the places were found: {matched:?}");
     let forgotten: Vec<_> = matched.difference(&named).collect();
-    assert!(forgotten.is_empty(), "docs/recipes/layer.md does not name {forgotten:?}");
+    assert!(forgotten.is_empty(), "book/src/recipes/layer.md does not name {forgotten:?}");
     for file in named {
-        assert!(root.join(file).exists(), "docs/recipes/layer.md names {file}, which is not there");
+        assert!(root.join(file).exists(), "book/src/recipes/layer.md names {file}, which is not there");
     }
     for place in &reading.places {
         if MAY_DEFAULT.contains(&place.at.as_str()) {

@@ -1,4 +1,4 @@
-//! The recipes of docs/recipes, each followed from outside of the library: a toy member of every family, held against what is known of it.
+//! The recipes of book/src/recipes, each followed from outside of the library: a toy member of every family, held against what is known of it.
 #![allow(clippy::unwrap_used)]
 #[path = "../common/mod.rs"]
 mod common;

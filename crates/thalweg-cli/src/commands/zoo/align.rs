@@ -7,10 +7,11 @@ use crate::session::Session;
 use crate::work::barriers::Comparison;
 use crate::work::next::Next;
 use crate::work::outlook::Outlook;
+use crate::work::task::{self, Shard};
 use crate::work::zoo::{FILES, best_run};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
-use thalweg::space::align::align_zoo;
+use thalweg::space::align::{align_task, align_zoo};
 use thalweg_nets::zoo::{DeriveOptions, ZooStore};
 
 /// Permute the hidden units of every run so that it lies close to a reference run
@@ -35,7 +36,12 @@ pub struct Args {
     /// Data in the place of what the zoo says, as its networks take them
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
+    #[command(flatten)]
+    pub(super) shard: Shard,
 }
+
+/// The folder of the aligned zoo without `--out`.
+pub const FOLDER: &str = "zoo-aligned";
 
 /// Aligns and tells.
 ///
@@ -54,8 +60,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     if others.is_empty() {
         bail!("{}: expected at least two runs that did not fail, found {}", args.zoo.display(), finished.len());
     }
-    // Data that changed are told before the work, not after.
-    let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;
     let plan = Plan {
         command: "zoo align",
         names: FILES,
@@ -63,7 +67,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         settings: settings([("zoo", zoo.origin().id().into()), ("reference", i64::try_from(reference)?.into())]),
         inputs: Inputs::default().path(&args.zoo).data(named.as_ref()),
     };
-    let Some(out) = session.folder("zoo-aligned", &plan)? else { return Ok(Outcome::Done) };
+    if let Some(task) = args.shard.task()? {
+        let out = session.joined(FOLDER, &plan)?;
+        let runs = align_task(&zoo, reference, out.dir(), task, &session.progress)?;
+        task::told(session, task, runs, out.shown(), 0)?;
+        out.finish();
+        return Ok(Outcome::Done);
+    }
+    // Data that changed are told before the work, not after.
+    let comparison = Comparison::new(&zoo, reference, others, args.pairs, named.as_ref(), session)?;
+    let Some(out) = session.folder(FOLDER, &plan)? else { return Ok(Outcome::Done) };
     let options = DeriveOptions { resume: session.common.resume, force: false };
     let aligned = align_zoo(&zoo, reference, out.dir(), options, &session.progress)?;
     session.progress.end();

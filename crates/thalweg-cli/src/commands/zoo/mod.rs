@@ -2,11 +2,11 @@
 pub mod align;
 mod import;
 mod info;
-mod train;
+pub mod train;
 
 use crate::common::Outcome;
 use crate::session::Session;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 
 /// What to do with zoos.
@@ -16,6 +16,24 @@ pub enum Command {
     Import(import::Args),
     Align(align::Args),
     Info(info::Args),
+}
+
+impl Command {
+    /// The folder that its tasks fill without `--out`, where its work can be shared out.
+    ///
+    /// # Errors
+    /// A command that is told already which task it is.
+    pub fn shared(&self) -> Result<Option<&'static str>> {
+        let (shard, folder) = match self {
+            Self::Train(args) => (&args.shard, train::FOLDER),
+            Self::Align(args) => (&args.shard, align::FOLDER),
+            Self::Import(_) | Self::Info(_) => return Ok(None),
+        };
+        match shard.is_said() {
+            true => bail!("--shard: expected none in a command that is shared out, which gives every task its own"),
+            false => Ok(Some(folder)),
+        }
+    }
 }
 
 /// Runs it.

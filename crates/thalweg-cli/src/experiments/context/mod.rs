@@ -14,6 +14,7 @@ pub use parameters::Contexts;
 use std::path::Path;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
+use thalweg_nets::Error;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
@@ -28,11 +29,17 @@ pub struct Made {
     pub model: MetaModel,
 }
 
-/// Trains zoos and conditional flow into `out`; what an interrupted run has finished is taken from there.
+/// Trains zoos and conditional flow into the experiment's folder, or where experiments share them; what has been finished before is taken from there.
 ///
 /// # Errors
 /// Data that cannot be had, Ctrl-C.
-pub fn make(tasks: &Tasks, fit: &FitConfig, seed: u64, out: &Path, session: &Session) -> Result<Made> {
+pub fn make(tasks: &Tasks, fit: &FitConfig, seed: u64, run: &Run) -> Result<Made> {
+    let session = run.session;
+    let out = match run.zoos {
+        Some(zoos) => &zoos.join(format!("tasks-{}", made::hash(&serde_json::to_string(&(tasks, fit, seed))?))),
+        None => run.out,
+    };
+    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
     let architecture = tasks.architecture(session)?;
     let centre = tasks.centre(&architecture, seed, out, session)?;
     let common = Common { architecture, centre, dir: out.join("zoos") };
@@ -84,7 +91,7 @@ impl Experiment for Contexts {
 
     fn run(&self, run: &Run) -> Result<Findings> {
         let (session, fit) = (run.session, self.conditional()?);
-        let Made { common, zoos, model } = make(&self.tasks, &fit, self.seed, run.out, session)?;
+        let Made { common, zoos, model } = make(&self.tasks, &fit, self.seed, run)?;
         let engine = Engine::new(&common.architecture)?;
         let borrowed: Vec<&ZooStore> = zoos.iter().collect();
         let mut rivals = Vec::new();
@@ -118,7 +125,7 @@ impl Contexts {
         let mut judged = Vec::new();
         for (i, (name, family, seen)) in names.into_iter().enumerate() {
             if session.progress.interrupted() {
-                return Err(thalweg_nets::Error::Interrupted.into());
+                return Err(Error::Interrupted.into());
             }
             judged.extend(judge.task(&self.tasks.load(name, family, seen, engine, session)?, i as u64)?);
             session.progress.advance(1);

@@ -346,11 +346,11 @@ struct Made {
 fn accuracy_and_novelty(cell: &Cell) -> Plot {
     let title = format!("Accuracy and novelty, {}, {} zoo", cell.data, cell.kind);
     let mut plot = Plot { title, size: (820.0, 400.0), ..Plot::default() };
-    plot.x.label = "distance to the nearest training run, d".into();
+    plot.x.label = "answers unlike those of the most similar training run, d_f".into();
     plot.y.label = "mean test accuracy".into();
     plot.marks.push(Mark::Rule { at: 1.0, upright: true, look: Look::new(0, "").dashed() });
     for v in &cell.verdicts {
-        let at = (v.novelty().0, v.accuracy().0);
+        let at = (v.novelty()[1].0, v.accuracy().0);
         let (colour, size) = (colour(&v.method), if v.weight == Weight::Strong { 6.5 } else { 4.5 });
         plot.marks.push(Mark::Dots { points: vec![at], look: Look::new(colour, "").size(size).opacity(0.95) });
         plot.marks.push(Mark::Label { at, text: v.label.clone(), look: Look::new(colour, "") });

@@ -55,7 +55,7 @@ impl Experiment for Initialisation {
         let (tasks, conditional) = (&contexts.tasks, contexts.conditional()?);
         let made = match &self.made_in {
             Some(dir) => context::open(tasks, dir)?,
-            None => context::make(tasks, &conditional, self.seed, run.out, session)?,
+            None => context::make(tasks, &conditional, self.seed, run)?,
         };
         let engine = Engine::new(&made.common.architecture)?;
         let home = self.home_flow(tasks, &made, run.out, session)?;

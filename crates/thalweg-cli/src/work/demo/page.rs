@@ -35,9 +35,10 @@ pub fn page(
          initialisations carried by a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
          checkpoints between and follows the bend.",
     );
-    report.figure(
+    report.figure_in_time(
         &pictures::landscape(study, &trajectories, paths)?,
-        "All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
+        drawn.first().map_or(&[], |d| &d.samples.states.times),
+        "The slider moves networks along their paths; training runs go straight between their checkpoints. All paths projected onto the two directions in which the runs spread most. Background: validation loss of the networks \
          on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
          is not the plane's.",
     );
@@ -127,8 +128,10 @@ fn facts(report: &mut Report, study: &Study, drawn: &[Drawn], judged: &[(Verdict
         error(sem, 4),
     );
     report.fact("mean test accuracy of the training runs", format!("{zoo:.4}"), error(zoo_sem, 4));
+    let unseen = judged.iter().map(|(verdict, _)| verdict).find(|verdict| verdict.method == "held-out");
+    let unseen = unseen.map(|unseen| format!(" (real unseen runs: {:.0} %)", 100.0 * unseen.novel_and_performing().0));
     report.fact(
-        "novel and performing (real new runs: about 50 %)",
+        &format!("novel and performing{}", unseen.unwrap_or_default()),
         format!("{:.0} %", 100.0 * novel),
         error(100.0 * novel_sem, 0),
     );

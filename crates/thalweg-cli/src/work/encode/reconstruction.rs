@@ -12,7 +12,8 @@ use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Context, Result};
 use thalweg::model::MetaModel;
-use thalweg::space::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_points};
+use thalweg::space::latent::{Autoencoder, LatentConfig, Pca, PcaConfig, Space, training_items};
+use thalweg::space::points::Stored;
 use thalweg_nets::Error;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
@@ -28,10 +29,11 @@ pub fn components(model: &MetaModel, zoo: &ZooStore) -> Result<Option<Pca>> {
     if matches!(config, LatentConfig::Pca(_)) {
         return Ok(None);
     }
-    let pca = LatentConfig::Pca(PcaConfig { dimension: config.dimension() });
+    let pca = PcaConfig { dimension: config.dimension() };
     let split = model.config.split.of(zoo)?;
-    let points = training_points(&pca, zoo, &model.coordinates, &split.train, &record.checkpoints)?;
-    match Pca::fit(&PcaConfig { dimension: config.dimension() }, &points, zoo.parameters()) {
+    let items = training_items(&LatentConfig::Pca(pca.clone()), zoo.parameters(), &split.train, &record.checkpoints);
+    let items = items.into_iter().map(|(run, checkpoint)| (0, run, checkpoint)).collect();
+    match Pca::fit_to(&pca, &Stored::new(vec![zoo], &model.coordinates, items)) {
         Ok(pca) => Ok(Some(pca)),
         Err(Error::Parameter { .. } | Error::Shape { .. }) => Ok(None),
         Err(other) => Err(other.into()),

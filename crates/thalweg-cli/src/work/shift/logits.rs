@@ -35,7 +35,7 @@ pub struct Logits {
 /// # Errors
 /// No such file; lines of different lengths; cells that are no numbers; fewer than two columns; no probabilities where there should be.
 pub fn read(path: &Path, probabilities: bool) -> Result<Logits> {
-    let bytes = read_regular(path, memory::quarter())?;
+    let bytes = read_regular(path, memory::half())?;
     let (cells, mut notes) = table(path, &bytes)?;
     let (columns, told) = columns::judged(path, cells)?;
     notes.extend(told);

@@ -11,9 +11,9 @@ pub(in crate::data) const LIMIT: u64 = 4 << 30;
 /// Deflate cannot shrink better than this; a claim beyond it is a lie.
 pub(in crate::data) const BEST_RATIO: u64 = 1032;
 
-/// Most bytes, unpacked, of one file on this machine: [`LIMIT`], or a quarter of its memory where that is less.
+/// Most bytes, unpacked, of one file on this machine: [`LIMIT`], or half of the memory budget where that is less.
 pub(in crate::data) fn limit() -> u64 {
-    LIMIT.min(memory::quarter())
+    LIMIT.min(memory::half())
 }
 
 /// The bytes of a regular file, unpacked if it is gzip.

@@ -23,7 +23,7 @@ pub use plan::ImportPlan;
 
 use super::folder::{self, Existing};
 use super::origin::{Imported, Named, Origin};
-use super::shard::Shard;
+use super::shard::{self, Frame, Shard};
 use super::store::ZooStore;
 use super::template;
 use crate::data::DataSpec;
@@ -32,6 +32,7 @@ use crate::evaluate::evaluate;
 use crate::files::write_whole;
 use crate::layout::{Role, Slot};
 use crate::progress::Progress;
+use crate::sealed::put_bytes;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,16 @@ pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn
     ImportPlan::watched(source, options, progress)?.write(out, options.force, progress)
 }
 
-/// Runs in one shard.
+/// Runs in one shard, at most.
 const SHARD: usize = 64;
+
+/// Bytes of one shard, at most, where it has more than one run. No more than some networks of it are ever in memory.
+const SHARD_BYTES: usize = 1 << 30;
+
+/// Runs in one shard of runs of `weights` numbers with all their checkpoints.
+fn runs_in_shard(weights: usize) -> usize {
+    (SHARD_BYTES / weights.saturating_mul(4).max(1)).clamp(1, SHARD)
+}
 
 impl ImportPlan {
     /// Makes the zoo in the folder `out`, in the place of one that is there already under `force`, and opens it.
@@ -65,8 +74,7 @@ impl ImportPlan {
         write_whole(&claim.work().join(template::FILE), &template)?;
         progress.begin("importing runs", frame.runs as u64);
         for index in 0..frame.shards() {
-            let shard = self.shard(frame.runs_of(index), &sums, progress)?;
-            frame.write(claim.work(), index, &shard)?;
+            self.write_shard(&frame, claim.work(), index, &sums, progress)?;
         }
         claim.finish()?;
         ZooStore::open(out)
@@ -86,36 +94,45 @@ impl ImportPlan {
         (0..self.runs() * self.checkpoints()).into_par_iter().with_max_len(1).map(sum).collect()
     }
 
-    fn shard(&self, runs: std::ops::Range<usize>, sums: &[blake3::Hash], progress: &dyn Progress) -> Result<Shard> {
-        let (mut shard, k) = (Shard::default(), self.checkpoints());
-        for run in runs {
-            if progress.interrupted() {
-                return Err(Error::Interrupted);
-            }
+    /// Writes shard `index` network by network; where they are scored, run by run.
+    fn write_shard(
+        &self,
+        frame: &Frame,
+        dir: &Path,
+        index: usize,
+        sums: &[blake3::Hash],
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let (runs, k) = (frame.runs_of(index), self.checkpoints());
+        let mut file = frame.begin(&shard::path(dir, index), &runs.clone().collect::<Vec<_>>())?;
+        let (mut rest, mut of_run) = (Shard::default(), Vec::new());
+        for run in runs.clone() {
             for at in run * k..(run + 1) * k {
+                if progress.interrupted() {
+                    return Err(Error::Interrupted);
+                }
                 let theta = self.theta(at)?;
                 if sum_of(&theta) != sums[at] {
-                    let path = self.network(at).place();
-                    return Err(Error::format(
-                        path,
-                        "numbers",
-                        "those read just before",
-                        "others: it is being written to",
-                    ));
+                    let found = "others: it is being written to";
+                    return Err(Error::format(self.network(at).place(), "numbers", "those read just before", found));
                 }
-                shard.theta.extend(theta);
+                file.networks(at - runs.start * k, &theta)?;
+                if self.judge.is_some() {
+                    of_run.extend(theta);
+                }
             }
-            shard.diverged_at.push(None);
+            if let Some(judge) = &self.judge {
+                for score in evaluate(&judge.engine, &self.whole(&of_run)?, &judge.inputs, &judge.labels)? {
+                    // A foreign network may overflow on these rows; its loss is then the largest there is.
+                    rest.loss.push((score.loss as f32).min(f32::MAX));
+                    rest.accuracy.push(score.accuracy as f32);
+                }
+                of_run.clear();
+            }
+            rest.diverged_at.push(None);
             progress.advance(1);
         }
-        if let Some(judge) = &self.judge {
-            for score in evaluate(&judge.engine, &self.whole(&shard.theta)?, &judge.inputs, &judge.labels)? {
-                // A foreign network may overflow on these rows; its loss is then the largest there is.
-                shard.loss.push((score.loss as f32).min(f32::MAX));
-                shard.accuracy.push(score.accuracy as f32);
-            }
-        }
-        Ok(shard)
+        file.finish(&rest)
     }
 
     /// What `zoo.toml` will say. The id is a hash of all that decides the zoo, its numbers included, but not of where they lay.
@@ -132,7 +149,7 @@ impl ImportPlan {
             version: String::new(),
             source: PathBuf::new(),
             runs: self.runs(),
-            shard: SHARD,
+            shard: runs_in_shard(self.layout.len().saturating_mul(self.checkpoints())),
             times: self.times.clone(),
             scored: self.judge.is_some(),
             initialisation: self.options.initialisation,
@@ -159,9 +176,22 @@ impl ImportPlan {
 }
 
 fn sum_of(theta: &[f32]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
+    let (mut hasher, mut bytes) = (blake3::Hasher::new(), vec![0; 4 << 14]);
     for piece in theta.chunks(1 << 14) {
-        hasher.update(&piece.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        let bytes = &mut bytes[..4 * piece.len()];
+        put_bytes(piece, bytes);
+        hasher.update(bytes);
     }
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_have_so_many_runs_that_their_bytes_stay_few() {
+        assert_eq!([1, 1_000_000, 4_194_304].map(runs_in_shard), [64; 3]);
+        assert_eq!([11_191_242, 50_000_000, 1 << 28, usize::MAX].map(runs_in_shard), [23, 5, 1, 1]);
+    }
 }

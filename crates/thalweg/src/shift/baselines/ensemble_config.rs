@@ -1,9 +1,10 @@
 //! Parameters of the deep ensemble.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::train::{Length, Recipe};
 
 /// The ensemble.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnsembleConfig {
     /// Networks beside f: 5.

@@ -1,6 +1,7 @@
 //! Parameters of the bank.
 use crate::ranges::{self, MOST};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The bank.
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// | `members` | 3 | ≥ 1 taken for a query |
 /// | `rows` | 16 | ≥ 1 rows in a synthetic query |
 /// | `offset` | 4 | ≥ 0: greatest deviation of the common offset, in deviations of each feature; 0 leaves rows as they are |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BankConfig {
     /// CDCs in the bank.

@@ -1,7 +1,7 @@
 //! Training one constrained disagreement classifier (M14; Ginsberg, Liang, Krishnan 2023).
 //!
 //! From given weights (f's own, as a rule), Adam on  mean over a batch of P of CE(g(x), f(x))  +  κ · mean over the rows of Q of
-//! ℓ_dce(g(x), f(x)),  ℓ_dce = logsumexp(z) − Σ_{c ≠ f(x)} z_c/(C − 1). Deviates: docs/METHODS.md weighs sums over one joint batch by α; with n_P and
+//! ℓ_dce(g(x), f(x)),  ℓ_dce = logsumexp(z) − Σ_{c ≠ f(x)} z_c/(C − 1). Deviates: book/src/mathematics.md weighs sums over one joint batch by α; with n_P and
 //! n_Q rows there that is κ = α n_Q/n_P, up to a factor that Adam does not see. κ does not change meaning when rows of Q are dropped.
 //!
 //! Running statistics of batch normalisation stay f's, and dropout is off: g differs from f by what it was asked only.
@@ -14,6 +14,7 @@ use crate::train::descend;
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thalweg_nets::engine::{Mode, Packed, Workspace};
@@ -34,7 +35,7 @@ const BATCHES: usize = 64;
 /// | `batch` | 512 | ≥ 1 rows of P a step; all of P where it has no more |
 /// | `agree` | probabilities | what g is held to on P ([`Agree`]) |
 /// | `jitter` | 0.3 | ≥ 0: Gaussian noise on rows of P, in deviations of each feature; f itself says what to agree to there |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CdcConfig {
     /// κ.
@@ -53,7 +54,7 @@ pub struct CdcConfig {
 }
 
 /// What a CDC is held to on P.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agree {
     /// f's class, as in the paper: also sharpens f, which moves its boundary without being asked to.

@@ -1,6 +1,7 @@
 //! Parameters of the conditional meta-detectron.
 use crate::ranges::{self, LONGEST, MOST};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The generator.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// | `guidance` | 1 | ≥ 0: 1 for the law as it was learned, 0 for that of all CDCs |
 /// | `samples` | 20 | ≥ 1 networks drawn for a query |
 /// | `members` | 3 | 1 to `samples`: those of them that are taken |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ConditionalConfig {
     /// Principal components.

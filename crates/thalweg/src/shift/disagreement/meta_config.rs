@@ -3,6 +3,7 @@ use crate::model::TuneConfig;
 use crate::nn::optimiser::AdamWConfig;
 use crate::ranges::{self, LONGEST, MOST};
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Euler steps of the samples.
@@ -25,7 +26,7 @@ pub(super) const SAMPLING: usize = 20;
 /// | `learning-rate` | 0.002 | > 0, of the tuning |
 /// | `drawn` | 80 | ≥ `samples` networks drawn from the flow |
 /// | `samples` | 20 | ≥ 1 of them in the ensemble: those that agree with f on most rows of P in ℓ_cdc |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MetaConfig {
     /// CDCs that the flow is fitted to.

@@ -1,6 +1,7 @@
 //! Parameters of Detectron.
 use crate::ranges;
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The rounds.
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// | `rounds` | 5 | ≥ 1 members |
 /// | `idle` | 2 | ≥ 1 rounds without a new row end it |
 /// | `tolerance` | 0.1 | (0, 1]: of agreement with f on validation rows |
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rounds {
     /// Most members.

@@ -1,9 +1,10 @@
 //! What encoders and decoders are made of, and their sizes.
 use crate::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What encoder and decoder are made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CoderConfig {
     /// Residual multilayer perceptrons over flat weights.
@@ -19,7 +20,7 @@ impl Default for CoderConfig {
 }
 
 /// The size of a residual multilayer perceptron, the same for encoder and decoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct StackConfig {
     /// Numbers in the residual stream (256; 1 to 8,192).
@@ -35,7 +36,7 @@ impl Default for StackConfig {
 }
 
 /// The size of a transformer over tokens, the same for encoder and decoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TokensConfig {
     /// Numbers of a token (64; 1 to 4,096).

@@ -1,15 +1,15 @@
 //! [`LatentConfig`]: which autoencoder, with its parameters; its fit and the record of that. The only place that knows all of them.
-use super::super::coordinates::Coordinates;
+use super::super::points::{Held, Points};
 use super::functional::FunctionalConfig;
-use super::training::Trained;
 use super::{Autoencoder, DenoisingConfig, LatentTask, Pca, PcaConfig, VaeConfig};
-use crate::{Layout, Result, Streams};
+use crate::{Layout, Result, Streams, interrupt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
-use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::memory;
 
 /// Which autoencoder, and its sizes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LatentConfig {
     /// Principal components.
@@ -21,7 +21,7 @@ pub enum LatentConfig {
 }
 
 /// How an autoencoder came out, as `model.toml` holds it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LatentRecord {
     /// Checkpoints of the training runs that it was fitted to; empty where that is not known.
@@ -94,36 +94,33 @@ impl LatentConfig {
     /// # Errors
     /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`].
     pub fn fit(&self, task: &LatentTask) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
-        let (clock, p) = (Instant::now(), task.layout.len());
+        let p = task.layout.len();
+        let [points, held_out] = [task.points, task.held_out].map(|points| Held::new(points, p));
+        let (points, held_out) = (points?, held_out?);
         let (autoencoder, trained): (Box<dyn Autoencoder>, _) = match self {
-            Self::Pca(c) => {
-                let pca = Pca::fit(c, task.points, p)?;
-                (Box::new(pca), Trained { best_step: 0, best_loss: None, seconds: clock.elapsed().as_secs_f64() })
-            }
+            Self::Pca(c) => return fit_pca(c, &points, &held_out),
             Self::Vae(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
             Self::Denoising(c) => c.fit(task).map(|(net, trained)| (Box::new(net) as _, trained))?,
         };
         let record = LatentRecord {
             checkpoints: Vec::new(),
             points: task.points.len() / p,
-            error: squared_error(&*autoencoder, task.points, p),
-            error_held_out: (!task.held_out.is_empty()).then(|| squared_error(&*autoencoder, task.held_out, p)),
+            error: squared_error(&*autoencoder, &points)?.unwrap_or(0.0),
+            error_held_out: squared_error(&*autoencoder, &held_out)?,
             best_step: trained.best_step,
             best_loss: trained.best_loss,
             seconds: trained.seconds,
         };
-        if !matches!(self, Self::Pca(_)) {
-            let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);
-            task.progress.note(&format!(
-                "{}: step {} kept, mean squared error {:.3}{}, latents normalised from deviations of {:.3} to {:.3}",
-                self.name(),
-                record.best_step,
-                record.error,
-                record.error_held_out.map_or(String::new(), |e| format!(" ({e:.3} on held-out runs)")),
-                range(f32::min, f32::INFINITY),
-                range(f32::max, 0.0)
-            ));
-        }
+        let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);
+        task.progress.note(&format!(
+            "{}: step {} kept, mean squared error {:.3}{}, latents normalised from deviations of {:.3} to {:.3}",
+            self.name(),
+            record.best_step,
+            record.error,
+            record.error_held_out.map_or(String::new(), |e| format!(" ({e:.3} on held-out runs)")),
+            range(f32::min, f32::INFINITY),
+            range(f32::max, 0.0)
+        ));
         Ok((autoencoder, record))
     }
 
@@ -141,36 +138,55 @@ impl LatentConfig {
     }
 }
 
-/// Standardised weights `[n, P]` that an autoencoder is fitted to: `checkpoints` of `runs`, all of them, or of as many runs, evenly chosen, as
-/// it takes points.
+/// Principal components of `points`, wherever they lie, and how they came out on them and on `held_out`.
 ///
 /// # Errors
-/// A run or checkpoint beyond the zoo, or a file that cannot be read.
-pub fn training_points(
-    config: &LatentConfig,
-    zoo: &ZooStore,
-    coordinates: &Coordinates,
-    runs: &[usize],
-    checkpoints: &[usize],
-) -> Result<Vec<f32>> {
-    let most = (config.most_points(zoo.parameters()) / checkpoints.len().max(1)).max(1).min(runs.len());
+/// As [`Pca::fit_to`].
+pub(crate) fn fit_pca(
+    config: &PcaConfig,
+    points: &dyn Points,
+    held_out: &dyn Points,
+) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
+    let clock = Instant::now();
+    let pca = Pca::fit_to(config, points)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let record = LatentRecord {
+        points: points.count(),
+        error: squared_error(&pca, points)?.unwrap_or(0.0),
+        error_held_out: squared_error(&pca, held_out)?,
+        seconds,
+        ..LatentRecord::default()
+    };
+    Ok((Box::new(pca), record))
+}
+
+/// The networks (run, checkpoint) that an autoencoder of networks of `p` weights is fitted to: `checkpoints` of `runs`, all of them, or of as many
+/// runs, evenly chosen, as it takes points.
+pub fn training_items(config: &LatentConfig, p: usize, runs: &[usize], checkpoints: &[usize]) -> Vec<(usize, usize)> {
+    let most = (config.most_points(p) / checkpoints.len().max(1)).max(1).min(runs.len());
     let chosen = (0..most).map(|i| runs[i * runs.len() / most]);
-    let items: Vec<_> = chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect();
-    let mut points = vec![0.0; items.len() * zoo.parameters()];
-    zoo.gather(&items, &mut points)?;
-    coordinates.standardise(&mut points);
-    Ok(points)
+    chosen.flat_map(|run| checkpoints.iter().map(move |&checkpoint| (run, checkpoint))).collect()
 }
 
 /// Bytes of points that a training holds.
 const TRAINING_BYTES: usize = 256 << 20;
 
-/// Mean squared error of the reconstruction of `points [n, P]`.
-pub(super) fn squared_error(autoencoder: &dyn Autoencoder, points: &[f32], p: usize) -> f64 {
+/// Mean squared error of the reconstruction of `points`; none where there are none.
+pub(super) fn squared_error(autoencoder: &dyn Autoencoder, points: &dyn Points) -> Result<Option<f64>> {
+    /// Points whose errors are summed before they are added to those of others.
+    const SUMMED: usize = 256;
+    let (n, p) = (points.count(), points.dimension());
+    let at_once = memory::rows(16 * p as u64, SUMMED);
     let mut total = 0.0;
-    for block in points.chunks(256 * p) {
-        let back = autoencoder.decode(&autoencoder.encode(block));
-        total += back.iter().zip(block).map(|(a, b)| f64::from((a - b) * (a - b))).sum::<f64>();
+    for first in (0..n).step_by(SUMMED) {
+        let (end, mut sum) = ((first + SUMMED).min(n), 0.0);
+        for first in (first..end).step_by(at_once) {
+            interrupt::check()?;
+            let block = points.rows(first..(first + at_once).min(end))?;
+            let back = autoencoder.decode(&autoencoder.encode(&block));
+            sum = back.iter().zip(&block).fold(sum, |sum, (a, b)| sum + f64::from((a - b) * (a - b)));
+        }
+        total += sum;
     }
-    total / points.len() as f64
+    Ok((n > 0).then(|| total / (n as f64 * p as f64)))
 }

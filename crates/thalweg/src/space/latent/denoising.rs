@@ -10,10 +10,11 @@ use super::coder_config::CoderConfig;
 use super::learned::Learned;
 use super::training::{Trained, TrainingConfig};
 use crate::{Error, Layout, Result, Streams};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of the denoising autoencoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DenoisingConfig {
     /// D, latents (32; 1 to 1,024).

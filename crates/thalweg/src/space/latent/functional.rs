@@ -11,13 +11,14 @@ use crate::ranges::{self, MOST};
 use crate::space::coordinates::Coordinates;
 use crate::{Error, Result};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
 use thalweg_nets::loss::LogitLoss;
 use thalweg_nets::zoo::ZooStore;
 
 /// Whether and how a functional term is added.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FunctionalConfig {
     /// Weight of the term (0: none).

@@ -30,7 +30,8 @@ mod vae;
 
 pub use autoencoder::{Autoencoder, Decoder, LatentTask};
 pub use coder_config::{CoderConfig, StackConfig, TokensConfig};
-pub use config::{LatentConfig, LatentRecord, training_points};
+pub(crate) use config::fit_pca;
+pub use config::{LatentConfig, LatentRecord, training_items};
 pub use denoising::DenoisingConfig;
 pub use functional::{Functional, FunctionalConfig};
 pub use latents::Latents;

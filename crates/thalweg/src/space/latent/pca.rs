@@ -1,18 +1,21 @@
 //! Principal components as a weight autoencoder: the floor that learned ones have to beat (M8).
 //!
 //! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y.
-//! By the Gram matrix of n points: O(n²P + n³). Linear, so it knows the affine hull of the training points only: what it decodes lies among
+//! By the Gram matrix of n points, read from where they lie in blocks of columns: O(n²P + n³), memory that of the directions and a block. The sign of
+//! a direction is that which makes the largest number of its eigenvector of the Gram matrix positive. Linear, so it knows the affine hull of the training points only: what it decodes lies among
 //! them, and is close to copies where there are few.
-use super::autoencoder::check_points;
 use super::{Autoencoder, Decoder};
-use crate::nn::dense::{Accumulate, product, view};
+use crate::nn::dense::{Accumulate, product, vectorised, view};
 use crate::nn::parameters::impl_parameters;
-use crate::space::principal::Principal;
+use crate::space::points::{Held, Points};
+use crate::space::principal::{self, Principal};
 use crate::{Error, Layout, Result};
+use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The size of a [`Pca`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PcaConfig {
     /// D, components kept (16; 1 to 1,024, and fewer than there are points).
@@ -48,32 +51,43 @@ impl Pca {
     /// # Errors
     /// Too few points, or points that span fewer than D directions.
     pub fn fit(config: &PcaConfig, points: &[f32], p: usize) -> Result<Self> {
-        let mut pca = Self::unfitted(config, p)?;
-        let d = pca.d;
-        let n = check_points(points, p, d + 1)?;
-        let mut mean = vec![0.0f64; p];
-        for row in points.chunks_exact(p) {
-            mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64);
+        Self::fit_to(config, &Held::new(points, p)?)
+    }
+
+    /// Fits to points wherever they lie; they are read twice.
+    ///
+    /// # Errors
+    /// As [`Self::fit`]; a file that cannot be read; [`Error::Interrupted`].
+    pub fn fit_to(config: &PcaConfig, points: &dyn Points) -> Result<Self> {
+        let (n, p, d) = (points.count(), points.dimension(), config.dimension);
+        config.check()?;
+        if n <= d {
+            let expected = format!("[n, {p}] with n at least {}", d + 1);
+            return Err(Error::shape("points to fit an autoencoder to", expected, format!("[{n}, {p}]")));
         }
-        let principal = Principal::of("latent.pca", points, &mean)?;
+        let principal = Principal::of("latent.pca", points)?;
         let value = |k: usize| principal.variances[k];
         if value(d - 1) <= 1e-12 * value(0).max(f64::MIN_POSITIVE) {
             let spanned = (0..d).take_while(|&k| value(k) > 1e-12 * value(0)).count();
             let expected = format!("at most {spanned}, the directions that the points span");
             return Err(Error::parameter("latent.pca.dimension", expected, d));
         }
-        // Xᵀu/√(n − 1) is the k-th principal direction times its deviation.
+        let mut pca = Self::unfitted(config, p)?;
         let (means, rest) = pca.parameters.split_at_mut(p);
         let (directions, deviations) = rest.split_at_mut(d * p);
-        means.iter_mut().zip(&mean).for_each(|(m, v)| *m = *v as f32);
-        for k in 0..d {
-            let mut direction = vec![0.0f64; p];
-            for (row, x) in principal.centred.chunks_exact(p).enumerate() {
-                let u = principal.vector(row, k) / ((n - 1) as f64).sqrt();
-                direction.iter_mut().zip(x).for_each(|(d, x)| *d += u * x);
-            }
-            directions[k * p..(k + 1) * p].iter_mut().zip(&direction).for_each(|(d, v)| *d = *v as f32);
-            deviations[k] = value(k).sqrt() as f32;
+        deviations.iter_mut().enumerate().for_each(|(k, s)| *s = value(k).sqrt() as f32);
+        for columns in principal::blocks(n, p) {
+            let (centred, mean) = principal::centred(points, columns.clone())?;
+            means[columns.clone()].iter_mut().zip(&mean).for_each(|(m, v)| *m = *v as f32);
+            // Xᵀu/√(n − 1) is the k-th principal direction times its deviation.
+            directions.par_chunks_exact_mut(p).enumerate().for_each(|(k, direction)| {
+                let (mut sum, sign) = (vec![0.0f64; columns.len()], principal.sign(k));
+                for (row, x) in centred.chunks_exact(columns.len()).enumerate() {
+                    let u = sign * principal.vector(row, k) / ((n - 1) as f64).sqrt();
+                    vectorised(|| sum.iter_mut().zip(x).for_each(|(d, x)| *d += u * x));
+                }
+                direction[columns.clone()].iter_mut().zip(&sum).for_each(|(d, v)| *d = *v as f32);
+            });
         }
         Ok(pca)
     }
@@ -180,6 +194,46 @@ mod tests {
         }
         assert!(pca.decode(&y).iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4));
         assert_eq!(pca.encode(&x[40..60]), y[6..9]);
+    }
+
+    /// The decomposition of all points at once in double precision, by the covariance matrix `[P, P]`.
+    #[test]
+    fn directions_from_blocks_are_those_of_the_covariance_matrix_with_signs_fixed() {
+        // So many columns that there are three blocks.
+        let (n, p) = (64, 140_000);
+        let mut rng = Streams::new(4).rng();
+        let basis: Vec<f32> = (0..2 * p).map(|_| rng.sample(StandardNormal)).collect();
+        let x: Vec<f32> = (0..n)
+            .flat_map(|_| {
+                let [a, b]: [f32; 2] = std::array::from_fn(|_| rng.sample(StandardNormal));
+                (0..p).map(|j| 3.0 * a * basis[j] + b * basis[p + j]).collect::<Vec<_>>()
+            })
+            .collect();
+        assert!(principal::blocks(n, p).count() == 3);
+        let pca = Pca::fit(&PcaConfig { dimension: 2 }, &x, p).unwrap();
+        let mut mean = vec![0.0; p];
+        x.chunks_exact(p).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64));
+        for (k, direction) in pca.directions().chunks_exact(p).enumerate() {
+            // C v = s² v for v = S V: an eigenvector of the covariance, in every block.
+            let along: Vec<f64> = x
+                .chunks_exact(p)
+                .map(|row| {
+                    row.iter().zip(&mean).zip(direction).map(|((v, m), d)| (f64::from(*v) - m) * f64::from(*d)).sum()
+                })
+                .collect();
+            let square = f64::from(pca.scales()[k]).powi(2);
+            for j in [0, 1, 65_535, 65_536, 131_071, 131_072, p - 1] {
+                let image = along.iter().zip(x.iter().skip(j).step_by(p));
+                let image = image.map(|(a, v)| a * (f64::from(*v) - mean[j])).sum::<f64>() / (n - 1) as f64;
+                assert!(
+                    (image / square - f64::from(direction[j])).abs() < 1e-5 * f64::from(pca.scales()[k]),
+                    "{k} {j}"
+                );
+            }
+            // The largest latent by size is positive: the sign does not hang on the solver.
+            let y: Vec<f32> = pca.encode(&x).chunks_exact(2).map(|y| y[k]).collect();
+            assert!(y.iter().copied().reduce(|a, b| if b.abs() > a.abs() { b } else { a }).unwrap() > 0.0);
+        }
     }
 
     #[test]

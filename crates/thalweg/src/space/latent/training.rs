@@ -15,13 +15,14 @@ use crate::ranges::{self, LONGEST, MOST};
 use crate::train::{self, Learner, TrainingSchedule, Updates};
 use crate::{Error, Result};
 use rand::seq::index::sample;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Held-out points of a validation, at most.
 const HELD_OUT: usize = 1024;
 
 /// How a learned autoencoder is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainingConfig {
     /// Optimiser steps (800; at least 1).

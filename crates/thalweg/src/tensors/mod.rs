@@ -1,12 +1,16 @@
 //! Named tensors with string metadata, in one safetensors file: models, samples, states of fits and tunings, calibrations.
 //!
 //! [`TensorWriter`] collects and serialises; [`TensorReader`] reads back what it is asked for, with name, shape and type checked and every number finite
-//! (but for f64, whose NaNs mean something to their owners). Every such file carries a checksum, which is compared as soon as it is opened.
+//! (but for f64, whose NaNs mean something to their owners); [`TensorFile`] reads large files tensor by tensor. Every such file carries a checksum, which is compared as soon as it is opened.
+mod file;
+
+pub use file::TensorFile;
+
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
-use thalweg_nets::files::write_whole;
+use thalweg_nets::sealed::SealedFile;
 use thalweg_nets::{checksum, layout, sealed};
 
 /// Tensors about to be written.
@@ -54,7 +58,37 @@ impl TensorWriter {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
-        write_whole(path, &self.bytes()?)
+        self.write_with(path, &[])
+    }
+
+    /// Writes the file, whole or not at all, with `large` tensors in single precision beside those that were added: they are written from where they
+    /// lie, piece by piece.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`], or whatever the system refuses.
+    pub fn write_with(&self, path: &Path, large: &[Large<'_>]) -> Result<()> {
+        let own = self.tensors.iter().map(|(name, dtype, shape, _)| (name.clone(), *dtype, shape.clone()));
+        let all = own.chain(large.iter().map(|(name, shape, _)| (name.clone(), Dtype::F32, shape.clone())));
+        let mut file = SealedFile::begin(path, all.collect(), &self.words)?;
+        for (name, dtype, shape, bytes) in &self.tensors {
+            full(name, shape, bytes.len() * 8 / dtype.bitsize())?;
+            file.whole(name, *dtype, bytes)?;
+        }
+        for (name, shape, values) in large {
+            full(name, shape, values.len())?;
+            file.single(name, 0, values)?;
+        }
+        file.finish()
+    }
+}
+
+/// A tensor in single precision that stays where it lies: name, shape, numbers.
+pub type Large<'a> = (String, Vec<usize>, &'a [f32]);
+
+fn full(name: &str, shape: &[usize], found: usize) -> Result<()> {
+    match shape.iter().product::<usize>() == found {
+        true => Ok(()),
+        false => Err(Error::parameter(format!("tensors, {name}"), "numbers that fit their shapes", found)),
     }
 }
 
@@ -201,7 +235,13 @@ mod tests {
         let mut damaged = bytes.clone();
         *damaged.last_mut().unwrap() ^= 1;
         assert!(said(TensorReader::open(&path, &damaged).err()).contains("checksum"));
+        let rows: (String, Vec<usize>, &[f32]) = ("large".into(), vec![2, 2], &[1.0, 2.0, 3.0, 4.0]);
+        out.write_with(&path, std::slice::from_ref(&rows)).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        out.single("large", &[2, 2], rows.2);
+        assert!(out.bytes().unwrap() == written, "the bytes of a file that is made in memory");
         out.single("d", &[3], &[0.0]);
+        assert!(said(out.write_with(&path, &[]).err()).contains("fit their shapes"));
         assert!(said(out.bytes().err()).contains("fit their shapes"));
     }
 }

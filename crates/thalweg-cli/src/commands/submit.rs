@@ -1,0 +1,88 @@
+//! `thalweg submit`: a command's work, shared out to the tasks of an array on a cluster.
+use super::gather::gathered;
+use crate::common::Outcome;
+use crate::session::Session;
+use crate::work::submit::{Array, Shared, called, follow, settled};
+use anyhow::{Result, bail};
+use std::fs;
+use std::num::NonZeroUsize;
+use thalweg_nets::Error;
+use thalweg_nets::zoo::gather::unfinished;
+
+/// Share a command's work out to the tasks of an array on a cluster, follow them, gather what they make
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  # what to type by hand; without --dry-run it is submitted and followed
+  thalweg submit --tasks 4 --dry-run -- zoo train zoo.toml --out zoo/
+  thalweg submit --tasks 4 --on slurm --dry-run -- zoo align zoo/ --out a/
+
+Ctrl-C leaves the tasks to the engine: the same command finds them again. Tasks that failed are submitted again by the same command.
+HyperQueue is driven by its Python package (pip install hyperqueue); HQ_SERVER_DIR names its server's folder. docs/distributed.md has the contract.")]
+pub struct Args {
+    /// Tasks that the shards are shared out to
+    #[arg(long, value_name = "N")]
+    tasks: NonZeroUsize,
+    /// The engine: hq (HyperQueue), or slurm (for --dry-run)
+    #[arg(long, value_name = "NAME", default_value = "hq", value_parser = ["hq", "slurm"])]
+    on: String,
+    /// Cores of a task
+    #[arg(long, value_name = "N", default_value = "1")]
+    cpus: NonZeroUsize,
+    /// Print what a person would type, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The program that tasks run; this one by default
+    #[arg(long, value_name = "FILE")]
+    program: Option<String>,
+    /// The Python that has HyperQueue's client; THALWEG_PYTHON or python3 by default
+    #[arg(long, value_name = "FILE")]
+    python: Option<String>,
+    /// The command, after --: zoo train …, zoo align …
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<String>,
+}
+
+/// Submits, follows and gathers; `read` checks the words of a command and says which folder its tasks fill.
+///
+/// # Errors
+/// A command whose work cannot be shared out, no engine, tasks that failed, Ctrl-C.
+pub fn run(args: &Args, session: &Session, read: &dyn Fn(&[String]) -> Result<Shared>) -> Result<Outcome> {
+    let common = &session.common;
+    if common.out.is_some() || common.resume || common.force || !common.set.is_empty() || common.seed.is_some() {
+        bail!("submit: --out, --seed, --set, --resume and --force belong to the command, behind --");
+    }
+    let mut shared = read(&args.command)?;
+    if !shared.words.iter().any(|word| word == "--threads" || word.starts_with("--threads=")) {
+        shared.words.extend(["--threads".into(), args.cpus.to_string()]);
+    }
+    let of = args.tasks.get();
+    let array = Array {
+        program: called(&args.program.clone().unwrap_or_else(crate::results::program))?,
+        tasks: unfinished(&shared.out, of)?,
+        words: shared.words,
+        out: shared.out,
+        of,
+        cores: args.cpus.get(),
+    };
+    if args.dry_run {
+        let line = if args.on == "hq" { array.typed_for_hyperqueue() } else { array.typed_for_slurm() };
+        let gather = format!("thalweg gather {}", crate::shell::quoted(&array.out));
+        session.say(&if array.tasks.is_empty() { gather } else { format!("{line}\n{gather}") });
+        return Ok(Outcome::Done);
+    }
+    if args.on != "hq" {
+        bail!("--on slurm: only HyperQueue is driven from here; --dry-run prints the lines for Slurm");
+    }
+    if !array.tasks.is_empty() {
+        let named = std::env::var("THALWEG_PYTHON").ok().filter(|name| !name.is_empty());
+        let python = args.python.clone().or(named).unwrap_or_else(|| "python3".into());
+        follow(&array, &python, session)?;
+    }
+    settled(&array.out, session)?;
+    let outcome = gathered(&array.out, false, session)?;
+    let logs = array.logs();
+    if outcome == Outcome::Done && logs.exists() {
+        fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,341 @@
+//! The claims, each with the experiment that decides it and what of its rows is compared. To add one: a line in [`CLAIMS`] and its two functions; a
+//! claim whose experiment there is not is left out.
+use super::rule::{Comparison, Estimate, Sense};
+use super::select::{Selection, is_true, key, number, whole};
+use crate::results::Row;
+
+/// A claim.
+pub struct Claim {
+    /// In one sentence.
+    pub text: &'static str,
+    /// Where it is made.
+    pub source: &'static str,
+    /// The experiment whose rows decide it.
+    pub experiment: &'static str,
+    /// What to look at in its figures.
+    pub look: &'static str,
+    /// What decides it.
+    pub decide: fn(&[Row]) -> Vec<Comparison>,
+    /// The same number beside that of a trivial rival, which decides nothing.
+    pub rival: fn(&[Row]) -> Vec<Comparison>,
+}
+
+/// All claims, the paper's first.
+pub const CLAIMS: &[Claim] = &[
+    Claim {
+        text: "Networks that a flow generates are as accurate as trained ones and as those of published generators.",
+        source: "paper, table of accuracies",
+        experiment: "generation",
+        look: "In each figure of accuracy and novelty a good generator stands in the upper right: accurate, and as far from the training runs as a new run.",
+        decide: generation,
+        rival: generation_rival,
+    },
+    Claim {
+        text: "Intermediate marginals bring generated trajectories nearer to real ones.",
+        source: "paper, Figure 3",
+        experiment: "marginals",
+        look: "Compare the energy distance of MMFM with that of CFM between the ends; W₁ alone rewards a law that is too narrow.",
+        decide: marginals,
+        rival: none,
+    },
+    Claim {
+        text: "The loss of the networks falls along inference without rising again.",
+        source: "paper, Figure 2",
+        experiment: "inference-loss",
+        look: "The lines should fall from left to right and end where the dots of real runs end.",
+        decide: inference_loss,
+        rival: none,
+    },
+    Claim {
+        text: "A generator tuned to a reward makes networks for another task.",
+        source: "paper, Figure 1",
+        experiment: "reward",
+        look: "The tuned generator against the generator as it is, and against gradient ascent in the same seconds.",
+        decide: reward,
+        rival: reward_rival,
+    },
+    Claim {
+        text: "Generated weights are better initialisations than Kaiming's.",
+        source: "paper",
+        experiment: "initialisation",
+        look: "Accuracy after one epoch: the line of the conditional flow against that of Kaiming.",
+        decide: initialisation,
+        rival: initialisation_rival,
+    },
+    Claim {
+        text: "A generator conditioned on a few rows of a task makes networks for that task, seen and unseen.",
+        source: "paper",
+        experiment: "context",
+        look: "The conditional flow against the same flow without a context, on seen and on unseen tasks.",
+        decide: context,
+        rival: context_rival,
+    },
+    Claim {
+        text: "Meta-detectron finds harmful shift better than the closest baseline.",
+        source: "paper, Figure 4",
+        experiment: "shift-curve",
+        look: "AUROC along the iterations of tuning, beside the levels of Detectron and of the bank.",
+        decide: meta_detectron,
+        rival: meta_detectron_rival,
+    },
+    Claim {
+        text: "Flow matching in a latent space is as good as on weights.",
+        source: "paper, Figure 5",
+        experiment: "generation",
+        look: "The latent variants against NM-CFM, kind of zoo by kind of zoo.",
+        decide: latent,
+        rival: latent_rival,
+    },
+    Claim {
+        text: "A bank of networks trained once is as powerful as Detectron, which trains for every query.",
+        source: "ours",
+        experiment: "shift",
+        look: "Power of the bank against Detectron's, and the milliseconds of a query.",
+        decide: bank,
+        rival: bank_rival,
+    },
+];
+
+const NM_CFM: &str = "NM-CFM";
+
+fn none(_: &[Row]) -> Vec<Comparison> {
+    Vec::new()
+}
+
+fn compare(what: String, ours: Estimate, sense: Sense, theirs: Estimate) -> Comparison {
+    Comparison { what, ours, theirs, sense }
+}
+
+/// Every zoo of an experiment with its rows.
+fn zoos(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
+    let all = Selection::of(rows);
+    let name = |row: &Row| format!("{}, {} zoo", key(row, "data"), key(row, "zoo_kind"));
+    all.groups(&["data", "zoo_kind"]).into_iter().filter_map(|group| Some((name(group.first()?), group))).collect()
+}
+
+/// Accuracy of a method in the rows of a judgement.
+fn accuracy(zoo: &Selection, method: &str) -> Option<Estimate> {
+    zoo.with("method", method).estimate(method, "accuracy_mean", "accuracy_sem", "n")
+}
+
+fn generation(rows: &[Row]) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for (name, zoo) in zoos(rows) {
+        let Some(ours) = accuracy(&zoo, NM_CFM) else { continue };
+        for rival in ["zoo", "p-diff", "D2NWG, unconditional", "SANE's recipe", "DeepWeightFlow's recipe"] {
+            let theirs = accuracy(&zoo, rival);
+            all.extend(
+                theirs.map(|theirs| compare(format!("{name}: test accuracy"), ours.clone(), Sense::NotBelow, theirs)),
+            );
+        }
+    }
+    all
+}
+
+/// The most accurate of the generators that need no learning.
+fn generation_rival(rows: &[Row]) -> Vec<Comparison> {
+    let trivial = |zoo: &Selection| {
+        let all = ["mean", "mean-move", "diagonal-gaussian", "pca-gaussian"].map(|name| accuracy(zoo, name));
+        all.into_iter().flatten().max_by(|a, b| a.mean.total_cmp(&b.mean))
+    };
+    let of = |(name, zoo): (String, Selection)| {
+        Some(compare(format!("{name}: test accuracy"), accuracy(&zoo, NM_CFM)?, Sense::Above, trivial(&zoo)?))
+    };
+    zoos(rows).into_iter().filter_map(of).collect()
+}
+
+fn latent(rows: &[Row]) -> Vec<Comparison> {
+    latent_beside(rows, NM_CFM, Sense::NotBelow)
+}
+
+/// A linear latent space.
+fn latent_rival(rows: &[Row]) -> Vec<Comparison> {
+    latent_beside(rows, "NM-CFM, PCA", Sense::Above)
+}
+
+fn latent_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let ours = accuracy(&zoo, "NM-CFM, VAE")?;
+        Some(compare(format!("{name}: test accuracy"), ours, sense, accuracy(&zoo, beside)?))
+    };
+    zoos(rows).into_iter().filter_map(of).collect()
+}
+
+/// Energy distance, summed over the marginals between the ends, of the MMFM with most marginals and of the CFM with the same noise of the path.
+fn marginals(rows: &[Row]) -> Vec<Comparison> {
+    let sum = |zoo: &Selection, method: &str| {
+        let inner = zoo.with("method", method).having("marginal");
+        let last = inner.iter().filter_map(|row| whole(row, "marginal")).max()?;
+        let inner = inner.filtered(|row| whole(row, "marginal").is_some_and(|k| k > 0 && k < last));
+        inner.total(method, "energy_distance", "energy_distance_sem", "fits")
+    };
+    let of = |(name, zoo): (String, Selection)| {
+        let most = ["MMFM_5", "MMFM_3", "MMFM_1"].into_iter().find_map(|method| sum(&zoo, method))?;
+        let ends = ["CFM, σ .1", "CFM"].into_iter().find_map(|method| sum(&zoo, method))?;
+        Some(compare(format!("{name}: energy distance between the ends"), most, Sense::Below, ends))
+    };
+    zoos(rows).into_iter().filter_map(of).collect()
+}
+
+/// How much of its fall a mean curve may rise again.
+const RISE: f64 = 0.05;
+
+fn inference_loss(rows: &[Row]) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for (name, zoo) in zoos(rows) {
+        for method in zoo.having("rise").groups(&["method"]) {
+            let Some(row) = method.first() else { continue };
+            let curve = zoo.with("method", key(row, "method")).having("t");
+            let n = curve.iter().filter_map(|row| whole(row, "fits")).max().unwrap_or(0) as usize;
+            let rise = Estimate {
+                of: key(row, "method").into(),
+                mean: number(row, "rise").unwrap_or(f64::NAN),
+                error: f64::NAN,
+                n,
+            };
+            let bound = Estimate { of: "bound".into(), mean: RISE, error: f64::NAN, n: 0 };
+            all.push(compare(format!("{name}: rise of the mean loss, over its fall"), rise, Sense::Below, bound));
+        }
+    }
+    all
+}
+
+fn reward(rows: &[Row]) -> Vec<Comparison> {
+    reward_beside(rows, "base", Sense::Above)
+}
+
+/// Gradient ascent on the samples, in the same seconds.
+fn reward_rival(rows: &[Row]) -> Vec<Comparison> {
+    reward_beside(rows, "ascent", Sense::Above)
+}
+
+fn reward_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    let of = |task: Selection| {
+        let best = |method: &str| {
+            let judged = task.with("method", method).having("accuracy_mean");
+            judged.estimate(method, "accuracy_mean", "accuracy_sem", "n")
+        };
+        let what = format!("{}: test accuracy", key(task.first()?, "task"));
+        Some(compare(what, best("tuned")?, sense, best(beside)?))
+    };
+    Selection::of(rows).groups(&["task"]).into_iter().filter_map(of).collect()
+}
+
+fn initialisation(rows: &[Row]) -> Vec<Comparison> {
+    initialisation_beside(rows, "Kaiming")
+}
+
+/// The network of all zoos that is best on the support set.
+fn initialisation_rival(rows: &[Row]) -> Vec<Comparison> {
+    initialisation_beside(rows, "nearest zoo network")
+}
+
+fn initialisation_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
+    let of = |task: Selection| {
+        // The first point of the curves at or after one epoch.
+        let after = |start: &str| {
+            let curve = task.with("start", start).filtered(|row| number(row, "epoch").is_some_and(|e| e >= 1.0));
+            let first = curve.iter().filter_map(|row| number(row, "epoch")).fold(f64::INFINITY, f64::min);
+            let at = curve.filtered(|row| number(row, "epoch") == Some(first));
+            at.estimate(start, "accuracy_mean", "accuracy_standard_error", "networks")
+        };
+        let rows = if is_true(task.first()?, "few_shot") { "few rows" } else { "all rows" };
+        let what = format!("{}, {rows}: test accuracy after an epoch", key(task.first()?, "task"));
+        Some(compare(what, after("conditional flow")?, Sense::Above, after(beside)?))
+    };
+    Selection::of(rows).groups(&["task", "few_shot"]).into_iter().filter_map(of).collect()
+}
+
+fn context(rows: &[Row]) -> Vec<Comparison> {
+    context_beside(rows, "unconditional flow")
+}
+
+/// The network of all zoos that is best on the support set.
+fn context_rival(rows: &[Row]) -> Vec<Comparison> {
+    context_beside(rows, "best of all zoos by support loss")
+}
+
+/// Means over tasks, each task's support sets averaged before, so that the error is that of tasks.
+fn context_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
+    let of = |cell: Selection| {
+        let over_tasks = |method: &str| {
+            let tasks = cell.with("method", method).groups(&["task"]);
+            let each: Vec<f64> = tasks.iter().filter_map(|task| task.mean("accuracy_mean")).collect();
+            (!each.is_empty()).then(|| Estimate::mean_of(method, &each))
+        };
+        let first = cell.first()?;
+        let seen = if is_true(first, "seen") { "seen" } else { "unseen" };
+        let what = format!("{seen} tasks, {} rows a class: test accuracy", whole(first, "rows_a_class")?);
+        Some(compare(what, over_tasks("conditional flow")?, Sense::Above, over_tasks(beside)?))
+    };
+    Selection::of(rows).groups(&["seen", "rows_a_class"]).into_iter().filter_map(of).collect()
+}
+
+fn meta_detectron(rows: &[Row]) -> Vec<Comparison> {
+    meta_beside(rows, "detectron")
+}
+
+/// The bank, which is trained once.
+fn meta_detectron_rival(rows: &[Row]) -> Vec<Comparison> {
+    meta_beside(rows, "bank")
+}
+
+fn meta_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
+    let all = Selection::of(rows);
+    let tuned = all.with("method", "meta-detectron");
+    let last = tuned.iter().filter_map(|row| whole(row, "iterations")).max();
+    let tuned = tuned.filtered(|row| whole(row, "iterations") == last);
+    let of = |(statistic, words): (&str, &str)| {
+        let at = |rows: &Selection, name: &str| {
+            rows.estimate(
+                name,
+                &format!("auroc_{statistic}"),
+                &format!("auroc_{statistic}_standard_error"),
+                "base_networks",
+            )
+        };
+        let (ours, theirs) = (at(&tuned, "meta-detectron")?, at(&all.with("method", beside), beside)?);
+        Some(compare(format!("AUROC of {words}"), ours, Sense::Above, theirs))
+    };
+    [("count", "rows disagreed on"), ("max_drop", "the greatest drop"), ("entropy", "the entropy")]
+        .into_iter()
+        .filter_map(of)
+        .collect()
+}
+
+/// What a shift has to cost in accuracy to count as harmful.
+const HARM: f64 = 0.02;
+
+fn bank(rows: &[Row]) -> Vec<Comparison> {
+    bank_beside(rows, "detectron", Sense::NotBelow)
+}
+
+/// The classifier's own entropy.
+fn bank_rival(rows: &[Row]) -> Vec<Comparison> {
+    bank_beside(rows, "entropy", Sense::Above)
+}
+
+fn bank_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    let harmful = |row: &Row| {
+        let accuracy = |name: &str| number(row, name).unwrap_or(f64::NAN);
+        accuracy("accuracy_on_p") - accuracy("accuracy_on_q") > HARM
+    };
+    let of = |cell: Selection| {
+        let power = |method: &str| {
+            let test = cell.with("method", method);
+            let combined = test.with("statistic", "combined");
+            let decides =
+                if combined.first().is_some() { combined } else { test.filtered(|row| is_true(row, "verdict")) };
+            decides.estimate(method, "tpr", "tpr_standard_error", "base_networks")
+        };
+        let first = cell.first()?;
+        let what =
+            format!("{}, {}, {} rows: power", key(first, "home"), key(first, "shift"), whole(first, "query_rows")?);
+        Some(compare(what, power("bank")?, sense, power(beside)?))
+    };
+    let cells = Selection::of(rows).filtered(harmful).groups(&["home", "shift", "query_rows"]);
+    cells.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! `thalweg reproduce all`: every experiment once, their zoos shared by the hash of their recipes, into one page that opens with what is claimed and
+//! what was found of it. What is finished is taken over by `--resume`.
+mod claims;
+mod page;
+mod rule;
+mod select;
+
+use super::experiment::{Entry, Findings, Scale};
+use crate::common::Outcome;
+use crate::output::JSON;
+use crate::report::Report;
+use crate::results::{Results, Row};
+use crate::session::Session;
+use crate::settings;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::time::Instant;
+use thalweg_nets::Error;
+use thalweg_nets::files::write_whole;
+use thalweg_nets::progress::Progress;
+use toml::{Table, Value};
+
+/// Its NAME.
+pub const NAME: &str = "all";
+/// The text of `experiments/all.toml`: what it changes of each experiment.
+pub const TOML: &str = include_str!("../../../../../experiments/all.toml");
+/// The page of one experiment, for the whole one.
+const PAGE: &str = "page.json";
+
+/// An experiment with what it found.
+struct Found {
+    name: &'static str,
+    scale: Scale,
+    seed: u64,
+    seconds: f64,
+    /// What is not as its own file has it, as `--set` says it.
+    set: Vec<String>,
+    rows: Vec<Row>,
+    report: Report,
+}
+
+impl Found {
+    /// The command that makes it by itself.
+    fn command(&self) -> String {
+        let set = self.set.iter().map(|set| format!(" --set {}", crate::shell::quoted(Path::new(set))));
+        format!(
+            "thalweg reproduce {} --scale {} --seed {}{}",
+            self.name,
+            self.scale,
+            self.seed,
+            set.collect::<String>()
+        )
+    }
+}
+
+/// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
+fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
+    let scales: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
+    let table = scales.get(&scale.to_string()).and_then(|scale| scale.get(name)).and_then(Value::as_table);
+    let mut set = table.map(|table| settings::as_overrides(table)).unwrap_or_default();
+    set.extend(session.common.set.iter().filter_map(|text| text.strip_prefix(&format!("{name}.")).map(str::to_owned)));
+    Ok(set)
+}
+
+/// Refuses settings of experiments that there are not, before anything is touched.
+///
+/// # Errors
+/// Such settings; those that an experiment refuses; a scale without settings.
+pub fn check(entries: &[&Entry], scale: Scale, session: &Session) -> Result<()> {
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+    if let Some(text) =
+        session.common.set.iter().find(|text| !names.iter().any(|name| text.starts_with(&format!("{name}."))))
+    {
+        bail!("--set {text}: expected NAME.KEY=VALUE with NAME among {}", names.join(", "));
+    }
+    for entry in entries {
+        (entry.prepare)(scale, &changes(entry.name, scale, session)?, session.common.seed)?;
+    }
+    Ok(())
+}
+
+/// Runs all of `entries` in folders of `out`.
+///
+/// # Errors
+/// As the experiments' own.
+pub fn run(entries: &[&Entry], scale: Scale, out: &Path, session: &Session) -> Result<Findings> {
+    let mut all = Vec::new();
+    for entry in entries {
+        if session.progress.interrupted() {
+            return Err(Error::Interrupted.into());
+        }
+        session.say(&format!("\n{} ({} of {})", entry.name, all.len() + 1, entries.len()));
+        all.push(one(entry, scale, out, session)?);
+    }
+    Ok(page::findings(&all, scale))
+}
+
+/// One experiment, or what an earlier process found by it.
+fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Found> {
+    let set = changes(entry.name, scale, session)?;
+    let prepared = (entry.prepare)(scale, &set, session.common.seed)?;
+    let dir = out.join(entry.name);
+    let of = |seconds, rows, report| Found {
+        name: entry.name,
+        scale,
+        seed: prepared.seed(),
+        seconds,
+        set: set.clone(),
+        rows,
+        report,
+    };
+    if let Some((seconds, rows, report)) = finished(&dir, prepared.seed(), &prepared.settings()?) {
+        session.say(&format!("{} is finished already.", dir.display()));
+        return Ok(of(seconds, rows, report));
+    }
+    std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+    let clock = Instant::now();
+    let findings = prepared.run(&dir, Some(&out.join("zoos")), session)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let mut results = Results::new(prepared.seed());
+    (results.settings, results.rows) = (prepared.settings()?, findings.rows);
+    results.seal(seconds, session.threads());
+    let path = dir.join(PAGE);
+    write_whole(&path, &serde_json::to_vec(&findings.report)?)?;
+    // Last, since it says that the rest is there.
+    results.write(&dir.join(JSON))?;
+    Ok(of(seconds, results.rows, findings.report))
+}
+
+/// What stands finished in `dir` of these settings: seconds, rows and page.
+fn finished(dir: &Path, seed: u64, settings: &Row) -> Option<(f64, Vec<Row>, Report)> {
+    let results: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join(JSON)).ok()?).ok()?;
+    let same = results["seed"] == seed && results["settings"].as_object() == Some(settings);
+    let rows = results["rows"].as_array().filter(|_| same)?;
+    let rows = rows.iter().map(|row| row.as_object().cloned()).collect::<Option<Vec<Row>>>()?;
+    let report = serde_json::from_slice(&std::fs::read(dir.join(PAGE)).ok()?).ok()?;
+    Some((results["seconds"].as_f64()?, rows, report))
+}
+
+/// Never negative: what does not hold is a finding of the page, not a failure of the command.
+const OUTCOME: Outcome = Outcome::Done;

@@ -1,0 +1,163 @@
+//! The page of `reproduce all`: claims with verdicts, what decides them, then every experiment's own page.
+use super::claims::{CLAIMS, Claim};
+use super::rule::{Comparison, Estimate, Verdict, WORDS};
+use super::{Found, OUTCOME};
+use crate::experiments::experiment::{Findings, Scale};
+use crate::report::Report;
+use crate::results::Row;
+use crate::row;
+use crate::table::{Cell, Table, Weight};
+
+/// Comparisons that a claim's line tells of; its own table has all of them.
+const SHOWN: usize = 3;
+/// Digits of numbers.
+const DIGITS: usize = 3;
+
+/// A claim with what was found of it.
+struct Judged<'a> {
+    claim: &'static Claim,
+    found: &'a Found,
+    decisive: Vec<Comparison>,
+    rival: Vec<Comparison>,
+    verdict: Verdict,
+}
+
+/// Rows, tables and page of all that was found.
+pub fn findings(all: &[Found], scale: Scale) -> Findings {
+    let of = |claim: &'static Claim| {
+        let found = all.iter().find(|found| found.name == claim.experiment)?;
+        let (decisive, rival) = ((claim.decide)(&found.rows), (claim.rival)(&found.rows));
+        let verdict = Verdict::of(&decisive);
+        Some(Judged { claim, found, decisive, rival, verdict })
+    };
+    let judged: Vec<Judged> = CLAIMS.iter().filter_map(of).collect();
+    let overview = overview(&judged, all);
+    Findings {
+        rows: rows(&judged, all),
+        report: page(&judged, all, &overview, scale),
+        tables: vec![overview],
+        outcome: OUTCOME,
+    }
+}
+
+fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (i, j) in judged.iter().enumerate() {
+        let about = row! {
+            "claim" => i + 1, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
+            "verdict" => j.verdict.words(),
+        };
+        let decisive = j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false)));
+        for (c, decides) in decisive {
+            let mut row = about.clone();
+            row.extend(row! {
+                "decides" => decides, "compared" => c.what, "sense" => c.sense.words(), "won" => c.won(),
+                "ours" => c.ours.of, "ours_mean" => c.ours.mean, "ours_sem" => c.ours.error, "ours_n" => c.ours.n,
+                "theirs" => c.theirs.of, "theirs_mean" => c.theirs.mean, "theirs_sem" => c.theirs.error, "theirs_n" => c.theirs.n,
+            });
+            rows.push(row);
+        }
+        if j.decisive.is_empty() {
+            rows.push(about);
+        }
+    }
+    for found in all {
+        for row in &found.rows {
+            let mut told =
+                row! { "experiment" => found.name, "scale" => found.scale.to_string(), "seed" => found.seed };
+            told.extend(row.clone());
+            rows.push(told);
+        }
+    }
+    rows
+}
+
+fn words(c: &Comparison) -> String {
+    let number = |e: &Estimate| match e.cell(DIGITS).parts() {
+        (mean, Some(error)) => format!("{mean} {error}"),
+        (mean, None) => mean,
+    };
+    let n = if c.ours.n > 0 { format!(" (n = {})", c.ours.n) } else { String::new() };
+    format!("{}: {} {}{n}, {} {}", c.what, c.ours.of, number(&c.ours), c.theirs.of, number(&c.theirs))
+}
+
+/// Claims, verdicts, deciding numbers, rival, minutes.
+fn overview(judged: &[Judged], all: &[Found]) -> Table {
+    let total: f64 = all.iter().map(|found| found.seconds).sum();
+    let mut table = Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(format!(
+        "{WORDS} ± is one standard error. The trivial rival decides nothing. Minutes are those of the claim's experiment, {:.1} for all of them.",
+        total / 60.0
+    ));
+    let told = |list: &[Comparison]| {
+        let mut parts: Vec<String> = list.iter().take(SHOWN).map(words).collect();
+        if list.len() > SHOWN {
+            parts.push(format!("and {} more", list.len() - SHOWN));
+        }
+        if parts.is_empty() { "–".to_owned() } else { parts.join("; ") }
+    };
+    for (i, j) in judged.iter().enumerate() {
+        // What was lost comes first: it is what a reader has to know.
+        let mut decisive = j.decisive.clone();
+        decisive.sort_by_key(Comparison::won);
+        let weight = if j.verdict == Verdict::Holds { Weight::Strong } else { Weight::Plain };
+        let cells = vec![
+            format!("({}) {}", i + 1, j.claim.text).into(),
+            j.claim.source.into(),
+            j.verdict.words().into(),
+            told(&decisive).into(),
+            told(&j.rival).into(),
+            Cell::Number(j.found.seconds / 60.0, 1),
+        ];
+        table.push(weight, cells);
+    }
+    table
+}
+
+fn page(judged: &[Judged], all: &[Found], overview: &Table, scale: Scale) -> Report {
+    let lede = format!(
+        "The paper's claims and ours, each with the experiment that decides it, run here at the scale {scale}."
+    );
+    let mut report = Report::new("What is claimed, and what was found", lede);
+    if let Some(caveat) = scale.caveat() {
+        report.paragraph(caveat);
+    }
+    report.heading("Claims").table(overview);
+    for (i, j) in judged.iter().enumerate() {
+        report.heading(format!("({}) {}", i + 1, j.verdict.words())).paragraph(j.claim.text);
+        report.paragraph(format!("Made in: {}. What to look at: {}", j.claim.source, j.claim.look));
+        let table = comparisons(j);
+        if !table.rows.is_empty() {
+            report.table(&table);
+        }
+        report.code(j.found.command());
+    }
+    for found in all {
+        report.append(&found.report);
+    }
+    report
+}
+
+/// Every comparison of a claim.
+fn comparisons(j: &Judged) -> Table {
+    let mut table = Table::new(&["compared", "ours", "", "claimed", "theirs", "", "n", "so"]);
+    for (c, decides) in j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false))) {
+        let so = match (decides, c.won()) {
+            (true, true) => "yes",
+            (true, false) => "no",
+            (false, true) => "yes (rival)",
+            (false, false) => "no (rival)",
+        };
+        let cells = vec![
+            c.what.as_str().into(),
+            c.ours.of.as_str().into(),
+            c.ours.cell(DIGITS),
+            c.sense.words().into(),
+            c.theirs.of.as_str().into(),
+            c.theirs.cell(DIGITS),
+            c.ours.n.into(),
+            so.into(),
+        ];
+        table.push(if decides { Weight::Plain } else { Weight::Faint }, cells);
+    }
+    table
+}

@@ -1,0 +1,95 @@
+//! The array: which tasks of which command, as an engine is given it and as a person would type it.
+use crate::shell::{quoted, word};
+use anyhow::{Context, Result};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use thalweg_nets::files::rooted;
+use thalweg_nets::zoo::task::ranges;
+
+/// A command whose work can be shared out, as its words say.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Its words, without the program's name.
+    pub words: Vec<String>,
+    /// The folder that its tasks fill.
+    pub out: PathBuf,
+}
+
+/// Tasks of a command.
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// The program, from the root on.
+    pub program: PathBuf,
+    /// The command, its threads among the words.
+    pub words: Vec<String>,
+    /// The folder that its tasks fill.
+    pub out: PathBuf,
+    /// Into how many tasks it is cut.
+    pub of: usize,
+    /// Those that are to run.
+    pub tasks: Vec<usize>,
+    /// Cores of each.
+    pub cores: usize,
+}
+
+impl Array {
+    /// A name that tells it from arrays of other commands and other folders.
+    pub fn name(&self) -> String {
+        let text = format!("{:?} {:?} {}", rooted(&self.out), self.words, self.of);
+        format!("thalweg-{}", &blake3::hash(text.as_bytes()).to_hex()[..12])
+    }
+
+    /// The words of task `index`.
+    pub fn words_of(&self, index: impl Display) -> Vec<String> {
+        [&self.words[..], &["--shard".into(), format!("{index}/{}", self.of)]].concat()
+    }
+
+    /// Where what its tasks say on stderr is kept while they are at work.
+    pub fn logs(&self) -> PathBuf {
+        rooted(&self.out).join(LOGS)
+    }
+
+    /// What a person would type for HyperQueue.
+    pub fn typed_for_hyperqueue(&self) -> String {
+        let (tasks, cores, name) = (ranges(&self.tasks), self.cores, self.name());
+        let log = word(&self.out.join(LOGS).join("%{TASK_ID}.err").display().to_string());
+        let line = self.line();
+        format!("hq submit --array {tasks} --cpus {cores} --name {name} --stdout none --stderr {log} -- \\\n  {line}")
+    }
+
+    /// What a person would type for Slurm.
+    pub fn typed_for_slurm(&self) -> String {
+        let (tasks, cores, name) = (ranges(&self.tasks), self.cores, self.name());
+        let (logs, line) = (quoted(&self.out.join(LOGS)), word(&self.line()));
+        let log = word(&self.out.join(LOGS).join("%a.err").display().to_string());
+        format!(
+            "mkdir -p {logs}\nsbatch --array={tasks} --cpus-per-task={cores} --job-name={name} --output=/dev/null --error={log} \\\n  --wrap {line}"
+        )
+    }
+
+    /// The command of every task, which takes its number from the engine.
+    fn line(&self) -> String {
+        let words = self.words_of("auto").into_iter().map(|text| word(&text));
+        [quoted(&self.program)].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The folder of the tasks' words, within the one that they fill.
+const LOGS: &str = ".tasks";
+
+/// The program as it was called, for tasks to call it.
+///
+/// # Errors
+/// A name that is not found.
+pub fn called(name: &str) -> Result<PathBuf> {
+    let path = Path::new(name);
+    if path.components().count() > 1 {
+        return Ok(rooted(path));
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut found = std::env::split_paths(&paths).map(|dir| dir.join(name));
+    let found = found.find(|path| path.is_file());
+    found
+        .map(|path| rooted(&path))
+        .with_context(|| format!("the program {name} is not on the PATH: name it by --program"))
+}

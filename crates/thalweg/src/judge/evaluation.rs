@@ -1,0 +1,69 @@
+//! One pass over the test set for each network: all that judgement wants to know of its answers.
+use super::reference::ZooReference;
+use crate::metric::answers::Answers;
+use crate::metric::behaviour::WrongSets;
+use crate::metric::calibration::Ensemble;
+use crate::metric::summary::mean;
+use crate::{Error, Result};
+use rayon::prelude::*;
+use thalweg_nets::evaluate::argmax;
+use thalweg_nets::loss::{CrossEntropy, LogitLoss};
+
+/// Networks of an ensemble.
+const MEMBERS: usize = 16;
+/// Networks whose logits are held at once: whole ensembles.
+const AT_ONCE: usize = 4 * MEMBERS;
+
+/// What n networks did on the test set.
+pub(super) struct Evaluated {
+    pub accuracy: Vec<f64>, // [n]
+    pub loss: Vec<f64>,     // [n], +∞ where it overflows
+    pub wrong: WrongSets,   // [n, N]
+    pub answers: Answers,   // [n, N]
+    pub ensemble_gain: f64, // NaN for n < MEMBERS, or logits that are not finite
+}
+
+/// Evaluates `theta [n, P]`, every network once.
+pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<Evaluated> {
+    let (engine, labels) = (zoo.engine, zoo.labels);
+    if labels.len() != zoo.test.len() {
+        return Err(Error::shape("labels", format!("[{}]", zoo.test.len()), format!("[{}]", labels.len())));
+    }
+    let cross_entropy = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+    let (mut accuracy, mut loss, mut gains) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut wrong, mut answers) = (WrongSets::new(&[], labels)?, Answers::new(&[], labels.len())?);
+    for theta in theta.chunks((AT_ONCE * engine.parameters()).max(1)) {
+        let logits = engine.logits_of_many(theta, zoo.test)?;
+        let each = labels.len() * engine.classes();
+        let of_one = |logits: &[f32]| {
+            let value = cross_entropy.rows(0, logits, &mut vec![0.0; logits.len()]);
+            let classes: Vec<u32> = logits.chunks_exact(engine.classes()).map(argmax).collect();
+            let both = (WrongSets::new(&classes, labels)?, Answers::new(&classes, labels.len())?);
+            Ok((if value.is_nan() { f64::INFINITY } else { value }, both))
+        };
+        let parts: Vec<Result<(f64, (WrongSets, Answers))>> = logits.par_chunks_exact(each).map(of_one).collect();
+        let first = accuracy.len();
+        for part in parts {
+            let (value, (sets, classes)) = part?;
+            accuracy.push(1.0 - sets.errors(0) as f64 / labels.len() as f64);
+            loss.push(value);
+            wrong.append(sets)?;
+            answers.append(classes)?;
+        }
+        let groups = logits.par_chunks_exact(MEMBERS * each).zip(accuracy[first..].par_chunks_exact(MEMBERS));
+        let gain = |(logits, accuracy): (&[f32], &[f64])| match ensemble(logits, labels, engine.classes()) {
+            Ok(together) => together - mean(accuracy),
+            // Logits that are not finite have no probabilities.
+            Err(_) => f64::NAN,
+        };
+        gains.extend(groups.map(gain).collect::<Vec<f64>>());
+    }
+    Ok(Evaluated { accuracy, loss, wrong, answers, ensemble_gain: mean(&gains) })
+}
+
+/// Accuracy of the averaged probabilities of networks with `logits [MEMBERS, N, C]`.
+fn ensemble(logits: &[f32], labels: &[u32], classes: usize) -> Result<f64> {
+    let mut ensemble = Ensemble::new(labels.len(), classes)?;
+    logits.chunks_exact(labels.len() * classes).try_for_each(|logits| ensemble.add(logits))?;
+    Ok(ensemble.judge(labels)?.accuracy)
+}
