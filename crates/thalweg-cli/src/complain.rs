@@ -50,6 +50,9 @@ fn way_out(error: &Error) -> Option<String> {
         Error::OneClass { .. } => {
             "`--set data.label=COLUMN` chooses another column of labels, --train-rows takes more rows".into()
         }
+        Error::Frozen { .. } => {
+            "--tensors and --except choose what is modelled; --base FILE names the network whose numbers all of them take".into()
+        }
         Error::OtherState { .. } => "run without --resume, or with the configuration that it had".into(),
         Error::Contexts { wanted: true, .. } => "`thalweg fit --context` makes such models".into(),
         Error::Contexts { wanted: false, .. } => "`thalweg fit` without --context makes such models".into(),

@@ -70,7 +70,8 @@ impl Study {
     pub fn new(zoo: ZooStore, split: RunSplit, data: Option<&DataSpec>, progress: &dyn Progress) -> Result<Self> {
         let dir = zoo.dir().display().to_string();
         let architecture = zoo
-            .architecture()
+            .origin()
+            .whole_architecture()
             .with_context(|| format!("{dir} does not know its architecture; import it with --arch and --data"))?;
         let engine = Engine::new(architecture)?;
         let splits = data::load_for(data, zoo.data(), progress)?

@@ -115,6 +115,18 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// A tensor that is not modelled, and yet not the same in all networks.
+    #[error("{}: tensor {tensor}: expected the numbers that it has in {} (it is not modelled, so all networks share them), found {found}", path.display(), base.display())]
+    Frozen {
+        /// The network's file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The base checkpoint.
+        base: PathBuf,
+        /// How far it is from them.
+        found: String,
+    },
     /// A zoo whose training was interrupted.
     #[error("{}: shard: expected runs {runs:?}, found no such file: the zoo is not finished", path.display())]
     Unfinished {

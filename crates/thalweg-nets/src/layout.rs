@@ -5,12 +5,14 @@
 pub use crate::architecture::Role;
 use crate::architecture::{Architecture, each_tensor};
 use crate::error::{Error, Result};
+use crate::numbers::decoded;
 use crate::sealed;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use crate::numbers::is_float;
 /// One named tensor within θ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
@@ -70,6 +72,16 @@ impl Layout {
         layout
     }
 
+    /// A layout of these tensors side by side in the given order, whatever their offsets were.
+    pub fn of_slots(slots: impl IntoIterator<Item = Slot>) -> Self {
+        let mut layout = Layout { slots: Vec::new() };
+        for slot in slots {
+            let offset = layout.len();
+            layout.slots.push(Slot { offset, ..slot });
+        }
+        layout
+    }
+
     fn push(&mut self, name: String, shape: Vec<usize>, role: Role, fan_in: usize) {
         let offset = self.len();
         self.slots.push(Slot { name, shape, offset, role, fan_in });
@@ -119,8 +131,7 @@ impl Layout {
             return Err(Error::shape("theta", format!("[{}]", self.len()), format!("[{}]", theta.len())));
         }
         let bytes = little_endian(theta);
-        safetensors::serialize(self.views(&bytes), None)
-            .map_err(|e| Error::parameter("theta", "serialisable tensors", e))
+        sealed::plain(self.views(&bytes), &BTreeMap::from([("format".into(), "pt".into())]))
     }
 
     /// As [`Self::to_safetensors`], with a [checksum](crate::checksum) in the header.
@@ -195,52 +206,12 @@ pub fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     })
 }
 
-/// Whether tensors of this type are weights (integers are counters and are passed over).
-pub fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
-}
-
 /// The numbers of a tensor as f32.
 ///
 /// # Errors
 /// A type that is not a float, or a number that is not finite.
 pub fn floats(path: &Path, name: &str, view: &TensorView) -> Result<Vec<f32>> {
     decoded(path, name, view.dtype(), view.data())
-}
-
-/// The numbers of this type in `data`, little-endian, as f32.
-///
-/// # Errors
-/// As [`floats`].
-pub(crate) fn decoded(path: &Path, name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>> {
-    let values: Vec<f32> = match dtype {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F64 => data
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32)
-            .collect(),
-        Dtype::BF16 => {
-            data.chunks_exact(2).map(|b| f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16)).collect()
-        }
-        Dtype::F16 => data.chunks_exact(2).map(|b| half_to_f32(u16::from_le_bytes([b[0], b[1]]))).collect(),
-        other => {
-            return Err(Error::format(path, format!("tensor {name}"), "f32, f64, f16 or bf16", format!("{other:?}")));
-        }
-    };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(Error::format(path, format!("tensor {name}, index {i}"), "a finite number", values[i])),
-        None => Ok(values),
-    }
-}
-
-/// IEEE half precision to single, exactly.
-fn half_to_f32(h: u16) -> f32 {
-    let (sign, exponent, mantissa) = (u32::from(h >> 15) << 31, (h >> 10) & 0x1f, u32::from(h & 0x3ff));
-    match exponent {
-        0 => f32::from_bits(sign | (mantissa as f32 * 2f32.powi(-24)).to_bits()),
-        31 => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
-        e => f32::from_bits(sign | ((u32::from(e) + 112) << 23) | (mantissa << 13)),
-    }
 }
 
 #[cfg(test)]
@@ -263,14 +234,5 @@ mod tests {
         let theta: Vec<f32> = (0..layout.len()).map(|i| (i as f32).sin()).collect();
         let bytes = layout.to_safetensors(&theta).unwrap();
         assert_eq!(layout.from_safetensors(Path::new("x"), &bytes).unwrap(), theta);
-    }
-
-    #[test]
-    fn half_precision_is_read_exactly() {
-        for (bits, value) in
-            [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0x3555, 0.333_251_95)]
-        {
-            assert_eq!(half_to_f32(bits), value);
-        }
     }
 }

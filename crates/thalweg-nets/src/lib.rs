@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod layout;
 pub mod loss;
 pub mod memory;
+pub mod numbers;
 pub mod onnx;
 pub mod progress;
 pub mod sealed;

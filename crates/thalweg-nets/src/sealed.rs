@@ -20,6 +20,19 @@ pub fn serialise<S: AsRef<str>, V: View>(
     tensors: impl IntoIterator<Item = (S, V)>,
     words: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
+    let mut bytes = plain(tensors, &with_checksum(words))?;
+    checksum::seal(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// As [`serialise`], without a checksum: a file for other programs.
+///
+/// # Errors
+/// As [`serialise`].
+pub fn plain<S: AsRef<str>, V: View>(
+    tensors: impl IntoIterator<Item = (S, V)>,
+    words: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let mut tensors: Vec<(S, V)> = tensors.into_iter().collect();
     tensors.sort_by(|(a, left), (b, right)| right.dtype().cmp(&left.dtype()).then(a.as_ref().cmp(b.as_ref())));
     let described =
@@ -27,8 +40,14 @@ pub fn serialise<S: AsRef<str>, V: View>(
     let (mut bytes, end) = head(described, words)?;
     bytes.reserve_exact(end);
     tensors.iter().for_each(|(_, tensor)| bytes.extend_from_slice(&tensor.data()));
-    checksum::seal(&mut bytes)?;
     Ok(bytes)
+}
+
+/// `words` and room for a checksum.
+fn with_checksum(words: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut words = words.clone();
+    words.insert(checksum::WORD.into(), checksum::blank());
+    words
 }
 
 /// A file's bytes before its data, and how many bytes of data follow; `tensors` (name, type, shape, bytes) in the order in which they lie.
@@ -37,9 +56,7 @@ fn head<'a>(
     words: &BTreeMap<String, String>,
 ) -> Result<(Vec<u8>, usize)> {
     let wrong = |e| Error::parameter("tensors", "numbers that fit their shapes, under names that are unique", e);
-    let mut words = words.clone();
-    words.insert(checksum::WORD.into(), checksum::blank());
-    let mut header = format!("{{\"__metadata__\":{}", json(&words)?);
+    let mut header = format!("{{\"__metadata__\":{}", json(words)?);
     let mut end = 0;
     for (name, dtype, shape, length) in tensors {
         let start = end;
@@ -117,7 +134,7 @@ impl SealedFile {
         }
         let described =
             tensors.iter().zip(&lengths).map(|((name, dtype, shape), n)| (name.as_str(), *dtype, &shape[..], *n));
-        let (head, end) = head(described, words)?;
+        let (head, end) = head(described, &with_checksum(words))?;
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&part);
         let mut file = file.map_err(Error::io("write", path))?;
         let sized = file.write_all(&head).and_then(|()| file.set_len((head.len() + end) as u64));

@@ -47,6 +47,7 @@ fn every_file_holds_what_pytorch_says() {
         "views.bin",
         "kinds.pt",
         "legacy-views.pt",
+        "tied.pt",
     ];
     for file in files {
         let (expected, found) = (expected(file), found(&data().join(file)));

@@ -3,6 +3,7 @@ use crate::architecture::{Architecture, tensors};
 use crate::arrays;
 use crate::data;
 use crate::errors::Raise;
+use crate::networks::{Tensors, kept, tied};
 use crate::reward::Callable;
 use crate::settings;
 use crate::work::{self, Watch};
@@ -151,6 +152,18 @@ impl Model {
     #[getter]
     fn layout(&self) -> Vec<(String, Vec<usize>)> {
         tensors(&self.inner.layout)
+    }
+
+    /// Tensors that θ does not hold, as the model keeps them: counters, masks, frozen ones.
+    #[getter]
+    fn kept<'py>(&self, py: Python<'py>) -> PyResult<Tensors<'py>> {
+        kept(py, self.inner.template.as_deref())
+    }
+
+    /// Other names of tensors of θ, with those that they have there.
+    #[getter]
+    fn tied(&self) -> Vec<(String, String)> {
+        tied(self.inner.template.as_deref())
     }
 
     #[getter]

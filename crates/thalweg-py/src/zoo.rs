@@ -3,6 +3,7 @@ use crate::architecture::{Architecture, tensors};
 use crate::arrays;
 use crate::data;
 use crate::errors::Raise;
+use crate::networks::{Tensors, kept, tied};
 use crate::settings;
 use crate::spec::{Arguments, Wanted};
 use crate::work;
@@ -76,6 +77,9 @@ impl Zoo {
         times: Option<Vec<f64>>,
         name: String,
         initialisation: Option<&Bound<'_, PyAny>>,
+        tensors: Vec<String>,
+        except: Vec<String>,
+        base: Option<PathBuf>,
         force: bool,
         observer: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
@@ -86,13 +90,17 @@ impl Zoo {
             data: data.map(data::spec).transpose()?,
             initialisation: initialisation.map(|law| settings::read("initialisation", law)).transpose()?,
             times,
+            tensors,
+            except,
+            base,
             force,
+            ..ImportOptions::default()
         };
         let work = |watch: &work::Watch| {
             if let Some(data) = &options.data {
                 fetch::ensure(data, watch)?;
             }
-            let plan = ImportPlan::new(&source, &options)?;
+            let plan = ImportPlan::watched(&source, &options, watch)?;
             plan.notes().iter().for_each(|note| watch.note(note));
             plan.write(&out, force, watch)
         };
@@ -170,6 +178,18 @@ impl Zoo {
     #[getter]
     fn layout(&self) -> Vec<(String, Vec<usize>)> {
         tensors(self.inner.layout())
+    }
+
+    /// Tensors that θ does not hold, as the zoo keeps them: counters, masks, frozen ones.
+    #[getter]
+    fn kept<'py>(&self, py: Python<'py>) -> PyResult<Tensors<'py>> {
+        kept(py, self.inner.template().raise()?.as_ref())
+    }
+
+    /// Other names of tensors of θ, with those that they have there.
+    #[getter]
+    fn tied(&self) -> PyResult<Vec<(String, String)>> {
+        Ok(tied(self.inner.template().raise()?.as_ref()))
     }
 
     /// The data that its networks are for, tied to what was found there.

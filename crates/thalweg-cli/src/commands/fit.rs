@@ -42,8 +42,8 @@ pub struct Args {
 
 /// What is written: a model, and what is told of it.
 const NAMES: &[&str] = &{
-    let [a, b, c, d, e] = FILES;
-    [a, b, c, d, e, REPORT, JSON, STATE, "latents/"]
+    let [a, b, c, d, e, f] = FILES;
+    [a, b, c, d, e, f, REPORT, JSON, STATE, "latents/"]
 };
 
 /// Fits and saves.

@@ -11,9 +11,9 @@ pub const JSON: &str = "results.json";
 pub const REPORT: &str = "report.html";
 
 /// Names of files that commands make in folders within their own; any `.safetensors` is one as well.
-const INNER: [&str; 11] = {
-    let [a, b, c, d, e] = FILES;
-    [JSON, REPORT, "page.json", "zoo.toml", a, b, c, d, e, "accuracies.json", "*.safetensors"]
+const INNER: [&str; 12] = {
+    let [a, b, c, d, e, f] = FILES;
+    [JSON, REPORT, "page.json", "zoo.toml", a, b, c, d, e, f, "accuracies.json", "*.safetensors"]
 };
 
 /// Files below `dir` that match `names` (as in [`Plan::names`](super::Plan)), as paths relative to it with `/`, sorted. Links are

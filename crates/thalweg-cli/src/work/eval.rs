@@ -48,7 +48,7 @@ pub fn beside(
     baselines: bool,
     session: &Session,
 ) -> Result<Judged> {
-    let networks = networks::read(file, zoo.architecture(), session)?;
+    let networks = networks::of_zoo(file, &zoo, session)?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
     let data = in_place_of(data, zoo.data(), inputs)?;

@@ -23,6 +23,25 @@ pub fn read(path: &Path, known: Option<&Architecture>, session: &Session) -> Res
     Ok(Networks::read(path, known, &|line| session.progress.note(line))?)
 }
 
+/// As [`read`], networks such as those of `zoo`: whole ones, where only a part of them is modelled, put together with what is frozen.
+///
+/// # Errors
+/// As [`Networks::read`]; networks of another size.
+pub fn of_zoo(path: &Path, zoo: &ZooStore, session: &Session) -> Result<Networks> {
+    let whole = zoo.origin().whole_architecture();
+    let Some(assembly) = zoo.assembly()? else { return read(path, zoo.architecture(), session) };
+    if !Networks::is_stack(path)? {
+        return read(path, whole, session);
+    }
+    let found = read(path, None, session)?;
+    if found.parameters != assembly.parameters() {
+        return read(path, whole, session);
+    }
+    let theta = assembly.whole(&found.theta)?;
+    let parameters = theta.len() / found.len();
+    Ok(Networks { theta, parameters, architecture: whole.cloned(), ..found })
+}
+
 /// What is known of networks beside their weights.
 #[derive(Clone, Debug, Default)]
 pub struct Known {

@@ -88,14 +88,14 @@ impl Target {
             Self::Folder(out) => {
                 let drawn = model.sample_into(request, &mut |rows, theta, _| {
                     session.progress.advance(rows.len() as u64);
-                    Networks::write_some(
-                        rows.start,
-                        &Recalibration::applied(recalibration, rows.start, theta)?,
-                        out.dir(),
-                        &model.layout,
-                    )
+                    let theta = &Recalibration::applied(recalibration, rows.start, theta)?;
+                    match &model.template {
+                        Some(template) => Networks::write_as(rows.start, theta, out.dir(), &model.layout, template),
+                        None => Networks::write_some(rows.start, theta, out.dir(), &model.layout),
+                    }
                 })?;
-                for_torch::write(about, request.n, out.dir(), from, &|line| session.progress.note(line))?;
+                let (n, template) = (request.n, model.template.as_deref());
+                for_torch::write(about, n, template, out.dir(), from, &|line| session.progress.note(line))?;
                 drawn
             }
         };

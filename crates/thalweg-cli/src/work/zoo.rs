@@ -3,7 +3,7 @@ use crate::output::JSON;
 use thalweg_nets::zoo::ZooStore;
 
 /// Names of the files of a zoo, and of what is told of it.
-pub const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "shard-*.safetensors", JSON];
+pub const FILES: &[&str] = &["zoo.toml", "centre.safetensors", "template.safetensors", "shard-*.safetensors", JSON];
 
 /// The run with the least final validation loss of those that did not fail; the first where losses are not known.
 pub fn best_run(zoo: &ZooStore) -> Option<usize> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use thalweg_nets::Layout;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::catalogue::{Origin, SETS};
 use thalweg_nets::zoo::ZooStore;
@@ -180,6 +181,7 @@ pub fn files(dir: &Path) {
         });
         fs::write(dir.join(name), text).unwrap();
     }
+    parts(dir);
     let net = Preset::Mlp { widths: vec![16, 16, 16] }.build([9, 1, 1], 2).unwrap();
     fs::write(dir.join("net.toml"), toml::to_string(&net).unwrap()).unwrap();
     fs::write(dir.join("fit.toml"), "steps = 30\nbatch = 32\n").unwrap();
@@ -207,6 +209,32 @@ pub fn written(dir: &Path, zoo: &str, runs: &str, finals: &str) {
                 save(dir.join(format!("{finals}/net-{run}.safetensors")));
             }
         }
+    }
+}
+
+/// Fine-tuned networks, whole and as heads alone, with what they were tuned from; and adapters of one.
+fn parts(dir: &Path) {
+    let mut noise = Noise(11);
+    let mut save = |path: &str, tuned: bool, names: &[&str]| {
+        let layout = Layout::of_tensors(names.iter().map(|name| (name.to_string(), vec![2, 2])));
+        let mut theta = Vec::new();
+        for name in names {
+            let moves = tuned && !name.starts_with("conv1.");
+            theta.extend((0..4).map(|i| i as f32 + if moves { noise.next() as f32 } else { 0.0 }));
+        }
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, layout.to_safetensors(&theta).unwrap()).unwrap();
+    };
+    let whole = ["conv1.weight", "layer1.bn1.weight", "layer4.conv.weight", "fc.weight"];
+    save("resnet.safetensors", false, &whole);
+    for i in 0..4 {
+        save(&format!("resnets/net-{i}.safetensors"), true, &whole);
+        save(&format!("heads/net-{i}.safetensors"), true, &whole[3..]);
+        let adapter = format!("adapters/run-{i}/adapter_model.safetensors");
+        save(&adapter, true, &["q.lora_A.weight", "q.lora_B.weight"]);
+        let config = r#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4}"#;
+        fs::write(dir.join(adapter).with_file_name("adapter_config.json"), config).unwrap();
     }
 }
 

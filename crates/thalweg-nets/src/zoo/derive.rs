@@ -8,6 +8,7 @@ use super::origin::{Derived, Origin};
 use super::shard::{self, Frame, Shard};
 use super::store::ZooStore;
 use super::task::Task;
+use super::template;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::progress::Progress;
@@ -80,6 +81,9 @@ fn made(
     let all = frame.runs_in(&shards);
     if let Some(centre) = source.centre()? {
         frame.place(&folder::centre_of(claim.work()), &source.layout().to_sealed(&centre)?)?;
+    }
+    if let Some(template) = source.template()? {
+        frame.place(&claim.work().join(template::FILE), &template.to_bytes()?)?;
     }
     progress.begin("deriving runs", all.len() as u64);
     let k = frame.checkpoints;

@@ -4,6 +4,7 @@
 //! the zoo's own files are ever removed.
 use super::origin::{Origin, toml_of};
 use super::shard::{self, Frame};
+use super::template;
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::files::{Held, lock, lock_among_others, part_of, write_first};
@@ -179,7 +180,7 @@ fn same(dir: &Path, old: &Origin, new: &Origin) -> Result<()> {
 fn own(dir: &Path) -> Result<Vec<String>> {
     let mut own = names(dir)?;
     own.retain(|name| shard::is_own(name));
-    own.extend(["centre.safetensors".into(), "zoo.toml".into()]);
+    own.extend(["centre.safetensors".into(), template::FILE.into(), "zoo.toml".into()]);
     Ok(own)
 }
 

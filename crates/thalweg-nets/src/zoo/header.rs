@@ -2,6 +2,7 @@
 use crate::error::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -67,6 +68,11 @@ impl Header {
     /// A word that the writer left under `key`.
     pub(crate) fn word(&self, key: &str) -> Option<&str> {
         self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// All words that the writer left.
+    pub(crate) fn words(&self) -> BTreeMap<String, String> {
+        self.metadata.metadata().clone().unwrap_or_default().into_iter().collect()
     }
 
     /// Where in the file tensor `name` begins, after checking its type and shape.

@@ -1,7 +1,9 @@
 //! [`Summary`]: a zoo at a glance, for `thalweg zoo info`: sizes, course of the scores, spread of the final accuracies.
 use super::origin::Origin;
 use super::store::ZooStore;
+use super::template::Template;
 use crate::error::Result;
+use crate::numbers::is_float;
 use serde::Serialize;
 use std::fmt;
 
@@ -112,7 +114,7 @@ impl Summary {
         Ok(Self {
             name,
             kind,
-            architecture: zoo.architecture().map_or("unknown".into(), |a| a.name().into()),
+            architecture: architecture(zoo)?,
             data: zoo.data().map_or("unknown".into(), |d| d.name.clone()),
             runs: zoo.runs(),
             failed: zoo.runs() - finished.len(),
@@ -123,6 +125,21 @@ impl Summary {
             accuracy: spread(&finals),
             histogram: histogram(&finals),
         })
+    }
+}
+
+/// What its networks are, and how much of them is modelled.
+fn architecture(zoo: &ZooStore) -> Result<String> {
+    let name = zoo.origin().whole_architecture().map_or("unknown", |a| a.name());
+    let frozen = |template: &Template| {
+        template.kept().filter(|(tensor, _)| is_float(tensor.dtype) && !tensor.shape.contains(&0)).count()
+    };
+    match zoo.template()?.as_ref().map(frozen) {
+        Some(frozen) if frozen > 0 => {
+            let modelled = zoo.layout().slots().len();
+            Ok(format!("{name} ({modelled} tensors of {} modelled, the others frozen)", modelled + frozen))
+        }
+        _ => Ok(name.into()),
     }
 }
 

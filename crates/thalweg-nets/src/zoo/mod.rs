@@ -10,6 +10,7 @@
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
 //! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`template`] | what the file of one imported network looks like: names, types, buffers, frozen tensors |
 //! | [`derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
 //!
@@ -32,6 +33,7 @@ pub mod spec;
 pub mod split;
 pub mod store;
 pub mod task;
+pub mod template;
 pub mod trainer;
 
 pub use derive::{DeriveOptions, Step, derive, derive_task};
@@ -45,4 +47,5 @@ pub use spec::{Record, ZooKind, ZooSpec};
 pub use split::{RunSplit, Shares};
 pub use store::{BUDGET, ZooStore};
 pub use task::Task;
+pub use template::Template;
 pub use trainer::{TrainOptions, train_task, train_zoo};

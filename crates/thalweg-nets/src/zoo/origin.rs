@@ -7,8 +7,9 @@ use crate::data::DataSpec;
 use crate::error::{Artefact, Error, Result};
 use crate::files::content_of;
 use crate::init::Initialisation;
-use crate::layout::Layout;
+use crate::layout::{Layout, Role, Slot};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -120,12 +121,30 @@ impl Origin {
         }
     }
 
-    /// The architecture, where known.
+    /// The architecture whose tensors θ holds, all of them, where it is known.
     pub fn architecture(&self) -> Option<&Architecture> {
-        match self {
+        self.whole_architecture().filter(|_| !self.is_part())
+    }
+
+    /// The architecture of the whole networks, of which θ may be a part, where it is known.
+    pub fn whole_architecture(&self) -> Option<&Architecture> {
+        match self.root() {
             Self::Trained(spec) => Some(&spec.architecture),
             Self::Imported(imported) => imported.architecture.as_ref(),
-            Self::Derived(derived) => derived.of.architecture(),
+            Self::Derived(_) => None,
+        }
+    }
+
+    /// Whether θ is known to hold only a part of an architecture's tensors.
+    pub fn is_part(&self) -> bool {
+        matches!(self.root(), Self::Imported(imported) if imported.is_part())
+    }
+
+    /// BLAKE3 of the zoo's template, where it has one.
+    pub(super) fn template(&self) -> Option<&str> {
+        match self.root() {
+            Self::Imported(imported) => imported.template.as_deref(),
+            _ => None,
         }
     }
 
@@ -225,7 +244,10 @@ pub struct Imported {
     /// The architecture, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
-    /// The tensors in order.
+    /// BLAKE3 of `template.safetensors`, which says what the file of a network looks like; none in zoos of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The tensors in order; with an architecture, those of its tensors that are modelled.
     pub tensors: Vec<Named>,
 }
 
@@ -237,6 +259,9 @@ pub struct Named {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
+    /// What it is, where no architecture says it and its numbers do: only running variances are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 impl Imported {
@@ -256,15 +281,33 @@ impl Imported {
             }
         }
         match &self.architecture {
-            Some(architecture) if !same_tensors(&Layout::of(architecture), &self.layout()) => {
-                Err(Error::format(path, "imported.tensors", "the tensors of its architecture", "others"))
+            Some(architecture) if !among(&self.tensors, &Layout::of(architecture)) => {
+                Err(Error::format(path, "imported.tensors", "tensors of its architecture, in their order", "others"))
+            }
+            Some(_) if self.is_part() && self.template.is_none() => {
+                let expected = "all tensors of its architecture, or a template with the others";
+                Err(Error::format(path, "imported.tensors", expected, "a part of them without a template"))
             }
             _ => Ok(()),
         }
     }
 
+    /// Whether only a part of the architecture's tensors is modelled, the rest frozen.
+    pub fn is_part(&self) -> bool {
+        self.architecture.as_ref().is_some_and(|a| Layout::of(a).slots().len() > self.tensors.len())
+    }
+
+    /// Where the modelled tensors lie in θ; with an architecture they also have its roles.
     fn layout(&self) -> Layout {
-        Layout::of_tensors(self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())))
+        let plain = Layout::of_tensors(self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())));
+        if let Some(architecture) = &self.architecture {
+            let whole = Layout::of(architecture);
+            let modelled: HashSet<&str> = self.tensors.iter().map(|t| t.name.as_str()).collect();
+            let slots = whole.slots().iter().filter(|slot| modelled.contains(slot.name.as_str()));
+            return Layout::of_slots(slots.cloned());
+        }
+        let slots = plain.slots().iter().zip(&self.tensors);
+        Layout::of_slots(slots.map(|(slot, t)| Slot { role: t.role.unwrap_or(slot.role), ..slot.clone() }))
     }
 
     pub(super) fn frame(&self) -> Frame {
@@ -273,8 +316,7 @@ impl Imported {
             runs: self.runs,
             shard: self.shard,
             checkpoints: self.times.len(),
-            // With an architecture tensors also have roles.
-            layout: self.architecture.as_ref().map_or_else(|| self.layout(), Layout::of),
+            layout: self.layout(),
             scored: self.scored,
             shared: false,
         }
@@ -324,7 +366,8 @@ pub(super) fn toml_of(dir: &Path) -> PathBuf {
     dir.join("zoo.toml")
 }
 
-fn same_tensors(a: &Layout, b: &Layout) -> bool {
-    let names = |l: &Layout| l.slots().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
-    names(a) == names(b)
+/// Whether `tensors` are tensors of `layout`, in its order.
+fn among(tensors: &[Named], layout: &Layout) -> bool {
+    let mut slots = layout.slots().iter();
+    tensors.iter().all(|t| slots.any(|slot| slot.name == t.name && slot.shape == t.shape))
 }

@@ -11,6 +11,7 @@ use super::origin::toml_of;
 use super::shard::{self, Frame, Opened};
 use super::spec::ZooSpec;
 use super::split::{RunSplit, Shares};
+use super::template::{self, Assembly, Template};
 use crate::architecture::Architecture;
 use crate::checksum;
 use crate::data::DataSpec;
@@ -111,7 +112,7 @@ impl ZooStore {
         self.origin.spec()
     }
 
-    /// The architecture of its networks; imported zoos may not know.
+    /// The architecture of its networks; imported zoos may not know, or hold only a part of its tensors.
     pub fn architecture(&self) -> Option<&Architecture> {
         self.origin.architecture()
     }
@@ -282,6 +283,35 @@ impl ZooStore {
         checksum::check(&path, &bytes).map(|()| Some(centre))
     }
 
+    /// What the file of one of its networks looks like; none for zoos trained here, and for those that older versions imported.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, or another zoo's.
+    pub fn template(&self) -> Result<Option<Template>> {
+        let Some(hash) = self.origin.template() else { return Ok(None) };
+        let path = self.dir.join(template::FILE);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let template = Template::from_bytes(&path, &bytes, self.layout())?;
+        let found = blake3::hash(&bytes).to_hex();
+        match found.as_str() == hash {
+            true => Ok(Some(template)),
+            false => Err(Error::format(&path, "BLAKE3", format!("{hash}, as zoo.toml says"), found)),
+        }
+    }
+
+    /// How whole networks are put together, where only a part of an architecture's tensors is modelled; else θ is the whole network.
+    ///
+    /// # Errors
+    /// As [`Self::template`].
+    pub fn assembly(&self) -> Result<Option<Assembly>> {
+        match (self.origin.whole_architecture(), self.template()?) {
+            (Some(architecture), Some(template)) if self.origin.is_part() => {
+                Assembly::new(template, self.layout(), architecture).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The law that the runs started from; draws from it are fresh starts just as the zoo's own.
     ///
     /// # Errors
@@ -312,7 +342,8 @@ impl ZooStore {
     pub fn bytes_on_disk(&self) -> Result<u64> {
         let shards = (0..self.frame.shards()).map(|index| shard::path(&self.dir, index));
         let mut total = 0;
-        for path in shards.chain([toml_of(&self.dir)]) {
+        let template = self.origin.template().map(|_| self.dir.join(template::FILE));
+        for path in shards.chain([toml_of(&self.dir)]).chain(template) {
             total += fs::metadata(&path).map_err(Error::io("read", &path))?.len();
         }
         Ok(total)

@@ -2,18 +2,29 @@
 use std::process::Command;
 
 /// The Python in which torch and safetensors can be imported: `THALWEG_PYTHON`, which then must, or `python3`, if it can.
+#[allow(dead_code)] // not every test that has this file asks for both
 pub fn python() -> Option<String> {
-    let asked = std::env::var("THALWEG_PYTHON").ok();
-    let python = asked.clone().unwrap_or_else(|| "python3".into());
-    let found = Command::new(&python).args(["-c", "import torch, safetensors.torch"]).output();
-    match found.is_ok_and(|output| output.status.success()) {
-        true => Some(python),
-        false => {
-            assert!(asked.is_none(), "{python}, which THALWEG_PYTHON names, cannot import torch and safetensors");
-            eprintln!(
-                "SKIPPED, NOT PASSED: {python} cannot import torch and safetensors; set THALWEG_PYTHON to one that can"
-            );
-            None
-        }
+    found("import torch, safetensors.torch", "torch and safetensors", &["python3"])
+}
+
+/// The Python in which torch can be imported: `THALWEG_PYTHON`, which then must, or `python3` of the path or of the system, if one can.
+#[allow(dead_code)]
+pub fn torch() -> Option<String> {
+    found("import torch", "torch", &["python3", "/usr/bin/python3"])
+}
+
+fn found(line: &str, what: &str, known: &[&str]) -> Option<String> {
+    let can = |python: &str| {
+        let found = Command::new(python).args(["-c", line]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    if let Ok(asked) = std::env::var("THALWEG_PYTHON") {
+        assert!(can(&asked), "{asked}, which THALWEG_PYTHON names, cannot import {what}");
+        return Some(asked);
     }
+    let first = known.iter().find(|python| can(python)).map(|python| (*python).to_owned());
+    if first.is_none() {
+        eprintln!("SKIPPED, NOT PASSED: {known:?} cannot import {what}; set THALWEG_PYTHON to one that can");
+    }
+    first
 }

@@ -41,7 +41,7 @@ class Zoo:
     @staticmethod
     def import_(
         source: str, out: str, architecture: Architecture | None, layout: _Layout | None, data: Any, times: list[float] | None, name: str,
-        initialisation: str | None, force: bool, observer: _Observer,
+        initialisation: str | None, tensors: list[str], except_: list[str], base: str | None, force: bool, observer: _Observer,
     ) -> Zoo: ...
     @property
     def path(self) -> str: ...

@@ -46,6 +46,11 @@ def views(theta, layout):
     return out
 
 
+def whole(weights, tied, buffers):
+    """The state dict of one network: its weights, under all names of tied ones, and what θ does not hold."""
+    return {**weights, **{name: weights[own] for name, own in tied.items()}, **buffers}
+
+
 def flat(state, layout):
     """θ ``[P]`` of a state dict by the names of a layout.
 
@@ -74,11 +79,6 @@ def layout_of(state):
     return [(name, list(value.shape)) for name, value in arrays(state).items() if is_weights(value)]
 
 
-def buffers_of(state):
-    """What θ does not hold of a state dict: counters, masks, empty tensors."""
-    return {name: value for name, value in arrays(state).items() if not is_weights(value)}
-
-
 def packed(state):
     """(name, type, shape, bytes) of each tensor, as the compiled half writes them into a file."""
     out = []
@@ -88,19 +88,21 @@ def packed(state):
     return out
 
 
-#: The file of counters and masks beside a zoo or a model that has some.
+#: The file in which earlier versions kept counters and masks beside a zoo or a model.
 BUFFERS = "buffers.safetensors"
 
 
-def write_buffers(folder, buffers):
-    """Keeps counters and masks beside a zoo or model: a plain safetensors file, which the library passes over."""
-    if buffers:
-        _core.write_tensors(os.path.join(os.fspath(folder), BUFFERS), packed(buffers), None)
-
-
 def read_buffers(folder):
-    """Counters and masks that :func:`write_buffers` kept; none where there is no such file."""
+    """Counters and masks that an earlier version kept; none where there is no such file."""
     path = os.path.join(os.fspath(folder), BUFFERS)
-    if not os.path.exists(path):
-        return {}
-    return {name: np.frombuffer(data, kind).reshape(shape) for name, kind, shape, data in _core.read_tensors(path)}
+    return unpacked(_core.read_tensors(path)) if os.path.exists(path) else {}
+
+
+def unpacked(tensors):
+    """Arrays of (name, type, shape, bytes)."""
+    return {name: np.frombuffer(data, kind).reshape(shape) for name, kind, shape, data in tensors}
+
+
+def is_bytes(array):
+    """Whether a tensor holds more than one integer of 8 bits, which as weights would be refused."""
+    return array.dtype.kind in "iu" and array.dtype.itemsize == 1 and array.size > 1

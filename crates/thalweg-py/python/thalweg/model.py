@@ -14,7 +14,7 @@ from . import _core, rewards
 from ._arrays import floats, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
-from ._states import read_buffers, write_buffers
+from ._states import read_buffers, unpacked
 from .networks import Networks
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def fit(
     merged = {key: value for key, value in merged.items() if value is not None}
     with observer(progress) as watching:
         core = _core.fit([zoo._core for zoo in zoos], merged, _path(state), resume, watching)
-    return Model(core, zoos[0].buffers)
+    return Model(core)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class Model:
 
     def __init__(self, core, buffers=None):
         self._core = core
-        self.buffers = dict(buffers or {})
+        self.buffers = {**unpacked(core.kept), **(buffers or {})}
+        self.tied = dict(core.tied)
 
     method = property(lambda self: self._core.method)
     config = property(lambda self: self._core.config)
@@ -167,7 +168,6 @@ class Model:
             A model that stands there, without `force`.
         """
         self._core.save(os.fspath(path), force)
-        write_buffers(path, self.buffers)
 
     def save_pretrained(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """As :meth:`save`, with the ``config.json`` that the Hugging Face Hub looks for beside ``model.safetensors`` and ``README.md``."""
@@ -226,7 +226,7 @@ class Model:
             )
         return Networks(
             theta, self.layout, architecture=self.architecture, data=self.data, split=self.config["split"],
-            buffers=self.buffers, at=np.array(times) if times else None, states=states if times else None,
+            buffers=self.buffers, tied=self.tied, at=np.array(times) if times else None, states=states if times else None,
             evaluations=evaluations, seconds=seconds,
         )
 
@@ -309,7 +309,7 @@ class Model:
             held_out = None if held_out is None else rewards._adapted(held_out)
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
-        return Model(core, self.buffers)
+        return Model(core)
 
 
 def _from_noise(defaults, given):

@@ -13,7 +13,7 @@ from . import _core
 from ._arrays import floats, labels
 from ._progress import Progress, observer
 from ._settings import plain
-from ._states import flat, layout_of, packed, size, views
+from ._states import flat, layout_of, packed, size, views, whole
 
 
 class Networks:
@@ -49,6 +49,7 @@ class Networks:
         data: dict[str, Any] | None = None,
         split: dict[str, Any] | None = None,
         buffers: Mapping[str, np.ndarray] | None = None,
+        tied: Mapping[str, str] | None = None,
         at: np.ndarray | None = None,
         states: np.ndarray | None = None,
         evaluations: int | None = None,
@@ -58,7 +59,7 @@ class Networks:
         self.layout = [(name, list(shape)) for name, shape in layout]
         self.theta = floats("theta", theta, sum(size(shape) for _, shape in self.layout))
         self.architecture, self.data, self.split = architecture, data, split
-        self.buffers = dict(buffers or {})
+        self.buffers, self.tied = dict(buffers or {}), dict(tied or {})
         self.at, self.states = at, states
         self.evaluations, self.seconds = evaluations, seconds
         self._module = module
@@ -133,7 +134,7 @@ class Networks:
 
     def _copy(self, theta, **changes):
         known = dict(
-            architecture=self.architecture, data=self.data, split=self.split, buffers=self.buffers, at=self.at,
+            architecture=self.architecture, data=self.data, split=self.split, buffers=self.buffers, tied=self.tied, at=self.at,
             evaluations=self.evaluations, seconds=self.seconds, module=self._module,
         )
         return Networks(theta, self.layout, **{**known, **changes})
@@ -141,7 +142,7 @@ class Networks:
     def _in_order(self, architecture):
         """The same networks with their weights in the order of an architecture, evaluated by the engine."""
         theta = np.stack([flat(state, architecture.layout) for state in self])
-        return Networks(theta, architecture.layout, architecture=architecture, buffers=self.buffers, module=self._module)
+        return Networks(theta, architecture.layout, architecture=architecture, buffers=self.buffers, tied=self.tied, module=self._module)
 
     parameters = property(lambda self: self.theta.shape[1])
 
@@ -165,7 +166,7 @@ class Networks:
         raise TypeError("Networks are not pickled: save(file) writes them and Networks.open(file) reads them; theta is an array")
 
     def _state(self, i):
-        return {**views(self.theta[i], self.layout), **self.buffers}
+        return whole(views(self.theta[i], self.layout), self.tied, self.buffers)
 
     def state_dicts(self, framework: str = "numpy") -> list[dict[str, Any]]:
         """State dicts, one a network, counters and masks of the zoo's own among them where they are known.

@@ -1,6 +1,7 @@
 """Zoos: many training runs of one network, in a folder."""
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import numpy as np
 from . import _core
 from ._progress import Progress, observer
 from ._settings import plain, renamed
-from ._states import arrays, buffers_of, layout_of, packed, read_buffers, size, views, write_buffers
+from ._states import arrays, is_bytes, layout_of, packed, read_buffers, size, unpacked, views, whole
 from .networks import Networks
 
 
@@ -41,14 +42,17 @@ class Zoo:
     data : dict or None
         What the networks were trained on, where it is known.
     buffers : dict
-        Tensors of the state dicts that θ does not hold (counters, masks), of the last checkpoint of the first run.
+        Tensors of the state dicts that θ does not hold: counters, masks and frozen tensors, of the base or of the last checkpoint of the first run.
+    tied : dict
+        Other names of tensors of θ, with those that they have there: tied weights are one parameter.
     """
 
     def __init__(self, core, temporary=None, buffers=None):
         self._core = core
         # Removes the folder with the last reference to the zoo.
         self._temporary = temporary
-        self.buffers = dict(buffers or {})
+        self.buffers = {**unpacked(core.kept), **(buffers or {})}
+        self.tied = dict(core.tied)
 
     path = property(lambda self: Path(self._core.path))
     name = property(lambda self: self._core.name)
@@ -170,6 +174,9 @@ class Zoo:
         times: Sequence[float] | None = None,
         name: str = "",
         initialisation: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        base: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         out: str | os.PathLike[str] | None = None,
         force: bool = False,
         progress: Progress = None,
@@ -190,6 +197,12 @@ class Zoo:
             When checkpoints were taken, from 0 to 1 (``[1.0]`` for finals only); equally spaced if not given.
         initialisation : str, optional
             The law that the runs started from (``"kaiming-uniform"``), where it is known.
+        include, exclude : list of str, optional
+            Patterns over the names of tensors (``"layer4.*"``, ``"*.bn*"``): only those of `include` and none of `exclude` are modelled, the others are
+            frozen, and in every state dict that is made of the zoo as they are in `base`.
+        base : dict or path-like, optional
+            A whole state dict, or a file of one: state dicts of `runs` need not hold what is frozen. Without it that is the last checkpoint of the
+            first run, and what is frozen has to be the same in all state dicts.
         out : path-like, optional
             The folder; a temporary one, removed with the object, if not given.
 
@@ -207,7 +220,13 @@ class Zoo:
         (5, 4, 6)
         """
         options = dict(architecture=architecture, data=data, times=times, name=name, initialisation=initialisation,
-                       out=out, force=force, progress=progress)
+                       include=_patterns(include), exclude=_patterns(exclude), out=out, force=force, progress=progress)
+        if isinstance(base, Mapping):
+            with tempfile.TemporaryDirectory(prefix="thalweg-") as folder:
+                file = os.path.join(folder, "base.safetensors")
+                _core.write_tensors(file, packed(base), None)
+                return cls.from_state_dicts(runs, base=file, **options)
+        options["base"] = None if base is None else os.fspath(base)
         if isinstance(runs, (str, os.PathLike)):
             return cls._imported(os.fspath(runs), **options)
         runs = [[run] if isinstance(run, Mapping) else list(run) for run in runs]
@@ -218,9 +237,10 @@ class Zoo:
                 folder = Path(source) / f"run-{i:06}"
                 folder.mkdir()
                 for k, state in enumerate(run):
-                    weights = {name: value for name, value in arrays(state).items() if value.dtype.kind == "f"}
-                    _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(weights), None)
-            return cls._imported(source, layout=layout_of(runs[0][0]), buffers=buffers_of(runs[0][-1]), **options)
+                    _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(state), None)
+            # Bytes are no weights that could be modelled: they are kept.
+            options["exclude"] += [glob.escape(name) for name, value in arrays(runs[0][-1]).items() if is_bytes(value)]
+            return cls._imported(source, layout=layout_of(runs[0][0]), **options)
 
     @classmethod
     def from_theta(cls, theta: Any, layout: Sequence[tuple[str, Sequence[int]]] | _core.Architecture, **options: Any) -> Zoo:
@@ -246,16 +266,16 @@ class Zoo:
 
     @classmethod
     def _imported(
-        cls, source, *, architecture, data, times, name, initialisation, out, force, progress, layout=None, buffers=None
+        cls, source, *, architecture, data, times, name, initialisation, include, exclude, base, out, force, progress, layout=None
     ):
         folder, temporary = _folder(out)
         times = None if times is None else [float(t) for t in times]
         with observer(progress) as watching:
             core = _core.Zoo.import_(
-                source, folder, _architecture(architecture), layout, plain(data), times, name, initialisation, force, watching
+                source, folder, _architecture(architecture), layout, plain(data), times, name, initialisation, include, exclude, base,
+                force, watching,
             )
-        write_buffers(folder, buffers)
-        return cls(core, temporary, buffers)
+        return cls(core, temporary)
 
     def __len__(self) -> int:
         return self.runs
@@ -288,12 +308,12 @@ class Zoo:
         runs = self.finished_runs if runs is None else runs
         return Networks(
             self.theta(runs, [checkpoint])[:, 0], self.layout, architecture=self.architecture, data=self.data,
-            buffers=self.buffers,
+            buffers=self.buffers, tied=self.tied,
         )
 
     def state_dict(self, run: int, checkpoint: int = -1) -> dict[str, np.ndarray]:
         """The tensors of one network by name, as arrays; counters and masks among them where they are known."""
-        return {**views(self.theta([run], [checkpoint])[0, 0], self.layout), **self.buffers}
+        return whole(views(self.theta([run], [checkpoint])[0, 0], self.layout), self.tied, self.buffers)
 
     def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The runs that a fit with this split trains on, chooses by, and never sees."""
@@ -308,6 +328,11 @@ class Zoo:
             `path` exists.
         """
         shutil.copytree(self.path, os.fspath(path))
+
+
+def _patterns(given):
+    """One pattern, or several."""
+    return [given] if isinstance(given, str) else list(given)
 
 
 def _folder(out):

@@ -22,6 +22,7 @@ use crate::train::{self, Learner, Updates};
 use crate::{Result, Streams};
 use options::identity;
 use plan::Plan;
+use std::sync::Arc;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
@@ -81,6 +82,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         layout: zoo.layout().clone(),
         architecture: zoo.architecture().cloned(),
         data: zoo.data().cloned(),
+        template: zoo.template()?.map(Arc::new),
         record: Record::new(zoo, &split, &state, plan.latent_record.clone()),
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),

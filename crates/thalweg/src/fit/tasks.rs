@@ -164,6 +164,7 @@ pub fn fit_tasks(
         layout: first.layout().clone(),
         architecture: Some(architecture.clone()),
         data: None,
+        template: first.template()?.map(std::sync::Arc::new),
         record,
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),

@@ -9,7 +9,7 @@ use thalweg_nets::zoo::{InitialLaw, RunSplit, ZooStore};
 /// Finals and starts of a zoo's runs, in memory.
 #[derive(Clone, Debug)]
 pub struct ZooRuns {
-    /// Final weights of the training runs `[R, P]`.
+    /// Final weights of the training runs `[R, P]`, whole networks where only a part of them is modelled.
     pub training: Vec<f32>,
     /// Final weights of the runs to report on (the split's test part) `[H, P]`.
     pub held_out: Vec<f32>,
@@ -30,11 +30,19 @@ impl ZooRuns {
         if split.train.is_empty() {
             return Err(Error::parameter("split", "at least one training run", "none"));
         }
-        Ok(Self {
-            training: store.finals(&split.train)?,
-            held_out: store.finals(&split.test)?,
-            start: start(store, &split.train)?,
-            symmetry: store.architecture().map(SymmetryTable::of),
+        let (training, held_out) = (store.finals(&split.train)?, store.finals(&split.test)?);
+        Ok(match store.assembly()? {
+            // Starts of a part are those of no whole network.
+            Some(assembly) => {
+                let whole = |theta: &[f32]| if theta.is_empty() { Ok(Vec::new()) } else { assembly.whole(theta) };
+                Self { training: whole(&training)?, held_out: whole(&held_out)?, start: None, symmetry: None }
+            }
+            None => Self {
+                training,
+                held_out,
+                start: start(store, &split.train)?,
+                symmetry: store.architecture().map(SymmetryTable::of),
+            },
         })
     }
 

@@ -19,11 +19,12 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::{content_of, write_whole};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::zoo::InitialLaw;
+use thalweg_nets::zoo::template::{self, Template};
 use thalweg_nets::{Architecture, checksum, memory};
 
-/// Names of the files of a model: the rest of it, its weights, the seconds that it took, its card, and the network of frozen features, which only some
-/// conditional models have.
-pub const FILES: [&str; 5] = ["model.toml", "model.safetensors", TIMING, "README.md", ONNX];
+/// Names of the files of a model: the rest of it, its weights, the seconds that it took, its card, the network of frozen features, which only some
+/// conditional models have, and what the file of a network looks like, which only models of imported zoos have.
+pub const FILES: [&str; 6] = ["model.toml", "model.safetensors", TIMING, "README.md", ONNX, template::FILE];
 
 const FORMAT: u32 = 2;
 
@@ -43,6 +44,9 @@ struct ModelFile {
     /// BLAKE3 of `features.onnx`, where support sets go through one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     features: Option<String>,
+    /// BLAKE3 of `template.safetensors`, where the zoo had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
     fit: FitConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<DataSpec>,
@@ -84,7 +88,7 @@ impl MetaModel {
     /// # Errors
     /// A model that stands there without `force`, or whatever the system refuses.
     pub fn save(&self, dir: &Path, force: bool) -> Result<()> {
-        let [rest, numbers, seconds, readme, features] = FILES.map(|name| dir.join(name));
+        let [rest, numbers, seconds, readme, features, shape] = FILES.map(|name| dir.join(name));
         if !force && rest.exists() {
             return Err(Error::Exists(dir.to_path_buf()));
         }
@@ -122,10 +126,12 @@ impl MetaModel {
         // Under its name at once: model.toml, which alone makes a model of a folder, comes last.
         TensorWriter::default().write_with(&numbers, &tensors)?;
         let onnx = self.context.as_ref().and_then(|context| context.extractor.onnx());
+        let template = self.template.as_ref().map(|template| template.to_bytes()).transpose()?;
         let file = ModelFile {
             format: FORMAT,
             weights: hash_of_file(&numbers)?,
             features: onnx.map(hash_of),
+            template: template.as_deref().map(hash_of),
             times: self.times.clone(),
             source,
             record: self.record.clone(),
@@ -140,6 +146,12 @@ impl MetaModel {
         write_whole(&readme, card::text(self).as_bytes())?;
         if let Some(onnx) = onnx {
             write_whole(&features, onnx)?;
+        }
+        match &template {
+            Some(bytes) => write_whole(&shape, bytes)?,
+            // One of the model that stood here before would be read as this one's.
+            None if force && shape.exists() => fs::remove_file(&shape).map_err(Error::io("remove", &shape))?,
+            None => {}
         }
         write_whole(&seconds, Timing::of(&self.record).to_toml()?.as_bytes())?;
         write_whole(&rest, checksum::seal_text(file).as_bytes())
@@ -272,8 +284,10 @@ impl MetaModel {
         let mut method = file.fit.method.build(&file.times, dimension, &field, &Streams::new(0)).map_err(in_toml)?;
         method.shaped(&|name| tensors.shape(&format!("net.{name}")));
         fill("net", &method.layout().clone(), method.parameters_mut())?;
+        let template = read_template(dir, file.template.as_deref(), &file.layout)?;
         Ok(Self {
             coordinates,
+            template,
             latent: latent.map(Arc::from),
             config: file.fit,
             times: file.times,
@@ -285,6 +299,18 @@ impl MetaModel {
             method,
             record: file.record,
         })
+    }
+}
+
+/// The template of the model in `dir`, whose `model.toml` gives its hash; none where it has none.
+fn read_template(dir: &Path, hash: Option<&str>, layout: &Layout) -> Result<Option<Arc<Template>>> {
+    let Some(hash) = hash else { return Ok(None) };
+    let path = dir.join(template::FILE);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let template = Template::from_bytes(&path, &bytes, layout)?;
+    match hash_of(&bytes) {
+        found if found == hash => Ok(Some(Arc::new(template))),
+        found => Err(Error::format(&path, "BLAKE3", format!("{hash}, as model.toml says"), found)),
     }
 }
 

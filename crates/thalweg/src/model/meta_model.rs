@@ -11,6 +11,7 @@ use crate::{Error, Layout, Result, Streams};
 use std::sync::Arc;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
+use thalweg_nets::zoo::Template;
 
 /// A fitted law over the weights of networks.
 pub struct MetaModel {
@@ -24,6 +25,8 @@ pub struct MetaModel {
     pub architecture: Option<Architecture>,
     /// What they were trained on, where it is known.
     pub data: Option<DataSpec>,
+    /// What the file of a network looks like, where the zoo was imported; else networks are written plainly.
+    pub template: Option<Arc<Template>>,
     /// M2.
     pub coordinates: Coordinates,
     /// M8, where the method runs in a latent space.
@@ -63,6 +66,7 @@ impl MetaModel {
             layout: self.layout.clone(),
             architecture: self.architecture.clone(),
             data: self.data.clone(),
+            template: self.template.clone(),
             coordinates: self.coordinates.clone(),
             latent: self.latent.clone(),
             source: self.source.clone(),

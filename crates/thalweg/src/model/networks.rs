@@ -25,6 +25,7 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::write_whole;
 use thalweg_nets::memory;
 use thalweg_nets::sealed::SealedFile;
+use thalweg_nets::zoo::Template;
 use thalweg_nets::zoo::checkpoints::{PassedOver, networks};
 
 /// The header's word for a stack, with its version.
@@ -159,6 +160,20 @@ impl Networks {
         layout.check("networks", theta)?;
         for (i, theta) in theta.chunks_exact(layout.len()).enumerate() {
             write_whole(&dir.join(Self::file_name(first + i)), &layout.to_safetensors(theta)?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes each of the networks `theta [m, P]` into `dir`, which is there, as `template` says: with its names, types, frozen tensors and counters, and,
+    /// where files stand beside it, in a folder of its own. They are those from number `first` on.
+    ///
+    /// # Errors
+    /// As [`Self::write_each`]; a number beyond the largest of its type, named by tensor.
+    pub fn write_as(first: usize, theta: &[f32], dir: &Path, layout: &Layout, template: &Template) -> Result<()> {
+        layout.check("networks", theta)?;
+        for (i, theta) in theta.chunks_exact(layout.len()).enumerate() {
+            let name = Self::file_name(first + i);
+            template.write(layout, theta, dir, name.strip_suffix(".safetensors").unwrap_or(&name))?;
         }
         Ok(())
     }

@@ -25,10 +25,17 @@ use thalweg_nets::zoo::{ImportOptions, ImportPlan, Summary};
   # networks that take pixels from 0 to 1
   thalweg zoo import runs/ --arch net.toml --data npz:mine.npz --raw --out zoo/
   thalweg zoo import runs/ --dry-run  # only tells what it recognises
+  # only a part is modelled; the rest is frozen, and written with every network
+  thalweg zoo import resnets/ --tensors 'layer4.*,*.bn*,fc.*' --out zoo/
+  # checkpoints that hold only a part of a whole network
+  thalweg zoo import heads/ --base resnet.safetensors --out zoo/
+  # low-rank adapters, as PEFT writes them
+  thalweg zoo import adapters/ --canonical --out zoo/
 
 A run is a folder of files (step-0.pt, …) or of checkpoint folders (checkpoint-500/model.safetensors, …); shards of one network with
 their index are read as one. Order: numbers in the names (step-2 before step-10, 1k before 1M), init first, final last. What torch.save wrote (a
-state_dict, a training's checkpoint, a whole module) is read as data: nothing in it is run.")]
+state_dict, a training's checkpoint, a whole module) is read as data: nothing in it is run. Networks that are sampled later have the names, types,
+counters, tied and frozen tensors of what came in, and config.json or adapter_config.json beside them where those stood beside it.")]
 pub struct Args {
     /// Folder of networks in files of PyTorch or safetensors, or of one sub-folder a run
     #[arg(value_name = "FOLDER")]
@@ -50,6 +57,18 @@ pub struct Args {
     /// When the checkpoints of a run were taken, from 0 to 1; equally spaced by default
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     times: Option<Vec<f64>>,
+    /// Model only the tensors that match one of these patterns (* for any characters); the rest is frozen
+    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
+    tensors: Vec<String>,
+    /// Freeze the tensors that match one of these patterns
+    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
+    except: Vec<String>,
+    /// Whole network whose frozen tensors all networks share (the last checkpoint of the first run)
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// Bring low-rank adapters (lora_A, lora_B) into one form of the many that compute the same
+    #[arg(long)]
+    canonical: bool,
     /// What to call the zoo
     #[arg(long, value_name = "TEXT", default_value = "")]
     name: String,
@@ -69,7 +88,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         bail!("--raw, --mean and --std say how inputs are made of data: name them, --data NAME[:PATH]");
     }
     let data = data.map(|data| args.inputs.applied(data)).transpose()?;
-    let from = Inputs::default().path(&args.source).data(data.as_ref()).text(args.arch.as_deref());
+    let from = Inputs::default().path(&args.source).paths(&args.base).data(data.as_ref()).text(args.arch.as_deref());
     let target = Plan { command: "zoo import", names: FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
         data::ensure(data, &session.progress)?;
@@ -82,9 +101,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         data,
         initialisation: args.initialisation.as_deref().map(law).transpose()?,
         times: args.times.clone(),
+        tensors: args.tensors.clone(),
+        except: args.except.clone(),
+        base: args.base.clone(),
+        canonical: args.canonical,
         force: false,
     };
-    let plan = ImportPlan::new(&args.source, &options)?;
+    let plan = ImportPlan::watched(&args.source, &options, &session.progress)?;
+    session.progress.end();
     tell(&plan, &options, session);
     if args.dry_run {
         let mut results = Results::new(0);

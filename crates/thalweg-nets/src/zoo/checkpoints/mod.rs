@@ -5,6 +5,7 @@
 //! | [`order`] | names in natural order, and checkpoints in order of time |
 //! | [`foreign`] | files in other formats, told by their content |
 //! | [`pytorch`] | files of `torch.save`, read as data |
+//! | `head` | what one file says that it holds, and the bytes of its tensors |
 //! | [`network`] | one network: one file, or the shards of one |
 //! | [`names`] | tensors found although a wrapper put a prefix before their names |
 //! | [`folder`] | what lies in one folder |
@@ -13,6 +14,7 @@
 //! Everything that reads networks from a folder does it by [`networks`] or [`runs::find`], so that all agree on the order and on what is passed over.
 pub mod folder;
 pub mod foreign;
+pub(crate) mod head;
 pub mod names;
 pub mod network;
 pub mod order;

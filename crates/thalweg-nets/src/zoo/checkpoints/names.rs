@@ -42,6 +42,11 @@ fn is_wrapper(part: &str) -> bool {
     WRAPPERS.contains(&part)
 }
 
+/// A name without what wrappers insert.
+pub fn plain(name: &str) -> String {
+    name.split('.').filter(|part| !is_wrapper(part)).collect::<Vec<_>>().join(".")
+}
+
 /// A name without what wrappers insert, and without `model` at its beginning.
 fn bare(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').filter(|part| !is_wrapper(part)).collect();

@@ -2,15 +2,12 @@
 //!
 //! Floats of 16, 32 and 64 bits are weights. Counters and masks (integers, booleans) and tensors without numbers are passed over and told; numbers that
 //! stand for weights in another form (8-bit floats, quantised integers, complex numbers) are refused by name, since the network would not be whole.
-use super::foreign::Foreign;
+use super::head::{Head, Part, Raw, Tensor};
 use super::names;
-use super::pytorch::{Last, TorchFile};
 use crate::error::{Error, Result};
 use crate::files::{open_regular, read_regular};
-use crate::layout::{Layout, Slot, floats, is_float, open};
-use crate::zoo::header::Header;
-use safetensors::Dtype;
-use std::collections::{BTreeSet, HashMap};
+use crate::layout::{Layout, Slot, floats, open};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Largest index of shards that is read.
@@ -27,62 +24,42 @@ pub struct Network {
     pub index: Option<PathBuf>,
 }
 
-/// A tensor as its header describes it.
-#[derive(Clone, Debug)]
-struct Tensor {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    file: usize,
-}
-
 /// How a network's tensors become θ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// For every tensor of the layout, the file that holds it and its name there.
-    places: Vec<(usize, String)>,
+    /// For every tensor of the layout, the file that holds it and its name there; none where the network lacks it and need not have it.
+    places: Vec<Option<(usize, String)>>,
     /// What was taken off the names, in words.
     pub renamed: Option<String>,
     /// Tensors that were passed over, each with why.
     pub passed_over: BTreeSet<String>,
 }
 
-/// What a tensor is to a network.
-enum Part {
-    Weights,
-    PassedOver(&'static str),
-    Refused(&'static str),
+impl Reading {
+    /// The name in its file of tensor `slot` of the layout.
+    pub fn name(&self, slot: usize) -> Option<&str> {
+        self.places.get(slot)?.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// The reading of these tensors alone, in this order.
+    pub fn only(&self, slots: &[usize]) -> Self {
+        Self { places: slots.iter().map(|&slot| self.places[slot].clone()).collect(), ..self.clone() }
+    }
 }
 
-impl Tensor {
-    fn described(&self) -> String {
-        format!("{:?} {:?}", self.dtype, self.shape)
-    }
+/// What is asked of a network's tensors beside their names and shapes.
+pub(crate) struct Wanted<'a> {
+    /// Whether a tensor is modelled, by its name: others may be of any type.
+    pub modelled: &'a dyn Fn(&str) -> bool,
+    /// Which tensors of the layout the network need not have.
+    pub optional: &'a dyn Fn(usize) -> bool,
+}
 
-    fn part(&self) -> Part {
-        if self.shape.contains(&0) {
-            return Part::PassedOver("no numbers");
-        }
-        let last = self.name.rsplit('.').next().unwrap_or(&self.name);
-        let stands_for_weights =
-            ["weight", "bias", "qweight", "qzeros", "weight_packed", "weight_int8"].contains(&last);
-        match self.dtype {
-            kind if is_float(kind) => Part::Weights,
-            Dtype::BOOL if !stands_for_weights => Part::PassedOver("a mask"),
-            Dtype::C64 => Part::Refused("complex numbers"),
-            Dtype::I8 | Dtype::U8 if self.shape.iter().product::<usize>() > 1 => Part::Refused("bytes"),
-            Dtype::I8 | Dtype::U8 | Dtype::I16 | Dtype::U16 | Dtype::I32 | Dtype::U32 | Dtype::I64 | Dtype::U64
-                if !stands_for_weights =>
-            {
-                Part::PassedOver("integers")
-            }
-            Dtype::BOOL => Part::Refused("booleans"),
-            Dtype::I8 | Dtype::U8 | Dtype::I16 | Dtype::U16 | Dtype::I32 | Dtype::U32 | Dtype::I64 | Dtype::U64 => {
-                Part::Refused("integers")
-            }
-            _ => Part::Refused("floats of 8 bits or fewer"),
-        }
-    }
+/// A network whose headers were read.
+pub(crate) struct Opened<'a> {
+    network: &'a Network,
+    heads: Vec<Head>,
+    pub tensors: Vec<Tensor>,
 }
 
 impl Network {
@@ -105,20 +82,23 @@ impl Network {
         Ok(self.tensors(&self.heads()?)?.iter().any(|tensor| tensor.name == "theta"))
     }
 
+    /// Reads the headers of its files.
+    ///
+    /// # Errors
+    /// Another format; a header that lies; shards that do not agree with their index; a file of ours that is no network.
+    pub(crate) fn opened(&self) -> Result<Opened<'_>> {
+        let heads = self.heads()?;
+        self.check_single(&heads)?;
+        let tensors = self.tensors(&heads)?;
+        Ok(Opened { network: self, heads, tensors })
+    }
+
     /// The layout of its weights, in the order of its files.
     ///
     /// # Errors
     /// As [`Self::reading`]; no weight at all.
     pub fn layout(&self) -> Result<Layout> {
-        let heads = self.heads()?;
-        self.check_single(&heads)?;
-        let tensors = self.tensors(&heads)?;
-        let weights = tensors.into_iter().filter(|t| matches!(t.part(), Part::Weights));
-        let layout = Layout::of_tensors(weights.map(|t| (t.name, t.shape)));
-        match layout.is_empty() {
-            true => Err(Error::format(self.place(), "tensors", "at least one number in a float tensor", "none")),
-            false => Ok(layout),
-        }
+        self.opened()?.layout()
     }
 
     /// Where each tensor of `layout` is to be found, after names, types and shapes were checked by the headers.
@@ -127,50 +107,7 @@ impl Network {
     /// Another format; a header that lies; shards that do not agree with their index; a tensor that is missing, of another shape, in excess, or
     /// that holds weights in a form that is not read.
     pub fn reading(&self, layout: &Layout) -> Result<Reading> {
-        let heads = self.heads()?;
-        self.check_single(&heads)?;
-        let tensors = self.tensors(&heads)?;
-        let mut passed_over: BTreeSet<String> = heads.iter().flat_map(Head::beside).cloned().collect();
-        for tensor in &tensors {
-            match tensor.part() {
-                Part::Weights => {}
-                Part::PassedOver(why) => {
-                    passed_over.insert(format!("{} ({why}, {})", tensor.name, tensor.described()));
-                }
-                Part::Refused(what) => {
-                    let found = format!(
-                        "{what}: {}. Dequantise the checkpoint first; a mask or counter is left out of the file",
-                        tensor.described()
-                    );
-                    let field = format!("tensor {}", tensor.name);
-                    return Err(self.wrong(tensor.file, field, "weights as floats of 16, 32 or 64 bits", found));
-                }
-            }
-        }
-        let weights: HashMap<&str, &Tensor> =
-            tensors.iter().filter(|t| matches!(t.part(), Part::Weights)).map(|t| (t.name.as_str(), t)).collect();
-        let expected: Vec<&str> = layout.slots().iter().map(|slot| slot.name.as_str()).collect();
-        let mut found: Vec<&str> = weights.keys().copied().collect();
-        found.sort_unstable();
-        let Some((names, renamed)) = names::fit(&expected, &found) else {
-            return Err(self.missing(layout, &tensors, &found));
-        };
-        let mut places = Vec::with_capacity(names.len());
-        for (slot, name) in layout.slots().iter().zip(&names) {
-            let tensor = weights[name];
-            if tensor.shape != slot.shape {
-                let expected = format!("floats {:?}", slot.shape);
-                return Err(self.wrong(tensor.file, format!("tensor {name}"), expected, tensor.described()));
-            }
-            places.push((tensor.file, (*name).to_owned()));
-        }
-        let used: BTreeSet<&str> = names.into_iter().collect();
-        if let Some(extra) = found.iter().find(|name| !used.contains(*name)) {
-            let tensor = weights[extra];
-            let field = format!("tensor {extra}");
-            return Err(self.wrong(tensor.file, field, "no such tensor, as in the others", tensor.described()));
-        }
-        Ok(Reading { places, renamed, passed_over })
+        self.opened()?.reading(layout, &Wanted { modelled: &|_| true, optional: &|_| false })
     }
 
     /// θ `[P]` by a reading that [`Self::reading`] gave.
@@ -180,7 +117,8 @@ impl Network {
     pub fn read(&self, layout: &Layout, reading: &Reading) -> Result<Vec<f32>> {
         let mut theta = vec![0.0; layout.len()];
         for (index, path) in self.files.iter().enumerate() {
-            let here = layout.slots().iter().zip(&reading.places).filter(|(_, (at, _))| *at == index);
+            let places = reading.places.iter().map(|place| place.as_ref().filter(|(at, _)| *at == index));
+            let here = layout.slots().iter().zip(places).filter_map(|(slot, place)| Some((slot, place?)));
             let mut put = |slot: &Slot, name: &str, values: Vec<f32>| {
                 if values.len() != slot.len() {
                     return Err(Error::format(path, format!("tensor {name}"), slot.len(), values.len()));
@@ -197,8 +135,7 @@ impl Network {
                         put(slot, name, floats(path, name, &file.tensor(name).map_err(changed)?)?)?;
                     }
                 }
-                Head::Torch(mut file) => {
-                    let mut last = Last::default();
+                Head::Torch(mut file, mut last) => {
                     for (slot, (_, name)) in here {
                         put(slot, name, file.read(name, &mut last)?)?;
                     }
@@ -206,26 +143,6 @@ impl Network {
             }
         }
         Ok(theta)
-    }
-
-    fn wrong(&self, file: usize, field: String, expected: impl ToString, found: impl ToString) -> Error {
-        Error::format(&self.files[file], field, expected, found)
-    }
-
-    /// The error that names the first tensor which is not there, or not as weights.
-    fn missing(&self, layout: &Layout, tensors: &[Tensor], found: &[&str]) -> Error {
-        let known = |name: &str| tensors.iter().find(|t| t.name == name);
-        let lacking = layout.slots().iter().find(|slot| !found.contains(&slot.name.as_str()));
-        let slot = lacking.unwrap_or(&layout.slots()[0]);
-        let expected = format!("floats {:?}", slot.shape);
-        let field = format!("tensor {}", slot.name);
-        if let Some(tensor) = known(&slot.name) {
-            return self.wrong(tensor.file, field, expected, tensor.described());
-        }
-        let some = found.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-        let more = if found.len() > 3 { ", …" } else { "" };
-        let found = if found.is_empty() { "no weights".into() } else { format!("no such tensor, but {some}{more}") };
-        Error::format(self.place(), field, expected, found)
     }
 
     /// Refuses files of ours that hold something else than a network by its tensors' names: stacks, models, latents, shards of zoos.
@@ -272,49 +189,146 @@ impl Network {
     }
 }
 
-/// What a file from outside says that it holds.
-enum Head {
-    Safetensors(Header),
-    Torch(TorchFile),
-}
+impl Opened<'_> {
+    /// The layout of its weights, in the order of its files.
+    ///
+    /// # Errors
+    /// No weight at all.
+    pub fn layout(&self) -> Result<Layout> {
+        let weights = self.tensors.iter().filter(|t| t.is_weights());
+        let layout = Layout::of_tensors(weights.map(|t| (t.name.clone(), t.shape.clone())));
+        match layout.is_empty() {
+            true => {
+                Err(Error::format(self.network.place(), "tensors", "at least one number in a float tensor", "none"))
+            }
+            false => Ok(layout),
+        }
+    }
 
-impl Head {
-    /// The head of `path`; other formats are told by name.
-    fn read(path: &Path) -> Result<Self> {
-        match Foreign::of(path)? {
-            Some(foreign @ (Foreign::TorchZip | Foreign::Pickle)) => match path.extension() {
-                // Whatever else reads it by its name would be misled.
-                Some(ending) if ending == "safetensors" => {
-                    let found = format!("{}; call it .pt to have it read as that", foreign.what());
-                    Err(Error::format(path, "network", "a safetensors file, as its name says", found))
+    /// As [`Network::reading`], of which `wanted` may ask less.
+    pub fn reading(&self, layout: &Layout, wanted: &Wanted) -> Result<Reading> {
+        let mut passed_over: BTreeSet<String> = self.heads.iter().flat_map(Head::beside).cloned().collect();
+        for tensor in &self.tensors {
+            match tensor.part() {
+                Part::PassedOver(why) => {
+                    passed_over.insert(format!("{} ({why}, {})", tensor.name, tensor.described()));
                 }
-                _ => TorchFile::open(path).map(Self::Torch),
-            },
-            Some(foreign) => Err(foreign.refuse(path)),
-            None => Header::read(path).map(Self::Safetensors),
-        }
-    }
-
-    /// What it holds beside tensors, in words.
-    fn beside(&self) -> &[String] {
-        match self {
-            Self::Safetensors(_) => &[],
-            Self::Torch(file) => &file.state().passed_over,
-        }
-    }
-
-    /// Name, kind and shape of every tensor.
-    fn tensors(&self) -> Vec<(String, Dtype, Vec<usize>)> {
-        match self {
-            Self::Safetensors(header) => {
-                let of = |name: String| header.info(&name).map(|info| (name.clone(), info.dtype, info.shape.clone()));
-                header.names().into_iter().filter_map(of).collect()
-            }
-            Self::Torch(file) => {
-                let all = file.state().tensors.iter();
-                all.map(|t| (t.name.clone(), t.place.dtype, t.place.shape().to_vec())).collect()
+                Part::Refused(what) if (wanted.modelled)(&tensor.name) => {
+                    let found = format!(
+                        "{what}: {}. Dequantise the checkpoint first, or leave the tensor out of those that are modelled: it is then kept as it is",
+                        tensor.described()
+                    );
+                    let field = format!("tensor {}", tensor.name);
+                    return Err(self.wrong(tensor.file, field, "weights as floats of 16, 32 or 64 bits", found));
+                }
+                Part::Weights | Part::Refused(_) => {}
             }
         }
+        let weights: HashMap<&str, &Tensor> =
+            self.tensors.iter().filter(|t| t.is_weights()).map(|t| (t.name.as_str(), t)).collect();
+        let mut found: Vec<&str> = weights.keys().copied().collect();
+        found.sort_unstable();
+        let slots = layout.slots();
+        let all: Vec<usize> = (0..slots.len()).collect();
+        let needed: Vec<usize> = all.iter().copied().filter(|slot| !(wanted.optional)(*slot)).collect();
+        let fit = |of: &[usize]| {
+            let expected: Vec<&str> = of.iter().map(|slot| slots[*slot].name.as_str()).collect();
+            names::fit(&expected, &found)
+        };
+        let (of, fitted) = match fit(&all) {
+            Some(fitted) => (all, Some(fitted)),
+            None => {
+                let fitted = fit(&needed);
+                (needed, fitted)
+            }
+        };
+        let Some((names, renamed)) = fitted else {
+            return Err(self.missing(&of.iter().map(|slot| &slots[*slot]).collect::<Vec<_>>(), &found));
+        };
+        let mut places = vec![None; slots.len()];
+        for (slot, name) in of.into_iter().zip(&names) {
+            let (tensor, shape) = (weights[name], &slots[slot].shape);
+            if tensor.shape != *shape {
+                let expected = format!("floats {shape:?}");
+                return Err(self.wrong(tensor.file, format!("tensor {name}"), expected, tensor.described()));
+            }
+            places[slot] = Some((tensor.file, (*name).to_owned()));
+        }
+        let mut used: BTreeSet<&str> = names.into_iter().collect();
+        // What need not be there may be there in part, under the names that it has in the layout.
+        for (slot, place) in places.iter_mut().enumerate().filter(|(_, place)| place.is_none()) {
+            if let Some((name, tensor)) = weights.get_key_value(slots[slot].name.as_str())
+                && tensor.shape == slots[slot].shape
+            {
+                used.insert(name);
+                *place = Some((tensor.file, (*name).to_owned()));
+            }
+        }
+        if let Some(extra) = found.iter().find(|name| !used.contains(*name)) {
+            let tensor = weights[extra];
+            let field = format!("tensor {extra}");
+            return Err(self.wrong(tensor.file, field, "no such tensor, as in the others", tensor.described()));
+        }
+        Ok(Reading { places, renamed, passed_over })
+    }
+
+    /// The tensor called `name`.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// The bytes of the tensor called `name`.
+    ///
+    /// # Errors
+    /// No such tensor; a file that changed since.
+    pub fn raw(&mut self, name: &str) -> Result<Raw> {
+        let file = self.tensor(name).map(|tensor| tensor.file);
+        let missing = || Error::format(self.network.place(), format!("tensor {name}"), "a tensor", "none");
+        let file = file.ok_or_else(missing)?;
+        self.heads[file].raw(&self.network.files[file], name)
+    }
+
+    /// The numbers of the tensor called `name`, which are floats.
+    ///
+    /// # Errors
+    /// As [`Self::raw`]; a number that is not finite.
+    pub fn floats(&mut self, name: &str) -> Result<Vec<f32>> {
+        let place = self.network.place();
+        self.raw(name)?.floats(place, name)
+    }
+
+    /// Where the numbers of each tensor lie, by name, where several tensors may lie at one place.
+    pub fn places(&self) -> HashMap<&str, (usize, String)> {
+        let all = self
+            .heads
+            .iter()
+            .enumerate()
+            .flat_map(|(file, head)| head.places().into_iter().map(move |(name, place)| (name, (file, place))));
+        all.collect()
+    }
+
+    /// What the writer left in the headers.
+    pub fn words(&self) -> BTreeMap<String, String> {
+        self.heads.iter().flat_map(Head::words).collect()
+    }
+
+    fn wrong(&self, file: usize, field: String, expected: impl ToString, found: impl ToString) -> Error {
+        Error::format(&self.network.files[file], field, expected, found)
+    }
+
+    /// The error that names the first tensor which is not there, or not as weights.
+    fn missing(&self, slots: &[&Slot], found: &[&str]) -> Error {
+        let lacking = slots.iter().find(|slot| !found.contains(&slot.name.as_str()));
+        let slot = lacking.unwrap_or(&slots[0]);
+        let expected = format!("floats {:?}", slot.shape);
+        let field = format!("tensor {}", slot.name);
+        if let Some(tensor) = self.tensor(&slot.name) {
+            return self.wrong(tensor.file, field, expected, tensor.described());
+        }
+        let some = found.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let more = if found.len() > 3 { ", …" } else { "" };
+        let found = if found.is_empty() { "no weights".into() } else { format!("no such tensor, but {some}{more}") };
+        Error::format(self.network.place(), field, expected, found)
     }
 }
 

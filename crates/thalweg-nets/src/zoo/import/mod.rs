@@ -1,10 +1,22 @@
 //! [`import`]: foreign checkpoints of one shape made a zoo.
 //!
+//! A zoo also keeps what the file of one network looks like ([`super::template`]), so that networks are written as those that came in were.
+//! Tensors that are one parameter (tied weights: one storage, or matrices with the same bytes in every network) are one tensor of θ, and stay equal to
+//! the last bit in everything that is drawn, under all of their names. Only a part of the tensors may be modelled
+//! ([`ImportOptions::tensors`], [`ImportOptions::except`]): the others are frozen as they stand in one base checkpoint, kept once in the zoo, and written
+//! with every network in their own type.
+//!
 //! What the source folder may hold is told in [`super::checkpoints`]. An [`ImportPlan`] is what was recognised there (runs, checkpoints in order with
 //! their times, names and tensors), made without writing anything; [`ImportPlan::write`] makes the zoo. Every network is read whole before the first
 //! file is written: its numbers name the zoo, so that whatever was begun with other numbers is not gone on with.
+mod beside;
+mod canonical;
+mod notes;
 mod options;
+mod parts;
 mod plan;
+mod select;
+mod survey;
 
 pub use options::ImportOptions;
 pub use plan::ImportPlan;
@@ -13,9 +25,12 @@ use super::folder::{self, Existing};
 use super::origin::{Imported, Named, Origin};
 use super::shard::{self, Frame, Shard};
 use super::store::ZooStore;
+use super::template;
 use crate::data::DataSpec;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
+use crate::files::write_whole;
+use crate::layout::{Role, Slot};
 use crate::progress::Progress;
 use crate::sealed::put_bytes;
 use rayon::prelude::*;
@@ -26,7 +41,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// As those. `out` as for [`train_zoo`](super::train_zoo).
 pub fn import(source: &Path, out: &Path, options: &ImportOptions, progress: &dyn Progress) -> Result<ZooStore> {
-    ImportPlan::new(source, options)?.write(out, options.force, progress)
+    ImportPlan::watched(source, options, progress)?.write(out, options.force, progress)
 }
 
 /// Runs in one shard, at most.
@@ -52,9 +67,11 @@ impl ImportPlan {
             return Err(Error::Exists(out.to_path_buf()));
         }
         let sums = self.sums(progress)?;
-        let imported = self.imported(&sums)?;
+        let template = self.template.to_bytes()?;
+        let imported = self.imported(&sums, &template)?;
         let frame = imported.frame();
         let claim = folder::claim(out, &Origin::Imported(Box::new(imported)), existing)?;
+        write_whole(&claim.work().join(template::FILE), &template)?;
         progress.begin("importing runs", frame.runs as u64);
         for index in 0..frame.shards() {
             self.write_shard(&frame, claim.work(), index, &sums, progress)?;
@@ -105,7 +122,7 @@ impl ImportPlan {
                 }
             }
             if let Some(judge) = &self.judge {
-                for score in evaluate(&judge.engine, &of_run, &judge.inputs, &judge.labels)? {
+                for score in evaluate(&judge.engine, &self.whole(&of_run)?, &judge.inputs, &judge.labels)? {
                     // A foreign network may overflow on these rows; its loss is then the largest there is.
                     rest.loss.push((score.loss as f32).min(f32::MAX));
                     rest.accuracy.push(score.accuracy as f32);
@@ -119,9 +136,13 @@ impl ImportPlan {
     }
 
     /// What `zoo.toml` will say. The id is a hash of all that decides the zoo, its numbers included, but not of where they lay.
-    fn imported(&self, sums: &[blake3::Hash]) -> Result<Imported> {
-        let tensors =
-            self.layout.slots().iter().map(|s| Named { name: s.name.clone(), shape: s.shape.clone() }).collect();
+    fn imported(&self, sums: &[blake3::Hash], template: &[u8]) -> Result<Imported> {
+        let own = |slot: &Slot| match &self.options.architecture {
+            None if slot.role != Role::Unknown => Some(slot.role),
+            _ => None,
+        };
+        let named = |slot: &Slot| Named { name: slot.name.clone(), shape: slot.shape.clone(), role: own(slot) };
+        let tensors = self.layout.slots().iter().map(named).collect();
         let bare = Imported {
             name: String::new(),
             id: String::new(),
@@ -134,6 +155,7 @@ impl ImportPlan {
             initialisation: self.options.initialisation,
             data: self.data.clone().map(|data| DataSpec { folder: None, ..data }),
             architecture: self.options.architecture.clone(),
+            template: Some(blake3::hash(template).to_hex().to_string()),
             tensors,
         };
         let text = toml::to_string(&bare).map_err(|e| Error::parameter("zoo.toml", "values that TOML can hold", e))?;

@@ -36,6 +36,11 @@ kinds = {
     "steps": torch.tensor(7),
     "mask": torch.tensor([True, False]),
 }
+embedding, bias = torch.tensor([[1.0, 2], [3, 4], [5, 6]]).bfloat16(), torch.tensor([0.5, -0.5])
+tied = {
+    "embed.weight": embedding, "norm.weight": torch.tensor([1.0, 2.0]), "norm.bias": bias, "head.weight": embedding, "head.own": bias,
+    "steps": torch.tensor(7),
+}
 files = {
     "state.pt": (state, state),
     "legacy.pt": (state, state),
@@ -48,6 +53,7 @@ files = {
     "views.bin": (views, views),
     "kinds.pt": (kinds, {name: tensor for name, tensor in kinds.items() if tensor.is_floating_point()}),
     "legacy-views.pt": (views, views),
+    "tied.pt": (tied, tied),
 }
 expected = {}
 for name, (saved, tensors) in files.items():

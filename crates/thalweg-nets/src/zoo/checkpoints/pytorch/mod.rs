@@ -10,8 +10,9 @@ pub mod state;
 
 use crate::error::{Error, Result};
 use crate::files::open_regular;
-use crate::layout::decoded;
+use crate::numbers::decoded;
 use pickle::{Broken, Pickle};
+use safetensors::Dtype;
 use state::{Place, State};
 use std::collections::HashMap;
 use std::fs::File;
@@ -118,11 +119,12 @@ impl TorchFile {
         &self.state
     }
 
-    /// The numbers of the tensor called `name`, in row-major order. `last` spares a storage that several tensors share from being read again.
+    /// Type, shape and bytes of the tensor called `name`, in row-major order. `last` spares a storage that several tensors share from being read
+    /// again.
     ///
     /// # Errors
-    /// No such tensor, or one of no floats; a storage that is missing, compressed, or shorter than its tensors need; numbers that are not finite.
-    pub fn read(&mut self, name: &str, last: &mut Last) -> Result<Vec<f32>> {
+    /// No such tensor; a storage that is missing, compressed, or shorter than its tensors need.
+    pub fn raw(&mut self, name: &str, last: &mut Last) -> Result<(Dtype, Vec<usize>, Vec<u8>)> {
         let field = format!("tensor {name}");
         let Some(tensor) = self.state.tensors.iter().find(|t| t.name == name) else {
             return Err(Error::format(&self.path, field, "a tensor", "none any more"));
@@ -135,9 +137,17 @@ impl TorchFile {
         let numbers = tensor.place.gathered(&bytes).map_err(|(expected, found)| {
             Error::format(&self.path, format!("{field}, storage {key}"), expected, found)
         })?;
-        let values = decoded(&self.path, name, *dtype, &numbers)?;
         last.0 = Some((key.clone(), bytes));
-        Ok(values)
+        Ok((*dtype, tensor.place.shape().to_vec(), numbers))
+    }
+
+    /// The numbers of the tensor called `name`, in row-major order.
+    ///
+    /// # Errors
+    /// As [`Self::raw`]; a tensor of no floats; numbers that are not finite.
+    pub fn read(&mut self, name: &str, last: &mut Last) -> Result<Vec<f32>> {
+        let (dtype, _, bytes) = self.raw(name, last)?;
+        decoded(&self.path, name, dtype, &bytes)
     }
 }
 
