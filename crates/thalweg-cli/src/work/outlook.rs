@@ -16,7 +16,7 @@ use thalweg::metric::barrier::{barriers, summaries};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::{Progress, Silent};
-use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// Pairs of runs whose midpoints are evaluated.
 const PAIRS: usize = 6;
