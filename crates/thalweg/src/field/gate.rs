@@ -19,7 +19,7 @@ use std::ops::Range;
 use thalweg_nets::Streams;
 
 /// Which gate; see the module's text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
     /// A course in time of its own for each number.
