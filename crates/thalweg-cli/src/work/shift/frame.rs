@@ -38,7 +38,7 @@ pub fn read(spec: &DataSpec, home: Option<&[String]>) -> Result<Frame> {
     let (Some(path), "csv") = (&spec.folder, spec.name.as_str()) else {
         bail!("--predict: expected a table of one's own, FILE.csv, found {}", spec.place());
     };
-    let bytes = read_regular(path, memory::quarter())?;
+    let bytes = read_regular(path, memory::half())?;
     let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(&bytes[..]);
     let mut records = Vec::new();
     for record in reader.records() {
