@@ -5,7 +5,7 @@ size, AdamW without decay at one learning rate (ours falls by a cosine and avera
 both are read on the same held-out records.
 Both take all cores that they find; RAYON_NUM_THREADS and OMP_NUM_THREADS say otherwise.
 
-`python crates/thalweg-py/benches/torchcfm.py [steps]`; needs torch, torchcfm and POT; half a minute on two cores.
+`python crates/thalweg-py/benches/beside_torchcfm.py [steps]`; needs torch, torchcfm and POT; half a minute on two cores.
 """
 import sys
 import time
