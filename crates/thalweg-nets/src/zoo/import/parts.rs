@@ -55,7 +55,10 @@ impl Parts {
         let names: Vec<&str> = (0..slots.len()).filter_map(|slot| reading.name(slot)).collect();
         let others: Vec<String> = opened.tensors.iter().filter(|t| !t.is_weights()).map(|t| t.name.clone()).collect();
         let own_names = slots.iter().map(|slot| slot.name.as_str());
-        let all: Vec<&str> = names.iter().copied().chain(others.iter().map(String::as_str)).chain(own_names).collect();
+        let mut all: Vec<&str> =
+            names.iter().copied().chain(others.iter().map(String::as_str)).chain(own_names).collect();
+        all.sort_unstable();
+        all.dedup();
         selection.check(&all)?;
         let modelled: Vec<bool> = match selection.is_all() && based {
             true => held(first, base, &names)?,
