@@ -26,6 +26,7 @@ pub fn raised(error: Error) -> PyErr {
         Error::NotConverged { .. } => PyArithmeticError::new_err(message),
         Error::Unsupported { .. } => PyTypeError::new_err(message),
         Error::Format { .. }
+        | Error::Frozen { .. }
         | Error::Shape { .. }
         | Error::Parameter { .. }
         | Error::TooFewRows { .. }

@@ -15,8 +15,10 @@ use thalweg::shift::method::Config;
 use thalweg::{FitConfig, TuneConfig};
 use thalweg_nets::zoo::ZooSpec;
 
-/// What a schema describes, and where it is set.
-const SCHEMAS: &[(&str, &str, fn() -> Schema)] = &[
+/// What a schema describes, where it is set, and the schema.
+type Described = (&'static str, &'static str, fn() -> Schema);
+
+const SCHEMAS: &[Described] = &[
     ("zoo", "thalweg zoo train FILE, and --set KEY=VALUE", || schema_for!(ZooSpec)),
     ("fit", "thalweg fit --config FILE, and --set KEY=VALUE", || schema_for!(FitConfig)),
     ("tune", "thalweg tune --config FILE, and --set KEY=VALUE", || schema_for!(TuneConfig)),

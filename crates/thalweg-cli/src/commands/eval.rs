@@ -66,7 +66,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("eval", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
     let inputs = Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.arch.as_deref());
-    let inputs = inputs.paths(&args.scores.files());
+    let inputs = inputs.paths(args.scores.files());
     let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs, ..Plan::default() };
     let out = session.folder_if_given(&plan)?;
     let judged = match &args.zoo {

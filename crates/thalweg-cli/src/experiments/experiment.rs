@@ -95,6 +95,9 @@ pub struct Findings {
     pub outcome: Outcome,
 }
 
+/// Makes an experiment ready at a scale, with settings and a seed.
+pub type Prepare = fn(Scale, &[String], Option<u64>) -> Result<Box<dyn Prepared>>;
+
 /// An experiment in the list of all.
 pub struct Entry {
     /// The NAME of `reproduce NAME`.
@@ -102,7 +105,7 @@ pub struct Entry {
     /// The text of `experiments/NAME.toml`.
     pub toml: &'static str,
     /// Reads its parameters at a scale, with settings changed as by `--set`, and another seed if one is given; touches nothing on disk.
-    pub prepare: fn(Scale, &[String], Option<u64>) -> Result<Box<dyn Prepared>>,
+    pub prepare: Prepare,
 }
 
 impl Entry {

@@ -58,7 +58,7 @@ pub struct Stream {
 }
 
 enum Held {
-    Stack(Networks),
+    Stack(Box<Networks>),
     Files(Vec<PathBuf>, Architecture),
     Zoo(Box<ZooStore>, Vec<usize>),
 }
@@ -88,7 +88,7 @@ impl Stream {
             _ => {
                 let mut all = read(path, known, session)?;
                 let about = Known { architecture: all.architecture.take(), data: all.data.take() };
-                Ok((Self { held: Held::Stack(all), next: 0 }, about))
+                Ok((Self { held: Held::Stack(Box::new(all)), next: 0 }, about))
             }
         }
     }

@@ -8,11 +8,14 @@ use std::collections::HashMap;
 /// Residual blocks within residual blocks that are followed.
 const DEEPEST: usize = 64;
 
+/// Tensors of layers by name.
+type Tensors = HashMap<String, Vec<f32>>;
+
 pub(super) struct Walk<'a> {
     model: &'a Model,
     /// Nodes that read a value which is no constant.
     readers: HashMap<&'a str, Vec<&'a Node>>,
-    tensors: HashMap<String, Vec<f32>>,
+    tensors: Tensors,
     /// Layers named so far: those without a name in the file are counted.
     made: usize,
 }
@@ -39,7 +42,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The layers from `input` to the one output, and their tensors by name.
-    pub(super) fn network(mut self, input: &'a str, shape: Shape) -> Result<(Vec<Layer>, HashMap<String, Vec<f32>>)> {
+    pub(super) fn network(mut self, input: &'a str, shape: Shape) -> Result<(Vec<Layer>, Tensors)> {
         let (layers, end, _) = self.row(input, None, shape, 0)?;
         match end {
             End::Output => Ok((layers, self.tensors)),

@@ -226,7 +226,7 @@ impl MetaModel {
             }
             SourceFile::Families { shares } => {
                 let whole = shares.iter().sum::<f64>();
-                if shares.iter().any(|share| !(*share > 0.0)) || (whole - 1.0).abs() > 1e-6 {
+                if !shares.iter().all(|share| *share > 0.0) || (whole - 1.0).abs() > 1e-6 {
                     let found = format!("{shares:?}");
                     return Err(Error::format(&path, "source.families.shares", "shares above 0 that sum to 1", found));
                 }

@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn said(command: &str) -> String {
-        format!("{:#}", asked(command, 3).unwrap_err())
+        format!("{:#}", asked(command, 3).expect_err(command))
     }
 
     #[test]

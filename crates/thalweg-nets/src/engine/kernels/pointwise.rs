@@ -23,15 +23,7 @@ impl Kernel for Forward<'_> {
             // Written so that a NaN passes.
             Activation::Relu => each(x, y, |v| if v <= 0.0 { 0.0 } else { v }),
             Activation::LeakyRelu(slope) => each(x, y, |v| if v <= 0.0 { slope * v } else { v }),
-            Activation::Relu6 => each(x, y, |v| {
-                if v <= 0.0 {
-                    0.0
-                } else if v >= 6.0 {
-                    6.0
-                } else {
-                    v
-                }
-            }),
+            Activation::Relu6 => each(x, y, |v| v.clamp(0.0, 6.0)),
             Activation::Elu(alpha) => each(x, y, |v| if v <= 0.0 { alpha * exp_m1(v) } else { v }),
             Activation::Tanh => each(x, y, tanh),
             Activation::Sigmoid => each(x, y, sigmoid),
