@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use thalweg::fit::{Character, suited};
 use thalweg::method::Scratch;
 use thalweg::path::anchors::Anchors;
 use thalweg::reward::{Kind, Request, Rows};
@@ -48,14 +49,24 @@ impl From<MetaModel> for Model {
     }
 }
 
-/// All settings of a fit with their defaults, as a dict; those of `method` where it is named.
+/// All settings of a fit with their defaults, as a dict, and what of them follows from the zoo, in words; those of `method` where it is named. A fit
+/// with contexts, to several zoos, has the same defaults whatever they are.
 #[pyfunction]
-pub fn fit_defaults<'py>(py: Python<'py>, method: Option<&str>, context: bool) -> PyResult<Bound<'py, PyAny>> {
-    let mut config = if context { FitConfig::for_tasks() } else { FitConfig::default() };
-    if let Some(name) = method.filter(|name| config.method.name() != *name) {
-        config.method = MethodConfig::named(name).raise()?;
-    }
-    settings::dict(py, &config)
+pub fn fit_defaults<'py>(
+    py: Python<'py>,
+    zoo: Option<PyRef<'_, Zoo>>,
+    method: Option<&str>,
+) -> PyResult<(Bound<'py, PyAny>, Vec<String>)> {
+    let Some(zoo) = zoo else {
+        let mut config = FitConfig::for_tasks();
+        if let Some(name) = method.filter(|name| config.method.name() != *name) {
+            config.method = MethodConfig::named(name).raise()?;
+        }
+        return Ok((settings::dict(py, &config)?, Vec::new()));
+    };
+    let character = Character::of(&zoo.inner).raise()?;
+    let suited = suited(&zoo.inner, &character, method).raise()?;
+    Ok((settings::dict(py, &suited.config)?, suited.because))
 }
 
 /// All settings of a tuning with their defaults, as a dict.

@@ -40,7 +40,8 @@ def fit(
     zoo : Zoo or list of Zoo
         The runs; several zoos, one a task, for a model that is conditioned on data (with ``context={}`` or ``context=True``).
     method : str or dict, optional
-        ``"cfm"`` (the default), ``"mmfm"``, ``"jko"``, ``"action"``, ``"ddpm"``, ``"kde"``; with its parameters ``{"mmfm": {"marginals": 3}}``.
+        ``"cfm"``, ``"mmfm"``, ``"jko"``, ``"action"``, ``"ddpm"``, ``"kde"``, ``"swag"``; by default ``"cfm"``, and ``"swag"`` for iterates of one run. What
+        a flow starts from follows from the zoo where neither source nor coupling is given (told to the logger ``thalweg``); with its parameters ``{"mmfm": {"marginals": 3}}``.
     latent : latent.PCA, latent.VAE, latent.Denoising, dict or str, optional
         The autoencoder in whose latent space the method runs; none if not given.
     state : path-like, optional
@@ -77,9 +78,9 @@ def fit(
         given["method"] = renamed(plain(method), "_", "-")
     if latent is not None:
         given["latent"] = {latent: {}} if isinstance(latent, str) else renamed(plain(latent), "_", "-")
-    defaults = _core.fit_defaults(name, given.get("context") is not None)
-    if not all(zoo._core.knows_start for zoo in zoos):
-        _from_noise(defaults, given)
+    defaults, because = _core.fit_defaults(None if given.get("context") is not None else zoos[0]._core, name)
+    for reason in because:
+        LOG.info("%s", reason)
     merged = laid_over(defaults, given)
     merged = {key: value for key, value in merged.items() if value is not None}
     with observer(progress) as watching:
@@ -310,16 +311,6 @@ class Model:
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
         return Model(core)
-
-
-def _from_noise(defaults, given):
-    """Flows of zoos whose law of starts is not known begin at noise, where the caller does not say otherwise."""
-    (name, parameters), = defaults["method"].items()
-    said = given.get("method", {}).get(name, {})
-    if parameters.get("source") == "zoo" and not {"source", "coupling"} & set(said):
-        noise = {"source": "gaussian", "coupling": "independent"}
-        given["method"] = {name: {**said, **{key: value for key, value in noise.items() if key in parameters}}}
-        LOG.info("the law that the zoo's runs started from is not known: the flow starts at Gaussian noise (give initialisation, or a source)")
 
 
 def _path(value):
