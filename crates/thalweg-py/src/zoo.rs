@@ -142,12 +142,6 @@ impl Zoo {
         self.inner.parameters()
     }
 
-    /// Whether the law that its runs started from is known.
-    #[getter]
-    fn knows_start(&self) -> bool {
-        self.inner.initial_law().is_ok()
-    }
-
     #[getter]
     fn times<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         self.inner.times().to_vec().into_pyarray(py)
