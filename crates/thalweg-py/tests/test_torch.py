@@ -41,6 +41,37 @@ def mlp():
     return nn.Sequential(nn.Linear(7, 6), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(6, 6, bias=False), nn.SiLU(), nn.Softplus(), nn.Linear(6, 5))
 
 
+class Strided(nn.Module):
+    """A residual block with a projection, as torchvision writes it."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.downsample = nn.Sequential(nn.Conv2d(before, after, 1, stride=2, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x):
+        identity = self.downsample(x) if self.downsample is not None else x
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + identity)
+
+
+def resnet():
+    stem = [nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(3, 2, 1)]
+    return nn.Sequential(*stem, Block(), Strided(4, 6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+
+
+def separable():
+    convolutions = [nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4), nn.GroupNorm(2, 4), nn.Hardswish(), nn.Conv2d(4, 8, (1, 3), padding=(0, 1))]
+    return nn.Sequential(*convolutions, nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 5))
+
+
+def sequence():
+    convolutions = [nn.Conv1d(3, 4, 5, stride=2, padding=2), nn.ELU(), nn.MaxPool1d(2), nn.Conv1d(4, 4, 3, groups=2), nn.PReLU()]
+    return nn.Sequential(*convolutions, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 5))
+
+
 class Attention(nn.Module):
     """No architecture of the engine."""
 
@@ -55,7 +86,8 @@ class Attention(nn.Module):
         return self.outer(self.norm(h * torch.softmax(h, -1)))
 
 
-MODULES = {"named": (Named, (1, 6, 6)), "residual": (residual, (1, 9, 9)), "mlp": (mlp, (7,))}
+MODULES = {"named": (Named, (1, 6, 6)), "residual": (residual, (1, 9, 9)), "mlp": (mlp, (7,)),
+           "resnet": (resnet, (3, 8, 8)), "separable": (separable, (4, 7, 7)), "sequence": (sequence, (3, 20))}
 
 
 def made(build, seed=0):

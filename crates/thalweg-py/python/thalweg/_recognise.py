@@ -39,25 +39,44 @@ def _input_shape(module, given):
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             return (layer.in_features,)
-        if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d)):
-            raise _Unknown("inputs of an unknown shape (give input_shape=(channels, height, width))")
+        if isinstance(layer, (nn.Conv2d, nn.Conv1d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d)):
+            raise _Unknown("inputs of an unknown shape (give input_shape=(channels, height, width), or (channels, length))")
     raise _Unknown("no layer that tells the shape of its inputs")
 
 
-def _square(what, value):
-    one = value if isinstance(value, int) else value[0] if isinstance(value, (tuple, list)) and len(set(value)) == 1 else None
-    if not isinstance(one, int):
+def _sides(what, value):
+    """One number for all sides, or a list of them."""
+    sides = [value] if isinstance(value, int) else list(value) if isinstance(value, (tuple, list)) else []
+    if not sides or not all(isinstance(side, int) for side in sides):
         raise _Unknown(f"{what} {value}")
-    return one
+    return sides[0] if len(set(sides)) == 1 else sides
 
 
 def _conv(layer):
-    if layer.groups != 1 or _square("dilation", layer.dilation) != 1 or layer.padding_mode != "zeros":
+    if layer.padding_mode != "zeros":
         raise _Unknown(f"{layer}")
-    return dict(
-        kind="conv", out=layer.out_channels, kernel=_square("kernel", layer.kernel_size), stride=_square("stride", layer.stride),
-        padding=_square("padding", layer.padding), bias=layer.bias is not None,
-    )
+    sides = {
+        name: _sides(name, getattr(layer, attribute))
+        for name, attribute in [("kernel", "kernel_size"), ("stride", "stride"), ("padding", "padding"), ("dilation", "dilation")]
+    }
+    kind = "conv1d" if isinstance(layer, nn.Conv1d) else "conv"
+    return dict(kind=kind, out=layer.out_channels, groups=layer.groups, bias=layer.bias is not None, **sides)
+
+
+def _linear(layer):
+    return dict(kind="dense", out=layer.out_features, bias=layer.bias is not None)
+
+
+def _group_norm(layer):
+    if not layer.affine:
+        raise _Unknown(f"{layer}")
+    return dict(kind="group-norm", groups=layer.num_groups, eps=layer.eps)
+
+
+def _layer_norm(layer):
+    if not layer.elementwise_affine or getattr(layer, "bias", True) is None:
+        raise _Unknown(f"{layer}")
+    return dict(kind="layer-norm", over="features" if len(layer.normalized_shape) == 1 else "all", eps=layer.eps)
 
 
 def _norm(layer):
@@ -67,11 +86,24 @@ def _norm(layer):
 
 
 def _pool(kind, size, stride=None, padding=0, dilation=1, ceil_mode=False, **other):
-    plain = _square("padding", padding) == 0 and _square("dilation", dilation) == 1 and not ceil_mode
+    plain = _sides("dilation", dilation) == 1 and not ceil_mode
     if not plain or other.get("divisor_override") or other.get("return_indices"):
-        raise _Unknown(f"{kind} with padding, dilation, ceil_mode or other options")
-    size = _square("window", size)
-    return dict(kind=kind, size=size, stride=size if stride in (None, []) else _square("stride", stride))
+        raise _Unknown(f"{kind} with dilation, ceil_mode or other options")
+    size = _sides("window", size)
+    counted = {} if other.get("count_include_pad", True) else dict(count_padding=False)
+    stride = size if stride in (None, []) else _sides("stride", stride)
+    return dict(kind=kind, size=size, stride=stride, padding=_sides("padding", padding), **counted)
+
+
+def _one(value):
+    return value if isinstance(value, int) else value[0]
+
+
+def _pool1d(kind, layer):
+    """A pool along a sequence, which is an image of height 1."""
+    across = [[rest, _one(getattr(layer, name))] for rest, name in [(1, "kernel_size"), (1, "stride"), (0, "padding")]]
+    options = {name: getattr(layer, name) for name in ("dilation", "ceil_mode", "return_indices", "count_include_pad") if hasattr(layer, name)}
+    return _pool(kind, *across, **options)
 
 
 def _gelu(approximate="none"):
@@ -88,12 +120,25 @@ def _softplus(beta=1, threshold=20):
 
 MODULES = {
     nn.Conv2d: _conv,
-    nn.Linear: lambda m: dict(kind="dense", out=m.out_features, bias=m.bias is not None),
+    nn.Conv1d: _conv,
+    nn.Linear: _linear,
+    nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm,
     nn.MaxPool2d: lambda m: _pool("max-pool", m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, return_indices=m.return_indices),
-    nn.AvgPool2d: lambda m: _pool("avg-pool", m.kernel_size, m.stride, m.padding, 1, m.ceil_mode, divisor_override=m.divisor_override),
+    nn.AvgPool2d: lambda m: _pool("avg-pool", m.kernel_size, m.stride, m.padding, 1, m.ceil_mode,
+                                  divisor_override=m.divisor_override, count_include_pad=m.count_include_pad),
+    nn.MaxPool1d: lambda m: _pool1d("max-pool", m),
+    nn.AvgPool1d: lambda m: _pool1d("avg-pool", m),
+    nn.AdaptiveAvgPool2d: lambda m: dict(kind="adaptive-avg-pool", size=_sides("output size", m.output_size)),
+    nn.AdaptiveAvgPool1d: lambda m: dict(kind="adaptive-avg-pool", size=[1, _one(m.output_size)]),
     nn.ReLU: lambda m: dict(kind="relu"),
+    nn.ReLU6: lambda m: dict(kind="relu6"),
+    nn.ELU: lambda m: dict(kind="elu", alpha=m.alpha),
+    nn.PReLU: lambda m: dict(kind="prelu", channels=m.num_parameters > 1),
+    nn.Sigmoid: lambda m: dict(kind="sigmoid"),
+    nn.Hardswish: lambda m: dict(kind="hard-swish"),
     nn.LeakyReLU: lambda m: dict(kind="leaky-relu", slope=m.negative_slope),
     nn.Tanh: lambda m: dict(kind="tanh"),
     nn.GELU: lambda m: _gelu(getattr(m, "approximate", "none")),
@@ -113,6 +158,9 @@ def _of(kind):
 
 FUNCTIONS = {
     torch.relu: _of("relu"), F.relu: _of("relu"), "relu": _of("relu"), "relu_": _of("relu"),
+    torch.sigmoid: _of("sigmoid"), F.sigmoid: _of("sigmoid"), "sigmoid": _of("sigmoid"),
+    F.relu6: _of("relu6"), F.hardswish: _of("hard-swish"),
+    F.adaptive_avg_pool2d: lambda size, *_, **__: dict(kind="adaptive-avg-pool", size=_sides("output size", size)),
     torch.tanh: _of("tanh"), F.tanh: _of("tanh"), "tanh": _of("tanh"),
     F.silu: _of("silu"), F.gelu: _gelu, F.softplus: _softplus, F.leaky_relu: _leaky,
     F.dropout: lambda p=0.5, *_, **__: dict(kind="dropout", p=p),
@@ -140,6 +188,8 @@ class _Chain:
         except Exception as e:
             raise _Unknown(f"a module that cannot be traced on inputs {list(input_shape)} ({type(e).__name__}: {e})") from e
         self.layers, self.at, self.tail = [], {}, None
+        #: The way beside the present one from a place that both began at: that place, its layers, where it ended.
+        self.beside = None
         for node in traced.graph.nodes:
             self._take(node)
 
@@ -149,7 +199,7 @@ class _Chain:
                 raise _Unknown("several inputs")
             self._moved(node)
         elif node.op == "output":
-            if node.args[0] is not self.tail:
+            if node.args[0] is not self.tail or self.beside is not None:
                 raise _Unknown("several outputs")
         elif _shape(node) is not None:
             self._operation(node)
@@ -162,6 +212,8 @@ class _Chain:
             raise _Unknown(f"the tensor {node.target} outside of a layer")
         if node.op != "call_module" and node.target in ADDITIONS:
             return self._residual(node)
+        if node.args and node.args[0] is not self.tail and node.args[0] in self.at and self.beside is None:
+            self._branch(node.args[0])
         if not node.args or node.args[0] is not self.tail:
             raise _Unknown(f"{node.target}, which does not take what comes before it alone")
         if node.op == "call_module":
@@ -181,8 +233,6 @@ class _Chain:
             return
         if kind is nn.Flatten:
             self.layers.append(dict(kind="flatten"))
-        elif kind is nn.AdaptiveAvgPool2d:
-            self._global_pool(layer)
         elif kind in MODULES:
             made = MODULES[kind](layer)
             if any(True for _ in layer.parameters()):
@@ -191,11 +241,12 @@ class _Chain:
         else:
             raise _Unknown(f"the layer {kind.__name__}")
 
-    def _global_pool(self, layer):
-        shape = _shape(self.tail)
-        if _square("output size", layer.output_size) != 1 or len(shape) != 4 or shape[2] != shape[3]:
-            raise _Unknown(f"{layer} of {shape}")
-        self.layers.append(dict(kind="avg-pool", size=shape[2]))
+    def _branch(self, start):
+        """A second way from `start`, beside the one that was just followed."""
+        first = self.at[start]
+        self.beside = (first, self.layers[first:], self.tail)
+        self.layers, self.tail = self.layers[:first], start
+        self.at = {end: place for end, place in self.at.items() if place <= first}
 
     def _flatten(self, node):
         before, after = _shape(self.tail), _shape(node)
@@ -206,24 +257,36 @@ class _Chain:
         self.layers.append(dict(kind="flatten"))
 
     def _residual(self, node):
-        ends = [end for end in node.args if isinstance(end, fx.Node)]
-        others = [end for end in ends if end is not self.tail]
-        if len(ends) != 2 or len(others) != 1 or others[0] not in self.at or node.kwargs:
-            raise _Unknown("an addition that is no residual connection")
-        first = self.at[others[0]]
-        branch = self.layers[first:]
-        if not branch:
-            raise _Unknown("an addition that is no residual connection")
-        prefix = _common([layer["name"] for layer in branch if "name" in layer])
-        residual = dict(kind="residual", layers=[
-            {**layer, "name": layer["name"][len(prefix) + 1:]} if "name" in layer else layer for layer in branch
-        ])
-        if prefix:
-            residual["name"] = prefix
+        first, ways = self._ways(node)
+        prefix = _common([layer["name"] for way in ways for layer in way if "name" in layer])
+        within = [
+            [{**layer, "name": layer["name"][len(prefix) + 1:]} if "name" in layer else layer for layer in way] for way in ways
+        ]
+        residual = dict(kind="residual", layers=within[0], **({"name": prefix} if prefix else {}))
+        if within[1]:
+            residual["shortcut"] = within[1]
         # Nodes within the branch cannot be returned to.
         self.at = {end: place for end, place in self.at.items() if place <= first}
         self.layers[first:] = [residual]
         self._moved(node)
+
+    def _ways(self, node):
+        """Where the two summands of an addition parted, and the layers of both ways, the longer first."""
+        ends = [end for end in node.args if isinstance(end, fx.Node)]
+        others = [end for end in ends if end is not self.tail]
+        if len(ends) != 2 or len(others) != 1 or node.kwargs:
+            raise _Unknown("an addition that is no residual connection")
+        if self.beside is not None:
+            first, main, end = self.beside
+            ways = sorted([main, self.layers[first:]], key=len, reverse=True)
+            self.beside = None
+            if others[0] is not end or not all(ways):
+                raise _Unknown("an addition that is no residual connection")
+            return first, ways
+        first = self.at.get(others[0], len(self.layers))
+        if not self.layers[first:]:
+            raise _Unknown("an addition that is no residual connection")
+        return first, [self.layers[first:], []]
 
     def to_dict(self, name):
         """The architecture's dict."""
