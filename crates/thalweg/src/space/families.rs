@@ -3,6 +3,7 @@
 //! The points are seen along their leading principal directions and halved by 2-means, from the sign of each direction. A cut stands where the two parts are
 //! further apart, in Ashman's D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) along the line of their means, than the parts of one cluster ever come by such a search: D is
 //! about 2.7 for a normal law, 3.5 for a uniform one, 4.2 for an arcsine law (a random walk's first direction). Each part is then looked at again.
+//! Three or more clusters evenly in a row are taken for one, as no cut of theirs is far enough from its own parts.
 //! The bar is 5.5 + 110/n: of 300 draws each of normal, uniform, arcsine, exponential and t₃ laws, at n from 10 to 400, none but one of the arcsine
 //! law at n = 10 comes above it. Cost: O(n² D + n³) once a cut.
 use super::points::Held;
@@ -156,7 +157,14 @@ mod tests {
         let two = Families::of(&points(40, 400, 1, |i| f32::from(u8::from(i % 4 == 0))), 400).unwrap();
         assert_eq!(two.sizes, [30, 10]);
         assert!((0..40).all(|i| two.of_point[i] == usize::from(i % 4 == 0)));
-        let three = Families::of(&points(90, 400, 2, |i| (i % 3) as f32), 400).unwrap();
+        // Three at the corners of a triangle.
+        let mut corners = points(90, 400, 2, |_| 0.0);
+        let mut moved = |corner: usize, number: usize| {
+            corners.chunks_exact_mut(400).skip(corner).step_by(3).for_each(|row| row[number] += 1.5);
+        };
+        (0..200).for_each(|k| moved(1, 2 * k));
+        (0..200).for_each(|k| moved(2, 2 * k + 1));
+        let three = Families::of(&corners, 400).unwrap();
         assert_eq!(three.sizes, [30, 30, 30]);
         assert!((0..90).all(|i| three.of_point[i] == i % 3));
         for seed in 0..5 {

@@ -45,7 +45,8 @@ fn by_order<'a>(expected: &[&str], found: &[&'a str]) -> Option<(Vec<&'a str>, O
         return None;
     }
     let place: HashMap<u32, u32> = from.iter().copied().zip(to.iter().copied()).collect();
-    let known: HashMap<(u32, &str), &'a str> = own.iter().map(|(number, rest, name)| ((*number, *rest), *name)).collect();
+    let known: HashMap<(u32, &str), &'a str> =
+        own.iter().map(|(number, rest, name)| ((*number, *rest), *name)).collect();
     let names = wanted.iter().map(|(number, rest, _)| known.get(&(place[number], *rest)).copied());
     let list = |of: BTreeSet<u32>| of.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let told = format!("layers in their order: {} for {}", list(to.clone()), list(from.clone()));
@@ -57,7 +58,8 @@ type Numbered<'a> = (u32, &'a str, &'a str);
 
 /// Names `PREFIX.NUMBER.REST` of one prefix, which may be empty; none where some are not of that form.
 fn numbered<'a>(names: &[&'a str]) -> Option<Vec<Numbered<'a>>> {
-    let start = |name: &str| name.split('.').take_while(|part| part.parse::<u32>().is_err()).map(|part| part.len() + 1).sum();
+    let start =
+        |name: &str| name.split('.').take_while(|part| part.parse::<u32>().is_err()).map(|part| part.len() + 1).sum();
     let prefix: &str = names.first().and_then(|first| first.get(..start(first)))?;
     let split = |name: &&'a str| {
         let (number, rest) = name.strip_prefix(prefix)?.split_once('.')?;
