@@ -13,6 +13,11 @@ const ZOO: &str = "runs = 2\n[data]\nname = \"digits\"\n[architecture]\ninput = 
 /// What the reader of `S` expects where `set` is said, as its own complaint lists it.
 fn expected<S: DeserializeOwned>(text: &str, set: &str) -> Option<BTreeSet<String>> {
     let said = format!("{:#}", settings::read::<S>("test", text, &[set.into()]).err()?);
+    // Of the fields of a choice, the reader of TOML complains itself.
+    if let Some((_, listed)) = said.split_once("unexpected keys in table: probe, available keys: ") {
+        let listed = listed.split("; did you mean").next()?.lines().next()?;
+        return Some(listed.split(", ").map(str::to_owned).collect());
+    }
     let (_, listed) = said
         .split_once("unknown field `probe`, expected ")
         .or_else(|| said.split_once("unknown variant `probe`, expected "))?;

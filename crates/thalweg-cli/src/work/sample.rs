@@ -74,6 +74,7 @@ impl Target {
         from: &str,
         session: &Session,
     ) -> Result<Sampled> {
+        request.check()?;
         session.progress.begin("sampling", request.n as u64);
         let drawn = match self {
             Self::File(out) => {

@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "eval cut.safetensors --arch digits --data digits",
-        &["cut.safetensors: file size", "expected 4848 bytes by its header", "found 600 bytes"],
+        &["cut.safetensors: file size", "expected 4880 bytes by its header", "found 600 bytes"],
     ),
     (
         "eval long.safetensors --arch digits --data digits",

@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
         "fit zoo --steps 3 --steps 4 --out new",
         &["the argument '--steps <N>' cannot be used multiple times", "try '--help'"],
     ),
-    ("sample model -n 0 --out new", &["parameter n", "expected 1 to 18446744073709551615", "found 0"]),
+    ("sample model -n 0 --out new", &["parameter n", "expected 1 to 1000000", "found 0"]),
     (
         "sample model -n -3 --out new",
         &["invalid value '-3' for '-n <N>': expected a whole number, not negative", "try '--help'"],

@@ -42,9 +42,12 @@ pub struct Architecture {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
+    /// What it is called (nothing).
     #[serde(default)]
     name: String,
+    /// Shape of an input: `[channels, height, width]`, `[channels, length]` or `[features]`.
     input: Vec<usize>,
+    /// The layers in order.
     layers: Vec<Layer>,
 }
 

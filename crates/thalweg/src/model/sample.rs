@@ -63,6 +63,14 @@ impl SampleRequest {
     pub fn new(n: usize, seed: u64) -> Self {
         Self { n, seed, solver: Solver::Euler, steps: 100, at: Vec::new(), source: None, context: None }
     }
+
+    /// Checks the numbers that need no model, before a file for the samples is begun.
+    ///
+    /// # Errors
+    /// n or steps out of range.
+    pub fn check(&self) -> Result<()> {
+        ranges::check("", [("n", self.n as u64, 1..=MOST), ("steps", self.steps as u64, 1..=LONGEST)])
+    }
 }
 
 /// Sampled networks.
@@ -104,7 +112,7 @@ impl MetaModel {
     /// # Errors
     /// As [`Self::sample`], but for their number; the sink's own.
     pub fn sample_into(&self, request: &SampleRequest, sink: &mut Sink<'_>) -> Result<Sampled> {
-        ranges::check("", [("n", request.n as u64, 1..=MOST), ("steps", request.steps as u64, 1..=LONGEST)])?;
+        request.check()?;
         let (start, p) = (Instant::now(), self.layout.len());
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let contexts = self.contexts(request.context.as_ref())?;
