@@ -243,7 +243,8 @@ pub fn table(verdicts: &[Verdict]) -> Table {
 
 /// What the columns of [`table`] are.
 const LEGEND: &str = "d_w: distance in weights to the nearest training run, after the network's hidden units are brought into \
-    that run's order; d_f: share of test rows answered differently from the training run that answers most alike; both are medians in units of the \
+    that run's order; d_f: share of test rows answered differently from the training run that answers most alike (where a twentieth \
+    of the runs answer every row as another does, how far class probabilities are apart, in its place); both are medians in units of the \
     zoo's own (1 = as far as a new run, 0 = a copy). N&P: share of networks that reach the zoo's own 5 % quantile in accuracy, d_w and d_f; the rows \
     of real runs show what there is to be had. Copying: z by which networks lie nearer to the training runs than held-out runs do, in weights \
     and in behaviour (far below 0: copies). Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \

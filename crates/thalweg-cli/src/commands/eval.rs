@@ -72,7 +72,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let judged = match &args.zoo {
         Some(dir) => {
             let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
-            match args.scores.given() || zoo.architecture().is_none() {
+            match args.scores.given() || zoo.origin().whole_architecture().is_none() {
                 true => weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?,
                 false => beside(&args.networks, zoo, data, &args.inputs, baselines, session)?,
             }

@@ -17,6 +17,7 @@ pub mod next;
 pub mod outlook;
 pub mod plan;
 pub mod predict;
+pub mod process;
 pub mod sample;
 pub mod scores;
 pub mod shift;

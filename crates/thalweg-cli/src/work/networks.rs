@@ -7,6 +7,7 @@ use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 use thalweg_nets::zoo::checkpoints::networks;
+use thalweg_nets::zoo::template::Assembly;
 use thalweg_nets::{Architecture, Layout};
 
 /// Networks of a block.
@@ -60,7 +61,7 @@ pub struct Stream {
 enum Held {
     Stack(Box<Networks>),
     Files(Vec<PathBuf>, Architecture),
-    Zoo(Box<ZooStore>, Vec<usize>),
+    Zoo(Box<ZooStore>, Vec<usize>, Option<Box<Assembly>>),
 }
 
 impl Stream {
@@ -72,8 +73,10 @@ impl Stream {
         if path.join("zoo.toml").exists() {
             let zoo = ZooStore::open(path)?;
             let runs = zoo.finished_runs();
-            let about = Known { architecture: zoo.architecture().or(known).cloned(), data: zoo.origin().bound_data() };
-            return Ok((Self { held: Held::Zoo(Box::new(zoo), runs), next: 0 }, about));
+            let assembly = zoo.assembly()?.map(Box::new);
+            let own = if assembly.is_some() { zoo.origin().whole_architecture() } else { zoo.architecture() };
+            let about = Known { architecture: own.or(known).cloned(), data: zoo.origin().bound_data() };
+            return Ok((Self { held: Held::Zoo(Box::new(zoo), runs, assembly), next: 0 }, about));
         }
         let stack = Networks::is_stack(path)?;
         match (stack, known) {
@@ -98,7 +101,7 @@ impl Stream {
         match &self.held {
             Held::Stack(all) => all.len(),
             Held::Files(files, _) => files.len(),
-            Held::Zoo(_, runs) => runs.len(),
+            Held::Zoo(_, runs, _) => runs.len(),
         }
     }
 
@@ -114,7 +117,10 @@ impl Stream {
         self.next = rows.end;
         Ok(Some(match &self.held {
             Held::Stack(all) => all.theta[rows.start * all.parameters..rows.end * all.parameters].to_vec(),
-            Held::Zoo(zoo, runs) => zoo.finals(&runs[rows])?,
+            Held::Zoo(zoo, runs, assembly) => match assembly {
+                Some(assembly) => assembly.whole(&zoo.finals(&runs[rows])?)?,
+                None => zoo.finals(&runs[rows])?,
+            },
             Held::Files(files, architecture) => {
                 let mut theta = Vec::with_capacity(rows.len() * Layout::of(architecture).len());
                 for file in &files[rows] {

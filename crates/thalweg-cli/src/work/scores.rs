@@ -1,13 +1,15 @@
 //! Scores of networks from elsewhere: from a file, one a network, or from a command that is asked for each.
+use super::process;
 use crate::session::Session;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use thalweg_nets::files::read_regular;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use thalweg_nets::files::{read_regular, write_whole};
 use thalweg_nets::progress::Progress;
-use thalweg_nets::{Error, Layout, memory};
+use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::{Error, memory};
 
 /// Flags that say where scores come from.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -62,66 +64,54 @@ impl ScoreFlags {
         self.zoo_scores.as_deref().map(|path| read(path, runs, count, "runs")).transpose()
     }
 
-    /// What the command says of each of `theta [n, P]`; none where there is no command. Ends a command that runs beyond its time.
+    /// What the command says of each of `theta [n, P]`, networks of `zoo` in files as its own were; none where there is no command. Ends a command that runs beyond its time.
     ///
     /// # Errors
     /// A command that fails, takes too long, or prints no number; Ctrl-C.
-    pub fn asked(&self, theta: &[f32], layout: &Layout, session: &Session) -> Result<Option<Vec<f64>>> {
+    pub fn asked(&self, theta: &[f32], zoo: &ZooStore, session: &Session) -> Result<Option<Vec<f64>>> {
         let Some(command) = &self.score_command else { return Ok(None) };
-        ensure!(self.score_seconds > 0.0, "--score-seconds: expected a number above 0, found {}", self.score_seconds);
-        let file = std::env::temp_dir().join(format!("thalweg-score-{}.safetensors", std::process::id()));
+        let limit = Duration::try_from_secs_f64(self.score_seconds).ok().filter(|limit| !limit.is_zero());
+        let limit = limit.with_context(|| {
+            format!("--score-seconds: expected a number of seconds above 0, found {}", self.score_seconds)
+        })?;
+        let (layout, template) = (zoo.layout(), zoo.template()?);
+        let place = tempfile::tempdir()?;
         let all = theta.chunks_exact(layout.len()).map(|theta| {
-            std::fs::write(&file, layout.to_safetensors(theta)?).map_err(Error::io("write", &file))?;
-            one(command, &file, Duration::from_secs_f64(self.score_seconds), session)
+            let file = match &template {
+                Some(template) => template.write(layout, theta, place.path(), "network")?,
+                None => {
+                    let file = place.path().join("network.safetensors");
+                    write_whole(&file, &layout.to_safetensors(theta)?)?;
+                    file
+                }
+            };
+            one(command, &file, limit, session)
         });
-        let all = all.collect::<Result<Vec<f64>>>();
-        // The error of the command matters more than that of its file.
-        let removed = std::fs::remove_file(&file);
-        let all = all?;
-        removed.map_err(Error::io("remove", &file))?;
-        Ok(Some(all))
+        Ok(Some(all.collect::<Result<Vec<f64>>>()?))
     }
 }
 
 /// The number that `command` prints for the network in `file`.
 fn one(command: &str, file: &Path, limit: Duration, session: &Session) -> Result<f64> {
-    let mut child = Command::new("sh")
-        .args(["-c", &format!("{command} \"$1\""), "sh"])
-        .arg(file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("--score-command {command}"))?;
+    let ends = |called: &mut Command| {
+        called.args(["sh".as_ref(), file.as_os_str()]).stdin(Stdio::null()).stdout(Stdio::piped());
+    };
+    let started = process::start(&format!("{command} \"$1\""), ends);
+    let mut child = started.with_context(|| format!("--score-command {command}"))?;
     let mut pipe = child.stdout.take().context("the output of the command")?;
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         pipe.read_to_string(&mut text).map(|_| text)
     });
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if session.progress.interrupted() {
-            end(&mut child);
-            return Err(Error::Interrupted.into());
-        }
-        if began.elapsed() > limit {
-            end(&mut child);
-            bail!("--score-command {command}: no score within {} s (--score-seconds)", limit.as_secs_f64());
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let stopped = || if session.progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) };
+    let Some(status) = process::wait(&mut child, limit, stopped)? else {
+        bail!("--score-command {command}: no score within {} s (--score-seconds)", limit.as_secs_f64());
     };
     ensure!(status.success(), "--score-command {command}: ended with {status}");
     let text = reader.join().ok().context("the output of the command")??;
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
     let score = last.trim().parse::<f64>().ok().filter(|score| !score.is_nan());
     score.with_context(|| format!("--score-command {command}: expected a number as the last line, found {last:?}"))
-}
-
-fn end(child: &mut Child) {
-    drop(child.kill());
-    drop(child.wait());
 }
 
 /// The scores of `wanted` among `count` things, by number or by order.
@@ -156,9 +146,6 @@ fn read(path: &Path, wanted: &[usize], count: usize, what: &str) -> Result<Vec<f
         }
     }
     if !ordered.is_empty() {
-        if ordered.len() == wanted.len() && wanted.len() != count {
-            return Ok(ordered);
-        }
         ensure!(
             ordered.len() == count,
             "{name}: expected {count} scores, one for each of the {what}, found {}",

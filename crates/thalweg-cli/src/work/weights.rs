@@ -31,7 +31,7 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
         networks.parameters
     );
     let split = networks.split.unwrap_or_default().of(zoo)?;
-    let runs = ZooRuns::of(zoo, &split)?;
+    let runs = ZooRuns::modelled(zoo, &split)?;
     let weights = Weights { layout, training: &runs.training, held_out: &runs.held_out, start: runs.start() };
     let failed = |e: anyhow::Error| match e.downcast::<Error>() {
         Ok(own) => own,
@@ -46,7 +46,7 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
         };
         match from_file.map_err(failed)? {
             Some(found) => Ok(Some(found)),
-            None => scores.asked(theta, layout, session).map_err(failed),
+            None => scores.asked(theta, zoo, session).map_err(failed),
         }
     };
     let streams = baselines.then(|| Streams::new(session.seed_or(0)).child("eval"));

@@ -3,6 +3,7 @@ use super::reference::ZooReference;
 use crate::metric::answers::Answers;
 use crate::metric::behaviour::WrongSets;
 use crate::metric::calibration::Ensemble;
+use crate::metric::probabilities::Probabilities;
 use crate::metric::summary::mean;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -16,15 +17,25 @@ const AT_ONCE: usize = 4 * MEMBERS;
 
 /// What n networks did on the test set.
 pub(super) struct Evaluated {
-    pub accuracy: Vec<f64>, // [n]
-    pub loss: Vec<f64>,     // [n], +∞ where it overflows
-    pub wrong: WrongSets,   // [n, N]
-    pub answers: Answers,   // [n, N]
-    pub ensemble_gain: f64, // NaN for n < MEMBERS, or logits that are not finite
+    pub accuracy: Vec<f64>,                   // [n]
+    pub loss: Vec<f64>,                       // [n], +∞ where it overflows
+    pub wrong: WrongSets,                     // [n, N]
+    pub answers: Answers,                     // [n, N]
+    pub probabilities: Option<Probabilities>, // [n, N, C], where they were wanted
+    pub ensemble_gain: f64,                   // NaN for n < MEMBERS, or logits that are not finite
 }
 
-/// Evaluates `theta [n, P]`, every network once.
-pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<Evaluated> {
+/// Numbers of class probabilities that are kept of a zoo, at most (128 MiB).
+const KEPT: usize = 1 << 25;
+
+/// Whether the class probabilities of the zoo's training runs are few enough to be kept.
+pub(super) fn keeps_probabilities(zoo: &ZooReference<'_>) -> bool {
+    let runs = zoo.training.len() / zoo.engine.parameters().max(1);
+    runs.saturating_mul(zoo.labels.len()).saturating_mul(zoo.engine.classes()) <= KEPT
+}
+
+/// Evaluates `theta [n, P]`, every network once; with the class probabilities where they are `wanted`.
+pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32], wanted: bool) -> Result<Evaluated> {
     let (engine, labels) = (zoo.engine, zoo.labels);
     if labels.len() != zoo.test.len() {
         return Err(Error::shape("labels", format!("[{}]", zoo.test.len()), format!("[{}]", labels.len())));
@@ -32,8 +43,13 @@ pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<Evaluate
     let cross_entropy = CrossEntropy::new(labels, engine.classes(), 0.0)?;
     let (mut accuracy, mut loss, mut gains) = (Vec::new(), Vec::new(), Vec::new());
     let (mut wrong, mut answers) = (WrongSets::new(&[], labels)?, Answers::new(&[], labels.len())?);
+    let of_logits = |logits: &[f32]| Probabilities::of_logits(logits, labels.len(), engine.classes());
+    let mut probabilities = wanted.then(|| of_logits(&[])).transpose()?;
     for theta in theta.chunks((AT_ONCE * engine.parameters()).max(1)) {
         let logits = engine.logits_of_many(theta, zoo.test)?;
+        if let Some(all) = &mut probabilities {
+            all.append(of_logits(&logits)?);
+        }
         let each = labels.len() * engine.classes();
         let of_one = |logits: &[f32]| {
             let value = cross_entropy.rows(0, logits, &mut vec![0.0; logits.len()]);
@@ -58,7 +74,7 @@ pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32]) -> Result<Evaluate
         };
         gains.extend(groups.map(gain).collect::<Vec<f64>>());
     }
-    Ok(Evaluated { accuracy, loss, wrong, answers, ensemble_gain: mean(&gains) })
+    Ok(Evaluated { accuracy, loss, wrong, answers, probabilities, ensemble_gain: mean(&gains) })
 }
 
 /// Accuracy of the averaged probabilities of networks with `logits [MEMBERS, N, C]`.

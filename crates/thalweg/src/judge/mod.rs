@@ -36,7 +36,7 @@ use crate::metric::copying::mann_whitney_z;
 use crate::metric::novelty::{Neighbourhood, novel_and_performing};
 use crate::metric::summary::{Better, Summary, mean, quantile};
 use crate::metric::wasserstein::spread;
-use evaluation::{Evaluated, evaluate};
+use evaluation::{Evaluated, evaluate, keeps_probabilities};
 
 /// The quantile of the zoo's own runs that a network has to reach.
 const LEAST: f64 = 0.05;
@@ -56,7 +56,8 @@ pub struct Judgement {
     pub aligned: Vec<Nearest>,
     /// d_w: distances of [`Self::aligned`] over the zoo's leave-one-out median.
     pub d_weights: Vec<f64>,
-    /// The training network that answers most alike, and the share of inputs answered differently from it.
+    /// The training network that answers most alike, and the share of inputs answered differently from it; where a twentieth of the zoo's own runs answer
+    /// all inputs as another does, the mean total variation distance of the class probabilities in its place.
     pub alike: Vec<Nearest>,
     /// d_f: shares of [`Self::alike`] over the zoo's leave-one-out median; NaN where that is 0.
     pub d_behaviour: Vec<f64>,
@@ -126,11 +127,17 @@ impl<'a> Judge<'a> {
     /// Slices that do not fit the engine, weights that are not finite, fewer than two training networks, copies only.
     pub fn new(zoo: ZooReference<'a>) -> Result<Self> {
         let neighbourhood = Neighbourhood::new(zoo.training, zoo.engine.parameters())?;
-        let evaluated = evaluate(&zoo, zoo.training)?;
+        let mut evaluated = evaluate(&zoo, zoo.training, keeps_probabilities(&zoo))?;
         let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
-        let alike = evaluated.answers.nearest_others()?;
-        let table = zoo.symmetry.filter(|table| table.layout() == zoo.engine.layout());
-        let neighbours = table.map(|table| AlignedNeighbourhood::new(zoo.training, table));
+        let mut alike = evaluated.answers.nearest_others()?;
+        // Where runs answer every row as another does, their answers alone tell copies from nothing.
+        let tied = quantile("difference of answers", &distances(&alike), LEAST)? == 0.0;
+        evaluated.probabilities = evaluated.probabilities.filter(|_| tied);
+        if let Some(probabilities) = &evaluated.probabilities {
+            alike = probabilities.nearest_others()?;
+        }
+        let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == zoo.engine.layout());
+        let neighbours = symmetry.map(|symmetry| AlignedNeighbourhood::new(zoo.training, symmetry));
         let aligned = match &neighbours {
             Some(neighbours) => neighbours.nearest_others(&nearest, &alike)?,
             None => nearest.clone(),
@@ -186,8 +193,13 @@ impl<'a> Judge<'a> {
     fn examine(&self, theta: &[f32]) -> Result<(Judgement, Together)> {
         let p = self.zoo.engine.parameters();
         let nearest = self.neighbourhood.nearest(theta)?;
-        let Evaluated { accuracy, loss, wrong, answers, ensemble_gain } = evaluate(&self.zoo, theta)?;
-        let alike = answers.nearest(&self.evaluated.answers)?;
+        let own = self.evaluated.probabilities.as_ref();
+        let Evaluated { accuracy, loss, wrong, answers, probabilities, ensemble_gain } =
+            evaluate(&self.zoo, theta, own.is_some())?;
+        let alike = match (&probabilities, own) {
+            (Some(probabilities), Some(own)) => probabilities.nearest(own)?,
+            _ => answers.nearest(&self.evaluated.answers)?,
+        };
         let aligned = match &self.aligned {
             Some(neighbours) => neighbours.nearest(theta, &nearest, &alike)?,
             None => nearest.clone(),

@@ -28,7 +28,7 @@ pub struct Row {
     #[serde(with = "finite_or_null", default = "unknown")]
     pub novelty_weights: f64,
     /// Median d_f: share of test inputs answered differently from the most similar training network, over the zoo's leave-one-out median; NaN where
-    /// that is 0.
+    /// that is 0. Where the 5 % quantile of the zoo's own is 0, class probabilities are compared in place of answers (mean total variation distance).
     #[serde(with = "finite_or_null", default = "unknown")]
     pub novelty_behaviour: f64,
     /// Mean greatest overlap (IoU) of a network's errors with those of any training network; 1: a copy in behaviour.

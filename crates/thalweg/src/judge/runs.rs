@@ -27,22 +27,27 @@ impl ZooRuns {
     /// # Errors
     /// Shards that cannot be read, a split without training runs.
     pub fn of(store: &ZooStore, split: &RunSplit) -> Result<Self> {
+        let modelled = Self::modelled(store, split)?;
+        let Some(assembly) = store.assembly()? else { return Ok(modelled) };
+        let whole = |theta: &[f32]| if theta.is_empty() { Ok(Vec::new()) } else { assembly.whole(theta) };
+        let (training, held_out) = (whole(&modelled.training)?, whole(&modelled.held_out)?);
+        // Starts of a part are those of no whole network.
+        Ok(Self { training, held_out, start: None, symmetry: None })
+    }
+
+    /// As [`Self::of`], but of what the zoo models of its networks alone, where that is a part.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn modelled(store: &ZooStore, split: &RunSplit) -> Result<Self> {
         if split.train.is_empty() {
             return Err(Error::parameter("split", "at least one training run", "none"));
         }
-        let (training, held_out) = (store.finals(&split.train)?, store.finals(&split.test)?);
-        Ok(match store.assembly()? {
-            // Starts of a part are those of no whole network.
-            Some(assembly) => {
-                let whole = |theta: &[f32]| if theta.is_empty() { Ok(Vec::new()) } else { assembly.whole(theta) };
-                Self { training: whole(&training)?, held_out: whole(&held_out)?, start: None, symmetry: None }
-            }
-            None => Self {
-                training,
-                held_out,
-                start: start(store, &split.train)?,
-                symmetry: store.architecture().map(SymmetryTable::of),
-            },
+        Ok(Self {
+            training: store.finals(&split.train)?,
+            held_out: store.finals(&split.test)?,
+            start: start(store, &split.train)?,
+            symmetry: store.architecture().map(SymmetryTable::of),
         })
     }
 

@@ -82,6 +82,15 @@ impl MethodParameters for SwagConfig {
         true
     }
 
+    fn is_solved(&self) -> bool {
+        true
+    }
+
+    fn numbers(&self, curves: usize, dimension: usize, field: &FieldConfig) -> usize {
+        let _ = (curves, field);
+        dimension.saturating_mul(self.rank.max(1).saturating_add(2)).saturating_add(1)
+    }
+
     fn build(
         &self,
         times: &[f64],

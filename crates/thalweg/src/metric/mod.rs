@@ -8,7 +8,7 @@
 //! | [`barrier`] | how much worse networks are between two networks | M3 |
 //! | [`wasserstein`] | W₁ with its sampling floor, spread ratio, energy distance | M19 |
 //! | [`novelty`], [`aligned`] | distance in weights to the nearest training network, as it is and after alignment | M20 |
-//! | [`answers`], [`behaviour`] | inputs answered differently; overlap of the sets of wrongly classified inputs | M20 |
+//! | [`answers`], [`probabilities`], [`behaviour`] | inputs answered differently, or with other probabilities; overlap of the sets of wrongly classified inputs | M20 |
 //! | [`copying`] | whether generated networks lie nearer to the training runs than held-out runs do | M20 |
 //! | [`manifold`] | precision and recall of sets of networks in weight space | M20 |
 //! | [`calibration`] | ensembles: accuracy, NLL, calibration error | M22 |
@@ -21,6 +21,7 @@ pub mod calibration;
 pub mod copying;
 pub mod manifold;
 pub mod novelty;
+pub mod probabilities;
 pub mod summary;
 pub mod wasserstein;
 

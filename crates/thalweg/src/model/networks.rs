@@ -11,6 +11,7 @@
 //!
 //! Stacks written by others need `theta` alone; `at` may be f32 there.
 use super::config::Split;
+use super::stack::StackWriter;
 use crate::tensors::TensorReader;
 use crate::{Error, Layout, Result};
 use safetensors::Dtype;
@@ -18,7 +19,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
@@ -44,36 +44,6 @@ pub struct Networks {
     pub data: Option<DataSpec>,
     /// How their generator split the zoo's runs into training, validation and test runs.
     pub split: Option<Split>,
-}
-
-/// A stack under writing: networks come some at a time and none is held. Dropped before it is finished, it leaves nothing.
-#[derive(Debug)]
-pub struct StackWriter {
-    file: SealedFile,
-    n: usize,
-    p: usize,
-}
-
-impl StackWriter {
-    /// Writes the networks `rows`, `theta [m, P]`, with their states `[T, m, P]`.
-    ///
-    /// # Errors
-    /// Networks beyond those that were announced; a file that cannot be written.
-    pub fn put(&mut self, rows: Range<usize>, theta: &[f32], states: &[f32]) -> Result<()> {
-        self.file.single("theta", rows.start * self.p, theta)?;
-        for (t, some) in states.chunks_exact((rows.len() * self.p).max(1)).enumerate() {
-            self.file.single("states", (t * self.n + rows.start) * self.p, some)?;
-        }
-        Ok(())
-    }
-
-    /// Ends the writing.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(self) -> Result<()> {
-        self.file.finish()
-    }
 }
 
 /// States along the way of each network.

@@ -5,7 +5,7 @@ use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::session::Session;
 use crate::work::architecture::given;
-use crate::work::import::{law, recognised, tell};
+use crate::work::import::{PartFlags, law, recognised, tell};
 use crate::work::next::Next;
 use crate::work::outlook::Outlook;
 use crate::work::zoo::FILES;
@@ -57,18 +57,8 @@ pub struct Args {
     /// When the checkpoints of a run were taken, from 0 to 1; equally spaced by default
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     times: Option<Vec<f64>>,
-    /// Model only the tensors that match one of these patterns (* for any characters); the rest is frozen
-    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
-    tensors: Vec<String>,
-    /// Freeze the tensors that match one of these patterns
-    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
-    except: Vec<String>,
-    /// Whole network whose frozen tensors all networks share (the last checkpoint of the first run)
-    #[arg(long, value_name = "FILE")]
-    base: Option<PathBuf>,
-    /// Bring low-rank adapters (lora_A, lora_B) into one form of the many that compute the same
-    #[arg(long)]
-    canonical: bool,
+    #[command(flatten)]
+    parts: PartFlags,
     /// What to call the zoo
     #[arg(long, value_name = "TEXT", default_value = "")]
     name: String,
@@ -88,7 +78,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         bail!("--raw, --mean and --std say how inputs are made of data: name them, --data NAME[:PATH]");
     }
     let data = data.map(|data| args.inputs.applied(data)).transpose()?;
-    let from = Inputs::default().path(&args.source).paths(&args.base).data(data.as_ref()).text(args.arch.as_deref());
+    let from =
+        Inputs::default().path(&args.source).paths(&args.parts.base).data(data.as_ref()).text(args.arch.as_deref());
     let target = Plan { command: "zoo import", names: FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
         data::ensure(data, &session.progress)?;
@@ -96,16 +87,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let architecture = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
     let options = ImportOptions {
         name: args.name.clone(),
-        layout: None,
         architecture,
         data,
         initialisation: args.initialisation.as_deref().map(law).transpose()?,
         times: args.times.clone(),
-        tensors: args.tensors.clone(),
-        except: args.except.clone(),
-        base: args.base.clone(),
-        canonical: args.canonical,
-        force: false,
+        ..args.parts.options()
     };
     let plan = ImportPlan::watched(&args.source, &options, &session.progress)?;
     session.progress.end();

@@ -1,12 +1,13 @@
 //! `thalweg reproduce all`: every experiment once, their zoos shared by the hash of their recipes, into one page that opens with what is claimed and
 //! what was found of it. What is finished is taken over by `--resume`.
 mod claims;
+mod found;
 mod page;
 mod rule;
 mod select;
 
+use self::found::Found;
 use super::experiment::{Entry, Findings, Scale};
-use crate::common::Outcome;
 use crate::output::JSON;
 use crate::report::Report;
 use crate::results::{Results, Row};
@@ -26,32 +27,6 @@ pub const NAME: &str = "all";
 pub const TOML: &str = include_str!("../../../../../experiments/all.toml");
 /// The page of one experiment, for the whole one.
 const PAGE: &str = "page.json";
-
-/// An experiment with what it found.
-struct Found {
-    name: &'static str,
-    scale: Scale,
-    seed: u64,
-    seconds: f64,
-    /// What is not as its own file has it, as `--set` says it.
-    set: Vec<String>,
-    rows: Vec<Row>,
-    report: Report,
-}
-
-impl Found {
-    /// The command that makes it by itself.
-    fn command(&self) -> String {
-        let set = self.set.iter().map(|set| format!(" --set {}", crate::shell::quoted(Path::new(set))));
-        format!(
-            "thalweg reproduce {} --scale {} --seed {}{}",
-            self.name,
-            self.scale,
-            self.seed,
-            set.collect::<String>()
-        )
-    }
-}
 
 /// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
 fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
@@ -136,6 +111,3 @@ fn finished(dir: &Path, seed: u64, settings: &Row) -> Option<(f64, Vec<Row>, Rep
     let report = serde_json::from_slice(&std::fs::read(dir.join(PAGE)).ok()?).ok()?;
     Some((results["seconds"].as_f64()?, rows, report))
 }
-
-/// Never negative: what does not hold is a finding of the page, not a failure of the command.
-const OUTCOME: Outcome = Outcome::Done;

@@ -1,7 +1,8 @@
 //! The page of `reproduce all`: claims with verdicts, what decides them, then every experiment's own page.
 use super::claims::{CLAIMS, Claim};
+use super::found::Found;
 use super::rule::{Comparison, Estimate, Verdict, WORDS};
-use super::{Found, OUTCOME};
+use crate::common::Outcome;
 use crate::experiments::experiment::{Findings, Scale};
 use crate::report::Report;
 use crate::results::Row;
@@ -21,6 +22,9 @@ struct Judged<'a> {
     rival: Vec<Comparison>,
     verdict: Verdict,
 }
+
+/// Never negative: what does not hold is a finding of the page, not a failure of the command.
+const OUTCOME: Outcome = Outcome::Done;
 
 /// Rows, tables and page of all that was found.
 pub fn findings(all: &[Found], scale: Scale) -> Findings {

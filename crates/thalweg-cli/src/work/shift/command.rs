@@ -127,6 +127,7 @@ fn part(frame: &Frame, rows: &[usize]) -> Frame {
 
 /// Labels as numbers of the model's outputs: by the names that it gives them, or as the numbers that they are; none where neither fits, which is told.
 fn of_classes(cells: &[String], names: &[String], classes: usize, session: &Session) -> Vec<u32> {
+    let names = if names.len() == classes { names } else { &[] };
     let of = |cell: &String| -> Option<u32> {
         let named = names.iter().position(|name| name == cell).and_then(|at| u32::try_from(at).ok());
         let number = || cell.parse::<f64>().ok().filter(|v| v.fract() == 0.0 && (0.0..classes as f64).contains(v));

@@ -1,16 +1,15 @@
 //! A classifier that is a command of the user's: rows as CSV with a header on its stdin, a line of logits or probabilities a row on its stdout.
 use crate::shell::quoted;
+use crate::work::process;
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use thalweg_nets::{interrupt, progress::Progress};
 
 /// Rows that the command gets at a time: it is started once for each batch.
 const BATCH: usize = 10_000;
-/// Between two looks at a command that works.
-const LOOK: Duration = Duration::from_millis(10);
 /// The end of its stderr that is shown where it fails.
 const SHOWN: usize = 4_000;
 
@@ -60,7 +59,10 @@ impl Predictor {
     /// Runs the command once.
     fn batch(&self, input: &[u8]) -> Result<String> {
         let called = self.called();
-        let mut child = start(&self.command).with_context(|| format!("{called} cannot be started"))?;
+        let piped = |command: &mut Command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        };
+        let mut child = process::start(&self.command, piped).with_context(|| format!("{called} cannot be started"))?;
         let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let ended = thread::scope(|scope| {
@@ -68,7 +70,7 @@ impl Predictor {
             scope.spawn(|| drop(stdin.take().map(|mut pipe| pipe.write_all(input))));
             scope.spawn(|| drop(stdout.as_mut().map(|pipe| pipe.read_to_end(&mut out))));
             scope.spawn(|| drop(stderr.as_mut().map(|pipe| pipe.read_to_end(&mut err))));
-            self.wait(&mut child)
+            process::wait(&mut child, self.limit, interrupt::check)
         });
         let shown = |err: &[u8]| {
             let text = String::from_utf8_lossy(&err[err.len().saturating_sub(SHOWN)..]).trim().to_owned();
@@ -87,31 +89,17 @@ impl Predictor {
         }
     }
 
-    /// How it ended; none where it was stopped at its limit.
-    fn wait(&self, child: &mut Child) -> Result<Option<std::process::ExitStatus>> {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(Some(status));
-            }
-            let stopped = interrupt::check();
-            if stopped.is_err() || begun.elapsed() >= self.limit {
-                stop(child);
-                child.wait()?;
-                stopped?;
-                return Ok(None);
-            }
-            thread::sleep(LOOK);
-        }
-    }
-
     /// Adds the numbers of a batch of `rows` rows, the first of which is row `first` (from 1) of all.
     fn read(&self, text: &str, rows: usize, first: usize, answers: &mut Answers) -> Result<()> {
         let called = self.called();
         let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let words = |line: &str| cells(line).any(|cell| cell.parse::<f64>().is_err());
         if lines.len() == rows + 1 && words(lines[0]) {
-            answers.names = cells(lines.remove(0)).map(str::to_owned).collect();
+            // Names may hold spaces where something else parts them.
+            let (line, by) = (lines.remove(0), [',', ';', '\t']);
+            let named = if line.contains(by) { line.split(by).collect() } else { cells(line).collect::<Vec<_>>() };
+            answers.names =
+                named.into_iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
         }
         if lines.len() != rows {
             bail!("{called}: expected {rows} lines on its stdout, one a row that it got, found {}", lines.len());
@@ -156,32 +144,10 @@ fn csv(names: &[String], rows: &[Vec<String>]) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-/// The command by the system's shell, as the leader of a group of processes, so that all it starts can be stopped.
-#[cfg(unix)]
-fn start(command: &str) -> std::io::Result<Child> {
-    use std::os::unix::process::CommandExt;
-    piped(Command::new("sh").args(["-c", command]).process_group(0))
-}
-
-#[cfg(not(unix))]
-fn start(command: &str) -> std::io::Result<Child> {
-    piped(Command::new("cmd").args(["/C", command]))
-}
-
-fn piped(command: &mut Command) -> std::io::Result<Child> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-}
-
-/// Stops the command with all it has started; best effort.
-fn stop(child: &mut Child) {
-    #[cfg(unix)]
-    drop(Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status());
-    drop(child.kill());
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::time::Instant;
     use thalweg_nets::progress::Silent;
 
     fn asked(command: &str, rows: usize) -> Result<Answers> {

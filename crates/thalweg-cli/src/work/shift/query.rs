@@ -111,11 +111,20 @@ pub fn of_data(
     of: &Path,
     session: &Session,
 ) -> Result<Sample> {
+    of_no_stand_in(calibration, of)?;
     let (Some(base), Some(source)) = (calibration.base(), &calibration.record.source) else {
         bail!("{} was calibrated on logits alone: give Q's by --query-logits", of.display())
     };
     let spec = data::with_settings(&rows::spec(text, site, session)?, &session.common.set)?;
     Ok(base.sample(&rows::as_source(&spec, source, session)?.inputs)?)
+}
+
+/// Refuses a calibration of a model that is a command: its answers for Q are asked for by `check`.
+fn of_no_stand_in(calibration: &Calibration, of: &Path) -> Result<()> {
+    if calibration.record.stand_in.is_some() {
+        bail!("{} was calibrated with --predict: use thalweg shift check, with the same command", of.display())
+    }
+    Ok(())
 }
 
 /// The rows of a file of logits, or of probabilities; with `probabilities` nothing else is taken.
@@ -129,6 +138,7 @@ pub fn of_logits(
     of: &Path,
     session: &Session,
 ) -> Result<Sample> {
+    of_no_stand_in(calibration, of)?;
     if calibration.base().is_some() {
         bail!("{} was calibrated with f's weights: name Q by --query", of.display())
     }

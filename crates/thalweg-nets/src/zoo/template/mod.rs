@@ -195,8 +195,8 @@ impl Template {
         }
         let folder = dir.join(name);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        for (file, text) in &self.beside.texts {
-            write_whole(&folder.join(file), text.as_bytes())?;
+        for (other, text) in &self.beside.texts {
+            write_whole(&folder.join(other), text.as_bytes())?;
         }
         let path = folder.join(&self.beside.name);
         write_whole(&path, &bytes).map(|()| path)

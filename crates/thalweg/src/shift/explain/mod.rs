@@ -135,8 +135,10 @@ pub fn explained(
         subgroups: subgroups(query, &scores, features, held_out),
         all_scores: [on_p, scores],
     };
+    // What a stand-in answers to changed rows is not what the model itself answered to these.
     if let (Some(by), Some(means)) = (scored_by, means)
         && !by.trains_per_query()
+        && calibration.record.stand_in.is_none()
     {
         for found in &mut explanation.features {
             let Some(feature) = features.iter().find(|f| f.name == found.name) else { continue };

@@ -74,7 +74,9 @@ fn best(rows: &[usize], (inputs, scores): (&[f32], &[f64]), width: usize, fewest
             let explained = below * below * (1.0 / left + 1.0 / right);
             let (low, high) = (value(pair[0]), value(pair[1]));
             if i + 1 >= fewest && n - i > fewest && high > low && explained > gain {
-                (found, gain) = (Some((column, low + (high - low) / 2.0)), explained);
+                let middle = low + (high - low) / 2.0;
+                // Between neighbouring numbers there is none.
+                (found, gain) = (Some((column, if middle < high { middle } else { low })), explained);
             }
         }
     }

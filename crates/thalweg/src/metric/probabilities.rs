@@ -1,0 +1,117 @@
+//! How new networks are in the probabilities that they answer (M20), where their classes alone tell too little: the mean total variation distance.
+//!
+//! On few inputs good networks often answer all of them alike; their probabilities still tell them apart, and are as blind to what a network does not feel.
+use crate::coupling::distance::Nearest;
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Class probabilities of M networks on N inputs `[M, N, C]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probabilities {
+    values: Vec<f32>,
+    inputs: usize,
+    classes: usize,
+}
+
+impl Probabilities {
+    /// From `logits [M, N, C]`.
+    ///
+    /// # Errors
+    /// Logits that are no `[M, N, C]` with N and C at least 1.
+    pub fn of_logits(logits: &[f32], inputs: usize, classes: usize) -> Result<Self> {
+        let each = inputs * classes;
+        if each == 0 || !logits.len().is_multiple_of(each) {
+            return Err(Error::shape("logits", format!("[M, {inputs}, {classes}]"), format!("[{}]", logits.len())));
+        }
+        let mut values = logits.to_vec();
+        values.par_chunks_exact_mut(classes).for_each(|row| {
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|z| *z = (*z - top).exp());
+            let total: f32 = row.iter().sum();
+            row.iter_mut().for_each(|p| *p /= total);
+        });
+        Ok(Self { values, inputs, classes })
+    }
+
+    /// Adds the networks of `other`, over the same inputs, behind these.
+    pub fn append(&mut self, mut other: Self) {
+        self.values.append(&mut other.values);
+    }
+
+    /// M.
+    pub fn len(&self) -> usize {
+        self.values.len() / (self.inputs * self.classes)
+    }
+
+    /// Whether there is no network.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// For each network here the nearest of `others`, with the mean over inputs of ½ Σ_c |p_c − q_c| as the distance `[M]`; the first of equally near
+    /// ones. A network whose probabilities are not finite is at distance 1 from all.
+    ///
+    /// # Errors
+    /// Other inputs or classes, or no other network.
+    pub fn nearest(&self, others: &Self) -> Result<Vec<Nearest>> {
+        if (self.inputs, self.classes) != (others.inputs, others.classes) || others.is_empty() {
+            let shape = |of: &Self, m: &str| format!("[{m}, {}, {}]", of.inputs, of.classes);
+            let found = shape(others, &others.len().to_string());
+            return Err(Error::shape("probabilities", shape(self, "M at least 1"), found));
+        }
+        Ok(self.least(others, |_, _| true))
+    }
+
+    /// The same among the networks here, each compared with all others `[M]`: leave-one-out.
+    ///
+    /// # Errors
+    /// Fewer than two networks.
+    pub fn nearest_others(&self) -> Result<Vec<Nearest>> {
+        if self.len() < 2 {
+            return Err(Error::shape("probabilities", "of 2 networks at least", format!("of {}", self.len())));
+        }
+        Ok(self.least(self, |i, j| i != j))
+    }
+
+    fn of(&self, i: usize) -> &[f32] {
+        let each = self.inputs * self.classes;
+        &self.values[i * each..(i + 1) * each]
+    }
+
+    fn least(&self, others: &Self, allowed: impl Fn(usize, usize) -> bool + Sync) -> Vec<Nearest> {
+        let distance = |p: &[f32], q: &[f32]| {
+            let rows = p.chunks_exact(self.classes).zip(q.chunks_exact(self.classes));
+            let sum: f64 = rows.map(|(p, q)| p.iter().zip(q).map(|(p, q)| f64::from((p - q).abs())).sum::<f64>()).sum();
+            if sum.is_finite() { sum / (2 * self.inputs) as f64 } else { 1.0 }
+        };
+        let of = |i: usize| {
+            let candidates = (0..others.len()).filter(|&j| allowed(i, j));
+            let all = candidates.map(|index| Nearest { index, distance: distance(self.of(i), others.of(index)) });
+            let nearer = |a: Nearest, b: Nearest| if b.distance < a.distance { b } else { a };
+            all.reduce(nearer).unwrap_or(Nearest { index: usize::MAX, distance: 1.0 })
+        };
+        (0..self.len()).into_par_iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_by_hand_and_blind_to_what_softmax_is_blind_to() {
+        // Two inputs, two classes: probabilities (¾, ¼) and (½, ½), then (¼, ¾) and (½, ½); logits may be moved by a constant.
+        let third = 3f32.ln();
+        let all = Probabilities::of_logits(&[third, 0.0, 1.0, 1.0, 5.0, 5.0 + third, -2.0, -2.0], 2, 2).unwrap();
+        let found = all.nearest_others().unwrap();
+        assert_eq!((found[0].index, found[1].index), (1, 0));
+        // ½ (½ + ½) on the first input, nothing on the second, over two inputs.
+        assert!(found.iter().all(|nearest| (nearest.distance - 0.25).abs() < 1e-7));
+        let copy = Probabilities::of_logits(&[third + 7.0, 7.0, 0.0, 0.0], 2, 2).unwrap();
+        let found = copy.nearest(&all).unwrap();
+        assert!(found[0].index == 0 && found[0].distance < 1e-7);
+        let broken = Probabilities::of_logits(&[f32::NAN, 0.0, 0.0, 0.0], 2, 2).unwrap();
+        assert_eq!(broken.nearest(&all).unwrap()[0].distance, 1.0);
+        assert!(Probabilities::of_logits(&[0.0; 3], 2, 2).is_err() && copy.nearest_others().is_err());
+    }
+}
