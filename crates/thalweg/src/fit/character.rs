@@ -202,7 +202,7 @@ pub fn suited(zoo: &ZooStore, character: &Character, method: Option<&str>) -> Re
         Some(name) => config.method = MethodConfig::named(name)?,
         None if character.relation == Relation::Iterates => {
             config.method = MethodConfig::named("swag")?;
-            because.push("iterates of one run are drawn from by SWAG, which no flow over them has beaten".into());
+            because.push("iterates of one run are drawn from by SWAG".into());
         }
         None => {}
     }
