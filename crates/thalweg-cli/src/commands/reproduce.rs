@@ -34,7 +34,7 @@ static NAMES_OF_ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 /// Reproduce a table or figure of the paper, or all of them
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
-  # within a minute: does all of it run?
+  # small: does all of it run?
   thalweg reproduce generation --scale smoke --out smoke/
   # the table at the size of a laptop
   thalweg reproduce generation --scale laptop --out laptop/

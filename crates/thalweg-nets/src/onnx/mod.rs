@@ -1,9 +1,10 @@
 //! Base networks from ONNX: the graph as an [`Architecture`], its initialisers as θ.
 //!
 //! What is read are feed-forward classifiers: convolutions, dense layers, batch normalisation, pools, activations and residual sums, from one
-//! input `[N, …]` to logits `[N, C]`. A node that no layer of ours can be is named with its operator. Tested on files that `torch.onnx.export`
-//! of PyTorch 1.13 writes with the operator sets 9 to 17 (which puts batch normalisation into the convolutions before it, unless it is told to keep it
-//! by `training=torch.onnx.TrainingMode.PRESERVE`). Names of tensors are those of the module where the file has them, or the path of the node.
+//! input `[N, …]` to logits `[N, C]`. A node that no layer of ours can be is named with its operator. The operator sets 9 and 14, as
+//! `torch.onnx.export` of PyTorch 1.13 writes them, are tested; where PyTorch is installed, a test exports 9, 11, 14 and 17 by it. (The export puts batch
+//! normalisation into the convolutions before it, unless it is told to keep it by `training=torch.onnx.TrainingMode.PRESERVE`.)
+//! Names of tensors are those of the module where the file has them, or the path of the node.
 mod graph;
 mod nodes;
 mod wire;

@@ -203,7 +203,7 @@ pub fn suited(zoo: &ZooStore, character: &Character, method: Option<&str>) -> Re
         // SWAG needs two of them, and a run each for choosing and reporting.
         None if character.relation == Relation::Iterates && zoo.finished_runs().len() > 3 => {
             config.method = MethodConfig::named("swag")?;
-            because.push("iterates of one run are drawn from by SWAG, which no flow over them has beaten".into());
+            because.push("iterates of one run are drawn from by SWAG".into());
         }
         None => {}
     }
