@@ -13,7 +13,7 @@ use clap::Subcommand;
 #[derive(Subcommand, Debug)]
 pub enum Command {
     Train(Box<train::Args>),
-    Import(import::Args),
+    Import(Box<import::Args>),
     Align(align::Args),
     Info(info::Args),
 }
