@@ -74,7 +74,7 @@ pub fn check_file(path: &Path, start: u64) -> Result<()> {
     let (mut header, at) = head_of(&mut file, path, start)?;
     let written = header[at..at + DIGITS].to_vec();
     header[at..at + DIGITS].copy_from_slice(blank().as_bytes());
-    compare(path, &written, &hashed(&header, &mut file, path)?)
+    compare(path, &written, &hashed(&header, &mut file, path, crate::interrupt::check)?)
 }
 
 /// Writes the checksum of a file under writing, whose data begin at byte `start`, in the place of the [`blank`].
@@ -84,7 +84,8 @@ pub fn check_file(path: &Path, start: u64) -> Result<()> {
 pub(crate) fn seal_file(file: &mut File, path: &Path, start: u64) -> Result<()> {
     file.seek(SeekFrom::Start(0)).map_err(Error::io("read", path))?;
     let (header, at) = head_of(file, path, start)?;
-    let digits = hashed(&header, file, path)?.finalize().to_hex();
+    // What is written to be gone on from is written after an interruption, and then above all.
+    let digits = hashed(&header, file, path, || Ok(()))?.finalize().to_hex();
     let put = file.seek(SeekFrom::Start(at as u64)).and_then(|_| file.write_all(digits.as_bytes()));
     put.map_err(Error::io("write", path))
 }
@@ -97,13 +98,13 @@ fn head_of(file: &mut File, path: &Path, start: u64) -> Result<(Vec<u8>, usize)>
     Ok((header, at))
 }
 
-/// The hash of `header` and of all that follows in `file`, read in pieces.
-fn hashed(header: &[u8], file: &mut File, path: &Path) -> Result<blake3::Hasher> {
+/// The hash of `header` and of all that follows in `file`, read in pieces, as long as `goes_on` says so.
+fn hashed(header: &[u8], file: &mut File, path: &Path, goes_on: impl Fn() -> Result<()>) -> Result<blake3::Hasher> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(header);
     let mut piece = vec![0; 1 << 18];
     loop {
-        crate::interrupt::check()?;
+        goes_on()?;
         match file.read(&mut piece).map_err(Error::io("read", path))? {
             0 => return Ok(hasher),
             n => hasher.update(&piece[..n]),

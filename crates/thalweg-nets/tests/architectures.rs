@@ -102,7 +102,7 @@ fn gradients_are_the_slopes_of_the_loss() {
         // Along the signs of the gradient; what it does not move, running statistics, stays.
         let signs: Vec<f32> = gradient.iter().map(|g| if *g == 0.0 { 0.0 } else { g.signum() }).collect();
         let said: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
-        let slope = testing::slope(&golden.theta, &signs, 1e-4, |theta| golden.gradient(theta, Mode::Evaluate).0);
+        let slope = testing::slope(&golden.theta, &signs, 2e-5, |theta| golden.gradient(theta, Mode::Evaluate).0);
         let error = (slope / said - 1.0).abs();
         assert!(error < 2e-2, "{name}: {error}");
     }

@@ -212,7 +212,7 @@ fn every_bad_file_is_named_with_field_expected_and_found() {
             "images that no machine holds",
             vec![],
             "digits@area=4096",
-            &["side = 4096", "120594628608 bytes", "a quarter"],
+            &["side = 4096", "120594628608 bytes", "half of the memory budget"],
         ),
         csv("a name twice", "a,a,label\n1,2,x\n", &["d.csv", "header", "'a' twice"]),
         csv("only a header", "a,label\n", &["d.csv", "at least one row"]),

@@ -37,7 +37,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let evidence = Evidence::of(&zoo, &args.zoo)?;
     let mut results = Results::new(zoo.spec().map_or(0, |s| s.seed));
     results.rows = rows(&summary);
-    results.rows.iter_mut().for_each(|row| row.extend(evidence.row()));
+    results.summary = evidence.row();
     session.say(&format!("{summary}\n{}", evidence.told(&zoo)));
     let made = out.as_ref().map(|out| out.shown().join(REPORT));
     if let Some(out) = &out {
