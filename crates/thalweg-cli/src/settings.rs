@@ -89,15 +89,18 @@ fn in_words(said: &str) -> String {
     without_old_keys(&said.replace(TWO, way_out))
 }
 
-/// A list of keys without those of older versions, which stand behind the ones that replaced them.
+/// A list of keys without those of older versions, which stand beside the ones that replaced them: all names of a key are listed together, sorted.
 fn without_old_keys(said: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in said.split(", ") {
+    let mut all = said.split(", ").peekable();
+    while let Some(part) = all.next() {
         let key = part.trim_matches('`');
         let now = renamed(None, key).map_or(key.replace('_', "-"), str::to_owned);
         let old = part.starts_with('`')
             && part.ends_with('`')
-            && parts.last().is_some_and(|last| last.ends_with(&format!("`{now}`")));
+            && key != now
+            && (parts.last().is_some_and(|last| last.ends_with(&format!("`{now}`")))
+                || all.peek().is_some_and(|next| next.starts_with(&format!("`{now}`"))));
         if !old {
             parts.push(part);
         }
@@ -285,6 +288,8 @@ mod tests {
         let listed = "unknown field `x`, expected one of `kappa`, `learning-rate`, `learning_rate`, `steps`, `a_b`";
         let expected = "unknown field `x`, expected one of `kappa`, `learning-rate`, `steps`, `a_b`";
         assert_eq!(without_old_keys(listed), expected);
+        let before = "expected one of `codes`, `keep`, `pool-per-class`, `samples`, `support-per-class`";
+        assert_eq!(without_old_keys(before), "expected one of `codes`, `pool-per-class`, `support-per-class`");
         let nested = of("learning_rate = 0.5", &["warm_up={ first_steps = 4 }", "warm_up.more_steps=5"]);
         assert_eq!(nested.warm_up, BTreeMap::from([("first-steps".into(), 4), ("more-steps".into(), 5)]));
     }
