@@ -17,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The name of the file in the folder of a zoo or a model.
-pub const FILE: &str = "template.safetensors";
-
 /// The header's word for a template, with its version.
 const FORMAT: &str = "thalweg template 1";
 

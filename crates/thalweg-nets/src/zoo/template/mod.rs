@@ -14,7 +14,6 @@ mod assembly;
 mod file;
 
 pub use assembly::Assembly;
-pub use file::FILE;
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -28,6 +27,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The name of a template's file.
+pub const FILE: &str = "template.safetensors";
 
 /// Where the numbers of a tensor come from.
 #[derive(Clone, Debug, PartialEq)]
