@@ -232,8 +232,8 @@ fn soup(zoo: &Finals<'_>, members: usize, streams: &Streams) -> Vec<f32> {
     narrow(&mean(&rows, p))
 }
 
-/// Centres that flat noise is drawn about, at most: the curvature about each costs as much as a thousand gradients.
-const CENTRES: usize = 16;
+/// Centres that flat noise is drawn about, at most: the curvature about each costs five hundred gradients and an eigendecomposition.
+const CENTRES: usize = 8;
 
 /// `n` networks about [`CENTRES`] centres in turn.
 fn flat_noise(zoo: &Finals<'_>, members: usize, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {

@@ -3,7 +3,7 @@
 //! About a network θ the softmax changes by ½ δᵀ F δ in Kullback–Leibler divergence, F = mean over inputs of Jᵀ (diag p − p pᵀ) J the generalised
 //! Gauss–Newton matrix (Martens 2020). With S the zoo's deviation of each weight, noise is drawn from N(0, S (I + κ S F S)⁻¹ S), a Laplace
 //! approximation whose prior is the zoo's spread, and scaled to the length that is asked for. F is taken from sketches g = Jᵀ (diag p − p pᵀ)^{1/2} s with
-//! signs s, one gradient each, E g gᵀ = F: at most 1,024, fewer for large networks, so that the eigendecomposition of their Gram matrix stays cheap.
+//! signs s, one gradient each, E g gᵀ = F: at most 512, fewer for large networks, so that the eigendecomposition of their Gram matrix stays cheap.
 //! Inputs need no labels.
 use crate::nn::dense::{Accumulate, View, product, sequential, view};
 use crate::{Error, Result, Streams};
@@ -17,7 +17,7 @@ use thalweg_nets::loss::LogitLoss;
 /// κ: directions are left out from a divergence of 1e-6 a squared deviation of the zoo on.
 const STIFFNESS: f64 = 1e6;
 /// Most sketches.
-const SKETCHES: usize = 1024;
+const SKETCHES: usize = 512;
 /// Most multiplications of the Gram matrix of the sketches.
 const WORK: usize = 10_000_000_000;
 
