@@ -286,6 +286,7 @@ impl Arguments {
             columns: self.columns.clone(),
             probabilities: self.probabilities,
             stand_in: None,
+            encoding: None,
             source: rows.source,
             data: rows.name,
             choose: self.choose,

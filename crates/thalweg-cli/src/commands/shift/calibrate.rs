@@ -62,7 +62,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let made = out.shown().to_path_buf();
     session.finish_file(out, results)?;
     // The rows are the user's to name.
-    let query = if args.of.logits.is_some() { "--query-logits FILE.csv" } else { "--query NAME[:PATH]" };
+    let query = match (&args.of.logits, &args.of.asking.predict) {
+        (Some(_), _) => "--query-logits FILE.csv",
+        (None, Some(_)) => "--query FILE.csv --predict COMMAND",
+        (None, None) => "--query NAME[:PATH]",
+    };
     session.say(&format!("Made {}. For new rows: thalweg shift test {} {query}", made.display(), quoted(&made)));
     Ok(Outcome::Done)
 }

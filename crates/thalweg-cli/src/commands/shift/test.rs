@@ -3,6 +3,7 @@ use crate::common::Outcome;
 use crate::data;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
+use crate::work::shift::predict::PredictFlags;
 use crate::work::shift::{answer, looking, query};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub struct Args {
     calibration: PathBuf,
     #[command(flatten)]
     query: query::QueryFlags,
+    #[command(flatten)]
+    asking: PredictFlags,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, requires = "query_logits", conflicts_with = "query")]
     probabilities: bool,
@@ -48,7 +51,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
-    let (sample, picked) = args.query.rows(args.probabilities, &calibration, &args.calibration, session)?;
+    let (sample, picked) = args.query.rows(
+        (args.asking.predictor().as_ref(), args.probabilities),
+        &calibration,
+        &args.calibration,
+        session,
+    )?;
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
 }

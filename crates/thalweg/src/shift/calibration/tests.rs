@@ -18,6 +18,7 @@ fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> R
         columns: vec!["a".into(), "b".into()],
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "clouds".into(),
         choose: true,
@@ -83,7 +84,7 @@ fn only_tests_that_say_so_train_for_a_query() {
         let (_, steps) = counted(|| test.measure(&queries, &streams).unwrap());
         assert_eq!(steps > 0, method.trains_per_query(), "{method:?}: {steps}");
         let rows = queries[0].clone().joined(&queries[1]);
-        let (_, once) = counted(|| test.measure_rows(&rows, &[(0..10).collect()], &streams).unwrap());
+        let (_, once) = counted(|| test.measure_rows(&rows, 0, &[(0..10).collect()], &streams).unwrap());
         assert!(once <= steps, "{method:?}: {once} for one query, {steps} for two");
     }
 }
