@@ -107,7 +107,7 @@ fn a_command_is_calibrated_once_tested_and_watched() {
     fs::write(dir.join("far.csv"), without_label(&table(25, 3, 9.0))).unwrap();
     let few = "--null 99 --set bank.size=20";
     let made = thalweg(dir, &format!("shift calibrate --p p.csv {few} --out f.cal")).assert().success();
-    made.stdout(contains("taken as probabilities").and(contains("--predict COMMAND")));
+    made.stdout(contains("taken as probabilities").and(contains("--predict 'awk -f f.awk'")));
     // The two steps say what the one does.
     let json = |line: &str, code: i32| -> Value {
         serde_json::from_slice(&thalweg(dir, line).assert().code(code).get_output().stdout).unwrap()

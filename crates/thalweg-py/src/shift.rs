@@ -174,6 +174,10 @@ impl Detector {
         let level = level.unwrap_or(of.record.level);
         let work = |watch: &Watch| {
             let query = match of.base() {
+                Some(_) if of.record.stand_in.is_some() => {
+                    let found = "one of a command, which the program asks about rows";
+                    return Err(Error::parameter("calibration", "one of a network or of logits", found));
+                }
                 Some(base) => base.sample(values)?,
                 None => Sample::of_logits(values.to_vec(), wide)?,
             };
@@ -186,6 +190,7 @@ impl Detector {
         out.set_item("p_value", verdict.p_value)?;
         out.set_item("level", verdict.level)?;
         out.set_item("answer", settings::dict(py, &verdict.answer)?)?;
+        out.set_item("harmless_change", verdict.explained.map(|found| settings::dict(py, &found)).transpose()?)?;
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
         let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
         out.set_item("row_scores", scores)?;

@@ -6,9 +6,10 @@
 //! - **classes**: a random part of the rows in which f names the classes in the proportions of Q, where these differ from P's;
 //! - **features**: each input that visibly differs is given the value of Q of the same rank (the marginal laws of Q, the dependence of P).
 //!
-//! What f makes of the changed rows is known: how often it is right on them by their labels, which the change leaves as they are, or, without labels,
-//! how often it answers as before (of another choice of rows: how sure it is). Where that falls by [`FALL`] or more, the change is itself harmful. Where it
-//! does not, the tests of harm are asked again, of Q beside the changed rows: if they are silent, rows that f bears look as Q does, and the outcome is
+//! What f makes of such rows is known: how often it is right on them by their labels, which the change leaves as they are, or, without labels,
+//! how often it answers as before (of another choice of rows: how sure it is); of features also where the values are given at random, which noise may have
+//! come to and ranks would hide. So a change of features is harmless where f hardly uses them. Where f's accuracy falls by [`FALL`] or more, the change is
+//! itself harmful. Where it does not, the tests of harm are asked again, of Q beside the changed rows: if they are silent, rows that f bears look as Q does, and the outcome is
 //! "shifted, harm not established".
 //!
 //! The level: claims of harm become fewer, never more, so that it is kept. What is lost: harm that a visible and harmless change hides (its outcome is then
@@ -27,8 +28,9 @@ use serde::Serialize;
 
 /// A fall of f's accuracy from which on a change is harmful.
 pub const FALL: f64 = 0.05;
-/// Rows of P that are changed, at most.
-const ROWS: usize = 1000;
+/// Fewest and most rows of P that are changed, where there are so many, and about how many inputs they have together: each is permuted often.
+const ROWS: [usize; 2] = [100, 1000];
+const INPUTS: usize = 1 << 20;
 /// Permutations that say which inputs differ.
 const PERMUTATIONS: usize = 199;
 
@@ -178,7 +180,8 @@ impl Home<'_> {
     /// be asked.
     fn moved(&self, query: &Sample, level: f64, streams: &Streams) -> Result<Option<Changed>> {
         let (Some(base), width) = (self.base, query.width()) else { return Ok(None) };
-        let chosen = self.held_out.part(ROWS, &mut streams.child("rows").rng());
+        let chosen =
+            self.held_out.part((INPUTS / width.max(1)).clamp(ROWS[0], ROWS[1]), &mut streams.child("rows").rng());
         let before = self.held_out.rows(&chosen);
         let each = |column: usize| Feature {
             name: String::new(),
@@ -187,30 +190,145 @@ impl Home<'_> {
         };
         let inputs: Vec<Feature> = (0..width).map(each).collect();
         let found = distances(&inputs, (&before.inputs, &query.inputs), width, PERMUTATIONS, &streams.child("apart"));
-        let all = std::env::var("MOVE_ALL").is_ok();
-        let differ: Vec<usize> = (0..width).filter(|&column| all || found[column].1 <= level).collect();
+        let differ: Vec<usize> = (0..width).filter(|&column| found[column].1 <= level).collect();
         if differ.is_empty() {
             return Ok(None);
         }
-        let mut inputs = before.inputs.clone();
-        for &column in &differ {
-            let mut rng = streams.child("ties").index(column as u64).rng();
-            let mut values: Vec<f32> = query.inputs.iter().skip(column).step_by(width).copied().collect();
-            values.sort_by(f32::total_cmp);
-            let mut order: Vec<(f32, u32, usize)> =
-                (0..before.len()).map(|row| (before.inputs[row * width + column], rng.random(), row)).collect();
-            order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            for (rank, &(_, _, row)) in order.iter().enumerate() {
-                inputs[row * width + column] = values[rank * values.len() / before.len()];
-            }
-        }
-        let rows = base.sample(&inputs)?;
-        let (old, new) = (before.predictions(), rows.predictions());
+        let given = |by_rank: bool| {
+            let streams = streams.child(if by_rank { "by rank" } else { "at random" });
+            let mut inputs = before.inputs.clone();
+            differ.iter().for_each(|&column| give(&mut inputs, query, column, by_rank, &streams));
+            base.sample(&inputs)
+        };
+        let (rows, other) = (given(true)?, given(false)?);
+        let old = before.predictions();
         let right = |predictions: &[u32]| -> f64 {
             let truth = |i: usize| self.labels.get(chosen[i]).unwrap_or(&old[i]);
             (0..old.len()).filter(|&i| predictions[i] == *truth(i)).count() as f64 / old.len() as f64
         };
-        let fall = right(&old) - right(&new);
-        Ok(Some(Changed { by: Change::Features, rows, fall }))
+        let least = right(&rows.predictions()).min(right(&other.predictions()));
+        Ok(Some(Changed { by: Change::Features, fall: right(&old) - least, rows }))
+    }
+}
+
+/// Gives one input of the rows `inputs` the values of `query`, equally often: in order of rank, or at random.
+fn give(inputs: &mut [f32], query: &Sample, column: usize, by_rank: bool, streams: &Streams) {
+    let (width, mut rng) = (query.width(), streams.index(column as u64).rng());
+    let mut values: Vec<f32> = query.inputs.iter().skip(column).step_by(width).copied().collect();
+    values.sort_by(f32::total_cmp);
+    // Equal values, or all where ranks do not matter, in random order.
+    let key = |row: &[f32]| (if by_rank { row[column] } else { 0.0 }, rng.random::<u64>());
+    let mut order: Vec<((f32, u64), usize)> =
+        inputs.chunks_exact(width).map(key).enumerate().map(|(row, key)| (key, row)).collect();
+    order.sort_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let n = order.len();
+    for (rank, (_, row)) in order.into_iter().enumerate() {
+        inputs[row * width + column] = values[rank * values.len() / n];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thalweg_nets::architecture::Preset;
+    use thalweg_nets::testing::normals;
+
+    /// f says class 1 where the first of three inputs is positive, and does not look at the others.
+    fn base() -> Base {
+        let net = Preset::Mlp { widths: vec![2] }.build([3, 1, 1], 2).unwrap();
+        // Hidden units x₀ and −x₀, from which the logits are ∓x₀.
+        let mut theta = vec![0.0; 6 + 2 + 4 + 2];
+        (theta[0], theta[3]) = (1.0, -1.0);
+        theta[8..12].copy_from_slice(&[-1.0, 1.0, 1.0, -1.0]);
+        Base::new(&net, theta).unwrap()
+    }
+
+    fn rows(n: usize, seed: u64, of: impl Fn(&mut [f32])) -> Sample {
+        let mut inputs = normals(&Streams::new(seed), 3 * n);
+        inputs.chunks_exact_mut(3).for_each(of);
+        base().sample(&inputs).unwrap()
+    }
+
+    #[test]
+    fn rows_are_given_the_values_of_q_by_rank_in_the_inputs_that_differ_and_no_others() {
+        let (base, p) = (base(), rows(400, 1, |_| ()));
+        let truth = p.predictions();
+        let home = Home { base: Some(&base), held_out: &p, labels: &truth };
+        // The third input is moved, which f does not look at: it is as right as before.
+        let q = rows(40, 2, |row| row[2] += 3.0);
+        let found = home.moved(&q, 0.05, &Streams::new(3)).unwrap().unwrap();
+        assert_eq!((found.by, found.fall, found.rows.len()), (Change::Features, 0.0, 400));
+        for (new, old) in found.rows.inputs.chunks_exact(3).zip(p.inputs.chunks_exact(3)) {
+            assert_eq!(new[..2], old[..2]);
+            assert!(q.inputs.chunks_exact(3).any(|row| row[2] == new[2]));
+        }
+        let by_rank = |a: usize, b: usize| {
+            let [old, new] = [&p, &found.rows].map(|rows| rows.inputs[3 * a + 2] <= rows.inputs[3 * b + 2]);
+            !old || new
+        };
+        assert!((0..400).all(|a| by_rank(a, (7 * a + 1) % 400)), "in the order of P");
+        // The first is moved, on which all depends: half of the rows change sides, whether the truth is known or not.
+        let q = rows(40, 2, |row| row[0] += 3.0);
+        for labels in [&truth[..], &[]] {
+            let found = Home { labels, ..home }.moved(&q, 0.05, &Streams::new(3)).unwrap().unwrap();
+            assert!((found.fall - 0.5).abs() < 0.06, "{}", found.fall);
+        }
+        // Nothing differs, or f cannot be asked.
+        assert!(home.moved(&rows(40, 5, |_| ()), 0.001, &Streams::new(3)).unwrap().is_none());
+        assert!(Home { base: None, ..home }.moved(&q, 0.05, &Streams::new(3)).unwrap().is_none());
+    }
+
+    #[test]
+    fn rows_are_taken_in_the_proportions_in_which_f_names_the_classes_on_q() {
+        let p = rows(400, 1, |_| ());
+        // f is right where it says 0, and on three of four rows where it says 1.
+        let labels: Vec<u32> =
+            p.predictions().iter().enumerate().map(|(i, f)| if *f == 1 && i % 4 == 0 { 0 } else { *f }).collect();
+        let home = Home { base: None, held_out: &p, labels: &labels };
+        let of = |q: &Sample| home.in_proportion(q, 0.05, 199, &Streams::new(4)).unwrap();
+        let ones = of(&rows(40, 2, |row| row[0] = row[0].abs() + 0.01)).unwrap();
+        assert!(ones.rows.predictions().iter().all(|f| *f == 1) && ones.rows.len() > 150);
+        assert!((ones.fall - 0.125).abs() < 0.05, "{}", ones.fall);
+        let most = of(&rows(40, 2, |row| row[0] += 0.8)).unwrap();
+        let share = |rows: &Sample| rows.predictions().iter().filter(|f| **f == 1).count() as f64 / rows.len() as f64;
+        assert!((share(&most.rows) - share(&rows(40, 2, |row| row[0] += 0.8))).abs() < 0.01);
+        assert!(of(&rows(40, 2, |_| ())).is_none(), "the proportions are those of P");
+        // Without labels by how sure f is: as sure of one class as of the other.
+        let unlabelled = Home { labels: &[], ..home };
+        let q = rows(40, 2, |row| row[0] = row[0].abs() + 0.01);
+        let fall = unlabelled.in_proportion(&q, 0.05, 199, &Streams::new(4)).unwrap().unwrap().fall;
+        assert!(fall.abs() < 0.03, "{fall}");
+    }
+
+    /// Alarms where the inputs lie far out, whatever f makes of them; and of harm, it claims.
+    struct Far;
+
+    impl ShiftTest for Far {
+        fn statistics(&self) -> &'static [crate::shift::Statistic] {
+            const { &[crate::shift::Statistic::verdict("far")] }
+        }
+
+        fn measure(&self, queries: &[Sample], _: &Streams) -> Result<crate::shift::test::Measured> {
+            let far = |q: &Sample| q.inputs.iter().map(|x| f64::from(x * x)).sum::<f64>() / q.len() as f64;
+            Ok(crate::shift::test::Measured { values: queries.iter().map(far).collect(), row_scores: Vec::new() })
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_explained_by_an_idle_input_and_not_by_one_that_counts_nor_by_what_ranks_cannot_give() {
+        let (base, p) = (base(), rows(300, 1, |_| ()));
+        let truth = p.predictions();
+        let home = Home { base: Some(&base), held_out: &p, labels: &truth };
+        let bank = Method::named("bank").unwrap();
+        let of = |q: &Sample| {
+            let tests = std::iter::once((bank, &Far as &dyn ShiftTest));
+            explained(tests, &home, q, (0.05, 99), &Streams::new(6)).unwrap()
+        };
+        let idle = of(&rows(30, 2, |row| row[2] += 3.0)).unwrap();
+        assert!(idle.by == Change::Features && idle.fall == 0.0 && idle.p_value > 0.05, "{idle:?}");
+        assert!(of(&rows(30, 2, |row| row[0] += 3.0)).is_none());
+        // f is right on one side only, and Q is of that side alone: the proportions explain what lies far out.
+        let one = rows(30, 2, |row| row[0] = row[0].abs() + 0.01);
+        assert!(of(&one).is_some_and(|found| found.p_value > 0.05));
     }
 }

@@ -17,6 +17,10 @@ use thalweg::shift::law::permutation;
     --p heart --size 20 --out heart.cal
   thalweg shift calibrate --model f.safetensors --arch net.toml \\
     --p npz:train.npz --held npz:held.npz --size 50 --out my.cal
+  # a run of a zoo, with the zoo's data as P
+  thalweg shift calibrate --model hearts --run 3 --size 20 --out run.cal
+  # any model: rows as CSV on its stdin, a line of probabilities a row on stdout
+  thalweg shift calibrate --predict 'python3 f.py' --p held.csv --out mine.cal
   # a model known by its logits only
   thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal
 
@@ -63,9 +67,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish_file(out, results)?;
     // The rows are the user's to name.
     let query = match (&args.of.logits, &args.of.asking.predict) {
-        (Some(_), _) => "--query-logits FILE.csv",
-        (None, Some(_)) => "--query FILE.csv --predict COMMAND",
-        (None, None) => "--query NAME[:PATH]",
+        (Some(_), _) => "--query-logits FILE.csv".into(),
+        (None, Some(command)) => format!("--query FILE.csv --predict {}", quoted(command.as_ref())),
+        (None, None) => "--query NAME[:PATH]".into(),
     };
     session.say(&format!("Made {}. For new rows: thalweg shift test {} {query}", made.display(), quoted(&made)));
     Ok(Outcome::Done)

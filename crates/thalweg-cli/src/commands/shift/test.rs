@@ -19,9 +19,11 @@ use thalweg::shift::calibration::Calibration;
   thalweg shift test heart.cal --query heart --site hungary --explain \\
     --report heart.html
   thalweg shift test logits.cal --query-logits new-logits.csv
+  # a model that is a command: it is asked about the new rows
+  thalweg shift test mine.cal --query new.csv --predict 'python3 f.py'
 
 Three outcomes: harmful shift; no evidence of harm; shifted, harm not established (the rows differ from P, and the tests of harm are silent: the
-model may be sure and wrong). Without shift, any but the second comes with at most the probability --level.
+model may be sure and wrong; or they alarm, and rows of P changed to look like Q do so too while the model is as right on them as before). Without shift, any but the second comes with at most the probability --level.
 
 Exit codes: 0 no evidence of harm, 1 harmful shift, 2 an error, 3 shifted but harm not established.")]
 pub struct Args {

@@ -16,6 +16,8 @@ use thalweg::shift::calibration::Calibration;
 #[command(after_help = "Examples:
   thalweg shift watch logits.cal --state days.watch \\
     --query-logits new-logits.csv
+  thalweg shift watch mine.cal --state mine.watch --query new.csv \\
+    --predict 'python3 f.py'
   # what it has come to so far, and its course as a page
   thalweg shift watch logits.cal --state days.watch --report days.html
 

@@ -73,7 +73,8 @@ pub fn read(spec: &DataSpec, home: Option<&[String]>) -> Result<Frame> {
     Ok(Frame { path: path.clone(), names: kept.iter().map(|&at| all[at].clone()).collect(), rows, labels, notes })
 }
 
-/// The columns of P: all but labels, those dropped, and an index.
+/// The columns of P: all but labels, those dropped, and an index. What an index is, is told by names and by all rows of P, held-out ones too, since the
+/// model gets the same columns for all of them; a column that is left out is in no test.
 fn own(
     path: &Path,
     spec: &DataSpec,
