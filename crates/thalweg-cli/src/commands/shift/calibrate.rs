@@ -4,8 +4,8 @@ use crate::output::{Inputs, Plan};
 use crate::results::{Results, object};
 use crate::session::Session;
 use crate::shell::quoted;
-use crate::work::shift::made;
 use crate::work::shift::parts::{Flags, Making};
+use crate::work::shift::{made, read};
 use anyhow::Result;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::law::permutation;
@@ -50,7 +50,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out =
         session.file("shift.calibration", false, &Plan { command: "shift calibrate", inputs, ..Plan::default() })?;
     let seed = session.seed_or(1);
-    let ready = args.of.read(seed, session)?;
+    let ready = read::read(&args.of, seed, session)?;
     let config = ready.config(session)?;
     let request = ready.request(&args.making, (&methods, &config), args.level, seed);
     // What cannot be is told before anything is trained or written.
