@@ -12,7 +12,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use thalweg_nets::engine::{Engine, Mode};
-use thalweg_nets::loss::LogitLoss;
+use thalweg_nets::loss::{LogitLoss, softmax};
 
 /// κ: directions are left out from a divergence of 1e-6 a squared deviation of the zoo on.
 const STIFFNESS: f64 = 1e6;
@@ -125,12 +125,10 @@ struct Sketch {
 
 impl LogitLoss for Sketch {
     fn rows(&self, _: usize, logits: &[f32], d: &mut [f32]) -> f64 {
-        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weights: Vec<f32> = logits.iter().map(|z| (z - top).exp()).collect();
-        let total: f32 = weights.iter().sum();
-        let roots: Vec<f32> = weights.iter().map(|w| (w / total).sqrt()).collect();
-        let along: f32 = roots.iter().zip(&self.signs).map(|(r, s)| r * s).sum();
-        d.iter_mut().zip(roots.iter().zip(&self.signs)).for_each(|(d, (r, s))| *d = r * s - r * r * along);
+        softmax(logits, d);
+        d.iter_mut().for_each(|p| *p = p.sqrt());
+        let along: f32 = d.iter().zip(&self.signs).map(|(r, s)| r * s).sum();
+        d.iter_mut().zip(&self.signs).for_each(|(r, s)| *r = *r * s - *r * *r * along);
         0.0
     }
 }
