@@ -130,11 +130,13 @@ impl<'a> Judge<'a> {
         let mut evaluated = evaluate(&zoo, zoo.training, keeps_probabilities(&zoo))?;
         let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
         let mut alike = evaluated.answers.nearest_others()?;
+        let behaviour = |alike: &[Nearest]| Scale::of("leave-one-out difference of answers", alike);
+        let mut of_answers = behaviour(&alike)?;
         // Where runs answer every row as another does, their answers alone tell copies from nothing.
-        let tied = quantile("difference of answers", &distances(&alike), LEAST)? == 0.0;
-        evaluated.probabilities = evaluated.probabilities.filter(|_| tied);
+        evaluated.probabilities = evaluated.probabilities.filter(|_| of_answers.least == 0.0);
         if let Some(probabilities) = &evaluated.probabilities {
             alike = probabilities.nearest_others()?;
+            of_answers = behaviour(&alike)?;
         }
         let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == zoo.engine.layout());
         let neighbours = symmetry.map(|symmetry| AlignedNeighbourhood::new(zoo.training, symmetry));
@@ -145,7 +147,7 @@ impl<'a> Judge<'a> {
         let own = Own {
             accuracy_floor: quantile("accuracy", &evaluated.accuracy, LEAST)?,
             weights: Scale::of("leave-one-out distance", &aligned)?,
-            behaviour: Scale::of("leave-one-out difference of answers", &alike)?,
+            behaviour: of_answers,
             spread_weights: spread(zoo.training, zoo.engine.parameters())?,
             spread_behaviour: evaluated.answers.spread()?,
         };
