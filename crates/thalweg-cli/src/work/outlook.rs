@@ -10,6 +10,7 @@ use crate::results::Row;
 use crate::row;
 use crate::shell::quoted;
 use crate::study::Labelled;
+use crate::table::estimate;
 use anyhow::Result;
 use std::path::Path;
 use thalweg::metric::barrier::{barriers, summaries};
@@ -124,9 +125,11 @@ impl Between {
             ),
         };
         format!(
-            "Between runs: halfway between two of them networks have validation accuracy {:.3} ± {:.3} where they themselves have {trained:.3}, and the \
-             loss rises by up to {:.3} ± {:.3} above the chord ({} pairs): {means}.",
-            middle.mean, middle.sem, barrier.mean, barrier.sem, barrier.n
+            "Between runs: halfway between two of them networks have validation accuracy {} where they themselves have {trained:.3}, and the loss rises \
+             by up to {} above the chord ({} pairs): {means}.",
+            estimate(middle.mean, middle.sem, 3),
+            estimate(barrier.mean, barrier.sem, 3),
+            barrier.n
         )
     }
 }
