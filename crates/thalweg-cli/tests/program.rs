@@ -319,7 +319,10 @@ fn generation_is_reproduced_at_the_smallest_scale() {
 #[test]
 fn accuracy_by_number_of_runs_is_reproduced_at_the_smallest_scale() {
     let dir = tempfile::tempdir().unwrap();
-    in_dir(dir.path(), "reproduce by-runs --scale smoke --out b").assert().success().stdout(contains("20 runs"));
+    in_dir(dir.path(), "reproduce by-runs --scale smoke --set flows.samples=3 --out b")
+        .assert()
+        .success()
+        .stdout(contains("20 runs"));
     let value = results(&dir.path().join("b"));
     let rows = value["rows"].as_array().unwrap();
     for (kind, runs) in [("independent", 10), ("independent", 20), ("aligned", 20)] {
