@@ -130,7 +130,11 @@ fn read(path: &Path, wanted: &[usize], count: usize, what: &str) -> Result<Vec<f
     let (mut ordered, mut named) = (Vec::new(), vec![None; count]);
     for (at, record) in reader.records().enumerate() {
         let record = record.map_err(|e| Error::format(path, "lines", "SCORE or NAME,SCORE in UTF-8", e))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |start| {
+            // A record begins with the empty lines before it.
+            let empty = bytes[start.byte() as usize..].iter().take_while(|b| b"\r\n".contains(b));
+            start.line() + empty.filter(|b| **b == b'\n').count() as u64
+        });
         let wrong = |expected: String, found: String| Error::format(path, format!("line {line}"), expected, found);
         let cells: Vec<&str> = record.iter().collect();
         let Some((score, names)) = cells.split_last() else { continue };
