@@ -3,6 +3,7 @@ use super::ImportOptions;
 use super::select::Selection;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Slot};
+use crate::sealed;
 use crate::zoo::checkpoints::head::{Part, Raw};
 use crate::zoo::checkpoints::names;
 use crate::zoo::checkpoints::network::{Network, Opened, Reading, Wanted};
@@ -131,7 +132,7 @@ impl Parts {
         };
         let mut words = self.words.clone();
         words.remove(crate::checksum::WORD);
-        words.insert("format".into(), "pt".into());
+        words.extend(sealed::pytorch_words());
         Template::new(self.described.iter().map(filled).collect(), words, beside, layout)
     }
 
