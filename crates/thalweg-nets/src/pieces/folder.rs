@@ -53,12 +53,20 @@ impl PieceFolder {
         Ok(own)
     }
 
-    /// Piece `index`: read where it is there, and made where it is not.
+    /// Piece `index` of `part`, work whose piece 0 is piece `first` here: read where it is there, and made where it is not.
     ///
     /// # Errors
     /// A piece that is damaged or of other work; the work's own.
-    pub fn get(&self, work: &dyn Pieces, index: usize) -> Result<Vec<f32>> {
-        if self.stands(index) { self.read(index) } else { work.make(index) }
+    pub fn get(&self, part: &dyn Pieces, first: usize, index: usize) -> Result<Vec<f32>> {
+        if self.stands(first + index) { self.read(first + index) } else { part.make(index) }
+    }
+
+    /// Piece `index`; none where it is not there.
+    ///
+    /// # Errors
+    /// A piece that is damaged or of other work.
+    pub fn found(&self, index: usize) -> Result<Option<Vec<f32>>> {
+        self.stands(index).then(|| self.read(index)).transpose()
     }
 
     /// Removes what killed tasks left beside the pieces.
@@ -154,7 +162,7 @@ mod tests {
     }
 
     fn all(folder: &PieceFolder, work: &dyn Pieces) -> Vec<Vec<f32>> {
-        (0..7).map(|i| folder.get(work, i).unwrap()).collect()
+        (0..7).map(|i| folder.get(work, 0, i).unwrap()).collect()
     }
 
     #[test]
@@ -195,7 +203,7 @@ mod tests {
         assert!(damaged[0].1.contains("piece: expected 1 of 7, found 0 of 7"), "{damaged:?}");
         assert!(damaged[1].1.contains("checksum"), "{damaged:?}");
         let of_other = PieceFolder::new(dir.path(), "other", 7);
-        assert!(of_other.get(&work, 0).unwrap_err().to_string().contains("work: expected other, found k"));
+        assert!(of_other.found(0).unwrap_err().to_string().contains("work: expected other, found k"));
         assert_eq!(gather(&folder, "pieces", true, &Silent).unwrap(), found);
         assert_eq!(gather(&folder, "pieces", false, &Silent).unwrap().missing, [1, 3, 5]);
     }
