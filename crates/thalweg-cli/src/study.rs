@@ -60,6 +60,8 @@ pub struct Study {
     pub validation: Labelled,
     /// For tables.
     pub test: Labelled,
+    /// Checksum of the data.
+    pub checksum: String,
 }
 
 impl Study {
@@ -77,11 +79,11 @@ impl Study {
         let splits = data::load_for(data, zoo.data(), progress)?
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
-        let some = splits.train.first(SOME);
+        let (some, checksum) = (splits.train.first(SOME), splits.record.checksum);
         let validation = Labelled::new(&engine, splits.validation)?;
         let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
-        Ok(Self { zoo, engine, split, runs, some, validation, test })
+        Ok(Self { zoo, engine, split, runs, some, validation, test, checksum })
     }
 
     /// P.

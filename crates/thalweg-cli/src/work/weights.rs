@@ -1,5 +1,6 @@
 //! Networks judged by their weights alone, with scores from elsewhere where there are some: for zoos whose architecture is not known here.
 use super::eval::Judged;
+use super::pieces::Found;
 use super::scores::ScoreFlags;
 use crate::results::Row;
 use crate::row;
@@ -54,7 +55,7 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
     let table = table(&rows, better, bar)?;
     let mean = rows[0].scores.as_deref().map_or(f64::NAN, |all| mean_sem(all).0);
     let rows = rows.iter().map(|judged| row_of(judged, better, bar)).collect::<Result<_>>()?;
-    Ok(Judged { accuracy: mean, table, rows, report: None })
+    Ok(Judged { accuracy: mean, table, rows, report: None, found: Found::default() })
 }
 
 /// Share of the networks that are novel and, where scores and a bar are known, perform.

@@ -7,13 +7,13 @@ use crate::metric::probabilities::Probabilities;
 use crate::metric::summary::mean;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use thalweg_nets::evaluate::argmax;
+use thalweg_nets::evaluate::{AT_ONCE, argmax};
 use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 
 /// Networks of an ensemble.
 const MEMBERS: usize = 16;
-/// Networks whose logits are held at once: whole ensembles.
-const AT_ONCE: usize = 4 * MEMBERS;
+// Blocks of networks are whole ensembles.
+const _: () = assert!(AT_ONCE % MEMBERS == 0);
 
 /// What n networks did on the test set.
 pub(super) struct Evaluated {
@@ -34,8 +34,9 @@ pub(super) fn keeps_probabilities(zoo: &ZooReference<'_>) -> bool {
     runs.saturating_mul(zoo.labels.len()).saturating_mul(zoo.engine.classes()) <= KEPT
 }
 
-/// Evaluates `theta [n, P]`, every network once; with the class probabilities where they are `wanted`.
-pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32], wanted: bool) -> Result<Evaluated> {
+/// Evaluates `theta [n, P]`, every network once, the networks of a `group` of the table by logits from where the reference has them; with the class
+/// probabilities where they are `wanted`.
+pub(super) fn evaluate(zoo: &ZooReference<'_>, group: Option<usize>, theta: &[f32], wanted: bool) -> Result<Evaluated> {
     let (engine, labels) = (zoo.engine, zoo.labels);
     if labels.len() != zoo.test.len() {
         return Err(Error::shape("labels", format!("[{}]", zoo.test.len()), format!("[{}]", labels.len())));
@@ -45,8 +46,11 @@ pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32], wanted: bool) -> R
     let (mut wrong, mut answers) = (WrongSets::new(&[], labels)?, Answers::new(&[], labels.len())?);
     let of_logits = |logits: &[f32]| Probabilities::of_logits(logits, labels.len(), engine.classes());
     let mut probabilities = wanted.then(|| of_logits(&[])).transpose()?;
-    for theta in theta.chunks((AT_ONCE * engine.parameters()).max(1)) {
-        let logits = engine.logits_of_many(theta, zoo.test)?;
+    for (block, theta) in theta.chunks((AT_ONCE * engine.parameters()).max(1)).enumerate() {
+        let logits = match (zoo.logits, group) {
+            (Some(logits), Some(group)) => logits(group, block * AT_ONCE, theta)?,
+            _ => engine.logits_of_many(theta, zoo.test)?,
+        };
         if let Some(all) = &mut probabilities {
             all.append(of_logits(&logits)?);
         }

@@ -15,6 +15,7 @@ pub mod baseline;
 mod by_weights;
 mod evaluation;
 mod flat;
+mod groups;
 mod reference;
 mod results;
 mod row;
@@ -23,7 +24,8 @@ mod table;
 
 pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
 pub use flat::Probe;
-pub use reference::ZooReference;
+pub use groups::Groups;
+pub use reference::{GroupLogits, ZooReference};
 pub use results::{RESULTS, read_rows, write_rows};
 pub use row::Row;
 pub use runs::ZooRuns;
@@ -37,6 +39,7 @@ use crate::metric::novelty::{Neighbourhood, novel_and_performing};
 use crate::metric::summary::{Better, Summary, mean, quantile};
 use crate::metric::wasserstein::spread;
 use evaluation::{Evaluated, evaluate, keeps_probabilities};
+use groups::{HELD_OUT, TRAINING};
 
 /// The quantile of the zoo's own runs that a network has to reach.
 const LEAST: f64 = 0.05;
@@ -127,7 +130,7 @@ impl<'a> Judge<'a> {
     /// Slices that do not fit the engine, weights that are not finite, fewer than two training networks, copies only.
     pub fn new(zoo: ZooReference<'a>) -> Result<Self> {
         let neighbourhood = Neighbourhood::new(zoo.training, zoo.engine.parameters())?;
-        let mut evaluated = evaluate(&zoo, zoo.training, keeps_probabilities(&zoo))?;
+        let mut evaluated = evaluate(&zoo, Some(TRAINING), zoo.training, keeps_probabilities(&zoo))?;
         let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
         let mut alike = evaluated.answers.nearest_others()?;
         let behaviour = |alike: &[Nearest]| Scale::of("leave-one-out difference of answers", alike);
@@ -170,7 +173,7 @@ impl<'a> Judge<'a> {
         let together = own.together(own.spread_weights, own.spread_behaviour, evaluated.ensemble_gain);
         let training = (judgement, together);
         let mut judge = Self { zoo, neighbourhood, aligned: neighbours, evaluated, own, training, held_out: None };
-        judge.held_out = (!zoo.held_out.is_empty()).then(|| judge.examine(zoo.held_out)).transpose()?;
+        judge.held_out = (!zoo.held_out.is_empty()).then(|| judge.examine(Some(HELD_OUT), zoo.held_out)).transpose()?;
         Ok(judge)
     }
 
@@ -189,15 +192,15 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// A slice that is no `[n, P]` with n ≥ 1, or not finite.
     pub fn judge(&self, theta: &[f32]) -> Result<Judgement> {
-        Ok(self.examine(theta)?.0)
+        Ok(self.examine(None, theta)?.0)
     }
 
-    fn examine(&self, theta: &[f32]) -> Result<(Judgement, Together)> {
+    fn examine(&self, group: Option<usize>, theta: &[f32]) -> Result<(Judgement, Together)> {
         let p = self.zoo.engine.parameters();
         let nearest = self.neighbourhood.nearest(theta)?;
         let own = self.evaluated.probabilities.as_ref();
         let Evaluated { accuracy, loss, wrong, answers, probabilities, ensemble_gain } =
-            evaluate(&self.zoo, theta, own.is_some())?;
+            evaluate(&self.zoo, group, theta, own.is_some())?;
         let alike = match (&probabilities, own) {
             (Some(probabilities), Some(own)) => probabilities.nearest(own)?,
             _ => answers.nearest(&self.evaluated.answers)?,
@@ -236,7 +239,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// As [`Self::judge`].
     pub fn row(&self, method: &str, theta: &[f32], seconds: f64) -> Result<Row> {
-        let (judged, together) = self.examine(theta)?;
+        let (judged, together) = self.examine(None, theta)?;
         self.summarise(method, &judged, together, seconds)
     }
 

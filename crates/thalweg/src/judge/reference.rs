@@ -1,5 +1,6 @@
 //! What a judge compares with.
 use super::baseline::Start;
+use crate::Result;
 use crate::space::symmetry::SymmetryTable;
 use thalweg_nets::engine::{Engine, Packed};
 
@@ -22,4 +23,10 @@ pub struct ZooReference<'a> {
     pub symmetry: Option<&'a SymmetryTable>,
     /// Unlabelled inputs `[M, D]` for the baselines of noise that networks hardly feel, training rows best; without them those are left out.
     pub probe: &'a [f32],
+    /// Where logits on the test inputs come from for the groups of a [`table`](super::table); the engine without it.
+    pub logits: Option<&'a GroupLogits<'a>>,
 }
+
+/// Where the logits `[M, N, C]` of neighbouring networks `[M, P]` of a group come from, given the group's number ([`super::Groups`]), that of the first
+/// network in it, and their weights.
+pub type GroupLogits<'a> = dyn Fn(usize, usize, &[f32]) -> Result<Vec<f32>> + Sync + 'a;

@@ -63,6 +63,7 @@ impl ZooRuns {
             start: self.start(),
             symmetry: self.symmetry.as_ref(),
             probe: &[],
+            logits: None,
         }
     }
 

@@ -104,6 +104,7 @@ fn reference(toy: &Toy) -> ZooReference<'_> {
         start: None,
         symmetry: Some(&toy.symmetry),
         probe: &toy.probe,
+        logits: None,
     }
 }
 

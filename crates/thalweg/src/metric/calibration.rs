@@ -6,11 +6,10 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::evaluate::{AT_ONCE, LogitsOf};
 
 /// Bins of the calibration error.
 pub const BINS: usize = 15;
-/// Networks whose logits are held at once.
-const AT_ONCE: usize = 64;
 
 /// How well averaged probabilities predict.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +108,21 @@ pub fn of_groups(
     sizes: &[usize],
     most: usize,
 ) -> Result<Vec<Vec<Calibration>>> {
+    of_groups_by(engine, thetas, (x, labels), &|_, thetas| engine.logits_of_many(thetas, x), sizes, most)
+}
+
+/// As [`of_groups`], with logits from elsewhere.
+///
+/// # Errors
+/// As [`of_groups`]; as `logits`.
+pub fn of_groups_by(
+    engine: &Engine,
+    thetas: &[f32],
+    (x, labels): (&Packed, &[u32]),
+    logits: &LogitsOf<'_>,
+    sizes: &[usize],
+    most: usize,
+) -> Result<Vec<Vec<Calibration>>> {
     if sizes.contains(&0) {
         return Err(Error::parameter("networks of an ensemble", "at least 1", 0));
     }
@@ -118,7 +132,7 @@ pub fn of_groups(
     let mut ensembles: Vec<Vec<Ensemble>> = sizes.iter().map(empty).collect::<Result<_>>()?;
     let used = sizes.iter().map(|&members| groups(members) * members).max().unwrap_or(0);
     for (block, thetas) in thetas[..used * p].chunks(AT_ONCE * p).enumerate() {
-        let logits = engine.logits_of_many(thetas, x)?;
+        let logits = logits(block * AT_ONCE, thetas)?;
         for (&members, ensembles) in sizes.iter().zip(&mut ensembles) {
             ensembles.par_iter_mut().enumerate().try_for_each(|(group, ensemble)| {
                 let all = logits.chunks_exact(x.len() * engine.classes()).enumerate();

@@ -149,6 +149,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(MeanEntropy::new(&parts.reference.validation))),
+    trained: None,
 };
 
 impl MeanEntropy {
