@@ -40,6 +40,11 @@ def floats(what, value, wide=None):
     return array
 
 
+def as_rows(value):
+    """`value` as a tensor of PyTorch, where it is one, or an array, ``[N, ...]``."""
+    return value.detach() if is_tensor(value) else np.asarray(value)
+
+
 def labels(value):
     """Labels as uint32 ``[N]``."""
     array = np.asarray(to_numpy(value))

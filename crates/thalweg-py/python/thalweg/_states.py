@@ -51,8 +51,8 @@ def whole(weights, tied, buffers):
     return {**weights, **{name: weights[own] for name, own in tied.items()}, **buffers}
 
 
-def flat(state, layout):
-    """θ ``[P]`` of a state dict by the names of a layout.
+def flat(state, layout, known=()):
+    """θ ``[P]`` of a state dict by the names of a layout; it may hold other tensors by the names `known`.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def flat(state, layout):
         if tuple(state[name].shape) != tuple(shape):
             raise ValueError(f"tensor {name}: expected shape {list(shape)}, found {list(state[name].shape)}")
         parts.append(np.asarray(state[name], dtype=np.float32).ravel())
-    known = {name for name, _ in layout}
+    known = {*known, *(name for name, _ in layout)}
     extra = [name for name, value in state.items() if name not in known and is_weights(value)]
     if extra:
         raise ValueError(f"tensor {extra[0]}: expected no such tensor")

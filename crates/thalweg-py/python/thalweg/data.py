@@ -65,7 +65,30 @@ def load(data: str | Mapping[str, Any], progress: Progress = None) -> Data:
     Data
     """
     with observer(progress) as watching:
-        read = _core.load_data(plain(data), watching)
+        return _parts(_core.load_data(plain(data), None, watching))
+
+
+def of_zoo(zoo: Any, data: str | Mapping[str, Any] | None, watching: Any) -> Data:
+    """Data by name as the networks of a zoo take them; those that it knows if `data` is None."""
+    return _parts(_core.load_data(plain(data), zoo._core, watching))
+
+
+def rows_of(what: str, given: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a pair of arrays, a :class:`Part`, or a data set of tensors of PyTorch."""
+    pair = getattr(given, "tensors", None) or ((given.x, given.y) if hasattr(given, "x") and hasattr(given, "y") else given)
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{what}: expected a name, or a pair (inputs, labels), found {type(given).__name__}")
+    x, y = pair
+    if not hasattr(x, "shape"):
+        x = np.asarray(x)
+    if len(x) != len(y):
+        raise ValueError(f"{what}: expected as many labels as inputs, {len(x)}, found {len(y)}")
+    if len(x) == 0:
+        raise ValueError(f"{what}: expected at least one row, found none")
+    return x, y
+
+
+def _parts(read):
     shape = tuple(read["shape"])
     shape = shape[:1] if shape[1:] == (1, 1) else shape
 

@@ -102,22 +102,32 @@ class Networks:
 
         functional = Functional(module)
         layout = functional.layout
+        tied = dict(functional.tied)
         theta = functional.own()[None] if theta is None else theta
         architecture = None
         if engine is True or engine == "auto":
             architecture, why = recognise(module, input_shape)
             if architecture is None and engine is True:
                 raise ValueError(f"module: expected layers that the engine knows, found {why}")
-        nets = cls(theta, layout, module=functional)
+        nets = cls(theta, layout, module=functional, tied=tied)
         return nets if architecture is None else nets._in_order(architecture)
 
     def on(self, module: Any) -> Networks:
-        """The same networks, evaluated by this module of PyTorch."""
+        """The same networks, evaluated by this module of PyTorch.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network, of any architecture, with tensors of the same names and shapes. Tied weights are one; frozen tensors, which θ does not hold,
+            are those of `buffers`; counters and masks stay the module's.
+
+        Returns
+        -------
+        Networks
+        """
         from ._torch import Functional
 
-        functional = Functional(module)
-        functional.check(self.layout)
-        return self._copy(self.theta, module=functional, architecture=None)
+        return self._copy(self.theta, module=Functional(module, self.layout, self.tied, self.buffers), architecture=None)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], architecture: _core.Architecture | None = None) -> Networks:
@@ -262,7 +272,7 @@ class Networks:
             inputs = floats("inputs", x, size(self.architecture.input))
             with observer(progress) as watching:
                 return _core.logits(self.architecture, self.theta, inputs, watching)
-        return self._functional().logits(self.theta, self.layout, x, batch)
+        return self._functional().logits(self.theta, x, batch)
 
     def gradients(self, x: Any, y: Any, *, batch: int = 16, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean cross-entropies ``[n]`` to labels ``[N]``, and their gradients ``[n, P]``, in evaluation mode.
@@ -273,7 +283,7 @@ class Networks:
             inputs = floats("inputs", x, size(self.architecture.input))
             with observer(progress) as watching:
                 return _core.gradients(self.architecture, self.theta, inputs, labels(y), watching)
-        return self._functional().cross_entropy(self.theta, self.layout, x, labels(y), batch)
+        return self._functional().cross_entropy(self.theta, x, labels(y), batch)
 
     def evaluate(self, x: Any, y: Any, *, batch: int = 64, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Accuracies ``[n]`` and mean cross-entropies ``[n]`` on inputs with labels."""

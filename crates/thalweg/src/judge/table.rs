@@ -2,7 +2,6 @@
 //!
 //! Every network is evaluated exactly once, the training runs among them: the zoo's row comes from the evaluation that everything else is compared with.
 use super::baseline::{Baseline, Finals};
-use super::flat::Probe;
 use super::reference::ZooReference;
 use super::{Judge, Judgement, Row};
 use crate::{Error, Result, Streams};
@@ -43,8 +42,10 @@ pub fn table(
     baselines: Option<&Streams>,
     progress: &dyn Progress,
 ) -> Result<Vec<Judged>> {
-    let p = zoo.engine.parameters().max(1);
-    let probe = (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe });
+    let networks = zoo.networks;
+    let networks = networks.evaluator();
+    let p = networks.layout().len().max(1);
+    let probe = (networks.probes() > 0).then_some(networks);
     let trivial = Baseline::table(zoo.training.len() / p, zoo.start.is_some(), probe.is_some());
     let of_zoo = |streams| trivial.iter().map(move |b| (*b, streams));
     let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
@@ -71,7 +72,7 @@ pub fn table(
     }
     let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
     let median = Some(judge.median());
-    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start, probe };
+    let finals = Finals { layout: networks.layout(), training: zoo.training, median, start: zoo.start, probe };
     for (baseline, streams) in all {
         rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
     }
