@@ -48,8 +48,14 @@ def as_rows(value):
 def labels(value):
     """Labels as uint32 ``[N]``."""
     array = np.asarray(to_numpy(value))
+    if array.ndim == 2 and array.shape[1] == 1:  # a column of a frame
+        array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"labels: expected shape [N], found {list(array.shape)}")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"labels: expected whole numbers from 0, found {array.dtype}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError("labels: expected whole numbers from 0, found numbers that are not finite")
     if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
         raise ValueError("labels: expected whole numbers from 0, found fractions")
     if array.size and array.min() < 0:

@@ -102,9 +102,9 @@ class Functional:
             self.kept[name] = torch.as_tensor(np.array(value)).to(self.device, self.types[name])
         self.trained = {name for name, _ in self.layout if isinstance(state[name], nn.Parameter)}
 
-    def of(self, zoo):
-        """The same module for networks as a zoo has them."""
-        return Functional(self.module, zoo.layout, zoo.tied, zoo.buffers)
+    def of(self, nets):
+        """The same module for networks as a zoo, a model or networks have them."""
+        return Functional(self.module, nets.layout, nets.tied, nets.buffers)
 
     def own(self):
         """The module's own weights ``[P]``."""

@@ -306,8 +306,8 @@ class Model:
             if held_out is not None:
                 raise ValueError("held_out: expected none beside a reward on data by name, whose validation rows choose")
         else:
-            reward = rewards._adapted(reward)
-            held_out = None if held_out is None else rewards._adapted(held_out)
+            reward = rewards._adapted(reward, self)
+            held_out = None if held_out is None else rewards._adapted(held_out, self)
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
         return Model(core)

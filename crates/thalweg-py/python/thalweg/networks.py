@@ -106,7 +106,7 @@ class Networks:
         theta = functional.own()[None] if theta is None else theta
         architecture = None
         if engine is True or engine == "auto":
-            architecture, why = recognise(module, input_shape)
+            architecture, why = recognise(functional.module, input_shape)
             if architecture is None and engine is True:
                 raise ValueError(f"module: expected layers that the engine knows, found {why}")
         nets = cls(theta, layout, module=functional, tied=tied)
