@@ -15,6 +15,7 @@ mod reward;
 mod settings;
 mod shift;
 mod spec;
+mod template;
 mod work;
 mod zoo;
 
@@ -26,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<architecture::Architecture>()?;
     module.add_class::<zoo::Zoo>()?;
     module.add_class::<model::Model>()?;
+    module.add_class::<template::Template>()?;
     module.add_class::<shift::Detector>()?;
     module.add_function(wrap_pyfunction!(data::load_data, module)?)?;
     module.add_function(wrap_pyfunction!(model::fit_defaults, module)?)?;

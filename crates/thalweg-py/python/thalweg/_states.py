@@ -103,6 +103,11 @@ def unpacked(tensors):
     return {name: np.frombuffer(data, kind).reshape(shape) for name, kind, shape, data in tensors}
 
 
+def same_arrays(a, b):
+    """Whether both hold the same arrays under the same names."""
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
 def is_bytes(array):
     """Whether a tensor holds more than one integer of 8 bits, which as weights would be refused."""
     return array.dtype.kind in "iu" and array.dtype.itemsize == 1 and array.size > 1

@@ -150,10 +150,10 @@ class Functional:
         if vmap is not None and of_many is not None:
             try:
                 return of_many(weights)
-            except RuntimeError as e:
-                # What vmap cannot batch goes one by one; every other error is the module's own.
-                if not _cannot_batch(e):
-                    raise
+            except RuntimeError:
+                # What vmap cannot batch (PyTorch 1.13 says of some layers no more than that shapes differ) goes one by one. An error of the module's
+                # own is raised there again.
+                pass
         n = len(next(iter(weights.values())))
         each = [of_one({name: value[i] for name, value in weights.items()}) for i in range(n)]
         return [np.stack([one[i] for one in each]) for i in range(len(each[0]))]
@@ -215,9 +215,8 @@ class Functional:
             if vmap is not None:
                 try:
                     return np.concatenate([many(x, slope) for x, slope in pairs])
-                except RuntimeError as e:
-                    if not _cannot_batch(e):
-                        raise
+                except RuntimeError:  # as in `_chunk`
+                    pass
             return np.concatenate([one(*pair) for pair in zip(x, slopes)])
 
     def values(self, theta, loss, batch):
@@ -274,11 +273,6 @@ def unwrapped(module):
             module = module._orig_mod
         else:
             return module
-
-
-def _cannot_batch(error):
-    """Whether an error is vmap's own, and no error of the module."""
-    return "vmap" in str(error) or "functorch" in str(error)
 
 
 def _once(state, names):

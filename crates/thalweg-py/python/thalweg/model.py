@@ -129,8 +129,9 @@ class Model:
 
     def __init__(self, core, buffers=None):
         self._core = core
-        self.buffers = {**unpacked(core.kept), **(buffers or {})}
-        self.tied = dict(core.tied)
+        self._template = core.template
+        self.buffers = {**unpacked(self._template.kept), **(buffers or {})}
+        self.tied = dict(self._template.tied)
 
     method = property(lambda self: self._core.method)
     config = property(lambda self: self._core.config)
@@ -228,7 +229,7 @@ class Model:
         return Networks(
             theta, self.layout, architecture=self.architecture, data=self.data, split=self.config["split"],
             buffers=self.buffers, tied=self.tied, at=np.array(times) if times else None, states=states if times else None,
-            evaluations=evaluations, seconds=seconds,
+            evaluations=evaluations, seconds=seconds, template=self._template,
         )
 
     def points(self, theta: Any) -> np.ndarray:

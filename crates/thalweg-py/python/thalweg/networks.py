@@ -13,7 +13,7 @@ from . import _core
 from ._arrays import floats, labels
 from ._progress import Progress, observer
 from ._settings import plain
-from ._states import flat, layout_of, packed, size, views, whole
+from ._states import flat, layout_of, packed, same_arrays, size, unpacked, views, whole
 
 
 class Networks:
@@ -55,6 +55,7 @@ class Networks:
         evaluations: int | None = None,
         seconds: float | None = None,
         module: Any = None,
+        template: _core.Template | None = None,
     ):
         self.layout = [(name, list(shape)) for name, shape in layout]
         self.theta = floats("theta", theta, sum(size(shape) for _, shape in self.layout))
@@ -62,7 +63,7 @@ class Networks:
         self.buffers, self.tied = dict(buffers or {}), dict(tied or {})
         self.at, self.states = at, states
         self.evaluations, self.seconds = evaluations, seconds
-        self._module = module
+        self._module, self._template = module, template
 
     @classmethod
     def from_state_dicts(cls, states: Iterable[Mapping[str, Any]], **known: Any) -> Networks:
@@ -145,7 +146,7 @@ class Networks:
     def _copy(self, theta, **changes):
         known = dict(
             architecture=self.architecture, data=self.data, split=self.split, buffers=self.buffers, tied=self.tied, at=self.at,
-            evaluations=self.evaluations, seconds=self.seconds, module=self._module,
+            evaluations=self.evaluations, seconds=self.seconds, module=self._module, template=self._template,
         )
         return Networks(theta, self.layout, **{**known, **changes})
 
@@ -231,15 +232,27 @@ class Networks:
         _core.write_stack(path, self.theta, self.architecture, self.data, self.split, states)
 
     def save_each(self, folder: str | os.PathLike[str], force: bool = False) -> None:
-        """Writes one plain safetensors file a network, ``network-00000.safetensors`` and on."""
+        """Writes one plain safetensors file a network, ``network-00000.safetensors`` and on, as ``thalweg sample --format per-network`` does.
+
+        Networks of a zoo or a model get the names, types, counters and masks of the files that they came from; where other files stood beside those
+        (a Hugging Face folder's ``config.json``), each network gets a folder with them.
+
+        Raises
+        ------
+        FileExistsError
+            One of the files or folders exists, without `force`.
+        """
         folder = Path(folder)
-        paths = [folder / f"network-{i:05}.safetensors" for i in range(len(self))]
-        taken = [path for path in paths if path.exists()]
+        names = [f"network-{i:05}" for i in range(len(self))]
+        taken = [path for name in names for path in (folder / f"{name}.safetensors", folder / name) if path.exists()]
         if taken and not force:
             raise FileExistsError(f"{taken[0]} exists already")
+        if self._template is not None and same_arrays(self.buffers, unpacked(self._template.kept)):
+            self._template.write(os.fspath(folder), np.ascontiguousarray(self.theta))
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        for path, state in zip(paths, self):
-            _core.write_tensors(os.fspath(path), packed(state), None)
+        for name, state in zip(names, self):
+            _core.write_tensors(os.fspath(folder / f"{name}.safetensors"), packed(state))
 
     def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the folder of a model as the Hugging Face Hub has it: ``config.json``, ``model.safetensors``, ``README.md``."""

@@ -51,8 +51,9 @@ class Zoo:
         self._core = core
         # Removes the folder with the last reference to the zoo.
         self._temporary = temporary
-        self.buffers = {**unpacked(core.kept), **(buffers or {})}
-        self.tied = dict(core.tied)
+        self._template = core.template
+        self.buffers = {**unpacked(self._template.kept), **(buffers or {})}
+        self.tied = dict(self._template.tied)
 
     path = property(lambda self: Path(self._core.path))
     name = property(lambda self: self._core.name)
@@ -224,7 +225,7 @@ class Zoo:
         if isinstance(base, Mapping):
             with tempfile.TemporaryDirectory(prefix="thalweg-") as folder:
                 file = os.path.join(folder, "base.safetensors")
-                _core.write_tensors(file, packed(base), None)
+                _core.write_tensors(file, packed(base))
                 return cls.from_state_dicts(runs, base=file, **options)
         options["base"] = None if base is None else os.fspath(base)
         if isinstance(runs, (str, os.PathLike)):
@@ -237,7 +238,7 @@ class Zoo:
                 folder = Path(source) / f"run-{i:06}"
                 folder.mkdir()
                 for k, state in enumerate(run):
-                    _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(state), None)
+                    _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(state))
             # Bytes are no weights that could be modelled: they are kept.
             options["exclude"] += [glob.escape(name) for name, value in arrays(runs[0][-1]).items() if is_bytes(value)]
             return cls._imported(source, layout=layout_of(runs[0][0]), **options)
@@ -308,7 +309,7 @@ class Zoo:
         runs = self.finished_runs if runs is None else runs
         return Networks(
             self.theta(runs, [checkpoint])[:, 0], self.layout, architecture=self.architecture, data=self.data,
-            buffers=self.buffers, tied=self.tied,
+            buffers=self.buffers, tied=self.tied, template=self._template,
         )
 
     def state_dict(self, run: int, checkpoint: int = -1) -> dict[str, np.ndarray]:
