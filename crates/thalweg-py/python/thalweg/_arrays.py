@@ -1,4 +1,6 @@
 """Arrays and tensors of all kinds as the C-contiguous NumPy arrays that the compiled half takes."""
+import operator
+
 import numpy as np
 
 
@@ -34,10 +36,23 @@ def floats(what, value, wide=None):
         raise TypeError(f"{what}: expected numbers, found {array.dtype}")
     if array.ndim == 1:
         array = array[:, None] if wide == 1 else array[None, :] if array.shape[0] == wide else array[:, None]
-    array = np.ascontiguousarray(array.reshape(array.shape[0], -1), dtype=np.float32)
+    if array.ndim == 0:
+        raise ValueError(f"{what}: expected shape [N, {wide or 'D'}], found a number")
+    array = np.ascontiguousarray(array.reshape(array.shape[0], int(np.prod(array.shape[1:]))), dtype=np.float32)
     if wide is not None and array.shape[1] != wide:
         raise ValueError(f"{what}: expected shape [N, {wide}], found {list(array.shape)}")
     return array
+
+
+def count(what, value):
+    """A whole number from 0, of Python or NumPy."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what}: expected a whole number, found {value!r}") from None
+    if number < 0:
+        raise ValueError(f"{what}: expected a whole number from 0, found {number}")
+    return number
 
 
 def as_rows(value):

@@ -3,7 +3,10 @@
 Imported only where it is needed: the package works without PyTorch.
 """
 import contextlib
+import copy
+import functools
 import types
+import warnings
 
 import numpy as np
 import torch
@@ -13,8 +16,13 @@ from ._states import size
 
 try:
     from torch.func import functional_call, grad_and_value, vmap
+
+    # Tensors are given under all of their names.
+    functional_call = functools.partial(functional_call, tie_weights=False)
 except ImportError:
     from torch.nn.utils.stateless import functional_call
+
+    warnings.filterwarnings("ignore", message="functional_call was passed multiple values for tied weights")
 
     try:
         from functorch import grad_and_value, vmap
@@ -37,10 +45,15 @@ def loaded(module, state):
     return module.eval()
 
 
-def module_of(architecture):
-    """The class of a module with the layers of an architecture, its tensors named as the layout's."""
-    if architecture is None:
+def maker(of):
+    """A function that makes modules: of an architecture (its tensors named as the layout's), of a module (copies), or the function that `of` is."""
+    if of is None:
         raise ValueError("factory: expected what makes a module (MyNet), for networks of an unknown architecture")
+    if isinstance(of, nn.Module):
+        return lambda: copy.deepcopy(unwrapped(of))
+    if not hasattr(of, "torch_source"):
+        return of
+    architecture = of
     written = types.ModuleType("thalweg_network")
     exec(compile(architecture.torch_source(), "thalweg_network.py", "exec"), written.__dict__)  # our own text
     return written.Network
@@ -76,7 +89,8 @@ class Functional:
 
     def __init__(self, module, layout=None, tied=None, kept=None):
         if not isinstance(module, nn.Module):
-            raise TypeError(f"module: expected a torch.nn.Module, found {type(module).__name__}")
+            found = f"the class {module.__name__}: give a module, {module.__name__}()" if isinstance(module, type) else type(module).__name__
+            raise TypeError(f"module: expected a torch.nn.Module, found {found}")
         self.module = module = unwrapped(module)
         state = module.state_dict(keep_vars=True)
         own = {name: list(value.shape) for name, value in state.items() if _is_weights(value)}
@@ -245,11 +259,11 @@ class Evaluation:
 
     def probe_logits(self, theta, rows):
         """Logits ``[K, C]`` of one network on probe inputs."""
-        return self.functional.logits(theta, self.probe[rows], self.batch)[0]
+        return self.functional.logits(theta, self.probe[rows.astype(np.int64)], self.batch)[0]
 
     def pull_back(self, theta, rows, slopes):
         """Jᵀ slopes ``[K, P]`` of one network on probe inputs."""
-        return self.functional.pulled_back(theta, self.probe[rows], slopes, AT_ONCE)
+        return self.functional.pulled_back(theta, self.probe[rows.astype(np.int64)], slopes, AT_ONCE)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._arrays import to_numpy
 from ._progress import Progress, observer
 from ._settings import plain
 
@@ -85,6 +86,9 @@ def rows_of(what: str, given: Any) -> tuple[Any, Any]:
         raise ValueError(f"{what}: expected as many labels as inputs, {len(x)}, found {len(y)}")
     if len(x) == 0:
         raise ValueError(f"{what}: expected at least one row, found none")
+    values = to_numpy(x)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"{what}: expected finite inputs, found {values[~np.isfinite(values)][0]}")
     return x, y
 
 

@@ -13,7 +13,7 @@ from . import _core
 from ._arrays import floats, labels
 from ._progress import Progress, observer
 from ._settings import plain
-from ._states import flat, layout_of, packed, same_arrays, size, unpacked, views, whole
+from ._states import flat, is_state, layout_of, packed, same_arrays, size, unpacked, views, whole
 
 
 class Networks:
@@ -68,7 +68,7 @@ class Networks:
     @classmethod
     def from_state_dicts(cls, states: Iterable[Mapping[str, Any]], **known: Any) -> Networks:
         """Networks of state dicts (arrays or tensors) with the same names and shapes."""
-        states = list(states)
+        states = [states] if is_state(states) else list(states)
         if not states:
             raise ValueError("states: expected at least one state dict, found none")
         architecture = known.get("architecture")
@@ -165,7 +165,10 @@ class Networks:
 
     def __getitem__(self, which: Any) -> Networks:
         """Some of the networks, by number, slice, list or mask."""
-        which = slice(which, which + 1 or None) if isinstance(which, (int, np.integer)) else which
+        if isinstance(which, (int, np.integer)):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"network {which}: expected one of {len(self)}")
+            which = slice(which, which + 1 or None)
         states = None if self.states is None else self.states[:, which]
         return self._copy(self.theta[which], states=states)
 
@@ -202,16 +205,16 @@ class Networks:
         Parameters
         ----------
         factory : callable, optional
-            Makes a module with the same names of tensors: a class such as ``MyNet``, or any function without arguments. Where the architecture is
-            known, it can be left out.
+            Makes a module with the same names of tensors: a class such as ``MyNet``, any function without arguments, or a module, which is copied.
+            Where the architecture is known, it can be left out.
 
         Returns
         -------
         list of torch.nn.Module
         """
-        from ._torch import loaded, module_of
+        from ._torch import loaded, maker
 
-        factory = module_of(self.architecture) if factory is None else factory
+        factory = maker(self.architecture if factory is None else factory)
         return [loaded(factory(), state) for state in self]
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:

@@ -34,6 +34,8 @@ def _adapted(reward, model=None):
                 raise ValueError(f"reward {description}: expected (values [n], gradients [n, P]), found {e}") from e
             raise
         values = _values(values)
+        if values.size and not np.isfinite(values).any():
+            raise ValueError(f"reward {description}: expected finite values, found {values[0]} for all of {len(values)} networks")
         return (values, _slopes(slopes)) if gradients else values
 
     return grade, str(description)

@@ -92,7 +92,7 @@ class Detector:
         tests stay valid and see less (`record` says under ``stand_in`` on which share of other rows it names the same class).
     size : int
         About how many rows queries will have; others are tested as validly.
-    methods : list of str, optional
+    methods : list of str, or str, optional
         Tests (see `METHODS`); all that logits suffice for, or the program's choice for a network, if not given.
     null : int
         Redraws of every query: the least p-value is 1/(1 + null).
@@ -178,7 +178,7 @@ class Detector:
         network = self._network()
         known = network is not None and not isinstance(network, str)
         arguments = dict(
-            size=int(self.size), methods=None if self.methods is None else list(self.methods), null=int(self.null),
+            size=int(self.size), methods=self._methods(), null=int(self.null),
             level=float(self.level), seed=int(self.seed), name="", probabilities=False, columns=[], choose=bool(self.choose),
         )
         shape = network[0].input[1:] if known else getattr(X, "shape", ())[2:]
@@ -218,9 +218,14 @@ class Detector:
             raise ValueError(f"labels: expected classes of the classifier ({', '.join(map(str, classes))}), found {given[other][0]}")
         return labels(at)
 
+    def _methods(self):
+        if self.methods is None:
+            return None
+        return [self.methods] if isinstance(self.methods, str) else list(self.methods)
+
     def _needs_network(self):
         """Whether one of the tests that were asked for needs more than logits."""
-        return any(METHODS.get(method, (None, "logits"))[1] != "logits" for method in self.methods or ())
+        return any(METHODS.get(method, (None, "logits"))[1] != "logits" for method in self._methods() or ())
 
     def _answered(self, what, x, y):
         """Rows with the classifier's answers and their labels."""
@@ -339,13 +344,15 @@ class Detector:
     def _logits(self, x):
         """Logits ``[N, C]`` of rows, and whether they were made of probabilities."""
         classifier = self.classifier
-        if hasattr(classifier, "predict_proba"):
+        if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
             probabilities = np.asarray(classifier.predict_proba(x), dtype=np.float64)
             return floats("probabilities", np.log(np.maximum(probabilities, np.exp(LEAST_LOGARITHM)))), True
         if _is_module(classifier):
             from ._torch import classifier as of_module
 
             return floats("logits", of_module(classifier)(x)), False
+        if isinstance(classifier, type):
+            raise TypeError(f"classifier: expected one that is made, found the class {classifier.__name__}")
         if not callable(classifier):
             raise TypeError(f"classifier: expected a module, (architecture, weights), a callable or an estimator, found {type(classifier).__name__}")
         logits = classifier(x)
@@ -356,4 +363,4 @@ class Detector:
 
 
 def _is_module(value):
-    return hasattr(value, "state_dict") and hasattr(value, "named_parameters")
+    return hasattr(value, "state_dict") and hasattr(value, "named_parameters") and not isinstance(value, type)
