@@ -208,6 +208,13 @@ impl Detector {
         let work = |watch: &Watch| {
             let query = match (of.base(), logits) {
                 (Some(base), Some(logits)) => base.sample(values)?.with_logits(logits.to_vec())?,
+                (Some(_), None) if of.record.stand_in.is_some() => {
+                    return Err(Error::parameter(
+                        "logits",
+                        "the classifier's, as a network only stands in for it",
+                        "none",
+                    ));
+                }
                 (Some(base), None) => base.sample(values)?,
                 (None, _) => Sample::of_logits(values.to_vec(), wide)?,
             };
@@ -220,6 +227,7 @@ impl Detector {
         out.set_item("p_value", verdict.p_value)?;
         out.set_item("level", verdict.level)?;
         out.set_item("answer", settings::dict(py, &verdict.answer)?)?;
+        out.set_item("harmless_change", verdict.explained.map(|found| settings::dict(py, &found)).transpose()?)?;
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
         let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
         out.set_item("row_scores", scores)?;
@@ -347,6 +355,7 @@ impl Arguments {
             columns: self.columns.clone(),
             probabilities: self.probabilities,
             stand_in: rows.stand_in,
+            encoding: None,
             source: rows.source,
             data: rows.name,
             choose: self.choose,

@@ -49,6 +49,9 @@ class Verdict:
     estimate : dict or None
         The classifier's accuracy on the rows: `interval` with its `coverage` (None where it cannot be told, for the `reason` given), and what it was
         made from; None where no labels of held-out rows are known.
+    harmless_change : dict or None
+        Where tests of harm alarm and the outcome is "shifted" all the same: which change of P that the classifier bears explains that (`by`, "classes"
+        or "features"), by how much its accuracy falls on rows so changed (`fall`), and the tests' p-value beside them (`p_value`).
     """
 
     outcome: str
@@ -58,6 +61,7 @@ class Verdict:
     answer: dict = field(repr=False)
     row_scores: np.ndarray = field(repr=False)
     estimate: dict | None = field(repr=False, default=None)
+    harmless_change: dict | None = field(repr=False, default=None)
 
     @property
     def is_drift(self) -> bool:
@@ -279,7 +283,9 @@ class Detector:
             rows = self._logits(Q)[0]
         with observer(progress) as watching:
             said = core.test(rows, answers, level, seed, watching)
-        return Verdict(said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"])
+        return Verdict(
+            said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"], said["harmless_change"]
+        )
 
     def predict(self, X: Any) -> Verdict:
         """As :meth:`test`: one verdict on all rows together."""

@@ -109,6 +109,19 @@ impl Sample {
         Sample { len: rows.len(), inputs: of(&self.inputs), logits: of(&self.logits), features: of(&self.features) }
     }
 
+    /// Whether its first rows are those of `other`.
+    pub fn begins_with(&self, other: &Sample) -> bool {
+        let same = |a: &[f32], b: &[f32]| a.get(..b.len()).is_some_and(|first| first == b);
+        self.len >= other.len && same(&self.inputs, &other.inputs) && same(&self.logits, &other.logits)
+    }
+
+    /// The rows from number `first` on.
+    pub fn from(&self, first: usize) -> Sample {
+        let of = |values: &[f32]| values[first * values.len().checked_div(self.len).unwrap_or(0)..].to_vec();
+        let [inputs, logits, features] = [&self.inputs, &self.logits, &self.features].map(|values| of(values));
+        Sample { len: self.len - first, inputs, logits, features }
+    }
+
     /// All rows where there are no more than `most`, else `most` of them at random, with replacement.
     pub fn some(&self, most: usize, rng: &mut ChaCha8Rng) -> Sample {
         if self.len <= most {
