@@ -215,6 +215,9 @@ impl Pieces for Networks<'_> {
     }
 }
 
+/// Where networks come from that tests train independently of one another: given the number of a test's first piece among all, and the test's work.
+pub type MadeBy<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
+
 impl Calibration {
     /// Trains what is to be trained.
     ///
@@ -225,15 +228,11 @@ impl Calibration {
     }
 
     /// As [`Self::make`], with the networks that tests train independently of one another as `networks` gives them: for work whose pieces
-    /// ([`Request::pieces`]) others have made. It is given the number of a test's first piece among all, and the test's own work.
+    /// ([`Request::pieces`]) others have made.
     ///
     /// # Errors
     /// As [`Self::make`]; networks of another number.
-    pub fn make_by(
-        request: &Request,
-        networks: &dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>>,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub fn make_by(request: &Request, networks: &MadeBy<'_>, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");
