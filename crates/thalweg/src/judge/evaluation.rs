@@ -13,7 +13,7 @@ use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 /// Networks of an ensemble.
 const MEMBERS: usize = 16;
 // Blocks of networks are whole ensembles.
-const _: () = assert!(AT_ONCE % MEMBERS == 0);
+const _: () = assert!(AT_ONCE.is_multiple_of(MEMBERS));
 
 /// What n networks did on the test set.
 pub(super) struct Evaluated {

@@ -47,7 +47,7 @@ fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + '
         [] => parts.reference.train.predictions(),
         labels => labels.to_vec(),
     };
-    Ok(Box::new(Trainings::new(parts.base()?, parts.reference, labels, &parts.config.ensemble, streams.clone())?))
+    Ok(Box::new(Trainings::new(parts.base()?, parts.reference, labels, &parts.config.ensemble, *streams)?))
 }
 
 fn from_networks(parts: &Parts, thetas: Vec<f32>, streams: &Streams) -> Prepared {
@@ -123,7 +123,7 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        let trainings = Trainings::new(base.clone(), reference, labels.to_vec(), config, streams.clone())?;
+        let trainings = Trainings::new(base.clone(), reference, labels.to_vec(), config, *streams)?;
         Self::of(base, reference, here(&trainings)?.concat(), query, streams)
     }
 

@@ -196,6 +196,9 @@ impl Request<'_> {
     }
 }
 
+/// The networks `[P]` of a test, given the number of its first piece among those of all tests, and its own work.
+pub type Trained<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
+
 /// The trainings of all tests of a request, one after the other.
 pub struct Networks<'a>(Vec<Box<dyn Pieces + 'a>>);
 
@@ -225,15 +228,11 @@ impl Calibration {
     }
 
     /// As [`Self::make`], with the networks that tests train independently of one another as `networks` gives them: for work whose pieces
-    /// ([`Request::pieces`]) others have made. It is given the number of a test's first piece among all, and the test's own work.
+    /// ([`Request::pieces`]) others have made.
     ///
     /// # Errors
     /// As [`Self::make`]; networks of another number.
-    pub fn make_by(
-        request: &Request,
-        networks: &dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>>,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub fn make_by(request: &Request, networks: &Trained<'_>, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");

@@ -60,7 +60,7 @@ fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + '
     let Parts { reference, config, .. } = *parts;
     config.bank.check()?;
     let trainer = Trainer::new(parts.base()?, reference, config.bank_cdc.0, streams)?;
-    Ok(Box::new(Cdcs::new(trainer, reference, config.bank, streams.clone())?))
+    Ok(Box::new(Cdcs::new(trainer, reference, config.bank, *streams)?))
 }
 
 fn from_networks(parts: &Parts, thetas: Vec<f32>, streams: &Streams) -> Prepared {
@@ -129,7 +129,7 @@ pub(in crate::shift) fn cdcs(
     config: BankConfig,
     streams: &Streams,
 ) -> Result<Vec<f32>> {
-    Ok(here(&Cdcs::new(trainer.clone(), reference, config, streams.clone())?)?.concat())
+    Ok(here(&Cdcs::new(trainer.clone(), reference, config, *streams)?)?.concat())
 }
 
 /// The training of CDCs, each against its own synthetic query.
