@@ -248,7 +248,7 @@ mod tests {
         let of = |path: &str| beside(Path::new(path)).display().to_string();
         assert_eq!(
             (of("look/"), of("a/heart.cal"), of("./x")),
-            ("look.pieces".into(), "a/heart.cal.pieces".into(), "x.pieces".into())
+            ("look.pieces".into(), "a/heart.cal.pieces".into(), "./x.pieces".into())
         );
     }
 }

@@ -174,7 +174,12 @@ mod tests {
         assert_eq!(task(2), 4..7);
         assert_eq!(unfinished(&folder, 3).unwrap(), [0, 1]);
         assert_eq!(all(&folder, &work), truth, "what is not there is made");
-        std::thread::scope(|scope| [0, 0, 1, 1].map(|i| scope.spawn(move || task(i))).map(|t| drop(t.join().unwrap())));
+        std::thread::scope(|scope| {
+            for i in [0, 0, 1, 1] {
+                let task = &task;
+                scope.spawn(move || task(i));
+            }
+        });
         let made = work.0.load(Ordering::Relaxed);
         assert_eq!(all(&folder, &work), truth);
         assert_eq!(task(0), 0..2);

@@ -16,7 +16,7 @@ pub enum Command {
     Check(Box<check::Args>),
     Calibrate(Box<calibrate::Args>),
     Test(Box<test::Args>),
-    Watch(watch::Args),
+    Watch(Box<watch::Args>),
 }
 
 impl Command {

@@ -205,6 +205,9 @@ impl Request<'_> {
     }
 }
 
+/// The networks `[P]` of a test, given the number of its first piece among those of all tests, and its own work.
+pub type Trained<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
+
 /// The trainings of all tests of a request, one after the other.
 pub struct Networks<'a>(Vec<Box<dyn Pieces + 'a>>);
 
@@ -224,9 +227,6 @@ impl Pieces for Networks<'_> {
     }
 }
 
-/// Where networks come from that tests train independently of one another: given the number of a test's first piece among all, and the test's work.
-pub type MadeBy<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
-
 impl Calibration {
     /// Trains what is to be trained.
     ///
@@ -241,7 +241,7 @@ impl Calibration {
     ///
     /// # Errors
     /// As [`Self::make`]; networks of another number.
-    pub fn make_by(request: &Request, networks: &MadeBy<'_>, progress: &dyn Progress) -> Result<Self> {
+    pub fn make_by(request: &Request, networks: &Trained<'_>, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");
