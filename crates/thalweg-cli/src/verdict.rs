@@ -171,8 +171,10 @@ pub fn label(method: &str) -> String {
         "ddpm" => "DDPM".into(),
         "mean" => "mean of the finals".into(),
         "interpolation" => "interpolation of two finals".into(),
+        "aligned-interpolation" => "interpolation of a final and another aligned to it".into(),
         "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),
         "pca-gaussian" => "PCA Gaussian of the finals".into(),
+        "swag" => "SWAG's Gaussian of the finals".into(),
         "mean-move" => "fresh start + mean move".into(),
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {
@@ -327,6 +329,8 @@ pub mod tests {
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
         assert_eq!(label("flat-noise-1.1"), "a final + noise it hardly feels (1.1 d)");
         assert_eq!(label("soup-3-flat-noise-0.8"), "mean of three finals + noise it hardly feels (0.8 d)");
+        let noisy = label("interpolation-flat-noise-1");
+        assert_eq!(noisy, "interpolation of two finals + noise it hardly feels (1 d)");
         assert_eq!(label("something-else"), "something-else");
     }
 }

@@ -15,6 +15,7 @@ pub mod baseline;
 mod by_weights;
 mod evaluation;
 mod flat;
+mod gaussians;
 mod reference;
 mod results;
 mod row;
@@ -180,6 +181,11 @@ impl<'a> Judge<'a> {
     /// The zoo's leave-one-out median distance, weights as they are: the unit of d.
     pub fn median(&self) -> f64 {
         self.neighbourhood.median()
+    }
+
+    /// Whether alignment brings the zoo's runs nearer to each other, by more than a hundredth of their distance.
+    fn reorders(&self) -> bool {
+        self.own.weights.median < 0.99 * self.median()
     }
 
     /// Judges networks `theta [n, P]` one by one.

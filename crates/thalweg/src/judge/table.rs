@@ -44,16 +44,28 @@ pub fn table(
     progress: &dyn Progress,
 ) -> Result<Vec<Judged>> {
     let p = zoo.engine.parameters().max(1);
-    let probe = (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe });
-    let trivial = Baseline::table(zoo.training.len() / p, zoo.start.is_some(), probe.is_some());
-    let of_zoo = |streams| trivial.iter().map(move |b| (*b, streams));
-    let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
+    let finals = Finals {
+        layout: zoo.engine.layout(),
+        training: zoo.training,
+        median: None,
+        start: zoo.start,
+        probe: (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe }),
+        symmetry: zoo.symmetry,
+    };
+    let of_zoo = |streams| Baseline::table(&finals).into_iter().map(move |b| (b, streams));
+    let mut all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
     progress.begin("judging", (1 + generated.len() + all.len()) as u64);
     let next = || {
         progress.advance(1);
         if progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     };
     let judge = Judge::new(zoo)?;
+    let finals = Finals { median: Some(judge.median()), ..finals };
+    if !judge.reorders() {
+        let rows = all.len();
+        all.retain(|(baseline, _)| *baseline != Baseline::AlignedInterpolation);
+        progress.advance((rows - all.len()) as u64);
+    }
     next()?;
     let judged = |origin, name: &str, theta: &[f32]| -> Result<Judged> {
         let (networks, together) = judge.examine(theta)?;
@@ -70,8 +82,6 @@ pub fn table(
         rows.push(Judged { origin: Origin::HeldOut, row, networks: networks.clone() });
     }
     let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
-    let median = Some(judge.median());
-    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start, probe };
     for (baseline, streams) in all {
         rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
     }
