@@ -219,6 +219,11 @@ fn the_numbers_of_each_network_are_those_of_brute_force() {
             judged.accuracy[i] >= judge.accuracy_floor() && found >= least && judged.aligned[i].distance >= far;
         assert_eq!(judged.novel_and_performing[i], counts);
     }
+    let share = |reaches: &dyn Fn(usize) -> bool| {
+        (0..judged.d.len()).filter(|i| reaches(*i)).count() as f64 / judged.d.len() as f64
+    };
+    assert_eq!(row.new_in_weights, share(&|i| judged.aligned[i].distance >= far));
+    assert_eq!(row.new_in_behaviour, share(&|i| judged.alike[i].distance >= least));
     // Sixteen of the eighteen make one ensemble; pairs of the same network differ nowhere.
     let mut ensemble = crate::metric::calibration::Ensemble::new(inputs, 10).unwrap();
     for theta in new.chunks(p).take(16) {
