@@ -269,7 +269,7 @@ fn interpolation(zoo: &Finals<'_>, table: Option<&SymmetryTable>, streams: &Stre
 }
 
 /// Centres that flat noise is drawn about, at most: the curvature about each costs five hundred gradients and an eigendecomposition.
-const CENTRES: usize = 8;
+const CENTRES: usize = 5;
 
 /// `n` networks about [`CENTRES`] centres in turn.
 fn flat_noise(zoo: &Finals<'_>, centre: Centre, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {
