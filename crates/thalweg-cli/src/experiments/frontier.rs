@@ -82,7 +82,11 @@ mod tests {
         );
         assert!(of(0.35).contains("level, within two standard errors, with") && of(0.05).contains("It is behind"));
         assert!(of(0.60).starts_with("flow is the best of the methods: 0.60 ± 0.05 of its networks"));
-        assert!(of(0.60).contains("lack: distance in weights (d_w 0.70)"), "{}", of(0.60));
+        assert!(
+            of(0.60).contains("lack: distance in weights, d_w 0.70 (a share of 0.00 reaches the zoo's 5 % quantile)"),
+            "{}",
+            of(0.60)
+        );
         assert!(!of(0.86).contains("lack"), "{}", of(0.86));
         assert_eq!(words(&[]), "");
         assert_eq!(figure("", &[flow(0.5), zoo.clone()]).marks.len(), 5);

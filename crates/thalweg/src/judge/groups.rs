@@ -27,8 +27,7 @@ impl<'a> Groups<'a> {
     /// Of a table of `generated` networks `[n, P]` beside a zoo, and beside baselines where these are given streams; `median` is the zoo's leave-one-out
     /// median distance ([`Neighbourhood::median`](crate::metric::novelty::Neighbourhood::median)).
     pub fn new(zoo: ZooReference<'a>, generated: &[&'a [f32]], baselines: Option<&'a Streams>, median: f64) -> Self {
-        let runs = zoo.training.len() / zoo.layout().len().max(1);
-        let trivial = Baseline::table(runs, zoo.start.is_some(), zoo.networks.evaluator().probes() > 0);
+        let trivial = Baseline::table(&finals(&zoo, None));
         let trivial = baselines.into_iter().flat_map(|streams| trivial.iter().map(move |b| (*b, streams))).collect();
         Self { zoo, generated: generated.to_vec(), trivial, median, drawn: Mutex::new(None) }
     }
@@ -60,9 +59,7 @@ impl<'a> Groups<'a> {
         let Some((baseline, streams)) = self.trivial.get(index) else {
             return Err(Error::parameter("group", format!("a baseline below {}", self.trivial.len()), index));
         };
-        let (networks, median) = (zoo.networks.evaluator(), Some(self.median));
-        let probe = (networks.probes() > 0).then_some(networks);
-        let finals = Finals { layout: networks.layout(), training: zoo.training, median, start: zoo.start, probe };
+        let finals = finals(zoo, Some(self.median));
         baseline.sample(&finals, self.drawn(), streams)
     }
 
@@ -89,6 +86,14 @@ impl<'a> Groups<'a> {
     pub fn generated(index: usize) -> usize {
         GENERATED + index
     }
+}
+
+/// What baselines are drawn from.
+fn finals<'a>(zoo: &'a ZooReference<'_>, median: Option<f64>) -> Finals<'a> {
+    let networks = zoo.networks.evaluator();
+    let probe = (networks.probes() > 0).then_some(networks);
+    let (layout, training, start, symmetry) = (networks.layout(), zoo.training, zoo.start, zoo.symmetry);
+    Finals { layout, training, median, start, probe, symmetry }
 }
 
 impl Pieces for Groups<'_> {

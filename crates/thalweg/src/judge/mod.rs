@@ -16,6 +16,7 @@ mod by_weights;
 mod evaluation;
 mod evaluator;
 mod flat;
+mod gaussians;
 mod groups;
 mod reference;
 mod results;
@@ -106,6 +107,11 @@ impl Scale {
         Ok(Self { median: quantile(what, &distances, 0.5)?, least: quantile(what, &distances, LEAST)? })
     }
 
+    /// The share of distances at or above the 5 % quantile.
+    fn reached(&self, nearest: &[Nearest]) -> f64 {
+        nearest.iter().filter(|x| x.distance >= self.least).count() as f64 / nearest.len() as f64
+    }
+
     /// Distances in units of the median; NaN where that is 0.
     fn relative(&self, nearest: &[Nearest]) -> Vec<f64> {
         let one = |x: &Nearest| if self.median > 0.0 { x.distance / self.median } else { f64::NAN };
@@ -189,6 +195,11 @@ impl<'a> Judge<'a> {
         self.neighbourhood.median()
     }
 
+    /// Whether alignment brings the zoo's runs nearer to each other, by more than a hundredth of their distance.
+    fn reorders(&self) -> bool {
+        self.own.weights.median < 0.99 * self.median()
+    }
+
     /// Judges networks `theta [n, P]` one by one.
     ///
     /// # Errors
@@ -248,7 +259,7 @@ impl<'a> Judge<'a> {
     /// The row of a judgement.
     fn summarise(&self, method: &str, judged: &Judgement, together: Together, seconds: f64) -> Result<Row> {
         let accuracy = Summary::of("accuracy", &judged.accuracy, Better::Higher)?;
-        let floor = self.own.accuracy_floor;
+        let (own, floor) = (&self.own, self.own.accuracy_floor);
         let share = |count: usize| count as f64 / accuracy.n as f64;
         // Held-out runs against themselves would have 0 by construction.
         let copying = |of: fn(&Judgement) -> &[Nearest]| match &self.held_out {
@@ -272,6 +283,8 @@ impl<'a> Judge<'a> {
             novel_and_performing: share(judged.novel_and_performing.iter().filter(|both| **both).count()),
             novel_performing_weights: novel_and_performing(&judged.accuracy, &judged.d, floor),
             performing: share(judged.accuracy.iter().filter(|a| **a >= floor).count()),
+            new_in_weights: own.weights.reached(&judged.aligned),
+            new_in_behaviour: own.behaviour.reached(&judged.alike),
             copying_weights: copying(|j| &j.aligned),
             copying_behaviour: copying(|j| &j.alike),
             spread_weights: together.spread_weights,
