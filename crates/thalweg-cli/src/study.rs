@@ -5,7 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::judge::{ZooReference, ZooRuns};
+use thalweg::judge::{ByEngine, Evaluation, ZooReference, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
@@ -93,8 +93,8 @@ impl Study {
 
     /// What networks are judged against.
     pub fn reference(&self) -> ZooReference<'_> {
-        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
         let probe = self.some.inputs.len().min(PROBE * self.engine.input_len());
-        ZooReference { probe: &self.some.inputs[..probe], ..reference }
+        let (engine, test, probe) = (&self.engine, &self.test.inputs, &self.some.inputs[..probe]);
+        self.runs.evaluated(Evaluation::Engine(ByEngine { engine, test, probe }), &self.test.labels)
     }
 }

@@ -97,6 +97,52 @@ fn a_command_is_a_model_and_its_tables_may_hold_words_and_gaps() {
 }
 
 #[test]
+fn a_command_is_calibrated_once_tested_and_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("f.awk"), MODEL).unwrap();
+    fs::write(dir.join("p.csv"), table(600, 1, 0.0)).unwrap();
+    let near = without_label(&table(25, 2, 0.0));
+    fs::write(dir.join("near.csv"), &near).unwrap();
+    fs::write(dir.join("far.csv"), without_label(&table(25, 3, 9.0))).unwrap();
+    let few = "--null 99 --set bank.size=20";
+    let made = thalweg(dir, &format!("shift calibrate --p p.csv {few} --out f.cal")).assert().success();
+    made.stdout(contains("taken as probabilities").and(contains("--predict 'awk -f f.awk'")));
+    // The two steps say what the one does.
+    let json = |line: &str, code: i32| -> Value {
+        serde_json::from_slice(&thalweg(dir, line).assert().code(code).get_output().stdout).unwrap()
+    };
+    let two = json("shift test f.cal --q far.csv --json", 1);
+    let one = json(&format!("shift check --p p.csv {few} --no-cache --q far.csv --json"), 1);
+    for key in ["p_value", "outcome", "estimate", "explain"] {
+        assert_eq!(two[key], one[key], "{key}");
+    }
+    assert_eq!(two["explain"]["features"][0]["name"], "dose");
+    // Day after day; what was watched before is left out.
+    let watch = "shift watch f.cal --state f.watch";
+    thalweg(dir, &format!("{watch} --q near.csv")).assert().success().stdout(contains("1 batch (25 rows)"));
+    thalweg(dir, &format!("{watch} --q near.csv")).assert().success().stdout(contains("watched before"));
+    fs::create_dir(dir.join("days")).unwrap();
+    for day in 0..4 {
+        fs::write(dir.join(format!("days/day-{day}.csv")), without_label(&table(25, 30 + day, 9.0))).unwrap();
+    }
+    thalweg(dir, &format!("{watch} --batches days")).assert().code(1).stdout(contains("harmful shift"));
+    // The command is asked, so it has to be there; and it is the one that answered for P.
+    let mut bare = Command::cargo_bin("thalweg").unwrap();
+    bare.current_dir(dir).args(["shift", "test", "f.cal", "--q", "near.csv"]);
+    bare.assert().code(2).stderr(contains("--predict COMMAND"));
+    let test = "shift test f.cal --q near.csv";
+    fs::write(dir.join("f.awk"), "NR > 1 { print 1, 2, 3 }").unwrap();
+    thalweg(dir, test).assert().code(2).stderr(contains("expected 2 numbers a row, as for P, found 3"));
+    fs::write(dir.join("f.awk"), "NR > 1 { print 5, 7 }").unwrap();
+    thalweg(dir, test).assert().code(2).stderr(contains("expected probabilities, as it wrote for P"));
+    fs::write(dir.join("bad.csv"), "dose,age\n1,2\n").unwrap();
+    thalweg(dir, "shift test f.cal --q bad.csv").assert().code(2).stderr(contains("missing: ward"));
+    fs::write(dir.join("l.csv"), "0.25,0.75\n").unwrap();
+    thalweg(dir, "shift test f.cal --q-logits l.csv").assert().code(2).stderr(contains("cannot be used with"));
+}
+
+#[test]
 fn columns_are_matched_by_name_and_what_the_command_does_wrong_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

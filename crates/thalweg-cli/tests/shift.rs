@@ -136,6 +136,38 @@ fn one_step_from_a_network_and_two_tables_to_an_alarm() {
 }
 
 #[test]
+fn a_run_of_a_zoo_and_an_onnx_file_are_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
+    std::fs::write(dir.join("far.csv"), csv(40, 6.0)).unwrap();
+    thalweg(dir, "zoo train --arch mlp --widths 8 --data csv:home.csv --runs 2 --steps 80 -q --out zoo")
+        .assert()
+        .success();
+    let few = "--null 60 --set bank.size=20";
+    let check = format!("shift check {few} --no-cache --q far.csv --model");
+    thalweg(dir, &format!("{check} zoo --run 1 --fail-on never")).assert().success().stdout(contains("Verdict"));
+    thalweg(dir, &format!("{check} zoo --run 2")).assert().code(2).stderr(contains("zoo has 2 runs, counted from 0"));
+    let twice = thalweg(dir, &format!("{check} zoo --arch mlp --widths 8")).assert().code(2);
+    twice.stderr(contains("zoo says its own architecture"));
+    let (net, theta) =
+        thalweg_nets::onnx::parse("two-sides", include_bytes!("data/two-sides.onnx")).expect("torch has written it");
+    std::fs::write(dir.join("f.onnx"), include_bytes!("data/two-sides.onnx")).unwrap();
+    let engine = Engine::new(&net).expect("an engine");
+    std::fs::write(dir.join("f.safetensors"), engine.layout().to_safetensors(&theta).unwrap()).unwrap();
+    std::fs::write(dir.join("net.toml"), toml::to_string(&net).unwrap()).unwrap();
+    let said = |model: &str| -> serde_json::Value {
+        let json = thalweg(dir, &format!("{check} {model} --raw --p home.csv --json")).assert().code(1);
+        serde_json::from_slice(&json.get_output().stdout).unwrap()
+    };
+    let (onnx, parts) = (said("f.onnx"), said("f.safetensors --arch net.toml"));
+    assert!(onnx["estimate"]["accuracy_on_p"].as_f64().is_some_and(|share| share > 0.9), "{onnx}");
+    assert_eq!((&onnx["p_value"], &onnx["estimate"]), (&parts["p_value"], &parts["estimate"]));
+    thalweg(dir, &format!("{check} f.onnx")).assert().code(2).stderr(contains("--reference (--p)"));
+    thalweg(dir, &format!("{check} f.safetensors --p home.csv")).assert().code(2).stderr(contains("--arch FILE.toml"));
+}
+
+#[test]
 fn logits_alone_are_enough_for_a_verdict() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

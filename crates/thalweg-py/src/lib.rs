@@ -6,6 +6,7 @@ mod architecture;
 mod arrays;
 mod data;
 mod errors;
+mod evaluator;
 mod judge;
 mod model;
 mod networks;
@@ -40,6 +41,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
+    module.add_function(wrap_pyfunction!(judge::judge_by, module)?)?;
     module.add_function(wrap_pyfunction!(judge::wasserstein, module)?)?;
     module.add_function(wrap_pyfunction!(program::program, module)?)?;
     module.add_function(wrap_pyfunction!(shift::shift_defaults, module)?)?;

@@ -64,6 +64,7 @@ pub fn run() -> Result<[Verdict; 2]> {
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "digits".into(),
         choose: false,

@@ -56,6 +56,7 @@ fn calibrated() -> (Arc<Base>, Dataset, Calibration) {
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "digits".into(),
         choose: false,

@@ -4,7 +4,7 @@ use crate::data::{self, NormalisationFlags};
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::results::Results;
 use crate::session::Session;
-use crate::work::architecture::given;
+use crate::work::architecture::ArchitectureFlags;
 use crate::work::eval::{alone, beside};
 use crate::work::pieces::Site;
 use crate::work::scores::ScoreFlags;
@@ -39,14 +39,10 @@ pub struct Args {
     #[arg(value_name = "NETWORKS")]
     networks: PathBuf,
     /// Zoo to judge against
-    #[arg(long, value_name = "ZOO")]
+    #[arg(long, value_name = "ZOO", conflicts_with = "arch")]
     zoo: Option<PathBuf>,
-    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with = "zoo")]
-    arch: Option<String>,
-    /// Hidden widths of an mlp, e.g. 32,16
-    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    of: ArchitectureFlags,
     /// Data to judge on, as the zoo's networks take them; what the zoo or the file says by default
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
@@ -71,7 +67,8 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("eval", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
-    let inputs = Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.arch.as_deref());
+    let inputs =
+        Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.of.arch.as_deref());
     let inputs = inputs.paths(args.scores.files());
     let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs: inputs.clone(), ..Plan::default() };
     let site = Site::new(plan.command, session.common.out.as_deref(), &args.shard, inputs)?;
@@ -86,7 +83,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
             }
         }
         None => {
-            let known = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
+            let known = args.of.given(data.as_ref(), &session.progress)?;
             alone(&args.networks, known.as_ref(), (data, &args.inputs), site, session)?
         }
     };

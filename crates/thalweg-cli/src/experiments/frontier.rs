@@ -1,6 +1,6 @@
 //! Accuracy against novelty in behaviour: one picture a zoo with every method and rival in it, and a verdict in words from the same rows.
 use crate::report::{Look, Mark, Plot};
-use crate::table::Weight;
+use crate::table::{Weight, estimate};
 use crate::verdict::{Verdict, colour};
 use std::cmp::Ordering::Less;
 
@@ -55,16 +55,13 @@ pub fn words(verdicts: &[Verdict]) -> String {
     words
 }
 
-fn score(verdict: &Verdict) -> f64 {
-    verdict.novel_and_performing().0
-}
-
 /// A share with its error, in words.
 fn share((share, sem): (f64, f64)) -> String {
-    match sem.is_finite() {
-        true => format!("{share:.2} ± {sem:.2}"),
-        false => format!("{share:.2}"),
-    }
+    estimate(share, sem, 2)
+}
+
+fn score(verdict: &Verdict) -> f64 {
+    verdict.novel_and_performing().0
 }
 
 #[cfg(test)]

@@ -223,9 +223,11 @@ fn statistics(engine: &Engine, theta: &[f32], some: &Dataset, test: &Labelled, s
 /// An ensemble in a sentence.
 fn said(together: Option<Calibration>) -> String {
     together.map_or(String::new(), |Calibration { members, accuracy, nll, ece }| {
-        format!(
-            "The {members} networks together (mean probabilities): accuracy {accuracy:.4}, NLL {nll:.4}, ECE {ece:.4}."
-        )
+        let of = match members {
+            1 => "Its probabilities".to_owned(),
+            _ => format!("The {members} networks together (mean probabilities)"),
+        };
+        format!("{of}: accuracy {accuracy:.4}, NLL {nll:.4}, ECE {ece:.4}.")
     })
 }
 

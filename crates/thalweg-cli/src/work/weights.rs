@@ -13,7 +13,6 @@ use thalweg::Streams;
 use thalweg::judge::{Origin, Weights, WeightsRow, ZooRuns, by_weights};
 use thalweg::metric::summary::{Better, Summary, mean_sem, quantile};
 use thalweg::model::Networks;
-use thalweg_nets::Error;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
@@ -34,10 +33,6 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
     let split = networks.split.unwrap_or_default().of(zoo)?;
     let runs = ZooRuns::modelled(zoo, &split)?;
     let weights = Weights { layout, training: &runs.training, held_out: &runs.held_out, start: runs.start() };
-    let failed = |e: anyhow::Error| match e.downcast::<Error>() {
-        Ok(own) => own,
-        Err(other) => Error::parameter("scores", "a score for every network", format!("{other:#}")),
-    };
     let mut score = |origin: Origin, _: &str, theta: &[f32]| {
         let from_file = match origin {
             Origin::Generated => scores.of_networks(theta.len() / layout.len()),
@@ -45,9 +40,9 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
             Origin::HeldOut => scores.of_runs(&split.test, zoo.runs()),
             Origin::Baseline => Ok(None),
         };
-        match from_file.map_err(failed)? {
+        match from_file? {
             Some(found) => Ok(Some(found)),
-            None => scores.asked(theta, zoo, session).map_err(failed),
+            None => scores.asked(theta, zoo, session),
         }
     };
     let streams = baselines.then(|| Streams::new(session.seed_or(0)).child("eval"));

@@ -5,26 +5,21 @@ pub const ROWS: &[Row] = &[
     (
         "shift calibrate --out new",
         &[
-            "name f by --classifier, --arch and --reference, or by --logits",
+            "name f by --classifier, --arch and --reference, by --logits or by --predict",
             "e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20",
         ],
     ),
     (
         "shift calibrate --model nets --out new",
-        &[
-            "the following required arguments were not provided",
-            "--arch <NAME|FILE>",
-            "--reference <NAME[:DIR]>",
-            "try '--help'",
-        ],
+        &["name the rows that f was trained on by --reference (--p) NAME[:DIR] or FILE.csv"],
     ),
     (
         "shift calibrate --model nets --arch digits --out new",
-        &["the following required arguments were not provided", "--reference <NAME[:DIR]>", "try '--help'"],
+        &["name the rows that f was trained on by --reference (--p) NAME[:DIR] or FILE.csv"],
     ),
     (
         "shift calibrate --model nets --p digits --out new",
-        &["the following required arguments were not provided", "--arch <NAME|FILE>", "try '--help'"],
+        &["nets: its architecture is not in the file: name it by --arch FILE.toml or a preset"],
     ),
     (
         "shift calibrate --model nets --arch digits --p digits --network 99 --out new",

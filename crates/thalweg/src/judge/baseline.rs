@@ -15,7 +15,8 @@
 //! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
-use super::flat::{FlatNoise, Probe};
+use super::evaluator::Evaluator;
+use super::flat::FlatNoise;
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
 use crate::space::principal::Principal;
@@ -53,7 +54,7 @@ pub struct Finals<'a> {
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
     /// Unlabelled inputs for noise that networks hardly feel, where there are some.
-    pub probe: Option<Probe<'a>>,
+    pub probe: Option<&'a dyn Evaluator>,
 }
 
 /// A trivial generator.

@@ -1,7 +1,6 @@
 //! The groups of networks that a [`table`](super::table) judges. The logits of their networks on the test inputs are most of its work, and pieces that
 //! many processes may share: blocks of neighbouring networks of a group.
 use super::baseline::{Baseline, Finals};
-use super::flat::Probe;
 use super::reference::ZooReference;
 use crate::{Error, Result, Streams};
 use std::borrow::Cow;
@@ -28,8 +27,8 @@ impl<'a> Groups<'a> {
     /// Of a table of `generated` networks `[n, P]` beside a zoo, and beside baselines where these are given streams; `median` is the zoo's leave-one-out
     /// median distance ([`Neighbourhood::median`](crate::metric::novelty::Neighbourhood::median)).
     pub fn new(zoo: ZooReference<'a>, generated: &[&'a [f32]], baselines: Option<&'a Streams>, median: f64) -> Self {
-        let runs = zoo.training.len() / zoo.engine.parameters().max(1);
-        let trivial = Baseline::table(runs, zoo.start.is_some(), !zoo.probe.is_empty());
+        let runs = zoo.training.len() / zoo.layout().len().max(1);
+        let trivial = Baseline::table(runs, zoo.start.is_some(), zoo.networks.evaluator().probes() > 0);
         let trivial = baselines.into_iter().flat_map(|streams| trivial.iter().map(move |b| (*b, streams))).collect();
         Self { zoo, generated: generated.to_vec(), trivial, median, drawn: Mutex::new(None) }
     }
@@ -61,20 +60,20 @@ impl<'a> Groups<'a> {
         let Some((baseline, streams)) = self.trivial.get(index) else {
             return Err(Error::parameter("group", format!("a baseline below {}", self.trivial.len()), index));
         };
-        let (layout, median) = (zoo.engine.layout(), Some(self.median));
-        let probe = (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe });
-        let finals = Finals { layout, training: zoo.training, median, start: zoo.start, probe };
+        let (networks, median) = (zoo.networks.evaluator(), Some(self.median));
+        let probe = (networks.probes() > 0).then_some(networks);
+        let finals = Finals { layout: networks.layout(), training: zoo.training, median, start: zoo.start, probe };
         baseline.sample(&finals, self.drawn(), streams)
     }
 
     /// Networks that a baseline makes: as many as the first group that was generated has.
     fn drawn(&self) -> usize {
-        self.generated.first().map_or(1, |theta| theta.len() / self.zoo.engine.parameters().max(1))
+        self.generated.first().map_or(1, |theta| theta.len() / self.zoo.layout().len().max(1))
     }
 
     /// Networks of every group.
     fn sizes(&self) -> Vec<usize> {
-        let own = |theta: &[f32]| theta.len() / self.zoo.engine.parameters().max(1);
+        let own = |theta: &[f32]| theta.len() / self.zoo.layout().len().max(1);
         let real = [self.zoo.training, self.zoo.held_out].map(own).into_iter();
         let made = self.generated.iter().map(|theta| own(theta));
         let trivial = self.trivial.iter().map(|(b, _)| if *b == Baseline::Mean { 1 } else { self.drawn() });
@@ -98,14 +97,14 @@ impl Pieces for Groups<'_> {
     }
 
     fn make(&self, index: usize) -> Result<Vec<f32>> {
-        let (mut block, size) = (index, (AT_ONCE * self.zoo.engine.parameters()).max(1));
+        let (mut block, size) = (index, (AT_ONCE * self.zoo.layout().len()).max(1));
         for (group, n) in self.sizes().into_iter().enumerate() {
             if block >= n.div_ceil(AT_ONCE) {
                 block -= n.div_ceil(AT_ONCE);
                 continue;
             }
             let logits = |theta: &[f32]| match theta.chunks(size).nth(block) {
-                Some(block) => self.zoo.engine.logits_of_many(block, self.zoo.test),
+                Some(block) => self.zoo.networks.evaluator().logits(block),
                 None => Err(Error::parameter("networks of a group", n, theta.len() / size)),
             };
             if group < GENERATED + self.generated.len() {
@@ -126,7 +125,7 @@ impl Pieces for Groups<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Judge, table};
+    use super::super::{ByEngine, Evaluation, Judge, table};
     use super::*;
     use crate::metric::novelty::Neighbourhood;
     use thalweg_nets::Architecture;
@@ -146,14 +145,12 @@ mod tests {
         let (x, labels) = (engine.pack(&draw(50 * 4, 4)).unwrap(), (0..50).map(|i| i % 3).collect::<Vec<u32>>());
         let (a, b) = (draw(130 * p, 5), draw(2 * p, 6));
         let zoo = ZooReference {
-            engine: &engine,
+            networks: Evaluation::Engine(ByEngine { engine: &engine, test: &x, probe: &probe }),
             training: &training,
             held_out: &held_out,
-            test: &x,
             labels: &labels,
             start: None,
             symmetry: None,
-            probe: &probe,
             logits: None,
         };
         let (streams, generated) = (Streams::new(9), [("a", &a[..]), ("b", &b[..])]);

@@ -14,6 +14,7 @@ pub mod action_gap;
 pub mod baseline;
 mod by_weights;
 mod evaluation;
+mod evaluator;
 mod flat;
 mod groups;
 mod reference;
@@ -23,7 +24,7 @@ mod runs;
 mod table;
 
 pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
-pub use flat::Probe;
+pub use evaluator::{ByEngine, Evaluation, Evaluator, Slope};
 pub use groups::Groups;
 pub use reference::{GroupLogits, ZooReference};
 pub use results::{RESULTS, read_rows, write_rows};
@@ -129,17 +130,20 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Slices that do not fit the engine, weights that are not finite, fewer than two training networks, copies only.
     pub fn new(zoo: ZooReference<'a>) -> Result<Self> {
-        let neighbourhood = Neighbourhood::new(zoo.training, zoo.engine.parameters())?;
+        let layout = zoo.layout();
+        let neighbourhood = Neighbourhood::new(zoo.training, layout.len())?;
         let mut evaluated = evaluate(&zoo, Some(TRAINING), zoo.training, keeps_probabilities(&zoo))?;
         let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
         let mut alike = evaluated.answers.nearest_others()?;
+        let behaviour = |alike: &[Nearest]| Scale::of("leave-one-out difference of answers", alike);
+        let mut of_answers = behaviour(&alike)?;
         // Where runs answer every row as another does, their answers alone tell copies from nothing.
-        let tied = quantile("difference of answers", &distances(&alike), LEAST)? == 0.0;
-        evaluated.probabilities = evaluated.probabilities.filter(|_| tied);
+        evaluated.probabilities = evaluated.probabilities.filter(|_| of_answers.least == 0.0);
         if let Some(probabilities) = &evaluated.probabilities {
             alike = probabilities.nearest_others()?;
+            of_answers = behaviour(&alike)?;
         }
-        let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == zoo.engine.layout());
+        let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == layout);
         let neighbours = symmetry.map(|symmetry| AlignedNeighbourhood::new(zoo.training, symmetry));
         let aligned = match &neighbours {
             Some(neighbours) => neighbours.nearest_others(&nearest, &alike)?,
@@ -148,8 +152,8 @@ impl<'a> Judge<'a> {
         let own = Own {
             accuracy_floor: quantile("accuracy", &evaluated.accuracy, LEAST)?,
             weights: Scale::of("leave-one-out distance", &aligned)?,
-            behaviour: Scale::of("leave-one-out difference of answers", &alike)?,
-            spread_weights: spread(zoo.training, zoo.engine.parameters())?,
+            behaviour: of_answers,
+            spread_weights: spread(zoo.training, layout.len())?,
             spread_behaviour: evaluated.answers.spread()?,
         };
         let d = neighbourhood.relative(&nearest);
@@ -194,7 +198,7 @@ impl<'a> Judge<'a> {
     }
 
     fn examine(&self, group: Option<usize>, theta: &[f32]) -> Result<(Judgement, Together)> {
-        let p = self.zoo.engine.parameters();
+        let p = self.zoo.layout().len();
         let nearest = self.neighbourhood.nearest(theta)?;
         let own = self.evaluated.probabilities.as_ref();
         let Evaluated { accuracy, loss, wrong, answers, probabilities, ensemble_gain } =

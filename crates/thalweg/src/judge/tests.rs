@@ -96,16 +96,18 @@ fn train(engine: &Engine, start: &[f32], run: u64, data: &thalweg_nets::data::Da
 
 fn reference(toy: &Toy) -> ZooReference<'_> {
     ZooReference {
-        engine: &toy.engine,
+        networks: by(toy, &toy.engine),
         training: &toy.training,
         held_out: &toy.held_out,
-        test: &toy.test,
         labels: &toy.labels,
         start: None,
         symmetry: Some(&toy.symmetry),
-        probe: &toy.probe,
         logits: None,
     }
+}
+
+fn by<'a>(toy: &'a Toy, engine: &'a Engine) -> Evaluation<'a> {
+    Evaluation::Engine(ByEngine { engine, test: &toy.test, probe: &toy.probe })
 }
 
 fn judge() -> Judge<'static> {
@@ -254,7 +256,7 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let start = Some(Start { mean: &toy.start, law: &law });
     // An engine of its own, since tests in other threads evaluate by the toy's.
     let engine = Engine::new(&architecture()).unwrap();
-    let zoo = ZooReference { start, engine: &engine, ..reference(toy) };
+    let zoo = ZooReference { start, networks: by(toy, &engine), ..reference(toy) };
     let some = toy.held_out.repeat(5);
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
     let streams = Streams::new(4);

@@ -144,7 +144,7 @@ impl Swag {
         let anchors = Anchors::dense(curves, 2, d)?;
         let (n, last) = (anchors.curves(), anchors.marginals() - 1);
         if n < 2 {
-            return Err(Error::shape("networks to take a covariance of", "at least 2", n));
+            return Err(Error::parameter("training runs", "at least 2, to have a covariance", n));
         }
         let kept = match self.config.rank {
             0 => 0,

@@ -59,9 +59,7 @@ impl Ensemble {
             return Err(Error::NotFinite { what: "logit".into(), place, value: f64::from(logits[i]) });
         }
         for (total, z) in self.total.chunks_exact_mut(self.classes).zip(logits.chunks_exact(self.classes)) {
-            let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-            let sum: f64 = z.iter().map(|&z| (f64::from(z) - top).exp()).sum();
-            total.iter_mut().zip(z).for_each(|(t, &z)| *t += (f64::from(z) - top).exp() / sum);
+            total.iter_mut().zip(probabilities(z)).for_each(|(t, p)| *t += p);
         }
         self.members += 1;
         Ok(())
@@ -86,6 +84,15 @@ impl Ensemble {
         let probabilities = self.probabilities()?;
         calibration(&probabilities, labels, self.classes, self.members)
     }
+}
+
+/// The softmax of one row of logits `[C]`, in double precision.
+pub fn probabilities(z: &[f32]) -> Vec<f64> {
+    let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let mut p: Vec<f64> = z.iter().map(|&z| (f64::from(z) - top).exp()).collect();
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
+    p
 }
 
 /// For each of `sizes` the ensembles that groups of so many neighbours among `thetas [M, P]` make, none in two and at most `most` of a size, on

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::argmax;
-use thalweg_nets::loss::softmax;
+use thalweg_nets::loss::softmax_rows;
 use thalweg_nets::streams::shuffle;
 use thalweg_nets::{Architecture, architecture::Operation};
 
@@ -107,6 +107,19 @@ impl Sample {
             rows.iter().flat_map(|&r| values[r * wide..(r + 1) * wide].iter().copied()).collect()
         };
         Sample { len: rows.len(), inputs: of(&self.inputs), logits: of(&self.logits), features: of(&self.features) }
+    }
+
+    /// Whether its first rows are those of `other`.
+    pub fn begins_with(&self, other: &Sample) -> bool {
+        let same = |a: &[f32], b: &[f32]| a.get(..b.len()).is_some_and(|first| first == b);
+        self.len >= other.len && same(&self.inputs, &other.inputs) && same(&self.logits, &other.logits)
+    }
+
+    /// The rows from number `first` on.
+    pub fn from(&self, first: usize) -> Sample {
+        let of = |values: &[f32]| values[first * values.len().checked_div(self.len).unwrap_or(0)..].to_vec();
+        let [inputs, logits, features] = [&self.inputs, &self.logits, &self.features].map(|values| of(values));
+        Sample { len: self.len - first, inputs, logits, features }
     }
 
     /// All rows where there are no more than `most`, else `most` of them at random, with replacement.
@@ -250,15 +263,6 @@ impl Base {
         }
         self.engine.pack(&sample.inputs)
     }
-}
-
-/// Softmax of each row of logits `[N, C]`.
-pub(super) fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
-    let mut out = vec![0.0; logits.len()];
-    for (z, p) in logits.chunks_exact(classes.max(1)).zip(out.chunks_exact_mut(classes.max(1))) {
-        softmax(z, p);
-    }
-    out
 }
 
 /// Standard deviation of every input of `rows` `[D]`.

@@ -10,7 +10,8 @@
 //!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query; [`conditional`]: from one that takes the query as its context.
 //! - [`members`]: what all tests by networks beside f share.
 //! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
-//! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told; [`explain`]: which rows, features, classes and subgroups to look at.
+//! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told; [`counterpart`]: whether a change that f bears explains what
+//!   tests of harm see; [`encoding`]: tables as inputs; [`explain`]: which rows, features, classes and subgroups to look at.
 //! - [`factory`]: what a test says of itself; [`method`]: all of them by name; [`stored`]: what a test keeps in a file; [`calibration`]: tests
 //!   prepared once, in one file; [`watch`]: batches one after the other, with a bound on false alarms over all time.
 //!
@@ -20,7 +21,9 @@ pub mod base;
 pub mod baselines;
 pub mod calibration;
 mod config;
+pub mod counterpart;
 pub mod disagreement;
+pub mod encoding;
 pub mod estimate;
 pub mod explain;
 pub mod factory;

@@ -71,6 +71,22 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Numbers of exactly this shape, where there are any of this name: files of older versions may lack them.
+    ///
+    /// # Errors
+    /// Another shape, a number that is not finite.
+    pub fn single_if_there(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
+        self.file.shape(&format!("{}.{name}", self.test)).map(|_| self.single(name, shape)).transpose()
+    }
+
+    /// A list of exactly `n` finite numbers, where there is one of this name: files of older versions may lack it.
+    ///
+    /// # Errors
+    /// As [`Self::doubles`].
+    pub fn doubles_if_there(&self, name: &str, n: usize) -> Result<Option<Vec<f64>>> {
+        self.file.shape(&format!("{}.{name}", self.test)).map(|_| self.doubles(name, n)).transpose()
+    }
+
     /// A list of exactly `n` finite numbers in double precision.
     ///
     /// # Errors

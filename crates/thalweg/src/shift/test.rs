@@ -2,7 +2,7 @@
 //! p-values, power and files are then made once for all of them.
 use super::base::{Sample, Schema};
 use super::reference::Reference;
-use super::stored::Store;
+use super::stored::{Store, Stored};
 use crate::{Error, Result, Streams, interrupt};
 
 /// One number that a test gives.
@@ -35,6 +35,9 @@ pub struct Measured {
     pub row_scores: Vec<f64>,
 }
 
+/// What the numbers of rows that are kept are called in files.
+pub(super) const KEPT: &str = "kept";
+
 /// Queries that are copied out of their rows at a time.
 pub(super) const CHUNK: usize = 32;
 
@@ -51,11 +54,13 @@ pub trait ShiftTest: Send + Sync {
     fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured>;
 
     /// The same of queries that are rows of one sample, each a list of row numbers: one pass where a test can do its work on every row once. The law
-    /// of the values is that of [`Self::measure`]; where a test draws random numbers, they are others.
+    /// of the values is that of [`Self::measure`]; where a test draws random numbers, they are others. The first `kept` rows are those that the test
+    /// was last given by [`Self::keep`], or `kept` is 0; the numbers are the same either way.
     ///
     /// # Errors
     /// As [`Self::measure`].
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+    fn measure_rows(&self, rows: &Sample, kept: usize, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+        let _ = kept;
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
@@ -67,6 +72,16 @@ pub trait ShiftTest: Send + Sync {
             }
         }
         Ok(all)
+    }
+
+    /// Keeps what it says of `rows`, which every query is going to be measured among ([`Self::measure_rows`]), so that a query costs its own rows only:
+    /// taken from what was `stored` where that is there, else computed. A test that has little to do for a row keeps nothing.
+    ///
+    /// # Errors
+    /// Rows that do not fit; stored tensors that do not fit them.
+    fn keep(&mut self, rows: &Sample, stored: Option<&Stored>) -> Result<()> {
+        let _ = (rows, stored);
+        Ok(())
     }
 
     /// The share of `rows` on which each of its networks names another class than f, where the networks are the same for all queries; empty where they
@@ -127,6 +142,21 @@ pub(super) fn means(queries: &[Sample], scores: impl Fn(&Sample) -> Result<Vec<f
         }
     }
     Ok(all)
+}
+
+/// One number for each of `rows`, of which the first `kept` are known as `known`, or none where there are others: `scores` says the rest.
+///
+/// # Errors
+/// Those of `scores`.
+pub(super) fn completed(
+    rows: &Sample,
+    (kept, known): (usize, &[f64]),
+    scores: impl Fn(&Sample) -> Result<Vec<f64>>,
+) -> Result<Vec<f64>> {
+    if kept == 0 || kept != known.len() || kept >= rows.len() {
+        return scores(rows);
+    }
+    Ok([known, &scores(&rows.from(kept))?].concat())
 }
 
 /// The same of queries that are rows of one sample, from the number of each of its rows.

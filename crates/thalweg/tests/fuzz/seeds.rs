@@ -171,6 +171,7 @@ fn calibrated(zoo: &ZooStore, theta: Vec<f32>, paths: &[PathBuf; 2]) {
             columns: Vec::new(),
             probabilities: false,
             stand_in: None,
+            encoding: None,
             source: None,
             data: "digits".into(),
             choose: false,

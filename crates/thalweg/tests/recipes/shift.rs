@@ -76,7 +76,7 @@ fn a_test_of_ones_own_keeps_its_level_and_finds_what_moved() {
         let (held, query) = (part(40, 3000 + i), part(10, 9000 + i));
         let all = held.joined(&query);
         let queries = permutation::redraws(40, 10, 99, &streams).unwrap();
-        let s = test.measure_rows(&all, &queries, &streams).unwrap().values;
+        let s = test.measure_rows(&all, 0, &queries, &streams).unwrap().values;
         (s[1..].iter().filter(|other| **other >= s[0]).count() + 1) as f64 / s.len() as f64
     };
     let level = share(&(0..2000).map(permuted).collect::<Vec<_>>());

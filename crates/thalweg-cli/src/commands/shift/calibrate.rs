@@ -25,6 +25,10 @@ use thalweg_nets::pieces::Pieces;
   # the first of four tasks that train its networks, which may run on four machines
   thalweg shift calibrate --model f.safetensors --arch mlp --widths 16,16,16 \\
     --p heart --size 20 --out heart.cal --shard 0/4
+  # a run of a zoo, with the zoo's data as P
+  thalweg shift calibrate --model hearts --run 3 --size 20 --out run.cal
+  # any model: rows as CSV on its stdin, a line of probabilities a row on stdout
+  thalweg shift calibrate --predict 'python3 f.py' --p held.csv --out mine.cal
   # a model known by its logits only
   thalweg shift calibrate --logits held-logits.csv --size 20 --out logits.cal
 
@@ -96,7 +100,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish_file(out, results)?;
     found.remove()?;
     // The rows are the user's to name.
-    let query = if args.of.logits.is_some() { "--query-logits FILE.csv" } else { "--query NAME[:PATH]" };
+    let query = match (&args.of.logits, &args.of.asking.predict) {
+        (Some(_), _) => "--query-logits FILE.csv".into(),
+        (None, Some(command)) => format!("--query FILE.csv --predict {}", quoted(command.as_ref())),
+        (None, None) => "--query NAME[:PATH]".into(),
+    };
     session.say(&format!("Made {}. For new rows: thalweg shift test {} {query}", made.display(), quoted(&made)));
     Ok(Outcome::Done)
 }

@@ -2,13 +2,10 @@
 use crate::common::Outcome;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
-use crate::work::shift::command::{Asked, Tables, asked};
 use crate::work::shift::parts::{Flags, Making};
-use crate::work::shift::predict::Predictor;
-use crate::work::shift::{answer, cache, looking, query, rows};
-use anyhow::{Context, Result};
+use crate::work::shift::{answer, cache, looking, query};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use thalweg::shift::law::permutation;
 
 /// Ask whether a model still holds on new rows, in one step: exit code 1 where the shift is harmful
@@ -29,12 +26,6 @@ Exit codes: 0 no evidence of harm, 1 harmful shift, 2 an error, 3 shifted but ha
 pub struct Args {
     #[command(flatten)]
     of: Flags,
-    /// Classifier f: a command that reads rows as CSV with a header from stdin and writes a line of logits or probabilities a row
-    #[arg(long, value_name = "COMMAND", requires = "reference", conflicts_with_all = ["classifier", "logits"])]
-    predict: Option<String>,
-    /// Longest time that the command may take for 10,000 rows
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "predict")]
-    time_limit: u64,
     #[command(flatten)]
     query: query::QueryFlags,
     #[command(flatten)]
@@ -65,35 +56,19 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let folder = if args.no_cache { None } else { Some(cache::folder(args.cache.as_deref())?) };
     let seed = session.seed_or(1);
     let methods = of.methods(&args.making.methods, session)?;
-    let rows = match &args.predict {
-        Some(command) => {
-            let Asked { ready, query, features } = by_command(args, command, seed, session)?;
-            let config = ready.config(session)?;
-            let request = ready.request(&args.making, (&methods, &config), level, seed);
-            let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
-            let (sample, picked) = args.query.picked(query, args.making.size, session);
-            (calibration, query::Rows { sample, picked, features })
-        }
-        None => {
-            let ready = of.read(seed, session)?;
-            let config = ready.config(session)?;
-            let request = ready.request(&args.making, (&methods, &config), level, seed);
-            let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
-            let (sample, picked) = args.query.rows(of.probabilities, &calibration, Path::new("the model"), session)?;
-            let features = looking::features(&calibration);
-            (calibration, query::Rows { sample, picked, features })
-        }
+    let model = of.asking.predictor();
+    // A command is asked about P and Q at once.
+    let (ready, asked) = match &model {
+        Some(model) => of.asked(model, args.query.query.as_deref(), seed, session)?,
+        None => (of.read(seed, session)?, None),
     };
-    answer::answered(&rows.0, &rows.1, (&args.answer, level), (out, report), session)
-}
-
-fn by_command(args: &Args, command: &str, seed: u64, session: &Session) -> Result<Asked> {
-    let spec = |text: &str| rows::spec(text, None, session);
-    let missing = "with --predict, P and Q are tables: name them by --p FILE.csv and --q FILE.csv";
-    let p = spec(args.of.reference.as_deref().context(missing)?)?;
-    let held_out = args.of.held_out.as_deref().map(spec).transpose()?;
-    let q = spec(args.query.query.as_deref().context(missing)?)?;
-    let model = Predictor { command: command.into(), limit: Duration::from_secs(args.time_limit) };
-    let tables = Tables { p: &p, held_out: held_out.as_ref(), q: &q };
-    asked(&model, &tables, args.of.probabilities, seed, session)
+    let config = ready.config(session)?;
+    let request = ready.request(&args.making, (&methods, &config), level, seed);
+    let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
+    let (sample, picked) = match asked {
+        Some(query) => args.query.picked(query, args.making.size, session),
+        None => args.query.rows((None, of.probabilities), &calibration, Path::new("the model"), session)?,
+    };
+    let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
+    answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
 }

@@ -3,6 +3,7 @@ use crate::common::Outcome;
 use crate::data;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
+use crate::work::shift::predict::PredictFlags;
 use crate::work::shift::{answer, looking, query};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ use thalweg::shift::calibration::Calibration;
   thalweg shift test heart.cal --query heart --site hungary --explain \\
     --report heart.html
   thalweg shift test logits.cal --query-logits new-logits.csv
+  # a model that is a command: it is asked about the new rows
+  thalweg shift test mine.cal --query new.csv --predict 'python3 f.py'
 
 Three outcomes: harmful shift; no evidence of harm; shifted, harm not established (the rows differ from P, and the tests of harm are silent: the
-model may be sure and wrong). Without shift, any but the second comes with at most the probability --level.
+model may be sure and wrong; or they alarm, and rows of P changed to look like Q do so too while the model is as right on them as before). Without shift, any but the second comes with at most the probability --level.
 
 Exit codes: 0 no evidence of harm, 1 harmful shift, 2 an error, 3 shifted but harm not established.")]
 pub struct Args {
@@ -29,6 +32,8 @@ pub struct Args {
     calibration: PathBuf,
     #[command(flatten)]
     query: query::QueryFlags,
+    #[command(flatten)]
+    asking: PredictFlags,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, requires = "query_logits", conflicts_with = "query")]
     probabilities: bool,
@@ -48,7 +53,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
-    let (sample, picked) = args.query.rows(args.probabilities, &calibration, &args.calibration, session)?;
+    let (sample, picked) = args.query.rows(
+        (args.asking.predictor().as_ref(), args.probabilities),
+        &calibration,
+        &args.calibration,
+        session,
+    )?;
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
 }

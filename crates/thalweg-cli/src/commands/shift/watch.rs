@@ -3,6 +3,7 @@ use crate::common::Outcome;
 use crate::data;
 use crate::output::{Inputs, OutFile, Plan};
 use crate::session::Session;
+use crate::work::shift::predict::PredictFlags;
 use crate::work::shift::query;
 use crate::work::shift::verdict::FailOn;
 use crate::work::shift::watch::{State, batches, page, results, said, table};
@@ -15,6 +16,8 @@ use thalweg::shift::calibration::Calibration;
 #[command(after_help = "Examples:
   thalweg shift watch logits.cal --state days.watch \\
     --query-logits new-logits.csv
+  thalweg shift watch mine.cal --state mine.watch --query new.csv \\
+    --predict 'python3 f.py'
   # what it has come to so far, and its course as a page
   thalweg shift watch logits.cal --state days.watch --report days.html
 
@@ -39,8 +42,10 @@ pub struct Args {
     /// Folder of batches: its files .csv, .csv.gz and .npz in natural order (day-2 before day-10), rows or logits as the calibration has them
     #[arg(long, value_name = "DIR", conflicts_with_all = ["query", "query_logits"])]
     batches: Option<PathBuf>,
+    #[command(flatten)]
+    asking: PredictFlags,
     /// f's logits on the rows of a batch: a CSV file; several in their order
-    #[arg(long, visible_alias = "q-logits", value_name = "FILE", num_args = 1..)]
+    #[arg(long, visible_alias = "q-logits", value_name = "FILE", num_args = 1.., conflicts_with = "predict")]
     query_logits: Vec<PathBuf>,
     /// The files hold probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, conflicts_with = "query")]
@@ -71,12 +76,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let report = args.report.as_ref().map(|path| OutFile::claim(path, false, &plan, &session.common)).transpose()?;
     let calibration = Calibration::read(&args.calibration)?;
     let mut state = State::open(&args.state, &calibration, args.level, session)?;
+    let model = args.asking.predictor();
     let logits_alone = calibration.base().is_none();
     let files = args.batches.as_deref().map(batches).transpose()?.unwrap_or_default();
     let (of_logits, of_rows): (Vec<_>, Vec<_>) = files.into_iter().partition(|_| logits_alone);
     let of_rows = of_rows.iter().map(|path| path.display().to_string());
     for text in args.query.iter().cloned().chain(of_rows) {
-        let rows = query::of_data(&text, args.site.as_deref(), &calibration, &args.calibration, session)?;
+        let rows =
+            query::of_data(&text, (args.site.as_deref(), model.as_ref()), &calibration, &args.calibration, session)?;
         let name = args.site.as_ref().map_or(text.clone(), |site| format!("{text}, {site}"));
         state.add(&name, &rows, &calibration, session)?;
     }

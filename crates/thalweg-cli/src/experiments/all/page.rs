@@ -87,9 +87,10 @@ fn lost_first(list: &[Comparison]) -> Vec<Comparison> {
     list
 }
 
-/// The first of these comparisons, a line each; their number where there are more.
+/// The first of these comparisons, a line each, in which no number is parted from its error; their number where there are more.
 fn told(list: &[Comparison]) -> Vec<String> {
-    let mut lines: Vec<String> = list.iter().take(SHOWN).map(words).collect();
+    let whole = |c: &Comparison| words(c).replace(" ± ", "\u{a0}±\u{a0}").replace("n = ", "n\u{a0}=\u{a0}");
+    let mut lines: Vec<String> = list.iter().take(SHOWN).map(whole).collect();
     if list.len() > SHOWN {
         lines.push(format!("and {} more", list.len() - SHOWN));
     }

@@ -1,16 +1,22 @@
 //! Who is compared: our outcome, our tests, and the peers, all on the same redraws of query and held-out rows where they can be.
+use crate::experiments::shift::world::World;
 use anyhow::Result;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thalweg::Streams;
+use thalweg::shift::counterpart::{Home, explained};
 use thalweg::shift::law::null::NullLaw;
 use thalweg::shift::law::outcome::{Answer, Measurement, Outcome, Question, together};
 use thalweg::shift::law::permutation;
-use thalweg::shift::{Method, Reference, Sample, ShiftTest};
+use thalweg::shift::{Base, Method, Reference, Sample, ShiftTest};
 
 /// Our outcome, by what it says.
 pub const HARMFUL: &str = "default: harmful";
 pub const ANY: &str = "default: harmful or shifted";
+
+/// The first of them without asking whether a change that f bears explains it.
+pub const UNEXPLAINED: &str = "default: harm alarms";
 
 /// Tests, prepared.
 pub type Tests = Vec<(Method, Box<dyn ShiftTest>)>;
@@ -18,6 +24,9 @@ pub type Tests = Vec<(Method, Box<dyn ShiftTest>)>;
 /// What the peers say, ready for queries.
 pub struct Contenders {
     reference: Reference,
+    base: Arc<Base>,
+    /// Of the held-out rows.
+    labels: Vec<u32>,
     /// The default tests, and others that need no training a query.
     tests: Tests,
     /// How many of them are the default.
@@ -47,21 +56,20 @@ fn sure(sample: &Sample) -> Vec<f64> {
 }
 
 impl Contenders {
-    /// From prepared tests: the default ones, others, and those that train for every query, for queries of `size` rows. `labels` are those of the
-    /// validation rows.
+    /// From prepared tests: the default ones, others, and those that train for every query, for queries of `size` rows.
     ///
     /// # Errors
     /// As the tests' own.
     pub fn new(
-        reference: &Reference,
-        labels: &[u32],
+        world: &World,
         (tests, default): (Tests, usize),
         trained: Tests,
         (size, judging): (usize, Judging),
         streams: &Streams,
     ) -> Result<Self> {
+        let reference = &world.reference;
         let validation = &reference.validation;
-        let right = validation.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
+        let right = validation.predictions().iter().zip(&world.validation_labels).filter(|(a, b)| a == b).count();
         let mut confidences = sure(validation);
         confidences.sort_by(|a, b| b.total_cmp(a));
         let threshold = confidences[right.clamp(1, confidences.len()) - 1];
@@ -79,6 +87,8 @@ impl Contenders {
         };
         Ok(Self {
             reference: reference.clone(),
+            base: world.base.clone(),
+            labels: world.held_out_labels.clone(),
             tests,
             default,
             trained: trained.into_iter().map(with_law).collect::<Result<_>>()?,
@@ -118,14 +128,22 @@ impl Contenders {
         let mut measured = Vec::new();
         let mut found = Vec::new();
         for (method, test) in &self.tests {
-            let values = test.measure_rows(&rows, &draws, &streams.child(method.name()))?;
+            let values = test.measure_rows(&rows, 0, &draws, &streams.child(method.name()))?;
             let of = Measurement::new(method.name(), test.statistics(), &values, draws.len())?;
             let p = together(&[&of]).map_or(1.0, |p| p[0]);
             found.push((method.name().to_owned(), p <= self.level));
             measured.push(of);
         }
         let outcome = Answer::of(&measured[..self.default])?.outcome(self.level).0;
-        found.push((HARMFUL.into(), outcome == Outcome::HarmfulShift));
+        let mut harmful = outcome == Outcome::HarmfulShift;
+        found.push((UNEXPLAINED.into(), harmful));
+        if harmful {
+            let tests = self.tests[..self.default].iter().map(|(method, test)| (*method, &**test));
+            let home = Home { base: Some(&*self.base), held_out, labels: &self.labels };
+            let how = (self.level, self.null);
+            harmful = explained(tests, &home, query, how, &streams.child("counterpart"))?.is_none();
+        }
+        found.push((HARMFUL.into(), harmful));
         found.push((ANY.into(), outcome != Outcome::NoEvidenceOfHarm));
         let confidence = sure(&rows);
         let mean = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {

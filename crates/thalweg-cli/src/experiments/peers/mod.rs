@@ -129,9 +129,8 @@ impl Peers {
             resized(&mut tests)?;
             resized(&mut trained)?;
             let judging = Judging { null: self.null, null_trained: self.null_trained, level: self.level };
-            let labels = &world.validation_labels;
             let all = ((tests, default.len()), trained, (size, judging));
-            let ready = Contenders::new(&world.reference, labels, all.0, all.1, all.2, &streams.child("laws"))?;
+            let ready = Contenders::new(world, all.0, all.1, all.2, &streams.child("laws"))?;
             session.progress.begin(&format!("{home}, network {}, {size} rows", index + 1), shifts.len() as u64);
             for (shift, rows, right) in &shifts {
                 if session.progress.interrupted() {

@@ -1,13 +1,13 @@
 //! The tables and the page of `reproduce peers`.
-use super::contenders::{ANY, HARMFUL};
+use super::contenders::{ANY, HARMFUL, UNEXPLAINED};
 use super::line::{BENIGN, HARM, Line, kind};
 use crate::experiments::experiment::Scale;
 use crate::report::Report;
 use crate::table::{Cell, Table, Weight};
 
 /// Methods in the tables of single shifts.
-const SHOWN: [&str; 8] =
-    [HARMFUL, ANY, "bank", "detectron", "entropy", "average confidence", "thresholded confidence", "mmd"];
+const SHOWN: [&str; 9] =
+    [HARMFUL, ANY, UNEXPLAINED, "bank", "detectron", "entropy", "average confidence", "thresholded confidence", "mmd"];
 
 /// What shifts are counted together under.
 const UNSHIFTED: &str = "none";
@@ -20,7 +20,7 @@ pub fn tables(lines: &[Line], sizes: &[usize]) -> Vec<Table> {
 }
 
 fn methods(lines: &[Line]) -> Vec<&str> {
-    let mut names: Vec<&str> = vec![HARMFUL, ANY];
+    let mut names: Vec<&str> = vec![HARMFUL, ANY, UNEXPLAINED];
     lines.iter().for_each(|line| {
         if !names.contains(&line.method.as_str()) {
             names.push(&line.method);

@@ -98,6 +98,8 @@ pub struct World {
     pub labels: Vec<u32>,
     /// Of the validation rows.
     pub validation_labels: Vec<u32>,
+    /// Of the held-out rows.
+    pub held_out_labels: Vec<u32>,
     /// Rows that unshifted draws come from, with labels.
     pub data: Dataset,
     /// Rows that unshifted draws come from, and f's accuracy there.
@@ -167,6 +169,7 @@ pub fn world(home: &Home, index: u64, seed: u64, apart: bool, session: &Session)
     Ok(World {
         labels: splits.train.labels.clone(),
         validation_labels: splits.validation.labels.clone(),
+        held_out_labels: held.labels.clone(),
         fresh: (rows(&fresh)?, known),
         data: fresh,
         base,

@@ -1,17 +1,18 @@
 //! f as a command of the user's, with P and Q as tables: rows that it was not trained on, its answers, a network that stands in for it.
-use super::encoding::Encoding;
 use super::frame::{self, Frame};
 use super::logits;
 use super::parts::Ready;
 use super::predict::Predictor;
 use crate::session::Session;
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::sync::Arc;
 use thalweg::Streams;
+use thalweg::shift::calibration::Calibration;
 use thalweg::shift::disagreement::distil::distilled;
-use thalweg::shift::explain::feature::Feature;
+use thalweg::shift::encoding::Encoding;
 use thalweg::shift::reference::{drawn, kept, quarters};
-use thalweg::shift::{Reference, Sample};
+use thalweg::shift::{Base, Reference, Sample};
 use thalweg_nets::data::DataSpec;
 
 /// Agreement below which the stand-in is told to be a poor one.
@@ -19,60 +20,55 @@ const POOR: f64 = 0.8;
 /// Rows of P that the model is asked about, at most.
 const MOST: usize = 12_288;
 
-/// What a calibration is made from, and the rows to test.
-pub struct Asked {
-    /// P, and the network that stands in for f.
-    pub ready: Ready,
-    /// Q.
-    pub query: Sample,
-    /// What the tests' inputs are.
-    pub features: Vec<Feature>,
-}
-
 /// Tables of the user's: P, held-out rows of P where they are apart, Q.
 pub struct Tables<'a> {
     /// Rows of P that f was not trained on, or, with `held_out`, any.
     pub p: &'a DataSpec,
     /// Rows of P that f was not trained on.
     pub held_out: Option<&'a DataSpec>,
-    /// Q.
-    pub q: &'a DataSpec,
+    /// Q, where it is asked about at once.
+    pub q: Option<&'a DataSpec>,
 }
 
 /// Asks the model for all rows, and fits the network that stands in for it to its answers on a part of P.
 ///
 /// # Errors
 /// Files that cannot be read or lack columns; as [`Predictor::answers`]; too few rows.
-pub fn asked(model: &Predictor, tables: &Tables, probabilities: bool, seed: u64, session: &Session) -> Result<Asked> {
+pub fn asked(
+    model: &Predictor,
+    tables: &Tables,
+    probabilities: bool,
+    seed: u64,
+    session: &Session,
+) -> Result<(Ready, Option<Sample>)> {
     let mut p = frame::read(tables.p, None)?;
     let held_out = tables.held_out.map(|spec| frame::read(spec, Some(&p.names))).transpose()?;
-    let q = frame::read(tables.q, Some(&p.names))?;
+    let q = tables.q.map(|spec| frame::read(spec, Some(&p.names))).transpose()?;
     let few = drawn(p.rows.len(), MOST, &Streams::new(seed).child("rows of P"));
     if p.rows.len() > MOST {
         p = part(&p, &few);
     }
-    for frame in [Some(&p), held_out.as_ref(), Some(&q)].into_iter().flatten() {
-        frame.notes.iter().for_each(|note| session.say(note));
-    }
+    let all: Vec<&Frame> = [Some(&p), held_out.as_ref(), q.as_ref()].into_iter().flatten().collect();
+    all.iter().flat_map(|frame| &frame.notes).for_each(|note| session.say(note));
     let [train, validation, rest] = parts(&p, held_out.is_some(), seed)?;
-    let encoding = Encoding::learnt(&p, &train);
-    encoding.notes.iter().chain(&encoding.strange(&q)).for_each(|note| session.say(note));
-    let all = [Some(&p), held_out.as_ref(), Some(&q)].into_iter().flatten().collect::<Vec<_>>();
+    let others = train.iter().chain(&validation).map(|&row| p.rows[row].as_slice());
+    let encoding = Encoding::learnt(&p.names, others);
+    for name in encoding.unseen() {
+        session.say(&format!(
+            "column '{name}' holds another word in nearly every row: the model gets it, the tests do not look at it"
+        ));
+    }
     let rows: Vec<Vec<String>> = all.iter().flat_map(|frame| frame.rows.iter().cloned()).collect();
     let mut answers = model.answers(&p.names, &rows, &session.progress)?;
     session.progress.end();
-    let (mut notes, classes) = (Vec::new(), answers.classes);
-    let called = model.called();
-    let normal = logits::taken(&called, &mut answers.values, classes, probabilities, &mut notes)?;
+    let (mut notes, classes, called) = (Vec::new(), answers.classes, model.called());
+    let of_q = answers.values.len() - q.as_ref().map_or(0, |q| q.rows.len()) * classes;
+    let (on_p, on_q) = answers.values.split_at_mut(of_q);
+    let normal = logits::taken(&called, on_p, classes, probabilities, &mut notes)?;
     notes.iter().for_each(|note| session.say(note));
-    let mut values = answers.values.iter().map(|v| *v as f32);
-    let mut sample = |frame: &Frame| -> Result<Sample> {
-        let logits = values.by_ref().take(frame.rows.len() * classes).collect();
-        Ok(Sample::of_rows(encoding.inputs(frame), logits, classes)?)
-    };
-    let of_p = sample(&p)?;
-    let held_rows = held_out.as_ref().map(&mut sample).transpose()?;
-    let of_q = sample(&q)?;
+    let (of_p, held_rows) = on_p.split_at(p.rows.len() * classes);
+    let of_p = sample(&encoding, &p, of_p, classes)?;
+    let held_rows = held_out.as_ref().map(|frame| sample(&encoding, frame, held_rows, classes)).transpose()?;
     let (own, labels) = match (&held_rows, &held_out) {
         (Some(rows), Some(frame)) => (rows.clone(), frame.labels.clone()),
         _ => (of_p.rows(&rest), p.labels.as_ref().map(|labels| rest.iter().map(|&r| labels[r].clone()).collect())),
@@ -85,9 +81,8 @@ pub fn asked(model: &Predictor, tables: &Tables, probabilities: bool, seed: u64,
             100.0 * agreement
         ));
     }
-    let seen = |rows: Sample| -> Result<Sample> { Ok(base.sample(&rows.inputs)?.with_logits(rows.logits)?) };
-    let reference = Reference::new(seen(train)?, seen(validation)?, seen(own)?)?;
-    let query = seen(of_q)?;
+    let reference = Reference::new(seen(&base, train)?, seen(&base, validation)?, seen(&base, own)?)?;
+    let query = q.map(|q| answered(&q, on_q, &encoding, (&base, normal, &called), session)).transpose()?;
     let held_out_labels = labels.map_or(Vec::new(), |cells| of_classes(&cells, &answers.names, classes, session));
     let ready = Ready {
         base: Some(Arc::new(base)),
@@ -97,10 +92,68 @@ pub fn asked(model: &Predictor, tables: &Tables, probabilities: bool, seed: u64,
         columns: Vec::new(),
         probabilities: normal,
         stand_in: Some(agreement),
+        encoding: Some(encoding),
         source: None,
         data: tables.p.place(),
     };
-    Ok(Asked { ready, query, features: encoding.features() })
+    Ok((ready, query))
+}
+
+/// Rows to test, as the calibration in the file `of` wants them, with what the model says of them.
+///
+/// # Errors
+/// A calibration of another kind of model; as [`asked`]; answers of another length than for P.
+pub fn query(
+    model: &Predictor,
+    spec: &DataSpec,
+    calibration: &Calibration,
+    of: &Path,
+    session: &Session,
+) -> Result<Sample> {
+    let record = &calibration.record;
+    let (Some(encoding), Some(base)) = (&record.encoding, calibration.base()) else {
+        match record.stand_in {
+            Some(_) => bail!(
+                "{}: a calibration of an older version, which does not say how tables become inputs: calibrate again",
+                of.display()
+            ),
+            None => bail!("{} was not calibrated with --predict: leave the flag out", of.display()),
+        }
+    };
+    let frame = frame::read(spec, Some(encoding.names()))?;
+    frame.notes.iter().for_each(|note| session.say(note));
+    let mut answers = model.answers(&frame.names, &frame.rows, &session.progress)?;
+    session.progress.end();
+    let called = model.called();
+    if answers.classes != record.classes {
+        bail!("{called}: expected {} numbers a row, as for P, found {}", record.classes, answers.classes);
+    }
+    answered(&frame, &mut answers.values, encoding, (base, record.probabilities, &called), session)
+}
+
+/// Rows of Q with the model's answers `[N, C]`, as the stand-in sees them.
+fn answered(
+    frame: &Frame,
+    values: &mut [f64],
+    encoding: &Encoding,
+    (base, normal, called): (&Base, bool, &str),
+    session: &Session,
+) -> Result<Sample> {
+    let classes = values.len() / frame.rows.len();
+    for told in encoding.strange(&frame.rows) {
+        session.say(&format!("{}: {told}", frame.path.display()));
+    }
+    logits::taken_alike(called, values, classes, normal)?;
+    seen(base, sample(encoding, frame, values, classes)?)
+}
+
+fn sample(encoding: &Encoding, frame: &Frame, values: &[f64], classes: usize) -> Result<Sample> {
+    Ok(Sample::of_rows(encoding.inputs(&frame.rows), values.iter().map(|v| *v as f32).collect(), classes)?)
+}
+
+/// Rows with the features of the stand-in, and the model's own logits.
+fn seen(base: &Base, rows: Sample) -> Result<Sample> {
+    Ok(base.sample(&rows.inputs)?.with_logits(rows.logits)?)
 }
 
 /// Rows of P to fit the stand-in to, to choose on, and held out; none of the last where they are in a file of their own.

@@ -25,11 +25,6 @@ pub struct Frame {
     pub notes: Vec<String>,
 }
 
-/// Whether a cell says that nothing is known.
-pub fn is_missing(cell: &str) -> bool {
-    matches!(cell.to_lowercase().as_str(), "" | "na" | "n/a" | "nan" | "null" | "none" | "?")
-}
-
 /// Reads the CSV file that `spec` names; with `home`, its columns of those names, wherever they stand.
 ///
 /// # Errors
@@ -68,12 +63,18 @@ pub fn read(spec: &DataSpec, home: Option<&[String]>) -> Result<Frame> {
         Some(names) => by_name(path, &all, names, label_at, &mut notes)?,
         None => own(path, spec, &all, &rows, label_at, &mut notes)?,
     };
+    let unnamed: Vec<String> = kept.iter().filter(|&&at| all[at].is_empty()).map(|at| (at + 1).to_string()).collect();
+    if unnamed.len() > 1 {
+        let found = format!("none for columns {}, which could not be told apart in another table", unnamed.join(", "));
+        return Err(Error::format(path, "header", "a name for every column", found).into());
+    }
     let labels = label_at.map(|at| rows.iter().map(|row| row[at].clone()).collect());
     let rows = rows.iter().map(|row| kept.iter().map(|&at| row[at].clone()).collect()).collect();
     Ok(Frame { path: path.clone(), names: kept.iter().map(|&at| all[at].clone()).collect(), rows, labels, notes })
 }
 
-/// The columns of P: all but labels, those dropped, and an index.
+/// The columns of P: all but labels, those dropped, and an index. What an index is, is told by names and by all rows of P, held-out ones too, since the
+/// model gets the same columns for all of them; a column that is left out is in no test.
 fn own(
     path: &Path,
     spec: &DataSpec,
@@ -133,6 +134,10 @@ fn by_name(
         let found = format!("{} (missing: {})", all.join(", "), missing.join(", "));
         return Err(Error::format(path, "header", expected, found).into());
     }
+    if names.iter().any(String::is_empty) && all.iter().filter(|name| name.is_empty()).count() > 1 {
+        let found = "several columns without a name, and P has one";
+        return Err(Error::format(path, "header", "the columns of P by name", found).into());
+    }
     let kept: Vec<usize> = names.iter().filter_map(|name| all.iter().position(|other| other == name)).collect();
     let others: Vec<&str> =
         (0..all.len()).filter(|at| Some(*at) != label && !kept.contains(at)).map(|at| &*all[at]).collect();
@@ -172,6 +177,11 @@ mod tests {
         assert!(of("1,2\n3,4\n", None, "").unwrap_err().to_string().contains("names of the columns"));
         assert!(of("a,a\n3,4\n", None, "").unwrap_err().to_string().contains("'a' twice"));
         assert!(of("a,b\n3\n", None, "").is_err());
+        // One column without a name can be found again, several cannot; an index without a name is none of them.
+        assert_eq!(of("a,\n3.5,x\n", None, "").unwrap().names, ["a", ""]);
+        let several = of("a,,b,\n3.5,x,y,z\n", None, "").unwrap_err().to_string();
+        assert!(several.contains("none for columns 2, 4"), "{several}");
+        assert_eq!(of(",a,\n0,3.5,x\n1,4,y\n2,5,z\n", None, "").unwrap().names, ["a", ""]);
         assert!(of("a,b\n", None, "").unwrap_err().to_string().contains("at least one row"));
     }
 
@@ -183,5 +193,9 @@ mod tests {
         assert!(q.notes[0].contains("left out: id") && q.notes[1].contains("by name"), "{:?}", q.notes);
         let said = of("a,c\n1,2\n", Some(&home), "").unwrap_err().to_string();
         assert!(said.contains("missing: b"), "{said}");
+        let home = ["a", ""].map(String::from);
+        assert_eq!(of(",a\n7,1\n", Some(&home), "").unwrap().rows, [["1", "7"].map(String::from)]);
+        let said = of(",a,\n7,1,2\n", Some(&home), "").unwrap_err().to_string();
+        assert!(said.contains("several columns without a name"), "{said}");
     }
 }

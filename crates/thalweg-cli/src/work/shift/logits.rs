@@ -87,6 +87,19 @@ pub fn taken(of: &str, values: &mut [f64], c: usize, given: bool, notes: &mut Ve
     Ok(kind != Kind::Logits)
 }
 
+/// Numbers `[N, C]` of `of` as those of P were taken: `normal` where they were probabilities or their logarithms, which these must then be too.
+///
+/// # Errors
+/// Logits where P had probabilities.
+pub fn taken_alike(of: &str, values: &mut [f64], c: usize, normal: bool) -> Result<()> {
+    if normal && values.chunks_exact(c).all(|row| sums_to(row, 1.0, ROUNDED[0])) {
+        values.iter_mut().for_each(|p| *p = p.ln().max(LEAST));
+    } else if normal && Kind::of(values, c) != Kind::Logarithms {
+        bail!("{of}: expected probabilities, as it wrote for P, found other numbers");
+    }
+    Ok(())
+}
+
 impl Logits {
     /// These, to be compared with logits whose columns are called `names` (empty where they have no names) and which are known as `probabilities` says.
     ///

@@ -16,6 +16,9 @@ const CLASSES: usize = 6;
 
 /// The features of a calibrated network's inputs by the names of P's columns; none for images.
 pub fn features(calibration: &Calibration) -> Vec<Feature> {
+    if let Some(encoding) = &calibration.record.encoding {
+        return encoding.features();
+    }
     let Some(source) = calibration.record.source.as_ref().filter(|source| source.shape[1..] == [1, 1]) else {
         return Vec::new();
     };

@@ -1,12 +1,12 @@
-//! What the commands of `thalweg shift` do: rows of P and Q (`rows`), files of logits (`logits` and their `columns`), models that are commands of the user's
-//! (`command`, which asks it by `predict`; tables in a `frame`, as numbers by an `encoding`), what a calibration is made from (`parts`) and has made
+//! What the commands of `thalweg shift` do: rows of P and Q (`rows`), files of logits (`logits` and their `columns`), the network that is f, of files or of a zoo
+//! (`classifier`), models that are commands of the user's (`command`, which asks it by `predict`; tables in a `frame`), what a calibration is made from (`parts`) and has made
 //! (`made`), kept where (`cache`); queries (`query`), verdicts in sentences and results (`verdict`), what to look at (`looking`), tables and pages (`page`),
 //! all of that in order (`answer`), and `watch`.
 pub mod answer;
 pub mod cache;
+mod classifier;
 pub mod columns;
 pub mod command;
-mod encoding;
 mod frame;
 pub mod logits;
 pub mod looking;

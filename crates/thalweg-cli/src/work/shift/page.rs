@@ -89,7 +89,7 @@ pub struct Told<'a> {
 /// The report.
 pub fn page(of: &Told) -> Report {
     let Told { calibration, verdict, said, .. } = of;
-    let (tone, title, means) = outcome_in_words(verdict.outcome);
+    let (tone, title, means) = outcome_in_words(verdict);
     let mut report = Report::new(title, said.trim_start_matches("Verdict: "));
     report.tone(tone);
     report.fact("p-value of this outcome", format!("{:.4}", verdict.p_value), None);
@@ -130,13 +130,20 @@ pub fn page(of: &Told) -> Report {
 }
 
 /// How an outcome looks, what it is called, and what it means for whoever relies on the model.
-fn outcome_in_words(outcome: Outcome) -> (Tone, &'static str, &'static str) {
-    match outcome {
+fn outcome_in_words(verdict: &Verdict) -> (Tone, &'static str, &'static str) {
+    match verdict.outcome {
         Outcome::HarmfulShift => (
             Tone::Bad,
             "Harmful shift",
             "These rows are not like those that the model knows, and where they differ its training data do not decide what is right. Do not rely on what it says \
              of them: label some, find out what changed (below), and train it anew if the change is to stay.",
+        ),
+        Outcome::ShiftedHarmNotEstablished if verdict.explained.is_some() => (
+            Tone::Open,
+            "Shifted, harm not established",
+            "These rows are not like those that the model knows, and networks that agree with the model there disagree with it here. But rows of P that were changed \
+             to look like these raise the same disagreement, and the model is about as often right on them as before. If what is right did not change with these \
+             values, the model still knows what it does; whether it did, only labels of some of these rows can tell.",
         ),
         Outcome::ShiftedHarmNotEstablished => (
             Tone::Open,

@@ -1,17 +1,19 @@
 //! What a calibration of shift tests is made from: a network with the parts of P, or logits on rows of P.
+use super::classifier::{self, Found};
+use super::command::{Tables, asked};
+use super::predict::{PredictFlags, Predictor};
 use super::{logits, rows};
 use crate::data;
 use crate::session::Session;
 use crate::settings;
-use crate::work::architecture::architecture;
-use crate::work::networks;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thalweg::shift::calibration::Request;
+use thalweg::shift::encoding::Encoding;
 use thalweg::shift::method::{Config, Parts};
 use thalweg::shift::reference::{kept, quarters};
-use thalweg::shift::{Base, Method, Reference};
+use thalweg::shift::{Base, Method, Reference, Sample};
 use thalweg_nets::data::{DataRecord, DataSpec, Splits, Standardise};
 
 /// What stands beside entropy, which is silent where f is sure and wrong: it is never the only witness.
@@ -20,30 +22,25 @@ const BESIDE_ENTROPY: [&str; 2] = ["bbsd", "energy"];
 /// Flags that name f and P.
 #[derive(clap::Args, Debug)]
 pub struct Flags {
-    /// Classifier f: a file of PyTorch or safetensors with PyTorch's tensor names, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
-    #[arg(
-        long,
-        visible_alias = "model",
-        value_name = "FILE",
-        requires = "arch",
-        requires = "reference",
-        conflicts_with = "logits"
-    )]
+    /// Classifier f: a file of PyTorch or safetensors with PyTorch's tensor names, an ONNX file, a zoo, a stack of ours, or a folder of files (in natural order: net-2 before net-10)
+    #[arg(long, visible_alias = "model", value_name = "FILE", conflicts_with_all = ["logits", "predict"])]
     pub classifier: Option<PathBuf>,
-    /// Which network of a stack or folder, counted from 0
-    #[arg(long, value_name = "I", default_value_t = 0)]
+    /// Which network of a stack or folder, or which run of a zoo (its last checkpoint), counted from 0
+    #[arg(long, visible_alias = "run", value_name = "I", default_value_t = 0)]
     pub network: usize,
-    /// f's architecture: a TOML or ONNX file, or cnn-s, cnn-m, mlp, digits
+    #[command(flatten)]
+    pub asking: PredictFlags,
+    /// f's architecture, where its file does not say it: a TOML or ONNX file, or cnn-s, cnn-m, mlp, digits
     #[arg(long, value_name = "NAME|FILE")]
     pub arch: Option<String>,
     /// Hidden widths of an mlp
     #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
     pub widths: Vec<usize>,
-    /// Reference data P: disagreement classifiers are held to its training rows, parameters are chosen on its validation rows, its test rows are held out
+    /// Reference data P: disagreement classifiers are held to its training rows, parameters are chosen on its validation rows, its test rows are held out (of a zoo: its data)
     #[arg(long, visible_alias = "p", value_name = "NAME[:DIR]")]
     pub reference: Option<String>,
     /// Rows of P that f was not trained on, where they stand in a file of their own
-    #[arg(long, visible_alias = "held", value_name = "NAME[:DIR]", requires = "reference")]
+    #[arg(long, visible_alias = "held", value_name = "NAME[:DIR]")]
     pub held_out: Option<String>,
     /// Seed of the split of P, as f's training had it
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -52,7 +49,7 @@ pub struct Flags {
     #[arg(long)]
     pub raw: bool,
     /// f's logits on rows of P that it was not trained on: a CSV file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "predict")]
     pub logits: Option<PathBuf>,
     /// The file holds probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, conflicts_with = "classifier")]
@@ -82,10 +79,30 @@ impl Flags {
     /// # Errors
     /// Flags that do not fit together; what cannot be read.
     pub fn read(&self, seed: u64, session: &Session) -> Result<Ready> {
-        match &self.logits {
-            Some(path) => of_logits(path, self.probabilities, seed, session),
-            None => of_model(self, seed, session),
+        match (&self.logits, self.asking.predictor()) {
+            (Some(path), _) => of_logits(path, self.probabilities, seed, session),
+            (None, Some(model)) => Ok(self.asked(&model, None, seed, session)?.0),
+            (None, None) => of_model(self, seed, session),
         }
+    }
+
+    /// What a command says of P, and of the rows to test where they are named by `q`.
+    ///
+    /// # Errors
+    /// No P; as [`asked`].
+    pub fn asked(
+        &self,
+        model: &Predictor,
+        q: Option<&str>,
+        seed: u64,
+        session: &Session,
+    ) -> Result<(Ready, Option<Sample>)> {
+        let spec = |text: &str| rows::spec(text, None, session);
+        let p = spec(self.reference.as_deref().context("with --predict, P is a table: name it by --p FILE.csv")?)?;
+        let held_out = self.held_out.as_deref().map(spec).transpose()?;
+        let q = q.map(spec).transpose()?;
+        let tables = Tables { p: &p, held_out: held_out.as_ref(), q: q.as_ref() };
+        asked(model, &tables, self.probabilities, seed, session)
     }
 
     /// The tests called `names`, or the default ones for what is known of f.
@@ -125,6 +142,8 @@ pub struct Ready {
     pub probabilities: bool,
     /// Where the network only stands in for f: how often it names f's class.
     pub stand_in: Option<f64>,
+    /// How tables become inputs, where f is a command.
+    pub encoding: Option<Encoding>,
     /// What P's inputs are.
     pub source: Option<DataRecord>,
     /// What P is called.
@@ -166,6 +185,7 @@ impl Ready {
             columns: self.columns.clone(),
             probabilities: self.probabilities,
             stand_in: self.stand_in,
+            encoding: self.encoding.clone(),
             source: self.source.clone(),
             data: self.data.clone(),
             choose: !making.fixed_cdc,
@@ -192,25 +212,20 @@ fn of_logits(path: &Path, probabilities: bool, seed: u64, session: &Session) -> 
         columns,
         probabilities,
         stand_in: None,
+        encoding: None,
         source: None,
         data,
     })
 }
 
 fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
-    let (Some(model), Some(arch), Some(reference)) = (&args.classifier, &args.arch, &args.reference) else {
+    let Some(model) = &args.classifier else {
         bail!(
-            "name f by --classifier, --arch and --reference, or by --logits; e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20"
+            "name f by --classifier, --arch and --reference, by --logits or by --predict; e.g. thalweg shift calibrate --classifier f.safetensors --arch cnn-s --reference mnist --size 20"
         );
     };
-    let spec = DataSpec { seed: args.split_seed, ..rows::spec(reference, None, session)? };
-    let spec = data::with_settings(&spec, &session.common.set)?;
-    let net = architecture(arch, &args.widths, &spec, &session.progress)?;
-    let networks = networks::read(model, Some(&net), session)?;
-    let theta = networks.network(args.network).with_context(|| {
-        format!("--network {}: {} holds {}, counted from 0", args.network, model.display(), networks.len())
-    })?;
-    let base = Arc::new(Base::new(&net, theta.to_vec())?);
+    let Found { base, spec } = classifier::found(args, model, session)?;
+    let base = Arc::new(base);
     let spec = match args.raw {
         true => DataSpec { normalisation: Some(Standardise::Raw), ..spec },
         false => spec,
@@ -244,6 +259,7 @@ fn of_model(args: &Flags, seed: u64, session: &Session) -> Result<Ready> {
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: Some(record),
         data: spec.name,
     })

@@ -13,6 +13,25 @@ const BATCH: usize = 10_000;
 /// The end of its stderr that is shown where it fails.
 const SHOWN: usize = 4_000;
 
+/// Flags that name it.
+#[derive(clap::Args, Debug)]
+pub struct PredictFlags {
+    /// Classifier f: a command that reads rows as CSV with a header from stdin and writes a line of logits or probabilities a row
+    #[arg(long, value_name = "COMMAND")]
+    pub predict: Option<String>,
+    /// Longest time that the command may take for 10,000 rows
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "predict")]
+    pub time_limit: u64,
+}
+
+impl PredictFlags {
+    /// The command, where one is named.
+    pub fn predictor(&self) -> Option<Predictor> {
+        let limit = Duration::from_secs(self.time_limit);
+        self.predict.as_ref().map(|command| Predictor { command: command.clone(), limit })
+    }
+}
+
 /// What it answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {

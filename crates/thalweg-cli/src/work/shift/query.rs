@@ -1,5 +1,6 @@
 //! Rows to be tested: queries as a calibration wants them.
-use super::{logits, rows};
+use super::predict::Predictor;
+use super::{command, logits, rows};
 use crate::data;
 use crate::output::Inputs;
 use crate::session::Session;
@@ -28,7 +29,7 @@ pub struct QueryFlags {
     #[arg(long, value_name = "SITE", requires = "query")]
     pub site: Option<String>,
     /// f's logits on Q: a CSV file
-    #[arg(long, visible_alias = "q-logits", value_name = "FILE")]
+    #[arg(long, visible_alias = "q-logits", value_name = "FILE", conflicts_with = "predict")]
     pub query_logits: Option<PathBuf>,
     /// Where Q has more rows than were calibrated for: test that many only, drawn by --seed
     #[arg(long)]
@@ -42,13 +43,13 @@ impl QueryFlags {
     /// As [`of_data`] and [`of_logits`].
     pub fn rows(
         &self,
-        probabilities: bool,
+        (model, probabilities): (Option<&Predictor>, bool),
         calibration: &Calibration,
         of: &Path,
         session: &Session,
     ) -> Result<(Sample, Vec<usize>)> {
         let all = match (&self.query, &self.query_logits) {
-            (Some(text), _) => of_data(text, self.site.as_deref(), calibration, of, session)?,
+            (Some(text), _) => of_data(text, (self.site.as_deref(), model), calibration, of, session)?,
             (None, Some(path)) => of_logits(path, probabilities, calibration, of, session)?,
             (None, None) => bail!("name the rows to test by --query or --query-logits"),
         };
@@ -100,17 +101,21 @@ pub fn level(asked: Option<f64>, calibration: &Calibration, of: &Path) -> Result
     Ok(level)
 }
 
-/// The rows of the data `text`, of a hospital `site` for the heart data, as the classifier in `calibration`, of the file `of`, takes them.
+/// The rows of the data `text`, of a hospital `site` for the heart data, as the classifier in `calibration`, of the file `of`, takes them; where that is a
+/// command, `model` is asked about them.
 ///
 /// # Errors
-/// A calibration on logits alone; data that cannot be read or do not fit.
+/// A calibration on logits alone; a command that is missing or one too many; data that cannot be read or do not fit.
 pub fn of_data(
     text: &str,
-    site: Option<&str>,
+    (site, model): (Option<&str>, Option<&Predictor>),
     calibration: &Calibration,
     of: &Path,
     session: &Session,
 ) -> Result<Sample> {
+    if let Some(model) = model {
+        return command::query(model, &rows::spec(text, site, session)?, calibration, of, session);
+    }
     of_no_stand_in(calibration, of)?;
     let (Some(base), Some(source)) = (calibration.base(), &calibration.record.source) else {
         bail!("{} was calibrated on logits alone: give Q's by --query-logits", of.display())
@@ -119,10 +124,10 @@ pub fn of_data(
     Ok(base.sample(&rows::as_source(&spec, source, session)?.inputs)?)
 }
 
-/// Refuses a calibration of a model that is a command: its answers for Q are asked for by `check`.
+/// Refuses a calibration of a model that is a command, which has to be named.
 fn of_no_stand_in(calibration: &Calibration, of: &Path) -> Result<()> {
     if calibration.record.stand_in.is_some() {
-        bail!("{} was calibrated with --predict: use thalweg shift check, with the same command", of.display())
+        bail!("{} was calibrated with --predict: give the same command again, --predict COMMAND", of.display())
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::results::{Results, Row, object};
 use crate::row;
 use anyhow::Result;
 use thalweg::shift::calibration::{Calibration, Verdict};
+use thalweg::shift::counterpart::{Change, Explained};
 use thalweg::shift::law::outcome::{self, Question};
 
 /// The mildest outcome that is not exit code 0.
@@ -49,7 +50,7 @@ pub fn results(calibration: &Calibration, verdict: &Verdict, said: &str, seed: u
         "outcome" => verdict.outcome, "said" => said, "p_value" => verdict.p_value, "level" => verdict.level,
         "p_value_of_harm" => verdict.answer.adjusted(Question::Harm),
         "p_value_of_difference" => verdict.answer.adjusted(Question::Difference),
-        "evidence" => evidence, "estimate" => verdict.estimate,
+        "harmless_change" => verdict.explained, "evidence" => evidence, "estimate" => verdict.estimate,
     };
     for finding in &verdict.findings {
         for (name, counts, value, p, mean) in &finding.statistics {
@@ -62,6 +63,19 @@ pub fn results(calibration: &Calibration, verdict: &Verdict, said: &str, seed: u
     Ok(results)
 }
 
+/// Which change of P explains an alarm, in words.
+pub fn explained(found: &Explained) -> String {
+    let (how, p) = match found.by {
+        Change::Classes => ("rows of P in which the model names the classes as often as here", found.p_value),
+        Change::Features => ("rows of P whose inputs are given the values found here", found.p_value),
+    };
+    let falls = match found.fall {
+        fall if fall >= 0.005 => format!("by {:.0} points of accuracy only", 100.0 * fall),
+        _ => "not at all".into(),
+    };
+    format!("{how} look the same to them (p = {p:.4} beside those), on which the model is worse {falls}")
+}
+
 /// The outcome in sentences.
 pub fn told(verdict: &Verdict, logits_alone: bool) -> String {
     let Verdict { outcome, p_value, level, answer, .. } = verdict;
@@ -70,6 +84,10 @@ pub fn told(verdict: &Verdict, logits_alone: bool) -> String {
         (outcome::Outcome::HarmfulShift, _) => {
             format!("Verdict: harmful shift found, p = {p_value:.4} ≤ {level}. Do not trust the model on these rows.")
         }
+        (outcome::Outcome::ShiftedHarmNotEstablished, Some(harm)) if verdict.explained.is_some() => format!(
+            "Verdict: shifted, harm not established: the tests of harm alarm, p = {harm:.4} ≤ {level}, and {}. That does not clear the model: label some of these rows to know.",
+            verdict.explained.as_ref().map_or(String::new(), explained)
+        ),
         (outcome::Outcome::ShiftedHarmNotEstablished, Some(harm)) => format!(
             "Verdict: shifted, harm not established: the rows differ from P, p = {p_value:.4} ≤ {level}, and the tests of harm are silent, p = {harm:.4}. That does not clear the model, which may be sure and wrong: label some of these rows to know."
         ),

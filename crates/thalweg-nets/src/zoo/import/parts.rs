@@ -73,7 +73,11 @@ impl Parts {
             let expected = "tensors that are not modelled, or checkpoints that lack some, beside a base checkpoint";
             return Err(Error::parameter("base", expected, "every tensor modelled"));
         }
-        let ties = if own { ties(&mut opened, slots, &names, &modelled)? } else { Vec::new() };
+        let ties = match options.architecture {
+            // Each of its tensors is a parameter.
+            Some(_) => Vec::new(),
+            None => ties(&mut opened, slots, &names, &modelled)?,
+        };
         let mut frozen = BTreeMap::new();
         for slot in (0..slots.len()).filter(|slot| !modelled[*slot]) {
             frozen.insert(slot, opened.raw(names[slot])?);

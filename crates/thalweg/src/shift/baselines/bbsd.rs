@@ -6,6 +6,7 @@
 use super::entropy::ks_distance;
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
+use crate::shift::stored::Stored;
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
@@ -17,6 +18,8 @@ pub struct Bbsd {
     source: Vec<Vec<f64>>,
     /// Shares of predicted classes under P, each at least that of half a row.
     shares: Vec<f64>,
+    /// [`Self::places`] of the rows that are kept.
+    kept: Vec<Vec<[u32; 2]>>,
     schema: Schema,
 }
 
@@ -39,7 +42,12 @@ impl Bbsd {
         let total: f64 = counts.iter().sum();
         let mut sorted = columns(source);
         sorted.iter_mut().for_each(|column| column.sort_by(f64::total_cmp));
-        Self { source: sorted, shares: counts.iter().map(|n| n / total).collect(), schema: source.schema() }
+        Self {
+            source: sorted,
+            shares: counts.iter().map(|n| n / total).collect(),
+            kept: Vec::new(),
+            schema: source.schema(),
+        }
     }
 
     fn of(&self, query: &Sample) -> Result<[f64; 2]> {
@@ -49,6 +57,16 @@ impl Bbsd {
             furthest = furthest.max(ks_distance(q, source));
         }
         Ok([furthest, self.chi_squared(query.predictions().into_iter())])
+    }
+
+    /// For each class `[C]` and row `[N]` how many of P's probabilities lie below the row's, and how many at most there.
+    fn places(&self, rows: &Sample) -> Result<Vec<Vec<[u32; 2]>>> {
+        test::check(rows, &self.schema, false)?;
+        let of_class = |(source, column): (&Vec<f64>, Vec<f64>)| {
+            let of = |v: &f64| [source.partition_point(|p| p < v) as u32, source.partition_point(|p| p <= v) as u32];
+            column.iter().map(of).collect()
+        };
+        Ok(self.source.par_iter().zip(columns(rows)).map(of_class).collect())
     }
 
     fn chi_squared(&self, predictions: impl ExactSizeIterator<Item = u32>) -> f64 {
@@ -62,11 +80,11 @@ impl Bbsd {
 
 /// [`ks_distance`] of a query to `n_p` sorted values, from each value's place among them: how many lie below, and how many at most there. Values that
 /// lie between the same two of P may be taken together, for the distance is greatest at the first or the last of them.
-fn distance(mut places: Vec<[usize; 2]>, n_p: f64) -> f64 {
+fn distance(mut places: Vec<[u32; 2]>, n_p: f64) -> f64 {
     places.sort_unstable();
     let (n, mut furthest, mut before) = (places.len() as f64, 0f64, 0);
     for same in places.chunk_by(|a, b| a == b) {
-        let [below, upto] = same[0].map(|count| count as f64 / n_p);
+        let [below, upto] = same[0].map(|count| f64::from(count) / n_p);
         let after = before + same.len();
         furthest = furthest.max(below - before as f64 / n).max(after as f64 / n - upto);
         before = after;
@@ -84,16 +102,19 @@ impl ShiftTest for Bbsd {
         const { &[Statistic::printed("ks"), Statistic::printed("chi2")] }
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+    fn keep(&mut self, rows: &Sample, _: Option<&Stored>) -> Result<()> {
+        self.kept = self.places(rows)?;
+        Ok(())
+    }
+
+    fn measure_rows(&self, rows: &Sample, kept: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         test::check(rows, &self.schema, false)?;
-        let places = self.source.par_iter().zip(columns(rows)).map(|(source, column)| {
-            let of = |v: &f64| [source.partition_point(|p| p < v), source.partition_point(|p| p <= v)];
-            column.iter().map(of).collect()
-        });
-        let (places, predictions): (Vec<Vec<[usize; 2]>>, _) = (places.collect(), rows.predictions());
+        let known = if kept < rows.len() && self.kept.first().is_some_and(|c| c.len() == kept) { kept } else { 0 };
+        let (others, predictions) = (self.places(&rows.from(known))?, rows.predictions());
         let n_p = self.source[0].len() as f64;
         let of = |query: &Vec<usize>| {
-            let furthest = places.iter().map(|column| distance(query.iter().map(|&r| column[r]).collect(), n_p));
+            let place = |c: usize, r: usize| if r < known { self.kept[c][r] } else { others[c][r - known] };
+            let furthest = (0..others.len()).map(|c| distance(query.iter().map(|&r| place(c, r)).collect(), n_p));
             [furthest.fold(0.0, f64::max), self.chi_squared(query.iter().map(|&r| predictions[r]))]
         };
         let of = |query| interrupt::check().map(|()| of(query));
@@ -128,7 +149,7 @@ mod tests {
         let each: Vec<Sample> = queries.iter().map(|q| mixed.rows(q)).collect();
         let (slow, fast) = (
             test.measure(&each, &Streams::new(0)).unwrap().values,
-            test.measure_rows(&mixed, &queries, &Streams::new(0)).unwrap(),
+            test.measure_rows(&mixed, 0, &queries, &Streams::new(0)).unwrap(),
         );
         assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-12), "{slow:?} {fast:?}");
         // Half of P lies below every row of the query; χ² = (2 − 1)²/1 + (0 − 1)²/1.

@@ -86,7 +86,7 @@ impl ShiftTest for Energy {
         Ok(Measured { values: each.collect::<Result<Vec<_>>>()?.concat(), row_scores: Vec::new() })
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+    fn measure_rows(&self, rows: &Sample, _: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         test::check(rows, &self.schema, false)?;
         let views = views(rows);
         let of = |q: &Vec<usize>| interrupt::check().map(|()| self.of(&views, q.iter().copied()));
@@ -114,7 +114,7 @@ mod tests {
         assert!((s[0] - (of_query - mean).abs() / deviation).abs() < 1e-9, "{s:?}");
         // 2 lies below, 80 above.
         assert_eq!(s[1], 0.5);
-        let rows = test.measure_rows(&query, &[vec![0, 1, 2, 3], vec![1, 3]], &Streams::new(0)).unwrap();
+        let rows = test.measure_rows(&query, 0, &[vec![0, 1, 2, 3], vec![1, 3]], &Streams::new(0)).unwrap();
         assert_eq!((&rows.values[..2], rows.values[3]), (&s[..], 0.0));
     }
 

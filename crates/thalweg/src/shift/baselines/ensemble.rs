@@ -167,8 +167,12 @@ impl Members for DeepEnsemble {
         queries.par_iter().map(|query| self.read(query)).collect()
     }
 
-    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
-        Ok(Some((self.shared.logits_of_many(&self.thetas, rows)?, self.members())))
+    fn fixed(&self) -> Option<[usize; 2]> {
+        Some([self.members(), self.members()])
+    }
+
+    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

@@ -3,11 +3,12 @@
 //! The **one-sided** mean entropy is part of verdicts: it does not fire where f is surer than on P. From that of an ensemble [`BASE_ENTROPY_SHARE`] of f's own is
 //! taken away. The two-sided Kolmogorov–Smirnov distance of the paper fires on surer rows too, so it is printed only. [`MeanEntropy`] is f's own
 //! (M16), the cheapest test there is.
-use crate::shift::base::{Sample, Schema, softmax_rows};
+use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use thalweg_nets::evaluate::argmax;
+use thalweg_nets::loss::softmax_rows;
 
 /// What an ensemble gives. For the verdict: rows disagreed on (an integer has no threshold of its own at small |Q|, so ties are broken by the
 /// next), the most probability that a member takes from f's class, and the mean entropy less [`BASE_ENTROPY_SHARE`] of f's. Printed: mean disagreement, two-sided KS
@@ -69,34 +70,33 @@ impl Reading {
     /// From members' logits `[N, C]` each. Without a member it is f alone.
     pub fn new<'a>(query: &Sample, members: impl Iterator<Item = &'a [f32]>) -> Self {
         let c = query.classes();
-        let rows: Vec<usize> = (0..query.len()).collect();
         let (base, predictions) = (query.probabilities(), query.predictions());
         let members: Vec<Answers> = members.map(|logits| Answers::new(logits, c)).collect();
-        Self::of_rows(&rows, (&base, &predictions), c, members.iter())
+        let at = |i: usize| i * c..(i + 1) * c;
+        Self::of(
+            [c, query.len(), members.len()],
+            |i| (&base[at(i)], predictions[i]),
+            |i, m| (&members[m].probabilities[at(i)], members[m].classes[i] != predictions[i]),
+        )
     }
 
-    /// Of the rows named, from f's probabilities and classes and the members' answers on all rows.
-    pub(in crate::shift) fn of_rows<'a>(
-        rows: &[usize],
-        (base, predictions): (&[f32], &[u32]),
-        c: usize,
-        members: impl Iterator<Item = &'a Answers>,
+    /// Of `[C, N, M]` classes, rows and members: f's probabilities and class of row i, and member m's probabilities of row i with whether its class is
+    /// another.
+    pub(in crate::shift) fn of<'a>(
+        [c, n, count]: [usize; 3],
+        f: impl Fn(usize) -> (&'a [f32], u32),
+        member: impl Fn(usize, usize) -> (&'a [f32], bool),
     ) -> Self {
-        let n = rows.len();
-        let at = |r: usize| r * c..(r + 1) * c;
-        let mut mean: Vec<f32> = rows.iter().flat_map(|&r| base[at(r)].iter().copied()).collect();
+        let mut mean: Vec<f32> = (0..n).flat_map(|i| f(i).0.iter().copied()).collect();
         let alone = entropies(&mean, c).iter().sum::<f64>() / n as f64;
         let (mut rejected, mut disagreement, mut max_drop) = (vec![false; n], vec![0.0; n], vec![0f64; n]);
-        let mut count = 0;
-        for member in members {
-            count += 1;
-            for (i, &r) in rows.iter().enumerate() {
-                let p = &member.probabilities[at(r)];
-                mean[at(i)].iter_mut().zip(p).for_each(|(m, p)| *m += p);
-                let f = predictions[r] as usize;
-                rejected[i] |= member.classes[r] as usize != f;
-                disagreement[i] += 1.0 - f64::from(p[f]);
-                max_drop[i] = max_drop[i].max(f64::from(base[r * c + f] - p[f]));
+        for m in 0..count {
+            for i in 0..n {
+                let ((base, class), (p, differs)) = (f(i), member(i, m));
+                mean[i * c..(i + 1) * c].iter_mut().zip(p).for_each(|(mean, p)| *mean += p);
+                rejected[i] |= differs;
+                disagreement[i] += 1.0 - f64::from(p[class as usize]);
+                max_drop[i] = max_drop[i].max(f64::from(base[class as usize] - p[class as usize]));
             }
         }
         let share = 1.0 / (count + 1) as f32;
@@ -172,7 +172,7 @@ impl ShiftTest for MeanEntropy {
         test::means(queries, |query| self.scores(query))
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+    fn measure_rows(&self, rows: &Sample, _: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         Ok(test::means_of_rows(&self.scores(rows)?, queries))
     }
 }

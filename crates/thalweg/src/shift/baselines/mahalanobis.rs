@@ -6,7 +6,7 @@
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs, Prepared};
 use crate::shift::stored::{Store, Stored};
-use crate::shift::test::{self, Measured, ShiftTest, Statistic};
+use crate::shift::test::{self, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams};
 use faer::{Mat, Side};
 
@@ -29,6 +29,8 @@ pub struct Mahalanobis {
     whole: Gaussian,
     /// The means of the classes, one whitening for all.
     classes: Vec<Gaussian>,
+    /// Of the rows that are kept.
+    kept: Vec<f64>,
     schema: Schema,
 }
 
@@ -110,7 +112,7 @@ impl Mahalanobis {
             let shared = Gaussian::whitening(values, d, |i| predictions[i] as usize, &means)?;
             classes = means.into_iter().map(|mean| Gaussian { mean, whitening: shared.clone() }).collect();
         }
-        Ok(Self { kind, whole: Gaussian { mean: all, whitening }, classes, schema: source.schema() })
+        Ok(Self { kind, whole: Gaussian { mean: all, whitening }, classes, kept: Vec::new(), schema: source.schema() })
     }
 }
 
@@ -138,7 +140,8 @@ impl Mahalanobis {
             let (mean, whitening) = numbers.split_at(d);
             Ok(Gaussian { mean: mean.to_vec(), whitening: whitening.chunks_exact(d).map(<[f64]>::to_vec).collect() })
         };
-        let mut test = Self { kind, whole: read("gaussian")?, classes: Vec::new(), schema: source.schema() };
+        let mut test =
+            Self { kind, whole: read("gaussian")?, classes: Vec::new(), kept: Vec::new(), schema: source.schema() };
         if kind == Distance::Relative {
             let (shared, means) = (read("classes")?, stored.doubles("class-means", classes * d)?);
             let of = |mean: &[f64]| Gaussian { mean: mean.to_vec(), whitening: shared.whitening.clone() };
@@ -188,8 +191,15 @@ impl ShiftTest for Mahalanobis {
         test::means(queries, |query| self.scores(query))
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
-        Ok(test::means_of_rows(&self.scores(rows)?, queries))
+    fn measure_rows(&self, rows: &Sample, kept: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+        let scores = test::completed(rows, (kept, &self.kept), |rows| self.scores(rows))?;
+        Ok(test::means_of_rows(&scores, queries))
+    }
+
+    fn keep(&mut self, rows: &Sample, stored: Option<&Stored>) -> Result<()> {
+        let known = stored.map(|stored| stored.doubles_if_there(KEPT, rows.len())).transpose()?.flatten();
+        self.kept = known.map_or_else(|| self.scores(rows), Ok)?;
+        Ok(())
     }
 
     fn save(&self, store: &mut Store) {
@@ -198,6 +208,9 @@ impl ShiftTest for Mahalanobis {
         if let Some(first) = self.classes.first() {
             store.double("classes", &numbers(first));
             store.double("class-means", &self.classes.iter().flat_map(|g| g.mean.iter().copied()).collect::<Vec<_>>());
+        }
+        if !self.kept.is_empty() {
+            store.double(KEPT, &self.kept);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! Two-sided: fires on any difference. Cost: |Q| times `SOURCE` distances.
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
-use crate::shift::test::{self, Measured, ShiftTest, Statistic};
+use crate::shift::stored::{Store, Stored};
+use crate::shift::test::{self, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
 
@@ -38,6 +39,8 @@ pub struct Mmd {
     wide: usize,
     /// 1/(2σ²), σ² half the median squared distance under P.
     rate: f64,
+    /// [`Self::across`] of the rows that are kept.
+    kept: Vec<f64>,
     schema: Schema,
 }
 
@@ -74,7 +77,7 @@ impl Mmd {
             return Err(Error::parameter("mmd", "rows with inputs", "logits alone"));
         }
         let median = median("mmd", &values, wide)?;
-        Ok(Self { space, wide, rate: 1.0 / median, schema: source.schema(), source: values })
+        Ok(Self { space, wide, rate: 1.0 / median, kept: Vec::new(), schema: source.schema(), source: values })
     }
 
     fn of(&self, query: &Sample) -> Result<f64> {
@@ -85,6 +88,12 @@ impl Mmd {
         let across: f64 = rows.iter().map(|r| self.across(r)).sum();
         let within = if rows.len() > 1 { 2.0 * within / (n * (n - 1.0)) } else { 0.0 };
         Ok(within - 2.0 * across / n)
+    }
+
+    /// [`Self::across`] of every row.
+    fn all_across(&self, rows: &Sample) -> Result<Vec<f64>> {
+        test::check(rows, &self.schema, self.space == Space::Inputs)?;
+        Ok(self.space.of(rows).par_chunks_exact(self.wide).map(|row| self.across(row)).collect())
     }
 
     fn kernel(&self, a: &[f32], b: &[f32]) -> f64 {
@@ -129,10 +138,10 @@ impl ShiftTest for Mmd {
 
     /// The part within a query is its mean over all pairs, or, in a query of more than `PAIRED` rows, over the pairs of each row with the `PAIRED / 2`
     /// that come after it: unbiased too, in time linear in the rows.
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
+    fn measure_rows(&self, rows: &Sample, kept: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
         test::check(rows, &self.schema, self.space == Space::Inputs)?;
         let each: Vec<&[f32]> = self.space.of(rows).chunks_exact(self.wide).collect();
-        let across: Vec<f64> = each.par_iter().map(|r| self.across(r)).collect();
+        let across = test::completed(rows, (kept, &self.kept), |rows| self.all_across(rows))?;
         let of = |query: &Vec<usize>| {
             let n = query.len();
             let after = if n > PAIRED { PAIRED / 2 } else { n / 2 };
@@ -150,6 +159,18 @@ impl ShiftTest for Mmd {
         };
         let of = |query| interrupt::check().map(|()| of(query));
         Ok(Measured { values: queries.par_iter().map(of).collect::<Result<_>>()?, row_scores: Vec::new() })
+    }
+
+    fn keep(&mut self, rows: &Sample, stored: Option<&Stored>) -> Result<()> {
+        let known = stored.map(|stored| stored.doubles_if_there(KEPT, rows.len())).transpose()?.flatten();
+        self.kept = known.map_or_else(|| self.all_across(rows), Ok)?;
+        Ok(())
+    }
+
+    fn save(&self, store: &mut Store) {
+        if !self.kept.is_empty() {
+            store.double(KEPT, &self.kept);
+        }
     }
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
@@ -192,13 +213,13 @@ mod tests {
         let each: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();
         let (slow, fast) = (
             test.measure(&each, &Streams::new(0)).unwrap().values,
-            test.measure_rows(&rows, &queries, &Streams::new(0)).unwrap(),
+            test.measure_rows(&rows, 0, &queries, &Streams::new(0)).unwrap(),
         );
         assert!(slow.iter().zip(&fast.values).all(|(a, b)| (a - b).abs() < 1e-9), "{slow:?} {fast:?}");
         // Where only some of the pairs are taken, nearly.
         let all = vec![(0..600).collect::<Vec<_>>()];
         let (whole, some) =
-            (test.of(&rows).unwrap(), test.measure_rows(&rows, &all, &Streams::new(0)).unwrap().values[0]);
+            (test.of(&rows).unwrap(), test.measure_rows(&rows, 0, &all, &Streams::new(0)).unwrap().values[0]);
         assert!((whole - some).abs() < 0.01, "{whole} {some}");
     }
 

@@ -47,6 +47,11 @@ impl Accuracy {
         Ok(Some(Self { labels, known, limit, disagreements }))
     }
 
+    /// Of the held-out rows.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
     /// f's accuracy on `query`.
     ///
     /// # Errors

@@ -92,7 +92,10 @@ impl Calibration {
             Parts { base: base.clone(), reference: &reference, labels: &[], size: record.size, config: &record.config };
         let mut tests = Vec::new();
         for method in &record.methods {
-            tests.push(method.prepare(&parts, Some(&Stored::new(&file, method.name())), &streams)?);
+            let stored = Stored::new(&file, method.name());
+            let mut test = method.prepare(&parts, Some(&stored), &streams)?;
+            test.keep(&reference.held_out, Some(&stored))?;
+            tests.push(test);
         }
         let accuracy = Accuracy::read(path, &file, &reference, &record.methods)?;
         Ok(Self { record, seconds: BTreeMap::new(), base, reference, accuracy, tests })

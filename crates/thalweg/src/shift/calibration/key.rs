@@ -9,7 +9,19 @@ impl Request<'_> {
     pub fn key(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let Request {
-            parts, methods, null, level, seed, columns, probabilities, stand_in, source, data, choose, ..
+            parts,
+            methods,
+            null,
+            level,
+            seed,
+            columns,
+            probabilities,
+            stand_in,
+            encoding,
+            source,
+            data,
+            choose,
+            ..
         } = self;
         let settings = format!(
             "{FORMAT} {} {:?}",
@@ -23,7 +35,7 @@ impl Request<'_> {
                 seed,
                 columns,
                 probabilities,
-                stand_in,
+                (stand_in, encoding),
                 source,
                 data,
                 choose

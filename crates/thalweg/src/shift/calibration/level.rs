@@ -54,6 +54,7 @@ fn simulated(
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "clouds".into(),
         choose: false,
@@ -70,7 +71,7 @@ fn simulated(
         let queries = permutation::redraws(held, query, null, &streams).unwrap();
         let measured: Vec<Measurement> = tests
             .map(|(method, test)| {
-                let values = test.measure_rows(&all, &queries, &streams.child(method.name())).unwrap();
+                let values = test.measure_rows(&all, 0, &queries, &streams.child(method.name())).unwrap();
                 Measurement::new(method.name(), test.statistics(), &values, queries.len()).unwrap()
             })
             .collect();

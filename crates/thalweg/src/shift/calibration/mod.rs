@@ -5,8 +5,10 @@
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
 use self::accuracy::Accuracy;
 use super::base::{Base, Sample};
+use super::counterpart::{self, Explained, Home};
 use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
+use super::encoding::Encoding;
 use super::estimate::Estimate;
 use super::law::outcome::{Answer, Measurement, Outcome, Question, together};
 use super::law::permutation;
@@ -60,6 +62,9 @@ pub struct Record {
     /// name the same class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stand_in: Option<f64>,
+    /// How tables become inputs, where f takes tables as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
     /// The architecture of f, or of what stands in for it; none where only logits are known.
     pub architecture: Option<Architecture>,
     /// What P's inputs are, for queries to be read alike; none where only logits are known.
@@ -110,6 +115,8 @@ pub struct Verdict {
     pub level: f64,
     /// The p-values of the questions.
     pub answer: Answer,
+    /// A change of P that f bears and that explains what the tests of harm see, which then is no evidence of harm.
+    pub explained: Option<Explained>,
     /// Test by test.
     pub findings: Vec<Finding>,
     /// How much each row of the query looks out of place by the first test that can tell, `[N]`; empty where none can.
@@ -139,6 +146,8 @@ pub struct Request<'a> {
     pub probabilities: bool,
     /// Where the network only stands in for f: on which share of validation rows the two name the same class.
     pub stand_in: Option<f64>,
+    /// How tables become inputs, where f takes tables as they are.
+    pub encoding: Option<Encoding>,
     /// What P's inputs are; none where only logits are known.
     pub source: Option<DataRecord>,
     /// What P is called.
@@ -196,9 +205,6 @@ impl Request<'_> {
     }
 }
 
-/// The networks `[P]` of a test, given the number of its first piece among those of all tests, and its own work.
-pub type Trained<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
-
 /// The trainings of all tests of a request, one after the other.
 pub struct Networks<'a>(Vec<Box<dyn Pieces + 'a>>);
 
@@ -218,6 +224,9 @@ impl Pieces for Networks<'_> {
     }
 }
 
+/// Where networks come from that tests train independently of one another: given the number of a test's first piece among all, and the test's work.
+pub type MadeBy<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
+
 impl Calibration {
     /// Trains what is to be trained.
     ///
@@ -232,7 +241,7 @@ impl Calibration {
     ///
     /// # Errors
     /// As [`Self::make`]; networks of another number.
-    pub fn make_by(request: &Request, networks: &Trained<'_>, progress: &dyn Progress) -> Result<Self> {
+    pub fn make_by(request: &Request, networks: &MadeBy<'_>, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");
@@ -266,6 +275,9 @@ impl Calibration {
         let kept = parts.reference.held_out.part(HELD_OUT, &mut streams.child("held").rng());
         let labels: Vec<u32> = kept.iter().filter_map(|&row| request.held_out_labels.get(row).copied()).collect();
         let reference = Reference { held_out: parts.reference.held_out.rows(&kept), ..parts.reference.clone() };
+        for test in &mut tests {
+            test.keep(&reference.held_out, None)?;
+        }
         let record = Record {
             size: parts.size,
             methods: methods.to_vec(),
@@ -277,6 +289,7 @@ impl Calibration {
             columns: request.columns.clone(),
             probabilities: request.probabilities,
             stand_in: request.stand_in,
+            encoding: request.encoding.clone(),
             architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
             source: request.source.clone(),
             data: request.data.clone(),
@@ -295,6 +308,11 @@ impl Calibration {
     /// The rows of P.
     pub fn reference(&self) -> &Reference {
         &self.reference
+    }
+
+    /// Labels of the held-out rows; empty where they are not known.
+    fn labels(&self) -> &[u32] {
+        self.accuracy.as_ref().map_or(&[], Accuracy::labels)
     }
 
     /// The tests, in the order of the record's methods.
@@ -339,7 +357,9 @@ impl Calibration {
         streams: &Streams,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
-        let null = self.record.null;
+        let (null, own) = (self.record.null, &self.reference.held_out);
+        // The rows that the tests keep, as they are unless a watch has drawn others.
+        let kept = if std::ptr::eq(held_out, own) || held_out.begins_with(own) { own.len() } else { 0 };
         super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
         let rows = held_out.clone().joined(query);
         let queries = permutation::redraws(held_out.len(), query.len(), null, streams)?;
@@ -350,7 +370,7 @@ impl Calibration {
                 return Err(Error::Interrupted);
             }
             let start = Instant::now();
-            let all = test.measure_rows(&rows, &queries, &streams.child(method.name()))?;
+            let all = test.measure_rows(&rows, kept, &queries, &streams.child(method.name()))?;
             let of = Measurement::new(method.name(), test.statistics(), &all, queries.len())?;
             if row_scores.is_empty() && !all.row_scores.is_empty() {
                 row_scores = vec![0.0; query.len()];
@@ -361,12 +381,24 @@ impl Calibration {
             progress.advance(1);
         }
         let answer = Answer::of(&measured)?;
-        let (outcome, p_value) = answer.outcome(level);
+        let (mut outcome, p_value) = answer.outcome(level);
+        let mut explained = None;
+        if outcome == Outcome::HarmfulShift {
+            // What stands in for f is not what f answers to changed rows.
+            let base = self.base.as_deref().filter(|_| self.record.stand_in.is_none());
+            let labels = if kept > 0 && kept == held_out.len() { self.labels() } else { &[] };
+            let tests = self.record.methods.iter().copied().zip(self.tests());
+            let home = Home { base, held_out, labels };
+            explained = counterpart::explained(tests, &home, query, (level, null), &streams.child("counterpart"))?;
+            if explained.is_some() {
+                outcome = Outcome::ShiftedHarmNotEstablished;
+            }
+        }
         let estimate = match &self.accuracy {
             Some(known) => Some(known.estimate(query, outcome, level, (&self.reference, &self.tests))?),
             None => None,
         };
-        Ok(Verdict { outcome, p_value, level, answer, findings, row_scores, estimate })
+        Ok(Verdict { outcome, p_value, level, answer, explained, findings, row_scores, estimate })
     }
 }
 

@@ -19,6 +19,7 @@ fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> R
         columns: vec!["a".into(), "b".into()],
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "clouds".into(),
         choose: true,
@@ -73,6 +74,39 @@ fn a_file_says_of_a_query_what_was_said_before_it_was_written_and_reading_it_tra
 }
 
 #[test]
+fn what_is_kept_of_held_out_rows_changes_no_number_and_files_without_it_are_read() {
+    let world = world::two_clouds(1);
+    let config = small(30);
+    let methods: Vec<Method> = Method::ALL.iter().copied().filter(|method| !method.trains_per_query()).collect();
+    let made = Calibration::make(&request(world, &methods, &config), &Silent).unwrap();
+    let held_out = &made.reference.held_out;
+    let rows = held_out.clone().joined(&world.far(12, 5));
+    let n = held_out.len();
+    let queries = permutation::redraws(n, 12, 40, &Streams::new(1)).unwrap();
+    for (test, method) in made.tests.iter().zip(&methods) {
+        let [kept, anew] = [n, 0].map(|kept| test.measure_rows(&rows, kept, &queries, &Streams::new(2)).unwrap());
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
+        assert!(kept.values.iter().zip(&anew.values).all(close), "{method:?}");
+    }
+    // Other rows than those that are kept are not taken for them.
+    assert!(rows.begins_with(held_out) && !world.near(n + 1, 8).begins_with(held_out));
+    // A file as older versions wrote it.
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["new", "old"].map(|name| dir.path().join(name));
+    made.write(&paths[0]).unwrap();
+    let Calibration { record, seconds, base, reference, accuracy, .. } =
+        Calibration::make(&request(world, &methods, &config), &Silent).unwrap();
+    let parts = Parts { config: &config, ..request(world, &methods, &config).parts };
+    let tests: Vec<_> =
+        methods.iter().map(|m| m.prepare(&parts, None, &Streams::new(3).child("shift")).unwrap()).collect();
+    Calibration { record, seconds, base, reference, accuracy, tests }.write(&paths[1]).unwrap();
+    let [new, old] = [0, 1].map(|i| std::fs::metadata(&paths[i]).unwrap().len());
+    assert!(new > old + (4 * 30 * n) as u64, "{new} {old}");
+    let [new, old] = [0, 1].map(|i| Calibration::read(&paths[i]).unwrap().test(&world.near(9, 4), 0.05, 9, &Silent));
+    assert_eq!(new.unwrap().answer, old.unwrap().answer);
+}
+
+#[test]
 fn only_tests_that_say_so_train_for_a_query() {
     let world = world::two_clouds(1);
     let config = small(30);
@@ -84,7 +118,7 @@ fn only_tests_that_say_so_train_for_a_query() {
         let (_, steps) = counted(|| test.measure(&queries, &streams).unwrap());
         assert_eq!(steps > 0, method.trains_per_query(), "{method:?}: {steps}");
         let rows = queries[0].clone().joined(&queries[1]);
-        let (_, once) = counted(|| test.measure_rows(&rows, &[(0..10).collect()], &streams).unwrap());
+        let (_, once) = counted(|| test.measure_rows(&rows, 0, &[(0..10).collect()], &streams).unwrap());
         assert!(once <= steps, "{method:?}: {once} for one query, {steps} for two");
     }
 }

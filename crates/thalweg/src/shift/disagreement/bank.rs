@@ -229,8 +229,12 @@ impl Members for Bank {
         queries.par_iter().map(|query| self.read(query)).collect()
     }
 
-    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
-        Ok(Some((self.shared.logits_of_many(&self.thetas, rows)?, self.config.members)))
+    fn fixed(&self) -> Option<[usize; 2]> {
+        Some([self.config.size, self.config.members])
+    }
+
+    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

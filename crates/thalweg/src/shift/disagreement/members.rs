@@ -1,11 +1,12 @@
 //! [`Members`]: what tests by networks beside f have in common, wherever the networks come from: the bank, Detectron, its meta-model, a
 //! deep ensemble. Each reads a query through its members; statistics, row scores and reference entropies follow here, once.
+use super::answered::{self, Answered, MOST};
 use super::cdc::agreement;
 use crate::shift::base::{Base, Sample, Schema};
-use crate::shift::baselines::entropy::{Answers, OF_ENSEMBLES, Reading};
+use crate::shift::baselines::entropy::{OF_ENSEMBLES, Reading};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
-use crate::shift::test::{self, CHUNK, Measured, ShiftTest, Statistic};
+use crate::shift::test::{self, CHUNK, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ pub struct Shared {
     pub schema: Schema,
     /// Entropies on queries of validation rows, which the two-sided statistic compares with.
     pub reference_entropies: Vec<f64>,
+    /// What networks that are the same for every query say of the rows that are kept.
+    pub kept: Option<Kept>,
 }
 
 impl Shared {
     /// Without reference entropies.
     pub fn new(base: Arc<Base>, reference: &Reference) -> Self {
-        Self { base, schema: reference.validation.schema(), reference_entropies: Vec::new() }
+        Self { base, schema: reference.validation.schema(), reference_entropies: Vec::new(), kept: None }
     }
 
     /// With those that were stored.
@@ -54,6 +57,15 @@ impl Shared {
     }
 }
 
+/// What networks that are the same for every query say of rows that are kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// `[M, N, C]`, as a file has them.
+    logits: Vec<f32>,
+    shape: [usize; 3],
+    answered: Answered,
+}
+
 /// What the reference entropies are called in files.
 const ENTROPIES: &str = "reference-entropies";
 
@@ -77,14 +89,19 @@ pub trait Members: Send + Sync {
     /// As [`ShiftTest::measure`].
     fn readings(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Reading>>;
 
-    /// Logits `[M, N, C]` on `rows` of networks that are the same for every query, and how many of them a query takes (as the bank takes them);
-    /// none where a query has networks of its own.
+    /// How many networks are the same for every query, and how many of them a query takes (as the bank takes them); none where a query has networks of
+    /// its own.
+    fn fixed(&self) -> Option<[usize; 2]> {
+        None
+    }
+
+    /// Their logits `[M, N, C]` on `rows`.
     ///
     /// # Errors
     /// Rows that do not fit.
-    fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
+    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
         let _ = rows;
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// [`ShiftTest::save`], but for the reference entropies.
@@ -100,44 +117,6 @@ pub trait Members: Send + Sync {
 pub fn referenced<M: Members>(mut test: M, reference: &Reference, size: usize, streams: &Streams) -> Result<M> {
     test.resize(reference, size, streams)?;
     Ok(test)
-}
-
-/// Networks on rows that many queries are made of.
-struct Many {
-    base: Vec<f32>,
-    predictions: Vec<u32>,
-    classes: usize,
-    answers: Vec<Answers>,
-    /// Probability that each network takes from f's class, `[M][N]`; empty where a query takes all networks.
-    drops: Vec<Vec<f32>>,
-    members: usize,
-}
-
-impl Many {
-    /// From logits `[M, N, C]`, of which a query takes `members`.
-    fn new(rows: &Sample, logits: &[f32], members: usize) -> Self {
-        let (base, predictions, classes) = (rows.probabilities(), rows.predictions(), rows.classes());
-        let answers: Vec<Answers> =
-            logits.par_chunks_exact(rows.logits.len()).map(|logits| Answers::new(logits, classes)).collect();
-        let drops = match members < answers.len() {
-            true => answers.par_iter().map(|a| super::subset::drops(&base, &predictions, a)).collect(),
-            false => Vec::new(),
-        };
-        Self { base, predictions, classes, answers, drops, members }
-    }
-
-    fn read(&self, rows: &[usize]) -> Reading {
-        let chosen: Vec<usize> = match self.drops.is_empty() {
-            true => (0..self.answers.len()).collect(),
-            false => {
-                let drops: Vec<Vec<f32>> =
-                    self.drops.iter().map(|member| rows.iter().map(|&r| member[r]).collect()).collect();
-                super::subset::greedy(&drops, self.members)
-            }
-        };
-        let members = chosen.iter().map(|&m| &self.answers[m]);
-        Reading::of_rows(rows, (&self.base, &self.predictions), self.classes, members)
-    }
 }
 
 /// Adds readings of queries to what was measured so far.
@@ -160,14 +139,22 @@ impl<M: Members> ShiftTest for M {
         Ok(all)
     }
 
-    fn measure_rows(&self, rows: &Sample, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
-        let fixed = self.fixed(rows)?;
-        let many = fixed.map(|(logits, members)| Many::new(rows, &logits, members));
+    fn measure_rows(&self, rows: &Sample, kept: usize, queries: &[Vec<usize>], streams: &Streams) -> Result<Measured> {
+        let known = self.shared().kept.as_ref().map(|known| &known.answered);
+        let known = known.filter(|known| kept < rows.len() && known.len() == kept);
+        let others = match self.fixed() {
+            Some([_, taken]) => {
+                let others = rows.from(known.map_or(0, Answered::len));
+                Some(Answered::new(&others, &self.logits(&others)?, taken))
+            }
+            None => None,
+        };
+        let pieces = others.as_ref().map(|others| known.into_iter().chain([others]).collect::<Vec<_>>());
         let mut all = Measured::default();
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
-            let readings = match &many {
-                Some(many) => chunk.par_iter().map(|query| many.read(query)).collect(),
+            let readings = match &pieces {
+                Some(pieces) => chunk.par_iter().map(|query| answered::read(pieces, query)).collect(),
                 None => {
                     let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
                     self.readings(&samples, &streams.child("chunk").index(c as u64))?
@@ -178,8 +165,25 @@ impl<M: Members> ShiftTest for M {
         Ok(all)
     }
 
+    fn keep(&mut self, rows: &Sample, stored: Option<&Stored>) -> Result<()> {
+        self.shared_mut().kept = None;
+        let Some([networks, taken]) = self.fixed() else { return Ok(()) };
+        let shape = [networks, rows.len(), rows.classes()];
+        if shape.iter().product::<usize>() > MOST {
+            return Ok(());
+        }
+        let known = stored.map(|stored| stored.single_if_there(KEPT, &shape)).transpose()?.flatten();
+        let logits = known.map_or_else(|| self.logits(rows), Ok)?;
+        let answered = Answered::new(rows, &logits, taken);
+        self.shared_mut().kept = Some(Kept { logits, shape, answered });
+        Ok(())
+    }
+
     fn disagreements(&self, rows: &Sample) -> Result<Vec<f64>> {
-        let Some((logits, _)) = self.fixed(rows)? else { return Ok(Vec::new()) };
+        if self.fixed().is_none() {
+            return Ok(Vec::new());
+        }
+        let logits = self.logits(rows)?;
         let predictions = rows.predictions();
         Ok(logits.par_chunks_exact(rows.logits.len()).map(|logits| 1.0 - agreement(logits, &predictions)).collect())
     }
@@ -187,6 +191,9 @@ impl<M: Members> ShiftTest for M {
     fn save(&self, store: &mut Store) {
         self.save_networks(store);
         store.double(ENTROPIES, &self.shared().reference_entropies);
+        if let Some(kept) = &self.shared().kept {
+            store.single(KEPT, &kept.shape, &kept.logits);
+        }
     }
 
     fn resize(&mut self, reference: &Reference, size: usize, streams: &Streams) -> Result<()> {
@@ -215,7 +222,7 @@ mod tests {
 
     fn toy(reference_entropies: Vec<f64>, taken: usize, at_once: bool) -> Toy {
         let schema = rows(1, 0).schema();
-        let shared = Shared { base: world::two_clouds(1).base.clone(), schema, reference_entropies };
+        let shared = Shared { base: world::two_clouds(1).base.clone(), schema, reference_entropies, kept: None };
         Toy { shared, taken, at_once }
     }
 
@@ -239,8 +246,12 @@ mod tests {
             Ok(queries.iter().map(|query| subset::covering(&answers(query), query, self.taken)).collect())
         }
 
-        fn fixed(&self, rows: &Sample) -> Result<Option<(Vec<f32>, usize)>> {
-            Ok(self.at_once.then(|| (answers(rows), self.taken)))
+        fn fixed(&self) -> Option<[usize; 2]> {
+            self.at_once.then_some([5, self.taken])
+        }
+
+        fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
+            Ok(answers(rows))
         }
     }
 
@@ -256,7 +267,7 @@ mod tests {
         let copies: Vec<Sample> = queries.iter().map(|query| all.rows(query)).collect();
         for taken in [2, 5] {
             let toy = |at_once| toy(vec![0.1, 0.3, 0.5], taken, at_once);
-            let of = |toy: Toy| toy.measure_rows(&all, &queries, &Streams::new(0)).unwrap();
+            let of = |toy: Toy| toy.measure_rows(&all, 0, &queries, &Streams::new(0)).unwrap();
             let (once, each) = (of(toy(true)), of(toy(false)));
             let singly = toy(false).measure(&copies, &Streams::new(0)).unwrap();
             assert_eq!(once.values.len(), queries.len() * OF_ENSEMBLES.len());

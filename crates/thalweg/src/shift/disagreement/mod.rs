@@ -1,5 +1,6 @@
 //! Tests by constrained disagreement (M14, M15): classifiers that agree with f on P and disagree with it on the query, trained, drawn from a bank, or
 //! sampled from a flow.
+mod answered;
 pub mod bank;
 pub mod bank_config;
 pub mod cdc;

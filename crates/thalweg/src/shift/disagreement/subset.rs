@@ -10,15 +10,19 @@ pub(in crate::shift) fn drops(base: &[f32], predictions: &[u32], member: &Answer
     predictions.iter().enumerate().map(of_row).collect()
 }
 
-/// The choice of [`cover`] from the drops of each network, `[M][N]`.
-pub(in crate::shift) fn greedy(drops: &[Vec<f32>], members: usize) -> Vec<usize> {
-    let mut covered = vec![0f32; drops.first().map_or(0, Vec::len)];
-    let mut chosen: Vec<usize> = Vec::new();
-    while chosen.len() < members.min(drops.len()) {
-        let gain = |m: usize| covered.iter().zip(&drops[m]).map(|(c, t)| (t - c).max(0.0)).sum::<f32>();
-        let best = (0..drops.len()).filter(|m| !chosen.contains(m)).map(|m| (m, gain(m)));
-        let best = best.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
-        covered.iter_mut().zip(&drops[best]).for_each(|(c, t)| *c = c.max(*t));
+/// The choice of [`cover`] from the drops of the networks on each row, `[N][M]`.
+pub(in crate::shift) fn greedy(drops: &[&[f32]], members: usize) -> Vec<usize> {
+    let networks = drops.first().map_or(0, |row| row.len());
+    let mut covered = vec![0f32; drops.len()];
+    let (mut gains, mut chosen) = (vec![0f32; networks], Vec::new());
+    while chosen.len() < members.min(networks) {
+        gains.fill(0.0);
+        for (row, covered) in drops.iter().zip(&covered) {
+            gains.iter_mut().zip(*row).for_each(|(gain, drop)| *gain += (drop - covered).max(0.0));
+        }
+        let left = (0..networks).filter(|m| !chosen.contains(m)).map(|m| (m, gains[m]));
+        let best = left.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
+        covered.iter_mut().zip(drops).for_each(|(covered, row)| *covered = covered.max(row[best]));
         chosen.push(best);
     }
     chosen
@@ -36,5 +40,7 @@ pub(in crate::shift) fn covering(all: &[f32], query: &Sample, members: usize) ->
 pub(in crate::shift) fn cover(all: &[f32], query: &Sample, members: usize) -> Vec<usize> {
     let (c, predictions, base) = (query.classes(), query.predictions(), query.probabilities());
     let of_member = |logits| drops(&base, &predictions, &Answers::new(logits, c));
-    greedy(&all.chunks_exact(query.logits.len()).map(of_member).collect::<Vec<_>>(), members)
+    let by_member: Vec<Vec<f32>> = all.chunks_exact(query.logits.len()).map(of_member).collect();
+    let by_row: Vec<Vec<f32>> = (0..query.len()).map(|i| by_member.iter().map(|drops| drops[i]).collect()).collect();
+    greedy(&by_row.iter().map(Vec::as_slice).collect::<Vec<_>>(), members)
 }

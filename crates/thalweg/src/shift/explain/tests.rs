@@ -25,6 +25,7 @@ fn calibration(methods: &[Method]) -> Calibration {
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "clouds".into(),
         choose: false,

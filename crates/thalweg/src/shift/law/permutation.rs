@@ -15,6 +15,7 @@
 //! What it costs: a test by networks that are trained for the query trains B + 1 times. What cannot be: with m and n rows there are no more than
 //! C(m + n, n) sets, so p is at least one over that ([`least`]); and rows that stand several times in H are not independent rows.
 use crate::{Error, Result, Streams, interrupt};
+use rayon::prelude::*;
 use thalweg_nets::streams::shuffle;
 
 /// Most redraws that may be asked for.
@@ -81,13 +82,14 @@ pub fn enough(held: usize, query: usize, level: f64) -> Result<()> {
 pub fn redraws(held: usize, query: usize, count: usize, streams: &Streams) -> Result<Vec<Vec<usize>>> {
     let mut observed: Vec<usize> = (held..held + query).collect();
     shuffle(&mut observed, &mut streams.child("observed").rng());
-    let redraw = |i: usize| {
+    let redraw = |i: usize| -> Result<Vec<usize>> {
         let mut all: Vec<usize> = (0..held + query).collect();
         shuffle(&mut all, &mut streams.child("redraw").index(i as u64).rng());
         all.truncate(query);
         interrupt::check().map(|()| all)
     };
-    std::iter::once(Ok(observed)).chain((0..count).map(redraw)).collect()
+    let redrawn: Vec<Vec<usize>> = (0..count).into_par_iter().map(redraw).collect::<Result<_>>()?;
+    Ok(std::iter::once(observed).chain(redrawn).collect())
 }
 
 #[cfg(test)]

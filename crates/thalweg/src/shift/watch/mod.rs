@@ -162,7 +162,9 @@ impl Watch {
     }
 
     fn enter(&mut self, name: &str, new: &Sample, appended: bool, verdict: &Verdict) -> Result<()> {
-        let (harm, overall) = (verdict.answer.harm, verdict.answer.overall);
+        let overall = verdict.answer.overall;
+        let explained = verdict.explained.map_or(0.0, |explained| explained.p_value);
+        let harm = verdict.answer.harm.map(|p| p.max(explained));
         self.record.overall.add(overall)?;
         if let Some(p) = harm {
             self.record.harm.add(p)?;
@@ -219,8 +221,8 @@ fn same(a: &Sample, b: &Sample) -> bool {
 /// What tells a calibration from others: its record and its rows.
 fn identity(calibration: &Calibration) -> String {
     let mut hasher = blake3::Hasher::new();
-    // A field that older records do not have: what they were begun with must stay the same text.
-    let record = format!("{:?}", calibration.record).replace(" stand_in: None,", "");
+    // Fields that older records do not have: what they were begun with must stay the same text.
+    let record = format!("{:?}", calibration.record).replace(" stand_in: None,", "").replace(" encoding: None,", "");
     hasher.update(record.as_bytes());
     let held_out = &calibration.reference().held_out;
     for values in [&held_out.inputs, &held_out.logits] {

@@ -33,6 +33,7 @@ fn calibration(held_out: usize, null: usize, seed: u64) -> Calibration {
         columns: Vec::new(),
         probabilities: false,
         stand_in: None,
+        encoding: None,
         source: None,
         data: "logits".into(),
         choose: false,
