@@ -141,7 +141,7 @@ fn a_run_of_a_zoo_and_an_onnx_file_are_models() {
     let dir = dir.path();
     std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
     std::fs::write(dir.join("far.csv"), csv(40, 6.0)).unwrap();
-    thalweg(dir, "zoo train --arch mlp --widths 8 --data csv:home.csv --runs 2 --steps 80 -q --out zoo")
+    thalweg(dir, "zoo train --arch mlp --widths 8 --data csv:home.csv --runs 2 --steps 400 -q --out zoo")
         .assert()
         .success();
     let few = "--null 60 --set bank.size=20";

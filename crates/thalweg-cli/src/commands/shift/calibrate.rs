@@ -5,8 +5,8 @@ use crate::results::{Results, object};
 use crate::session::Session;
 use crate::shell::quoted;
 use crate::work::pieces::{Site, Step};
-use crate::work::shift::made;
 use crate::work::shift::parts::{Flags, Making};
+use crate::work::shift::{made, read};
 use crate::work::task::Shard;
 use anyhow::Result;
 use rayon::prelude::*;
@@ -75,7 +75,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let site = Site::new(plan.command, Some(&target), &args.shard, inputs)?;
     let out = if args.shard.is_said() { None } else { Some(session.file(FILE, false, &plan)?) };
     let seed = session.seed_or(1);
-    let ready = args.of.read(seed, session)?;
+    let ready = read::read(&args.of, seed, session)?;
     let config = ready.config(session)?;
     let request = ready.request(&args.making, (&methods, &config), args.level, seed);
     // What cannot be is told before anything is trained or written.

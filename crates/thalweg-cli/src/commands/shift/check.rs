@@ -3,7 +3,7 @@ use crate::common::Outcome;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
 use crate::work::shift::parts::{Flags, Making};
-use crate::work::shift::{answer, cache, looking, query};
+use crate::work::shift::{answer, cache, looking, query, read};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thalweg::shift::law::permutation;
@@ -59,8 +59,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let model = of.asking.predictor();
     // A command is asked about P and Q at once.
     let (ready, asked) = match &model {
-        Some(model) => of.asked(model, args.query.query.as_deref(), seed, session)?,
-        None => (of.read(seed, session)?, None),
+        Some(model) => read::by_command(of, model, args.query.query.as_deref(), seed, session)?,
+        None => (read::read(of, seed, session)?, None),
     };
     let config = ready.config(session)?;
     let request = ready.request(&args.making, (&methods, &config), level, seed);

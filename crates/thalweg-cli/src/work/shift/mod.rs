@@ -1,5 +1,5 @@
 //! What the commands of `thalweg shift` do: rows of P and Q (`rows`), files of logits (`logits` and their `columns`), the network that is f, of files or of a zoo
-//! (`classifier`), models that are commands of the user's (`command`, which asks it by `predict`; tables in a `frame`), what a calibration is made from (`parts`) and has made
+//! (`classifier`), models that are commands of the user's (`command`, which asks it by `predict`; tables in a `frame`), what a calibration is made from (`parts`, which `read` reads) and has made
 //! (`made`), kept where (`cache`); queries (`query`), verdicts in sentences and results (`verdict`), what to look at (`looking`), tables and pages (`page`),
 //! all of that in order (`answer`), and `watch`.
 pub mod answer;
@@ -15,6 +15,7 @@ pub mod page;
 pub mod parts;
 pub mod predict;
 pub mod query;
+pub mod read;
 pub mod rows;
 pub mod verdict;
 pub mod watch;
