@@ -5,7 +5,7 @@ use crate::commands::{
 use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
 use crate::work::submit::Shared;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
@@ -76,49 +76,67 @@ impl Cli {
     /// As the command's own.
     pub fn run(self) -> Result<Outcome> {
         let mut session = Session::start(self.common)?;
-        match &self.command {
-            Command::Demo(args) => demo::run(args, &session),
-            Command::Data(command) => data::run(command, &session),
-            Command::Zoo(command) => zoo::run(command, &session),
-            Command::Fit(args) => fit::run(args, &session),
-            Command::Tune(args) => tune::run(args, &session),
-            Command::Sample(args) => sample::run(args, &session),
-            Command::Encode(args) => encode::run(args, &session),
-            Command::Eval(args) => eval::run(args, &session),
-            Command::Predict(args) => predict::run(args, &session),
-            Command::Shift(command) => shift::run(command, &session),
-            Command::Reproduce(args) => reproduce::run(args, &mut session),
-            Command::Submit(args) => submit::run(args, &session, &Self::shared),
-            Command::Gather(args) => gather::run(args, &session),
-            Command::List(args) => list::run(args, &session),
-            Command::Config(args) => config::run(args, &session),
-            Command::Completions(args) => shell::completions(args, Self::command(), &session),
-            Command::Man(args) => shell::man(args, Self::command(), &session),
-        }
+        self.command.run(&mut session)
+    }
+
+    /// The command line behind `--` of another, or in a record of shared work.
+    fn inner(words: &[String]) -> Result<Self> {
+        Self::read(std::iter::once("thalweg").chain(words.iter().map(String::as_str)).map(Into::into))
+            .map_err(|usage| anyhow!("the command behind --: {}", usage.render().to_string().trim()))
     }
 
     /// A command whose work can be shared out, of its words; the program's name may stand before them.
     fn shared(words: &[String]) -> Result<Shared> {
         let named = words.first().is_some_and(|word| word.rsplit('/').next() == Some("thalweg"));
-        let words = if named { &words[1..] } else { words };
-        let cli = match Self::read(std::iter::once("thalweg").chain(words.iter().map(String::as_str)).map(Into::into)) {
-            Ok(cli) => cli,
-            Err(usage) => bail!("the command behind --: {}", usage.render().to_string().trim()),
-        };
-        let default = match &cli.command {
-            Command::Zoo(command) => command.shared()?,
+        let words = &words[usize::from(named)..];
+        let cli = Self::inner(words)?;
+        let out = cli.common.out.as_deref();
+        let folder = match &cli.command {
+            Command::Zoo(command) => command.shared(out)?,
+            Command::Eval(args) => Some(args.shard.beside(out)?),
+            Command::Shift(command) => command.shared(out)?,
             _ => None,
         };
-        let Some(default) = default else {
+        let Some(out) = folder else {
             bail!(
-                "submit: expected a command whose work can be shared out (zoo train, zoo align), found {}",
+                "submit: expected a command whose work can be shared out (zoo train, zoo align, eval, shift calibrate), found {}",
                 words.join(" ")
             )
         };
         if cli.common.force {
             bail!("--force: tasks share their folder; choose another path, or remove the folder first");
         }
-        Ok(Shared { words: words.to_vec(), out: cli.common.out.unwrap_or_else(|| default.into()) })
+        Ok(Shared { words: words.to_vec(), out })
+    }
+
+    /// Runs the command of these words, which ends work that tasks have shared, in the place of the running one.
+    fn ended(words: &[String], session: &Session) -> Result<Outcome> {
+        let Self { command, common } = Self::inner(words)?;
+        command.run(&mut session.of_command(common)?)
+    }
+}
+
+impl Command {
+    fn run(&self, session: &mut Session) -> Result<Outcome> {
+        match self {
+            Self::Demo(args) => demo::run(args, session),
+            Self::Data(command) => data::run(command, session),
+            Self::Zoo(command) => zoo::run(command, session),
+            Self::Fit(args) => fit::run(args, session),
+            Self::Tune(args) => tune::run(args, session),
+            Self::Sample(args) => sample::run(args, session),
+            Self::Encode(args) => encode::run(args, session),
+            Self::Eval(args) => eval::run(args, session),
+            Self::Predict(args) => predict::run(args, session),
+            Self::Shift(command) => shift::run(command, session),
+            Self::Reproduce(args) => reproduce::run(args, session),
+            Self::Submit(args) => submit::run(args, session, &Cli::shared, &Cli::ended),
+            Self::Gather(args) => gather::run(args, session, &Cli::ended),
+            Self::List(args) => list::run(args, session),
+            Self::Config(args) => config::run(args, session),
+            Self::Completions(args) => shell::completions(args, Cli::command(), session),
+            Self::Man(args) => shell::man(args, Cli::command(), session),
+        }
     }
 }
 

@@ -24,10 +24,14 @@ pub fn program() -> String {
     WORDS.get().and_then(|words| words.first()).cloned().unwrap_or_else(|| "thalweg".into())
 }
 
+/// The words of the command line of this process, without the program's name.
+pub fn words() -> Vec<String> {
+    WORDS.get().map_or(Vec::new(), |words| words.iter().skip(1).cloned().collect())
+}
+
 /// The command line of this process, the program by its plain name.
 pub fn command_line() -> String {
-    let arguments = WORDS.get().map_or(&[][..], Vec::as_slice).iter().skip(1);
-    std::iter::once("thalweg").chain(arguments.map(String::as_str)).collect::<Vec<_>>().join(" ")
+    std::iter::once("thalweg".into()).chain(words()).collect::<Vec<String>>().join(" ")
 }
 
 /// Whether `path` holds results of ours that tell of the file `output`.

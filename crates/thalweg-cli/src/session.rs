@@ -113,7 +113,29 @@ impl Session {
     /// As [`Joined::claim`].
     pub fn joined(&self, default: &str, plan: &Plan) -> Result<Joined> {
         let path = self.common.out.clone().unwrap_or_else(|| PathBuf::from(default));
-        Joined::claim(&path, plan, &self.common)
+        self.joined_at(&path, plan)
+    }
+
+    /// The folder `path`, which other tasks of the same work fill as well.
+    ///
+    /// # Errors
+    /// As [`Joined::claim`].
+    pub fn joined_at(&self, path: &Path, plan: &Plan) -> Result<Joined> {
+        Joined::claim(path, plan, &self.common)
+    }
+
+    /// This session with the flags of another command, which is run in its place: threads, memory and what is told stay those of this one.
+    ///
+    /// # Errors
+    /// An instruction set that is not the one in use.
+    pub fn of_command(&self, common: Common) -> Result<Self> {
+        if let Some(name) = &common.instructions {
+            Instructions::choose(name)?;
+        }
+        let Common { json, quiet, verbose, threads, memory, .. } = self.common.clone();
+        let common = Common { json, quiet, verbose, threads, memory, ..common };
+        let progress = Terminal::new(quiet, verbose);
+        Ok(Self { common, progress, started: self.started, stdout_taken: AtomicBool::new(false) })
     }
 
     /// The folder `path`, whose work by `plan` others have done, to be ended.

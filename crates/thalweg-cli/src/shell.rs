@@ -19,6 +19,11 @@ pub fn word(text: &str) -> String {
     }
 }
 
+/// Words as a shell takes them.
+pub fn line<S: AsRef<str>>(words: &[S]) -> String {
+    words.iter().map(|text| word(text.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +39,6 @@ mod tests {
         ] {
             assert_eq!(quoted(Path::new(path)), as_typed);
         }
-        assert_eq!(["--runs", "a b", ""].map(word), ["--runs", "'a b'", "''"]);
+        assert_eq!(line(&["--runs", "a b", ""]), "--runs 'a b' ''");
     }
 }

@@ -5,7 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::judge::{ZooReference, ZooRuns};
+use thalweg::judge::{ByEngine, Evaluation, ZooReference, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
@@ -60,6 +60,8 @@ pub struct Study {
     pub validation: Labelled,
     /// For tables.
     pub test: Labelled,
+    /// Checksum of the data.
+    pub checksum: String,
 }
 
 impl Study {
@@ -77,11 +79,11 @@ impl Study {
         let splits = data::load_for(data, zoo.data(), progress)?
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
-        let some = splits.train.first(SOME);
+        let (some, checksum) = (splits.train.first(SOME), splits.record.checksum);
         let validation = Labelled::new(&engine, splits.validation)?;
         let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
-        Ok(Self { zoo, engine, split, runs, some, validation, test })
+        Ok(Self { zoo, engine, split, runs, some, validation, test, checksum })
     }
 
     /// P.
@@ -91,8 +93,8 @@ impl Study {
 
     /// What networks are judged against.
     pub fn reference(&self) -> ZooReference<'_> {
-        let reference = self.runs.reference(&self.engine, &self.test.inputs, &self.test.labels);
         let probe = self.some.inputs.len().min(PROBE * self.engine.input_len());
-        ZooReference { probe: &self.some.inputs[..probe], ..reference }
+        let (engine, test, probe) = (&self.engine, &self.test.inputs, &self.some.inputs[..probe]);
+        self.runs.evaluated(Evaluation::Engine(ByEngine { engine, test, probe }), &self.test.labels)
     }
 }

@@ -44,6 +44,12 @@ impl Cell {
     }
 }
 
+/// A mean with its standard error, in a sentence; the error is left out where it is unknown (one sample).
+pub fn estimate(mean: f64, sem: f64, digits: usize) -> String {
+    let (mean, sem) = Cell::Estimate(mean, sem, digits).parts();
+    sem.map_or_else(|| mean.clone(), |sem| format!("{mean} {sem}"))
+}
+
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Cell::Text(text.into())
@@ -167,6 +173,7 @@ mod tests {
         assert_eq!(Cell::Estimate(0.9094, 0.0012, 3).parts(), ("0.909".into(), Some("± 0.001".into())));
         assert_eq!(Cell::Estimate(0.9094, f64::NAN, 3).parts(), ("0.909".into(), None));
         assert_eq!(Cell::Number(f64::INFINITY, 1).parts().0, "–");
+        assert_eq!([0.0012, f64::NAN].map(|sem| estimate(0.9094, sem, 3)), ["0.909 ± 0.001", "0.909"]);
     }
 
     #[test]

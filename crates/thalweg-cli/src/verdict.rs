@@ -35,6 +35,13 @@ impl Verdict {
         self.rows.iter_mut().for_each(|row| row.seconds = sampling);
     }
 
+    /// Seconds that one of its networks cost, its share of the fit included; none where nothing was fitted.
+    pub fn seconds_a_network(&self) -> Option<f64> {
+        let fits = mean_sem(&self.fit_seconds).0;
+        let each = self.mean(|row| (fits + row.seconds) / row.n as f64);
+        each.is_finite().then_some(each)
+    }
+
     /// Mean and standard error of a number over the judgements; for a single one the error is `alone`.
     fn estimate(&self, of: impl Fn(&judge::Row) -> f64, alone: impl Fn(&judge::Row) -> f64) -> (f64, f64) {
         match &self.rows[..] {
@@ -66,18 +73,15 @@ impl Verdict {
 
     /// Which of the three numbers keep its networks from being novel and performing, each with what it is; empty where none is below the zoo's.
     pub fn lacking(&self) -> String {
-        let performing = self.mean(|r| r.performing);
         let [(weights, _), (behaviour, _)] = self.novelty();
-        let mut lacks = Vec::new();
-        if performing < 0.9 {
-            lacks.push(format!("accuracy (a share of {performing:.2} reaches the zoo's 5 % quantile)"));
-        }
-        if weights < 0.9 {
-            lacks.push(format!("distance in weights (d_w {weights:.2})"));
-        }
-        if behaviour < 0.9 {
-            lacks.push(format!("answers of their own (d_f {behaviour:.2})"));
-        }
+        let reach = |what: String, share: f64| format!("{what} (a share of {share:.2} reaches the zoo's 5 % quantile)");
+        let shares = [
+            ("accuracy".to_owned(), self.mean(|r| r.performing)),
+            (format!("distance in weights, d_w {weights:.2}"), self.mean(|r| r.new_in_weights)),
+            (format!("answers of their own, d_f {behaviour:.2}"), self.mean(|r| r.new_in_behaviour)),
+        ];
+        let lacks: Vec<String> =
+            shares.into_iter().filter(|(_, share)| *share < 0.9).map(|(what, share)| reach(what, share)).collect();
         lacks.join(", ")
     }
 
@@ -171,8 +175,10 @@ pub fn label(method: &str) -> String {
         "ddpm" => "DDPM".into(),
         "mean" => "mean of the finals".into(),
         "interpolation" => "interpolation of two finals".into(),
+        "aligned-interpolation" => "interpolation of a final and another aligned to it".into(),
         "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),
         "pca-gaussian" => "PCA Gaussian of the finals".into(),
+        "swag" => "SWAG's Gaussian of the finals".into(),
         "mean-move" => "fresh start + mean move".into(),
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {
@@ -185,6 +191,8 @@ pub fn label(method: &str) -> String {
                     "3" => "mean of three finals".into(),
                     many => format!("soup of {many} finals"),
                 }
+            } else if let Some(share) = other.strip_prefix("new-run-") {
+                if share == "1" { "new runs".into() } else { format!("new runs after {share} of their steps") }
             } else if let Some(level) = other.strip_prefix("noise-") {
                 format!("a final + noise ({level} d)")
             } else if let Some(method) = other.strip_suffix(SHUFFLED) {
@@ -200,7 +208,8 @@ pub fn label(method: &str) -> String {
 
 /// The table of verdicts.
 pub fn table(verdicts: &[Verdict]) -> Table {
-    let mut columns = vec!["method", "accuracy", "best", "d_w", "d_f", "N&P", "copying w", "copying f"];
+    let mut columns =
+        vec!["method", "accuracy", "best", "d_w", "d_f", "N&P", "of it: a", "w", "f", "copying w", "copying f"];
     columns.extend(["spread w", "spread f", "overlap", "gain of 16", "n"]);
     let timed = verdicts.iter().any(|v| !v.fit_seconds.is_empty());
     if timed {
@@ -218,6 +227,9 @@ pub fn table(verdicts: &[Verdict]) -> Table {
             Cell::Estimate(weights.0, weights.1, 2),
             Cell::Estimate(behaviour.0, behaviour.1, 2),
             Cell::Estimate(novel.0, novel.1, 2),
+            mean(|r| r.performing, 2),
+            mean(|r| r.new_in_weights, 2),
+            mean(|r| r.new_in_behaviour, 2),
             mean(|r| r.copying_weights, 1),
             mean(|r| r.copying_behaviour, 1),
             mean(|r| r.spread_weights, 2),
@@ -245,8 +257,8 @@ pub fn table(verdicts: &[Verdict]) -> Table {
 const LEGEND: &str = "d_w: distance in weights to the nearest training run, after the network's hidden units are brought into \
     that run's order; d_f: share of test rows answered differently from the training run that answers most alike (where a twentieth \
     of the runs answer every row as another does, how far class probabilities are apart, in its place); both are medians in units of the \
-    zoo's own (1 = as far as a new run, 0 = a copy). N&P: share of networks that reach the zoo's own 5 % quantile in accuracy, d_w and d_f; the rows \
-    of real runs show what there is to be had. Copying: z by which networks lie nearer to the training runs than held-out runs do, in weights \
+    zoo's own (1 = as far as a new run, 0 = a copy). N&P: share of networks that reach the zoo's own 5 % quantile in accuracy, d_w and d_f; of it: the \
+    shares that reach it in accuracy (a), in d_w (w) and in d_f (f) alone; the rows of real runs show what there is to be had. Copying: z by which networks lie nearer to the training runs than held-out runs do, in weights \
     and in behaviour (far below 0: copies). Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \
     with those of its most similar training run (1 = the same errors). Gain of 16: what averaging the answers of 16 networks adds to the accuracy.";
 
@@ -261,6 +273,8 @@ pub mod tests {
             accuracy_mean: accuracy,
             novel_and_performing: novel,
             performing: 1.0,
+            new_in_weights: if d_weights < 0.9 { 0.0 } else { 0.95 },
+            new_in_behaviour: 0.95,
             novelty_weights: d_weights,
             novelty_behaviour: 1.0,
             ..row(accuracy, d_weights)
@@ -284,6 +298,8 @@ pub mod tests {
             novel_and_performing: 0.5,
             novel_performing_weights: 0.5,
             performing: 0.5,
+            new_in_weights: 0.5,
+            new_in_behaviour: 0.5,
             copying_weights: -1.0,
             copying_behaviour: 1.0,
             spread_weights: 1.0,
@@ -327,6 +343,8 @@ pub mod tests {
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
         assert_eq!(label("flat-noise-1.1"), "a final + noise it hardly feels (1.1 d)");
         assert_eq!(label("soup-3-flat-noise-0.8"), "mean of three finals + noise it hardly feels (0.8 d)");
+        let noisy = label("interpolation-flat-noise-1");
+        assert_eq!(noisy, "interpolation of two finals + noise it hardly feels (1 d)");
         assert_eq!(label("something-else"), "something-else");
     }
 }

@@ -1,15 +1,12 @@
 //! Conditional flows as users meet them: zoos of two tasks, a fit over both, networks for a task by a few of its rows; and their experiments.
 #![allow(clippy::unwrap_used)]
-use assert_cmd::Command;
+#[path = "support/words.rs"]
+mod words;
+
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
-
-fn in_dir(dir: &Path, words: &str) -> Command {
-    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
-    command.args(words.split_whitespace()).current_dir(dir);
-    command
-}
+use words::in_dir;
 
 fn results(path: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()

@@ -154,7 +154,10 @@ fn followed(dir: &Path, line: &str, rows: &str) -> Vec<String> {
         }
         let Some(next) = next(&said.out, rows) else { break };
         assert!(!next.contains("…") && !all.contains(&next), "{line} names {next}");
-        all.push(next.replacen("thalweg fit", "thalweg fit --steps 200", 1));
+        all.push(match next.starts_with("thalweg fit") {
+            true => next.replacen("thalweg fit", "thalweg fit --steps 200", 1),
+            false => shortened(&next),
+        });
     }
     assert!(all.len() > 1, "{line} names no next step");
     all

@@ -4,25 +4,17 @@
 
 #[path = "../../thalweg-nets/tests/python/mod.rs"]
 mod python;
+#[path = "support/words.rs"]
+mod words;
 
-use assert_cmd::Command;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::fs;
 use std::path::Path;
-use std::process::Command as Process;
-
-fn in_dir(dir: &Path, words: &str) -> Command {
-    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
-    command.args(words.split_whitespace()).current_dir(dir);
-    command
-}
-
-fn stdout(dir: &Path, words: &str) -> String {
-    String::from_utf8(in_dir(dir, words).assert().success().get_output().stdout.clone()).unwrap()
-}
+use std::process::Command;
+use words::{in_dir, stdout};
 
 /// Imports `case` with `flags`, fits and samples two networks into `CASE-nets`; gives what the import told.
 fn through(dir: &Path, case: &str, flags: &str, fit: &str) -> String {
@@ -41,7 +33,7 @@ fn pytorch_loads_strictly_what_is_made_of_its_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/modules.py");
     let torch = |what: &str| {
-        let output = Process::new(&python).arg(&script).args([what]).arg(dir.path()).output().unwrap();
+        let output = Command::new(&python).arg(&script).args([what]).arg(dir.path()).output().unwrap();
         assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
     };
     torch("make");

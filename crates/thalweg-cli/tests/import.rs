@@ -3,8 +3,9 @@
 
 #[path = "../../thalweg-nets/tests/python/mod.rs"]
 mod python;
+#[path = "support/words.rs"]
+mod words;
 
-use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
 use python::python;
@@ -12,17 +13,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::fs;
 use std::path::Path;
-use std::process::Command as Process;
-
-fn in_dir(dir: &Path, words: &str) -> Command {
-    let mut command = Command::cargo_bin("thalweg").expect("cargo builds the program for its tests");
-    command.args(words.split_whitespace()).current_dir(dir);
-    command
-}
-
-fn stdout(dir: &Path, words: &str) -> String {
-    String::from_utf8(in_dir(dir, words).assert().success().get_output().stdout.clone()).unwrap()
-}
+use std::process::Command;
+use words::{in_dir, stdout};
 
 /// A network of one input and two classes, `[weight, bias]` of the second logit; the first is always 0.
 fn net(path: &Path, weight: f32, bias: f32) {
@@ -80,7 +72,7 @@ fn the_next_command_that_an_import_names_works_as_it_stands() {
             shown.trim_end().rsplit_once("Next: thalweg ").unwrap_or_else(|| panic!("no next step:\n{shown}"));
         let binary = assert_cmd::cargo::cargo_bin("thalweg");
         let typed = format!("'{}' {next} --steps 5 --out m -q", binary.display());
-        let output = Process::new("sh").args(["-c", &typed]).current_dir(dir.path()).output().unwrap();
+        let output = Command::new("sh").args(["-c", &typed]).current_dir(dir.path()).output().unwrap();
         assert!(output.status.success(), "thalweg {next}: {}", String::from_utf8_lossy(&output.stderr));
         in_dir(dir.path(), "sample m -n 2 --out s.safetensors -q").assert().success();
     }
@@ -170,7 +162,7 @@ fn a_fit_does_not_go_on_over_other_checkpoints() {
     let flags = "--set method.cfm.source=gaussian --set method.cfm.coupling=independent --steps 100000000";
     let words = format!("fit zoo {flags} --out m");
     let binary = assert_cmd::cargo::cargo_bin("thalweg");
-    let mut fit = Process::new(binary).args(words.split_whitespace()).current_dir(dir.path()).spawn().unwrap();
+    let mut fit = Command::new(binary).args(words.split_whitespace()).current_dir(dir.path()).spawn().unwrap();
     let state = dir.path().join("m/fit-state.safetensors");
     while !state.exists() {
         assert!(fit.try_wait().unwrap().is_none(), "the fit ended before it saved its state");
@@ -207,7 +199,7 @@ fn sampled_networks_lie_beside_what_loads_them() {
     in_dir(dir.path(), "eval nets --arch digits --data digits").assert().success();
     let Some(python) = python() else { return };
     let code = format!("import torch\nx = torch.rand(3, 1, 8, 8)\n{}assert len(CLASSES) == 10\n", example(&readme));
-    let output = Process::new(python).args(["-c", &code]).current_dir(dir.path().join("nets")).output().unwrap();
+    let output = Command::new(python).args(["-c", &code]).current_dir(dir.path().join("nets")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("['"), "three names of classes");
 }
@@ -269,9 +261,11 @@ fn networks_of_an_unknown_architecture_are_fitted_encoded_and_judged_by_weights_
     let few = in_dir(dir.path(), "eval s.safetensors --zoo zoo --scores of.csv").assert().code(2);
     few.stderr(contains("expected 5 scores").and(contains("found 2")));
     // A command is asked for every network, and ended where it takes too long.
-    for (script, expected) in
-        [("echo of $1; wc -c < \"$1\"", Ok(())), ("sleep 60", Err("no score within")), ("echo x", Err("a number"))]
-    {
+    for (script, expected) in [
+        ("echo of $1; wc -c < \"$1\"", Ok(())),
+        ("sleep 60", Err("expected a score within 1 s (--score-seconds), found none")),
+        ("echo x", Err("a number")),
+    ] {
         fs::write(dir.path().join("score.sh"), script).unwrap();
         let mut eval = in_dir(dir.path(), "eval s.safetensors --zoo zoo --no-baselines --json --score-seconds 1");
         let done = eval.args(["--score-command", "sh score.sh"]).assert();

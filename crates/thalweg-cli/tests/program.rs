@@ -319,7 +319,8 @@ fn generation_is_reproduced_at_the_smallest_scale() {
 #[test]
 fn accuracy_by_number_of_runs_is_reproduced_at_the_smallest_scale() {
     let dir = tempfile::tempdir().unwrap();
-    in_dir(dir.path(), "reproduce by-runs --scale smoke --out b").assert().success().stdout(contains("20 runs"));
+    let by_runs = |more: &str| in_dir(dir.path(), &format!("reproduce by-runs --scale smoke {more}")).assert();
+    by_runs("--set flows.samples=3 --out b").success().stdout(contains("20 runs"));
     let value = results(&dir.path().join("b"));
     let rows = value["rows"].as_array().unwrap();
     for (kind, runs) in [("independent", 10), ("independent", 20), ("aligned", 20)] {
@@ -329,10 +330,7 @@ fn accuracy_by_number_of_runs_is_reproduced_at_the_smallest_scale() {
             assert!(rows.iter().find(of).is_some_and(|row| row["accuracy_mean"].is_number()), "{kind} {runs} {method}");
         }
     }
-    in_dir(dir.path(), "reproduce by-runs --scale smoke --set runs=[10,29] --out c")
-        .assert()
-        .code(2)
-        .stderr(contains("nine tenths"));
+    by_runs("--set runs=[10,29] --out c").code(2).stderr(contains("nine tenths"));
 }
 
 #[test]

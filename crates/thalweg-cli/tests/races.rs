@@ -18,7 +18,24 @@ fn of_two_processes_on_one_output_one_makes_it_and_one_refuses() {
             dir
         };
         let (alone, both) = (folder("alone"), folder("both"));
+        // As another thalweg would hold it: the folder itself, or the file's temporary neighbour. No command waits for it.
+        let held = if job.file {
+            fs::File::create(alone.join(".out.part")).unwrap()
+        } else {
+            fs::create_dir(alone.join("out")).unwrap();
+            fs::File::open(alone.join("out")).unwrap()
+        };
+        held.lock().unwrap();
+        for flag in ["", "--force", "--resume"].iter().filter(|flag| **flag != "--resume" || job.resumes) {
+            let output = thalweg(&alone, &job.line(flag)).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{} {flag}: {said}", job.name);
+            assert!(said.contains("out") && said.contains("another process"), "{} {flag}: {said}", job.name);
+        }
+        // Let go of, it stands in nobody's way.
+        drop(held);
         done(&alone, &job.line(""));
+        assert!(!alone.join(".out.part").exists(), "{}", job.name);
         let children = [0, 1].map(|_| thalweg(&both, &job.line("")).stderr(Stdio::piped()).spawn().unwrap());
         let outputs = children.map(|child| child.wait_with_output().unwrap());
         let said: Vec<String> = outputs.iter().map(|o| String::from_utf8_lossy(&o.stderr).into_owned()).collect();
@@ -30,32 +47,5 @@ fn of_two_processes_on_one_output_one_makes_it_and_one_refuses() {
         if let Some(what) = difference(&promised(&alone), &promised(&both)) {
             panic!("{}: {what}", job.name);
         }
-    }
-}
-
-#[test]
-fn whoever_holds_an_output_is_waited_for_by_no_command_and_named() {
-    let home = tempfile::tempdir().unwrap();
-    inputs(home.path());
-    for job in &JOBS {
-        let dir = home.path().join(job.name);
-        fs::create_dir(&dir).unwrap();
-        // As another thalweg would hold it: the folder itself, or the file's temporary neighbour.
-        let held = if job.file {
-            fs::File::create(dir.join(".out.part")).unwrap()
-        } else {
-            fs::create_dir(dir.join("out")).unwrap();
-            fs::File::open(dir.join("out")).unwrap()
-        };
-        held.lock().unwrap();
-        for flag in ["", "--force", "--resume"].iter().filter(|flag| **flag != "--resume" || job.resumes) {
-            let output = thalweg(&dir, &job.line(flag)).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{} {flag}: {said}", job.name);
-            assert!(said.contains("out") && said.contains("another process"), "{} {flag}: {said}", job.name);
-        }
-        drop(held);
-        done(&dir, &job.line(""));
-        assert!(!dir.join(".out.part").exists(), "{}", job.name);
     }
 }

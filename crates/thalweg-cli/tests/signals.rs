@@ -33,6 +33,12 @@ fn stopped(dir: &Path, words: &str, after: Duration, signal: &str) -> Output {
     let mut child = thalweg(dir, words).spawn().unwrap();
     std::thread::sleep(after);
     assert!(child.try_wait().unwrap().is_none(), "{words}: ended before the signal");
+    after_signal(child, words, signal)
+}
+
+/// Sends `signal`, and gives what the command came to.
+#[track_caller]
+fn after_signal(mut child: Child, words: &str, signal: &str) -> Output {
     send(&child, signal);
     let sent = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -57,17 +63,29 @@ fn a_zoo_keeps_single_runs_and_goes_on_to_the_same_bytes() {
     let dir = home.path();
     // One shard, so that nothing whole is there before the end.
     let make = |out: &str| {
-        format!("zoo train --arch digits --data digits --kind independent --runs 24 --steps 16000 --seed 3 --out {out}")
+        format!("zoo train --arch digits --data digits --kind independent --runs 12 --steps 4000 --seed 3 --out {out}")
     };
-    let output = stopped(dir, &make("zoo"), Duration::from_secs(2), "TERM");
+    let begun = Instant::now();
+    done(dir, &(make("whole") + " -q"));
+    let took = begun.elapsed();
+    // Half-way, or earlier where it is faster now.
+    let midway = |part: &u32| {
+        let child = thalweg(dir, &make("zoo")).spawn().unwrap();
+        std::thread::sleep(took / *part);
+        let output = after_signal(child, "zoo train", "TERM");
+        if output.status.success() {
+            fs::remove_dir_all(dir.join("zoo")).unwrap();
+        }
+        Some(output).filter(|output| !output.status.success())
+    };
+    let output = [2, 4, 8, 16].iter().find_map(midway).expect("it ends before it can be stopped");
     let text = said(&output);
     assert_eq!(output.status.code(), Some(143), "{text}");
     let kept = text.lines().find(|l| l.contains("interrupted")).unwrap_or_else(|| panic!("{text}"));
-    assert!(kept.contains("of 24 runs kept") && kept.contains("--resume"), "{kept}");
+    assert!(kept.contains("of 12 runs kept") && kept.contains("--resume"), "{kept}");
     let number: usize = kept.split(' ').find_map(|word| word.parse().ok()).unwrap();
     assert_eq!(dir.join("zoo/shard-00000.partial").exists(), number > 0, "{kept}");
     done(dir, &(make("zoo") + " --resume -q"));
-    done(dir, &(make("whole") + " -q"));
     for file in ["zoo.toml", "shard-00000.safetensors"] {
         assert_eq!(fs::read(dir.join("zoo").join(file)).unwrap(), fs::read(dir.join("whole").join(file)).unwrap());
     }

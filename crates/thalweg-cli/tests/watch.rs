@@ -1,18 +1,15 @@
 //! `thalweg shift watch` from files of logits: days without shift, days with it, files that are appended to, and what is refused.
 #![allow(clippy::unwrap_used)] // helpers of tests, outside of any #[test]
-use assert_cmd::Command;
+#[path = "support/words.rs"]
+mod words;
+
 use rand::RngExt;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use thalweg_nets::Streams;
-
-fn in_dir(dir: &Path, words: &str) -> Command {
-    let mut command = Command::cargo_bin("thalweg").unwrap();
-    command.current_dir(dir).args(words.split_whitespace());
-    command
-}
+use words::in_dir;
 
 /// Logits of `n` rows of two classes, whose margins are 2 + `shift` on average, as a CSV with a header.
 fn logits(n: usize, shift: f64, seed: u64) -> String {

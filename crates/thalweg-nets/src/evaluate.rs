@@ -2,6 +2,7 @@
 use crate::engine::{Engine, Packed};
 use crate::error::{Error, Result};
 use crate::loss::{CrossEntropy, LogitLoss};
+use crate::pieces::Pieces;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -15,20 +16,59 @@ pub struct Score {
 }
 
 /// Networks whose logits are held at once.
-const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
+
+/// Where the logits `[M, N, C]` of up to [`AT_ONCE`] neighbouring networks `[M, P]` come from, given the number of the first among all and their weights:
+/// the engine, or a place where they were kept.
+pub type LogitsOf<'a> = dyn Fn(usize, &[f32]) -> Result<Vec<f32>> + Sync + 'a;
+
+/// The logits of networks `theta` `[M, P]` on inputs `x` `[N, D]`: work whose pieces are those of [`AT_ONCE`] networks each.
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    /// Their engine.
+    pub engine: &'a Engine,
+    /// Inputs.
+    pub x: &'a Packed,
+    /// Networks.
+    pub theta: &'a [f32],
+}
+
+impl Pieces for Blocks<'_> {
+    fn count(&self) -> usize {
+        self.theta.len().div_ceil((AT_ONCE * self.engine.parameters()).max(1))
+    }
+
+    fn make(&self, index: usize) -> Result<Vec<f32>> {
+        let block = self.theta.chunks((AT_ONCE * self.engine.parameters()).max(1)).nth(index);
+        self.engine.logits_of_many(block.unwrap_or_default(), self.x)
+    }
+}
 
 /// The scores `[M]` of `thetas` `[M, P]` on inputs `x` `[N, D]` with `labels` `[N]`, in parallel.
 ///
 /// # Errors
 /// Slices that do not fit, a label beyond the classes, a weight that is not finite.
 pub fn evaluate(engine: &Engine, thetas: &[f32], x: &Packed, labels: &[u32]) -> Result<Vec<Score>> {
+    evaluate_by(engine, thetas, x, labels, &|_, thetas| engine.logits_of_many(thetas, x))
+}
+
+/// As [`evaluate`], with logits from elsewhere.
+///
+/// # Errors
+/// As [`evaluate`]; as `logits`.
+pub fn evaluate_by(
+    engine: &Engine,
+    thetas: &[f32],
+    x: &Packed,
+    labels: &[u32],
+    logits: &LogitsOf<'_>,
+) -> Result<Vec<Score>> {
     CrossEntropy::new(labels, engine.classes(), 0.0)?;
     if labels.len() != x.len() {
         return Err(Error::shape("labels", format!("[{}]", x.len()), format!("[{}]", labels.len())));
     }
-    of_each(engine, thetas, x, |logits| vec![score(logits, labels, &mut vec![0.0; logits.len()])])?
-        .into_iter()
-        .collect()
+    let score = |logits: &[f32]| vec![score(logits, labels, &mut vec![0.0; logits.len()])];
+    of_each(engine, thetas, x, logits, score)?.into_iter().collect()
 }
 
 /// The score of logits `[N, C]` against `labels` `[N]`, on this thread; `scratch` has the logits' length.
@@ -51,7 +91,8 @@ pub fn score(logits: &[f32], labels: &[u32], scratch: &mut [f32]) -> Result<Scor
 /// # Errors
 /// Slices that do not fit, a weight that is not finite.
 pub fn predictions(engine: &Engine, thetas: &[f32], x: &Packed) -> Result<Vec<u32>> {
-    of_each(engine, thetas, x, |logits| logits.chunks_exact(engine.classes()).map(argmax).collect())
+    let of_engine = |_, thetas: &[f32]| engine.logits_of_many(thetas, x);
+    of_each(engine, thetas, x, &of_engine, |logits| logits.chunks_exact(engine.classes()).map(argmax).collect())
 }
 
 /// Applies `f` to the logits `[N, C]` of every network and joins the results in order.
@@ -59,12 +100,13 @@ fn of_each<T: Send>(
     engine: &Engine,
     thetas: &[f32],
     x: &Packed,
+    logits_of: &LogitsOf<'_>,
     f: impl Fn(&[f32]) -> Vec<T> + Sync,
 ) -> Result<Vec<T>> {
     let mut out = Vec::new();
     let rows = (x.len() * engine.classes()).max(1);
-    for thetas in thetas.chunks((AT_ONCE * engine.parameters()).max(1)) {
-        let logits = engine.logits_of_many(thetas, x)?;
+    for (block, thetas) in thetas.chunks((AT_ONCE * engine.parameters()).max(1)).enumerate() {
+        let logits = logits_of(block * AT_ONCE, thetas)?;
         let parts: Vec<Vec<T>> = logits.par_chunks(rows).map(&f).collect();
         out.extend(parts.into_iter().flatten());
     }

@@ -131,7 +131,7 @@ impl Layout {
             return Err(Error::shape("theta", format!("[{}]", self.len()), format!("[{}]", theta.len())));
         }
         let bytes = little_endian(theta);
-        sealed::plain(self.views(&bytes), &BTreeMap::from([("format".into(), "pt".into())]))
+        sealed::plain(self.views(&bytes), &sealed::pytorch_words())
     }
 
     /// As [`Self::to_safetensors`], with a [checksum](crate::checksum) in the header.

@@ -15,6 +15,7 @@ pub mod loss;
 pub mod memory;
 pub mod numbers;
 pub mod onnx;
+pub mod pieces;
 pub mod progress;
 pub mod sealed;
 pub mod streams;

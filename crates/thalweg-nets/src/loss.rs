@@ -3,6 +3,7 @@
 //! A loss sees blocks of rows in any order and gives each block's share of the total with its gradient, so that any of
 //! them can stand behind [`Engine::gradient`](crate::engine::Engine::gradient). Values are sums in f64.
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 
 /// A loss that is a sum over rows of logits.
 pub trait LogitLoss: Sync {
@@ -186,6 +187,16 @@ pub fn softmax(z: &[f32], p: &mut [f32]) -> f64 {
         *p /= sum;
     }
     f64::from(most) + f64::from(sum).ln()
+}
+
+/// Softmax of each row of logits `[N, C]`.
+pub fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
+    let (mut out, classes) = (vec![0.0; logits.len()], classes.max(1));
+    let rows = logits.par_chunks_exact(classes).zip(out.par_chunks_exact_mut(classes));
+    rows.for_each(|(z, p)| {
+        softmax(z, p);
+    });
+    out
 }
 
 fn check_labels(labels: &[u32], classes: usize) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Numbers of the float types that files hold, to and from single precision.
+//! Numbers of the float types that files hold, to and from single precision; quantiles.
 use crate::error::{Error, Result};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -51,6 +51,17 @@ pub fn encoded(what: &str, dtype: Dtype, values: &[f32]) -> Result<Vec<u8>> {
         Dtype::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
         other => return Err(Error::parameter(what, "f32, f64, f16 or bf16", format!("{other:?}"))),
     })
+}
+
+/// The `q`-quantile of rising values `[n]`, n ≥ 1, 0 ≤ q ≤ 1, linear between order statistics (NumPy's default, Hyndman and Fan's type 7).
+pub fn quantile_of_rising(values: &[f64], q: f64) -> f64 {
+    let place = q * (values.len() - 1) as f64;
+    let (low, share) = (place.floor() as usize, place.fract());
+    // Not a weighted sum: where both ends are infinite it would be NaN.
+    if share == 0.0 || values[low] == values[low + 1] {
+        return values[low];
+    }
+    values[low] + share * (values[low + 1] - values[low])
 }
 
 #[cfg(test)]

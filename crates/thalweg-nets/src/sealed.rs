@@ -43,6 +43,11 @@ pub fn plain<S: AsRef<str>, V: View>(
     Ok(bytes)
 }
 
+/// What the header of a file for PyTorch says: Hugging Face's readers refuse a file without it.
+pub fn pytorch_words() -> BTreeMap<String, String> {
+    BTreeMap::from([("format".into(), "pt".into())])
+}
+
 /// `words` and room for a checksum.
 fn with_checksum(words: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut words = words.clone();

@@ -5,11 +5,11 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::fs;
 use std::path::{Path, PathBuf};
-use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::layout::Role;
 use thalweg_nets::progress::Silent;
 use thalweg_nets::zoo::{ImportOptions, ImportPlan, ZooStore, import};
+use thalweg_nets::{Architecture, Layout};
 
 /// Name, type, shape, bytes.
 type Tensor = (String, Dtype, Vec<usize>, Vec<u8>);
@@ -207,6 +207,11 @@ fn tensors_that_are_equal_everywhere_are_one_parameter() {
         &place.plan(&ImportOptions::default()).to_string(),
         &["one parameter, equal in every network: embed.weight and head.weight"],
     );
+    // In another order of the tensors too.
+    let order = ["head.weight", "a.weight", "embed.weight", "b.weight"].map(|name| (name.to_owned(), vec![2, 2]));
+    let order = order.into_iter().chain(["d", "c"].map(|name| (name.to_owned(), vec![3])));
+    let options = ImportOptions { layout: Some(Layout::of_tensors(order)), ..ImportOptions::default() };
+    has(&place.plan(&options).to_string(), &["one parameter, equal in every network: head.weight and embed.weight"]);
     let theta: Vec<f32> = (0..18).map(|i| (i as f32).sin()).collect();
     let written = place.written(&zoo, &theta);
     let of = |name: &str| written.iter().find(|t| t.0 == name).unwrap().3.clone();

@@ -9,10 +9,11 @@ use thalweg_nets::Result;
 use thalweg_nets::checksum::seal_text;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::files::lock;
+use thalweg_nets::pieces::Task;
 use thalweg_nets::progress::Silent;
 use thalweg_nets::testing::StopAfter;
 use thalweg_nets::zoo::gather::unfinished;
-use thalweg_nets::zoo::{DeriveOptions, Task, ZooStore, derive, derive_task, gather, train_task, train_zoo};
+use thalweg_nets::zoo::{DeriveOptions, ZooStore, derive, derive_task, gather, train_task, train_zoo};
 
 fn task(kind: &str, dir: &Path, index: usize, of: usize) -> Result<std::ops::Range<usize>> {
     train_task(&spec(kind), dir, Task::new(index, of)?, &Silent)
@@ -29,7 +30,7 @@ fn tasks_in_any_order_and_twice_at_once_make_the_bytes_of_one_process() {
         assert_eq!(task(kind, &many, 2, 3).unwrap(), 6..10);
         assert_eq!(unfinished(&many, 3).unwrap(), [0, 1]);
         let found = gather(&many, false, &Silent).unwrap();
-        assert_eq!((found.shards, &found.missing[..], found.is_whole()), (4, &[0, 1][..], false));
+        assert_eq!((found.pieces, &found.missing[..], found.is_whole()), (4, &[0, 1][..], false));
         std::thread::scope(|scope| {
             for index in [0, 0, 1, 1] {
                 let many = &many;

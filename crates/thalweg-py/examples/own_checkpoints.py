@@ -1,4 +1,4 @@
-"""An ensemble from one's own checkpoints: networks that PyTorch trained become a zoo, a flow learns from them, its samples vote.
+"""An ensemble from one's own checkpoints: networks that PyTorch trained become a zoo, a flow learns from them, its samples vote and are judged.
 
 Needs PyTorch. Some twenty seconds on two cores.
 """
@@ -45,7 +45,8 @@ def main():
 
     zoo = tw.Zoo.from_state_dicts(runs)
     model = tw.fit(zoo, steps=600, seed=0)
-    ensemble = model.sample(32, seed=0).modules(Net)
+    nets = model.sample(32, seed=0)
+    ensemble = nets.modules(Net)
 
     test, labels = torch.tensor(digits.test.x), torch.tensor(digits.test.y)
     with torch.no_grad():
@@ -55,6 +56,9 @@ def main():
     print(f"trained networks, mean accuracy: {sum(map(accuracy, own)) / len(own):.3f}")
     print(f"sampled networks, mean accuracy: {sum(map(accuracy, logits)) / len(logits):.3f}")
     print(f"the samples' vote, accuracy: {accuracy(logits.softmax(-1).mean(0)):.3f}")
+
+    # Beside the zoo, runs that the flow did not see, and trivial rivals: by one's own module, since the engine does not know it.
+    print(tw.judge(nets.on(Net()), zoo, data=(test, labels)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 //! Errors of the libraries as Python's exceptions, with the libraries' messages.
-use pyo3::PyErr;
 use pyo3::exceptions::{
     PyArithmeticError, PyFileExistsError, PyFileNotFoundError, PyIsADirectoryError, PyKeyboardInterrupt, PyMemoryError,
     PyNotADirectoryError, PyOSError, PyPermissionError, PyTypeError, PyValueError,
 };
+use pyo3::{PyErr, PyResult};
 use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
 use thalweg::Error;
 
 /// The exception that stands for `error`.
@@ -36,6 +37,28 @@ pub fn raised(error: Error) -> PyErr {
         | Error::OtherState { .. }
         | Error::Contexts { .. }
         | Error::NotFinite { .. } => PyValueError::new_err(message),
+    }
+}
+
+/// What Python raised in the middle of the libraries' work: the work then ends as interrupted, and this is what its caller is told.
+#[derive(Default)]
+pub struct Raised(Mutex<Option<PyErr>>);
+
+impl Raised {
+    /// The value; an exception is kept, if it is the first.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] in the exception's place.
+    pub fn keep<T>(&self, given: PyResult<T>) -> Result<T, Error> {
+        given.map_err(|e| {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+            Error::Interrupted
+        })
+    }
+
+    /// The exception, where there was one.
+    pub fn take(&self) -> Option<PyErr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -6,6 +6,7 @@ mod architecture;
 mod arrays;
 mod data;
 mod errors;
+mod evaluator;
 mod judge;
 mod model;
 mod networks;
@@ -14,6 +15,7 @@ mod reward;
 mod settings;
 mod shift;
 mod spec;
+mod template;
 mod work;
 mod zoo;
 
@@ -25,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<architecture::Architecture>()?;
     module.add_class::<zoo::Zoo>()?;
     module.add_class::<model::Model>()?;
+    module.add_class::<template::Template>()?;
     module.add_class::<shift::Detector>()?;
     module.add_function(wrap_pyfunction!(data::load_data, module)?)?;
     module.add_function(wrap_pyfunction!(model::fit_defaults, module)?)?;
@@ -38,6 +41,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(networks::gradients, module)?)?;
     module.add_function(wrap_pyfunction!(networks::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(judge::judge, module)?)?;
+    module.add_function(wrap_pyfunction!(judge::judge_by, module)?)?;
     module.add_function(wrap_pyfunction!(judge::wasserstein, module)?)?;
     module.add_function(wrap_pyfunction!(program::program, module)?)?;
     module.add_function(wrap_pyfunction!(shift::shift_defaults, module)?)?;

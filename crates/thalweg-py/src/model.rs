@@ -3,9 +3,9 @@ use crate::architecture::{Architecture, tensors};
 use crate::arrays;
 use crate::data;
 use crate::errors::Raise;
-use crate::networks::{Tensors, kept, tied};
 use crate::reward::Callable;
 use crate::settings;
+use crate::template::Template;
 use crate::work::{self, Watch};
 use crate::zoo::Zoo;
 use numpy::{
@@ -165,16 +165,10 @@ impl Model {
         tensors(&self.inner.layout)
     }
 
-    /// Tensors that θ does not hold, as the model keeps them: counters, masks, frozen ones.
+    /// What the files of its networks hold besides θ.
     #[getter]
-    fn kept<'py>(&self, py: Python<'py>) -> PyResult<Tensors<'py>> {
-        kept(py, self.inner.template.as_deref())
-    }
-
-    /// Other names of tensors of θ, with those that they have there.
-    #[getter]
-    fn tied(&self) -> Vec<(String, String)> {
-        tied(self.inner.template.as_deref())
+    fn template(&self) -> Template {
+        Template::new(&self.inner.layout, self.inner.template.clone())
     }
 
     #[getter]

@@ -16,12 +16,11 @@ use thalweg_nets::engine::{Engine, Mode};
 use thalweg_nets::files::{read_regular, write_whole};
 use thalweg_nets::layout::open;
 use thalweg_nets::loss::CrossEntropy;
-use thalweg_nets::numbers::{decoded, is_float};
+use thalweg_nets::sealed::{self, pytorch_words};
 use thalweg_nets::zoo::checkpoints::networks;
-use thalweg_nets::zoo::template::{Described, Source, Template};
 
 /// Types of tensors by NumPy's names.
-const TYPES: [(&str, Dtype); 12] = [
+pub const TYPES: [(&str, Dtype); 12] = [
     ("float32", Dtype::F32),
     ("float64", Dtype::F64),
     ("float16", Dtype::F16),
@@ -105,19 +104,14 @@ fn read(path: &Path, known: Option<&thalweg_nets::Architecture>) -> Result<(Netw
 
 /// Writes named tensors, (name, type, shape, bytes), as one plain safetensors file.
 #[pyfunction]
-pub fn write_tensors(
-    path: PathBuf,
-    tensors: Vec<(String, String, Vec<usize>, PyBackedBytes)>,
-    words: Option<std::collections::HashMap<String, String>>,
-) -> PyResult<()> {
+pub fn write_tensors(path: PathBuf, tensors: Vec<(String, String, Vec<usize>, PyBackedBytes)>) -> PyResult<()> {
     let wrong = |e: &dyn std::fmt::Display| PyValueError::new_err(e.to_string());
     let views = tensors.iter().map(|(name, kind, shape, bytes)| {
         let view = TensorView::new(dtype(kind)?, shape.clone(), bytes).map_err(|e| wrong(&e))?;
         Ok((name.as_str(), view))
     });
     let views = views.collect::<PyResult<Vec<_>>>()?;
-    let bytes = safetensors::serialize(views, words).map_err(|e| wrong(&e))?;
-    write_whole(&path, &bytes).raise()
+    write_whole(&path, &sealed::plain(views, &pytorch_words()).raise()?).raise()
 }
 
 /// Named tensors: name, type, shape, bytes.
@@ -135,47 +129,6 @@ pub fn read_tensors<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Tensors<'py
         Ok((name, *kind, view.shape().to_vec(), PyBytes::new(py, view.data())))
     };
     file.tensors().into_iter().map(one).collect()
-}
-
-/// What stands before the names of θ's tensors in a template: a wrapper's prefix.
-fn prefix(template: &Template) -> &str {
-    let before = |tensor: &Described| match &tensor.source {
-        Source::Weights(slot) => tensor.name.strip_suffix(slot.as_str()).map(str::len),
-        Source::Kept(_) => None,
-    };
-    let found = template.tensors().iter().find_map(|tensor| before(tensor).map(|length| &tensor.name[..length]));
-    found.unwrap_or("")
-}
-
-/// The tensors that a template keeps; NumPy has no bfloat16, which becomes float32, and none of 8 bits, which are left out.
-pub fn kept<'py>(py: Python<'py>, template: Option<&Template>) -> PyResult<Tensors<'py>> {
-    let Some(template) = template else { return Ok(Vec::new()) };
-    let (before, mut all) = (prefix(template), Vec::new());
-    for (tensor, bytes) in template.kept() {
-        let name = tensor.name.strip_prefix(before).unwrap_or(&tensor.name).to_owned();
-        if let Some((kind, _)) = TYPES.iter().find(|(_, kind)| *kind == tensor.dtype) {
-            all.push((name, *kind, tensor.shape.clone(), PyBytes::new(py, bytes)));
-        } else if is_float(tensor.dtype) {
-            let values = decoded(Path::new(&tensor.name), &tensor.name, tensor.dtype, bytes).raise()?;
-            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            all.push((name, "float32", tensor.shape.clone(), PyBytes::new(py, &bytes)));
-        }
-    }
-    Ok(all)
-}
-
-/// Names of tensors that are the same numbers as another of θ's, with that one's.
-pub fn tied(template: Option<&Template>) -> Vec<(String, String)> {
-    let Some(template) = template else { return Vec::new() };
-    let before = prefix(template);
-    let other = |tensor: &Described| match &tensor.source {
-        Source::Weights(slot) => {
-            let name = tensor.name.strip_prefix(before).unwrap_or(&tensor.name);
-            (name != slot).then(|| (name.to_owned(), slot.clone()))
-        }
-        Source::Kept(_) => None,
-    };
-    template.tensors().iter().filter_map(other).collect()
 }
 
 fn dtype(name: &str) -> PyResult<Dtype> {

@@ -1,39 +1,35 @@
 //! Rewards that are Python's: any callable θ `[n, P]` → (values `[n]`, gradients `[n, P]`).
 use crate::arrays;
+use crate::errors::Raised;
 use numpy::{PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rand::Rng;
-use std::sync::{Mutex, PoisonError};
 use thalweg::reward::Graded;
-use thalweg::{Error, Result, Reward, Streams};
+use thalweg::{Result, Reward, Streams};
 
 /// A callable `grade(theta, seed, gradients)` that gives values, and gradients where they are asked for.
 pub struct Callable {
     grade: Py<PyAny>,
     description: String,
     dimension: usize,
-    /// What it raised; the work then ends as interrupted, and this is what its caller is told.
-    raised: Mutex<Option<PyErr>>,
+    raised: Raised,
 }
 
 impl Callable {
     /// A reward over networks of `dimension` weights.
     pub fn new(grade: Py<PyAny>, description: String, dimension: usize) -> Self {
-        Self { grade, description, dimension, raised: Mutex::new(None) }
+        Self { grade, description, dimension, raised: Raised::default() }
     }
 
     /// What it raised.
     pub fn raised(&self) -> Option<PyErr> {
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.raised.take()
     }
 
     fn call(&self, theta: &[f32], streams: &Streams, gradients: bool) -> Result<Graded> {
         let seed = streams.child("python").rng().next_u64() >> 1;
-        Python::attach(|py| self.graded(py, theta, seed, gradients)).map_err(|e| {
-            self.raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-            Error::Interrupted
-        })
+        self.raised.keep(Python::attach(|py| self.graded(py, theta, seed, gradients)))
     }
 
     fn graded(&self, py: Python<'_>, theta: &[f32], seed: u64, gradients: bool) -> PyResult<Graded> {

@@ -12,11 +12,13 @@ use pyo3::types::PyDict;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use thalweg::shift::disagreement::distil::distilled;
 use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::reference::{drawn, kept, quarters};
 use thalweg::shift::{Base, Method, Reference, Sample};
 use thalweg::{Calibration, Error, Request, Result, Streams};
 use thalweg_nets::data::{DataRecord, DataSpec};
+use thalweg_nets::progress::Progress;
 
 /// Calibrated tests of one classifier.
 #[pyclass(frozen, module = "thalweg._core")]
@@ -58,6 +60,8 @@ struct Rows {
     held_out_labels: Vec<u32>,
     source: Option<DataRecord>,
     name: String,
+    /// On which share of validation rows a network that stands in for the classifier names its class.
+    stand_in: Option<f64>,
 }
 
 #[pymethods]
@@ -81,8 +85,9 @@ impl Detector {
         let validation = validation.as_ref().map(|x| slice("validation", x)).transpose()?;
         let held = held.as_ref().map(|held| labelled("held", held)).transpose()?;
         let work = |watch: &Watch| {
-            let parts = Given { base: &base, inputs, labels, validation, held };
-            let rows = parts.rows(&arguments)?;
+            let validation = validation.map(|x| base.sample(x)).transpose()?;
+            let held = held.map(|(x, labels)| Ok::<_, Error>((base.sample(x)?, labels))).transpose()?;
+            let rows = Given { all: base.sample(inputs)?, labels, validation, held }.rows(&arguments)?;
             arguments.make(rows, Some(base.clone()), &config, watch)
         };
         work::run(py, observer, work).map(|inner| Self { inner })
@@ -126,8 +131,33 @@ impl Detector {
             let reference = Reference::new(rows.rows(&train), rows.rows(&validation), rows.rows(&held))?;
             let held_out_labels = held.iter().filter_map(|&i| labels.get(i).copied()).collect();
             let name = arguments.name.clone();
-            let rows = Rows { reference, labels: Vec::new(), held_out_labels, source: None, name };
+            let rows = Rows { reference, labels: Vec::new(), held_out_labels, source: None, name, stand_in: None };
             arguments.make(rows, None, &config, watch)
+        };
+        work::run(py, observer, work).map(|inner| Self { inner })
+    }
+
+    /// From rows of P with the logits that a classifier known by its answers alone gives them: a network that is fitted to these stands in for it
+    /// where a test needs one. `held` rows are those that the classifier was not trained on.
+    #[staticmethod]
+    fn of_answers(
+        py: Python<'_>,
+        train: Answered<'_>,
+        validation: Option<Answered<'_>>,
+        held: Option<Answered<'_>>,
+        images: bool,
+        arguments: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (arguments, config) = read(arguments, settings, images)?;
+        let (all, labels) = answered("P", &train)?;
+        let validation = validation.as_ref().map(|rows| answered("validation", rows)).transpose()?;
+        let held = held.as_ref().map(|rows| answered("held", rows)).transpose()?;
+        let given = Given { all, labels, validation: validation.map(|(rows, _)| rows), held };
+        let work = |watch: &Watch| {
+            let (rows, base) = stood_in(given.rows(&arguments)?, arguments.seed, watch)?;
+            arguments.make(rows, Some(base), &config, watch)
         };
         work::run(py, observer, work).map(|inner| Self { inner })
     }
@@ -161,25 +191,32 @@ impl Detector {
         base.map_or(self.inner.record.classes, |base| base.architecture().input_len())
     }
 
-    /// What the tests say of rows: inputs `[N, D]` where the network is known, else logits `[N, C]`.
+    /// What the tests say of rows: inputs `[N, D]` where the network is known, with the classifier's logits `[N, C]` where it only stands in, else
+    /// logits alone.
     fn test<'py>(
         &self,
         py: Python<'py>,
         query: PyReadonlyArray2<'py, f32>,
+        logits: Option<PyReadonlyArray2<'py, f32>>,
         level: Option<f64>,
         seed: u64,
         observer: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (values, [_, wide], of) = (slice("Q", &query)?, shape(&query), &self.inner);
         let level = level.unwrap_or(of.record.level);
+        let logits = logits.as_ref().map(|logits| slice("logits", logits)).transpose()?;
         let work = |watch: &Watch| {
-            let query = match of.base() {
-                Some(_) if of.record.stand_in.is_some() => {
-                    let found = "one of a command, which the program asks about rows";
-                    return Err(Error::parameter("calibration", "one of a network or of logits", found));
+            let query = match (of.base(), logits) {
+                (Some(base), Some(logits)) => base.sample(values)?.with_logits(logits.to_vec())?,
+                (Some(_), None) if of.record.stand_in.is_some() => {
+                    return Err(Error::parameter(
+                        "logits",
+                        "the classifier's, as a network only stands in for it",
+                        "none",
+                    ));
                 }
-                Some(base) => base.sample(values)?,
-                None => Sample::of_logits(values.to_vec(), wide)?,
+                (Some(base), None) => base.sample(values)?,
+                (None, _) => Sample::of_logits(values.to_vec(), wide)?,
             };
             of.test(&query, level, seed, watch)
         };
@@ -203,18 +240,33 @@ impl Detector {
     }
 }
 
+/// Inputs `[N, D]`, the classifier's logits `[N, C]` and labels `[N]`, where they are known.
+type Answered<'py> = (PyReadonlyArray2<'py, f32>, PyReadonlyArray2<'py, f32>, Option<PyReadonlyArray1<'py, u32>>);
+
+/// Rows with a classifier's answers, and their labels, as many where there are any.
+fn answered<'a>(what: &str, (x, logits, y): &'a Answered<'_>) -> PyResult<(Sample, &'a [u32])> {
+    let labels = labels_of(what, shape(x)[0], y.as_ref())?;
+    let sample =
+        Sample::of_rows(slice(what, x)?.to_vec(), slice("logits", logits)?.to_vec(), shape(logits)[1]).raise()?;
+    Ok((sample, labels))
+}
+
 /// Rows with their labels, as many where there are any.
 fn labelled<'a>(
     what: &str,
     rows: &'a (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
 ) -> PyResult<(&'a [f32], &'a [u32])> {
-    let labels = rows.1.as_ref().map(|y| line("labels", y)).transpose()?.unwrap_or_default();
-    let [n, _] = shape(&rows.0);
+    Ok((slice(what, &rows.0)?, labels_of(what, shape(&rows.0)[0], rows.1.as_ref())?))
+}
+
+/// Labels of `n` rows; empty where they are not known.
+fn labels_of<'a>(what: &str, n: usize, labels: Option<&'a PyReadonlyArray1<'_, u32>>) -> PyResult<&'a [u32]> {
+    let labels = labels.map(|y| line("labels", y)).transpose()?.unwrap_or_default();
     if !labels.is_empty() && labels.len() != n {
         let found = labels.len();
         return Err(PyValueError::new_err(format!("labels: expected [{n}], as {what} has rows, found [{found}]")));
     }
-    Ok((slice(what, &rows.0)?, labels))
+    Ok(labels)
 }
 
 /// The arguments, and the parameters of all tests: the defaults where `settings` is None.
@@ -232,39 +284,50 @@ pub fn shift_defaults(py: Python<'_>, images: bool) -> PyResult<Bound<'_, PyAny>
     settings::dict(py, &Config::like(images))
 }
 
-/// Rows of a classifier whose network is known.
+/// Rows of P as the classifier, or what stands in for it, sees them.
 struct Given<'a> {
-    base: &'a Base,
-    inputs: &'a [f32],
+    all: Sample,
     labels: &'a [u32],
-    validation: Option<&'a [f32]>,
-    held: Option<(&'a [f32], &'a [u32])>,
+    validation: Option<Sample>,
+    held: Option<(Sample, &'a [u32])>,
 }
 
 impl Given<'_> {
-    fn rows(&self, arguments: &Arguments) -> Result<Rows> {
-        let all = self.base.sample(self.inputs)?;
-        let sample =
-            |rows: Option<&[f32]>, parts: &[usize]| rows.map_or_else(|| Ok(all.rows(parts)), |x| self.base.sample(x));
-        let [train, validation, held] = match (self.validation, self.held) {
-            (_, None) => quarters(all.len(), arguments.seed)?,
-            (Some(_), Some(_)) => [(0..all.len()).collect(), Vec::new(), Vec::new()],
+    fn rows(self, arguments: &Arguments) -> Result<Rows> {
+        let (n, seed) = (self.all.len(), arguments.seed);
+        let [train, validation, held] = match (&self.validation, &self.held) {
+            (_, None) => quarters(n, seed)?,
+            (Some(_), Some(_)) => [(0..n).collect(), Vec::new(), Vec::new()],
             (None, Some(_)) => {
-                let order = drawn(all.len(), all.len(), &Streams::new(arguments.seed).child("rows"));
-                let cut = (all.len() / 4).max(1);
+                let order = drawn(n, n, &Streams::new(seed).child("rows"));
+                let cut = (n / 4).max(1);
                 [order[cut..].to_vec(), order[..cut].to_vec(), Vec::new()]
             }
         };
-        let kept: Vec<usize> = kept(train.len(), "train", arguments.seed).iter().map(|&i| train[i]).collect();
-        let labels = if self.labels.is_empty() { Vec::new() } else { kept.iter().map(|&i| self.labels[i]).collect() };
-        let held_out_labels = match self.held {
-            Some((_, labels)) => labels.to_vec(),
-            None => held.iter().filter_map(|&i| self.labels.get(i).copied()).collect(),
+        let kept: Vec<usize> = kept(train.len(), "train", seed).iter().map(|&i| train[i]).collect();
+        let of = |rows: &[usize]| rows.iter().filter_map(|&i| self.labels.get(i).copied()).collect();
+        let labels = of(&kept);
+        let validation = self.validation.unwrap_or_else(|| self.all.rows(&validation));
+        let (held, held_out_labels) = match self.held {
+            Some((held, labels)) => (held, labels.to_vec()),
+            None => (self.all.rows(&held), of(&held)),
         };
-        let held = sample(self.held.map(|(x, _)| x), &held)?;
-        let reference = Reference::new(all.rows(&kept), sample(self.validation, &validation)?, held)?;
-        Ok(Rows { reference, labels, held_out_labels, source: None, name: arguments.name.clone() })
+        let reference = Reference::new(self.all.rows(&kept), validation, held)?;
+        Ok(Rows { reference, labels, held_out_labels, source: None, name: arguments.name.clone(), stand_in: None })
     }
+}
+
+/// The same rows as a network sees them that was fitted to the classifier's answers on them, with its answers kept; and that network.
+fn stood_in(rows: Rows, seed: u64, watch: &Watch) -> Result<(Rows, Arc<Base>)> {
+    let Reference { train, validation, held_out } = rows.reference;
+    let (base, agreement) = distilled(&train, &validation, &Streams::new(seed).child("stand-in"))?;
+    watch.note(&format!(
+        "a network stands in for the classifier: it names the same class on {:.0} % of other rows of P; tests that need a network see less than with the classifier's own",
+        100.0 * agreement
+    ));
+    let seen = |rows: Sample| base.sample(&rows.inputs)?.with_logits(rows.logits);
+    let reference = Reference::new(seen(train)?, seen(validation)?, seen(held_out)?)?;
+    Ok((Rows { reference, stand_in: Some(agreement), ..rows }, Arc::new(base)))
 }
 
 /// P by name: its training rows are agreed on, validation rows chosen on, test rows held out.
@@ -275,7 +338,8 @@ fn of_data(base: &Base, data: &DataSpec, seed: u64, watch: &Watch) -> Result<Row
     let [x, z, held] = [&train, &validation, &splits.test].map(|part| base.sample(&part.inputs));
     let reference = Reference::new(x?, z?, held?)?;
     let held_out_labels = splits.test.labels;
-    Ok(Rows { reference, labels: train.labels, held_out_labels, source: Some(splits.record), name: data.name.clone() })
+    let (source, name) = (Some(splits.record), data.name.clone());
+    Ok(Rows { reference, labels: train.labels, held_out_labels, source, name, stand_in: None })
 }
 
 impl Arguments {
@@ -290,7 +354,7 @@ impl Arguments {
             seed: self.seed,
             columns: self.columns.clone(),
             probabilities: self.probabilities,
-            stand_in: None,
+            stand_in: rows.stand_in,
             encoding: None,
             source: rows.source,
             data: rows.name,

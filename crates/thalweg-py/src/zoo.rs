@@ -3,9 +3,9 @@ use crate::architecture::{Architecture, tensors};
 use crate::arrays;
 use crate::data;
 use crate::errors::Raise;
-use crate::networks::{Tensors, kept, tied};
 use crate::settings;
 use crate::spec::{Arguments, Wanted};
+use crate::template::Template;
 use crate::work;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::exceptions::PyTypeError;
@@ -78,7 +78,7 @@ impl Zoo {
         name: String,
         initialisation: Option<&Bound<'_, PyAny>>,
         tensors: Vec<String>,
-        except: Vec<String>,
+        exclude: Vec<String>,
         base: Option<PathBuf>,
         force: bool,
         observer: &Bound<'_, PyAny>,
@@ -91,7 +91,7 @@ impl Zoo {
             initialisation: initialisation.map(|law| settings::read("initialisation", law)).transpose()?,
             times,
             tensors,
-            except,
+            except: exclude,
             base,
             force,
             ..ImportOptions::default()
@@ -174,16 +174,10 @@ impl Zoo {
         tensors(self.inner.layout())
     }
 
-    /// Tensors that θ does not hold, as the zoo keeps them: counters, masks, frozen ones.
+    /// What the files of its networks hold besides θ.
     #[getter]
-    fn kept<'py>(&self, py: Python<'py>) -> PyResult<Tensors<'py>> {
-        kept(py, self.inner.template().raise()?.as_ref())
-    }
-
-    /// Other names of tensors of θ, with those that they have there.
-    #[getter]
-    fn tied(&self) -> PyResult<Vec<(String, String)>> {
-        Ok(tied(self.inner.template().raise()?.as_ref()))
+    fn template(&self) -> PyResult<Template> {
+        Ok(Template::new(self.inner.layout(), self.inner.template().raise()?.map(Arc::new)))
     }
 
     /// The data that its networks are for, tied to what was found there.

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import thalweg as tw
 from conftest import FLAGS, ZOO
+from thalweg import _core
+from thalweg._states import packed, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,24 @@ def _toml(architecture):
         lines.append("[[layers]]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in layer.items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def test_files_of_an_imported_zoo(program, tmp_path):
+    """Types and counters of a user's files come back through both doors alike; counters that the user replaces are the user's."""
+    rng = np.random.default_rng(3)
+    for i in range(4):
+        (tmp_path / "runs" / f"run-{i}").mkdir(parents=True)
+        tensors = {"fc.weight": rng.normal(size=(3, 4)).astype(np.float16), "fc.seen": np.array(7, np.int64)}
+        _core.write_tensors(str(tmp_path / "runs" / f"run-{i}" / "model.safetensors"), packed(tensors))
+    program("zoo", "import", tmp_path / "runs", "--out", tmp_path / "zoo", "-q")
+    program("fit", tmp_path / "zoo", "--steps", "20", "--seed", "5", "--out", tmp_path / "model", "-q")
+    program("sample", tmp_path / "model", "-n", "2", "--seed", "9", "--format", "per-network", "--out", tmp_path / "each", "-q")
+    nets = tw.Model.open(tmp_path / "model").sample(2, seed=9)
+    nets.save_each(tmp_path / "mine")
+    names = [f"network-{i:05}.safetensors" for i in range(2)]
+    same(tmp_path / "each", tmp_path / "mine", names)
+    written = unpacked(_core.read_tensors(str(tmp_path / "mine" / names[0])))
+    assert written["fc.weight"].dtype == np.float16 and written["fc.seen"] == 7
+    nets.buffers["fc.seen"] = np.array(100, np.int64)
+    nets.save_each(tmp_path / "own")
+    assert unpacked(_core.read_tensors(str(tmp_path / "own" / names[1])))["fc.seen"] == 100

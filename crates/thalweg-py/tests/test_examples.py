@@ -27,6 +27,9 @@ def test_own_checkpoints():
     sampled, = numbers(said, "sampled networks, mean accuracy")
     vote, = numbers(said, "the samples' vote, accuracy")
     assert trained > 0.85 and sampled > 0.75 and vote >= sampled
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()[3:]}
+    assert {"samples", "zoo", "held-out", "soup-2", "noise-1.1"} <= set(rows)
+    assert abs(float(rows["samples"][0]) - sampled) < 1e-3
 
 
 def test_shift_of_a_classifier():

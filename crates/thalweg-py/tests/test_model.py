@@ -5,6 +5,25 @@ import pytest
 import thalweg as tw
 
 
+def test_arguments_of_other_kinds_are_named(zoo, model):
+    for wrong, match in [
+        (lambda: tw.fit([]), "zoo: expected at least one"), (lambda: tw.fit(zoo, steps=-1), "steps: expected a whole number"),
+        (lambda: tw.fit(zoo, steps="many"), "steps: expected a whole number"), (lambda: tw.fit(zoo, optimiser={"learning_rate": "x"}), "learning-rate"),
+        (lambda: model.sample(-1), "n: expected a whole number"), (lambda: model.sample(2, seed=-1), "seed: expected"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            wrong()
+    for wrong, match in [(lambda: tw.fit("zoo"), "expected a Zoo"), (lambda: tw.fit(zoo, latent=8), r"tw\.latent\.VAE"),
+                         (lambda: model.sample(3.0), "n: expected a whole number")]:
+        with pytest.raises(TypeError, match=match):
+            wrong()
+    assert tw.fit(zoo, steps=10.0).record["history"] and len(model.sample(np.int64(2), seed=np.int32(3))) == 2
+    nets = model.sample(3)
+    assert np.array_equal(nets[-1].theta, nets.theta[2:]) and len(nets[[]]) == 0
+    with pytest.raises(IndexError, match="expected one of 3"):
+        nets[3]
+
+
 def test_samples_are_a_function_of_the_seed_and_good_networks(model, digits):
     nets = model.sample(30, seed=1)
     assert nets.theta.dtype == np.float32 and nets.theta.shape == (30, 1110) and nets.evaluations == 100

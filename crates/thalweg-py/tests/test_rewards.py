@@ -28,6 +28,11 @@ def test_a_callable_steers(flow):
     assert np.array_equal(a, b)
 
 
+def test_rewards_that_are_not_finite_are_told(flow):
+    with pytest.raises(ValueError, match="expected finite values, found nan for all of"):
+        flow.tune(lambda theta: (theta[:, 0] * np.nan, theta), 2, **SETTINGS)
+
+
 def test_held_out_rewards_choose(flow):
     centre = flow.sample(64).theta.mean(0)
     near = lambda theta: (-((theta - centre) ** 2).sum(1), -2 * (theta - centre))

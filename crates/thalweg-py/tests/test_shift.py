@@ -65,14 +65,31 @@ def test_callables_and_their_logits(net, digits, tmp_path):
     alone = tw.shift.Detector.open(tmp_path / "l.cal")
     assert alone.test(net.logits(digits.test.x[300:320])[0]).answer == said.answer
     assert tw.shift.Detector.open(tmp_path / "l.cal", f).test(digits.test.x[300:320]).answer == said.answer
-    with pytest.raises(ValueError, match="logits alone"):
-        tw.shift.Detector.calibrate(f, digits.test.x[:300], methods=["bank"])
     with pytest.raises(ValueError, match=r"\[N, C\]"):
         tw.shift.Detector.calibrate(lambda x: x[0], digits.test.x[:300])
     with pytest.raises(TypeError, match="classifier"):
         tw.shift.Detector.calibrate(None, digits.test.x[:300])
     with pytest.raises(ValueError, match="null draws.*at least 19"):
         tw.shift.Detector.calibrate(f, digits.test.x[:300], null=5)
+
+
+def test_a_network_stands_in_for_a_classifier_known_by_its_answers(net, digits, rng, tmp_path, caplog):
+    f = lambda x: net.logits(x)[0]
+    parts = dict(validation=digits.validation.x, held=digits.test.x[:250], held_y=digits.test.y[:250])
+    with caplog.at_level("INFO", logger="thalweg"):
+        det = tw.shift.Detector.calibrate(f, digits.train.x, digits.train.y, methods="bank", **parts, **FAST)
+    agreement = det.record["stand_in"]
+    assert agreement > 0.8 and any(f"{100 * agreement:.0f} %" in message for message in caplog.messages)
+    assert not det.test(digits.test.x[250:270]).is_drift
+    far = rng.normal(size=(20, 1, 8, 8)) * 2
+    said = det.test(far)
+    assert said.is_harmful and said.evidence[0]["method"] == "bank" and said.estimate is not None
+    det.save(tmp_path / "d.cal")
+    assert tw.shift.Detector.open(tmp_path / "d.cal", f).test(far).answer == said.answer
+    with pytest.raises(ValueError, match="stands in"):
+        tw.shift.Detector.open(tmp_path / "d.cal").test(far)
+    with pytest.raises(ValueError, match="as many rows"):
+        tw.shift.Detector.calibrate(lambda x: f(x)[1:], digits.train.x, methods="bank", **FAST)
 
 
 def test_the_estimator_has_the_shape_of_scikit_learns(net):
@@ -116,3 +133,14 @@ def test_classifiers_of_scikit_learn(digits, rng):
     assert not det.test(flat(digits.test.x[300:320])).is_drift
     assert det.test(flat(ones(digits))).is_drift
     assert clone(det).get_params()["null"] == 60
+    # Labels by the names that the estimator has for them.
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    g = LogisticRegression(max_iter=200).fit(flat(digits.train.x), names[digits.train.y])
+    det = tw.shift.Detector.calibrate(g, flat(digits.test.x[:300]), names[digits.test.y[:300]], null=60)
+    estimate = det.test(flat(digits.test.x[300:320])).estimate
+    held = estimate["accuracy_on_p"]
+    assert abs(held - g.score(flat(digits.test.x[:300]), names[digits.test.y[:300]])) < 0.05
+    with pytest.raises(ValueError, match="classes of the classifier.*found ten"):
+        tw.shift.Detector.calibrate(g, flat(digits.test.x[:300]), ["ten"] * 300, null=60)
+    with pytest.raises(TypeError, match="class LogisticRegression"):
+        tw.shift.Detector.calibrate(LogisticRegression, flat(digits.test.x[:300]))

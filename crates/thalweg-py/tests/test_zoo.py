@@ -100,6 +100,28 @@ def test_what_is_wrong_is_named_with_the_right_type(rng, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_errors_and_notes_name_what_was_given_and_no_temporary_file(rng, caplog):
+    def wrong(runs, match, kind=ValueError, **options):
+        with pytest.raises(kind, match=match) as said:
+            tw.Zoo.from_state_dicts(runs, **options)
+        assert "/tmp" not in str(said.value) and "step-" not in str(said.value)
+
+    nan, other = runs_of(rng), runs_of(rng)
+    nan[4][2]["half"][1] = np.nan
+    wrong(nan, r"runs\[4\]\[2\].*half.*finite")
+    other[1][1]["alpha"] = np.zeros(3, "f4")
+    wrong(other, r"runs\[1\]\[1\].*alpha")
+    wrong([runs_of(rng)[0], []], r"runs\[1\]: expected at least one checkpoint")
+    wrong(runs_of(rng)[0][0], "list of runs", TypeError)
+    wrong([3], r"runs\[0\]: expected a state dict", TypeError)
+    wrong([{"state_dict": runs_of(rng)[0][0], "epoch": 3}], "under 'state_dict'")
+    wrong([{}], "tensor of floats")
+    with caplog.at_level("INFO", logger="thalweg"):
+        generated = tw.Zoo.from_state_dicts((state for state in run) for run in runs_of(rng))
+    assert generated.runs == 6 and any("runs[0][2]" in message for message in caplog.messages)
+    assert not any("/tmp" in message for message in caplog.messages)
+
+
 def test_objects_say_how_they_are_kept(zoo, model):
     det = tw.shift.Detector(lambda x: x)
     for one, way in [(zoo, "Zoo.open"), (model, "Model.open"), (model.sample(2), "Networks.open"), (det, "Detector.open")]:

@@ -69,6 +69,22 @@ fn the_weights_tell_how_runs_belong_together_and_defaults_fit() {
     assert_eq!((chosen.method.marginals(), chosen.method.source()), (2, SourceKind::Gaussian));
 }
 
+#[test]
+fn a_zoo_of_two_or_three_runs_is_fitted_by_every_method() {
+    let dir = tempfile::tempdir().unwrap();
+    for (runs, trained, solved) in [(2, 1, 2), (3, 1, 2)] {
+        let few = zoo("fork", runs, &dir.path().join(runs.to_string()));
+        let character = Character::of(&few).unwrap();
+        for (name, learned) in [("cfm", trained), ("swag", solved), ("kde", solved)] {
+            let config = suited(&few, &character, Some(name)).unwrap().config;
+            assert_eq!(config.split.of(&few).unwrap().train.len(), learned, "{name} of {runs}");
+            let config = FitConfig { steps: 2, batch: 4, validation_points: 4, ..config };
+            let model = fit(&few, &config, &FitOptions::default(), &Silent).unwrap();
+            assert!(model.sample(&SampleRequest { steps: 4, ..SampleRequest::new(2, 0) }).is_ok(), "{name} of {runs}");
+        }
+    }
+}
+
 /// Networks of two families, 28 and 12: their means apart in every weight.
 fn two_families(dir: &Path) -> (ZooStore, Vec<f32>) {
     let layout = Layout::of_tensors([("w".to_string(), vec![20, 15])]);

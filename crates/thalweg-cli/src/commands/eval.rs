@@ -4,11 +4,13 @@ use crate::data::{self, NormalisationFlags};
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::results::Results;
 use crate::session::Session;
-use crate::work::architecture::given;
+use crate::work::architecture::ArchitectureFlags;
 use crate::work::eval::{alone, beside};
+use crate::work::pieces::Site;
 use crate::work::scores::ScoreFlags;
+use crate::work::task::Shard;
 use crate::work::weights;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg_nets::zoo::ZooStore;
 
@@ -28,6 +30,8 @@ use thalweg_nets::zoo::ZooStore;
   thalweg eval nets/ --arch cnn-s --data mnist --mean 0.1307 --std 0.3081
   # networks of an architecture that is not known here: by weights, and by scores of one's own
   thalweg eval samples.safetensors --zoo zoo/ --score-command ./score.sh
+  # the first of four tasks of this work, which may run on four machines
+  thalweg eval samples.safetensors --zoo zoo/ --out parts/ --shard 0/4
   # exits with 1 where the mean accuracy is below
   thalweg eval samples.safetensors --at-least 0.9")]
 pub struct Args {
@@ -35,14 +39,10 @@ pub struct Args {
     #[arg(value_name = "NETWORKS")]
     networks: PathBuf,
     /// Zoo to judge against
-    #[arg(long, value_name = "ZOO")]
+    #[arg(long, value_name = "ZOO", conflicts_with = "arch")]
     zoo: Option<PathBuf>,
-    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with = "zoo")]
-    arch: Option<String>,
-    /// Hidden widths of an mlp, e.g. 32,16
-    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    of: ArchitectureFlags,
     /// Data to judge on, as the zoo's networks take them; what the zoo or the file says by default
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
@@ -53,6 +53,8 @@ pub struct Args {
     /// Leave the trivial baselines out
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
+    #[command(flatten)]
+    pub shard: Shard,
     /// Exit with 1 where the mean accuracy is below this
     #[arg(long, value_name = "ACCURACY", value_parser = share)]
     at_least: Option<f64>,
@@ -65,23 +67,27 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("eval", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
-    let inputs = Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.arch.as_deref());
+    let inputs =
+        Inputs::default().path(&args.networks).paths(&args.zoo).data(data.as_ref()).text(args.of.arch.as_deref());
     let inputs = inputs.paths(args.scores.files());
-    let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs, ..Plan::default() };
-    let out = session.folder_if_given(&plan)?;
+    let plan = Plan { command: "eval", names: &[JSON, REPORT], inputs: inputs.clone(), ..Plan::default() };
+    let site = Site::new(plan.command, session.common.out.as_deref(), &args.shard, inputs)?;
+    let out = if args.shard.is_said() { None } else { session.folder_if_given(&plan)? };
     let judged = match &args.zoo {
         Some(dir) => {
             let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
             match args.scores.given() || zoo.origin().whole_architecture().is_none() {
-                true => weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?,
-                false => beside(&args.networks, zoo, data, &args.inputs, baselines, session)?,
+                true if args.shard.is_said() => bail!("--shard: networks are judged by weights and scores at once"),
+                true => Some(weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?),
+                false => beside(&args.networks, zoo, (data, &args.inputs), baselines, site, session)?,
             }
         }
         None => {
-            let known = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
-            alone(&args.networks, known.as_ref(), data, &args.inputs, session)?
+            let known = args.of.given(data.as_ref(), &session.progress)?;
+            alone(&args.networks, known.as_ref(), (data, &args.inputs), site, session)?
         }
     };
+    let Some(judged) = judged else { return Ok(Outcome::Done) };
     session.show(&judged.table);
     let mut results = Results::new(session.seed_or(0));
     results.rows = judged.rows;
@@ -91,6 +97,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         results.made(&path);
     }
     session.finish(out, results)?;
+    judged.found.remove()?;
     Ok(outcome(args, judged.accuracy))
 }
 

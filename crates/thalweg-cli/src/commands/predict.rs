@@ -6,7 +6,7 @@ use crate::results::Results;
 use crate::row;
 use crate::session::Session;
 use crate::study::Labelled;
-use crate::work::architecture::given;
+use crate::work::architecture::ArchitectureFlags;
 use crate::work::eval::in_place_of;
 use crate::work::networks::Stream;
 use crate::work::predict::{Kept, write};
@@ -35,12 +35,8 @@ pub struct Args {
     /// A stack of networks, a single network, a folder of single ones, or a zoo (the final networks of its runs)
     #[arg(value_name = "NETWORKS")]
     networks: PathBuf,
-    /// Architecture of single networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML file
-    #[arg(long, value_name = "NAME|FILE")]
-    arch: Option<String>,
-    /// Hidden widths of an mlp, e.g. 32,16
-    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    of: ArchitectureFlags,
     /// Data to answer to, as the networks take them; what the file or the zoo says by default
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
@@ -72,9 +68,9 @@ enum Part {
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let set = data::only_data("predict", &session.common.set)?;
     let data = data::named(args.data.as_deref(), set)?.map(|data| args.inputs.applied(data)).transpose()?;
-    let inputs = Inputs::default().path(&args.networks).data(data.as_ref()).text(args.arch.as_deref());
+    let inputs = Inputs::default().path(&args.networks).data(data.as_ref()).text(args.of.arch.as_deref());
     let out = session.file("predictions.npz", true, &Plan { command: "predict", inputs, ..Plan::default() })?;
-    let known = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
+    let known = args.of.given(data.as_ref(), &session.progress)?;
     let (mut networks, about) = Stream::open(&args.networks, known.as_ref(), session)?;
     let name = args.networks.display();
     let architecture =

@@ -1,13 +1,12 @@
 //! `thalweg submit`: a command's work, shared out to the tasks of an array on a cluster.
-use super::gather::gathered;
+use super::gather::{Ends, gathered};
 use crate::common::Outcome;
 use crate::session::Session;
-use crate::work::submit::{Array, Shared, called, follow, settled};
+use crate::work::submit::{Array, Engine, HyperQueue, Shared, Slurm, called, follow, settled, unfinished};
 use anyhow::{Result, bail};
 use std::fs;
 use std::num::NonZeroUsize;
 use thalweg_nets::Error;
-use thalweg_nets::zoo::gather::unfinished;
 
 /// Share a command's work out to the tasks of an array on a cluster, follow them, gather what they make
 #[derive(clap::Args, Debug)]
@@ -17,12 +16,13 @@ use thalweg_nets::zoo::gather::unfinished;
   thalweg submit --tasks 4 --on slurm --dry-run -- zoo align zoo/ --out a/
 
 Ctrl-C leaves the tasks to the engine: the same command finds them again. Tasks that failed are submitted again by the same command.
-HyperQueue is driven by its Python package (pip install hyperqueue); HQ_SERVER_DIR names its server's folder. docs/distributed.md has the contract.")]
+HyperQueue is driven by its Python package (pip install hyperqueue); HQ_SERVER_DIR names its server's folder. Slurm is driven by sbatch, squeue and sacct;
+SBATCH_PARTITION and the like choose for it. docs/distributed.md has the contract.")]
 pub struct Args {
     /// Tasks that the shards are shared out to
     #[arg(long, value_name = "N")]
     tasks: NonZeroUsize,
-    /// The engine: hq (HyperQueue), or slurm (for --dry-run)
+    /// The engine: hq (HyperQueue) or slurm
     #[arg(long, value_name = "NAME", default_value = "hq", value_parser = ["hq", "slurm"])]
     on: String,
     /// Cores of a task
@@ -37,7 +37,7 @@ pub struct Args {
     /// The Python that has HyperQueue's client; THALWEG_PYTHON or python3 by default
     #[arg(long, value_name = "FILE")]
     python: Option<String>,
-    /// The command, after --: zoo train …, zoo align …
+    /// The command, after --: zoo train …, zoo align …, eval …, shift calibrate …
     #[arg(value_name = "COMMAND", last = true, required = true)]
     command: Vec<String>,
 }
@@ -46,7 +46,12 @@ pub struct Args {
 ///
 /// # Errors
 /// A command whose work cannot be shared out, no engine, tasks that failed, Ctrl-C.
-pub fn run(args: &Args, session: &Session, read: &dyn Fn(&[String]) -> Result<Shared>) -> Result<Outcome> {
+pub fn run(
+    args: &Args,
+    session: &Session,
+    read: &dyn Fn(&[String]) -> Result<Shared>,
+    ends: &Ends<'_>,
+) -> Result<Outcome> {
     let common = &session.common;
     if common.out.is_some() || common.resume || common.force || !common.set.is_empty() || common.seed.is_some() {
         bail!("submit: --out, --seed, --set, --resume and --force belong to the command, behind --");
@@ -70,16 +75,14 @@ pub fn run(args: &Args, session: &Session, read: &dyn Fn(&[String]) -> Result<Sh
         session.say(&if array.tasks.is_empty() { gather } else { format!("{line}\n{gather}") });
         return Ok(Outcome::Done);
     }
-    if args.on != "hq" {
-        bail!("--on slurm: only HyperQueue is driven from here; --dry-run prints the lines for Slurm");
-    }
     if !array.tasks.is_empty() {
         let named = std::env::var("THALWEG_PYTHON").ok().filter(|name| !name.is_empty());
         let python = args.python.clone().or(named).unwrap_or_else(|| "python3".into());
-        follow(&array, &python, session)?;
+        let engine: Box<dyn Engine> = if args.on == "hq" { Box::new(HyperQueue { python }) } else { Box::new(Slurm) };
+        follow(&array, &*engine, session)?;
     }
     settled(&array.out, session)?;
-    let outcome = gathered(&array.out, false, session)?;
+    let outcome = gathered(&array.out, false, session, ends)?;
     let logs = array.logs();
     if outcome == Outcome::Done && logs.exists() {
         fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;

@@ -4,6 +4,7 @@ use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::Named;
 use super::frontier;
 use super::made::{self, fitted, folder};
+use super::new_runs::{self, NewRuns};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
@@ -11,7 +12,7 @@ use crate::row;
 use crate::settings;
 use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, SHUFFLED, Verdict};
 use crate::work::judge::{about, judge_all};
 use crate::work::outlook::Between;
 use anyhow::{Context, Result, bail};
@@ -21,8 +22,9 @@ use std::path::Path;
 use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
 use thalweg::space::align::Target;
+use thalweg::space::latent::LatentConfig;
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -35,6 +37,10 @@ pub struct Connectivity {
     decays: Vec<f64>,
     fits: u64,
     samples: usize,
+    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
+    control: bool,
+    /// New runs whose course says what training comes to in a method's seconds; none where 0.
+    new_runs: usize,
     /// Only these of the methods; all where empty.
     only: Vec<String>,
     /// What all zoos share; width, decay and data are filled in.
@@ -51,6 +57,8 @@ struct Place {
     decay: f64,
     between: [Option<Between>; 3],
     verdicts: Vec<Verdict>,
+    /// What training comes to in the methods' seconds, in words.
+    price: String,
     rows: Vec<Row>,
 }
 
@@ -69,6 +77,23 @@ impl Connectivity {
         Ok(config)
     }
 
+    /// Checks before anything is trained that a method's principal components are fewer than the runs that it learns from.
+    fn components_are_spanned(&self, method: &Named) -> Result<()> {
+        let config = self.config(method, 0)?;
+        let Some(LatentConfig::Pca(pca)) = &config.latent else { return Ok(()) };
+        let runs = self.zoo.get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
+        let shares = Shares { validation: config.split.validation, test: config.split.test };
+        let training = RunSplit::new((0..usize::try_from(runs)?).collect(), shares, config.split.seed)?.train.len();
+        if pca.dimension >= training {
+            bail!(
+                "{}: expected fewer principal components than runs to learn from, found {} components and {training} of zoo.runs = {runs}",
+                method.name,
+                pca.dimension
+            );
+        }
+        Ok(())
+    }
+
     fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
         let (session, name) = (run.session, folder(data, &format!("{width}-{decay}")));
         let zoos = run.out.join("zoos");
@@ -80,13 +105,22 @@ impl Connectivity {
         // The better one by validation rows, as everything that is chosen.
         let best = if barrier(&between[2]) <= barrier(&between[1]) { joint } else { one };
         let mut rows: Vec<Row> = AS.iter().zip(&between).map(|(how, b)| told(data, width, decay, how, b)).collect();
-        let (verdicts, judged) = self.judged(run, best, &name)?;
+        let new = match self.new_runs {
+            0 => None,
+            runs => Some(NewRuns::train(&zoo, runs, session)?),
+        };
+        let (verdicts, judged) = self.judged(run, best, &name, new.as_ref())?;
         for verdict in &verdicts {
             let mut about = judged.clone();
             about.extend(row! { "width" => width, "decay" => decay });
+            if let (Some(new), Some(price)) = (&new, verdict.seconds_a_network()) {
+                about.extend(row! { "seconds_a_network" => price, "seconds_a_run" => new.seconds });
+            }
             rows.push(verdict.row(&about)?);
         }
-        Ok(Place { data: data.into(), width, decay, between, verdicts, rows })
+        let methods: Vec<&Verdict> = verdicts.iter().filter(|v| v.weight == Weight::Strong).collect();
+        let price = new.map_or(String::new(), |new| new_runs::words(&methods, &verdicts, new.seconds));
+        Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
     }
 
     fn trained(&self, run: &Run, data: &str, width: usize, decay: f64, dir: &Path) -> Result<ZooStore> {
@@ -98,25 +132,33 @@ impl Connectivity {
         made::zoo(run, settings::merged(&tables, &["all", "own"]), self.seed, dir)
     }
 
-    /// Every method on `zoo`, judged beside the trivial generators; and what the rows are about.
-    fn judged(&self, run: &Run, zoo: ZooStore, name: &str) -> Result<(Vec<Verdict>, Row)> {
+    /// Every method on `zoo`, judged beside the control, `new` runs on their way and the trivial generators; and what the rows are about.
+    fn judged(&self, run: &Run, zoo: ZooStore, name: &str, new: Option<&NewRuns>) -> Result<(Vec<Verdict>, Row)> {
         let session = run.session;
         let first = self.chosen().next().context("no method")?;
         let split = self.config(first, 0)?.split.of(&zoo)?;
         let mut made = Vec::new();
+        let mut fit = |weight, zoo: &ZooStore, named: String, method: &Named, fit: u64| -> Result<()> {
+            let dir = run.out.join("models").join(format!("{name}-{named}-{fit}"));
+            let model = fitted(zoo, &self.config(method, fit)?, &dir, session)?;
+            let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
+            made.push((weight, named, samples, model.record.seconds));
+            Ok(())
+        };
         for method in self.chosen() {
-            for fit in 0..self.fits {
-                let dir = run.out.join("models").join(format!("{name}-{}-{fit}", method.name));
-                let model = fitted(&zoo, &self.config(method, fit)?, &dir, session)?;
-                let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
-                made.push((method.name.as_str(), samples, model.record.seconds));
-            }
+            (0..self.fits).try_for_each(|k| fit(Weight::Strong, &zoo, method.name.clone(), method, k))?;
+        }
+        if self.control {
+            let shuffled = made::shuffled(&zoo, &run.out.join("zoos").join(format!("{name}-shuffled")), session)?;
+            fit(Weight::Faint, &shuffled, format!("{}{SHUFFLED}", first.name), first, 0)?;
         }
         let study = Study::new(zoo, split, None, &session.progress)?;
+        let fitted = made.iter().map(|(weight, name, samples, _)| (*weight, name.as_str(), &samples.theta[..]));
+        let stops = new.iter().flat_map(|new| &new.stops);
         let samples: Vec<_> =
-            made.iter().map(|(name, samples, _)| (Weight::Strong, *name, &samples.theta[..])).collect();
+            fitted.chain(stops.map(|(name, theta)| (Weight::Faint, name.as_str(), &theta[..]))).collect();
         let mut judged = judge_all(&study, &samples, true, self.seed, session)?;
-        for ((verdict, _), (_, samples, seconds)) in judged.iter_mut().zip(&made) {
+        for ((verdict, _), (_, _, samples, seconds)) in judged.iter_mut().zip(&made) {
             verdict.timed(*seconds, samples.seconds);
         }
         Ok((verdict::by_method(judged).0, about(&study)))
@@ -139,13 +181,17 @@ impl Connectivity {
                 &frontier::figure(&format!("Accuracy and novelty, {}", place.title()), &place.verdicts),
                 "Mean test accuracy against how far answers are from those of the most similar training run.",
             );
-            report.paragraph(frontier::words(&place.verdicts));
+            report.paragraph(place.words());
         }
         report
     }
 }
 
 impl Place {
+    fn words(&self) -> String {
+        format!("{} {}", frontier::words(&self.verdicts), self.price).trim().to_owned()
+    }
+
     fn title(&self) -> String {
         format!("{}, {} hidden units, decay {}", self.data, self.width, self.decay)
     }
@@ -205,7 +251,7 @@ impl Experiment for Connectivity {
         for name in &self.data {
             DataSpec::parse(name)?;
         }
-        self.chosen().try_for_each(|method| self.config(method, 0).map(drop))
+        self.chosen().try_for_each(|method| self.components_are_spanned(method))
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {
@@ -222,11 +268,34 @@ impl Experiment for Connectivity {
         for place in &places {
             let mut table = verdict::table(&place.verdicts);
             table.columns[0] = place.title();
-            table.note = frontier::words(&place.verdicts);
+            table.note = place.words();
             tables.push(table);
         }
         let report = self.page(&places, run.scale);
         let rows = places.into_iter().flat_map(|place| place.rows).collect();
         Ok(Findings { rows, tables, report, outcome: Outcome::Done })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_runs_for_the_components_are_told_before_a_zoo_is_trained() {
+        let mut table: toml::Table = toml::from_str(Connectivity::TOML).unwrap();
+        table.remove("scales");
+        let of = |runs: i64| {
+            let mut table = table.clone();
+            table["zoo"].as_table_mut().unwrap().insert("runs".into(), runs.into());
+            table.try_into::<Connectivity>().unwrap().check(Scale::Laptop)
+        };
+        of(100).unwrap();
+        let told = of(40).unwrap_err().to_string();
+        assert!(
+            told.contains("NM-CFM, PCA: expected fewer principal components than runs")
+                && told.contains("zoo.runs = 40"),
+            "{told}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Accuracy against novelty in behaviour: one picture a zoo with every method and rival in it, and a verdict in words from the same rows.
 use crate::report::{Look, Mark, Plot};
-use crate::table::Weight;
+use crate::table::{Weight, estimate};
 use crate::verdict::{Verdict, colour};
 use std::cmp::Ordering::Less;
 
@@ -55,16 +55,13 @@ pub fn words(verdicts: &[Verdict]) -> String {
     words
 }
 
-fn score(verdict: &Verdict) -> f64 {
-    verdict.novel_and_performing().0
-}
-
 /// A share with its error, in words.
 fn share((share, sem): (f64, f64)) -> String {
-    match sem.is_finite() {
-        true => format!("{share:.2} ± {sem:.2}"),
-        false => format!("{share:.2}"),
-    }
+    estimate(share, sem, 2)
+}
+
+fn score(verdict: &Verdict) -> f64 {
+    verdict.novel_and_performing().0
 }
 
 #[cfg(test)]
@@ -85,7 +82,11 @@ mod tests {
         );
         assert!(of(0.35).contains("level, within two standard errors, with") && of(0.05).contains("It is behind"));
         assert!(of(0.60).starts_with("flow is the best of the methods: 0.60 ± 0.05 of its networks"));
-        assert!(of(0.60).contains("lack: distance in weights (d_w 0.70)"), "{}", of(0.60));
+        assert!(
+            of(0.60).contains("lack: distance in weights, d_w 0.70 (a share of 0.00 reaches the zoo's 5 % quantile)"),
+            "{}",
+            of(0.60)
+        );
         assert!(!of(0.86).contains("lack"), "{}", of(0.86));
         assert_eq!(words(&[]), "");
         assert_eq!(figure("", &[flow(0.5), zoo.clone()]).marks.len(), 5);

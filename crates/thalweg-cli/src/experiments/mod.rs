@@ -15,6 +15,7 @@ mod inference_loss;
 mod initialisation;
 mod made;
 mod marginals;
+mod new_runs;
 mod peers;
 mod reward;
 mod shift;

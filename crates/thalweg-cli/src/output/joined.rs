@@ -1,14 +1,18 @@
 //! A folder that the tasks of one command fill together, each with files of its own: many processes at once, on one machine or on many.
 use super::folder::{Made, begun_alike, opened};
-use super::marker::Marker;
+use super::marker::{self, Marker};
 use super::place::located;
 use super::stand::{Found, Stand};
-use super::{Plan, leave};
+use super::{Plan, leave, names, swap};
 use crate::common::Common;
 use anyhow::{Result, bail};
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use thalweg_nets::Error;
 use thalweg_nets::files::lock_among_others;
+
+/// Where, within such a folder, what tasks say on stderr is kept while they are at work.
+pub const SAID: &str = ".tasks";
 
 /// A folder that this process shares with others. No command takes it alone meanwhile. Whatever is finished in it stays.
 #[derive(Debug)]
@@ -69,6 +73,22 @@ impl Joined {
     pub fn finish(mut self) {
         self.finished = true;
     }
+}
+
+/// Removes what tasks made in the folder `dir` under `names`, the words that they said among it, and the folder where this leaves it empty.
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn remove(dir: &Path, names: &[&str]) -> Result<()> {
+    swap::remove(dir, &names::ours(dir, names)?)?;
+    let said = dir.join(SAID);
+    if names::kind(&said) == Some(names::Kind::Folder) {
+        fs::remove_dir_all(&said).map_err(Error::io("remove", &said))?;
+    }
+    swap::remove(dir, &[marker::NAME])?;
+    // Fails where something is left in it, as it should.
+    drop(fs::remove_dir(dir));
+    Ok(())
 }
 
 impl Drop for Joined {

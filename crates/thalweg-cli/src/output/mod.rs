@@ -25,7 +25,7 @@ mod tests;
 pub use file::OutFile;
 pub use folder::{Claimed, Folder, refuse_resume};
 pub use inputs::Inputs;
-pub use joined::Joined;
+pub use joined::{Joined, SAID, remove as remove_joined};
 pub use names::{JSON, REPORT};
 
 use std::sync::{Mutex, PoisonError};

@@ -53,6 +53,9 @@ enum Part {
     Code {
         text: String,
     },
+    Cards {
+        cards: Vec<Card>,
+    },
     /// With times where it has a moment for each of them.
     Figure {
         svg: String,
@@ -101,6 +104,23 @@ impl Tone {
     }
 }
 
+/// A statement with what was found of it, told apart from its neighbours by a frame.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Card {
+    /// The statement.
+    pub title: String,
+    /// What was found, in few words.
+    pub verdict: String,
+    /// How it looks.
+    pub tone: Option<Tone>,
+    /// Where the statement is made, what it took: one line each, set beside each other.
+    pub about: Vec<String>,
+    /// What supports the verdict: a word, then its lines.
+    pub reasons: Vec<(String, Vec<String>)>,
+    /// A line to type.
+    pub code: String,
+}
+
 /// A page under way.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Report {
@@ -147,6 +167,12 @@ impl Report {
     /// Adds lines to type.
     pub fn code(&mut self, text: impl Into<String>) -> &mut Self {
         self.parts.push(Part::Code { text: text.into() });
+        self
+    }
+
+    /// Adds statements with what was found of each.
+    pub fn cards(&mut self, cards: Vec<Card>) -> &mut Self {
+        self.parts.push(Part::Cards { cards });
         self
     }
 
@@ -209,7 +235,7 @@ impl Report {
             title => self.title.as_str(),
             lede => self.lede.as_str(),
             tone => Value::from(Serde(&self.tone)),
-            sign => self.tone.map(Tone::sign),
+            signs => context! { bad => Tone::Bad.sign(), open => Tone::Open.sign(), good => Tone::Good.sign() },
             facts => Value::from(Serde(&self.facts)),
             parts => Value::from(Serde(&self.parts)),
             in_time => self.parts.iter().any(|part| matches!(part, Part::Figure { times, .. } if !times.is_empty())),

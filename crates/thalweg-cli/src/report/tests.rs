@@ -51,6 +51,15 @@ pub fn specimen() -> Report {
     let mut table = Table::new(&["method", "accuracy", "n"]).note("mean ± standard error");
     table.push(Weight::Strong, vec!["flow".into(), Cell::Estimate(0.909, 0.001, 3), 100.into()]);
     table.push(Weight::Faint, vec!["zoo".into(), Cell::Number(f64::NAN, 3), 60.into()]);
+    let card = |verdict: &str, tone| Card {
+        title: "Flows <work>".into(),
+        verdict: verdict.into(),
+        tone,
+        about: vec!["paper, Figure 1".into()],
+        reasons: vec![("decided by".into(), vec!["a & b".into(), "c".into()])],
+        code: "thalweg reproduce x".into(),
+    };
+    report.cards(vec![card("holds", Some(Tone::Good)), card("not measured", None)]);
     report.table(&table).code("thalweg demo");
     report
 }
@@ -66,6 +75,10 @@ fn a_page_is_whole_and_self_contained() {
         "aria-label=\"Loss along the flow\"",
         "</html>",
         "class=\"strong\"",
+        "<article class=\"card good\">",
+        "<article class=\"card\">",
+        "Flows &lt;work&gt;",
+        "<dd><p>a &amp; b</p><p>c</p></dd>",
     ] {
         assert!(html.contains(piece), "{piece}");
     }
@@ -74,7 +87,7 @@ fn a_page_is_whole_and_self_contained() {
     }
     assert_eq!(html.matches("<script").count(), 1, "the slider's");
     assert!(!Report::new("a", "b").html().unwrap().contains("<script"));
-    for tag in ["svg", "figure", "table", "tr", "td", "g", "p", "div"] {
+    for tag in ["svg", "figure", "table", "tr", "td", "g", "p", "div", "article", "dl"] {
         let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
     }

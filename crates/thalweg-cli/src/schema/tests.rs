@@ -8,6 +8,8 @@ use thalweg::shift::method::Config;
 use thalweg::{FitConfig, TuneConfig};
 use thalweg_nets::zoo::ZooSpec;
 
+const ZOO: &str = "runs = 2\n[data]\nname = \"digits\"\n[architecture]\ninput = [1, 8, 8]\nlayers = [{ kind = \"flatten\" }, { kind = \"dense\", out = 10 }]\n";
+
 /// What the reader of `S` expects where `set` is said, as its own complaint lists it.
 fn expected<S: DeserializeOwned>(text: &str, set: &str) -> Option<BTreeSet<String>> {
     let said = format!("{:#}", settings::read::<S>("test", text, &[set.into()]).err()?);
@@ -49,8 +51,6 @@ fn compared<S: DeserializeOwned + JsonSchema>(text: &str) -> usize {
         let Some(mut found) = expected::<S>(text, &format!("{}=probe", key.path)) else { continue };
         // A method of one's own is there for programs that bring it along, not for files.
         found.remove("own");
-        // What older versions called `auto` is still read.
-        found.remove("natural");
         assert_eq!(listed, found, "choices of {}", key.path);
         places += 1;
     }
@@ -61,6 +61,8 @@ fn compared<S: DeserializeOwned + JsonSchema>(text: &str) -> usize {
 fn every_key_that_is_read_is_listed_and_nothing_else() {
     assert!(compared::<FitConfig>("") > 30);
     assert!(compared::<TuneConfig>("") > 4);
+    assert!(compared::<Config>("") > 8);
+    assert!(compared::<ZooSpec>(ZOO) > 8);
 }
 
 #[test]

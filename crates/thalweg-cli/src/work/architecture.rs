@@ -7,23 +7,31 @@ use thalweg_nets::architecture::{Preset, Shape};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
-/// The architecture of the flag `--arch`, where it is given; a preset takes its shape from `data`.
-///
-/// # Errors
-/// A preset without data; as [`architecture`].
-pub fn given(
-    arch: Option<&str>,
-    widths: &[usize],
-    data: Option<&DataSpec>,
-    progress: &dyn Progress,
-) -> Result<Option<Architecture>> {
-    let Some(name) = arch else { return Ok(None) };
-    match data {
-        Some(data) => architecture(name, widths, data, progress).map(Some),
-        None => match of_file(name.as_ref())? {
-            Some(architecture) => Ok(Some(architecture)),
-            None => bail!("--arch {name} takes its shape from --data, which is missing"),
-        },
+/// Flags that say what networks are that do not say it themselves.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ArchitectureFlags {
+    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub arch: Option<String>,
+    /// Hidden widths of an mlp, e.g. 32,16
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
+    widths: Vec<usize>,
+}
+
+impl ArchitectureFlags {
+    /// The architecture, where it is given; a preset takes its shape from `data`.
+    ///
+    /// # Errors
+    /// A preset without data; as [`architecture`].
+    pub fn given(&self, data: Option<&DataSpec>, progress: &dyn Progress) -> Result<Option<Architecture>> {
+        let Some(name) = &self.arch else { return Ok(None) };
+        match data {
+            Some(data) => architecture(name, &self.widths, data, progress).map(Some),
+            None => match of_file(name.as_ref())? {
+                Some(architecture) => Ok(Some(architecture)),
+                None => bail!("--arch {name} takes its shape from --data, which is missing"),
+            },
+        }
     }
 }
 

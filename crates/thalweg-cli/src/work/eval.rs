@@ -1,7 +1,9 @@
 //! Networks in files judged: beside a zoo and the trivial baselines, or on data alone.
-use super::judge::{about, judge_all};
+use super::judge::{about, judge_beside, streams};
 use super::networks;
+use super::pieces::{Found, Site, Step};
 use crate::data::{self, NormalisationFlags};
+use crate::output::settings;
 use crate::report::figures::mean_sem;
 use crate::report::{Report, figures};
 use crate::results::Row;
@@ -13,12 +15,14 @@ use crate::verdict::{self, Verdict, colour, label};
 use anyhow::{Context, Result};
 use std::path::Path;
 use thalweg::Streams;
-use thalweg::metric::calibration::{Calibration, of_groups};
+use thalweg::judge::{Groups, ZooReference};
+use thalweg::metric::calibration::{Calibration, of_groups_by};
+use thalweg::metric::novelty::Neighbourhood;
 use thalweg::metric::summary::{Better, Summary};
 use thalweg_nets::Architecture;
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
-use thalweg_nets::evaluate::evaluate;
+use thalweg_nets::evaluate::{AT_ONCE, Blocks, LogitsOf, evaluate_by};
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{fits, has_statistics, recalibrate};
 use thalweg_nets::zoo::ZooStore;
@@ -33,32 +37,61 @@ pub struct Judged {
     pub rows: Vec<Row>,
     /// For people, where they are judged beside a zoo.
     pub report: Option<Report>,
+    /// What tasks had left of it.
+    pub found: Found,
 }
 
 /// Judges the networks of `file` beside those of `zoo`; beside trivial `baselines` too where they are wanted. `data` stands in for what the zoo
-/// says, and `inputs` for how its networks take them.
+/// says, and `inputs` for how its networks take them. None where this process has made the logits of one task at its `site`.
 ///
 /// # Errors
-/// Files that do not fit, data that cannot be had.
+/// Files that do not fit, data that cannot be had; as [`Site::begin`].
 pub fn beside(
     file: &Path,
     zoo: ZooStore,
-    data: Option<DataSpec>,
-    inputs: &NormalisationFlags,
+    (data, inputs): (Option<DataSpec>, &NormalisationFlags),
     baselines: bool,
+    site: Site<'_>,
     session: &Session,
-) -> Result<Judged> {
+) -> Result<Option<Judged>> {
     let networks = networks::of_zoo(file, &zoo, session)?;
     // Networks from elsewhere do not say; the default split then at least keeps some real runs beside them.
     let split = networks.split.unwrap_or_default().of(&zoo)?;
     let data = in_place_of(data, zoo.data(), inputs)?;
     let study = Study::new(zoo, split, data.as_ref(), &session.progress)?;
-    let samples = [(Weight::Strong, "samples", &networks.theta[..])];
-    let judged = judge_all(&study, &samples, baselines, session.seed_or(0), session)?;
+    let (theta, reference) = (&networks.theta[..], study.reference());
+    let streams = baselines.then(|| streams(session.seed_or(0)));
+    // Their number needs the zoo's own distances, which are the judge's to measure otherwise.
+    let median = match site.is_shared() {
+        true => Neighbourhood::new(reference.training, study.parameters())?.median(),
+        false => f64::NAN,
+    };
+    let groups = Groups::new(reference, &[theta], streams.as_ref(), median);
+    let work = settings([
+        ("networks", of_singles(theta).into()),
+        ("zoo", study.zoo.origin().id().into()),
+        ("runs", of_singles(reference.training).into()),
+        ("held-out", of_singles(reference.held_out).into()),
+        ("data", study.checksum.as_str().into()),
+        ("seed", session.seed_or(0).to_string().into()),
+        ("baselines", baselines.into()),
+    ]);
+    let found = match site.begin(work, &groups, session)? {
+        Step::Told => return Ok(None),
+        Step::All(found) => found,
+    };
+    let logits = |group: usize, first: usize, theta: &[f32]| match found.piece(groups.piece(group, first))? {
+        Some(logits) => Ok(logits),
+        None => study.engine.logits_of_many(theta, &study.test.inputs),
+    };
+    let samples = [(Weight::Strong, "samples", theta)];
+    let zoo = ZooReference { logits: Some(&logits), ..reference };
+    let judged = judge_beside(zoo, &samples, streams.as_ref(), session)?;
     let about = about(&study);
     let verdicts: Vec<Verdict> = judged.iter().map(|(verdict, _)| verdict.clone()).collect();
     let mut table = verdict::table(&verdicts);
-    let together = together(&study.engine, &networks.theta, &study.test)?;
+    let together =
+        together(&study.engine, theta, &study.test, &|first, theta| logits(Groups::generated(0), first, theta))?;
     let norms = statistics(&study.engine, &networks.theta, &study.some, &study.test, session)?;
     table.note = format!("{} {}{norms}", table.note, said(together));
     let title = format!("{} beside their zoo and the trivial baselines.", file.display());
@@ -74,20 +107,21 @@ pub fn beside(
         &figures::strips("Test accuracy", "test accuracy", &groups),
         "Test accuracy of every network: a dot each; the tick is the mean, the bar its standard error.",
     );
-    Ok(Judged { accuracy, table, rows, report: Some(report) })
+    Ok(Some(Judged { accuracy, table, rows, report: Some(report), found }))
 }
 
-/// Judges the networks of `file`, which are of the `known` architecture or of what the file says, on `data` or on what the file says.
+/// Judges the networks of `file`, which are of the `known` architecture or of what the file says, on `data` or on what the file says. None where this
+/// process has made the logits of one task at its `site`.
 ///
 /// # Errors
-/// Files that do not fit or say too little, data that cannot be had.
+/// Files that do not fit or say too little, data that cannot be had; as [`Site::begin`].
 pub fn alone(
     file: &Path,
     known: Option<&Architecture>,
-    data: Option<DataSpec>,
-    inputs: &NormalisationFlags,
+    (data, inputs): (Option<DataSpec>, &NormalisationFlags),
+    site: Site<'_>,
     session: &Session,
-) -> Result<Judged> {
+) -> Result<Option<Judged>> {
     let networks = networks::read(file, known, session)?;
     let (home, name) = (networks.data, file.display().to_string());
     let named = in_place_of(data, home.as_ref(), inputs)?;
@@ -101,14 +135,22 @@ pub fn alone(
     let record = home.and_then(|home| home.record);
     let inputs = data::told(&DataSpec { record, ..data.clone() }, &normalisation);
     let (some, test) = (splits.train.first(SOME), Labelled::new(&engine, splits.test)?);
+    let blocks = Blocks { engine: &engine, x: &test.inputs, theta: &networks.theta };
+    let work =
+        settings([("networks", of_singles(blocks.theta).into()), ("data", splits.record.checksum.as_str().into())]);
+    let found = match site.begin(work, &blocks, session)? {
+        Step::Told => return Ok(None),
+        Step::All(found) => found,
+    };
+    let logits = |first: usize, _: &[f32]| found.get(&blocks, 0, first / AT_ONCE);
     session.progress.begin("evaluating", 1);
-    let scores = evaluate(&engine, &networks.theta, &test.inputs, &test.labels)?;
+    let scores = evaluate_by(&engine, &networks.theta, &test.inputs, &test.labels, &logits)?;
     session.progress.end();
     let accuracies: Vec<f64> = scores.iter().map(|s| s.accuracy).collect();
     let losses: Vec<f64> = scores.iter().map(|s| if s.loss.is_nan() { f64::INFINITY } else { s.loss }).collect();
     let accuracy = Summary::of("accuracy", &accuracies, Better::Higher)?;
     let loss = Summary::of("loss", &losses, Better::Lower)?;
-    let together = together(&engine, &networks.theta, &test)?;
+    let together = together(&engine, &networks.theta, &test, &logits)?;
     let mut table = Table::new(&["networks", "accuracy", "best", "top 5", "median", "loss", "n"]).note(format!(
         "On the {} test rows of {}. ± is one standard error over networks. {inputs}. {}{}",
         test.labels.len(),
@@ -126,13 +168,22 @@ pub fn alone(
         "loss_mean" => loss.mean, "loss_sem" => loss.sem, "n" => accuracy.n, "inputs" => inputs,
     };
     row.extend(ensemble_row(together));
-    Ok(Judged { accuracy: accuracy.mean, table, rows: vec![row], report: None })
+    Ok(Some(Judged { accuracy: accuracy.mean, table, rows: vec![row], report: None, found }))
+}
+
+/// The BLAKE3 of numbers, hexadecimal.
+fn of_singles(values: &[f32]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for values in values.chunks(1 << 16) {
+        hasher.update(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The ensemble of all networks `theta [n, P]` on some rows; none where logits are not finite.
-fn together(engine: &Engine, theta: &[f32], rows: &Labelled) -> Result<Option<Calibration>> {
+fn together(engine: &Engine, theta: &[f32], rows: &Labelled, logits: &LogitsOf<'_>) -> Result<Option<Calibration>> {
     let n = theta.len() / engine.parameters();
-    match of_groups(engine, theta, &rows.inputs, &rows.labels, &[n], 1) {
+    match of_groups_by(engine, theta, (&rows.inputs, &rows.labels), logits, &[n], 1) {
         Ok(found) => Ok(found.into_iter().flatten().next()),
         Err(thalweg_nets::Error::NotFinite { .. }) => Ok(None),
         Err(other) => Err(other.into()),
@@ -172,9 +223,11 @@ fn statistics(engine: &Engine, theta: &[f32], some: &Dataset, test: &Labelled, s
 /// An ensemble in a sentence.
 fn said(together: Option<Calibration>) -> String {
     together.map_or(String::new(), |Calibration { members, accuracy, nll, ece }| {
-        format!(
-            "The {members} networks together (mean probabilities): accuracy {accuracy:.4}, NLL {nll:.4}, ECE {ece:.4}."
-        )
+        let of = match members {
+            1 => "Its probabilities".to_owned(),
+            _ => format!("The {members} networks together (mean probabilities)"),
+        };
+        format!("{of}: accuracy {accuracy:.4}, NLL {nll:.4}, ECE {ece:.4}.")
     })
 }
 

@@ -7,7 +7,12 @@ use crate::table::Weight;
 use crate::verdict::Verdict;
 use anyhow::Result;
 use thalweg::Streams;
-use thalweg::judge::{Judged, Origin, table};
+use thalweg::judge::{Judged, Origin, ZooReference, table};
+
+/// Random numbers of the baselines beside networks that are judged with this seed.
+pub fn streams(seed: u64) -> Streams {
+    Streams::new(seed).child("eval")
+}
 
 /// Verdicts and the accuracies behind them, in the order of the library's [`table`].
 ///
@@ -20,9 +25,21 @@ pub fn judge_all(
     seed: u64,
     session: &Session,
 ) -> Result<Vec<(Verdict, Vec<f64>)>> {
+    judge_beside(study.reference(), samples, baselines.then(|| streams(seed)).as_ref(), session)
+}
+
+/// As [`judge_all`], beside a `zoo` that says where logits come from, with the baselines of these streams where there are some.
+///
+/// # Errors
+/// As [`judge_all`]; as the source of logits.
+pub fn judge_beside(
+    zoo: ZooReference<'_>,
+    samples: &[(Weight, &str, &[f32])],
+    baselines: Option<&Streams>,
+    session: &Session,
+) -> Result<Vec<(Verdict, Vec<f64>)>> {
     let generated: Vec<(&str, &[f32])> = samples.iter().map(|(_, name, theta)| (*name, *theta)).collect();
-    let streams = baselines.then(|| Streams::new(seed).child("eval"));
-    let rows = table(study.reference(), &generated, streams.as_ref(), &session.progress)?;
+    let rows = table(zoo, &generated, baselines, &session.progress)?;
     session.progress.end();
     let mut weights = samples.iter().map(|(weight, _, _)| *weight);
     let weight = |origin| match origin {

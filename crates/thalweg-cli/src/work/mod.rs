@@ -15,6 +15,7 @@ pub mod model;
 pub mod networks;
 pub mod next;
 pub mod outlook;
+pub mod pieces;
 pub mod plan;
 pub mod predict;
 pub mod process;

@@ -10,6 +10,7 @@ use crate::results::Row;
 use crate::row;
 use crate::shell::quoted;
 use crate::study::Labelled;
+use crate::table::estimate;
 use anyhow::Result;
 use std::path::Path;
 use thalweg::metric::barrier::{barriers, summaries};
@@ -88,10 +89,7 @@ impl Between {
     /// # Errors
     /// A zoo that cannot be read.
     pub fn of(zoo: &ZooStore) -> Result<Option<Self>> {
-        let runs = zoo.finished_runs();
-        let Some(outlook) = Outlook::of(zoo, &Silent)? else { return Ok(None) };
-        let between = outlook.between(zoo, &runs, POINTS)?;
-        Ok(between.filter(|between| outlook.learned(between.trained)))
+        Ok(Outlook::of_finished(zoo)?.and_then(|(_, prospect)| prospect.between().copied()))
     }
 
     /// For results.json.
@@ -127,9 +125,11 @@ impl Between {
             ),
         };
         format!(
-            "Between runs: halfway between two of them networks have validation accuracy {:.3} ± {:.3} where they themselves have {trained:.3}, and the \
-             loss rises by up to {:.3} ± {:.3} above the chord ({} pairs): {means}.",
-            middle.mean, middle.sem, barrier.mean, barrier.sem, barrier.n
+            "Between runs: halfway between two of them networks have validation accuracy {} where they themselves have {trained:.3}, and the loss rises \
+             by up to {} above the chord ({} pairs): {means}.",
+            estimate(middle.mean, middle.sem, 3),
+            estimate(barrier.mean, barrier.sem, 3),
+            barrier.n
         )
     }
 }
@@ -178,7 +178,7 @@ impl Outlook {
         if !self.learned(trained) {
             return Ok(Prospect::Untrained { accuracy: trained });
         }
-        let between = self.between(zoo, runs, points)?;
+        let between = self.between(zoo, runs, points, trained)?;
         Ok(match between {
             Some(between) if between.middle.mean < (trained + self.chance) / 2.0 => Prospect::Unconnected(between),
             between => Prospect::Good { accuracy: trained, between },
@@ -191,11 +191,8 @@ impl Outlook {
         Ok(Summary::of("accuracy", &self.rows.accuracies(&self.engine, &some)?, Better::Higher)?.mean)
     }
 
-    /// What lies between neighbours among `runs`, at so many `points` of each line; none for fewer than two.
-    ///
-    /// # Errors
-    /// A zoo that cannot be read.
-    pub fn between(&self, zoo: &ZooStore, runs: &[usize], points: usize) -> Result<Option<Between>> {
+    /// What lies between neighbours among `runs` of mean accuracy `trained`, at so many `points` of each line; none for fewer than two.
+    fn between(&self, zoo: &ZooStore, runs: &[usize], points: usize, trained: f64) -> Result<Option<Between>> {
         let finals = |run: usize| zoo.finals(&[run]);
         let pairs = runs.windows(2).take(PAIRS);
         let ends = pairs.map(|pair| Ok((finals(pair[0])?, finals(pair[1])?))).collect::<Result<Vec<_>>>()?;
@@ -205,7 +202,7 @@ impl Outlook {
         }
         let found = barriers(&self.engine, &lines, &self.rows.inputs, &self.rows.labels, points)?;
         let [barrier, middle] = summaries(&found)?;
-        Ok(Some(Between { trained: self.trained(zoo, runs)?, barrier, middle, chance: self.chance }))
+        Ok(Some(Between { trained, barrier, middle, chance: self.chance }))
     }
 
     /// What a flow over the zoo in `dir`, which was just made, can come to; none where nothing is known. Warns where its networks have
@@ -214,17 +211,23 @@ impl Outlook {
     /// # Errors
     /// A zoo that cannot be read.
     pub fn of_made(zoo: &ZooStore, dir: &Path) -> Result<Option<Prospect>> {
-        let runs = zoo.finished_runs();
-        if runs.is_empty() {
-            return Ok(None);
-        }
-        // What is to be known of the data was told when the command read them.
-        let Some(outlook) = Self::of(zoo, &Silent)? else { return Ok(None) };
-        let prospect = outlook.prospect(zoo, &runs, POINTS)?;
+        let Some((outlook, prospect)) = Self::of_finished(zoo)? else { return Ok(None) };
         if let Prospect::Untrained { accuracy } = prospect {
             outlook.warn_untrained(zoo, dir, accuracy);
         }
         Ok(Some(prospect))
+    }
+
+    /// What the finished runs of `zoo` can come to; none where there are none, or nothing is known. What there is to be said of the data was said when
+    /// the command read them.
+    fn of_finished(zoo: &ZooStore) -> Result<Option<(Self, Prospect)>> {
+        let runs = zoo.finished_runs();
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        let Some(outlook) = Self::of(zoo, &Silent)? else { return Ok(None) };
+        let prospect = outlook.prospect(zoo, &runs, POINTS)?;
+        Ok(Some((outlook, prospect)))
     }
 
     /// Whether networks of this mean accuracy answer better than always with the most frequent class: by a twentieth of what is to be gained.

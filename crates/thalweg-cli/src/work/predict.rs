@@ -5,7 +5,7 @@ use crate::session::Session;
 use crate::study::Labelled;
 use anyhow::{Context, Result};
 use std::path::Path;
-use thalweg::metric::calibration::{Calibration, Ensemble};
+use thalweg::metric::calibration::{Calibration, Ensemble, probabilities};
 use thalweg_nets::Error;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::evaluate::argmax;
@@ -70,7 +70,10 @@ pub fn write(
             accuracy.push(hits as f64 / count as f64);
             match kept {
                 Kept::Logits => archive.singles(own)?,
-                Kept::Probabilities => archive.singles(&probabilities(own, classes))?,
+                Kept::Probabilities => {
+                    let all = own.chunks_exact(classes).flat_map(probabilities).map(|p| p as f32);
+                    archive.singles(&all.collect::<Vec<_>>())?;
+                }
                 Kept::Ensemble => {}
             }
             session.progress.advance(1);
@@ -84,15 +87,4 @@ pub fn write(
     }
     archive.finish()?;
     Ok(Predicted { accuracy, ensemble: ensemble.judge(&rows.labels)? })
-}
-
-/// The softmax of each row of `logits [N, C]`.
-fn probabilities(logits: &[f32], classes: usize) -> Vec<f32> {
-    let row = |z: &[f32]| {
-        let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let powers: Vec<f64> = z.iter().map(|z| (f64::from(*z) - top).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        powers.into_iter().map(move |p| (p / sum) as f32)
-    };
-    logits.chunks_exact(classes).flat_map(row).collect()
 }

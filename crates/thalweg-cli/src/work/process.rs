@@ -1,8 +1,8 @@
 //! Commands of the user's: started by the shell as the leaders of groups of processes, so that all they start can be stopped, and waited for with a limit.
-use anyhow::Result;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use thalweg::{Error, Result};
 
 /// Between two looks at a command that works.
 const LOOK: Duration = Duration::from_millis(5);
@@ -25,21 +25,17 @@ pub fn start(command: &str, ends: impl FnOnce(&mut Command)) -> std::io::Result<
 ///
 /// # Errors
 /// What `stopped` says: then the command is stopped too.
-pub fn wait(
-    child: &mut Child,
-    limit: Duration,
-    mut stopped: impl FnMut() -> thalweg::Result<()>,
-) -> Result<Option<ExitStatus>> {
+pub fn wait(child: &mut Child, limit: Duration, mut stopped: impl FnMut() -> Result<()>) -> Result<Option<ExitStatus>> {
     let begun = Instant::now();
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.try_wait().map_err(Error::io("wait for", "the command"))? {
             stop(child);
             return Ok(Some(status));
         }
         let interrupted = stopped();
         if interrupted.is_err() || begun.elapsed() >= limit {
             stop(child);
-            child.wait()?;
+            child.wait().map_err(Error::io("wait for", "the command"))?;
             interrupted?;
             return Ok(None);
         }

@@ -1,11 +1,11 @@
 //! Scores of networks from elsewhere: from a file, one a network, or from a command that is asked for each.
 use super::process;
 use crate::session::Session;
-use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use thalweg::Result;
 use thalweg_nets::files::{read_regular, write_whole};
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
@@ -71,11 +71,10 @@ impl ScoreFlags {
     pub fn asked(&self, theta: &[f32], zoo: &ZooStore, session: &Session) -> Result<Option<Vec<f64>>> {
         let Some(command) = &self.score_command else { return Ok(None) };
         let limit = Duration::try_from_secs_f64(self.score_seconds).ok().filter(|limit| !limit.is_zero());
-        let limit = limit.with_context(|| {
-            format!("--score-seconds: expected a number of seconds above 0, found {}", self.score_seconds)
-        })?;
+        let limit = limit
+            .ok_or_else(|| Error::parameter("--score-seconds", "a number of seconds above 0", self.score_seconds))?;
         let (layout, template) = (zoo.layout(), zoo.template()?);
-        let place = tempfile::tempdir()?;
+        let place = tempfile::tempdir().map_err(Error::io("write", std::env::temp_dir()))?;
         let all = theta.chunks_exact(layout.len()).map(|theta| {
             let file = match &template {
                 Some(template) => template.write(layout, theta, place.path(), "network")?,
@@ -93,66 +92,133 @@ impl ScoreFlags {
 
 /// The number that `command` prints for the network in `file`.
 fn one(command: &str, file: &Path, limit: Duration, session: &Session) -> Result<f64> {
+    let wrong = |expected: String, found: String| {
+        Error::parameter("--score-command", expected, format!("{found} of {command}"))
+    };
+    let failed = |cause: std::io::Error| wrong("a command that can be run".into(), cause.to_string());
     let ends = |called: &mut Command| {
         called.args(["sh".as_ref(), file.as_os_str()]).stdin(Stdio::null()).stdout(Stdio::piped());
     };
-    let started = process::start(&format!("{command} \"$1\""), ends);
-    let mut child = started.with_context(|| format!("--score-command {command}"))?;
-    let mut pipe = child.stdout.take().context("the output of the command")?;
+    let mut child = process::start(&format!("{command} \"$1\""), ends).map_err(failed)?;
+    let mut pipe = child.stdout.take().ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         pipe.read_to_string(&mut text).map(|_| text)
     });
     let stopped = || if session.progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) };
     let Some(status) = process::wait(&mut child, limit, stopped)? else {
-        bail!("--score-command {command}: no score within {} s (--score-seconds)", limit.as_secs_f64());
+        let expected = format!("a score within {} s (--score-seconds)", limit.as_secs_f64());
+        return Err(wrong(expected, "none".into()));
     };
-    ensure!(status.success(), "--score-command {command}: ended with {status}");
-    let text = reader.join().ok().context("the output of the command")??;
+    if !status.success() {
+        return Err(wrong("a good end".into(), status.to_string()));
+    }
+    let text = reader.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())).map_err(failed)?;
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
     let score = last.trim().parse::<f64>().ok().filter(|score| !score.is_nan());
-    score.with_context(|| format!("--score-command {command}: expected a number as the last line, found {last:?}"))
+    score.ok_or_else(|| wrong("a number as the last line".into(), format!("{last:?}")))
 }
 
 /// The scores of `wanted` among `count` things, by number or by order.
 ///
 /// # Errors
-/// A file that cannot be read, cells that are no numbers, lines that are missing or of nobody.
+/// A file that cannot be read, cells that are no numbers, lines that are missing, of nobody, or of one thing twice; lines with names among lines without.
 fn read(path: &Path, wanted: &[usize], count: usize, what: &str) -> Result<Vec<f64>> {
-    let name = path.display();
     let bytes = read_regular(path, memory::half())?;
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(&bytes[..]);
     let (mut ordered, mut named) = (Vec::new(), vec![None; count]);
-    for (line, record) in reader.records().enumerate() {
-        let record = record.with_context(|| name.to_string())?;
+    for (at, record) in reader.records().enumerate() {
+        let record = record.map_err(|e| Error::format(path, "lines", "SCORE or NAME,SCORE in UTF-8", e))?;
+        let line = record.position().map_or(0, |start| {
+            // A record begins with the empty lines before it.
+            let empty = bytes[start.byte() as usize..].iter().take_while(|b| b"\r\n".contains(b));
+            start.line() + empty.filter(|b| **b == b'\n').count() as u64
+        });
+        let wrong = |expected: String, found: String| Error::format(path, format!("line {line}"), expected, found);
         let cells: Vec<&str> = record.iter().collect();
         let Some((score, names)) = cells.split_last() else { continue };
-        let Some(score) = score.parse::<f64>().ok().filter(|score| !score.is_nan()) else {
+        match (score.parse::<f64>(), names.first()) {
             // The first line may be a header.
-            ensure!(line == 0, "{name}: line {}: expected a score, found {score:?}", line + 1);
-            continue;
-        };
-        match names {
-            [] => ordered.push(score),
-            [of, ..] => {
-                let number = of.rsplit('/').next().unwrap_or(of).trim_end_matches(".safetensors");
-                let digits = number.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
-                let place = digits.parse::<usize>().ok().and_then(|i| named.get_mut(i));
-                *place.with_context(|| {
-                    format!("{name}: line {}: expected one of {count} {what} by its number, found {of:?}", line + 1)
-                })? = Some(score);
+            (Err(_), _) if at == 0 => {}
+            (Ok(score), None) if !score.is_nan() => ordered.push(score),
+            (Ok(score), Some(name)) if !score.is_nan() => {
+                let place = number(name).and_then(|i| named.get_mut(i));
+                let place = place.ok_or_else(|| {
+                    wrong(format!("one of {count} {what} by its number, from 0"), format!("{name:?}"))
+                })?;
+                if place.replace(score).is_some() {
+                    return Err(wrong(
+                        format!("one score for each of the {what}"),
+                        format!("a second one of {name:?}"),
+                    ));
+                }
             }
+            _ => return Err(wrong("a score".into(), format!("{score:?}"))),
         }
     }
-    if !ordered.is_empty() {
-        ensure!(
-            ordered.len() == count,
-            "{name}: expected {count} scores, one for each of the {what}, found {}",
-            ordered.len()
-        );
-        return Ok(wanted.iter().map(|&i| ordered[i]).collect());
+    match (ordered.len(), named.iter().flatten().count()) {
+        (0, _) => {}
+        (all, 0) if all == count => return Ok(wanted.iter().map(|&i| ordered[i]).collect()),
+        (some, 0) => {
+            let expected = format!("{count} scores, one for each of the {what}");
+            return Err(Error::format(path, "lines", expected, some));
+        }
+        (some, others) => {
+            let found = format!("{some} lines without names and {others} with them");
+            return Err(Error::format(path, "lines", "scores alone, or names with scores", found));
+        }
     }
-    let of = |&i: &usize| named[i].with_context(|| format!("{name}: no score of {what} number {i}"));
-    wanted.iter().map(of).collect()
+    let missing = |i: usize| Error::format(path, "lines", format!("a score of {what} number {i}"), "none");
+    wanted.iter().map(|&i| named[i].ok_or_else(|| missing(i))).collect()
+}
+
+/// The number of a network by its file or its folder, `network-00003.safetensors` or `network-00003/adapter_model.safetensors`: what the last part of a path
+/// that ends in digits, but for its extension, ends in.
+fn number(name: &str) -> Option<usize> {
+    let of_part = |part: &str| {
+        let stem = match part.rsplit_once('.') {
+            Some((stem, extension)) if extension.contains(|c: char| !c.is_ascii_digit()) => stem,
+            _ => part,
+        };
+        stem.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    name.rsplit(['/', '\\']).find_map(of_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_taken_by_order_or_by_number_and_never_guessed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("my scores.csv");
+        let of = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read(&path, &[0, 2], 3, "networks").map_err(|e| e.to_string())
+        };
+        for good in [
+            "1\n2\n3\n",
+            "score\n1\n\n2\n3",
+            "name,score\nnetwork-00002,3\nnetwork-00000,1\n",
+            "a b/network-00000.safetensors,0,1\nnet-2.pt,9,3\n",
+            "network-00000/adapter_model.safetensors,1\nnetwork-00002/adapter_model.safetensors,3\n",
+        ] {
+            assert_eq!(of(good), Ok(vec![1.0, 3.0]), "{good}");
+        }
+        for (bad, said) in [
+            ("nan\n1\n2\n3\n", "line 1: expected a score, found \"nan\""),
+            ("1\n2\n\nx\n", "line 4: expected a score, found \"x\""),
+            ("1\n2\n", "expected 3 scores, one for each of the networks, found 2"),
+            ("0,1\n0,2\n2,3\n", "line 2: expected one score for each of the networks, found a second one of \"0\""),
+            ("1\n2\n3\nnet-1,4\n", "found 3 lines without names and 1 with them"),
+            ("0,1\n", "a score of networks number 2, found none"),
+            ("7,1\n", "line 1: expected one of 3 networks by its number, from 0, found \"7\""),
+            ("", "a score of networks number 0, found none"),
+        ] {
+            let found = of(bad).unwrap_err();
+            assert!(found.contains(said) && found.contains("my scores.csv"), "{bad}: {found}");
+        }
+    }
 }

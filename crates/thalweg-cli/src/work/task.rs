@@ -1,11 +1,15 @@
 //! Work that many processes share: which of its tasks this process is (`--shard`), and what is said of them.
+use crate::common::Outcome;
 use crate::results::{Results, Row};
+use crate::row;
 use crate::session::Session;
+use crate::shell::quoted;
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::path::Path;
 use thalweg_nets::engine::Instructions;
-use thalweg_nets::zoo::Task;
+use thalweg_nets::pieces::task::ranges;
+use thalweg_nets::pieces::{Gathered, Task};
 
 /// Variables in which engines say the number of the task that they run.
 const NUMBERS: [&str; 2] = ["HQ_TASK_ID", "SLURM_ARRAY_TASK_ID"];
@@ -13,7 +17,8 @@ const NUMBERS: [&str; 2] = ["HQ_TASK_ID", "SLURM_ARRAY_TASK_ID"];
 /// The flag that shares a command out to many processes.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Shard {
-    /// Make the shards of task I of N alone (I from 0), into a folder that the other tasks share; auto/N takes I from HQ_TASK_ID or
+    /// Make the pieces of task I of N alone (I from 0), into a folder that the other tasks share: shards of a zoo in its own, others in PATH.pieces beside
+    /// --out; auto/N takes I from HQ_TASK_ID or
     /// SLURM_ARRAY_TASK_ID, auto takes both from a Slurm array that starts at 0. `thalweg gather` ends the work
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
@@ -23,6 +28,31 @@ impl Shard {
     /// Whether the flag is there.
     pub fn is_said(&self) -> bool {
         self.shard.is_some()
+    }
+
+    /// Refuses the flag in a command that is shared out.
+    ///
+    /// # Errors
+    /// Where it is there.
+    pub fn none(&self) -> Result<()> {
+        match self.is_said() {
+            true => bail!("--shard: expected none in a command that is shared out, which gives every task its own"),
+            false => Ok(()),
+        }
+    }
+
+    /// `words` of a command without the flag.
+    pub fn without(&self, words: &[String]) -> Vec<String> {
+        let mut words = words.iter();
+        let mut kept = Vec::new();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--shard" => drop(words.next()),
+                word if word.starts_with("--shard=") => {}
+                word => kept.push(word.to_owned()),
+            }
+        }
+        kept
     }
 
     /// The task; none where the command is to do all of its work.
@@ -103,9 +133,60 @@ pub fn told(session: &Session, task: Task, runs: Range<usize>, out: &Path, seed:
     session.finish(None, results)
 }
 
+/// Says which of `what` (shards, pieces) in `dir` have to be made, and by `how` (of their numbers, as ranges).
+///
+/// # Errors
+/// Results that cannot be printed.
+pub fn lacking(
+    dir: &Path,
+    what: &str,
+    discard: bool,
+    found: &Gathered,
+    how: &dyn Fn(&str) -> String,
+    session: &Session,
+) -> Result<Outcome> {
+    let to_make = found.to_make();
+    session.say(&format!(
+        "{} of {} {what} of {} are there and sound",
+        found.pieces - to_make.len(),
+        found.pieces,
+        dir.display()
+    ));
+    if !found.missing.is_empty() {
+        session.say(&format!("missing: {}", ranges(&found.missing)));
+    }
+    for (_, wrong) in &found.damaged {
+        session.say(&format!("damaged: {wrong}"));
+    }
+    session.say(&match found.damaged.is_empty() || discard {
+        false => format!(
+            "`thalweg gather {} --discard` removes the damaged ones, so that they can be made again",
+            quoted(dir)
+        ),
+        true => how(&ranges(&to_make)),
+    });
+    let mut results = Results::new(0);
+    let key = what.trim_end_matches('s');
+    let gone = found.missing.iter().map(|index| row! { key => index, "damaged" => None::<&str> });
+    results.rows =
+        gone.chain(found.damaged.iter().map(|(index, wrong)| row! { key => index, "damaged" => wrong })).collect();
+    session.finish(None, results)?;
+    Ok(Outcome::Negative)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_that_ends_the_work_has_all_words_but_the_task() {
+        let without = |text: &str| {
+            let words: Vec<String> = text.split(' ').map(Into::into).collect();
+            Shard::default().without(&words).join(" ")
+        };
+        assert_eq!(without("eval s --shard auto/3 --out x"), "eval s --out x");
+        assert_eq!(without("eval s --out x --shard=1/3"), "eval s --out x");
+    }
 
     #[test]
     fn tasks_are_named_by_hand_by_hyperqueue_and_by_slurm() {

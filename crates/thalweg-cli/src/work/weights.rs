@@ -1,5 +1,6 @@
 //! Networks judged by their weights alone, with scores from elsewhere where there are some: for zoos whose architecture is not known here.
 use super::eval::Judged;
+use super::pieces::Found;
 use super::scores::ScoreFlags;
 use crate::results::Row;
 use crate::row;
@@ -12,7 +13,6 @@ use thalweg::Streams;
 use thalweg::judge::{Origin, Weights, WeightsRow, ZooRuns, by_weights};
 use thalweg::metric::summary::{Better, Summary, mean_sem, quantile};
 use thalweg::model::Networks;
-use thalweg_nets::Error;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::ZooStore;
 
@@ -33,10 +33,6 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
     let split = networks.split.unwrap_or_default().of(zoo)?;
     let runs = ZooRuns::modelled(zoo, &split)?;
     let weights = Weights { layout, training: &runs.training, held_out: &runs.held_out, start: runs.start() };
-    let failed = |e: anyhow::Error| match e.downcast::<Error>() {
-        Ok(own) => own,
-        Err(other) => Error::parameter("scores", "a score for every network", format!("{other:#}")),
-    };
     let mut score = |origin: Origin, _: &str, theta: &[f32]| {
         let from_file = match origin {
             Origin::Generated => scores.of_networks(theta.len() / layout.len()),
@@ -44,9 +40,9 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
             Origin::HeldOut => scores.of_runs(&split.test, zoo.runs()),
             Origin::Baseline => Ok(None),
         };
-        match from_file.map_err(failed)? {
+        match from_file? {
             Some(found) => Ok(Some(found)),
-            None => scores.asked(theta, zoo, session).map_err(failed),
+            None => scores.asked(theta, zoo, session),
         }
     };
     let streams = baselines.then(|| Streams::new(session.seed_or(0)).child("eval"));
@@ -59,7 +55,7 @@ pub fn beside(file: &Path, zoo: &ZooStore, scores: &ScoreFlags, baselines: bool,
     let table = table(&rows, better, bar)?;
     let mean = rows[0].scores.as_deref().map_or(f64::NAN, |all| mean_sem(all).0);
     let rows = rows.iter().map(|judged| row_of(judged, better, bar)).collect::<Result<_>>()?;
-    Ok(Judged { accuracy: mean, table, rows, report: None })
+    Ok(Judged { accuracy: mean, table, rows, report: None, found: Found::default() })
 }
 
 /// Share of the networks that are novel and, where scores and a bar are known, perform.

@@ -87,16 +87,20 @@ pub fn shortened(line: &str) -> String {
             ("--set", "trajectories=2"),
             ("--set", "validation-samples=2"),
         ],
+        // The trivial baselines that they are judged beside are as many.
+        "sample" if has("-n 100") => &[("-n", "4")],
         "encode" => &[("--runs", "2")],
         "shift" if has("--logits") => &[("--null", "40")],
         "shift" if has("calibrate") || has("shift check") => &[("--null", "20"), ("--set", "bank.size=16")],
-        "demo" => &[("--scale", "smoke"), ("--set", "zoo.runs=20"), ("--set", "fit.all.steps=10")],
+        "demo" => {
+            &[("--scale", "smoke"), ("--set", "zoo.runs=20"), ("--set", "fit.all.steps=10"), ("--set", "samples=3")]
+        }
         // What it runs is run by a test of its own.
         "reproduce" if has(" all ") => &[("--only", "shift-curve")],
         "reproduce" => &[
             ("--scale", "smoke"),
             ("--set", "'kinds=[\"tail\"]'"),
-            ("--set", "samples=6"),
+            ("--set", "samples=2"),
             ("--set", "fit.all.steps=10"),
             ("--set", "'only=[\"NM-CFM\"]'"),
         ],

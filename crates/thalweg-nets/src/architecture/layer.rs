@@ -273,6 +273,27 @@ pub struct Convolution {
     pub one_dimensional: bool,
 }
 
+/// The pattern of all operations that map every number alone, whatever its place, and have no tensors of their own: the one list of them, for matches
+/// that stay exhaustive.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! elementwise {
+    () => {
+        $crate::architecture::Operation::Relu
+            | $crate::architecture::Operation::Relu6
+            | $crate::architecture::Operation::LeakyRelu { .. }
+            | $crate::architecture::Operation::Elu { .. }
+            | $crate::architecture::Operation::Tanh
+            | $crate::architecture::Operation::Sigmoid
+            | $crate::architecture::Operation::Gelu
+            | $crate::architecture::Operation::Silu
+            | $crate::architecture::Operation::HardSwish
+            | $crate::architecture::Operation::Softplus
+            | $crate::architecture::Operation::Identity
+            | $crate::architecture::Operation::Dropout { .. }
+    };
+}
+
 impl Operation {
     /// The convolution that this layer is, if it is one.
     pub fn convolution(&self) -> Option<Convolution> {

@@ -89,19 +89,8 @@ pub fn shape_after(operation: &Operation, [c, h, w]: Shape, place: &str) -> Resu
             wrong(&format!("an index below the {w} tokens"), index.to_string())
         }
         Operation::TakeToken { .. } => Ok([c, 1, 1]),
-        Operation::Relu
-        | Operation::Relu6
-        | Operation::LeakyRelu { .. }
+        crate::elementwise!()
         | Operation::Prelu { .. }
-        | Operation::Elu { .. }
-        | Operation::Tanh
-        | Operation::Sigmoid
-        | Operation::Gelu
-        | Operation::Silu
-        | Operation::HardSwish
-        | Operation::Softplus
-        | Operation::Identity
-        | Operation::Dropout { .. }
         | Operation::BatchNorm { .. }
         | Operation::GroupNorm { .. }
         | Operation::LayerNorm { .. }

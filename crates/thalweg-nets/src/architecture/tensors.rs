@@ -111,21 +111,10 @@ pub fn tensors(operation: &Operation, [c, h, w]: Shape) -> Vec<Tensor> {
                 }
             }
         }
-        Operation::MaxPool { .. }
+        crate::elementwise!()
+        | Operation::MaxPool { .. }
         | Operation::AvgPool { .. }
         | Operation::AdaptiveAvgPool { .. }
-        | Operation::Relu
-        | Operation::Relu6
-        | Operation::LeakyRelu { .. }
-        | Operation::Elu { .. }
-        | Operation::Tanh
-        | Operation::Sigmoid
-        | Operation::Gelu
-        | Operation::Silu
-        | Operation::HardSwish
-        | Operation::Softplus
-        | Operation::Identity
-        | Operation::Dropout { .. }
         | Operation::Residual { .. }
         | Operation::PadChannels { .. }
         | Operation::Flatten

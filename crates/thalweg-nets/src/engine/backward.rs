@@ -1,8 +1,8 @@
 //! The way back from dL/dlogits: gradients of values, and of weights into flat θ.
 use super::buffers::{Prepared, Tape};
 use super::kernels::{
-    attention, conv, conv_dilated, conv_gradient, conv_pool, dense, depthwise, image_norm, norm, pointwise, pool,
-    regions, slopes, tokens,
+    attention, conv, conv_gradient, conv_pool, dense, depthwise, image_norm, norm, pointwise, pool, regions, slopes,
+    tokens,
 };
 use super::ops::{Conv, Dense, Kind, Op};
 use super::plan::{Place, Value};
@@ -149,10 +149,7 @@ impl Runner<'_> {
         if conv.is_depthwise() {
             return machine.run(depthwise::InputGradient { conv, theta, dy, dx });
         }
-        conv.each_group(dy, dx, |conv, dy, dx| match conv.dilation {
-            [1, 1] => machine.run(conv::InputGradient { conv, weights, dy, dx }),
-            _ => machine.run(conv_dilated::InputGradient { conv, weights, dy, dx }),
-        });
+        conv.each_group(dy, dx, |conv, dy, dx| machine.run(conv::InputGradient { conv, weights, dy, dx }));
     }
 }
 

@@ -1,8 +1,7 @@
 //! The way from the inputs to the logits: every operation writes its value onto the tape.
 use super::buffers::{Prepared, Tape};
 use super::kernels::{
-    attention, conv, conv_dilated, conv_pool, dense, depthwise, image_norm, norm, pointwise, pool, regions, slopes,
-    tokens, winograd,
+    attention, conv, conv_pool, dense, depthwise, image_norm, norm, pointwise, pool, regions, slopes, tokens, winograd,
 };
 use super::ops::{Conv, Kind};
 use super::plan::Place;
@@ -92,9 +91,6 @@ impl Runner<'_> {
         if conv.is_depthwise() {
             return machine.run(depthwise::Forward { conv, theta, x, y });
         }
-        conv.each_group(x, y, |conv, x, y| match conv.dilation {
-            [1, 1] => machine.run(conv::Forward { conv, theta, weights, x, y }),
-            _ => machine.run(conv_dilated::Forward { conv, theta, weights, x, y }),
-        });
+        conv.each_group(x, y, |conv, x, y| machine.run(conv::Forward { conv, theta, weights, x, y }));
     }
 }

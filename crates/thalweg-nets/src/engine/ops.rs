@@ -58,6 +58,11 @@ impl Conv {
         self.kernel[1]
     }
 
+    /// Whether there are inputs between those that neighbouring taps read.
+    pub(in crate::engine) fn is_dilated(&self) -> bool {
+        self.dilation != [1; 2]
+    }
+
     /// Whether every channel is a group of its own, before and behind.
     pub(in crate::engine) fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.input[0] && self.groups == self.output[0]

@@ -171,36 +171,7 @@ fn push_momenta(layers: &[Layer], momenta: &mut Vec<f32>) {
                 push_momenta(layers, momenta);
                 push_momenta(shortcut, momenta);
             }
-            Operation::Conv { .. }
-            | Operation::Conv1d { .. }
-            | Operation::Dense { .. }
-            | Operation::Linear { .. }
-            | Operation::MaxPool { .. }
-            | Operation::AvgPool { .. }
-            | Operation::AdaptiveAvgPool { .. }
-            | Operation::Relu
-            | Operation::Relu6
-            | Operation::LeakyRelu { .. }
-            | Operation::Prelu { .. }
-            | Operation::Elu { .. }
-            | Operation::Tanh
-            | Operation::Sigmoid
-            | Operation::Gelu
-            | Operation::Silu
-            | Operation::HardSwish
-            | Operation::Softplus
-            | Operation::Identity
-            | Operation::Dropout { .. }
-            | Operation::GroupNorm { .. }
-            | Operation::LayerNorm { .. }
-            | Operation::PadChannels { .. }
-            | Operation::Flatten
-            | Operation::Tokens
-            | Operation::Transpose
-            | Operation::ClassToken
-            | Operation::PositionEmbedding
-            | Operation::SelfAttention { .. }
-            | Operation::TakeToken { .. } => {}
+            _ => {}
         }
     }
 }

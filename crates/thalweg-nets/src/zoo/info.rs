@@ -3,7 +3,7 @@ use super::origin::Origin;
 use super::store::ZooStore;
 use super::template::Template;
 use crate::error::Result;
-use crate::numbers::is_float;
+use crate::numbers::{is_float, quantile_of_rising};
 use serde::Serialize;
 use std::fmt;
 
@@ -147,15 +147,8 @@ fn architecture(zoo: &ZooStore) -> Result<String> {
 fn spread(sorted: &[f64]) -> Option<Spread> {
     let (least, most) = (*sorted.first()?, *sorted.last()?);
     let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
-    let at = |share| quantile(sorted, share);
+    let at = |share| quantile_of_rising(sorted, share);
     Some(Spread { mean, least, low: at(0.05), median: at(0.5), high: at(0.95), most })
-}
-
-/// The quantile of rising values, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
 }
 
 fn histogram(sorted: &[f64]) -> Vec<Bin> {

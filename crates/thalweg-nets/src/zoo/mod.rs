@@ -32,13 +32,13 @@ mod shard;
 pub mod spec;
 pub mod split;
 pub mod store;
-pub mod task;
+
 pub mod template;
 pub mod trainer;
 
 pub use derive::{DeriveOptions, Step, derive, derive_task};
 pub use folder::files;
-pub use gather::{Gathered, gather};
+pub use gather::gather;
 pub use import::{ImportOptions, ImportPlan, import};
 pub use info::Summary;
 pub use law::InitialLaw;
@@ -46,6 +46,6 @@ pub use origin::{Derived, Imported, Origin};
 pub use spec::{Record, ZooKind, ZooSpec};
 pub use split::{RunSplit, Shares};
 pub use store::{BUDGET, ZooStore};
-pub use task::Task;
+
 pub use template::Template;
 pub use trainer::{TrainOptions, train_task, train_zoo};

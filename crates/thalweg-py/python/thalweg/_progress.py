@@ -17,12 +17,12 @@ class Observer:
     Notes (how names were read, how inputs are standardised, ...) go to the logger ``thalweg``.
     """
 
-    def __init__(self, show):
-        self.show = show
+    def __init__(self, show, words=str):
+        self.show, self.words = show, words
 
     def __call__(self, what, done, total, notes):
         for note in notes:
-            LOG.info(note)
+            LOG.info("%s", self.words(note))
         if what:
             self.show(what, done, total)
 
@@ -66,20 +66,22 @@ class _Lines:
             print(f"thalweg: {what} ({total})" if total else f"thalweg: {what}", file=sys.stderr)
 
 
-def observer(progress: Progress) -> Observer:
+def observer(progress: Progress, words: Callable[[str], str] = str) -> Observer:
     """The observer for the argument ``progress`` of a public function.
 
     Parameters
     ----------
     progress : bool, callable or None
         False or None for none, True for a bar (tqdm's, where it is installed), or a function ``(what, done, total)``.
+    words : callable
+        What notes become before they are told.
     """
     if callable(progress):
-        return Observer(progress)
+        return Observer(progress, words)
     if not progress:
-        return Observer(lambda *_: None)
+        return Observer(lambda *_: None, words)
     try:
         from tqdm.auto import tqdm
     except ImportError:
-        return Observer(_Lines())
-    return Observer(_Bars(tqdm))
+        return Observer(_Lines(), words)
+    return Observer(_Bars(tqdm), words)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from . import _core
 from ._states import size
+from ._torch import evaluating
 
 
 class _Unknown(Exception):
@@ -17,20 +18,17 @@ class _Unknown(Exception):
 
 def architecture(module, input_shape):
     """(Architecture, "") of a module, or (None, reason)."""
-    training = module.training
-    module.eval()
     try:
-        chain = _Chain(module, _input_shape(module, input_shape))
-        found = _core.Architecture.from_dict(chain.to_dict(type(module).__name__))
-        _check_names(found, module)
-        _check_probe(found, module, chain.input)
+        with evaluating(module):
+            chain = _Chain(module, _input_shape(module, input_shape))
+            found = _core.Architecture.from_dict(chain.to_dict(type(module).__name__))
+            _check_names(found, module)
+            _check_probe(found, module, chain.input)
         return found, ""
-    except _Unknown as e:
+    except (_Unknown, ValueError) as e:
         return None, str(e)
-    except ValueError as e:
-        return None, str(e)
-    finally:
-        module.train(training)
+    except (TypeError, KeyError) as e:  # arguments of a function that have no place in the engine's
+        return None, f"an operation with other arguments ({e})"
 
 
 def _input_shape(module, given):

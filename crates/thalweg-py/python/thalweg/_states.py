@@ -16,10 +16,19 @@ def size(shape):
     return int(np.prod(shape, dtype=np.int64))
 
 
+def is_state(value):
+    """Whether `value` is a state dict, or a module that has one."""
+    return isinstance(value, Mapping) or hasattr(value, "state_dict") and not isinstance(value, type)
+
+
 def arrays(state):
-    """The tensors of a state dict as arrays, by name, without what a wrapper put before all names."""
-    if not isinstance(state, Mapping):
+    """The tensors of a state dict, or of a module, as arrays, by name, without what a wrapper put before all names."""
+    if not is_state(state):
         raise TypeError(f"expected a state dict (names to tensors), found {type(state).__name__}")
+    state = state if isinstance(state, Mapping) else state.state_dict()
+    within = next((name for name, value in state.items() if isinstance(value, Mapping)), None)
+    if within is not None and not any(hasattr(value, "shape") for value in state.values()):
+        raise ValueError(f"expected a state dict (names to tensors), found a dict with another one under {within!r}: give that one")
     out = {str(name): to_numpy(value) for name, value in state.items() if hasattr(value, "shape")}
     stripped = True
     while stripped:
@@ -51,8 +60,8 @@ def whole(weights, tied, buffers):
     return {**weights, **{name: weights[own] for name, own in tied.items()}, **buffers}
 
 
-def flat(state, layout):
-    """θ ``[P]`` of a state dict by the names of a layout.
+def flat(state, layout, known=()):
+    """θ ``[P]`` of a state dict by the names of a layout; it may hold other tensors by the names `known`.
 
     Raises
     ------
@@ -67,7 +76,7 @@ def flat(state, layout):
         if tuple(state[name].shape) != tuple(shape):
             raise ValueError(f"tensor {name}: expected shape {list(shape)}, found {list(state[name].shape)}")
         parts.append(np.asarray(state[name], dtype=np.float32).ravel())
-    known = {name for name, _ in layout}
+    known = {*known, *(name for name, _ in layout)}
     extra = [name for name, value in state.items() if name not in known and is_weights(value)]
     if extra:
         raise ValueError(f"tensor {extra[0]}: expected no such tensor")
@@ -101,6 +110,11 @@ def read_buffers(folder):
 def unpacked(tensors):
     """Arrays of (name, type, shape, bytes)."""
     return {name: np.frombuffer(data, kind).reshape(shape) for name, kind, shape, data in tensors}
+
+
+def same_arrays(a, b):
+    """Whether both hold the same arrays under the same names."""
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def is_bytes(array):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._arrays import to_numpy
 from ._progress import Progress, observer
 from ._settings import plain
 
@@ -65,7 +66,33 @@ def load(data: str | Mapping[str, Any], progress: Progress = None) -> Data:
     Data
     """
     with observer(progress) as watching:
-        read = _core.load_data(plain(data), watching)
+        return _parts(_core.load_data(plain(data), None, watching))
+
+
+def of_zoo(zoo: Any, data: str | Mapping[str, Any] | None, watching: Any) -> Data:
+    """Data by name as the networks of a zoo take them; those that it knows if `data` is None."""
+    return _parts(_core.load_data(plain(data), zoo._core, watching))
+
+
+def rows_of(what: str, given: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a pair of arrays, a :class:`Part`, or a data set of tensors of PyTorch."""
+    pair = getattr(given, "tensors", None) or ((given.x, given.y) if hasattr(given, "x") and hasattr(given, "y") else given)
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"{what}: expected a name, or a pair (inputs, labels), found {type(given).__name__}")
+    x, y = pair
+    if not hasattr(x, "shape"):
+        x = np.asarray(x)
+    if len(x) != len(y):
+        raise ValueError(f"{what}: expected as many labels as inputs, {len(x)}, found {len(y)}")
+    if len(x) == 0:
+        raise ValueError(f"{what}: expected at least one row, found none")
+    values = to_numpy(x)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"{what}: expected finite inputs, found {values[~np.isfinite(values)][0]}")
+    return x, y
+
+
+def _parts(read):
     shape = tuple(read["shape"])
     shape = shape[:1] if shape[1:] == (1, 1) else shape
 

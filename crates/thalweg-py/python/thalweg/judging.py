@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
-from ._arrays import floats
+from ._arrays import as_rows, floats, labels
 from ._progress import Progress, observer
 from ._settings import plain
+from ._states import flat, size
+from .data import of_zoo, rows_of
 from .networks import Networks
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def judge(
     nets: Networks | Any,
     zoo: Zoo,
     *,
-    data: str | Mapping[str, Any] | None = None,
+    data: str | Mapping[str, Any] | tuple[Any, Any] | None = None,
+    probe: Any = None,
     baselines: bool = True,
     split: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -47,14 +50,22 @@ def judge(
 ) -> Judgement:
     """Judges networks: accuracy, novelty and diversity, beside the zoo, held-out runs and the trivial baselines, as ``thalweg eval --zoo``.
 
+    Networks that are bound to a module of PyTorch (``nets.on(module)``) are evaluated by it, with the zoo's own and the baselines' the same; others by
+    Thalweg's engine, where the zoo knows its architecture. Distances in weights are taken after alignment of hidden units where the architecture is
+    known, as they are otherwise.
+
     Parameters
     ----------
     nets : Networks or array_like
         The networks, or their weights ``[n, P]``.
     zoo : Zoo
-        The zoo that they come from; it must know its architecture and data.
-    data : str or dict, optional
-        Other data to judge on, as the zoo's networks take them.
+        The zoo that they come from.
+    data : str, dict, or (inputs, labels), optional
+        Test rows that nothing was trained or chosen on: arrays, tensors, a ``TensorDataset``, or data by name, seen as the zoo's networks expect. Those
+        that the zoo knows if not given.
+    probe : array_like, optional
+        Unlabelled inputs, training rows best, for the baselines of noise that networks hardly feel; beside `data` by arrays these are left out without
+        it.
     baselines : bool
         Whether the trivial baselines are judged as well.
     split : dict, optional
@@ -67,14 +78,40 @@ def judge(
     Returns
     -------
     Judgement
+
+    Raises
+    ------
+    ValueError
+        Networks of another shape than the zoo's, or an architecture or data that nobody knows.
+
+    Examples
+    --------
+    >>> tw.judge(nets.on(MyNet()), zoo, data=(x_test, y_test), probe=x_train[:512])   # doctest: +SKIP
     """
+    if not hasattr(zoo, "_core") or not hasattr(zoo, "finished_runs"):
+        raise TypeError(f"zoo: expected a Zoo, found {type(zoo).__name__}")
+    module = None
     if isinstance(nets, Networks):
         theta, split = _theta(nets, zoo), nets.split if split is None else split
+        module = nets._module if nets.architecture is None else None
     else:
         theta = floats("nets", nets, zoo.parameters)
     split = plain(split or {})
+    if zoo.architecture is None and module is None:
+        raise ValueError("nets: expected networks bound to what evaluates them, nets.on(module), as the zoo does not know its architecture")
+    if data is None and zoo.data is None:
+        raise ValueError("data: expected data to judge on, a name or (inputs, labels), as the zoo does not know its own; found none")
+    named = data is None or isinstance(data, (str, Mapping))
+    if named and probe is not None:
+        raise ValueError("probe: expected none beside data by name, whose training rows serve")
     with observer(progress) as watching:
-        rows, each = _core.judge(zoo._core, theta, split, plain(data), baselines, seed, watching)
+        if module is None:
+            given = None if named else _flat(rows_of("data", data), probe, size(zoo.architecture.input))
+            data = plain(data) if named else None
+            rows, each = _core.judge(zoo._core, theta, split, data, given, baselines, seed, watching)
+        else:
+            evaluation, y = _evaluation(module, zoo, data if named else rows_of("data", data), probe, watching)
+            rows, each = _core.judge_by(zoo._core, theta, split, evaluation, y, baselines, seed, watching)
     each["nearest_run"] = zoo._core.split(split)[0][each["nearest_run"]]
     return Judgement(rows, each)
 
@@ -84,7 +121,39 @@ def _theta(nets, zoo):
     own = [(name, list(shape)) for name, shape in zoo.layout]
     if nets.layout == own:
         return nets.theta
-    return Networks.from_state_dicts(nets.state_dicts(), architecture=zoo.architecture).theta
+    return np.stack([flat(state, own, {*zoo.tied, *zoo.buffers, *nets.tied}) for state in nets])
+
+
+def _flat(rows, probe, wide):
+    """Test inputs, labels and probe inputs as the engine takes them."""
+    x, y = rows
+    probe = np.zeros((0, wide), np.float32) if probe is None else floats("probe", probe, wide)
+    return floats("data", x, wide), labels(y), probe
+
+
+#: Probe inputs of data by name, as for the engine.
+PROBE = 512
+
+
+def _evaluation(module, zoo, data, probe, watching):
+    """What evaluates networks by a module, and the labels of its test inputs."""
+    from ._torch import Evaluation
+
+    if isinstance(data, tuple):
+        x, y = data
+    else:
+        named = of_zoo(zoo, data, watching)
+        (x, y), probe = (named.test.x, named.test.y), named.train.x[:PROBE]
+    module = module.of(zoo)
+    x, y, probe = as_rows(x), labels(y), None if probe is None else as_rows(probe)
+    classes = module.logits(zoo.theta([zoo.finished_runs[0]], [-1])[0], x[:1], 1).shape[-1]
+    if y.max() >= classes:
+        raise ValueError(f"labels: expected classes below {classes}, as the module has logits, found {y.max()}")
+    return Evaluation(module, x, probe, classes, BATCH), y
+
+
+#: Networks that go through a module at a time.
+BATCH = 16
 
 
 class Judgement:

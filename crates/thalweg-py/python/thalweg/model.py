@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, rewards
-from ._arrays import floats, to_numpy
+from ._arrays import count, floats, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import read_buffers, unpacked
@@ -69,6 +69,11 @@ def fit(
     >>> model = tw.fit(zoo, method="mmfm", latent=tw.latent.VAE(32), seed=1)  # doctest: +SKIP
     """
     zoos = list(zoo) if isinstance(zoo, (list, tuple)) else [zoo]
+    if not zoos:
+        raise ValueError("zoo: expected at least one, found none")
+    for one in zoos:
+        if not hasattr(one, "finished_runs"):
+            raise TypeError(f"zoo: expected a Zoo, or a list of them, found {type(one).__name__}")
     given = renamed(plain(settings), "_", "-")
     if given.get("context") is True:
         given["context"] = {}
@@ -77,6 +82,8 @@ def fit(
         (name, _), = method.items()
         given["method"] = renamed(plain(method), "_", "-")
     if latent is not None:
+        if not isinstance(latent, (str, Mapping)) and not hasattr(latent, "to_dict"):
+            raise TypeError(f"latent: expected one of tw.latent (tw.latent.VAE(32)), found {latent!r}")
         given["latent"] = {latent: {}} if isinstance(latent, str) else renamed(plain(latent), "_", "-")
     defaults, because = _core.fit_defaults(None if given.get("context") is not None else zoos[0]._core, name)
     for reason in because:
@@ -129,8 +136,9 @@ class Model:
 
     def __init__(self, core, buffers=None):
         self._core = core
-        self.buffers = {**unpacked(core.kept), **(buffers or {})}
-        self.tied = dict(core.tied)
+        self._template = core.template
+        self.buffers = {**unpacked(self._template.kept), **(buffers or {})}
+        self.tied = dict(self._template.tied)
 
     method = property(lambda self: self._core.method)
     config = property(lambda self: self._core.config)
@@ -223,12 +231,12 @@ class Model:
         task = None if context is None else (plain(context), each, guidance)
         with observer(progress) as watching:
             theta, times, states, evaluations, seconds = self._core.sample(
-                n, seed, solver, steps, [float(t) for t in at], task, watching
+                count("n", n), count("seed", seed), solver, count("steps", steps), [float(t) for t in at], task, watching
             )
         return Networks(
             theta, self.layout, architecture=self.architecture, data=self.data, split=self.config["split"],
             buffers=self.buffers, tied=self.tied, at=np.array(times) if times else None, states=states if times else None,
-            evaluations=evaluations, seconds=seconds,
+            evaluations=evaluations, seconds=seconds, template=self._template,
         )
 
     def points(self, theta: Any) -> np.ndarray:
@@ -306,8 +314,8 @@ class Model:
             if held_out is not None:
                 raise ValueError("held_out: expected none beside a reward on data by name, whose validation rows choose")
         else:
-            reward = rewards._adapted(reward)
-            held_out = None if held_out is None else rewards._adapted(held_out)
+            reward = rewards._adapted(reward, self)
+            held_out = None if held_out is None else rewards._adapted(held_out, self)
         with observer(progress) as watching:
             core = self._core.tune(reward, held_out, rows, margin, merged, _path(state), resume, watching)
         return Model(core)

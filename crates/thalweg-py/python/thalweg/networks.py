@@ -13,7 +13,7 @@ from . import _core
 from ._arrays import floats, labels
 from ._progress import Progress, observer
 from ._settings import plain
-from ._states import flat, layout_of, packed, size, views, whole
+from ._states import flat, is_state, layout_of, packed, same_arrays, size, unpacked, views, whole
 
 
 class Networks:
@@ -55,6 +55,7 @@ class Networks:
         evaluations: int | None = None,
         seconds: float | None = None,
         module: Any = None,
+        template: _core.Template | None = None,
     ):
         self.layout = [(name, list(shape)) for name, shape in layout]
         self.theta = floats("theta", theta, sum(size(shape) for _, shape in self.layout))
@@ -62,12 +63,12 @@ class Networks:
         self.buffers, self.tied = dict(buffers or {}), dict(tied or {})
         self.at, self.states = at, states
         self.evaluations, self.seconds = evaluations, seconds
-        self._module = module
+        self._module, self._template = module, template
 
     @classmethod
     def from_state_dicts(cls, states: Iterable[Mapping[str, Any]], **known: Any) -> Networks:
         """Networks of state dicts (arrays or tensors) with the same names and shapes."""
-        states = list(states)
+        states = [states] if is_state(states) else list(states)
         if not states:
             raise ValueError("states: expected at least one state dict, found none")
         architecture = known.get("architecture")
@@ -102,22 +103,32 @@ class Networks:
 
         functional = Functional(module)
         layout = functional.layout
+        tied = dict(functional.tied)
         theta = functional.own()[None] if theta is None else theta
         architecture = None
         if engine is True or engine == "auto":
-            architecture, why = recognise(module, input_shape)
+            architecture, why = recognise(functional.module, input_shape)
             if architecture is None and engine is True:
                 raise ValueError(f"module: expected layers that the engine knows, found {why}")
-        nets = cls(theta, layout, module=functional)
+        nets = cls(theta, layout, module=functional, tied=tied)
         return nets if architecture is None else nets._in_order(architecture)
 
     def on(self, module: Any) -> Networks:
-        """The same networks, evaluated by this module of PyTorch."""
+        """The same networks, evaluated by this module of PyTorch.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network, of any architecture, with tensors of the same names and shapes. Tied weights are one; frozen tensors, which θ does not hold,
+            are those of `buffers`; counters and masks stay the module's.
+
+        Returns
+        -------
+        Networks
+        """
         from ._torch import Functional
 
-        functional = Functional(module)
-        functional.check(self.layout)
-        return self._copy(self.theta, module=functional, architecture=None)
+        return self._copy(self.theta, module=Functional(module, self.layout, self.tied, self.buffers), architecture=None)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], architecture: _core.Architecture | None = None) -> Networks:
@@ -135,7 +146,7 @@ class Networks:
     def _copy(self, theta, **changes):
         known = dict(
             architecture=self.architecture, data=self.data, split=self.split, buffers=self.buffers, tied=self.tied, at=self.at,
-            evaluations=self.evaluations, seconds=self.seconds, module=self._module,
+            evaluations=self.evaluations, seconds=self.seconds, module=self._module, template=self._template,
         )
         return Networks(theta, self.layout, **{**known, **changes})
 
@@ -154,7 +165,10 @@ class Networks:
 
     def __getitem__(self, which: Any) -> Networks:
         """Some of the networks, by number, slice, list or mask."""
-        which = slice(which, which + 1 or None) if isinstance(which, (int, np.integer)) else which
+        if isinstance(which, (int, np.integer)):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"network {which}: expected one of {len(self)}")
+            which = slice(which, which + 1 or None)
         states = None if self.states is None else self.states[:, which]
         return self._copy(self.theta[which], states=states)
 
@@ -191,16 +205,16 @@ class Networks:
         Parameters
         ----------
         factory : callable, optional
-            Makes a module with the same names of tensors: a class such as ``MyNet``, or any function without arguments. Where the architecture is
-            known, it can be left out.
+            Makes a module with the same names of tensors: a class such as ``MyNet``, any function without arguments, or a module, which is copied.
+            Where the architecture is known, it can be left out.
 
         Returns
         -------
         list of torch.nn.Module
         """
-        from ._torch import loaded, module_of
+        from ._torch import loaded, maker
 
-        factory = module_of(self.architecture) if factory is None else factory
+        factory = maker(self.architecture if factory is None else factory)
         return [loaded(factory(), state) for state in self]
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
@@ -221,15 +235,27 @@ class Networks:
         _core.write_stack(path, self.theta, self.architecture, self.data, self.split, states)
 
     def save_each(self, folder: str | os.PathLike[str], force: bool = False) -> None:
-        """Writes one plain safetensors file a network, ``network-00000.safetensors`` and on."""
+        """Writes one plain safetensors file a network, ``network-00000.safetensors`` and on, as ``thalweg sample --format per-network`` does.
+
+        Networks of a zoo or a model get the names, types, counters and masks of the files that they came from; where other files stood beside those
+        (a Hugging Face folder's ``config.json``), each network gets a folder with them.
+
+        Raises
+        ------
+        FileExistsError
+            One of the files or folders exists, without `force`.
+        """
         folder = Path(folder)
-        paths = [folder / f"network-{i:05}.safetensors" for i in range(len(self))]
-        taken = [path for path in paths if path.exists()]
+        names = [f"network-{i:05}" for i in range(len(self))]
+        taken = [path for name in names for path in (folder / f"{name}.safetensors", folder / name) if path.exists()]
         if taken and not force:
             raise FileExistsError(f"{taken[0]} exists already")
+        if self._template is not None and same_arrays(self.buffers, unpacked(self._template.kept)):
+            self._template.write(os.fspath(folder), np.ascontiguousarray(self.theta))
+            return
         folder.mkdir(parents=True, exist_ok=True)
-        for path, state in zip(paths, self):
-            _core.write_tensors(os.fspath(path), packed(state), None)
+        for name, state in zip(names, self):
+            _core.write_tensors(os.fspath(folder / f"{name}.safetensors"), packed(state))
 
     def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
         """Writes the folder of a model as the Hugging Face Hub has it: ``config.json``, ``model.safetensors``, ``README.md``."""
@@ -262,7 +288,7 @@ class Networks:
             inputs = floats("inputs", x, size(self.architecture.input))
             with observer(progress) as watching:
                 return _core.logits(self.architecture, self.theta, inputs, watching)
-        return self._functional().logits(self.theta, self.layout, x, batch)
+        return self._functional().logits(self.theta, x, batch)
 
     def gradients(self, x: Any, y: Any, *, batch: int = 16, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean cross-entropies ``[n]`` to labels ``[N]``, and their gradients ``[n, P]``, in evaluation mode.
@@ -273,7 +299,7 @@ class Networks:
             inputs = floats("inputs", x, size(self.architecture.input))
             with observer(progress) as watching:
                 return _core.gradients(self.architecture, self.theta, inputs, labels(y), watching)
-        return self._functional().cross_entropy(self.theta, self.layout, x, labels(y), batch)
+        return self._functional().cross_entropy(self.theta, x, labels(y), batch)
 
     def evaluate(self, x: Any, y: Any, *, batch: int = 64, progress: Progress = None) -> tuple[np.ndarray, np.ndarray]:
         """Accuracies ``[n]`` and mean cross-entropies ``[n]`` on inputs with labels."""

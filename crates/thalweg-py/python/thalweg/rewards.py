@@ -13,15 +13,14 @@ from ._progress import observer
 from ._states import size
 
 
-def _adapted(reward):
+def _adapted(reward, model=None):
     """(function, description) as the compiled half calls it: ``(theta, seed, gradients)`` → values, with gradients where they are asked for."""
+    if isinstance(reward, OfModule) and model is not None:
+        reward = reward.of(model)
     if not callable(reward):
         raise TypeError(f"reward: expected a callable or a text such as loss:mnist, found {type(reward).__name__}")
     description = getattr(reward, "description", None) or getattr(reward, "__name__", None) or repr(reward)
-    try:
-        takes_seed = "seed" in inspect.signature(reward).parameters
-    except (TypeError, ValueError):
-        takes_seed = False
+    takes_seed = _takes_seed(reward)
     alone = getattr(reward, "values", None)
 
     def grade(theta, seed, gradients):
@@ -35,6 +34,8 @@ def _adapted(reward):
                 raise ValueError(f"reward {description}: expected (values [n], gradients [n, P]), found {e}") from e
             raise
         values = _values(values)
+        if values.size and not np.isfinite(values).any():
+            raise ValueError(f"reward {description}: expected finite values, found {values[0]} for all of {len(values)} networks")
         return (values, _slopes(slopes)) if gradients else values
 
     return grade, str(description)
@@ -92,14 +93,50 @@ class CrossEntropy:
         return -losses
 
 
+class OfModule:
+    """Minus a loss of PyTorch, for networks of any architecture. Made by :func:`torch`.
+
+    Attributes
+    ----------
+    description : str
+        What it is called in records.
+    """
+
+    def __init__(self, loss_fn: Callable[..., Any], functional: Any, given: bool, batch: int, description: str):
+        self._loss_fn, self._functional, self._given, self._batch = loss_fn, functional, given, batch
+        self._takes_seed = _takes_seed(loss_fn)
+        self.description = description
+
+    def _loss(self, seed):
+        return (lambda net: self._loss_fn(net, seed=seed)) if self._takes_seed else self._loss_fn
+
+    def _theta(self, theta):
+        return floats("theta", theta, sum(size(shape) for _, shape in self._functional.layout))
+
+    def __call__(self, theta: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        values, gradients = self._functional.graded(self._theta(theta), self._loss(seed), self._batch)
+        return -values, -gradients
+
+    def values(self, theta: Any, seed: int = 0) -> np.ndarray:
+        """Values alone."""
+        return -self._functional.values(self._theta(theta), self._loss(seed), self._batch)
+
+    def of(self, nets: Any) -> OfModule:
+        """The same reward for the networks of a model, a zoo or :class:`Networks`: tensors in their order, frozen ones as they are there. What
+        :meth:`Model.tune` asks for where no `layout` was given."""
+        if self._given:
+            return self
+        return OfModule(self._loss_fn, self._functional.of(nets), True, self._batch, self.description)
+
+
 def torch(
     loss_fn: Callable[..., Any],
     module: Any,
     *,
-    layout: Sequence[tuple[str, Sequence[int]]] | None = None,
+    layout: Any = None,
     batch: int = 16,
     description: str | None = None,
-) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+) -> OfModule:
     """A reward of a loss of PyTorch, for networks of any architecture: minus the loss, differentiated on the module's device.
 
     Networks go through ``vmap`` and ``grad`` (``torch.func``, or functorch in PyTorch 1.13), `batch` at a time, or one by one where neither is there or
@@ -112,31 +149,34 @@ def torch(
         ``lambda net: F.cross_entropy(net(x), y)``. With a second parameter `seed` it is given one.
     module : torch.nn.Module
         The network.
-    layout : list of (str, shape), optional
-        The order of tensors in θ: ``model.layout``. That of the module's state dict if not given.
+    layout : Model, Zoo, Networks or list of (str, shape), optional
+        Whose θ it is, or the order of tensors in it. :meth:`Model.tune` says it if it is not given; called by itself, the reward then takes θ in the
+        order of the module's state dict.
     batch : int
         Networks at a time.
+    description : str, optional
+        What it is called in records.
 
     Returns
     -------
-    callable
-        θ ``[n, P]`` → (values ``[n]``, gradients ``[n, P]``).
+    OfModule
+        A callable θ ``[n, P]`` → (values ``[n]``, gradients ``[n, P]``).
     """
     from ._torch import Functional
 
-    functional = Functional(module)
-    layout = functional.layout if layout is None else functional.check(layout)
-    takes_seed = "seed" in inspect.signature(loss_fn).parameters
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn: expected a function of a network, found {type(loss_fn).__name__}")
+    if layout is None or hasattr(layout, "layout"):
+        functional = Functional(module)
+        functional = functional if layout is None else functional.of(layout)
+    else:
+        functional = Functional(module, layout)
+    description = description or f"minus {getattr(loss_fn, '__name__', 'a loss')} of {type(module).__name__} in PyTorch"
+    return OfModule(loss_fn, functional, layout is not None, batch, description)
 
-    def reward(theta, seed=0):
-        loss = (lambda net: loss_fn(net, seed=seed)) if takes_seed else loss_fn
-        values, gradients = functional.graded(theta, layout, loss, batch)
-        return -values, -gradients
 
-    def values(theta, seed=0):
-        loss = (lambda net: loss_fn(net, seed=seed)) if takes_seed else loss_fn
-        return -functional.values(theta, layout, loss, batch)
-
-    reward.values = values
-    reward.description = description or f"minus {getattr(loss_fn, '__name__', 'a loss')} of {type(module).__name__} in PyTorch"
-    return reward
+def _takes_seed(function):
+    try:
+        return "seed" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._arrays import floats, labels
-from ._progress import Progress, observer
+from ._arrays import floats, labels, to_numpy
+from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import flat, size
 
@@ -90,11 +90,13 @@ class Detector:
     Parameters
     ----------
     classifier : torch.nn.Module, (Architecture, state dict), callable or estimator
-        The classifier. A module whose layers the engine knows, or an architecture with weights, takes all tests; any other module, any function from
-        rows to logits ``[N, C]``, or an object with ``predict_proba`` takes the tests that need logits alone.
+        The classifier. A module whose layers the engine knows, or an architecture with weights, takes all tests. For any other module, any function
+        from rows to logits ``[N, C]``, or an object with ``predict_proba`` the tests that need logits alone are taken, if no `methods` are named; for
+        named ones that need a network (``"bank"``), a small perceptron is fitted to the classifier's answers on rows of numbers and stands in for it:
+        tests stay valid and see less (`record` says under ``stand_in`` on which share of other rows it names the same class).
     size : int
         About how many rows queries will have; others are tested as validly.
-    methods : list of str, optional
+    methods : list of str, or str, optional
         Tests (see `METHODS`); all that logits suffice for, or the program's choice for a network, if not given.
     null : int
         Redraws of every query: the least p-value is 1/(1 + null).
@@ -180,15 +182,21 @@ class Detector:
         network = self._network()
         known = network is not None and not isinstance(network, str)
         arguments = dict(
-            size=int(self.size), methods=None if self.methods is None else list(self.methods), null=int(self.null),
+            size=int(self.size), methods=self._methods(), null=int(self.null),
             level=float(self.level), seed=int(self.seed), name="", probabilities=False, columns=[], choose=bool(self.choose),
         )
-        images = known and network[0].input[1] > 1
+        shape = network[0].input[1:] if known else getattr(X, "shape", ())[2:]
+        images = any(side > 1 for side in shape)
         settings = None
         if self.settings is not None:
             settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
         with observer(progress) as watching:
-            if not known:
+            if not known and self._needs_network():
+                LOG.info("a network is fitted to the classifier's answers%s", f": the engine does not know {network}" if network else "")
+                given = [("P", X, y), ("validation", validation, None), ("held", held, held_y)]
+                parts = [None if x is None else self._answered(what, x, of) for what, x, of in given]
+                self._core = _core.Detector.of_answers(*parts, images, arguments, settings, watching)
+            elif not known:
                 self._core = self._of_logits((X, y), (held, held_y), validation, arguments, settings, watching)
             elif isinstance(X, (str, dict)):
                 self._core = _core.Detector.of_data(*network, plain(X), arguments, settings, watching)
@@ -196,18 +204,55 @@ class Detector:
                 wide = size(network[0].input)
                 rows = lambda what, x: None if x is None else floats(what, x, wide)
                 self._core = _core.Detector.of_network(
-                    *network, (floats("P", X, wide), None if y is None else labels(y)), rows("validation", validation),
-                    None if held is None else (rows("held", held), None if held_y is None else labels(held_y)), arguments, settings, watching,
+                    *network, (floats("P", X, wide), self._labels(y)), rows("validation", validation),
+                    None if held is None else (rows("held", held), self._labels(held_y)), arguments, settings, watching,
                 )
         return self
 
+    def _labels(self, y):
+        """Labels as numbers of the classifier's outputs, by the names that an estimator of scikit-learn has for them."""
+        classes = getattr(self.classifier, "classes_", None)
+        if y is None or classes is None:
+            return None if y is None else labels(y)
+        given = np.asarray(to_numpy(y)).reshape(-1)
+        order = np.argsort(classes)
+        at = order[np.minimum(np.searchsorted(classes, given, sorter=order), len(classes) - 1)]
+        other = np.asarray(classes)[at] != given
+        if other.any():
+            raise ValueError(f"labels: expected classes of the classifier ({', '.join(map(str, classes))}), found {given[other][0]}")
+        return labels(at)
+
+    def _methods(self):
+        if self.methods is None:
+            return None
+        return [self.methods] if isinstance(self.methods, str) else list(self.methods)
+
+    def _needs_network(self):
+        """Whether one of the tests that were asked for needs more than logits."""
+        return any(METHODS.get(method, (None, "logits"))[1] != "logits" for method in self._methods() or ())
+
+    def _answered(self, what, x, y):
+        """Rows with the classifier's answers and their labels."""
+        logits = self._logits(x)[0]
+        return self._rows(what, x, len(logits)), logits, self._labels(y)
+
+    @staticmethod
+    def _rows(what, x, n):
+        rows = floats(what, x)
+        if len(rows) != n:
+            raise ValueError(f"{what}: expected as many rows as the classifier gives logits, {n}, found {len(rows)}")
+        return rows
+
     def _of_logits(self, of_p, held, validation, arguments, settings, watching):
         X, y = of_p
-        if held[0] is not None or validation is not None:
-            # Logits of rows that the classifier was trained on would only mislead. Rows to choose on are among those that are compared with.
-            X, y = held if validation is None else (np.concatenate([np.asarray(held[0]), np.asarray(validation)]), None)
+        if held[0] is not None:
+            # Logits of rows that the classifier was trained on would only mislead.
+            X, y = held
         logits, probabilities = self._logits(X)
-        rows = (logits, None if y is None else labels(y))
+        if validation is not None:
+            # Rows to choose on are among those that are compared with.
+            logits, y = np.concatenate([logits, self._logits(validation)[0]]), None
+        rows = (logits, self._labels(y))
         return _core.Detector.of_logits(rows, {**arguments, "probabilities": probabilities}, settings, watching)
 
     def test(self, Q: Any, *, level: float | None = None, seed: int = 1, progress: Progress = None) -> Verdict:
@@ -227,9 +272,17 @@ class Detector:
         Verdict
         """
         core = self._fitted()
-        rows = floats("Q", Q, core.columns) if core.takes_inputs or self.classifier is None else self._logits(Q)[0]
+        answers = None
+        if core.record.get("stand_in") is not None:
+            if self.classifier is None:
+                raise ValueError("classifier: expected the one that was calibrated for, as a network only stands in for it: Detector.open(path, classifier)")
+            answers = self._logits(Q)[0]
+        if core.takes_inputs or self.classifier is None:
+            rows = floats("Q", Q, core.columns)
+        else:
+            rows = self._logits(Q)[0]
         with observer(progress) as watching:
-            said = core.test(rows, level, seed, watching)
+            said = core.test(rows, answers, level, seed, watching)
         return Verdict(
             said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"], said["harmless_change"]
         )
@@ -287,8 +340,9 @@ class Detector:
                 return architecture, np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
             return architecture, flat(weights, architecture.layout)
         if _is_module(classifier):
-            from ._torch import recognise
+            from ._torch import recognise, unwrapped
 
+            classifier = unwrapped(classifier)
             architecture, why = recognise(classifier, self.input_shape)
             return why if architecture is None else (architecture, flat(classifier.state_dict(), architecture.layout))
         return None
@@ -296,13 +350,15 @@ class Detector:
     def _logits(self, x):
         """Logits ``[N, C]`` of rows, and whether they were made of probabilities."""
         classifier = self.classifier
-        if hasattr(classifier, "predict_proba"):
+        if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
             probabilities = np.asarray(classifier.predict_proba(x), dtype=np.float64)
             return floats("probabilities", np.log(np.maximum(probabilities, np.exp(LEAST_LOGARITHM)))), True
         if _is_module(classifier):
             from ._torch import classifier as of_module
 
             return floats("logits", of_module(classifier)(x)), False
+        if isinstance(classifier, type):
+            raise TypeError(f"classifier: expected one that is made, found the class {classifier.__name__}")
         if not callable(classifier):
             raise TypeError(f"classifier: expected a module, (architecture, weights), a callable or an estimator, found {type(classifier).__name__}")
         logits = classifier(x)
@@ -313,4 +369,4 @@ class Detector:
 
 
 def _is_module(value):
-    return hasattr(value, "state_dict") and hasattr(value, "named_parameters")
+    return hasattr(value, "state_dict") and hasattr(value, "named_parameters") and not isinstance(value, type)

@@ -1,8 +1,10 @@
 """Zoos: many training runs of one network, in a folder."""
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ import numpy as np
 from . import _core
 from ._progress import Progress, observer
 from ._settings import plain, renamed
-from ._states import arrays, is_bytes, layout_of, packed, read_buffers, size, unpacked, views, whole
+from ._states import arrays, is_bytes, is_state, layout_of, packed, read_buffers, size, unpacked, views, whole
 from .networks import Networks
 
 
@@ -51,8 +53,9 @@ class Zoo:
         self._core = core
         # Removes the folder with the last reference to the zoo.
         self._temporary = temporary
-        self.buffers = {**unpacked(core.kept), **(buffers or {})}
-        self.tied = dict(core.tied)
+        self._template = core.template
+        self.buffers = {**unpacked(self._template.kept), **(buffers or {})}
+        self.tied = dict(self._template.tied)
 
     path = property(lambda self: Path(self._core.path))
     name = property(lambda self: self._core.name)
@@ -185,8 +188,8 @@ class Zoo:
 
         Parameters
         ----------
-        runs : list of lists of dicts, list of dicts, or path-like
-            For every run its checkpoints in order of time, each a state dict of NumPy arrays or torch tensors; a list of state dicts is a list of
+        runs : iterable of iterables of dicts, iterable of dicts, or path-like
+            For every run its checkpoints in order of time, each a state dict of NumPy arrays or torch tensors, or a module; a list of state dicts is a list of
             runs of one checkpoint each. Or a folder of safetensors files (see ``thalweg zoo import --help`` for what it may hold). Prefixes of
             DataParallel and ``torch.compile`` are taken off. Running statistics are part of θ; counters and masks are carried along in `buffers`.
         architecture : Architecture, dict or path-like, optional
@@ -224,23 +227,25 @@ class Zoo:
         if isinstance(base, Mapping):
             with tempfile.TemporaryDirectory(prefix="thalweg-") as folder:
                 file = os.path.join(folder, "base.safetensors")
-                _core.write_tensors(file, packed(base), None)
+                _core.write_tensors(file, packed(base))
                 return cls.from_state_dicts(runs, base=file, **options)
         options["base"] = None if base is None else os.fspath(base)
         if isinstance(runs, (str, os.PathLike)):
             return cls._imported(os.fspath(runs), **options)
-        runs = [[run] if isinstance(run, Mapping) else list(run) for run in runs]
-        if not runs or not runs[0]:
-            raise ValueError("runs: expected at least one run of at least one checkpoint, found none")
+        runs = _listed(runs)
         with tempfile.TemporaryDirectory(prefix="thalweg-") as source:
             for i, run in enumerate(runs):
                 folder = Path(source) / f"run-{i:06}"
                 folder.mkdir()
                 for k, state in enumerate(run):
-                    _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(state), None)
+                    with _called(f"runs[{i}][{k}]: "):
+                        _core.write_tensors(os.fspath(folder / f"step-{k:06}.safetensors"), packed(state))
             # Bytes are no weights that could be modelled: they are kept.
             options["exclude"] += [glob.escape(name) for name, value in arrays(runs[0][-1]).items() if is_bytes(value)]
-            return cls._imported(source, layout=layout_of(runs[0][0]), **options)
+            layout = layout_of(runs[0][0])
+            if not layout:
+                raise ValueError("runs[0][0]: expected at least one tensor of floats, found none")
+            return cls._imported(source, layout=layout, **options)
 
     @classmethod
     def from_theta(cls, theta: Any, layout: Sequence[tuple[str, Sequence[int]]] | _core.Architecture, **options: Any) -> Zoo:
@@ -270,7 +275,9 @@ class Zoo:
     ):
         folder, temporary = _folder(out)
         times = None if times is None else [float(t) for t in times]
-        with observer(progress) as watching:
+        # Files of a temporary folder are the state dicts that were given.
+        given = (lambda text: _RUN.sub(_place, text.replace(source + os.sep, ""))) if layout is not None else str
+        with observer(progress, given) as watching, _called("", given):
             core = _core.Zoo.import_(
                 source, folder, _architecture(architecture), layout, plain(data), times, name, initialisation, include, exclude, base,
                 force, watching,
@@ -308,7 +315,7 @@ class Zoo:
         runs = self.finished_runs if runs is None else runs
         return Networks(
             self.theta(runs, [checkpoint])[:, 0], self.layout, architecture=self.architecture, data=self.data,
-            buffers=self.buffers, tied=self.tied,
+            buffers=self.buffers, tied=self.tied, template=self._template,
         )
 
     def state_dict(self, run: int, checkpoint: int = -1) -> dict[str, np.ndarray]:
@@ -328,6 +335,44 @@ class Zoo:
             `path` exists.
         """
         shutil.copytree(self.path, os.fspath(path))
+
+
+#: The file of a checkpoint in the temporary folder of an import.
+_RUN = re.compile(r"\brun-(\d{6,})(?:/step-(\d{6,})\.safetensors)?")
+
+
+def _place(found):
+    run, checkpoint = found.groups()
+    return f"runs[{int(run)}]" + ("" if checkpoint is None else f"[{int(checkpoint)}]")
+
+
+@contextlib.contextmanager
+def _called(before, given=str):
+    """Errors with `before` in front, in the words of what was `given`."""
+    try:
+        yield
+    except (TypeError, ValueError) as e:
+        text = before + given(str(e))
+        if text == str(e) or type(e) not in (TypeError, ValueError):
+            raise
+        raise type(e)(text) from None
+
+
+def _listed(runs):
+    """Lists of checkpoints."""
+    if is_state(runs):
+        raise TypeError(f"runs: expected a list of runs, found one {type(runs).__name__}")
+    out = []
+    for i, run in enumerate(runs):
+        try:
+            out.append([run] if is_state(run) else list(run))
+        except TypeError as e:
+            raise TypeError(f"runs[{i}]: expected a state dict, or a list of them, found {type(run).__name__}") from e
+        if not out[i]:
+            raise ValueError(f"runs[{i}]: expected at least one checkpoint, found none")
+    if not out:
+        raise ValueError("runs: expected at least one run of at least one checkpoint, found none")
+    return out
 
 
 def _patterns(given):

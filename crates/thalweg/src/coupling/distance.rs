@@ -55,6 +55,21 @@ pub fn count(what: &str, points: &[f32], p: usize) -> Result<usize> {
     }
 }
 
+/// The nearest of M others for each of N things by `distance(i, j)`, among those that are `allowed(i, j)`, `[N]`; the first of equally near ones. For what
+/// is compared by other distances than [`Points`] are.
+pub fn nearest_by(
+    [n, m]: [usize; 2],
+    allowed: impl Fn(usize, usize) -> bool + Sync,
+    distance: impl Fn(usize, usize) -> f64 + Sync,
+) -> Vec<Nearest> {
+    let of = |i: usize| {
+        let all = (0..m).filter(|&j| allowed(i, j)).map(|index| Nearest { index, distance: distance(i, index) });
+        let nearer = |a: Nearest, b: Nearest| if b.distance < a.distance { b } else { a };
+        all.reduce(nearer).unwrap_or(Nearest { index: usize::MAX, distance: f64::INFINITY })
+    };
+    (0..n).into_par_iter().map(of).collect()
+}
+
 impl<'a> Points<'a> {
     /// The pairs of `a [n, P]` with `b [m, P]`.
     ///

@@ -243,8 +243,24 @@ pub fn adapt(config: &mut FitConfig, zoo: &ZooStore, character: &Character, beca
             ));
         }
     }
-    if zoo.finished_runs().len() == 2 && config.split == FitConfig::default().split {
-        config.split.test = 0.0;
-        because.push("of two runs one is learned from and one chosen on".into());
+    if config.split == FitConfig::default().split {
+        let split = &mut config.split;
+        let why = match (zoo.finished_runs().len(), config.method.is_solved()) {
+            (2, false) => {
+                split.test = 0.0;
+                "of two runs one is learned from and one chosen on"
+            }
+            // A closed form needs two runs to have a spread, and chooses no step.
+            (2, true) => {
+                (split.validation, split.test) = (0.0, 0.0);
+                "both runs are learned from"
+            }
+            (3, true) => {
+                split.validation = 0.0;
+                "of three runs two are learned from and one is left to report on"
+            }
+            _ => return,
+        };
+        because.push(why.into());
     }
 }

@@ -8,29 +8,29 @@
 //! | `mean` | 1 | the mean of all training finals |
 //! | `soup-m` | n | means of m random training finals without repetition (m = 2: midpoints, 3, and 16, or R/2 for smaller zoos) |
 //! | `interpolation` | n | (1 − λ) θ_i + λ θ_j, a random pair i ≠ j, λ ~ U(0, 1) |
+//! | `aligned-interpolation` | n | the same after θ_j's hidden units are brought into the order of θ_i's (M3); where that brings runs nearer to each other |
 //! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
-//! | `flat-noise-l`, `soup-m-flat-noise-l` | n | a training final, or a mean of m, + noise of that length that the network hardly feels ([`super::flat`]) |
+//! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise of that length that the network hardly feels ([`super::flat`]) |
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
+//! | `swag` | n | SWAG's Gaussian (mean, diagonal, rank 20) of the finals in their order; of a tail zoo that is SWAG itself |
 //! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
-use super::flat::{FlatNoise, Probe};
+use super::evaluator::Evaluator;
+use super::flat::FlatNoise;
+use super::gaussians::{deviation, mean, narrow, pca_gaussian, swag};
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
-use crate::space::principal::Principal;
+use crate::space::align::match_weights;
+use crate::space::symmetry::SymmetryTable;
 use crate::{Error, Layout, Result, Streams};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use thalweg_nets::layout::Role;
 use thalweg_nets::zoo::InitialLaw;
-
-/// Share of the variance that the components of `pca-gaussian` hold.
-const PCA_SHARE: f64 = 0.95;
 
 /// How the zoo's runs began: what `mean-move` needs.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,18 @@ pub struct Finals<'a> {
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
     /// Unlabelled inputs for noise that networks hardly feel, where there are some.
-    pub probe: Option<Probe<'a>>,
+    pub probe: Option<&'a dyn Evaluator>,
+    /// Which hidden units may be reordered, where that brings runs nearer to each other.
+    pub symmetry: Option<&'a SymmetryTable>,
+}
+
+/// What flat noise is drawn about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Centre {
+    /// The mean of so many random training finals; 1: a training run.
+    Soup(usize),
+    /// A random point between two random training finals.
+    Interpolation,
 }
 
 /// A trivial generator.
@@ -68,15 +79,17 @@ pub enum Baseline {
     },
     /// A random point between two random training finals.
     Interpolation,
+    /// A random point between a random training final and another that is aligned to it.
+    AlignedInterpolation,
     /// A training final plus noise.
     Noise {
         /// Length of the noise in units of the leave-one-out median.
         level: f64,
     },
-    /// The mean of random training finals plus noise along directions that it hardly feels.
+    /// A network made of training finals plus noise along directions that it hardly feels.
     FlatNoise {
-        /// Finals that are averaged; 1: a training run.
-        members: usize,
+        /// What the noise is drawn about.
+        centre: Centre,
         /// Length of the noise in units of the leave-one-out median.
         level: f64,
     },
@@ -84,25 +97,32 @@ pub enum Baseline {
     DiagonalGaussian,
     /// A Gaussian of principal components.
     PcaGaussian,
+    /// SWAG's Gaussian of the finals.
+    Swag,
     /// A fresh initialisation plus the mean move.
     MeanMove,
 }
 
 impl Baseline {
-    /// The baselines of a table for a zoo of `runs` training runs; `mean-move` where the `start` is known, flat noise where there is a `probe`. Noise
-    /// at 0.25 is nearly a copy, at 1.1 as far as a new run.
-    pub fn table(runs: usize, start: bool, probe: bool) -> Vec<Self> {
+    /// The baselines of a table for `zoo`: those that it has what is needed for. Noise at 0.25 is nearly a copy, at 1.1 as far as a new run.
+    pub fn table(zoo: &Finals<'_>) -> Vec<Self> {
+        let runs = zoo.training.len() / zoo.layout.len().max(1);
         let most = 16.min(runs / 2).max(1);
         let mut all = vec![Self::Mean];
         all.extend([2, 3].into_iter().filter(|members| *members < most).map(|members| Self::Soup { members }));
-        all.push(Self::Soup { members: most });
-        all.extend([Self::Interpolation, Self::Noise { level: 0.25 }, Self::Noise { level: 1.1 }]);
-        if probe {
-            // Around a mean of three, which lies at about .65, noise of .8 reaches 1.
-            all.extend([(1, 1.1), (3.min(most), 0.8)].map(|(members, level)| Self::FlatNoise { members, level }));
+        all.extend([Self::Soup { members: most }, Self::Interpolation]);
+        all.extend(zoo.symmetry.map(|_| Self::AlignedInterpolation));
+        all.extend([Self::Noise { level: 0.25 }, Self::Noise { level: 1.1 }]);
+        if zoo.probe.is_some() {
+            // Soups lie at about .65 where runs are connected, and noise of .8 brings them to 1; interpolations at about .3.
+            let soup = |members, level| (Centre::Soup(members), level);
+            let mut centres = vec![soup(1, 1.1), soup(3.min(most), 0.8)];
+            centres.extend((most > 3).then(|| soup(most, 0.8)));
+            centres.push((Centre::Interpolation, 1.0));
+            all.extend(centres.into_iter().map(|(centre, level)| Self::FlatNoise { centre, level }));
         }
-        all.extend([Self::DiagonalGaussian, Self::PcaGaussian]);
-        all.extend(start.then_some(Self::MeanMove));
+        all.extend([Self::DiagonalGaussian, Self::PcaGaussian, Self::Swag]);
+        all.extend(zoo.start.map(|_| Self::MeanMove));
         all
     }
 
@@ -113,8 +133,11 @@ impl Baseline {
             Self::Soup { members } => format!("soup-{members}"),
             Self::Interpolation => "interpolation".into(),
             Self::Noise { level } => format!("noise-{level}"),
-            Self::FlatNoise { members: 1, level } => format!("flat-noise-{level}"),
-            Self::FlatNoise { members, level } => format!("soup-{members}-flat-noise-{level}"),
+            Self::AlignedInterpolation => "aligned-interpolation".into(),
+            Self::FlatNoise { centre: Centre::Soup(1), level } => format!("flat-noise-{level}"),
+            Self::FlatNoise { centre: Centre::Soup(members), level } => format!("soup-{members}-flat-noise-{level}"),
+            Self::FlatNoise { centre: Centre::Interpolation, level } => format!("interpolation-flat-noise-{level}"),
+            Self::Swag => "swag".into(),
             Self::DiagonalGaussian => "diagonal-gaussian".into(),
             Self::PcaGaussian => "pca-gaussian".into(),
             Self::MeanMove => "mean-move".into(),
@@ -142,13 +165,13 @@ impl Baseline {
                 check_members(members, runs)?;
                 each(n, &streams, |streams| Ok(soup(zoo, members, streams)))?
             }
-            Self::Interpolation => each(n, &streams, |streams| {
-                let mut rng = streams.rng();
-                let (i, step) = (rng.random_range(0..runs), rng.random_range(1..runs));
-                let share: f32 = rng.random();
-                let ends = row(zoo, i).iter().zip(row(zoo, (i + step) % runs));
-                Ok(ends.map(|(a, b)| a + share * (b - a)).collect())
-            })?,
+            Self::Interpolation => each(n, &streams, |streams| interpolation(zoo, None, streams))?,
+            Self::AlignedInterpolation => {
+                let nothing =
+                    || Error::parameter("aligned interpolation", "networks whose hidden units are known", "none");
+                let table = zoo.symmetry.ok_or_else(nothing)?;
+                each(n, &streams, |streams| interpolation(zoo, Some(table), streams))?
+            }
             Self::Noise { level } => {
                 let deviation = deviation(zoo.training, p);
                 let length = deviation.iter().map(|s| s * s).sum::<f64>().sqrt();
@@ -162,7 +185,7 @@ impl Baseline {
                     Ok(row(zoo, chosen).iter().zip(&deviation).map(noisy).collect())
                 })?
             }
-            Self::FlatNoise { members, level } => flat_noise(zoo, members, level, n, &streams)?,
+            Self::FlatNoise { centre, level } => flat_noise(zoo, centre, level, n, &streams)?,
             Self::DiagonalGaussian => {
                 let (mean, deviation) = (mean(zoo.training, p), deviation(zoo.training, p));
                 each(n, &streams, |streams| {
@@ -172,6 +195,7 @@ impl Baseline {
                 })?
             }
             Self::PcaGaussian => pca_gaussian(zoo.training, p, n, &streams)?,
+            Self::Swag => swag(zoo.training, p, n, &streams)?,
             Self::MeanMove => {
                 let start = zoo
                     .start
@@ -232,23 +256,41 @@ fn soup(zoo: &Finals<'_>, members: usize, streams: &Streams) -> Vec<f32> {
     narrow(&mean(&rows, p))
 }
 
+/// A random point `[P]` between two random training finals, the second brought into the order of the first's hidden units where a table knows them.
+fn interpolation(zoo: &Finals<'_>, table: Option<&SymmetryTable>, streams: &Streams) -> Result<Vec<f32>> {
+    let (mut rng, runs) = (streams.rng(), zoo.training.len() / zoo.layout.len());
+    let (i, step) = (rng.random_range(0..runs), rng.random_range(1..runs));
+    let share: f32 = rng.random();
+    let (first, mut second) = (row(zoo, i), row(zoo, (i + step) % runs).to_vec());
+    if let Some(table) = table {
+        let order = match_weights(table, first, &second, &streams.child("align"))?;
+        table.permute(&mut second, &order)?;
+    }
+    Ok(first.iter().zip(&second).map(|(a, b)| a + share * (b - a)).collect())
+}
+
 /// Centres that flat noise is drawn about, at most: the curvature about each costs five hundred gradients and an eigendecomposition.
-const CENTRES: usize = 8;
+const CENTRES: usize = 5;
 
 /// `n` networks about [`CENTRES`] centres in turn.
-fn flat_noise(zoo: &Finals<'_>, members: usize, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {
+fn flat_noise(zoo: &Finals<'_>, centre: Centre, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {
     let p = zoo.layout.len();
-    check_members(members, zoo.training.len() / p)?;
+    if let Centre::Soup(members) = centre {
+        check_members(members, zoo.training.len() / p)?;
+    }
     let probe = zoo.probe.ok_or_else(|| Error::parameter("flat noise", "inputs to measure curvature on", "none"))?;
     let (length, deviation) = (zoo.noise_length(level)?, deviation(zoo.training, p));
     let centres = n.min(CENTRES);
     let mut all = vec![0.0; n * p];
-    for centre in 0..centres {
+    for k in 0..centres {
         crate::interrupt::check()?;
-        let own = streams.index(centre as u64);
-        let theta = soup(zoo, members, &own.child("centre"));
+        let own = streams.index(k as u64);
+        let theta = match centre {
+            Centre::Soup(members) => soup(zoo, members, &own.child("centre")),
+            Centre::Interpolation => interpolation(zoo, None, &own.child("centre"))?,
+        };
         let noise = FlatNoise::about(&theta, &deviation, probe, &own.child("sketches"))?;
-        let rows = all.par_chunks_exact_mut(p).enumerate().filter(|(i, _)| i % centres == centre);
+        let rows = all.par_chunks_exact_mut(p).enumerate().filter(|(i, _)| i % centres == k);
         rows.for_each(|(i, out)| {
             let noise = noise.draw(length, &own.child("noise").index(i as u64));
             out.iter_mut().zip(theta.iter().zip(&noise)).for_each(|(out, (w, e))| *out = w + e);
@@ -266,63 +308,6 @@ fn row<'a>(zoo: &Finals<'a>, i: usize) -> &'a [f32] {
 fn each(n: usize, streams: &Streams, draw: impl Fn(&Streams) -> Result<Vec<f32>> + Sync) -> Result<Vec<f32>> {
     let parts: Vec<Vec<f32>> = (0..n as u64).into_par_iter().map(|i| draw(&streams.index(i))).collect::<Result<_>>()?;
     Ok(parts.concat())
-}
-
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|v| *v as f32).collect()
-}
-
-/// Mean `[P]` of the rows.
-fn mean(points: &[f32], p: usize) -> Vec<f64> {
-    let mut mean = vec![0.0; p];
-    let n = (points.len() / p) as f64;
-    points.chunks_exact(p).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v)));
-    mean.iter_mut().for_each(|m| *m /= n);
-    mean
-}
-
-/// Standard deviation `[P]` of the rows, with n − 1.
-fn deviation(points: &[f32], p: usize) -> Vec<f64> {
-    let mean = mean(points, p);
-    let mut squares = vec![0.0; p];
-    for row in points.chunks_exact(p) {
-        squares.iter_mut().zip(row.iter().zip(&mean)).for_each(|(s, (v, m))| *s += (f64::from(*v) - m).powi(2));
-    }
-    let below = (points.len() / p - 1) as f64;
-    squares.into_iter().map(|s| (s / below).sqrt()).collect()
-}
-
-/// Samples of N(mean, W Wᵀ), W the leading principal directions scaled by their deviations, enough for [`PCA_SHARE`].
-fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
-    let runs = points.len() / p;
-    let mean = mean(points, p);
-    let rows = points.chunks_exact(p);
-    let centred: Vec<f64> = rows.flat_map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m)).collect();
-    let principal = Principal::of_centred("training finals", &centred, runs)?;
-    let values = &principal.variances;
-    let total: f64 = values.iter().sum();
-    let mut held = 0.0;
-    let kept = 1 + values
-        .iter()
-        .take_while(|v| {
-            held += **v;
-            held < PCA_SHARE * total
-        })
-        .count();
-    let kept = kept.min(runs - 1);
-    let mut coefficients = Vec::with_capacity(n * runs);
-    for i in 0..n as u64 {
-        let mut rng = streams.index(i).rng();
-        let z: Vec<f64> = (0..kept).map(|_| rng.sample(StandardNormal)).collect();
-        let weight = |r: usize| (0..kept).map(|k| z[k] * principal.vector(r, k)).sum::<f64>();
-        coefficients.extend((0..runs).map(|r| weight(r) / ((runs - 1) as f64).sqrt()));
-    }
-    let mut out = vec![0.0; n * p];
-    out.chunks_exact_mut(p).for_each(|row| row.copy_from_slice(&mean));
-    let coefficients = MatRef::from_row_major_slice(&coefficients, n, runs);
-    let x = MatRef::from_row_major_slice(&centred, runs, p);
-    matmul(MatMut::from_row_major_slice_mut(&mut out, n, p), Accum::Add, coefficients, x, 1.0, Par::Seq);
-    Ok(narrow(&out))
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Moments, places and lengths of the trivial generators, from closed forms and from geometry.
 use super::*;
 use crate::coupling::distance::by_differences;
+use crate::judge::evaluator::ByEngine;
 use crate::metric::wasserstein::spread;
+use thalweg_nets::architecture::Preset;
+use thalweg_nets::engine::Engine;
+use thalweg_nets::testing::normals;
 
 /// Finals whose covariance is known: three strong directions and one weak, in P = 50.
 fn zoo(runs: usize) -> (Layout, Vec<f32>) {
@@ -16,8 +20,12 @@ fn zoo(runs: usize) -> (Layout, Vec<f32>) {
     (layout, points)
 }
 
+fn finals<'a>(layout: &'a Layout, training: &'a [f32]) -> Finals<'a> {
+    Finals { layout, training, median: None, start: None, probe: None, symmetry: None }
+}
+
 fn draw(baseline: Baseline, layout: &Layout, training: &[f32], n: usize) -> Vec<f32> {
-    baseline.sample(&Finals { layout, training, median: None, start: None, probe: None }, n, &Streams::new(2)).unwrap()
+    baseline.sample(&finals(layout, training), n, &Streams::new(2)).unwrap()
 }
 
 #[test]
@@ -82,8 +90,7 @@ fn noise_has_the_stated_length() {
 fn the_mean_move_moves_fresh_draws() {
     let (layout, points) = zoo(10);
     let (law, first) = (InitialLaw::AroundCentre { centre: vec![5.0; 50], noise: 0.0 }, vec![2.0; 50]);
-    let start = Some(Start { mean: &first, law: &law });
-    let finals = Finals { layout: &layout, training: &points, median: None, start, probe: None };
+    let finals = Finals { start: Some(Start { mean: &first, law: &law }), ..finals(&layout, &points) };
     let moved = Baseline::MeanMove.sample(&finals, 3, &Streams::new(3)).unwrap();
     let last = mean(&points, 50);
     assert!(
@@ -97,15 +104,13 @@ fn the_mean_move_moves_fresh_draws() {
 #[test]
 fn seeds_decide_and_threads_do_not() {
     let (layout, points) = zoo(40);
-    for baseline in Baseline::table(40, false, false) {
+    for baseline in Baseline::table(&finals(&layout, &points)) {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| draw(baseline, &layout, &points, 7))
         };
         assert_eq!(run(1), run(3), "{baseline:?}");
     }
-    let names: std::collections::HashSet<String> = Baseline::table(40, true, true).iter().map(Baseline::name).collect();
-    assert_eq!(names.len(), 12);
 }
 
 #[test]
@@ -118,4 +123,67 @@ fn running_variances_stay_variances() {
     let samples = draw(Baseline::DiagonalGaussian, &layout, &points, 100);
     let column: Vec<f32> = samples.chunks(layout.len()).map(|x| x[variance]).collect();
     assert!(column.iter().all(|v| *v >= 0.0) && column.contains(&0.0));
+}
+
+#[test]
+fn rows_are_of_what_the_zoo_has() {
+    let (layout, points) = zoo(40);
+    let bare = finals(&layout, &points);
+    let architecture = Preset::Mlp { widths: vec![5] }.build([4, 1, 1], 3).unwrap();
+    let (engine, table) = (Engine::new(&architecture).unwrap(), SymmetryTable::of(&architecture));
+    let law = InitialLaw::AroundCentre { centre: vec![5.0; 50], noise: 0.0 };
+    let test = engine.pack(&[]).unwrap();
+    let by_engine = ByEngine { engine: &engine, test: &test, probe: &[0.0; 4] };
+    let whole = Finals {
+        start: Some(Start { mean: &points[..50], law: &law }),
+        probe: Some(&by_engine),
+        symmetry: Some(&table),
+        ..bare
+    };
+    let names = |zoo: &Finals<'_>| Baseline::table(zoo).iter().map(Baseline::name).collect::<Vec<_>>();
+    let (few, all) = (names(&bare), names(&whole));
+    let added: Vec<&str> = all.iter().filter(|name| !few.contains(name)).map(String::as_str).collect();
+    let flat = ["flat-noise-1.1", "soup-3-flat-noise-0.8", "soup-16-flat-noise-0.8", "interpolation-flat-noise-1"];
+    assert_eq!(added, [&["aligned-interpolation"], &flat[..], &["mean-move"]].concat());
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 6);
+    // Of three runs no soup of three is drawn, with noise or without.
+    let three = names(&Finals { training: &points[..150], ..whole });
+    assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-0.8".into()), "{three:?}");
+}
+
+/// Runs that are one network in different orders of its hidden units: all between them after alignment is that network.
+#[test]
+fn aligned_interpolations_of_reordered_copies_are_the_network() {
+    // One hidden layer: matching is exact.
+    let table = SymmetryTable::of(&Preset::Mlp { widths: vec![8] }.build([4, 1, 1], 3).unwrap());
+    let (p, network) = (table.layout().len(), normals(&Streams::new(1), table.layout().len()));
+    let mut runs = network.repeat(6);
+    for (r, run) in runs.chunks_exact_mut(p).enumerate() {
+        table.permute(run, &[(0..8).map(|u| (u + r) % 8).collect()]).unwrap();
+    }
+    let zoo = Finals { symmetry: Some(&table), ..finals(table.layout(), &runs) };
+    let of = |baseline: Baseline| baseline.sample(&zoo, 20, &Streams::new(3)).unwrap();
+    let nearest = |x: &[f32]| runs.chunks(p).map(|run| by_differences(run, x)).fold(f64::INFINITY, f64::min);
+    assert!(of(Baseline::AlignedInterpolation).chunks(p).all(|x| nearest(x) < 1e-5));
+    assert!(of(Baseline::Interpolation).chunks(p).any(|x| nearest(x) > 0.1));
+    assert!(Baseline::AlignedInterpolation.sample(&Finals { symmetry: None, ..zoo }, 1, &Streams::new(3)).is_err());
+}
+
+/// The covariance that SWAG states: half the diagonal of the variances, half that of the last twenty deviations from running means.
+#[test]
+fn swag_has_the_variances_of_its_law() {
+    let (layout, points) = zoo(60);
+    let samples = draw(Baseline::Swag, &layout, &points, 20_000);
+    for j in 0..3 {
+        let column: Vec<f64> = points.chunks(50).map(|row| f64::from(row[j])).collect();
+        let mean_of = |n: usize| column[..n].iter().sum::<f64>() / n as f64;
+        let variance = column.iter().map(|v| (v - mean_of(60)).powi(2)).sum::<f64>() / 60.0;
+        let low: f64 = (40..60).map(|i| (column[i] - mean_of(i + 1)).powi(2)).sum::<f64>() / 19.0;
+        let (law, drawn): (f64, Vec<f64>) =
+            ((variance + low) / 2.0, samples.chunks(50).map(|row| f64::from(row[j])).collect());
+        let middle = drawn.iter().sum::<f64>() / 20_000.0;
+        let found = drawn.iter().map(|v| (v - middle).powi(2)).sum::<f64>() / 20_000.0;
+        assert!((middle - mean_of(60)).abs() < 5.0 * (law / 20_000.0).sqrt(), "{j}: {middle}");
+        assert!((found / law - 1.0).abs() < 0.05, "{j}: {found} {law}");
+    }
 }

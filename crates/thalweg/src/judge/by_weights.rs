@@ -56,8 +56,15 @@ pub fn by_weights(
 ) -> Result<Vec<WeightsRow>> {
     let p = zoo.layout.len();
     let neighbourhood = Neighbourhood::new(zoo.training, p)?;
-    let runs = zoo.training.len() / p;
-    let all = baselines.map_or(Vec::new(), |_| Baseline::table(runs, zoo.start.is_some(), false));
+    let finals = Finals {
+        layout: zoo.layout,
+        training: zoo.training,
+        median: Some(neighbourhood.median()),
+        start: zoo.start,
+        probe: None,
+        symmetry: None,
+    };
+    let all = baselines.map_or(Vec::new(), |_| Baseline::table(&finals));
     progress.begin("judging", (3 + all.len()) as u64);
     let mut rows = Vec::new();
     let mut judged = |origin: Origin, name: &str, theta: &[f32]| -> Result<()> {
@@ -89,13 +96,6 @@ pub fn by_weights(
         judged(Origin::HeldOut, "held-out", zoo.held_out)?;
     }
     let n = generated.1.len() / p;
-    let finals = Finals {
-        layout: zoo.layout,
-        training: zoo.training,
-        median: Some(neighbourhood.median()),
-        start: zoo.start,
-        probe: None,
-    };
     for (baseline, streams) in all.into_iter().zip(std::iter::repeat(baselines)) {
         if let Some(streams) = streams {
             judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?;

@@ -7,13 +7,13 @@ use crate::metric::probabilities::Probabilities;
 use crate::metric::summary::mean;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use thalweg_nets::evaluate::argmax;
+use thalweg_nets::evaluate::{AT_ONCE, argmax};
 use thalweg_nets::loss::{CrossEntropy, LogitLoss};
 
 /// Networks of an ensemble.
 const MEMBERS: usize = 16;
-/// Networks whose logits are held at once: whole ensembles.
-const AT_ONCE: usize = 4 * MEMBERS;
+// Blocks of networks are whole ensembles.
+const _: () = assert!(AT_ONCE.is_multiple_of(MEMBERS));
 
 /// What n networks did on the test set.
 pub(super) struct Evaluated {
@@ -30,44 +30,49 @@ const KEPT: usize = 1 << 25;
 
 /// Whether the class probabilities of the zoo's training runs are few enough to be kept.
 pub(super) fn keeps_probabilities(zoo: &ZooReference<'_>) -> bool {
-    let runs = zoo.training.len() / zoo.engine.parameters().max(1);
-    runs.saturating_mul(zoo.labels.len()).saturating_mul(zoo.engine.classes()) <= KEPT
+    let runs = zoo.training.len() / zoo.layout().len().max(1);
+    runs.saturating_mul(zoo.labels.len()).saturating_mul(zoo.networks.evaluator().classes()) <= KEPT
 }
 
-/// Evaluates `theta [n, P]`, every network once; with the class probabilities where they are `wanted`.
-pub(super) fn evaluate(zoo: &ZooReference<'_>, theta: &[f32], wanted: bool) -> Result<Evaluated> {
-    let (engine, labels) = (zoo.engine, zoo.labels);
-    if labels.len() != zoo.test.len() {
-        return Err(Error::shape("labels", format!("[{}]", zoo.test.len()), format!("[{}]", labels.len())));
+/// Evaluates `theta [n, P]`, every network once, the networks of a `group` of the table by logits from where the reference has them; with the class
+/// probabilities where they are `wanted`.
+pub(super) fn evaluate(zoo: &ZooReference<'_>, group: Option<usize>, theta: &[f32], wanted: bool) -> Result<Evaluated> {
+    let (networks, labels) = (zoo.networks.evaluator(), zoo.labels);
+    let (rows, classes, p) = (networks.rows(), networks.classes(), networks.layout().len());
+    if labels.len() != rows {
+        return Err(Error::shape("labels", format!("[{rows}]"), format!("[{}]", labels.len())));
     }
-    let cross_entropy = CrossEntropy::new(labels, engine.classes(), 0.0)?;
+    let cross_entropy = CrossEntropy::new(labels, classes, 0.0)?;
     let (mut accuracy, mut loss, mut gains) = (Vec::new(), Vec::new(), Vec::new());
     let (mut wrong, mut answers) = (WrongSets::new(&[], labels)?, Answers::new(&[], labels.len())?);
-    let of_logits = |logits: &[f32]| Probabilities::of_logits(logits, labels.len(), engine.classes());
+    let of_logits = |logits: &[f32]| Probabilities::of_logits(logits, labels.len(), classes);
     let mut probabilities = wanted.then(|| of_logits(&[])).transpose()?;
-    for theta in theta.chunks((AT_ONCE * engine.parameters()).max(1)) {
-        let logits = engine.logits_of_many(theta, zoo.test)?;
+    for (block, theta) in theta.chunks((AT_ONCE * p).max(1)).enumerate() {
+        let logits = match (zoo.logits, group) {
+            (Some(logits), Some(group)) => logits(group, block * AT_ONCE, theta)?,
+            _ => networks.logits(theta)?,
+        };
         if let Some(all) = &mut probabilities {
             all.append(of_logits(&logits)?);
         }
-        let each = labels.len() * engine.classes();
+        let each = labels.len() * classes;
         let of_one = |logits: &[f32]| {
             let value = cross_entropy.rows(0, logits, &mut vec![0.0; logits.len()]);
-            let classes: Vec<u32> = logits.chunks_exact(engine.classes()).map(argmax).collect();
-            let both = (WrongSets::new(&classes, labels)?, Answers::new(&classes, labels.len())?);
+            let given: Vec<u32> = logits.chunks_exact(classes).map(argmax).collect();
+            let both = (WrongSets::new(&given, labels)?, Answers::new(&given, labels.len())?);
             Ok((if value.is_nan() { f64::INFINITY } else { value }, both))
         };
         let parts: Vec<Result<(f64, (WrongSets, Answers))>> = logits.par_chunks_exact(each).map(of_one).collect();
         let first = accuracy.len();
         for part in parts {
-            let (value, (sets, classes)) = part?;
+            let (value, (sets, given)) = part?;
             accuracy.push(1.0 - sets.errors(0) as f64 / labels.len() as f64);
             loss.push(value);
             wrong.append(sets)?;
-            answers.append(classes)?;
+            answers.append(given)?;
         }
         let groups = logits.par_chunks_exact(MEMBERS * each).zip(accuracy[first..].par_chunks_exact(MEMBERS));
-        let gain = |(logits, accuracy): (&[f32], &[f64])| match ensemble(logits, labels, engine.classes()) {
+        let gain = |(logits, accuracy): (&[f32], &[f64])| match ensemble(logits, labels, classes) {
             Ok(together) => together - mean(accuracy),
             // Logits that are not finite have no probabilities.
             Err(_) => f64::NAN,

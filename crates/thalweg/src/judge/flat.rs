@@ -5,14 +5,14 @@
 //! approximation whose prior is the zoo's spread, and scaled to the length that is asked for. F is taken from sketches g = Jᵀ (diag p − p pᵀ)^{1/2} s with
 //! signs s, one gradient each, E g gᵀ = F: at most 512, fewer for large networks, so that the eigendecomposition of their Gram matrix stays cheap.
 //! Inputs need no labels.
+use super::evaluator::Evaluator;
 use crate::nn::dense::{Accumulate, View, product, sequential, view};
 use crate::{Error, Result, Streams};
 use faer::{Mat, MatMut, Side};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
-use thalweg_nets::engine::{Engine, Mode};
-use thalweg_nets::loss::LogitLoss;
+use thalweg_nets::loss::softmax;
 
 /// κ: directions are left out from a divergence of 1e-6 a squared deviation of the zoo on.
 const STIFFNESS: f64 = 1e6;
@@ -20,15 +20,6 @@ const STIFFNESS: f64 = 1e6;
 const SKETCHES: usize = 512;
 /// Most multiplications of the Gram matrix of the sketches.
 const WORK: usize = 10_000_000_000;
-
-/// Unlabelled inputs that networks should answer as before.
-#[derive(Clone, Copy)]
-pub struct Probe<'a> {
-    /// The networks' engine.
-    pub engine: &'a Engine,
-    /// Inputs `[N, D]`, N ≥ 1.
-    pub inputs: &'a [f32],
-}
 
 /// The law of the noise about one network.
 pub(super) struct FlatNoise<'a> {
@@ -38,11 +29,11 @@ pub(super) struct FlatNoise<'a> {
 }
 
 impl<'a> FlatNoise<'a> {
-    /// About `theta [P]`, for a zoo whose weights have `deviation [P]`.
+    /// About `theta [P]`, for a zoo whose weights have `deviation [P]`, by the probe inputs of `probe`.
     ///
     /// # Errors
-    /// Inputs that are no `[N, D]` with N ≥ 1; sketches that are not finite; [`Error::Interrupted`].
-    pub fn about(theta: &[f32], deviation: &'a [f64], probe: Probe<'_>, streams: &Streams) -> Result<Self> {
+    /// No probe inputs; sketches that are not finite; [`Error::Interrupted`].
+    pub fn about(theta: &[f32], deviation: &'a [f64], probe: &dyn Evaluator, streams: &Streams) -> Result<Self> {
         let p = theta.len();
         let m = SKETCHES.min((WORK / p.max(1)).isqrt()).max(1);
         let sketches = sketches(theta, deviation, probe, m, streams)?;
@@ -93,52 +84,38 @@ impl<'a> FlatNoise<'a> {
     }
 }
 
-/// Sketches of F^{1/2}, scaled by the deviations `[M, P]`: sketch k at input k modulo N.
-fn sketches(theta: &[f32], deviation: &[f64], probe: Probe<'_>, m: usize, streams: &Streams) -> Result<Vec<f32>> {
-    let Probe { engine, inputs } = probe;
-    let (p, rows) = (theta.len(), inputs.len() / engine.input_len().max(1));
-    if rows == 0 {
-        return Err(Error::shape("probe", format!("[N, {}] with N at least 1", engine.input_len()), "[0]"));
+/// Sketches of F^{1/2}, scaled by the deviations `[M, P]`: sketch k at probe input k modulo N.
+fn sketches(theta: &[f32], deviation: &[f64], probe: &dyn Evaluator, m: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let (p, n, classes) = (theta.len(), probe.probes(), probe.classes());
+    if n == 0 {
+        return Err(Error::shape("probe", "[N, D] with N at least 1", "[0]"));
     }
-    let mut sketches = vec![0.0; m * p];
-    let each = sketches.par_chunks_exact_mut(p).enumerate();
-    each.try_for_each_init(
-        || (engine.workspace(), engine.pack(&[])),
-        |(workspace, packed), (k, sketch)| {
-            let packed = packed.as_mut().map_err(|e| Error::parameter("probe", "inputs of the engine", e))?;
-            engine.pack_rows(inputs, &[k % rows], packed)?;
-            let mut rng = streams.index(k as u64).rng();
-            let signs = (0..engine.classes()).map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 }).collect();
-            let loss = Sketch { signs };
-            engine.gradient(theta, packed, Mode::Evaluate, &loss, sketch, workspace);
-            sketch.iter_mut().zip(deviation).for_each(|(g, s)| *g *= *s as f32);
-            Ok::<(), Error>(())
-        },
-    )?;
+    let signs = |k: usize| {
+        let mut rng = streams.index(k as u64).rng();
+        (0..classes).map(|_| if rng.random::<bool>() { 1.0 } else { -1.0 }).collect::<Vec<f32>>()
+    };
+    let rows: Vec<usize> = (0..m).map(|k| k % n).collect();
+    let mut sketches = probe.pulled_back(theta, &rows, &|k, logits, d| root_times(&signs(k), logits, d))?;
+    sketches.par_chunks_exact_mut(p.max(1)).for_each(|sketch| {
+        sketch.iter_mut().zip(deviation).for_each(|(g, s)| *g *= *s as f32);
+    });
     Ok(sketches)
 }
 
-/// Pulls (diag p − p pᵀ)^{1/2} s = √p ⊙ s − p (√p · s) back from the logits of one input.
-struct Sketch {
-    signs: Vec<f32>,
-}
-
-impl LogitLoss for Sketch {
-    fn rows(&self, _: usize, logits: &[f32], d: &mut [f32]) -> f64 {
-        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weights: Vec<f32> = logits.iter().map(|z| (z - top).exp()).collect();
-        let total: f32 = weights.iter().sum();
-        let roots: Vec<f32> = weights.iter().map(|w| (w / total).sqrt()).collect();
-        let along: f32 = roots.iter().zip(&self.signs).map(|(r, s)| r * s).sum();
-        d.iter_mut().zip(roots.iter().zip(&self.signs)).for_each(|(d, (r, s))| *d = r * s - r * r * along);
-        0.0
-    }
+/// (diag p − p pᵀ)^{1/2} s = √p ⊙ s − p (√p · s), written over `d`, p the softmax of the logits.
+fn root_times(signs: &[f32], logits: &[f32], d: &mut [f32]) {
+    softmax(logits, d);
+    d.iter_mut().for_each(|p| *p = p.sqrt());
+    let along: f32 = d.iter().zip(signs).map(|(r, s)| r * s).sum();
+    d.iter_mut().zip(signs).for_each(|(r, s)| *r = *r * s - *r * *r * along);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::evaluator::ByEngine;
     use super::*;
     use thalweg_nets::Architecture;
+    use thalweg_nets::engine::Engine;
     use thalweg_nets::testing::normals;
 
     #[test]
@@ -147,9 +124,10 @@ mod tests {
         let text = "input = [2, 1, 1]\n[[layers]]\nkind = \"dense\"\nout = 3\nbias = false\n";
         let engine = Engine::new(&Architecture::from_toml_str(text).unwrap()).unwrap();
         let (theta, x) = ([0.3, -0.2, 0.1, 0.5, -0.4, 0.2], [1.5, -0.5]);
-        let probe = Probe { engine: &engine, inputs: &x };
+        let test = engine.pack(&[]).unwrap();
+        let probe = ByEngine { engine: &engine, test: &test, probe: &x };
         let m = 40_000;
-        let found = sketches(&theta, &[1.0; 6], probe, m, &Streams::new(1)).unwrap();
+        let found = sketches(&theta, &[1.0; 6], &probe, m, &Streams::new(1)).unwrap();
         let z: Vec<f64> = theta.chunks(2).map(|w: &[f32]| f64::from(w[0] * x[0] + w[1] * x[1])).collect();
         let total: f64 = z.iter().map(|z| z.exp()).sum();
         let p: Vec<f64> = z.iter().map(|z| z.exp() / total).collect();
@@ -174,9 +152,9 @@ mod tests {
         let mut inputs = normals(&Streams::new(2), 50 * 20);
         inputs.chunks_mut(20).for_each(|row| row[3..].fill(0.0));
         let deviation: Vec<f64> = (0..p).map(|i| 0.5 + (i % 3) as f64).collect();
-        let noise =
-            FlatNoise::about(&theta, &deviation, Probe { engine: &engine, inputs: &inputs }, &Streams::new(3)).unwrap();
         let packed = engine.pack(&inputs).unwrap();
+        let probe = ByEngine { engine: &engine, test: &packed, probe: &inputs };
+        let noise = FlatNoise::about(&theta, &deviation, &probe, &Streams::new(3)).unwrap();
         let probabilities = |theta: &[f32]| {
             let logits = engine.logits_of_many(theta, &packed).unwrap();
             let softmax = |z: &[f32]| {
@@ -199,7 +177,7 @@ mod tests {
             let isotropic: Vec<f32> = isotropic.iter().map(|v| (f64::from(*v) * 3.0 / own) as f32).collect();
             assert!(change(&e) < 0.02 && change(&isotropic) > 0.1, "{} {}", change(&e), change(&isotropic));
         }
-        let none = Probe { engine: &engine, inputs: &[] };
-        assert!(FlatNoise::about(&theta, &deviation, none, &Streams::new(3)).is_err());
+        let none = ByEngine { probe: &[], ..probe };
+        assert!(FlatNoise::about(&theta, &deviation, &none, &Streams::new(3)).is_err());
     }
 }

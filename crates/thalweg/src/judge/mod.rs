@@ -14,7 +14,10 @@ pub mod action_gap;
 pub mod baseline;
 mod by_weights;
 mod evaluation;
+mod evaluator;
 mod flat;
+mod gaussians;
+mod groups;
 mod reference;
 mod results;
 mod row;
@@ -22,8 +25,9 @@ mod runs;
 mod table;
 
 pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
-pub use flat::Probe;
-pub use reference::ZooReference;
+pub use evaluator::{ByEngine, Evaluation, Evaluator, Slope};
+pub use groups::Groups;
+pub use reference::{GroupLogits, ZooReference};
 pub use results::{RESULTS, read_rows, write_rows};
 pub use row::Row;
 pub use runs::ZooRuns;
@@ -37,6 +41,7 @@ use crate::metric::novelty::{Neighbourhood, novel_and_performing};
 use crate::metric::summary::{Better, Summary, mean, quantile};
 use crate::metric::wasserstein::spread;
 use evaluation::{Evaluated, evaluate, keeps_probabilities};
+use groups::{HELD_OUT, TRAINING};
 
 /// The quantile of the zoo's own runs that a network has to reach.
 const LEAST: f64 = 0.05;
@@ -102,6 +107,11 @@ impl Scale {
         Ok(Self { median: quantile(what, &distances, 0.5)?, least: quantile(what, &distances, LEAST)? })
     }
 
+    /// The share of distances at or above the 5 % quantile.
+    fn reached(&self, nearest: &[Nearest]) -> f64 {
+        nearest.iter().filter(|x| x.distance >= self.least).count() as f64 / nearest.len() as f64
+    }
+
     /// Distances in units of the median; NaN where that is 0.
     fn relative(&self, nearest: &[Nearest]) -> Vec<f64> {
         let one = |x: &Nearest| if self.median > 0.0 { x.distance / self.median } else { f64::NAN };
@@ -126,17 +136,20 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Slices that do not fit the engine, weights that are not finite, fewer than two training networks, copies only.
     pub fn new(zoo: ZooReference<'a>) -> Result<Self> {
-        let neighbourhood = Neighbourhood::new(zoo.training, zoo.engine.parameters())?;
-        let mut evaluated = evaluate(&zoo, zoo.training, keeps_probabilities(&zoo))?;
+        let layout = zoo.layout();
+        let neighbourhood = Neighbourhood::new(zoo.training, layout.len())?;
+        let mut evaluated = evaluate(&zoo, Some(TRAINING), zoo.training, keeps_probabilities(&zoo))?;
         let (nearest, similarity) = (neighbourhood.own().to_vec(), evaluated.wrong.most_similar_others()?);
         let mut alike = evaluated.answers.nearest_others()?;
+        let behaviour = |alike: &[Nearest]| Scale::of("leave-one-out difference of answers", alike);
+        let mut of_answers = behaviour(&alike)?;
         // Where runs answer every row as another does, their answers alone tell copies from nothing.
-        let tied = quantile("difference of answers", &distances(&alike), LEAST)? == 0.0;
-        evaluated.probabilities = evaluated.probabilities.filter(|_| tied);
+        evaluated.probabilities = evaluated.probabilities.filter(|_| of_answers.least == 0.0);
         if let Some(probabilities) = &evaluated.probabilities {
             alike = probabilities.nearest_others()?;
+            of_answers = behaviour(&alike)?;
         }
-        let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == zoo.engine.layout());
+        let symmetry = zoo.symmetry.filter(|symmetry| symmetry.layout() == layout);
         let neighbours = symmetry.map(|symmetry| AlignedNeighbourhood::new(zoo.training, symmetry));
         let aligned = match &neighbours {
             Some(neighbours) => neighbours.nearest_others(&nearest, &alike)?,
@@ -145,8 +158,8 @@ impl<'a> Judge<'a> {
         let own = Own {
             accuracy_floor: quantile("accuracy", &evaluated.accuracy, LEAST)?,
             weights: Scale::of("leave-one-out distance", &aligned)?,
-            behaviour: Scale::of("leave-one-out difference of answers", &alike)?,
-            spread_weights: spread(zoo.training, zoo.engine.parameters())?,
+            behaviour: of_answers,
+            spread_weights: spread(zoo.training, layout.len())?,
             spread_behaviour: evaluated.answers.spread()?,
         };
         let d = neighbourhood.relative(&nearest);
@@ -168,7 +181,7 @@ impl<'a> Judge<'a> {
         let together = own.together(own.spread_weights, own.spread_behaviour, evaluated.ensemble_gain);
         let training = (judgement, together);
         let mut judge = Self { zoo, neighbourhood, aligned: neighbours, evaluated, own, training, held_out: None };
-        judge.held_out = (!zoo.held_out.is_empty()).then(|| judge.examine(zoo.held_out)).transpose()?;
+        judge.held_out = (!zoo.held_out.is_empty()).then(|| judge.examine(Some(HELD_OUT), zoo.held_out)).transpose()?;
         Ok(judge)
     }
 
@@ -182,20 +195,25 @@ impl<'a> Judge<'a> {
         self.neighbourhood.median()
     }
 
+    /// Whether alignment brings the zoo's runs nearer to each other, by more than a hundredth of their distance.
+    fn reorders(&self) -> bool {
+        self.own.weights.median < 0.99 * self.median()
+    }
+
     /// Judges networks `theta [n, P]` one by one.
     ///
     /// # Errors
     /// A slice that is no `[n, P]` with n ≥ 1, or not finite.
     pub fn judge(&self, theta: &[f32]) -> Result<Judgement> {
-        Ok(self.examine(theta)?.0)
+        Ok(self.examine(None, theta)?.0)
     }
 
-    fn examine(&self, theta: &[f32]) -> Result<(Judgement, Together)> {
-        let p = self.zoo.engine.parameters();
+    fn examine(&self, group: Option<usize>, theta: &[f32]) -> Result<(Judgement, Together)> {
+        let p = self.zoo.layout().len();
         let nearest = self.neighbourhood.nearest(theta)?;
         let own = self.evaluated.probabilities.as_ref();
         let Evaluated { accuracy, loss, wrong, answers, probabilities, ensemble_gain } =
-            evaluate(&self.zoo, theta, own.is_some())?;
+            evaluate(&self.zoo, group, theta, own.is_some())?;
         let alike = match (&probabilities, own) {
             (Some(probabilities), Some(own)) => probabilities.nearest(own)?,
             _ => answers.nearest(&self.evaluated.answers)?,
@@ -234,14 +252,14 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// As [`Self::judge`].
     pub fn row(&self, method: &str, theta: &[f32], seconds: f64) -> Result<Row> {
-        let (judged, together) = self.examine(theta)?;
+        let (judged, together) = self.examine(None, theta)?;
         self.summarise(method, &judged, together, seconds)
     }
 
     /// The row of a judgement.
     fn summarise(&self, method: &str, judged: &Judgement, together: Together, seconds: f64) -> Result<Row> {
         let accuracy = Summary::of("accuracy", &judged.accuracy, Better::Higher)?;
-        let floor = self.own.accuracy_floor;
+        let (own, floor) = (&self.own, self.own.accuracy_floor);
         let share = |count: usize| count as f64 / accuracy.n as f64;
         // Held-out runs against themselves would have 0 by construction.
         let copying = |of: fn(&Judgement) -> &[Nearest]| match &self.held_out {
@@ -265,6 +283,8 @@ impl<'a> Judge<'a> {
             novel_and_performing: share(judged.novel_and_performing.iter().filter(|both| **both).count()),
             novel_performing_weights: novel_and_performing(&judged.accuracy, &judged.d, floor),
             performing: share(judged.accuracy.iter().filter(|a| **a >= floor).count()),
+            new_in_weights: own.weights.reached(&judged.aligned),
+            new_in_behaviour: own.behaviour.reached(&judged.alike),
             copying_weights: copying(|j| &j.aligned),
             copying_behaviour: copying(|j| &j.alike),
             spread_weights: together.spread_weights,

@@ -84,6 +84,8 @@ mod tests {
             novel_and_performing: 0.75,
             novel_performing_weights: 0.5,
             performing: 0.8,
+            new_in_weights: 0.7,
+            new_in_behaviour: 0.9,
             copying_weights: -1.5,
             copying_behaviour: 0.5,
             spread_weights: 0.9,

@@ -44,6 +44,13 @@ pub struct Row {
     /// Share of networks with accuracy at or above the zoo's 5 % quantile.
     #[serde(with = "finite_or_null", default = "unknown")]
     pub performing: f64,
+    /// Share of networks with d_w at or above the zoo's 5 % quantile. Distances of runs lie close together: where that quantile is .99 of the median, whatever
+    /// lies between runs has none.
+    #[serde(with = "finite_or_null", default = "unknown")]
+    pub new_in_weights: f64,
+    /// Share of networks with d_f at or above the zoo's 5 % quantile.
+    #[serde(with = "finite_or_null", default = "unknown")]
+    pub new_in_behaviour: f64,
     /// Data-copying score in weights: Mann–Whitney z of the aligned distances against those of held-out runs; far below 0: copies.
     #[serde(with = "finite_or_null", default = "unknown")]
     pub copying_weights: f64,

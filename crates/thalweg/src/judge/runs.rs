@@ -1,5 +1,6 @@
 //! What a judge needs of a zoo on disk: finals by the split of runs, and how the runs began.
 use super::baseline::Start;
+use super::evaluator::{ByEngine, Evaluation};
 use super::reference::ZooReference;
 use crate::space::symmetry::SymmetryTable;
 use crate::{Error, Result};
@@ -51,18 +52,22 @@ impl ZooRuns {
         })
     }
 
-    /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`.
+    /// The reference of a judge, with the base network's `engine` and `test` inputs `[N, D]` with their `labels` `[N]`, without probe inputs.
     pub fn reference<'a>(&'a self, engine: &'a Engine, test: &'a Packed, labels: &'a [u32]) -> ZooReference<'a> {
+        self.evaluated(Evaluation::Engine(ByEngine { engine, test, probe: &[] }), labels)
+    }
+
+    /// The reference of a judge, with what evaluates `networks` on test inputs, and the `labels` `[N]` of those.
+    pub fn evaluated<'a>(&'a self, networks: Evaluation<'a>, labels: &'a [u32]) -> ZooReference<'a> {
         let (training, held_out) = (&self.training, &self.held_out);
         ZooReference {
-            engine,
+            networks,
             training,
             held_out,
-            test,
             labels,
             start: self.start(),
             symmetry: self.symmetry.as_ref(),
-            probe: &[],
+            logits: None,
         }
     }
 

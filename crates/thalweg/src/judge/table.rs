@@ -1,8 +1,8 @@
 //! The table of a judgement: what was generated, the zoo itself, held-out runs, the trivial baselines, in this order.
 //!
 //! Every network is evaluated exactly once, the training runs among them: the zoo's row comes from the evaluation that everything else is compared with.
-use super::baseline::{Baseline, Finals};
-use super::flat::Probe;
+use super::baseline::Baseline;
+use super::groups::Groups;
 use super::reference::ZooReference;
 use super::{Judge, Judgement, Row};
 use crate::{Error, Result, Streams};
@@ -43,37 +43,37 @@ pub fn table(
     baselines: Option<&Streams>,
     progress: &dyn Progress,
 ) -> Result<Vec<Judged>> {
-    let p = zoo.engine.parameters().max(1);
-    let probe = (!zoo.probe.is_empty()).then_some(Probe { engine: zoo.engine, inputs: zoo.probe });
-    let trivial = Baseline::table(zoo.training.len() / p, zoo.start.is_some(), probe.is_some());
-    let of_zoo = |streams| trivial.iter().map(move |b| (*b, streams));
-    let all: Vec<(Baseline, &Streams)> = baselines.into_iter().flat_map(of_zoo).collect();
-    progress.begin("judging", (1 + generated.len() + all.len()) as u64);
+    let networks: Vec<&[f32]> = generated.iter().map(|(_, theta)| *theta).collect();
+    let groups = |median| Groups::new(zoo, &networks, baselines, median);
+    progress.begin("judging", (1 + generated.len() + groups(f64::NAN).baselines().count()) as u64);
     let next = || {
         progress.advance(1);
         if progress.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     };
     let judge = Judge::new(zoo)?;
     next()?;
-    let judged = |origin, name: &str, theta: &[f32]| -> Result<Judged> {
-        let (networks, together) = judge.examine(theta)?;
+    let groups = groups(judge.median());
+    let judged = |origin, name: &str, group: usize| -> Result<Judged> {
+        let (networks, together) = judge.examine(Some(group), &groups.theta(group)?)?;
         next()?;
         Ok(Judged { origin, row: judge.summarise(name, &networks, together, f64::NAN)?, networks })
     };
     let mut rows = Vec::new();
-    for (name, theta) in generated {
-        rows.push(judged(Origin::Generated, name, theta)?);
+    for (i, (name, _)) in generated.iter().enumerate() {
+        rows.push(judged(Origin::Generated, name, Groups::generated(i))?);
     }
     rows.push(Judged { origin: Origin::Zoo, row: judge.zoo_row()?, networks: judge.training.0.clone() });
     if let Some((networks, together)) = &judge.held_out {
         let row = judge.summarise("held-out", networks, *together, f64::NAN)?;
         rows.push(Judged { origin: Origin::HeldOut, row, networks: networks.clone() });
     }
-    let n = generated.first().map_or(1, |(_, theta)| theta.len() / p);
-    let median = Some(judge.median());
-    let finals = Finals { layout: zoo.engine.layout(), training: zoo.training, median, start: zoo.start, probe };
-    for (baseline, streams) in all {
-        rows.push(judged(Origin::Baseline, &baseline.name(), &baseline.sample(&finals, n, streams)?)?);
+    for (group, baseline) in groups.baselines() {
+        // Where alignment leaves the runs as they are, it is interpolation once more.
+        if baseline == Baseline::AlignedInterpolation && !judge.reorders() {
+            progress.advance(1);
+            continue;
+        }
+        rows.push(judged(Origin::Baseline, &baseline.name(), group)?);
     }
     Ok(rows)
 }

@@ -96,15 +96,18 @@ fn train(engine: &Engine, start: &[f32], run: u64, data: &thalweg_nets::data::Da
 
 fn reference(toy: &Toy) -> ZooReference<'_> {
     ZooReference {
-        engine: &toy.engine,
+        networks: by(toy, &toy.engine),
         training: &toy.training,
         held_out: &toy.held_out,
-        test: &toy.test,
         labels: &toy.labels,
         start: None,
         symmetry: Some(&toy.symmetry),
-        probe: &toy.probe,
+        logits: None,
     }
+}
+
+fn by<'a>(toy: &'a Toy, engine: &'a Engine) -> Evaluation<'a> {
+    Evaluation::Engine(ByEngine { engine, test: &toy.test, probe: &toy.probe })
 }
 
 fn judge() -> Judge<'static> {
@@ -219,6 +222,11 @@ fn the_numbers_of_each_network_are_those_of_brute_force() {
             judged.accuracy[i] >= judge.accuracy_floor() && found >= least && judged.aligned[i].distance >= far;
         assert_eq!(judged.novel_and_performing[i], counts);
     }
+    let share = |reaches: &dyn Fn(usize) -> bool| {
+        (0..judged.d.len()).filter(|i| reaches(*i)).count() as f64 / judged.d.len() as f64
+    };
+    assert_eq!(row.new_in_weights, share(&|i| judged.aligned[i].distance >= far));
+    assert_eq!(row.new_in_behaviour, share(&|i| judged.alike[i].distance >= least));
     // Sixteen of the eighteen make one ensemble; pairs of the same network differ nowhere.
     let mut ensemble = crate::metric::calibration::Ensemble::new(inputs, 10).unwrap();
     for theta in new.chunks(p).take(16) {
@@ -253,20 +261,21 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let start = Some(Start { mean: &toy.start, law: &law });
     // An engine of its own, since tests in other threads evaluate by the toy's.
     let engine = Engine::new(&architecture()).unwrap();
-    let zoo = ZooReference { start, engine: &engine, ..reference(toy) };
+    let zoo = ZooReference { start, networks: by(toy, &engine), ..reference(toy) };
     let some = toy.held_out.repeat(5);
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
     let streams = Streams::new(4);
     let all = table(zoo, &generated, Some(&streams), &Silent).unwrap();
-    let noise = ["noise-0.25", "noise-1.1", "flat-noise-1.1", "soup-3-flat-noise-0.8"];
+    let noise = ["noise-0.25", "noise-1.1"];
+    let flat = ["flat-noise-1.1", "soup-3-flat-noise-0.8", "soup-6-flat-noise-0.8", "interpolation-flat-noise-1"];
     let means = ["soup-2", "soup-3", "soup-6", "interpolation"];
-    let baselines = [&means[..], &noise, &["diagonal-gaussian", "pca-gaussian"]].concat();
+    let baselines = [&means[..], &noise, &flat, &["diagonal-gaussian", "pca-gaussian", "swag"]].concat();
     assert_eq!(names(&all), [&["a", "b", "zoo", "held-out", "mean"], &baselines[..], &["mean-move"]].concat());
-    // 30 and 2 generated, 12 of the zoo, 6 held out, 1 mean and 11 baselines of as many as the first group has.
-    assert_eq!(engine.evaluated(), 30 + 2 + 12 + 6 + 1 + 11 * 30);
+    // 30 and 2 generated, 12 of the zoo, 6 held out, 1 mean and 14 baselines of as many as the first group has.
+    assert_eq!(engine.evaluated(), 30 + 2 + 12 + 6 + 1 + 14 * 30);
     assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, engine.evaluated());
     let origins = [Origin::Generated, Origin::Generated, Origin::Zoo, Origin::HeldOut].into_iter();
-    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 12]).collect();
+    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 15]).collect();
     assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);
     let judge = Judge::new(zoo).unwrap();
     assert_eq!(

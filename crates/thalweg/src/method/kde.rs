@@ -135,7 +135,7 @@ impl Kde {
         let anchors = Anchors::dense(curves, 2, d)?;
         let (n, last) = (anchors.curves(), anchors.marginals() - 1);
         if n < 2 {
-            return Err(Error::shape("curves to solve from", "at least 2", n));
+            return Err(Error::parameter("training runs", "at least 2, to have a bandwidth", n));
         }
         let m = n.min(most);
         self.set_rows(m);

@@ -138,13 +138,49 @@ impl Swag {
         }
     }
 
+    /// The law of `points [N, D]` as they are, N ≥ 2, in their order.
+    ///
+    /// # Errors
+    /// A number outside its range, points of another shape.
+    pub(crate) fn of_points(config: &SwagConfig, points: &[f32], dimension: usize) -> Result<Self> {
+        let mut swag = config.build(&[0.0, 1.0], dimension)?;
+        let anchors = Anchors::dense(points, 1, dimension)?;
+        swag.solve_points(anchors.curves(), anchors.marginal(0))?;
+        Ok(swag)
+    }
+
+    /// A draw `[D]`.
+    pub(crate) fn draw(&self, streams: &Streams) -> Vec<f32> {
+        let mut x = vec![0.0; self.dimension];
+        normal::fill(&mut streams.child("diagonal").rng(), &mut x);
+        self.finish(&mut x, &streams.child("low-rank"));
+        x
+    }
+
+    /// Makes a draw `[D]` of standard normal z₁ `[D]`, with z₂ from `streams`.
+    fn finish(&self, x: &mut [f32], streams: &Streams) {
+        let [own, shared] = self.factors();
+        let mut z = vec![0.0; self.columns().len() / self.dimension];
+        normal::fill(&mut streams.rng(), &mut z);
+        let terms = self.mean().iter().zip(self.deviation());
+        x.iter_mut().zip(terms).for_each(|(x, (mean, deviation))| *x = mean + own * deviation * *x);
+        for (column, z) in self.columns().chunks_exact(self.dimension).zip(&z) {
+            let z = shared * z;
+            x.iter_mut().zip(column).for_each(|(x, w)| *x += z * w);
+        }
+    }
+
     /// Mean, diagonal and deviations of the ends of curves `[2, N, D]`.
     fn solve(&mut self, curves: &[f32]) -> Result<()> {
+        let anchors = Anchors::dense(curves, 2, self.dimension)?;
+        self.solve_points(anchors.curves(), anchors.marginal(anchors.marginals() - 1))
+    }
+
+    /// The same of `n` points `[D]`.
+    fn solve_points<'a>(&mut self, n: usize, points: impl Iterator<Item = &'a [f32]>) -> Result<()> {
         let d = self.dimension;
-        let anchors = Anchors::dense(curves, 2, d)?;
-        let (n, last) = (anchors.curves(), anchors.marginals() - 1);
         if n < 2 {
-            return Err(Error::shape("networks to take a covariance of", "at least 2", n));
+            return Err(Error::parameter("training runs", "at least 2, to have a covariance", n));
         }
         let kept = match self.config.rank {
             0 => 0,
@@ -154,7 +190,7 @@ impl Swag {
         self.parameters.fill(0.0);
         // One pass by Welford's rule: running means, and sums of squares about the mean.
         let (mut mean, mut squares) = (vec![0.0f64; d], vec![0.0f64; d]);
-        for (i, y) in anchors.marginal(last).enumerate() {
+        for (i, y) in points.enumerate() {
             let row = (i + kept).checked_sub(n).map(|row| (2 + row) * d);
             for k in 0..d {
                 let (y, before) = (f64::from(y[k]), mean[k]);
@@ -254,17 +290,7 @@ impl Method for Swag {
         }
         let d = self.dimension;
         let start = if how.at.is_empty() { Vec::new() } else { x.to_vec() };
-        let [own, shared] = self.factors();
-        let mut z = vec![0.0; self.columns().len() / d];
-        for (x, streams) in x.chunks_exact_mut(d).zip(streams) {
-            normal::fill(&mut streams.rng(), &mut z);
-            let terms = self.mean().iter().zip(self.deviation());
-            x.iter_mut().zip(terms).for_each(|(x, (mean, deviation))| *x = mean + own * deviation * *x);
-            for (column, z) in self.columns().chunks_exact(d).zip(&z) {
-                let z = shared * z;
-                x.iter_mut().zip(column).for_each(|(x, w)| *x += z * w);
-            }
-        }
+        x.chunks_exact_mut(d).zip(streams).for_each(|(x, streams)| self.finish(x, streams));
         let between = |t: f64| start.iter().zip(&*x).map(move |(a, b)| a + t as f32 * (b - a));
         Ok(Solution { states: how.at.iter().copied().flat_map(between).collect(), evaluations: 0 })
     }

@@ -3,7 +3,7 @@
 //! Unlike the overlap of errors ([`super::behaviour`]) it needs no labels, and unlike a distance in weights it is blind to whatever a network does not
 //! feel: hidden units in another order, and noise along flat directions. A bad network differs from everything, so read it beside the accuracy.
 //! Two bytes an answer: 1,000 networks on 10,000 inputs take 20 MB.
-use crate::coupling::distance::Nearest;
+use crate::coupling::distance::{Nearest, nearest_by};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -110,13 +110,8 @@ impl Answers {
     }
 
     fn least(&self, others: &Self, allowed: impl Fn(usize, usize) -> bool + Sync) -> Vec<Nearest> {
-        let of = |i: usize| {
-            let candidates = (0..others.len()).filter(|&j| allowed(i, j));
-            let (count, index) =
-                candidates.map(|j| (differing(self.of(i), others.of(j)), j)).min().unwrap_or((self.inputs, usize::MAX));
-            Nearest { index, distance: count as f64 / self.inputs as f64 }
-        };
-        (0..self.len()).into_par_iter().map(of).collect()
+        let share = |i, j| differing(self.of(i), others.of(j)) as f64 / self.inputs as f64;
+        nearest_by([self.len(), others.len()], allowed, share)
     }
 }
 

@@ -6,11 +6,10 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::evaluate::{AT_ONCE, LogitsOf};
 
 /// Bins of the calibration error.
 pub const BINS: usize = 15;
-/// Networks whose logits are held at once.
-const AT_ONCE: usize = 64;
 
 /// How well averaged probabilities predict.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +59,7 @@ impl Ensemble {
             return Err(Error::NotFinite { what: "logit".into(), place, value: f64::from(logits[i]) });
         }
         for (total, z) in self.total.chunks_exact_mut(self.classes).zip(logits.chunks_exact(self.classes)) {
-            let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-            let sum: f64 = z.iter().map(|&z| (f64::from(z) - top).exp()).sum();
-            total.iter_mut().zip(z).for_each(|(t, &z)| *t += (f64::from(z) - top).exp() / sum);
+            total.iter_mut().zip(probabilities(z)).for_each(|(t, p)| *t += p);
         }
         self.members += 1;
         Ok(())
@@ -89,6 +86,15 @@ impl Ensemble {
     }
 }
 
+/// The softmax of one row of logits `[C]`, in double precision.
+pub fn probabilities(z: &[f32]) -> Vec<f64> {
+    let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let mut p: Vec<f64> = z.iter().map(|&z| (f64::from(z) - top).exp()).collect();
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
+    p
+}
+
 /// For each of `sizes` the ensembles that groups of so many neighbours among `thetas [M, P]` make, none in two and at most `most` of a size, on
 /// inputs `x [N, D]` with `labels [N]`. Every network is evaluated once; the logits of 64 are held at a time.
 ///
@@ -102,6 +108,21 @@ pub fn of_groups(
     sizes: &[usize],
     most: usize,
 ) -> Result<Vec<Vec<Calibration>>> {
+    of_groups_by(engine, thetas, (x, labels), &|_, thetas| engine.logits_of_many(thetas, x), sizes, most)
+}
+
+/// As [`of_groups`], with logits from elsewhere.
+///
+/// # Errors
+/// As [`of_groups`]; as `logits`.
+pub fn of_groups_by(
+    engine: &Engine,
+    thetas: &[f32],
+    (x, labels): (&Packed, &[u32]),
+    logits: &LogitsOf<'_>,
+    sizes: &[usize],
+    most: usize,
+) -> Result<Vec<Vec<Calibration>>> {
     if sizes.contains(&0) {
         return Err(Error::parameter("networks of an ensemble", "at least 1", 0));
     }
@@ -111,7 +132,7 @@ pub fn of_groups(
     let mut ensembles: Vec<Vec<Ensemble>> = sizes.iter().map(empty).collect::<Result<_>>()?;
     let used = sizes.iter().map(|&members| groups(members) * members).max().unwrap_or(0);
     for (block, thetas) in thetas[..used * p].chunks(AT_ONCE * p).enumerate() {
-        let logits = engine.logits_of_many(thetas, x)?;
+        let logits = logits(block * AT_ONCE, thetas)?;
         for (&members, ensembles) in sizes.iter().zip(&mut ensembles) {
             ensembles.par_iter_mut().enumerate().try_for_each(|(group, ensemble)| {
                 let all = logits.chunks_exact(x.len() * engine.classes()).enumerate();

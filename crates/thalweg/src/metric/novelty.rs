@@ -4,7 +4,7 @@
 //! compared as they are; permuting hidden units moves a network far away without changing it, so align first (M3) where
 //! generated and training networks may differ by permutations, and read the overlap of errors ([`super::behaviour`]) beside d.
 use super::summary::quantile;
-use crate::coupling::distance::{Nearest, Points, nearest_others};
+use crate::coupling::distance::{Nearest, Points, count, nearest_others};
 use crate::{Error, Result};
 
 /// The training networks `[R, P]` of a zoo and how far apart they are.
@@ -22,6 +22,10 @@ impl<'a> Neighbourhood<'a> {
     /// # Errors
     /// Fewer than two networks, weights not finite, or a median of 0: a zoo most of whose networks are copies.
     pub fn new(training: &'a [f32], p: usize) -> Result<Self> {
+        if count("training networks", training, p)? < 2 {
+            let expected = "at least 2: distances are in units of those between them";
+            return Err(Error::parameter("training networks", expected, 1));
+        }
         let own = nearest_others(training, p)?;
         let distances: Vec<f64> = own.iter().map(|x| x.distance).collect();
         let median = quantile("leave-one-out distance", &distances, 0.5)?;

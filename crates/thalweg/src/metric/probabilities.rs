@@ -1,9 +1,9 @@
 //! How new networks are in the probabilities that they answer (M20), where their classes alone tell too little: the mean total variation distance.
 //!
 //! On few inputs good networks often answer all of them alike; their probabilities still tell them apart, and are as blind to what a network does not feel.
-use crate::coupling::distance::Nearest;
+use crate::coupling::distance::{Nearest, nearest_by};
 use crate::{Error, Result};
-use rayon::prelude::*;
+use thalweg_nets::loss::softmax_rows;
 
 /// Class probabilities of M networks on N inputs `[M, N, C]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,14 +23,7 @@ impl Probabilities {
         if each == 0 || !logits.len().is_multiple_of(each) {
             return Err(Error::shape("logits", format!("[M, {inputs}, {classes}]"), format!("[{}]", logits.len())));
         }
-        let mut values = logits.to_vec();
-        values.par_chunks_exact_mut(classes).for_each(|row| {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter_mut().for_each(|z| *z = (*z - top).exp());
-            let total: f32 = row.iter().sum();
-            row.iter_mut().for_each(|p| *p /= total);
-        });
-        Ok(Self { values, inputs, classes })
+        Ok(Self { values: softmax_rows(logits, classes), inputs, classes })
     }
 
     /// Adds the networks of `other`, over the same inputs, behind these.
@@ -79,18 +72,12 @@ impl Probabilities {
     }
 
     fn least(&self, others: &Self, allowed: impl Fn(usize, usize) -> bool + Sync) -> Vec<Nearest> {
-        let distance = |p: &[f32], q: &[f32]| {
-            let rows = p.chunks_exact(self.classes).zip(q.chunks_exact(self.classes));
+        let distance = |i, j| {
+            let rows = self.of(i).chunks_exact(self.classes).zip(others.of(j).chunks_exact(self.classes));
             let sum: f64 = rows.map(|(p, q)| p.iter().zip(q).map(|(p, q)| f64::from((p - q).abs())).sum::<f64>()).sum();
             if sum.is_finite() { sum / (2 * self.inputs) as f64 } else { 1.0 }
         };
-        let of = |i: usize| {
-            let candidates = (0..others.len()).filter(|&j| allowed(i, j));
-            let all = candidates.map(|index| Nearest { index, distance: distance(self.of(i), others.of(index)) });
-            let nearer = |a: Nearest, b: Nearest| if b.distance < a.distance { b } else { a };
-            all.reduce(nearer).unwrap_or(Nearest { index: usize::MAX, distance: 1.0 })
-        };
-        (0..self.len()).into_par_iter().map(of).collect()
+        nearest_by([self.len(), others.len()], allowed, distance)
     }
 }
 

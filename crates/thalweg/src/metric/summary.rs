@@ -1,6 +1,7 @@
 //! One sample of scores in a few numbers: mean, deviation, standard error, best, mean of the top five, quantiles (M17).
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use thalweg_nets::numbers::quantile_of_rising;
 
 pub use crate::train::Better;
 
@@ -52,9 +53,9 @@ impl Summary {
             sem: sd / (n as f64).sqrt(),
             best: if better == Better::Higher { sorted[n - 1] } else { sorted[0] },
             top5: top.iter().sum::<f64>() / five as f64,
-            q05: between(&sorted, 0.05),
-            median: between(&sorted, 0.5),
-            q95: between(&sorted, 0.95),
+            q05: quantile_of_rising(&sorted, 0.05),
+            median: quantile_of_rising(&sorted, 0.5),
+            q95: quantile_of_rising(&sorted, 0.95),
         })
     }
 }
@@ -80,7 +81,7 @@ pub fn quantile(what: &str, values: &[f64], q: f64) -> Result<f64> {
     if !(0.0..=1.0).contains(&q) {
         return Err(Error::parameter("quantile", "a share from 0 to 1", q));
     }
-    Ok(between(&sorted(what, values)?, q))
+    Ok(quantile_of_rising(&sorted(what, values)?, q))
 }
 
 fn sorted(what: &str, values: &[f64]) -> Result<Vec<f64>> {
@@ -93,16 +94,6 @@ fn sorted(what: &str, values: &[f64]) -> Result<Vec<f64>> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     Ok(sorted)
-}
-
-fn between(sorted: &[f64], q: f64) -> f64 {
-    let place = q * (sorted.len() - 1) as f64;
-    let (low, share) = (place.floor() as usize, place.fract());
-    // Not a weighted sum: where both ends are infinite it would be NaN.
-    if share == 0.0 || sorted[low] == sorted[low + 1] {
-        return sorted[low];
-    }
-    sorted[low] + share * (sorted[low + 1] - sorted[low])
 }
 
 /// JSON has no NaN: numbers that are not finite are written as null, and null is read as NaN.

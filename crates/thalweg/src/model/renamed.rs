@@ -1,8 +1,9 @@
-//! Keys of configurations that have another name today. Files with the old names are read: every field has its old name as an alias. Who lays one
-//! table over another has to know that both names mean one field.
+//! Keys of configurations, and a choice, that have another name today. Files with the old names are read: every field has its old name as an
+//! alias. Who lays one table over another has to know that both names mean one field.
 
 /// Table (any where empty), old name, name of today.
-const RENAMED: [(&str, &str, &str); 9] = [
+const RENAMED: [(&str, &str, &str); 10] = [
+    ("", "natural", "auto"),
     ("", "look-every", "validate-every"),
     ("", "look-samples", "validation-samples"),
     ("", "look-steps", "validation-steps"),

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::argmax;
-use thalweg_nets::loss::softmax;
+use thalweg_nets::loss::softmax_rows;
 use thalweg_nets::streams::shuffle;
 use thalweg_nets::{Architecture, architecture::Operation};
 
@@ -263,15 +263,6 @@ impl Base {
         }
         self.engine.pack(&sample.inputs)
     }
-}
-
-/// Softmax of each row of logits `[N, C]`.
-pub(super) fn softmax_rows(logits: &[f32], classes: usize) -> Vec<f32> {
-    let mut out = vec![0.0; logits.len()];
-    for (z, p) in logits.chunks_exact(classes.max(1)).zip(out.chunks_exact_mut(classes.max(1))) {
-        softmax(z, p);
-    }
-    out
 }
 
 /// Standard deviation of every input of `rows` `[D]`.

@@ -6,6 +6,7 @@ use super::stored::Stored;
 use super::test::ShiftTest;
 use crate::{Error, Result, Streams};
 use std::sync::Arc;
+use thalweg_nets::pieces::Pieces;
 
 /// What a test may need besides rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,4 +61,16 @@ pub struct Factory {
     pub trains_per_query: bool,
     /// Prepares it: trains what is to be trained, or, where it was prepared before, takes that from what [`ShiftTest::save`] stored.
     pub prepare: fn(&Parts, Option<&Stored>, &Streams) -> Prepared,
+    /// What it trains first, for tests that begin with networks which do not need one another.
+    pub trained: Option<Trained>,
+}
+
+/// Networks that a test trains independently of one another before anything else. To prepare the test at once is to make them here, and to prepare it
+/// from them.
+#[derive(Debug)]
+pub struct Trained {
+    /// The work; piece m is the network m, `[P]`.
+    pub pieces: for<'a> fn(&Parts<'a>, &Streams) -> Result<Box<dyn Pieces + 'a>>,
+    /// Prepares the test from networks `[M, P]`.
+    pub prepare: fn(&Parts, Vec<f32>, &Streams) -> Prepared,
 }

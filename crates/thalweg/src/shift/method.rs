@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use thalweg_nets::pieces::Pieces;
 
 /// A test of shift, by the entry that the registry holds of it.
 #[derive(Clone, Copy)]
@@ -91,10 +92,36 @@ impl Method {
     /// # Errors
     /// What it needs is not there; stored tensors that do not fit; as the test's own.
     pub fn prepare(self, parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Result<Box<dyn ShiftTest>> {
+        self.check(parts)?;
+        (self.0.prepare)(parts, stored, &streams.child(self.name()))
+    }
+
+    /// The networks that it trains independently of one another before anything else, a piece each; none for tests that train none so.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], but for trainings.
+    pub fn pieces<'a>(self, parts: &Parts<'a>, streams: &Streams) -> Result<Option<Box<dyn Pieces + 'a>>> {
+        self.check(parts)?;
+        self.0.trained.as_ref().map(|trained| (trained.pieces)(parts, &streams.child(self.name()))).transpose()
+    }
+
+    /// As [`Self::prepare`], from the networks `[M, P]` that [`Self::pieces`] come to.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`]; a test that begins with no networks.
+    pub fn prepare_from(self, parts: &Parts, thetas: Vec<f32>, streams: &Streams) -> Result<Box<dyn ShiftTest>> {
+        self.check(parts)?;
+        match &self.0.trained {
+            Some(trained) => (trained.prepare)(parts, thetas, &streams.child(self.name())),
+            None => Err(Error::parameter(format!("method {}", self.name()), "no networks", thetas.len())),
+        }
+    }
+
+    fn check(self, parts: &Parts) -> Result<()> {
         let expected = match self.needs() {
             Needs::Network if parts.base.is_none() => "f's weights and architecture",
             Needs::Inputs if parts.reference.held_out.width() == 0 => "rows with inputs",
-            _ => return (self.0.prepare)(parts, stored, &streams.child(self.name())),
+            _ => return Ok(()),
         };
         Err(Error::parameter(format!("method {}", self.name()), expected, "logits alone"))
     }

@@ -13,8 +13,9 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
+use thalweg_nets::pieces::Task;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{DeriveOptions, Step, Task, ZooStore, derive, derive_task};
+use thalweg_nets::zoo::{DeriveOptions, Step, ZooStore, derive, derive_task};
 
 /// Sweeps after which an ascent that still moves is left; it converges in about ten.
 const SWEEPS: usize = 200;

@@ -225,19 +225,7 @@ impl Walk {
             | Operation::AvgPool { .. }
             | Operation::TakeToken { .. } => self.fix_positions(place),
             // Neither parameters nor an order of their own. A new layer has to be placed here, or its slots would be miscounted.
-            Operation::Relu
-            | Operation::Relu6
-            | Operation::LeakyRelu { .. }
-            | Operation::Elu { .. }
-            | Operation::Tanh
-            | Operation::Sigmoid
-            | Operation::Gelu
-            | Operation::Silu
-            | Operation::HardSwish
-            | Operation::Softplus
-            | Operation::Identity
-            | Operation::Dropout { .. }
-            | Operation::Tokens => {}
+            thalweg_nets::elementwise!() | Operation::Tokens => {}
         }
     }
 

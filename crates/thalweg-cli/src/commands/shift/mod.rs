@@ -8,6 +8,7 @@ use crate::common::Outcome;
 use crate::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
 
 /// What to do about shift.
 #[derive(Subcommand, Debug)]
@@ -16,6 +17,19 @@ pub enum Command {
     Calibrate(Box<calibrate::Args>),
     Test(Box<test::Args>),
     Watch(Box<watch::Args>),
+}
+
+impl Command {
+    /// The folder that its tasks fill, for a command that writes to `out`; none where its work cannot be shared out.
+    ///
+    /// # Errors
+    /// A command that is told already which task it is.
+    pub fn shared(&self, out: Option<&Path>) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Calibrate(args) => args.shared(out).map(Some),
+            Self::Check(_) | Self::Test(_) | Self::Watch(_) => Ok(None),
+        }
+    }
 }
 
 /// Runs it.

@@ -4,7 +4,7 @@ use crate::data::{self, NormalisationFlags};
 use crate::output::{Inputs, Plan};
 use crate::results::Results;
 use crate::session::Session;
-use crate::work::architecture::given;
+use crate::work::architecture::ArchitectureFlags;
 use crate::work::import::{PartFlags, law, recognised, tell};
 use crate::work::next::Next;
 use crate::work::outlook::Outlook;
@@ -40,12 +40,8 @@ pub struct Args {
     /// Folder of networks in files of PyTorch or safetensors, or of one sub-folder a run
     #[arg(value_name = "FOLDER")]
     source: PathBuf,
-    /// Architecture of the networks: cnn-s, cnn-m, mlp, digits (with --data), or a TOML or ONNX file
-    #[arg(long, value_name = "NAME|FILE")]
-    arch: Option<String>,
-    /// Hidden widths of an mlp, e.g. 32,16
-    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "arch")]
-    widths: Vec<usize>,
+    #[command(flatten)]
+    of: ArchitectureFlags,
     /// Data that the networks are for
     #[arg(long, value_name = "NAME[:PATH]")]
     data: Option<String>,
@@ -79,12 +75,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     }
     let data = data.map(|data| args.inputs.applied(data)).transpose()?;
     let from =
-        Inputs::default().path(&args.source).paths(&args.parts.base).data(data.as_ref()).text(args.arch.as_deref());
+        Inputs::default().path(&args.source).paths(&args.parts.base).data(data.as_ref()).text(args.of.arch.as_deref());
     let target = Plan { command: "zoo import", names: FILES, inputs: from, ..Plan::default() };
     if let Some(data) = &data {
         data::ensure(data, &session.progress)?;
     }
-    let architecture = given(args.arch.as_deref(), &args.widths, data.as_ref(), &session.progress)?;
+    let architecture = args.of.given(data.as_ref(), &session.progress)?;
     let options = ImportOptions {
         name: args.name.clone(),
         architecture,

@@ -6,8 +6,9 @@ pub mod train;
 
 use crate::common::Outcome;
 use crate::session::Session;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
 
 /// What to do with zoos.
 #[derive(Subcommand, Debug)]
@@ -19,20 +20,18 @@ pub enum Command {
 }
 
 impl Command {
-    /// The folder that its tasks fill without `--out`, where its work can be shared out.
+    /// The folder that its tasks fill, for a command that writes to `out`; none where its work cannot be shared out.
     ///
     /// # Errors
     /// A command that is told already which task it is.
-    pub fn shared(&self) -> Result<Option<&'static str>> {
+    pub fn shared(&self, out: Option<&Path>) -> Result<Option<PathBuf>> {
         let (shard, folder) = match self {
             Self::Train(args) => (&args.shard, train::FOLDER),
             Self::Align(args) => (&args.shard, align::FOLDER),
             Self::Import(_) | Self::Info(_) => return Ok(None),
         };
-        match shard.is_said() {
-            true => bail!("--shard: expected none in a command that is shared out, which gives every task its own"),
-            false => Ok(Some(folder)),
-        }
+        shard.none()?;
+        Ok(Some(out.map_or_else(|| folder.into(), Path::to_path_buf)))
     }
 }
 

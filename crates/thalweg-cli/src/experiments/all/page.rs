@@ -4,7 +4,7 @@ use super::found::Found;
 use super::rule::{Comparison, Estimate, Verdict, WORDS};
 use crate::common::Outcome;
 use crate::experiments::experiment::{Findings, Scale};
-use crate::report::Report;
+use crate::report::{Card, Report, Tone};
 use crate::results::Row;
 use crate::row;
 use crate::table::{Cell, Table, Weight};
@@ -36,12 +36,7 @@ pub fn findings(all: &[Found], scale: Scale) -> Findings {
     };
     let judged: Vec<Judged> = CLAIMS.iter().filter_map(of).collect();
     let overview = overview(&judged, all);
-    Findings {
-        rows: rows(&judged, all),
-        report: page(&judged, all, &overview, scale),
-        tables: vec![overview],
-        outcome: OUTCOME,
-    }
+    Findings { rows: rows(&judged, all), report: page(&judged, all, scale), tables: vec![overview], outcome: OUTCOME }
 }
 
 fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
@@ -85,31 +80,44 @@ fn words(c: &Comparison) -> String {
     format!("{}: {} {}{n}, {} {}", c.what, c.ours.of, number(&c.ours), c.theirs.of, number(&c.theirs))
 }
 
-/// Claims, verdicts, deciding numbers, rival, minutes.
-fn overview(judged: &[Judged], all: &[Found]) -> Table {
+/// What was lost comes first: it is what a reader has to know.
+fn lost_first(list: &[Comparison]) -> Vec<Comparison> {
+    let mut list = list.to_vec();
+    list.sort_by_key(Comparison::won);
+    list
+}
+
+/// The first of these comparisons, a line each, in which no number is parted from its error; their number where there are more.
+fn told(list: &[Comparison]) -> Vec<String> {
+    let whole = |c: &Comparison| words(c).replace(" ± ", "\u{a0}±\u{a0}").replace("n = ", "n\u{a0}=\u{a0}");
+    let mut lines: Vec<String> = list.iter().take(SHOWN).map(whole).collect();
+    if list.len() > SHOWN {
+        lines.push(format!("and {} more", list.len() - SHOWN));
+    }
+    lines
+}
+
+fn note(all: &[Found]) -> String {
     let total: f64 = all.iter().map(|found| found.seconds).sum();
-    let mut table = Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(format!(
+    format!(
         "{WORDS} ± is one standard error. The trivial rival decides nothing. Minutes are those of the claim's experiment, {:.1} for all of them.",
         total / 60.0
-    ));
-    let told = |list: &[Comparison]| {
-        let mut parts: Vec<String> = list.iter().take(SHOWN).map(words).collect();
-        if list.len() > SHOWN {
-            parts.push(format!("and {} more", list.len() - SHOWN));
-        }
-        if parts.is_empty() { "–".to_owned() } else { parts.join("; ") }
-    };
+    )
+}
+
+/// Claims, verdicts, of what decides them and of a trivial rival the first numbers, minutes: for the terminal.
+fn overview(judged: &[Judged], all: &[Found]) -> Table {
+    let first = |list: &[Comparison]| list.first().map_or("–".to_owned(), words);
+    let mut table =
+        Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(note(all));
     for (i, j) in judged.iter().enumerate() {
-        // What was lost comes first: it is what a reader has to know.
-        let mut decisive = j.decisive.clone();
-        decisive.sort_by_key(Comparison::won);
         let weight = if j.verdict == Verdict::Holds { Weight::Strong } else { Weight::Plain };
         let cells = vec![
             format!("({}) {}", i + 1, j.claim.text).into(),
             j.claim.source.into(),
             j.verdict.words().into(),
-            told(&decisive).into(),
-            told(&j.rival).into(),
+            first(&lost_first(&j.decisive)).into(),
+            first(&j.rival).into(),
             Cell::Number(j.found.seconds / 60.0, 1),
         ];
         table.push(weight, cells);
@@ -117,7 +125,27 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
     table
 }
 
-fn page(judged: &[Judged], all: &[Found], overview: &Table, scale: Scale) -> Report {
+/// A claim for a reader who has seconds for it.
+fn card(i: usize, j: &Judged) -> Card {
+    let found = j.found;
+    let reasons = [("decided by", lost_first(&j.decisive)), ("trivial rival", j.rival.clone())];
+    let reasons = reasons.into_iter().filter(|(_, list)| !list.is_empty());
+    Card {
+        title: format!("({}) {}", i + 1, j.claim.text),
+        verdict: j.verdict.words(),
+        tone: match j.verdict {
+            Verdict::Holds => Some(Tone::Good),
+            Verdict::InPart(..) => Some(Tone::Open),
+            Verdict::Not => Some(Tone::Bad),
+            Verdict::Unmeasured => None,
+        },
+        about: vec![j.claim.source.into(), format!("seed {}", found.seed), format!("{:.1} min", found.seconds / 60.0)],
+        reasons: reasons.map(|(word, list)| (word.to_owned(), told(&list))).collect(),
+        code: found.command(),
+    }
+}
+
+fn page(judged: &[Judged], all: &[Found], scale: Scale) -> Report {
     let lede = format!(
         "The paper's claims and ours, each with the experiment that decides it, run here at the scale {scale}."
     );
@@ -125,15 +153,14 @@ fn page(judged: &[Judged], all: &[Found], overview: &Table, scale: Scale) -> Rep
     if let Some(caveat) = scale.caveat() {
         report.paragraph(caveat);
     }
-    report.heading("Claims").table(overview);
+    report.heading("Claims").paragraph(note(all));
+    report.cards(judged.iter().enumerate().map(|(i, j)| card(i, j)).collect());
+    report.heading("Every comparison");
     for (i, j) in judged.iter().enumerate() {
-        report.heading(format!("({}) {}", i + 1, j.verdict.words())).paragraph(j.claim.text);
-        report.paragraph(format!("Made in: {}. What to look at: {}", j.claim.source, j.claim.look));
         let table = comparisons(j);
         if !table.rows.is_empty() {
-            report.table(&table);
+            report.paragraph(format!("({}) {} What to look at: {}", i + 1, j.claim.text, j.claim.look)).table(&table);
         }
-        report.code(j.found.command());
     }
     for found in all {
         report.append(&found.report);

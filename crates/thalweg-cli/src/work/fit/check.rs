@@ -4,6 +4,7 @@ use crate::results::Row;
 use crate::row;
 use crate::session::Session;
 use crate::shell::quoted;
+use crate::table::estimate;
 use crate::work::outlook::{Between, Outlook, Prospect, UNCONNECTED};
 use anyhow::Result;
 use thalweg::fit::{Character, Relation};
@@ -75,9 +76,10 @@ impl<'a> Check<'a> {
         let train = &self.split.train;
         let trained = accuracy(&self.zoo.finals(&train[..train.len().min(SAMPLES)])?)?;
         session.say(&format!(
-            "Check: {SAMPLES} sampled networks have validation accuracy {:.3} ± {:.3}, the zoo's runs {:.3} ± {:.3} (chance {chance:.3}). \
-             Accuracy alone does not show that they are new: thalweg eval does.",
-            sampled.mean, sampled.sem, trained.mean, trained.sem
+            "Check: {SAMPLES} sampled networks have validation accuracy {}, the zoo's runs {} (chance {chance:.3}). Accuracy alone does not show \
+             that they are new: thalweg eval does.",
+            estimate(sampled.mean, sampled.sem, 3),
+            estimate(trained.mean, trained.sem, 3)
         ));
         if self.outlook.learned(trained.mean) && sampled.mean < (trained.mean + chance) / 2.0 {
             complain(&format!(

@@ -1,10 +1,13 @@
 //! The array: which tasks of which command, as an engine is given it and as a person would type it.
-use crate::shell::{quoted, word};
+use crate::output::SAID;
+use crate::shell::{line, quoted, word};
+use crate::work::pieces;
 use anyhow::{Context, Result};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use thalweg_nets::files::rooted;
-use thalweg_nets::zoo::task::ranges;
+use thalweg_nets::pieces::task::ranges;
+use thalweg_nets::zoo::gather;
 
 /// A command whose work can be shared out, as its words say.
 #[derive(Clone, Debug)]
@@ -32,6 +35,17 @@ pub struct Array {
     pub cores: usize,
 }
 
+/// Which of `of` tasks have something to make in the folder `out`, by the names of the files alone.
+///
+/// # Errors
+/// A file of ours there that cannot be read; more tasks than shards or pieces.
+pub fn unfinished(out: &Path, of: usize) -> Result<Vec<usize>> {
+    match pieces::is_named_so(out) {
+        true => pieces::unfinished(out, of),
+        false => Ok(gather::unfinished(out, of)?),
+    }
+}
+
 impl Array {
     /// A name that tells it from arrays of other commands and other folders.
     pub fn name(&self) -> String {
@@ -46,13 +60,13 @@ impl Array {
 
     /// Where what its tasks say on stderr is kept while they are at work.
     pub fn logs(&self) -> PathBuf {
-        rooted(&self.out).join(LOGS)
+        rooted(&self.out).join(SAID)
     }
 
     /// What a person would type for HyperQueue.
     pub fn typed_for_hyperqueue(&self) -> String {
         let (tasks, cores, name) = (ranges(&self.tasks), self.cores, self.name());
-        let log = word(&self.out.join(LOGS).join("%{TASK_ID}.err").display().to_string());
+        let log = word(&self.out.join(SAID).join("%{TASK_ID}.err").display().to_string());
         let line = self.line();
         format!("hq submit --array {tasks} --cpus {cores} --name {name} --stdout none --stderr {log} -- \\\n  {line}")
     }
@@ -60,22 +74,18 @@ impl Array {
     /// What a person would type for Slurm.
     pub fn typed_for_slurm(&self) -> String {
         let (tasks, cores, name) = (ranges(&self.tasks), self.cores, self.name());
-        let (logs, line) = (quoted(&self.out.join(LOGS)), word(&self.line()));
-        let log = word(&self.out.join(LOGS).join("%a.err").display().to_string());
+        let (logs, line) = (quoted(&self.out.join(SAID)), word(&self.line()));
+        let log = word(&self.out.join(SAID).join("%a.err").display().to_string());
         format!(
             "mkdir -p {logs}\nsbatch --array={tasks} --cpus-per-task={cores} --job-name={name} --output=/dev/null --error={log} \\\n  --wrap {line}"
         )
     }
 
     /// The command of every task, which takes its number from the engine.
-    fn line(&self) -> String {
-        let words = self.words_of("auto").into_iter().map(|text| word(&text));
-        [quoted(&self.program)].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    pub fn line(&self) -> String {
+        format!("{} {}", quoted(&self.program), line(&self.words_of("auto")))
     }
 }
-
-/// The folder of the tasks' words, within the one that they fill.
-const LOGS: &str = ".tasks";
 
 /// The program as it was called, for tasks to call it.
 ///

@@ -6,6 +6,10 @@ A request comes as JSON on stdin. What happens is told as JSON, a line each, on 
 import json
 import os
 import sys
+import time
+
+#: Least and most seconds between two questions to the server; between them a twentieth of the time since the beginning.
+POLL = (0.02, 1.0)
 
 
 def tell(**what):
@@ -14,6 +18,10 @@ def tell(**what):
 
 class Over(Exception):
     """The job that was to be attached to has ended already."""
+
+
+class Asked(Exception):
+    """The server was asked once, and the job is not over."""
 
 
 def access(folder):
@@ -38,18 +46,30 @@ def main():
     connection = client.connection
 
     def follow(job, attaching):
-        seen = False
+        seen, last = False, None
 
         def told(status):
-            nonlocal seen
+            nonlocal seen, last
             one = status.get(job)
             if one is not None:
                 if attaching and not seen and one["completed"]:
                     raise Over
                 seen = True
-                tell(finished=one["finished"], failed=one["failed"], total=one["total"])
+                now = dict(finished=one["finished"], failed=one["failed"], total=one["total"])
+                if now != last:
+                    last = now
+                    tell(**now)
+                if not one["completed"]:
+                    raise Asked
 
-        connection.wait_for_jobs([job], told)
+        begun = time.monotonic()
+        while True:
+            try:
+                connection.wait_for_jobs([job], told)
+                break
+            except Asked:
+                # The package's own waiting asks once a second: longer than short work takes.
+                time.sleep(min(max((time.monotonic() - begun) / 20, POLL[0]), POLL[1]))
         if not seen:
             raise Over
         failed = connection.get_failed_tasks([job]).get(job, {})

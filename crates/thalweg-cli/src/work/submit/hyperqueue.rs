@@ -1,35 +1,17 @@
-//! HyperQueue, driven by its own client, the Python package `hyperqueue` (see `hyperqueue.py` beside this file): an array is submitted, or found again where
-//! an earlier call of the same command submitted it, and followed to its end.
+//! HyperQueue, driven by its own client, the Python package `hyperqueue` (see `hyperqueue.py` beside this file).
 use super::Array;
-use crate::output::leave;
-use crate::session::Session;
+use super::engine::{Engine, Running, Submitted, TICK, Told};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
-use thalweg_nets::Error;
-use thalweg_nets::files::{lock, rooted, write_whole};
-use thalweg_nets::progress::Progress;
+use thalweg_nets::files::rooted;
 
 /// The client, which Python runs.
 const CLIENT: &str = include_str!("hyperqueue.py");
-
-/// How often a request to stop is looked for.
-const TICK: Duration = Duration::from_millis(100);
-
-/// What is remembered of an array, so that the same command finds it again.
-#[derive(Debug, Deserialize, Serialize)]
-struct Submitted {
-    name: String,
-    server: String,
-    job: u64,
-    /// Its tasks, in the order in which the engine numbers them.
-    tasks: Vec<usize>,
-}
 
 /// What the client is asked.
 #[derive(Serialize)]
@@ -51,115 +33,59 @@ struct TaskRequest {
 /// What the client tells, a line each.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Told {
+struct Line {
     error: Option<String>,
     job: Option<u64>,
     server: Option<String>,
     attached: bool,
     finished: Option<u64>,
     failed: u64,
-    ended: Option<std::collections::BTreeMap<String, String>>,
+    ended: Option<BTreeMap<String, String>>,
 }
 
-/// Submits `array` to the server whose folder HQ_SERVER_DIR names (HyperQueue's own choice without it), or finds it there, and follows it by
-/// `python` until every task has ended.
-///
-/// # Errors
-/// No Python, no package, no server; tasks that failed, each named with what it said; [`Error::Interrupted`], the tasks go on.
-pub fn follow(array: &Array, python: &str, session: &Session) -> Result<()> {
-    let (logs, state) = (array.logs(), array.logs().join("job.json"));
-    fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
-    let earlier = fs::read(&state).ok().and_then(|bytes| serde_json::from_slice::<Submitted>(&bytes).ok());
-    let earlier = earlier.filter(|earlier| earlier.name == array.name());
-    let program = array.program.to_string_lossy().into_owned();
-    let task = |index: &usize| TaskRequest {
-        words: [vec![program.clone()], array.words_of(index)].concat(),
-        stderr: logs.join(format!("{index}.err")),
-    };
-    let request = Request {
-        folder: std::env::var("HQ_SERVER_DIR").ok().filter(|folder| !folder.is_empty()),
-        name: array.name(),
-        cwd: rooted(Path::new(".")),
-        cpus: array.cores,
-        tasks: array.tasks.iter().map(task).collect(),
-        attach: earlier.as_ref(),
-    };
-    let client = Client::start(python, &serde_json::to_string(&request)?)?;
-    session.progress.begin("tasks", array.of as u64);
-    let mut tasks = array.tasks.clone();
-    let mut shown = 0;
-    loop {
-        let told = client.next(session)?;
-        if let Some(error) = told.error {
-            bail!("{error}; --dry-run prints what to type without the client");
-        }
-        if let (Some(job), Some(server)) = (told.job, told.server) {
-            let name = array.name();
-            tasks = match earlier.as_ref().filter(|_| told.attached) {
-                Some(earlier) => earlier.tasks.clone(),
-                None => array.tasks.clone(),
-            };
-            let submitted = Submitted { name, server, job, tasks: tasks.clone() };
-            write_whole(&state, serde_json::to_string(&submitted)?.as_bytes())?;
-            leave(format!("the tasks go on as job {job} of HyperQueue, and the same command finds them again"));
-            session.progress.detail(&format!("job {job} of HyperQueue, {} tasks", tasks.len()));
-        }
-        if let Some(finished) = told.finished {
-            let done = (array.of - tasks.len()) as u64 + finished + told.failed;
-            session.progress.advance(done.saturating_sub(shown));
-            shown = shown.max(done);
-        }
-        if let Some(failed) = told.ended {
-            session.progress.end();
-            return ended(&logs, &tasks, array.of, &failed);
-        }
-    }
+/// The engine, at the server whose folder HQ_SERVER_DIR names (HyperQueue's own choice without it).
+pub struct HyperQueue {
+    /// The interpreter of Python that has its client.
+    pub python: String,
 }
 
-/// Waits a minute at most until no task is at work in `dir` any more: one whose worker was lost may still be, though another has done its work.
-///
-/// # Errors
-/// A folder that cannot be opened; [`Error::Interrupted`].
-pub fn settled(dir: &Path, session: &Session) -> Result<()> {
-    for _ in 0..600 {
-        let folder = fs::File::open(dir).map_err(Error::io("read", dir))?;
-        if lock(&folder, dir).is_ok() {
-            break;
-        }
-        if session.progress.interrupted() {
-            return Err(Error::Interrupted.into());
-        }
-        std::thread::sleep(TICK);
+impl Engine for HyperQueue {
+    fn name(&self) -> &'static str {
+        "HyperQueue"
     }
-    Ok(())
-}
 
-/// Says which tasks failed, and of what.
-fn ended(logs: &Path, tasks: &[usize], of: usize, failed: &std::collections::BTreeMap<String, String>) -> Result<()> {
-    if failed.is_empty() {
-        return Ok(());
+    fn start(&self, array: &Array, earlier: Option<&Submitted>) -> Result<Box<dyn Running>> {
+        let program = array.program.to_string_lossy().into_owned();
+        let task = |index: &usize| TaskRequest {
+            words: [vec![program.clone()], array.words_of(index)].concat(),
+            stderr: array.logs().join(format!("{index}.err")),
+        };
+        let request = Request {
+            folder: std::env::var("HQ_SERVER_DIR").ok().filter(|folder| !folder.is_empty()),
+            name: array.name(),
+            cwd: rooted(Path::new(".")),
+            cpus: array.cores,
+            tasks: array.tasks.iter().map(task).collect(),
+            attach: earlier,
+        };
+        let new = Submitted { name: array.name(), server: String::new(), job: 0, tasks: array.tasks.clone() };
+        Ok(Box::new(Client::start(&self.python, &serde_json::to_string(&request)?, new, earlier.cloned())?))
     }
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    for (number, error) in failed {
-        let index = number.parse::<usize>().ok().and_then(|number| tasks.get(number)).copied();
-        let index = index.with_context(|| format!("HyperQueue named a task {number}, which was not submitted"))?;
-        let log = fs::read_to_string(logs.join(format!("{index}.err"))).unwrap_or_default();
-        let said = log.lines().rev().find_map(|line| line.strip_prefix("thalweg: "));
-        lines.push((index, said.unwrap_or(error).to_owned()));
-    }
-    lines.sort_unstable();
-    let lines: Vec<String> = lines.iter().map(|(index, said)| format!("\n  task {index}: {said}")).collect();
-    bail!("{} of {of} tasks failed; the same command submits them again:{}", lines.len(), lines.concat())
 }
 
 /// The client's process.
 struct Client {
     child: Child,
     lines: Receiver<std::io::Result<String>>,
+    /// What was submitted now, before its number is known, and what was submitted earlier.
+    new: Submitted,
+    earlier: Option<Submitted>,
+    /// The tasks of what is followed, in the order in which HyperQueue numbers them.
+    tasks: Vec<usize>,
 }
 
 impl Client {
-    fn start(python: &str, request: &str) -> Result<Self> {
+    fn start(python: &str, request: &str, new: Submitted, earlier: Option<Submitted>) -> Result<Self> {
         let mut command = Command::new(python);
         command.args(["-c", CLIENT]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         // Ctrl-C is for us: the client ends with us.
@@ -183,24 +109,42 @@ impl Client {
                 all(stdout);
             });
         }
-        Ok(Self { child, lines })
+        Ok(Self { child, lines, new, earlier, tasks: Vec::new() })
     }
 
-    /// What it tells next; lines that are not for us are passed over.
-    fn next(&self, session: &Session) -> Result<Told> {
-        loop {
-            match self.lines.recv_timeout(TICK) {
-                Ok(line) => {
-                    if let Ok(told) = serde_json::from_str(&line.context("the client of HyperQueue")?) {
-                        return Ok(told);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) if session.progress.interrupted() => {
-                    return Err(Error::Interrupted.into());
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => bail!("the client of HyperQueue ended without a word"),
-            }
+    /// What a line tells.
+    fn told(&mut self, line: Line) -> Result<Option<Told>> {
+        if let Some(error) = line.error {
+            bail!("{error}; --dry-run prints what to type without the client");
+        }
+        if let (Some(job), Some(server)) = (line.job, line.server) {
+            let known = self.earlier.clone().filter(|_| line.attached);
+            let submitted = Submitted { server, job, ..known.unwrap_or_else(|| self.new.clone()) };
+            self.tasks = submitted.tasks.clone();
+            return Ok(Some(Told::Begun(submitted)));
+        }
+        if let Some(failed) = line.ended {
+            let task = |(number, error): (String, String)| {
+                let index = number.parse::<usize>().ok().and_then(|number| self.tasks.get(number)).copied();
+                let index = index.with_context(|| format!("HyperQueue named a task {number}, which was not submitted"));
+                Ok((index?, error))
+            };
+            return Ok(Some(Told::Ended(Some(failed.into_iter().map(task).collect::<Result<_>>()?))));
+        }
+        Ok(line.finished.map(|finished| Told::Progress(finished + line.failed)))
+    }
+}
+
+impl Running for Client {
+    /// Lines that are not for us are passed over.
+    fn next(&mut self) -> Result<Option<Told>> {
+        match self.lines.recv_timeout(TICK) {
+            Ok(line) => match serde_json::from_str(&line.context("the client of HyperQueue")?) {
+                Ok(line) => self.told(line),
+                Err(_) => Ok(None),
+            },
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("the client of HyperQueue ended without a word"),
         }
     }
 }

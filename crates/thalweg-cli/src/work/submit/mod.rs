@@ -1,6 +1,12 @@
 //! `thalweg submit`: the tasks of a command as an array of an engine's, submitted and followed. Scheduling, placement and trying again are the engine's.
 mod array;
+mod engine;
+mod follow;
 mod hyperqueue;
+mod slurm;
 
-pub use array::{Array, Shared, called};
-pub use hyperqueue::{follow, settled};
+pub use array::{Array, Shared, called, unfinished};
+pub use engine::Engine;
+pub use follow::{follow, settled};
+pub use hyperqueue::HyperQueue;
+pub use slurm::Slurm;

@@ -1,8 +1,9 @@
-//! Convolution without padding and dilation, of one group, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
+//! Convolution without padding, of one group, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
 //!
 //! A kernel holds a block of output (or input) channels of two neighbouring columns in registers. Sums run over
-//! (channel, ky, kx) in that order.
+//! (channel, ky, kx) in that order. Where taps do not touch, [`conv_dilated`] computes one column at a time.
 use super::blocks::{in_blocks, pairs};
+use super::conv_dilated;
 use crate::engine::ops::Conv;
 use crate::engine::vector::{Kernel, Simd, Vector};
 
@@ -36,6 +37,9 @@ fn forward<S: Simd, const B: usize>(
     x: &[Vector],
     y: &mut [Vector],
 ) {
+    if conv.is_dilated() {
+        return conv_dilated::forward::<S, B>(at, conv, theta, weights, x, y);
+    }
     let Conv { input: [inputs, ..], output: [_, oh, ow], stride, .. } = *conv;
     let size = inputs * conv.area();
     let weights = &weights[at * size..][..B * size];
@@ -128,6 +132,9 @@ fn reach(at: usize, kernel: usize, stride: usize, outputs: usize) -> (usize, usi
 
 #[inline(always)]
 fn input_gradient<S: Simd, const B: usize>(at: usize, conv: &Conv, weights: &[f32], dy: &[Vector], dx: &mut [Vector]) {
+    if conv.is_dilated() {
+        return conv_dilated::input_gradient::<S, B>(at, conv, weights, dy, dx);
+    }
     let Conv { input: [_, h, w], output: [outputs, _, ow], kernel: [_, wide], stride, .. } = *conv;
     let size = outputs * conv.area();
     let weights = &weights[at * size..][..B * size];

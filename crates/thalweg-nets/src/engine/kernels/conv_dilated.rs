@@ -1,29 +1,11 @@
 //! Convolution with dilation, without padding, of one group, `[i, h, w] → [o, oh, ow]`: forward, and the input gradient.
 //! One column at a time for a block of channels; forward, sums run over (channel, ky, kx) in that order, backward over (ky, kx, channel).
-use super::blocks::{in_blocks, pairs};
 use crate::engine::ops::Conv;
-use crate::engine::vector::{Kernel, Simd, Vector};
+use crate::engine::vector::{Simd, Vector};
 
-/// y = w ⋆ x + b for one block of images, cut at zero where the layer ends in a ReLU.
-pub(in crate::engine) struct Forward<'a> {
-    pub conv: &'a Conv,
-    pub theta: &'a [f32],
-    pub weights: &'a [f32],
-    pub x: &'a [Vector],
-    pub y: &'a mut [Vector],
-}
-
-impl Kernel for Forward<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Forward { conv, theta, weights, x, y } = self;
-        let weights = &weights[conv.forward..conv.forward + conv.weights()];
-        in_blocks!(conv.output[0], pairs(S::REGISTERS), forward::<S>(conv, theta, weights, x, &mut *y));
-    }
-}
-
+/// What [`super::conv::Forward`] computes, for `B` output channels from `at` on.
 #[inline(always)]
-fn forward<S: Simd, const B: usize>(
+pub(super) fn forward<S: Simd, const B: usize>(
     at: usize,
     conv: &Conv,
     theta: &[f32],
@@ -63,23 +45,6 @@ fn forward<S: Simd, const B: usize>(
     }
 }
 
-/// dx = wᵀ ⋆ dy for one block of images.
-pub(in crate::engine) struct InputGradient<'a> {
-    pub conv: &'a Conv,
-    pub weights: &'a [f32],
-    pub dy: &'a [Vector],
-    pub dx: &'a mut [Vector],
-}
-
-impl Kernel for InputGradient<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let InputGradient { conv, weights, dy, dx } = self;
-        let weights = &weights[conv.backward..conv.backward + conv.weights()];
-        in_blocks!(conv.input[0], pairs(S::REGISTERS), input_gradient::<S>(conv, weights, dy, &mut *dx));
-    }
-}
-
 /// The output that reads input `at` through tap `k`, if there is one.
 #[inline(always)]
 fn reader(at: usize, k: usize, dilation: usize, stride: usize, outputs: usize) -> Option<usize> {
@@ -87,8 +52,15 @@ fn reader(at: usize, k: usize, dilation: usize, stride: usize, outputs: usize) -
     (from.is_multiple_of(stride) && from / stride < outputs).then_some(from / stride)
 }
 
+/// What [`super::conv::InputGradient`] computes, for `B` input channels from `at` on.
 #[inline(always)]
-fn input_gradient<S: Simd, const B: usize>(at: usize, conv: &Conv, weights: &[f32], dy: &[Vector], dx: &mut [Vector]) {
+pub(super) fn input_gradient<S: Simd, const B: usize>(
+    at: usize,
+    conv: &Conv,
+    weights: &[f32],
+    dy: &[Vector],
+    dx: &mut [Vector],
+) {
     let Conv { input: [_, h, w], output: [outputs, oh, ow], kernel: [tall, wide], stride, dilation, .. } = *conv;
     let size = outputs * conv.area();
     let weights = &weights[at * size..][..B * size];

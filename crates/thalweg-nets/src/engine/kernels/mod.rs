@@ -2,7 +2,7 @@
 pub(super) mod attention;
 pub(super) mod blocks;
 pub(super) mod conv;
-pub(super) mod conv_dilated;
+mod conv_dilated;
 pub(super) mod conv_gradient;
 pub(super) mod conv_pool;
 pub(super) mod dense;

@@ -3,6 +3,7 @@ use super::ImportOptions;
 use super::select::Selection;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Slot};
+use crate::sealed;
 use crate::zoo::checkpoints::head::{Part, Raw};
 use crate::zoo::checkpoints::names;
 use crate::zoo::checkpoints::network::{Network, Opened, Reading, Wanted};
@@ -72,7 +73,11 @@ impl Parts {
             let expected = "tensors that are not modelled, or checkpoints that lack some, beside a base checkpoint";
             return Err(Error::parameter("base", expected, "every tensor modelled"));
         }
-        let ties = if own { ties(&mut opened, slots, &names, &modelled)? } else { Vec::new() };
+        let ties = match options.architecture {
+            // Each of its tensors is a parameter.
+            Some(_) => Vec::new(),
+            None => ties(&mut opened, slots, &names, &modelled)?,
+        };
         let mut frozen = BTreeMap::new();
         for slot in (0..slots.len()).filter(|slot| !modelled[*slot]) {
             frozen.insert(slot, opened.raw(names[slot])?);
@@ -131,7 +136,7 @@ impl Parts {
         };
         let mut words = self.words.clone();
         words.remove(crate::checksum::WORD);
-        words.insert("format".into(), "pt".into());
+        words.extend(sealed::pytorch_words());
         Template::new(self.described.iter().map(filled).collect(), words, beside, layout)
     }
 

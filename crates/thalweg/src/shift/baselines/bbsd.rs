@@ -30,6 +30,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Bbsd::new(&parts.reference.validation))),
+    trained: None,
 };
 
 impl Bbsd {

@@ -220,6 +220,7 @@ pub static FACTORY: Factory = Factory {
     prepare: |parts, _, streams| {
         Ok(Box::new(DeepKernel::new(&parts.reference.train, &parts.reference.validation, streams)?))
     },
+    trained: None,
 };
 
 impl ShiftTest for DeepKernel {

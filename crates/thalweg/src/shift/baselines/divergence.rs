@@ -23,6 +23,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(HDivergence::new(&parts.reference.train)?)),
+    trained: None,
 };
 
 impl HDivergence {

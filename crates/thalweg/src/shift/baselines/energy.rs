@@ -29,6 +29,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Energy::new(&parts.reference.validation))),
+    trained: None,
 };
 
 impl Energy {

@@ -5,7 +5,7 @@ use super::entropy::Reading;
 use crate::ranges;
 use crate::shift::base::{Base, Sample};
 use crate::shift::disagreement::members::{Members, Shared, referenced};
-use crate::shift::factory::{Factory, Needs, Parts, Prepared};
+use crate::shift::factory::{Factory, Needs, Parts, Prepared, Trained};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::{Error, Result, Streams, interrupt};
@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 use thalweg_nets::data::{Dataset, Normalisation};
 use thalweg_nets::init::Initialisation;
+use thalweg_nets::pieces::{Pieces, here};
 use thalweg_nets::train::{Recipe, Trainer};
 
 /// The test, ready for queries.
@@ -29,22 +30,84 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Network,
     trains_per_query: false,
     prepare: prepared,
+    trained: Some(Trained { pieces, prepare: from_networks }),
 };
 
 fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
-    let Parts { reference, config, size, .. } = *parts;
+    let Some(stored) = stored else {
+        return from_networks(parts, here(&*pieces(parts, streams)?)?.concat(), streams);
+    };
     let base = parts.base()?;
-    Ok(Box::new(match stored {
-        None => {
-            let own = || reference.train.predictions();
-            let labels = if parts.labels.is_empty() { own() } else { parts.labels.to_vec() };
-            DeepEnsemble::train(base, reference, &labels, &config.ensemble, size, streams)?
+    let thetas = stored.rows("networks", base.theta().len())?;
+    Ok(Box::new(DeepEnsemble { shared: Shared::stored(base, parts.reference, stored)?, thetas }))
+}
+
+fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + 'a>> {
+    let labels = match parts.labels {
+        [] => parts.reference.train.predictions(),
+        labels => labels.to_vec(),
+    };
+    Ok(Box::new(Trainings::new(parts.base()?, parts.reference, labels, &parts.config.ensemble, *streams)?))
+}
+
+fn from_networks(parts: &Parts, thetas: Vec<f32>, streams: &Streams) -> Prepared {
+    Ok(Box::new(DeepEnsemble::of(parts.base()?, parts.reference, thetas, parts.size, streams)?))
+}
+
+/// The trainings of the members, on the training rows with their labels.
+struct Trainings {
+    base: Arc<Base>,
+    data: Dataset,
+    recipe: Recipe,
+    members: usize,
+    streams: Streams,
+}
+
+impl Trainings {
+    fn new(
+        base: Arc<Base>,
+        reference: &Reference,
+        labels: Vec<u32>,
+        config: &EnsembleConfig,
+        streams: Streams,
+    ) -> Result<Self> {
+        ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
+        let (net, classes) = (base.architecture(), base.engine().classes());
+        let as_they_are = Normalisation::identity(net.input());
+        let data = Dataset::new("P", net.input(), classes, reference.train.inputs.clone(), labels, as_they_are)?;
+        let recipe =
+            Recipe { batch: config.recipe.batch.min(data.len()), checkpoints: vec![1.0], ..config.recipe.clone() };
+        let made = Self { base, data, recipe, members: config.members, streams };
+        made.trainer().map(|_| ())?;
+        Ok(made)
+    }
+
+    fn trainer(&self) -> Result<Trainer<'_>> {
+        let base = &self.base;
+        Trainer::new(base.engine(), base.architecture(), &self.data, &self.data.first(64), &self.recipe)
+    }
+}
+
+impl Pieces for Trainings {
+    fn count(&self) -> usize {
+        self.members
+    }
+
+    fn make(&self, m: usize) -> Result<Vec<f32>> {
+        let streams = self.streams.child("member").index(m as u64);
+        let start = Initialisation::default().draw(self.base.engine().layout(), &streams.child("start"));
+        let run = self.trainer()?.train(&start, &streams, &interrupt::requested)?;
+        #[cfg(test)]
+        crate::nn::steps::note(1);
+        match run.diverged_at {
+            Some(step) => Err(Error::NotFinite {
+                what: "loss of the ensemble".into(),
+                place: format!("member {m}, step {step}"),
+                value: f64::NAN,
+            }),
+            None => Ok(run.theta),
         }
-        Some(stored) => {
-            let thetas = stored.rows("networks", base.theta().len())?;
-            DeepEnsemble { shared: Shared::stored(base, reference, stored)?, thetas }
-        }
-    }))
+    }
 }
 
 impl DeepEnsemble {
@@ -60,31 +123,8 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
-        let (train, net, engine) = (&reference.train, base.architecture(), base.engine());
-        let as_they_are = Normalisation::identity(net.input());
-        let data =
-            Dataset::new("P", net.input(), engine.classes(), train.inputs.clone(), labels.to_vec(), as_they_are)?;
-        let recipe =
-            Recipe { batch: config.recipe.batch.min(data.len()), checkpoints: vec![1.0], ..config.recipe.clone() };
-        let trainer = Trainer::new(engine, net, &data, &data.first(64), &recipe)?;
-        let one = |m: usize| {
-            let streams = streams.child("member").index(m as u64);
-            let start = Initialisation::default().draw(engine.layout(), &streams.child("start"));
-            let run = trainer.train(&start, &streams, &interrupt::requested)?;
-            #[cfg(test)]
-            crate::nn::steps::note(1);
-            match run.diverged_at {
-                Some(step) => Err(Error::NotFinite {
-                    what: "loss of the ensemble".into(),
-                    place: format!("member {m}, step {step}"),
-                    value: f64::NAN,
-                }),
-                None => Ok(run.theta),
-            }
-        };
-        let thetas: Vec<Vec<f32>> = (0..config.members).into_par_iter().map(one).collect::<Result<_>>()?;
-        Self::of(base.clone(), reference, thetas.concat(), query, streams)
+        let trainings = Trainings::new(base.clone(), reference, labels.to_vec(), config, *streams)?;
+        Self::of(base, reference, here(&trainings)?.concat(), query, streams)
     }
 
     /// Members `[M, P]` that are there already.

@@ -3,11 +3,12 @@
 //! The **one-sided** mean entropy is part of verdicts: it does not fire where f is surer than on P. From that of an ensemble [`BASE_ENTROPY_SHARE`] of f's own is
 //! taken away. The two-sided Kolmogorov–Smirnov distance of the paper fires on surer rows too, so it is printed only. [`MeanEntropy`] is f's own
 //! (M16), the cheapest test there is.
-use crate::shift::base::{Sample, Schema, softmax_rows};
+use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
 use thalweg_nets::evaluate::argmax;
+use thalweg_nets::loss::softmax_rows;
 
 /// What an ensemble gives. For the verdict: rows disagreed on (an integer has no threshold of its own at small |Q|, so ties are broken by the
 /// next), the most probability that a member takes from f's class, and the mean entropy less [`BASE_ENTROPY_SHARE`] of f's. Printed: mean disagreement, two-sided KS
@@ -147,6 +148,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(MeanEntropy::new(&parts.reference.validation))),
+    trained: None,
 };
 
 impl MeanEntropy {

@@ -165,6 +165,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Inputs,
     trains_per_query: false,
     prepare: |parts, stored, _| Mahalanobis::prepared(Distance::Inputs, &parts.reference.train, stored),
+    trained: None,
 };
 
 /// The same of features, relative.
@@ -174,6 +175,7 @@ pub static RELATIVE: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, stored, _| Mahalanobis::prepared(Distance::Relative, &parts.reference.train, stored),
+    trained: None,
 };
 
 fn values(kind: Distance, rows: &Sample) -> &[f32] {

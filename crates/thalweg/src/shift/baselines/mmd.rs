@@ -51,6 +51,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Inputs,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Inputs, &parts.reference.train)?)),
+    trained: None,
 };
 
 /// The same of features.
@@ -60,6 +61,7 @@ pub static OF_FEATURES: Factory = Factory {
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Features, &parts.reference.train)?)),
+    trained: None,
 };
 
 impl Mmd {

@@ -45,6 +45,7 @@ pub static FACTORY: Factory = Factory {
     prepare: |parts, _, streams| {
         Ok(Box::new(TwoSample::new(&parts.reference.train, &parts.reference.validation, streams)?))
     },
+    trained: None,
 };
 
 impl TwoSample {

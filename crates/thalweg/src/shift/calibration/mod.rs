@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataRecord;
+use thalweg_nets::pieces::{Pieces, here};
 use thalweg_nets::progress::Progress;
 
 mod accuracy;
@@ -176,6 +177,17 @@ impl Request<'_> {
         self.parts.reference.held_out_is_fresh()
     }
 
+    /// The networks that all its tests train independently of one another, a piece each, test after test: work that many processes may share.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; a test that needs more than is known.
+    pub fn pieces(&self) -> Result<Networks<'_>> {
+        self.check()?;
+        let streams = Streams::new(self.seed).child("shift");
+        let all = self.methods.iter().map(|method| method.pieces(&self.parts, &streams));
+        Ok(Networks(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
+    }
+
     fn check_labels(&self) -> Result<()> {
         let (labels, held_out) = (self.parts.labels, self.held_out_labels);
         if let Some(first) = labels.first().filter(|first| labels.iter().all(|label| label == *first)) {
@@ -193,18 +205,49 @@ impl Request<'_> {
     }
 }
 
+/// The networks `[P]` of a test, given the number of its first piece among those of all tests, and its own work.
+pub type Trained<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
+
+/// The trainings of all tests of a request, one after the other.
+pub struct Networks<'a>(Vec<Box<dyn Pieces + 'a>>);
+
+impl Pieces for Networks<'_> {
+    fn count(&self) -> usize {
+        self.0.iter().map(|work| work.count()).sum()
+    }
+
+    fn make(&self, mut index: usize) -> Result<Vec<f32>> {
+        for work in &self.0 {
+            if index < work.count() {
+                return work.make(index);
+            }
+            index -= work.count();
+        }
+        Err(Error::parameter("piece", format!("below {}", self.count()), index))
+    }
+}
+
 impl Calibration {
     /// Trains what is to be trained.
     ///
     /// # Errors
     /// As [`Request::check`]; a test that needs more than is known; as the tests' own; interruption.
     pub fn make(request: &Request, progress: &dyn Progress) -> Result<Self> {
+        Self::make_by(request, &|_, work| here(work), progress)
+    }
+
+    /// As [`Self::make`], with the networks that tests train independently of one another as `networks` gives them: for work whose pieces
+    /// ([`Request::pieces`]) others have made.
+    ///
+    /// # Errors
+    /// As [`Self::make`]; networks of another number.
+    pub fn make_by(request: &Request, networks: &Trained<'_>, progress: &dyn Progress) -> Result<Self> {
         request.check()?;
         let Request { parts, methods, null, seed, .. } = request;
         let streams = Streams::new(*seed).child("shift");
         let mut config = parts.config.clone();
         let (mut choice, mut seconds) = (None, BTreeMap::new());
-        let mut tests = Vec::new();
+        let (mut tests, mut first) = (Vec::new(), 0);
         progress.begin("calibrating", methods.len() as u64);
         for method in *methods {
             if progress.interrupted() {
@@ -218,7 +261,14 @@ impl Calibration {
                 choice = Some(found);
             }
             let parts = Parts { config: &config, ..parts.clone() };
-            tests.push(method.prepare(&parts, None, &streams)?);
+            tests.push(match method.pieces(&parts, &streams)? {
+                Some(work) => {
+                    let thetas = networks(first, &*work)?;
+                    first += work.count();
+                    method.prepare_from(&parts, thetas.concat(), &streams)?
+                }
+                None => method.prepare(&parts, None, &streams)?,
+            });
             seconds.insert(method.name(), start.elapsed().as_secs_f64());
             progress.advance(1);
         }

@@ -3,6 +3,7 @@ use super::*;
 use crate::nn::steps::counted;
 use crate::shift::config::small;
 use crate::shift::world::{self, World};
+use thalweg_nets::pieces::{PieceFolder, Task};
 use thalweg_nets::progress::Silent;
 
 fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> Request<'a> {
@@ -192,4 +193,32 @@ fn logits_alone_calibrate_what_needs_no_more() {
     assert!(says(&[], 50, 8, "at least one"));
     assert!(says(&[entropy], 18, 8, "at least 19"));
     assert!(says(&[entropy], 50, 0, "at least 1"));
+}
+
+#[test]
+fn networks_that_tasks_made_are_those_of_one_process_and_none_is_trained_again() {
+    let world = world::two_clouds(1);
+    let config = small(30);
+    let methods: Vec<Method> =
+        ["entropy", "bank", "ensemble", "conditional", "meta-detectron"].map(|m| Method::named(m).unwrap()).to_vec();
+    let request = request(world, &methods, &config);
+    let dir = tempfile::tempdir().unwrap();
+    let work = request.pieces().unwrap();
+    let folder = PieceFolder::new(dir.path(), &request.key(), work.count());
+    for index in [2, 0, 1] {
+        folder.make(&work, Task::new(index, 3).unwrap(), &Silent).unwrap();
+    }
+    let (one, trained) = counted(|| Calibration::make(&request, &Silent).unwrap());
+    let from = |first: usize, work: &dyn Pieces| (0..work.count()).map(|i| folder.get(work, first, i)).collect();
+    // What follows the networks (fits of generators, warm starts) is made here both times.
+    let (many, rest) = counted(|| Calibration::make_by(&request, &from, &Silent).unwrap());
+    assert!(rest < trained / 2, "{rest} of {trained} steps");
+    let bytes = |calibration: &Calibration, name: &str| {
+        let path = dir.path().join(name);
+        calibration.write(&path).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    assert!(bytes(&one, "one") == bytes(&many, "many"));
+    let logits = Parts { base: None, ..request.parts.clone() };
+    assert!(Request { parts: logits, ..request.clone() }.pieces().is_err(), "a bank needs a network");
 }

@@ -1,8 +1,9 @@
 //! What networks that are the same for every query say of rows, laid out row by row so that queries of these rows cost little each.
 use super::subset;
-use crate::shift::base::{Sample, softmax_rows};
+use crate::shift::base::Sample;
 use crate::shift::baselines::entropy::Reading;
 use thalweg_nets::evaluate::argmax;
+use thalweg_nets::loss::softmax_rows;
 
 /// Numbers of logits that are kept for later queries, at most: 32 MiB of a file, three times that in memory.
 pub const MOST: usize = 1 << 23;

@@ -12,7 +12,7 @@ use super::subset::covering;
 use crate::ranges;
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
-use crate::shift::factory::{Factory, Needs, Parts, Prepared};
+use crate::shift::factory::{Factory, Needs, Parts, Prepared, Trained};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::{Error, Result, Streams};
@@ -21,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use std::sync::Arc;
+use thalweg_nets::pieces::{Pieces, here};
 
 /// Least expected share of features that a synthetic shift moves.
 const FEWEST: f32 = 0.1;
@@ -41,22 +42,29 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Network,
     trains_per_query: false,
     prepare: prepared,
+    trained: Some(Trained { pieces, prepare: from_networks }),
 };
 
 fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
-    let Parts { reference, config, size, .. } = *parts;
+    let Some(stored) = stored else {
+        return from_networks(parts, here(&*pieces(parts, streams)?)?.concat(), streams);
+    };
+    let Parts { reference, config, .. } = *parts;
     let base = parts.base()?;
-    Ok(Box::new(match stored {
-        None => {
-            let trainer = Trainer::new(base, reference, config.bank_cdc.0, streams)?;
-            Bank::train(&trainer, reference, config.bank, size, streams)?
-        }
-        Some(stored) => {
-            let thetas = stored.single("networks", &[config.bank.size, base.theta().len()])?;
-            config.bank.check()?;
-            Bank { shared: Shared::stored(base, reference, stored)?, config: config.bank, thetas }
-        }
-    }))
+    let thetas = stored.single("networks", &[config.bank.size, base.theta().len()])?;
+    config.bank.check()?;
+    Ok(Box::new(Bank { shared: Shared::stored(base, reference, stored)?, config: config.bank, thetas }))
+}
+
+fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + 'a>> {
+    let Parts { reference, config, .. } = *parts;
+    config.bank.check()?;
+    let trainer = Trainer::new(parts.base()?, reference, config.bank_cdc.0, streams)?;
+    Ok(Box::new(Cdcs::new(trainer, reference, config.bank, *streams)?))
+}
+
+fn from_networks(parts: &Parts, thetas: Vec<f32>, streams: &Streams) -> Prepared {
+    Ok(Box::new(Bank::of(parts.base()?, parts.reference, parts.config.bank, thetas, parts.size, streams)?))
 }
 
 impl Bank {
@@ -121,19 +129,48 @@ pub(in crate::shift) fn cdcs(
     config: BankConfig,
     streams: &Streams,
 ) -> Result<Vec<f32>> {
-    let base = trainer.base();
-    ranges::numbers("disagreement classifiers (bank.size, meta.zoo)", &[config.size, base.theta().len()])?;
-    let spread = deviations(&reference.train);
-    let members: Vec<Vec<f32>> = (0..config.size)
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, m| {
-            let (shifted, mut rng) = query_of(m, base, reference, &spread, config, streams)?;
-            let mut theta = base.theta().to_vec();
-            trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, scratch)?;
-            Ok(theta)
-        })
-        .collect::<Result<_>>()?;
-    Ok(members.concat())
+    Ok(here(&Cdcs::new(trainer.clone(), reference, config, *streams)?)?.concat())
+}
+
+/// The training of CDCs, each against its own synthetic query.
+pub(in crate::shift) struct Cdcs<'a> {
+    trainer: Trainer,
+    reference: &'a Reference,
+    config: BankConfig,
+    /// Deviation of each feature.
+    spread: Vec<f32>,
+    streams: Streams,
+}
+
+impl<'a> Cdcs<'a> {
+    /// Of `config.size` CDCs.
+    ///
+    /// # Errors
+    /// More numbers than a machine holds.
+    pub(in crate::shift) fn new(
+        trainer: Trainer,
+        reference: &'a Reference,
+        config: BankConfig,
+        streams: Streams,
+    ) -> Result<Self> {
+        let what = "disagreement classifiers (bank.size, meta.zoo)";
+        ranges::numbers(what, &[config.size, trainer.base().theta().len()])?;
+        Ok(Self { trainer, reference, config, spread: deviations(&reference.train), streams })
+    }
+}
+
+impl Pieces for Cdcs<'_> {
+    fn count(&self) -> usize {
+        self.config.size
+    }
+
+    fn make(&self, m: usize) -> Result<Vec<f32>> {
+        let base = self.trainer.base();
+        let (shifted, mut rng) = query_of(m, base, self.reference, &self.spread, self.config, &self.streams)?;
+        let mut theta = base.theta().to_vec();
+        self.trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, &mut Scratch::default())?;
+        Ok(theta)
+    }
 }
 
 /// The synthetic query that member `m` is trained against, and the generator that its training goes on with.

@@ -11,7 +11,7 @@
 //! Cost: the bank's trainings and `steps` steps of the fit once (seconds); a query is 20 evaluations of the field for `samples` rows and a pass of
 //! `samples` networks. Measured on UCI Heart at |Q| = 10, Switzerland and Long Beach, two base networks, 60 draws: AUROC of the combined statistics .910
 //! (.818 at 32 components, .858 at 128; .846 without the context, and guidance of 2.5 is worse than none), of the bank .973. Not where the bank holds fewer than some hundred CDCs: the encoder has no more examples than that.
-use super::bank;
+use super::bank::{self, Cdcs};
 use super::bank_config::BankConfig;
 use super::cdc::Trainer;
 use super::conditional_config::ConditionalConfig;
@@ -24,7 +24,7 @@ use crate::nn::normal;
 use crate::nn::parameters::Parameters;
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
-use crate::shift::factory::{Factory, Needs, Parts, Prepared};
+use crate::shift::factory::{Factory, Needs, Parts, Prepared, Trained};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test;
@@ -33,6 +33,7 @@ use crate::space::latent::{Autoencoder, Decoder, Pca, PcaConfig};
 use crate::{Result, Streams};
 use rayon::prelude::*;
 use std::sync::Arc;
+use thalweg_nets::pieces::{Pieces, here};
 
 /// Euler steps of the samples.
 const SAMPLING: usize = 20;
@@ -55,18 +56,31 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Network,
     trains_per_query: false,
     prepare: prepared,
+    trained: Some(Trained { pieces, prepare: from_networks }),
 };
 
 fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
-    let Parts { reference, config, size, .. } = *parts;
-    let base = parts.base()?;
-    Ok(Box::new(match stored {
-        None => {
-            let trainer = Trainer::new(base, reference, config.bank_cdc.0, streams)?;
-            Conditional::train(&trainer, reference, config.bank, config.conditional, size, streams)?
+    match stored {
+        None => from_networks(parts, here(&*pieces(parts, streams)?)?.concat(), streams),
+        Some(stored) => {
+            let of = (parts.config.bank, parts.config.conditional);
+            Ok(Box::new(Conditional::stored(parts.base()?, parts.reference, of, stored)?))
         }
-        Some(stored) => Conditional::stored(base, reference, (config.bank, config.conditional), stored)?,
-    }))
+    }
+}
+
+fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + 'a>> {
+    let Parts { reference, config, .. } = *parts;
+    config.conditional.check()?;
+    config.bank.check()?;
+    let trainer = Trainer::new(parts.base()?, reference, config.bank_cdc.0, streams)?;
+    Ok(Box::new(Cdcs::new(trainer, reference, config.bank, streams.child("zoo"))?))
+}
+
+fn from_networks(parts: &Parts, zoo: Vec<f32>, streams: &Streams) -> Prepared {
+    let Parts { reference, config, size, .. } = *parts;
+    let of = (config.bank, zoo);
+    Ok(Box::new(Conditional::of(&parts.base()?, reference, of, config.conditional, size, streams)?))
 }
 
 impl Conditional {
@@ -84,7 +98,19 @@ impl Conditional {
     ) -> Result<Self> {
         config.check()?;
         bank.check()?;
-        let (zoo, base) = (bank::cdcs(trainer, reference, bank, &streams.child("zoo"))?, trainer.base());
+        let zoo = bank::cdcs(trainer, reference, bank, &streams.child("zoo"))?;
+        Self::of(trainer.base(), reference, (bank, zoo), config, query, streams)
+    }
+
+    /// Fits the generator to a zoo of CDCs `[M, P]` that is there already, each of its own synthetic query of the bank.
+    fn of(
+        base: &Arc<Base>,
+        reference: &Reference,
+        (bank, zoo): (BankConfig, Vec<f32>),
+        config: ConditionalConfig,
+        query: usize,
+        streams: &Streams,
+    ) -> Result<Self> {
         let spread = deviations(&reference.train);
         let queries: Vec<Sample> = (0..bank.size)
             .into_par_iter()

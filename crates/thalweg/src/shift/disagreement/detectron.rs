@@ -39,6 +39,7 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Network,
     trains_per_query: true,
     prepare: prepared,
+    trained: None,
 };
 
 fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {

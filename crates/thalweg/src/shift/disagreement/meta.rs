@@ -9,7 +9,7 @@
 //! .995 of the rows that CDCs are held to. What it took: 96 components (32 lose .03) and a strong λ; that ℓ_cdc has many rows, half of them rows
 //! that the CDCs were never held to, keeps the agreement. Base networks differ by more than ±.
 //! At a thousand times the bank's cost, take it to study tuning, not to guard a model.
-use super::bank;
+use super::bank::{self, Cdcs};
 use super::bank_config::BankConfig;
 use super::cdc::{Trainer, agreements, mean_agreement};
 use super::flow;
@@ -21,7 +21,7 @@ use crate::nn::parameters::Parameters;
 use crate::reward::{InSpace, OnData, Reward, Rows};
 use crate::shift::base::{Base, Sample, deviations};
 use crate::shift::baselines::entropy::Reading;
-use crate::shift::factory::{Factory, Needs, Parts, Prepared};
+use crate::shift::factory::{Factory, Needs, Parts, Prepared, Trained};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test;
@@ -33,6 +33,7 @@ use crate::{Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
 use std::sync::Arc;
+use thalweg_nets::pieces::{Pieces, here};
 use thalweg_nets::progress::Silent;
 
 /// Synthetic queries that a warm start is for.
@@ -58,18 +59,29 @@ pub static FACTORY: Factory = Factory {
     needs: Needs::Network,
     trains_per_query: true,
     prepare: prepared,
+    trained: Some(Trained { pieces, prepare: from_networks }),
 };
 
 fn prepared(parts: &Parts, stored: Option<&Stored>, streams: &Streams) -> Prepared {
-    let Parts { reference, config, size, .. } = *parts;
-    let base = parts.base()?;
-    Ok(Box::new(match stored {
-        None => {
-            let trainer = Trainer::new(base, reference, config.meta_cdc.0, streams)?;
-            MetaDetectron::train(&trainer, reference, config.bank, config.meta, size, streams)?
+    match stored {
+        None => from_networks(parts, here(&*pieces(parts, streams)?)?.concat(), streams),
+        Some(stored) => {
+            let (base, config) = (parts.base()?, parts.config.meta);
+            Ok(Box::new(MetaDetectron::stored(base, parts.reference, config, stored, streams)?))
         }
-        Some(stored) => MetaDetectron::stored(base, reference, config.meta, stored, streams)?,
-    }))
+    }
+}
+
+fn pieces<'a>(parts: &Parts<'a>, streams: &Streams) -> Result<Box<dyn Pieces + 'a>> {
+    let Parts { reference, config, .. } = *parts;
+    let trainer = Trainer::new(parts.base()?, reference, config.meta_cdc.0, streams)?;
+    Ok(Box::new(MetaDetectron::cdcs(trainer, reference, config.bank, &config.meta, streams)?))
+}
+
+fn from_networks(parts: &Parts, zoo: Vec<f32>, streams: &Streams) -> Prepared {
+    let Parts { reference, config, size, .. } = *parts;
+    let of = (config.bank, zoo);
+    Ok(Box::new(MetaDetectron::of(parts.base()?, reference, of, config.meta, size, streams)?))
 }
 
 /// Rows of P in ℓ_cdc: some that CDCs were held to, and as many that they were not.
@@ -119,9 +131,20 @@ impl MetaDetectron {
         config: &MetaConfig,
         streams: &Streams,
     ) -> Result<Vec<f32>> {
+        Ok(here(&Self::cdcs(trainer.clone(), reference, bank, config, streams)?)?.concat())
+    }
+
+    /// The trainings of the zoo.
+    fn cdcs<'a>(
+        trainer: Trainer,
+        reference: &'a Reference,
+        bank: BankConfig,
+        config: &MetaConfig,
+        streams: &Streams,
+    ) -> Result<Cdcs<'a>> {
         config.check()?;
         bank.check()?;
-        bank::cdcs(trainer, reference, BankConfig { size: config.zoo, ..bank }, &streams.child("zoo"))
+        Cdcs::new(trainer, reference, BankConfig { size: config.zoo, ..bank }, streams.child("zoo"))
     }
 
     /// Fits the flow to a zoo of CDCs `[M, P]` that is there already; a warm start is towards queries such as those of the bank beside it.

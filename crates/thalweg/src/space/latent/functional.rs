@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
-use thalweg_nets::loss::LogitLoss;
+use thalweg_nets::loss::{LogitLoss, softmax};
 use thalweg_nets::zoo::ZooStore;
 
 /// Training inputs that probes are drawn from, at most.
@@ -218,18 +218,6 @@ impl LogitLoss for Difference<'_> {
     fn len(&self) -> Option<usize> {
         Some(self.wanted.len() / self.classes)
     }
-}
-
-/// Probabilities of logits `z [C]`; returns log Σ exp z.
-fn softmax(z: &[f32], p: &mut [f32]) -> f64 {
-    let top = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0.0f32;
-    for (p, z) in p.iter_mut().zip(z) {
-        *p = (z - top).exp();
-        total += *p;
-    }
-    p.iter_mut().for_each(|p| *p /= total);
-    f64::from(top) + f64::from(total).ln()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! [`Task`]: a part of a zoo's shards, for work that many processes on many machines share.
+//! [`Task`]: a part of the pieces of work that many processes on many machines share.
 use crate::error::{Error, Result};
 use std::fmt;
 use std::ops::Range;
 
-/// Task `index` of the `of` tasks that the shards of a zoo are shared out to. Tasks take neighbouring shards, as evenly as they go.
+/// Task `index` of the `of` tasks that pieces (the shards of a zoo, the networks of a calibration) are shared out to. Tasks take neighbouring pieces, as
+/// evenly as they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
     index: usize,
@@ -32,16 +33,27 @@ impl Task {
         self.of
     }
 
-    /// Which of `shards` shards are its own.
+    /// Which of `count` pieces of work are its own.
     ///
     /// # Errors
-    /// More tasks than shards: some would have nothing to do.
+    /// More tasks than pieces: some would have nothing to do.
+    pub fn pieces(self, count: usize) -> Result<Range<usize>> {
+        self.part(count, format!("at most {count}, the pieces of this work"))
+    }
+
+    /// Which of the `shards` of a zoo are its own.
+    ///
+    /// # Errors
+    /// More tasks than shards.
     pub fn shards(self, shards: usize) -> Result<Range<usize>> {
-        if self.of > shards {
-            let expected = format!("at most {shards}, the shards of this zoo (smaller shards make more of them)");
+        self.part(shards, format!("at most {shards}, the shards of this zoo (smaller shards make more of them)"))
+    }
+
+    fn part(self, count: usize, expected: String) -> Result<Range<usize>> {
+        if self.of > count {
             return Err(Error::parameter("tasks", expected, self.of));
         }
-        let at = |index: usize| (index as u128 * shards as u128 / self.of as u128) as usize;
+        let at = |index: usize| (index as u128 * count as u128 / self.of as u128) as usize;
         Ok(at(self.index)..at(self.index + 1))
     }
 }
