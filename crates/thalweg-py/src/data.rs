@@ -2,7 +2,6 @@
 use crate::errors::Raise;
 use crate::settings;
 use crate::work::{self, Watch};
-use crate::zoo::Zoo;
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -50,28 +49,4 @@ pub fn of_zoo(home: Option<&DataSpec>, named: Option<&DataSpec>, watch: &Watch) 
         (Some(spec), None, _) | (None, _, Some(spec)) => load(spec, watch).map(Some),
         (None, _, None) => Ok(None),
     }
-}
-
-/// The three parts of a data set as the networks of `zoo` take them, of `data` or else of its own.
-#[pyfunction]
-pub fn load_data<'py>(
-    py: Python<'py>,
-    data: Option<&Bound<'py, PyAny>>,
-    zoo: Option<PyRef<'py, Zoo>>,
-    observer: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let named = data.map(spec).transpose()?;
-    let home = zoo.as_ref().and_then(|zoo| zoo.inner.data());
-    let nothing = || Error::parameter("data", "a name", "none");
-    let splits = work::run(py, observer, |watch| of_zoo(home, named.as_ref(), watch)?.ok_or_else(nothing))?;
-    let name = named.as_ref().or(home).map_or("", |spec| &spec.name);
-    let out = PyDict::new(py);
-    let part = |set: Dataset| Ok::<_, PyErr>((set.inputs.into_pyarray(py), set.labels.into_pyarray(py)));
-    out.set_item("shape", splits.train.shape)?;
-    out.set_item("classes", splits.train.classes)?;
-    out.set_item("name", name)?;
-    out.set_item("train", part(splits.train)?)?;
-    out.set_item("validation", part(splits.validation)?)?;
-    out.set_item("test", part(splits.test)?)?;
-    Ok(out)
 }

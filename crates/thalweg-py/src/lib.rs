@@ -29,7 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<model::Model>()?;
     module.add_class::<template::Template>()?;
     module.add_class::<shift::Detector>()?;
-    module.add_function(wrap_pyfunction!(data::load_data, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::load_data, module)?)?;
     module.add_function(wrap_pyfunction!(model::fit_defaults, module)?)?;
     module.add_function(wrap_pyfunction!(model::tune_defaults, module)?)?;
     module.add_function(wrap_pyfunction!(model::fit, module)?)?;

@@ -214,3 +214,27 @@ impl Zoo {
         known.map(|values| arrays::rows(py, values, self.inner.checkpoints())).transpose()
     }
 }
+
+/// The three parts of a data set as the networks of `zoo` take them, of `data` or else of its own.
+#[pyfunction]
+pub fn load_data<'py>(
+    py: Python<'py>,
+    data: Option<&Bound<'py, PyAny>>,
+    zoo: Option<PyRef<'py, Zoo>>,
+    observer: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let named = data.map(data::spec).transpose()?;
+    let home = zoo.as_ref().and_then(|zoo| zoo.inner.data());
+    let nothing = || Error::parameter("data", "a name", "none");
+    let splits = work::run(py, observer, |watch| data::of_zoo(home, named.as_ref(), watch)?.ok_or_else(nothing))?;
+    let name = named.as_ref().or(home).map_or("", |spec| &spec.name);
+    let out = PyDict::new(py);
+    let part = |set: Dataset| Ok::<_, PyErr>((set.inputs.into_pyarray(py), set.labels.into_pyarray(py)));
+    out.set_item("shape", splits.train.shape)?;
+    out.set_item("classes", splits.train.classes)?;
+    out.set_item("name", name)?;
+    out.set_item("train", part(splits.train)?)?;
+    out.set_item("validation", part(splits.validation)?)?;
+    out.set_item("test", part(splits.test)?)?;
+    Ok(out)
+}

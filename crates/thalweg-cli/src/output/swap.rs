@@ -89,8 +89,27 @@ pub fn discard(dir: &Path) -> Result<()> {
     if Marker::read(&new)?.is_none() && !names::all(&new, NAME)?.iter().all(|name| names::is_part(name)) {
         bail!("{} was not made by thalweg and is in the way; move it or choose another path", new.display());
     }
-    match fs::remove_dir_all(&new) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", &new)(e).into()),
+    remove_but_marker(&new)?;
+    gone(fs::remove_dir_all(&new), &new)
+}
+
+/// Removes all that is in `new` but its marker: without that a kill in between would leave files that nobody owns.
+fn remove_but_marker(new: &Path) -> Result<()> {
+    for entry in fs::read_dir(new).map_err(Error::io("read", new))? {
+        let entry = entry.map_err(Error::io("read", new))?;
+        let path = entry.path();
+        if entry.file_name() != NAME {
+            let folder = names::kind(&path) == Some(names::Kind::Folder);
+            gone(if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is not there any more needs no removing.
+fn gone(removed: std::io::Result<()>, path: &Path) -> Result<()> {
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(e).into()),
         _ => Ok(()),
     }
 }
@@ -106,6 +125,19 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+    }
+
+    #[test]
+    fn the_marker_is_the_last_to_go() {
+        let dir = tempfile::tempdir().unwrap();
+        ready(dir.path());
+        let new = dir.path().join(NEW);
+        remove_but_marker(&new).unwrap();
+        assert_eq!(names::all(&new, "").unwrap(), [NAME]);
+        // A kill there leaves what the next command knows for ours.
+        assert!(Marker::read(&new).unwrap().is_some());
+        discard(dir.path()).unwrap();
+        assert!(!new.exists());
     }
 
     /// A folder with old files, whole new ones, and a file of the user's; returns what finishing takes to.

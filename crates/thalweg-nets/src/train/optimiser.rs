@@ -171,7 +171,25 @@ fn push_momenta(layers: &[Layer], momenta: &mut Vec<f32>) {
                 push_momenta(layers, momenta);
                 push_momenta(shortcut, momenta);
             }
-            _ => {}
+            crate::elementwise!()
+            | Operation::Conv { .. }
+            | Operation::Conv1d { .. }
+            | Operation::Dense { .. }
+            | Operation::Linear { .. }
+            | Operation::MaxPool { .. }
+            | Operation::AvgPool { .. }
+            | Operation::AdaptiveAvgPool { .. }
+            | Operation::Prelu { .. }
+            | Operation::GroupNorm { .. }
+            | Operation::LayerNorm { .. }
+            | Operation::PadChannels { .. }
+            | Operation::Flatten
+            | Operation::Tokens
+            | Operation::Transpose
+            | Operation::ClassToken
+            | Operation::PositionEmbedding
+            | Operation::SelfAttention { .. }
+            | Operation::TakeToken { .. } => {}
         }
     }
 }

@@ -8,6 +8,9 @@ use syn::visit::{self, Visit};
 /// Fusions of neighbours: a layer that is not named there is run by itself.
 const MAY_DEFAULT: &[&str] = &["crates/thalweg-nets/src/engine/plan.rs: of"];
 
+/// The macro that stands for the layers that treat every number alike.
+const ELEMENTWISE: &str = "elementwise";
+
 /// One `match` over layers.
 #[derive(Debug)]
 struct Place {
@@ -21,6 +24,8 @@ struct Place {
 struct Reading {
     file: String,
     function: Vec<String>,
+    /// What the macro `elementwise!` stands for.
+    elementwise: BTreeSet<String>,
     places: Vec<Place>,
 }
 
@@ -44,6 +49,10 @@ fn of_pattern(pattern: &syn::Pat, variants: &mut BTreeSet<String>) -> bool {
         syn::Pat::Path(of) => path(&of.path),
         syn::Pat::Struct(of) => path(&of.path),
         syn::Pat::TupleStruct(of) => path(&of.path),
+        syn::Pat::Macro(of) if of.mac.path.segments.last().is_some_and(|name| name.ident == ELEMENTWISE) => {
+            variants.insert(ELEMENTWISE.into());
+            false
+        }
         _ => false,
     }
 }
@@ -71,6 +80,9 @@ impl<'ast> Visit<'ast> for Reading {
         let mut variants = BTreeSet::new();
         // An arm with a guard takes only some of what its pattern does: it leaves the rest to others.
         let defaults = found.arms.iter().filter(|arm| of_pattern(&arm.pat, &mut variants)).count() > 0;
+        if variants.remove(ELEMENTWISE) {
+            variants.extend(self.elementwise.iter().cloned());
+        }
         if variants.len() > 1 {
             let at = format!("{}: {}", self.file, self.function.last().map_or("", String::as_str));
             self.places.push(Place { at, variants, defaults });
@@ -98,14 +110,25 @@ fn every_place_that_tells_layers_apart_is_named_and_asks_for_a_new_one() {
     for name in ["thalweg-nets", "thalweg", "thalweg-burn", "thalweg-cli"] {
         sources(&root.join("crates").join(name).join("src"), &mut files);
     }
-    let mut reading = Reading::default();
+    let layer =
+        syn::parse_file(&fs::read_to_string(root.join("crates/thalweg-nets/src/architecture/layer.rs")).unwrap());
+    let layer = layer.unwrap();
+    let of_macro = layer.items.iter().find_map(|item| match item {
+        syn::Item::Macro(item) if item.ident.as_ref().is_some_and(|name| name == ELEMENTWISE) => {
+            Some(item.mac.tokens.to_string())
+        }
+        _ => None,
+    });
+    let of_macro = of_macro.unwrap();
+    let name = |text: &str| text.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
+    let elementwise: BTreeSet<String> = of_macro.split("Operation ::").skip(1).map(name).collect();
+    assert!(elementwise.contains("Relu") && elementwise.len() > 8, "{elementwise:?}");
+    let mut reading = Reading { elementwise, ..Reading::default() };
     for file in files {
         reading.file = file.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
         reading.visit_file(&syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap());
     }
-    let layer =
-        syn::parse_file(&fs::read_to_string(root.join("crates/thalweg-nets/src/architecture/layer.rs")).unwrap());
-    let all = layer.unwrap().items.into_iter().find_map(|item| match item {
+    let all = layer.items.into_iter().find_map(|item| match item {
         syn::Item::Enum(item) if item.ident == "Operation" => {
             Some(item.variants.into_iter().map(|v| v.ident.to_string()).collect::<BTreeSet<_>>())
         }

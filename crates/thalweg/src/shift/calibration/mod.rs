@@ -4,6 +4,7 @@
 //! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::law::permutation`]) of its rows and the
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
 use self::accuracy::Accuracy;
+pub use self::networks::{Networks, Trained};
 use super::base::{Base, Sample};
 use super::counterpart::{self, Explained, Home};
 use super::disagreement::cdc::Trainer;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataRecord;
-use thalweg_nets::pieces::{Pieces, here};
+use thalweg_nets::pieces::here;
 use thalweg_nets::progress::Progress;
 
 mod accuracy;
@@ -30,6 +31,7 @@ mod file;
 mod key;
 #[cfg(test)]
 mod level;
+mod networks;
 #[cfg(test)]
 mod tests;
 
@@ -185,7 +187,7 @@ impl Request<'_> {
         self.check()?;
         let streams = Streams::new(self.seed).child("shift");
         let all = self.methods.iter().map(|method| method.pieces(&self.parts, &streams));
-        Ok(Networks(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
+        Ok(Networks::new(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
     }
 
     fn check_labels(&self) -> Result<()> {
@@ -202,28 +204,6 @@ impl Request<'_> {
             return Err(Error::parameter("labels of held-out rows", expected, found));
         }
         Ok(())
-    }
-}
-
-/// The networks `[P]` of a test, given the number of its first piece among those of all tests, and its own work.
-pub type Trained<'a> = dyn Fn(usize, &dyn Pieces) -> Result<Vec<Vec<f32>>> + 'a;
-
-/// The trainings of all tests of a request, one after the other.
-pub struct Networks<'a>(Vec<Box<dyn Pieces + 'a>>);
-
-impl Pieces for Networks<'_> {
-    fn count(&self) -> usize {
-        self.0.iter().map(|work| work.count()).sum()
-    }
-
-    fn make(&self, mut index: usize) -> Result<Vec<f32>> {
-        for work in &self.0 {
-            if index < work.count() {
-                return work.make(index);
-            }
-            index -= work.count();
-        }
-        Err(Error::parameter("piece", format!("below {}", self.count()), index))
     }
 }
 
