@@ -1,12 +1,11 @@
 //! Data sets by name.
 use crate::errors::Raise;
 use crate::settings;
-use crate::work::{self, Watch};
-use numpy::IntoPyArray;
+use crate::work::Watch;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
-use thalweg::{Error, Result};
-use thalweg_nets::data::{DataSpec, Dataset, Splits, fetch};
+use pyo3::types::PyString;
+use thalweg::Result;
+use thalweg_nets::data::{DataSpec, Splits, fetch};
 
 /// Data as `NAME[:PATH]` or as a dict say them.
 ///

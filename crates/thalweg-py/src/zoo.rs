@@ -10,10 +10,11 @@ use crate::work;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::path::PathBuf;
 use std::sync::Arc;
-use thalweg::{Layout, Split};
-use thalweg_nets::data::fetch;
+use thalweg::{Error, Layout, Split};
+use thalweg_nets::data::{Dataset, fetch};
 use thalweg_nets::progress::Progress;
 use thalweg_nets::zoo::{ImportOptions, ImportPlan, TrainOptions, ZooStore, train_zoo};
 
