@@ -5,20 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use support::{difference, promised, thalweg};
-
-/// The exit code, and what is said on stdout and stderr.
-fn said(dir: &Path, words: &str) -> (i32, String, String) {
-    let output = thalweg(dir, words).stdout(std::process::Stdio::piped()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-fn done(dir: &Path, words: &str) -> String {
-    let (code, out, err) = said(dir, words);
-    assert_eq!(code, 0, "{words}: {err}");
-    out
-}
+use support::{difference, done, promised, said, thalweg};
 
 /// A zoo, and seventy networks in two blocks.
 fn made(dir: &Path) {

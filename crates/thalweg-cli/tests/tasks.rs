@@ -3,24 +3,10 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
-use support::{difference, promised, thalweg};
+use support::{difference, done, promised, said, thalweg};
 
 const ZOO: &str = "zoo train --arch digits --data digits --train-rows 200 --kind fork --steps 60 --batch 16 --set kind.fork.steps=20 \
                    --checkpoints 3 --runs 20 --seed 5 --set shard=3 --out";
-
-/// The exit code, and what is said on stdout and stderr.
-fn said(dir: &Path, words: &str) -> (i32, String, String) {
-    let output = thalweg(dir, words).stdout(std::process::Stdio::piped()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-fn done(dir: &Path, words: &str) -> String {
-    let (code, out, err) = said(dir, words);
-    assert_eq!(code, 0, "{words}: {err}");
-    out
-}
 
 #[test]
 fn a_zoo_and_its_aligned_one_made_by_tasks_are_those_of_one_process() {

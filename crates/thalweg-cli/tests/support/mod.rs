@@ -86,11 +86,19 @@ pub fn thalweg(dir: &Path, words: &str) -> Command {
     command
 }
 
-/// Runs a command to its good end.
+/// The exit code of a command, and what it says on stdout and stderr.
+pub fn said(dir: &Path, words: &str) -> (i32, String, String) {
+    let output = thalweg(dir, words).stdout(Stdio::piped()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs a command to its good end; gives what it says on stdout.
 #[track_caller]
-pub fn done(dir: &Path, words: &str) {
-    let output = thalweg(dir, words).output().unwrap();
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+pub fn done(dir: &Path, words: &str) -> String {
+    let (code, out, err) = said(dir, words);
+    assert_eq!(code, 0, "{words}: {err}");
+    out
 }
 
 /// Makes the inputs of all jobs in `home/in`.

@@ -3,8 +3,7 @@ use super::*;
 use crate::nn::steps::counted;
 use crate::shift::config::small;
 use crate::shift::world::{self, World};
-use thalweg_nets::pieces::Pieces;
-use thalweg_nets::pieces::{PieceFolder, Task};
+use thalweg_nets::pieces::{PieceFolder, Pieces, Task};
 use thalweg_nets::progress::Silent;
 
 fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> Request<'a> {
