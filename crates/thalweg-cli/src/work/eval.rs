@@ -67,15 +67,17 @@ pub fn beside(
         false => f64::NAN,
     };
     let groups = Groups::new(reference, &[theta], streams.as_ref(), median);
-    let work = settings([
-        ("networks", of_singles(theta).into()),
-        ("zoo", study.zoo.origin().id().into()),
-        ("runs", of_singles(reference.training).into()),
-        ("held-out", of_singles(reference.held_out).into()),
-        ("data", study.checksum.as_str().into()),
-        ("seed", session.seed_or(0).to_string().into()),
-        ("baselines", baselines.into()),
-    ]);
+    let work = || {
+        settings([
+            ("networks", of_singles(theta).into()),
+            ("zoo", study.zoo.origin().id().into()),
+            ("runs", of_singles(reference.training).into()),
+            ("held-out", of_singles(reference.held_out).into()),
+            ("data", study.checksum.as_str().into()),
+            ("seed", session.seed_or(0).to_string().into()),
+            ("baselines", baselines.into()),
+        ])
+    };
     let found = match site.begin(work, &groups, session)? {
         Step::Told => return Ok(None),
         Step::All(found) => found,
@@ -137,7 +139,7 @@ pub fn alone(
     let (some, test) = (splits.train.first(SOME), Labelled::new(&engine, splits.test)?);
     let blocks = Blocks { engine: &engine, x: &test.inputs, theta: &networks.theta };
     let work =
-        settings([("networks", of_singles(blocks.theta).into()), ("data", splits.record.checksum.as_str().into())]);
+        || settings([("networks", of_singles(blocks.theta).into()), ("data", splits.record.checksum.as_str().into())]);
     let found = match site.begin(work, &blocks, session)? {
         Step::Told => return Ok(None),
         Step::All(found) => found,

@@ -124,13 +124,15 @@ impl<'a> Site<'a> {
         self.shard.is_said() || self.out.as_ref().is_some_and(|out| beside(out).join(WORK).exists())
     }
 
-    /// Does the task, where there is one; else looks for what tasks have left. `settings` are all that decides the pieces, by name.
+    /// Does the task, where there is one; else looks for what tasks have left. `settings` are all that decides the pieces, by name; they are asked for only
+    /// where there is anything to share.
     ///
     /// # Errors
     /// More tasks than pieces; a folder that holds other work or is taken; as the work's own.
-    pub fn begin(self, settings: toml::Table, work: &dyn Pieces, session: &Session) -> Result<Step> {
-        let Some(out) = self.out else { return Ok(Step::All(Found::default())) };
-        let mut settings = settings;
+    pub fn begin(self, settings: impl FnOnce() -> toml::Table, work: &dyn Pieces, session: &Session) -> Result<Step> {
+        let shared = self.is_shared();
+        let Some(out) = self.out.filter(|_| shared) else { return Ok(Step::All(Found::default())) };
+        let mut settings = settings();
         settings.insert("version".into(), env!("CARGO_PKG_VERSION").into());
         let key = blake3::hash(settings.to_string().as_bytes()).to_hex().to_string();
         let (dir, folder) = (beside(&out), PieceFolder::new(&beside(&out), &key, work.count()));

@@ -80,7 +80,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let request = ready.request(&args.making, (&methods, &config), args.level, seed);
     // What cannot be is told before anything is trained or written.
     let work = request.pieces()?;
-    let of = settings([("request", request.key().into())]);
+    let of = || settings([("request", request.key().into())]);
     let (Step::All(found), Some(out)) = (site.begin(of, &work, session)?, out) else { return Ok(Outcome::Done) };
     let networks = |first: usize, part: &dyn Pieces| {
         (0..part.count())
