@@ -159,7 +159,7 @@ impl AdamW {
         Ok(Self { config: config.clone(), steps, step, first, second, average, partial })
     }
 
-    /// The slices that [`AdamW::resume`] takes, named by [`STATE`], each `[Q]`.
+    /// The slices that [`AdamW::resume`] takes, named by `STATE`, each `[Q]`.
     pub fn state(&self) -> [&[f32]; 3] {
         [&self.first, &self.second, &self.average]
     }

@@ -50,6 +50,7 @@ pub fn page(
         &pictures::losses(study, &trajectories)?,
         "Validation loss: mean, and for a flow the band from the 10 % to the 90 % quantile over its networks.",
     );
+    filters(&mut report, study, drawn);
     report.heading("How good, and how new?").paragraph(
         "Accuracy alone proves little: a copy of a training run has it, and so has a copy with noise. A generator is worth \
          something where its networks work and lie as far from every training run as a new run would. So the table holds real \
@@ -69,6 +70,27 @@ pub fn page(
     report.heading("Go on").paragraph("The same way step by step; another --data and --arch take it to your own data, `thalweg zoo import` to your own networks:");
     report.code(STEPS.join("\n"));
     Ok(report)
+}
+
+/// The first network of the last flow, its filters at five times.
+fn filters(report: &mut Report, study: &Study, drawn: &[Drawn]) {
+    let (Some(last), Some(architecture)) = (drawn.last(), study.zoo.architecture()) else { return };
+    let p = study.parameters();
+    let (states, times) = (&last.samples.states, &last.samples.states.times);
+    let n = last.samples.theta.len() / p;
+    let looks: Vec<usize> = (0..5).map(|i| i * (times.len() - 1) / 4).collect();
+    let network = |&k: &usize| &states.theta[k * n * p..][..p];
+    let (at, theta): (Vec<f64>, Vec<&[f32]>) =
+        (looks.iter().map(|&k| times[k]).collect(), looks.iter().map(network).collect());
+    if let Some(picture) = crate::report::filters::filters(architecture, &at, &theta) {
+        report.picture(
+            picture,
+            format!(
+                "The strongest filters of the first layer of one network from {}, from its initialisation (top) to its end (bottom). Grey is 0.",
+                label(last.model.config.method.name())
+            ),
+        );
+    }
 }
 
 /// The whole of it in one paragraph: where the runs start, where the samples end, and what a Gaussian does on the same zoo.
