@@ -1,5 +1,5 @@
 //! The registry of tests: all of them by name. A new test is its file, which ends in a [`Factory`], its module's line, and its line in [`Method::ALL`].
-use super::baselines::{bbsd, deep_kernel, divergence, energy, ensemble, entropy, mahalanobis, mmd, two_sample};
+use super::baselines::{bbsd, d3m, deep_kernel, divergence, energy, ensemble, entropy, mahalanobis, mmd, two_sample};
 pub use super::config::{BankCdc, Config, MetaCdc};
 use super::disagreement::{bank, conditional, detectron, meta};
 use super::factory::Factory;
@@ -25,6 +25,7 @@ impl Method {
         Method(&meta::FACTORY),
         Method(&conditional::FACTORY),
         Method(&ensemble::FACTORY),
+        Method(&d3m::FACTORY),
         Method(&entropy::FACTORY),
         Method(&bbsd::FACTORY),
         Method(&energy::FACTORY),

@@ -10,6 +10,7 @@ use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 use thalweg_nets::data::{Dataset, Normalisation};
 use thalweg_nets::init::Initialisation;
@@ -171,8 +172,8 @@ impl Members for DeepEnsemble {
         Some([self.members(), self.members()])
     }
 
-    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-        self.shared.logits_of_many(&self.thetas, rows)
+    fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, networks, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

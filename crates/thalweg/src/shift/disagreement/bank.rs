@@ -20,6 +20,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 use thalweg_nets::pieces::{Pieces, here};
 
@@ -233,8 +234,8 @@ impl Members for Bank {
         Some([self.config.size, self.config.members])
     }
 
-    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-        self.shared.logits_of_many(&self.thetas, rows)
+    fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, networks, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

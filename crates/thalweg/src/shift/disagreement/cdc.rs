@@ -22,8 +22,10 @@ use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss, SoftCrossEntropy};
 use thalweg_nets::train::optimiser::{Optimiser, Stepper};
 
-/// Most packed batches of P; more would cost memory and change nothing.
+/// Most packed batches of P, where they have no more than so many numbers together, and how many there are at least.
 const BATCHES: usize = 64;
+const NUMBERS: usize = 1 << 24;
+const FEWEST: usize = 8;
 
 /// How a CDC is trained.
 ///
@@ -110,10 +112,11 @@ impl Trainer {
         let train = &reference.train;
         let mut rng = streams.child("batches").rng();
         let all = config.batch >= train.len();
+        let most = (NUMBERS / (config.batch.min(train.len()) * train.width()).max(1)).clamp(FEWEST, BATCHES);
         let count = match (config.jitter > 0.0, all) {
-            (true, _) => BATCHES,
+            (true, _) => most,
             (false, true) => 1,
-            (false, false) => BATCHES.min(train.len().div_ceil(config.batch) * 4),
+            (false, false) => most.min(train.len().div_ceil(config.batch) * 4),
         };
         let spread = (config.jitter > 0.0).then(|| deviations(train));
         let batch = |rng: &mut ChaCha8Rng| -> Result<_> {
