@@ -116,7 +116,7 @@ impl Encoding {
                 at += part.width();
                 match part {
                     Part::Number { gaps: true, .. } if own[1] > 0.5 => String::new(),
-                    Part::Number { mean, deviation, .. } => digits(f64::from(own[0]) * deviation + mean),
+                    Part::Number { mean, deviation, .. } => digits(f64::from(own[0]) * deviation + mean, *deviation),
                     Part::Words { values } => {
                         let most = (0..own.len()).max_by(|&a, &b| own[a].total_cmp(&own[b]).then(b.cmp(&a)));
                         most.filter(|&i| own[i] > 0.5).map_or(String::new(), |i| values[i].clone())
@@ -191,10 +191,14 @@ impl Part {
     }
 }
 
-/// A number with as many digits as single precision has, and no zeros at its end.
-fn digits(x: f64) -> String {
-    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
-    format!("{rounded}")
+/// A number of a column with this deviation, with as many digits as single precision keeps of both, and no zeros at its end.
+fn digits(x: f64, deviation: f64) -> String {
+    let size = x.abs().max(deviation).max(f64::MIN_POSITIVE).log10().floor() as i32;
+    let least = 10f64.powi(size - 5);
+    match (x / least).round() {
+        0.0 => "0".into(),
+        steps => format!("{:.5e}", steps * least).parse::<f64>().map_or_else(|_| x.to_string(), |x| x.to_string()),
+    }
 }
 
 /// The most frequent of the words, or that they are names.
@@ -247,7 +251,8 @@ mod tests {
             assert!((a - b).abs() <= 1.0, "{a} {b}");
         }
         assert_eq!(encoding.inputs(&back).len(), inputs.len());
-        assert_eq!([54.000_000_4, 0.1 + 0.2, -1e-9, 123_456.7].map(digits), ["54", "0.3", "-0.000000001", "123457"]);
+        let said = [(54.000_000_4, 20.0), (0.1 + 0.2, 0.1), (-1e-9, 1.0), (123_456.7, 1.0), (-2.5e-7, 1e-7)];
+        assert_eq!(said.map(|(x, deviation)| digits(x, deviation)), ["54", "0.3", "0", "123457", "-0.00000025"]);
     }
 
     #[test]

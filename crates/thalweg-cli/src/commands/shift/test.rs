@@ -54,12 +54,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
     let model = args.asking.predictor();
-    let (sample, picked) = args.query.rows(
-        (model.as_ref(), args.probabilities),
-        &calibration,
-        &args.calibration,
-        session,
-    )?;
+    let (sample, picked) =
+        args.query.rows((model.as_ref(), args.probabilities), &calibration, &args.calibration, session)?;
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered((&calibration, model.as_ref()), &rows, (&args.answer, level), (out, report), session)
 }

@@ -168,7 +168,7 @@ pub fn world(home: &Home, index: u64, seed: u64, apart: bool, session: &Session)
         shifted.push((shift.name(), rows(&data)?, accuracy(&base, &data)?, share));
     }
     let known = accuracy(&base, &fresh)?;
-    let mut unseen = splits.validation;
+    let mut unseen = splits.validation.clone();
     unseen.inputs.extend_from_slice(&splits.test.inputs);
     unseen.labels.extend_from_slice(&splits.test.labels);
     Ok(World {

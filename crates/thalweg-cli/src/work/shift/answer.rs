@@ -1,19 +1,19 @@
 //! What a calibration says of rows, from the tests to the exit code: for `thalweg shift test` and `check` alike.
-use super::predict::Predictor;
-use super::{command, looking};
 use super::page::{Told, accuracy, page, table};
+use super::predict::Predictor;
 use super::query::Rows;
 use super::verdict::{FailOn, results, told};
+use super::{command, looking};
 use crate::common::Outcome;
 use crate::output::{Folder, Inputs, OutFile, Plan, REPORT};
 use crate::session::Session;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use thalweg::{Error, Streams};
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::counterpart::Ask;
 use thalweg::shift::explain::explained;
 use thalweg::shift::law::outcome;
+use thalweg::{Error, Streams};
 
 /// How it is to be said.
 #[derive(clap::Args, Debug)]

@@ -120,7 +120,8 @@ impl D3m {
         }
         let (c, predictions) = (rows.classes(), rows.predictions());
         let of = |i: usize| -> Vec<f32> {
-            let (features, z) = (&rows.features[i * (self.features - 1)..][..self.features - 1], &rows.logits[i * c..][..c]);
+            let (features, z) =
+                (&rows.features[i * (self.features - 1)..][..self.features - 1], &rows.logits[i * c..][..c]);
             let dot = |w: &[f32]| w.iter().zip(with_one(features)).map(|(w, x)| w * x).sum::<f32>();
             let added = self.drawn.chunks_exact(self.features).zip(z.iter().cycle()).map(|(w, z)| z + dot(w));
             let p = softmax_rows(&added.collect::<Vec<_>>(), c);
@@ -246,7 +247,7 @@ mod tests {
         for (query, value) in queries.iter().zip(&once.values) {
             assert!((by_definition(query) - value).abs() < 1e-4, "{value}");
         }
-        assert!(once.values[0] > once.values[2] + 0.05, "rows between the clouds are those where networks part: {once:?}");
+        assert!(once.values[0] > once.values[2] + 0.05, "networks part where f was shown nothing: {once:?}");
         test.keep(&rows.rows(&(0..30).collect::<Vec<_>>()), None).unwrap();
         assert_eq!(test.measure_rows(&rows, 30, &queries, &Streams::new(0)).unwrap(), once);
         let each: Vec<Sample> = queries.iter().map(|q| rows.rows(q)).collect();

@@ -115,7 +115,7 @@ fn leading(rows: &[f32], d: usize, mean_of: impl Fn(usize) -> usize, means: &[Ve
     let (mut trace, mut image) = (0.0, Mat::<f64>::zeros(d, k));
     for pass in 0..PASSES {
         basis = basis.qr().compute_thin_Q();
-        image.fill(0.0);
+        image.as_mut().fill(0.0);
         for (first, block) in rows.chunks(BLOCK * d).enumerate() {
             interrupt::check()?;
             let centred = |i: usize, j: usize| f64::from(block[i * d + j]) - means[mean_of(first * BLOCK + i)][j];

@@ -307,7 +307,7 @@ impl Calibration {
         if outcome == Outcome::HarmfulShift {
             // What stands in for f is not what f answers to changed rows.
             let base = self.base.as_deref().filter(|_| self.record.stand_in.is_none());
-            let own = base.map(|base| |inputs: &[f32]| base.sample(inputs));
+            let own = base.map(|base| move |inputs: &[f32]| base.sample(inputs));
             let ask = ask.or(own.as_ref().map(|own| own as &Ask));
             let labels = if kept > 0 && kept == held_out.len() { self.labels() } else { &[] };
             let tests = self.record.methods.iter().copied().zip(self.tests());
@@ -318,7 +318,9 @@ impl Calibration {
             }
         }
         let estimate = match &self.accuracy {
-            Some(known) => Some(known.estimate(query, outcome, level, (&self.reference, &self.tests), &disagreements)?),
+            Some(known) => {
+                Some(known.estimate(query, outcome, level, (&self.reference, &self.tests), &disagreements)?)
+            }
             None => None,
         };
         Ok(Verdict { outcome, p_value, level, answer, explained, findings, row_scores, estimate })

@@ -87,7 +87,13 @@ pub(super) struct Changed {
 impl Home<'_> {
     /// Rows in which f names the classes in the proportions of `query`; none where these do not differ from P's at `level`, or where f names a class that
     /// it never names on P.
-    pub(super) fn in_proportion(&self, query: &Sample, level: f64, null: usize, streams: &Streams) -> Result<Option<Changed>> {
+    pub(super) fn in_proportion(
+        &self,
+        query: &Sample,
+        level: f64,
+        null: usize,
+        streams: &Streams,
+    ) -> Result<Option<Changed>> {
         let classes = query.classes();
         let (on_p, on_q) = (self.held_out.predictions(), query.predictions());
         let count = |of: &[u32], class: usize| of.iter().filter(|c| **c as usize == class).count();
@@ -174,7 +180,9 @@ impl Home<'_> {
         let (rows, other) = (given(true)?, given(false)?);
         let falls = [&rows, &other].map(|after| self.fall(&chosen, &before, after));
         // The one that says harm, else the greater.
-        let fall = falls.into_iter().max_by(|a, b| (a.is_harmful(), a.mean).partial_cmp(&(b.is_harmful(), b.mean)).unwrap_or(Ordering::Equal));
+        let fall = falls
+            .into_iter()
+            .max_by(|a, b| (a.is_harmful(), a.mean).partial_cmp(&(b.is_harmful(), b.mean)).unwrap_or(Ordering::Equal));
         Ok(fall.map(|fall| Changed { by: Change::Features, fall, rows }))
     }
 
@@ -253,4 +261,3 @@ fn give(inputs: &mut [f32], query: &Sample, column: usize, by_rank: bool, stream
         inputs[row * width + column] = values[rank * values.len() / n];
     }
 }
-

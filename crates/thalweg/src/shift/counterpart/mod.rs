@@ -180,7 +180,11 @@ mod tests {
         assert!((variance(&found.rows.inputs) - 2.0).abs() < 0.35, "{}", variance(&found.rows.inputs));
         assert!((found.fall.mean - 0.25).abs() < 0.07 && found.fall.is_harmful(), "{:?}", found.fall);
         // Rows that lie as P's do, or where f cannot be asked.
-        assert!(home.noisy(&rows(400, 4, |row| row.iter_mut().for_each(|x| *x *= 0.9)), &Streams::new(3)).unwrap().is_none());
+        assert!(
+            home.noisy(&rows(400, 4, |row| row.iter_mut().for_each(|x| *x *= 0.9)), &Streams::new(3))
+                .unwrap()
+                .is_none()
+        );
         assert!(Home { ask: None, ..home }.noisy(&p, &Streams::new(3)).unwrap().is_none());
     }
 

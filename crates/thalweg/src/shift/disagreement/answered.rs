@@ -179,8 +179,7 @@ pub fn read(
     if pieces.iter().all(|piece| !piece.probabilities.is_empty()) {
         return Ok(Reading::of(shape, f, |i, k| rows[i].0.answer(rows[i].1, chosen[k])));
     }
-    let answers: Vec<Answers> =
-        chosen.par_iter().map(|&m| Ok(Answers::new(&logits(m)?, c))).collect::<Result<_>>()?;
+    let answers: Vec<Answers> = chosen.par_iter().map(|&m| Ok(Answers::new(&logits(m)?, c))).collect::<Result<_>>()?;
     let of = |i: usize, k: usize| {
         let answer = &answers[k];
         (&answer.probabilities[i * c..(i + 1) * c], answer.classes[i] != rows[i].0.predictions[rows[i].1])

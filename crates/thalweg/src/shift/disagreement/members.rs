@@ -182,11 +182,9 @@ impl<M: Members> ShiftTest for M {
             let readings = match &pieces {
                 Some(pieces) => {
                     let of = |query: &Vec<usize>| {
-                        answered::read(pieces, query, |network| {
-                            self.logits(network..network + 1, &rows.rows(query))
-                        })
+                        answered::read(pieces, query, |network| self.logits(network..network + 1, &rows.rows(query)))
                     };
-                    chunk.par_iter().map(of).collect::<Result<_>>()?
+                    chunk.par_iter().map(of).collect::<Result<Vec<_>>>()?
                 }
                 None => {
                     let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
