@@ -6,6 +6,7 @@ use crate::row;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
 use thalweg::judge;
+use thalweg::metric::summary::share_error;
 
 /// One method on one zoo, judged once or several times.
 #[derive(Clone, Debug)]
@@ -57,13 +58,7 @@ impl Verdict {
 
     /// Mean share of novel and performing networks with its standard error.
     pub fn novel_and_performing(&self) -> (f64, f64) {
-        self.estimate(
-            |r| r.novel_and_performing,
-            |r| {
-                let q = r.novel_and_performing;
-                (q * (1.0 - q) / r.n as f64).sqrt()
-            },
-        )
+        self.estimate(|r| r.novel_and_performing, |r| share_error(r.novel_and_performing, r.n))
     }
 
     /// Median distances d_w in weights and d_f in behaviour to the nearest training network, with their standard errors over fits.
@@ -214,7 +209,7 @@ pub fn table(verdicts: &[Verdict]) -> Table {
     if timed {
         columns.extend(["fit s", "ms each"]);
     }
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&columns).least(&["method", "accuracy", "d_w", "d_f", "N&P", "n"]);
     for v in verdicts {
         let (accuracy, novel, [weights, behaviour]) = (v.accuracy(), v.novel_and_performing(), v.novelty());
         let best = v.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max);
@@ -257,7 +252,7 @@ const LEGEND: &str = "d_w: distance in weights to the nearest training run, afte
     that run's order; d_f: share of test rows answered differently from the training run that answers most alike (where a twentieth \
     of the runs answer every row as another does, how far class probabilities are apart, in its place); both are medians in units of the \
     zoo's own (1 = as far as a new run, 0 = a copy). N&P (novel and performing): share of networks that reach the zoo's own 5 % quantile in accuracy, in d_w and in d_f; \
-    pass: the share that reaches it in one of the three; the rows of real runs show what can be expected. Copying: z of a test whether networks lie nearer to the training runs than held-out runs do, in weights (w) \
+    pass: the share that reaches it in one of the three; the rows of real runs show what can be expected; its error is the standard deviation of Beta(k + 1, n − k + 1) for k of n networks, which is not 0 where none or all do. Copying: z of a test whether networks lie nearer to the training runs than held-out runs do, in weights (w) \
     and in behaviour (f); far below 0: copies. Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \
     with those of its most similar training run (1 = the same errors). Gain of 16: what averaging the answers of 16 networks adds to the accuracy.";
 
