@@ -28,7 +28,12 @@ pub fn told(error: &anyhow::Error) -> String {
 
 /// The known name that is nearest to `unknown`, where one is near.
 fn near<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known.map(|name| (strsim::jaro_winkler(unknown, name), name)).filter(|(near, _)| *near > 0.8);
+    let score = |name: &str| {
+        // Short names are as good as the same where one letter is wrong, or two are swapped.
+        let slip = unknown.len() > 2 && strsim::damerau_levenshtein(unknown, name) == 1;
+        strsim::jaro_winkler(unknown, name).max(if slip { 0.9 } else { 0.0 })
+    };
+    let near = known.map(|name| (score(name), name)).filter(|(near, _)| *near > 0.8);
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
