@@ -33,6 +33,13 @@ pub struct Summary {
 impl Summary {
     /// Summarises `values [n]`. An infinite loss is a finding and makes the mean infinite.
     ///
+    /// ```
+    /// use thalweg::metric::summary::{Better, Summary};
+    /// let accuracies = Summary::of("accuracy", &[0.90, 0.94, 0.95], Better::Higher)?;
+    /// assert!((accuracies.mean - 0.93).abs() < 1e-12 && accuracies.best == 0.95);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No value, or a NaN; `what` names the score.
     pub fn of(what: &str, values: &[f64], better: Better) -> Result<Self> {
