@@ -66,6 +66,7 @@ fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     for (i, j) in judged.iter().enumerate() {
         let about = row! {
             "claim" => i + 1, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
+            "settings_chosen_on" => j.found.chosen_on,
             "verdict" => j.words(),
         };
         for (c, part) in j.all() {
@@ -83,8 +84,10 @@ fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     }
     for found in all {
         for row in &found.rows {
-            let mut told =
-                row! { "experiment" => found.name, "scale" => found.scale.to_string(), "seed" => found.seed };
+            let mut told = row! {
+                "experiment" => found.name, "scale" => found.scale.to_string(), "seed" => found.seed,
+                "settings_chosen_on" => found.chosen_on,
+            };
             told.extend(row.clone());
             rows.push(told);
         }
@@ -160,7 +163,7 @@ fn card(i: usize, j: &Judged) -> Card {
             Verdict::Not => Some(Tone::Bad),
             Verdict::Unmeasured => None,
         },
-        about: vec![j.claim.source.into(), format!("seed {}", found.seed), format!("{:.1} min", found.seconds / 60.0)],
+        about: vec![j.claim.source.into(), found.seed_in_words(), format!("{:.1} min", found.seconds / 60.0)],
         reasons: reasons.map(|(word, list)| (word.to_owned(), told(&lost_first(list)))).collect(),
         code: found.command(),
     }

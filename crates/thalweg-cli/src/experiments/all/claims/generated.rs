@@ -14,7 +14,7 @@ pub(super) fn zoos(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
 }
 
 /// Accuracy of a method in the rows of a judgement.
-fn accuracy(zoo: &Selection, method: &str) -> Option<Estimate> {
+pub(super) fn accuracy(zoo: &Selection, method: &str) -> Option<Estimate> {
     zoo.with("method", method).estimate(method, "accuracy_mean", "accuracy_sem", "n")
 }
 

@@ -119,6 +119,15 @@ pub const CLAIMS: &[Claim] = &[
         rival: bank_rival,
         beside: none,
     },
+    Claim {
+        text: "Alignment lowers the loss barrier between independent runs.",
+        source: "ours",
+        experiment: "connectivity",
+        look: "The barrier by width, before and after alignment; the flow against midpoints of two runs in the table of each width.",
+        decide: connectivity,
+        rival: none,
+        beside: connectivity_beside,
+    },
 ];
 
 fn none(_: &[Row]) -> Vec<Comparison> {
@@ -269,6 +278,38 @@ fn meta_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
         .into_iter()
         .filter_map(of)
         .collect()
+}
+
+/// Zoos of an experiment by data, width and weight decay.
+fn widths(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
+    let all = Selection::of(rows).having("width");
+    let name = |row: &Row| {
+        Some(format!("{}, width {}, decay {}", key(row, "data"), whole(row, "width")?, number(row, "decay")?))
+    };
+    all.groups(&["data", "width", "decay"])
+        .into_iter()
+        .filter_map(|group| Some((name(group.first()?)?, group)))
+        .collect()
+}
+
+fn connectivity(rows: &[Row]) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let barrier =
+            |method: &str| zoo.with("method", method).estimate(method, "barrier_mean", "barrier_sem", "pairs");
+        let (aligned, before) = (barrier("aligned jointly")?, barrier("as they are")?);
+        Some(compare(format!("{name}: loss barrier"), aligned, Sense::Below, before))
+    };
+    widths(rows).into_iter().filter_map(of).collect()
+}
+
+/// Whether a flow makes more of the aligned runs than a midpoint of two of them is.
+fn connectivity_beside(rows: &[Row]) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let flow = generated::accuracy(&zoo, "NM-CFM, PCA")?;
+        let midpoint = generated::accuracy(&zoo, "soup-2")?;
+        Some(compare(format!("{name}: test accuracy"), flow, Sense::Above, midpoint))
+    };
+    widths(rows).into_iter().filter_map(of).collect()
 }
 
 /// What a shift has to cost in accuracy to count as harmful.

@@ -200,6 +200,20 @@ fn only_harmful_shifts_count_for_power() {
 }
 
 #[test]
+fn barriers_are_compared_width_by_width() {
+    let of = |method: &str, width: u64, barrier: f64| {
+        row! {
+            "method" => method, "data" => "mnist", "width" => width, "decay" => 0.003, "pairs" => 6, "barrier_mean" => barrier, "barrier_sem" => 0.01,
+        }
+    };
+    let mut rows = vec![of("as they are", 16, 0.5), of("aligned to one run", 16, 0.01), of("aligned jointly", 16, 0.2)];
+    rows.extend([of("as they are", 64, 0.3), of("aligned jointly", 64, 0.29)]);
+    assert_eq!(verdict("loss barrier", &rows), Verdict::InPart(1, 2));
+    let compared = (claim("loss barrier").decide)(&rows);
+    assert_eq!((compared[0].what.as_str(), compared[0].ours.n), ("mnist, width 16, decay 0.003: loss barrier", 6));
+}
+
+#[test]
 fn every_claim_names_an_experiment_there_is_and_has_nothing_to_say_of_no_rows() {
     for claim in CLAIMS {
         assert!((claim.decide)(&[]).is_empty() && (claim.rival)(&[]).is_empty(), "{}", claim.text);
