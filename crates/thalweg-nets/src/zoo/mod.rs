@@ -16,6 +16,18 @@
 //!
 //! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),
 //! and `centre.safetensors` for the kinds that have one.
+//!
+//! ```
+//! use thalweg_nets::{architecture::Preset, data::DataSpec, progress::Silent, train::Length, zoo::*};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let net = Preset::Digits.build([1, 8, 8], 10)?;
+//! let mut spec = ZooSpec::new(net, DataSpec::named("digits"), ZooKind::named("independent")?, 3);
+//! spec.recipe.length = Length::Steps(10);
+//! let zoo = train_zoo(&spec, &folder.path().join("zoo"), &TrainOptions::default(), &Silent)?;
+//! let path = zoo.trajectory(1)?; // θ of run 1 at every checkpoint, [K, P]
+//! assert_eq!(path.len(), zoo.checkpoints() * zoo.parameters());
+//! # Ok::<(), thalweg_nets::Error>(())
+//! ```
 mod cache;
 pub mod checkpoints;
 pub mod derive;

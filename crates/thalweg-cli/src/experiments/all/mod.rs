@@ -28,6 +28,13 @@ pub const TOML: &str = include_str!("../../../../../experiments/all.toml");
 /// The page of one experiment, for the whole one.
 const PAGE: &str = "page.json";
 
+/// The seeds on which settings of the experiment `name` were chosen, where that is known.
+fn chosen_on(name: &str) -> Result<Vec<u64>> {
+    let all: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
+    let seeds = all.get("chosen-on").and_then(|all| all.get(name)).and_then(Value::as_array);
+    Ok(seeds.into_iter().flatten().filter_map(|seed| seed.as_integer()?.try_into().ok()).collect())
+}
+
 /// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
 fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
     let scales: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
@@ -72,13 +79,14 @@ pub fn run(entries: &[&Entry], scale: Scale, out: &Path, session: &Session) -> R
 
 /// One experiment, or what an earlier process found by it.
 fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Found> {
-    let set = changes(entry.name, scale, session)?;
+    let (set, chosen_on) = (changes(entry.name, scale, session)?, chosen_on(entry.name)?);
     let prepared = (entry.prepare)(scale, &set, session.common.seed)?;
     let dir = out.join(entry.name);
     let of = |seconds, rows, report| Found {
         name: entry.name,
         scale,
         seed: prepared.seed(),
+        chosen_on: chosen_on.clone(),
         seconds,
         set: set.clone(),
         rows,

@@ -31,9 +31,9 @@ pub fn page(
     }
     let mut report = Report::new("Networks without training of their own", lede(study, drawn, judged));
     facts(&mut report, study, drawn, judged, seconds_of_zoo);
-    report.heading("The way down the valley").paragraph(
-        "A thalweg is the line of deepest descent along a valley. Dark lines are real training runs; coloured ones are fresh \
-         initialisations carried by a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
+    report.heading("Paths of the flows").paragraph(
+        "Dark lines are real training runs; coloured ones are the paths of fresh \
+         initialisations along a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
          checkpoints between and follows the bend.",
     );
     report.figure_in_time(
@@ -43,7 +43,7 @@ pub fn page(
          on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
          is not the plane's.",
     );
-    report.heading("Every state is a network").paragraph(
+    report.heading("Loss along the flows").paragraph(
         "A flow passes through networks that work better and better. How they do at time t, beside real runs at their checkpoints:",
     );
     report.figure(
@@ -67,7 +67,7 @@ pub fn page(
         &figures::strips("Test accuracy by method", "test accuracy", &groups),
         "Test accuracy of every network, a dot each; the tick is the mean, the bar its standard error.",
     );
-    report.heading("Go on").paragraph("The same way step by step; another --data and --arch take it to your own data, `thalweg zoo import` to your own networks:");
+    report.heading("Go on").paragraph("The same steps, one by one. For your own data use another --data and --arch; for your own networks, `thalweg zoo import`:");
     report.code(STEPS.join("\n"));
     Ok(report)
 }
