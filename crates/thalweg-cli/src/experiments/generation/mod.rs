@@ -1,10 +1,12 @@
 //! Generation of trained networks: our methods and published recipes on every kind of zoo, from fresh starts, judged by accuracy and novelty
 //! beside the zoo, held-out runs, memorisation probes and every trivial baseline; and ensembles of what was generated (M22).
 mod ensembles;
+mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::frontier;
-use super::made::{self, ALIGNED, Zoos, folder};
+use super::made::{self, ALIGNED};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
@@ -15,6 +17,7 @@ use crate::verdict::{self, PROBE, SHUFFLED, Verdict, colour};
 use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
+use parts::model_dir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -176,6 +179,10 @@ impl Experiment for Generation {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        self.all_parts(run, stage)
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let mut cells = Vec::new();
         for data in &self.data {
@@ -203,14 +210,14 @@ impl Experiment for Generation {
 impl Generation {
     fn cell(&self, run: &Run, data: &str, kind: &str) -> Result<Cell> {
         let session = run.session;
-        let zoo = Zoos { run, tables: &self.zoo, seed: self.seed }.get(data, kind)?;
+        let zoo = self.zoos(*run).get(data, kind)?;
         let first = self.chosen(kind).next().context("no method")?;
         let split = self.config(first, kind, 0)?.split.of(&zoo)?;
         let (mut fresh, mut probes) = (Vec::new(), Vec::new());
         for method in self.chosen(kind) {
             for fit in 0..self.fits {
-                let dir = run.out.join("models").join(format!("{}-{}-{fit}", folder(data, kind), method.name));
-                let model = made::fitted(&zoo, &self.config(method, kind, fit)?, &dir, session)?;
+                let dir = model_dir(run, data, kind, &method.name, fit);
+                let model = made::fitted(run, &zoo, &self.config(method, kind, fit)?, &dir)?;
                 let request =
                     SampleRequest { steps: method.steps, ..SampleRequest::new(self.samples, self.seed + fit) };
                 let made = |name: String, samples: Samples| Made { name, samples, fit_seconds: model.record.seconds };
@@ -224,10 +231,7 @@ impl Generation {
             }
         }
         if self.control {
-            let zoo =
-                made::shuffled(&zoo, &run.out.join("zoos").join(folder(data, &format!("{kind}-shuffled"))), session)?;
-            let dir = run.out.join("models").join(format!("{}-shuffled", folder(data, kind)));
-            let model = made::fitted(&zoo, &self.config(first, kind, 0)?, &dir, session)?;
+            let model = self.shuffled(run, &zoo, data, kind, first)?;
             let samples =
                 model.sample(&SampleRequest { steps: first.steps, ..SampleRequest::new(self.samples, self.seed) })?;
             probes.push(Made { name: format!("{}{SHUFFLED}", first.name), samples, fit_seconds: model.record.seconds });

@@ -1,10 +1,13 @@
 //! Whether independent runs can be generated is a question of their linear connectivity: the loss barrier between runs by width and weight decay,
 //! before and after alignment (to one run, and jointly to the common mean), beside what flows and trivial generators reach on the same zoo.
+mod parts;
+
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::Named;
 use super::frontier;
-use super::made::{self, fitted, folder};
+use super::made;
 use super::new_runs::{self, NewRuns};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
@@ -16,12 +19,12 @@ use crate::verdict::{self, SHUFFLED, Verdict};
 use crate::work::judge::{about, judge_all};
 use crate::work::outlook::Between;
 use anyhow::{Context, Result, bail};
+use parts::{ALIGNED, better, model_dir, name, zoo_dir};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
-use thalweg::space::align::Target;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
@@ -95,15 +98,12 @@ impl Connectivity {
     }
 
     fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
-        let (session, name) = (run.session, folder(data, &format!("{width}-{decay}")));
-        let zoos = run.out.join("zoos");
-        let zoo = self.trained(run, data, width, decay, &zoos.join(&name))?;
-        let one = made::aligned_to(&zoo, Target::Run, &zoos.join(format!("{name}-aligned")), session)?;
-        let joint = made::aligned_to(&zoo, Target::Mean, &zoos.join(format!("{name}-joint")), session)?;
-        let between = [Between::of(&zoo)?, Between::of(&one)?, Between::of(&joint)?];
-        let barrier = |b: &Option<Between>| b.as_ref().map_or(f64::NAN, |b| b.barrier.mean);
-        // The better one by validation rows, as everything that is chosen.
-        let best = if barrier(&between[2]) <= barrier(&between[1]) { joint } else { one };
+        let (session, name) = (run.session, name(data, width, decay));
+        let zoo = made::zoo(run, self.table(data, width, decay)?, self.seed, &zoo_dir(run, &name, ""))?;
+        let aligned =
+            ALIGNED.iter().map(|(how, target)| made::aligned_to(run, &zoo, *target, &zoo_dir(run, &name, how)));
+        let (best, [one, joint]) = better(aligned.collect::<Result<_>>()?)?;
+        let between = [Between::of(&zoo)?, one, joint];
         let mut rows: Vec<Row> = AS.iter().zip(&between).map(|(how, b)| told(data, width, decay, how, b)).collect();
         let new = match self.new_runs {
             0 => None,
@@ -123,13 +123,14 @@ impl Connectivity {
         Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
     }
 
-    fn trained(&self, run: &Run, data: &str, width: usize, decay: f64, dir: &Path) -> Result<ZooStore> {
+    /// What decides the zoo.
+    fn table(&self, data: &str, width: usize, decay: f64) -> Result<toml::Table> {
         let mut own = toml::Table::from_iter([("architecture".to_owned(), "mlp".into())]);
         own.insert("data".into(), data.into());
         own.insert("widths".into(), vec![i64::try_from(width)?].into());
         own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
         let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
-        made::zoo(run, settings::merged(&tables, &["all", "own"]), self.seed, dir)
+        Ok(settings::merged(&tables, &["all", "own"]))
     }
 
     /// Every method on `zoo`, judged beside the control, `new` runs on their way and the trivial generators; and what the rows are about.
@@ -139,8 +140,7 @@ impl Connectivity {
         let split = self.config(first, 0)?.split.of(&zoo)?;
         let mut made = Vec::new();
         let mut fit = |weight, zoo: &ZooStore, named: String, method: &Named, fit: u64| -> Result<()> {
-            let dir = run.out.join("models").join(format!("{name}-{named}-{fit}"));
-            let model = fitted(zoo, &self.config(method, fit)?, &dir, session)?;
+            let model = made::fitted(run, zoo, &self.config(method, fit)?, &model_dir(run, name, &named, fit))?;
             let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
             made.push((weight, named, samples, model.record.seconds));
             Ok(())
@@ -149,7 +149,7 @@ impl Connectivity {
             (0..self.fits).try_for_each(|k| fit(Weight::Strong, &zoo, method.name.clone(), method, k))?;
         }
         if self.control {
-            let shuffled = made::shuffled(&zoo, &run.out.join("zoos").join(format!("{name}-shuffled")), session)?;
+            let shuffled = made::shuffled(run, &zoo, &zoo_dir(run, name, "-shuffled"))?;
             fit(Weight::Faint, &shuffled, format!("{}{SHUFFLED}", first.name), first, 0)?;
         }
         let study = Study::new(zoo, split, None, &session.progress)?;
@@ -231,7 +231,7 @@ fn barriers(places: &[Place]) -> Table {
 
 impl Experiment for Connectivity {
     const NAME: &'static str = "connectivity";
-    const TOML: &'static str = include_str!("../../../../experiments/connectivity.toml");
+    const TOML: &'static str = include_str!("../../../../../experiments/connectivity.toml");
 
     fn seed(&self) -> u64 {
         self.seed
@@ -252,6 +252,10 @@ impl Experiment for Connectivity {
             DataSpec::parse(name)?;
         }
         self.chosen().try_for_each(|method| self.components_are_spanned(method))
+    }
+
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        parts::of(self, run, stage)
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {
