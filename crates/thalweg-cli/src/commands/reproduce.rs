@@ -20,7 +20,7 @@ use clap::builder::PossibleValuesParser;
   # everything, with a verdict on every claim; goes on after Ctrl-C
   thalweg reproduce all --scale smoke --out all/ --resume
   # its zoos and fits through an engine on many machines; --dry-run says how
-  thalweg reproduce marginals --scale smoke --on hq --dry-run --out m/
+  thalweg reproduce generation --scale smoke --on hq --dry-run --out g/
 
 It writes PATH/results.json (flat rows) and PATH/report.html. `thalweg list experiments` says what each of them shows; with all, a
 setting of one of them is changed by --set NAME.KEY=VALUE.")]
