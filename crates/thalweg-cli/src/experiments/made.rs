@@ -169,6 +169,8 @@ pub fn shards<'a>(
 /// The zoo `spec` in `dir`, which other processes may be making too.
 fn trained_among_others(spec: &ZooSpec, dir: &Path, session: &Session) -> Result<ZooStore> {
     match spec.kind {
+        // One work, one description: whoever ends it compares them once more.
+        _ if whole(dir) => {}
         ZooKind::Tail { .. } => apart(dir, whole, |own| {
             let options = TrainOptions { resume: true, ..TrainOptions::default() };
             train_zoo(spec, own, &options, &session.progress).map(drop)
@@ -187,6 +189,7 @@ pub fn aligned_to(run: &Run, zoo: &ZooStore, target: fn(usize) -> Target, dir: &
     let reference = best_run(zoo).with_context(|| format!("{}: every run failed", zoo.dir().display()))?;
     let (target, progress) = (target(reference), &run.session.progress);
     let aligned = match run.among_others {
+        true if whole(dir) => ZooStore::open(dir)?,
         true => {
             align_task(zoo, target, dir, Task::new(0, 1)?, progress)?;
             ZooStore::open(dir)?
@@ -218,6 +221,7 @@ pub fn shuffled(run: &Run, zoo: &ZooStore, dir: &Path) -> Result<ZooStore> {
     };
     let (how, progress) = ("weights shuffled within tensors", &run.session.progress);
     let shuffled = match run.among_others {
+        true if whole(dir) => ZooStore::open(dir)?,
         true => {
             derive_task(zoo, dir, how, Task::new(0, 1)?, &step, progress)?;
             ZooStore::open(dir)?
