@@ -1,4 +1,4 @@
-//! [`apart`]: a folder as a piece, made under a hidden name and renamed when it is whole.
+//! [`apart()`]: a folder as a piece, made under a hidden name and renamed when it is whole.
 use crate::error::{Error, Result};
 use crate::files::{lock, stands_at, sync_folder};
 use std::fs::{self, File};
