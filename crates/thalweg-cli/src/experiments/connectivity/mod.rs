@@ -1,5 +1,6 @@
 //! Whether independent runs can be generated is a question of their linear connectivity: the loss barrier between runs by width and weight decay,
 //! before and after alignment (to one run, and jointly to the common mean), beside what flows and trivial generators reach on the same zoo.
+mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
@@ -12,46 +13,18 @@ use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
 use crate::row;
-use crate::settings;
 use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, SHUFFLED, Verdict};
 use crate::work::judge::{about, judge_all};
 use crate::work::outlook::Between;
 use anyhow::{Context, Result, bail};
+pub use parameters::Connectivity;
 use parts::{ALIGNED, better, model_dir, name, zoo_dir};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
-use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Connectivity {
-    seed: u64,
-    data: Vec<String>,
-    /// Hidden units of the perceptrons, one layer.
-    widths: Vec<usize>,
-    /// Weight decays.
-    decays: Vec<f64>,
-    fits: u64,
-    samples: usize,
-    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
-    control: bool,
-    /// New runs whose course says what training comes to in a method's seconds; none where 0.
-    new_runs: usize,
-    /// Only these of the methods; all where empty.
-    only: Vec<String>,
-    /// What all zoos share; width, decay and data are filled in.
-    zoo: toml::Table,
-    /// What all fits share.
-    fit: toml::Table,
-    methods: Vec<Named>,
-}
 
 /// One zoo: what lies between its runs as they are, aligned to one, and aligned jointly, and what was made from the better of the two.
 struct Place {
@@ -68,18 +41,6 @@ struct Place {
 const AS: [&str; 3] = ["as they are", "aligned to one run", "aligned jointly"];
 
 impl Connectivity {
-    fn chosen(&self) -> impl Iterator<Item = &Named> {
-        self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name))
-    }
-
-    fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
-        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
-        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
-        config.seed = self.seed + fit;
-        Ok(config)
-    }
-
     /// Checks before anything is trained that a method's principal components are fewer than the runs that it learns from.
     fn components_are_spanned(&self, method: &Named) -> Result<()> {
         let config = self.config(method, 0)?;
@@ -121,16 +82,6 @@ impl Connectivity {
         let methods: Vec<&Verdict> = verdicts.iter().filter(|v| v.weight == Weight::Strong).collect();
         let price = new.map_or(String::new(), |new| new_runs::words(&methods, &verdicts, new.seconds));
         Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
-    }
-
-    /// What decides the zoo.
-    fn table(&self, data: &str, width: usize, decay: f64) -> Result<toml::Table> {
-        let mut own = toml::Table::from_iter([("architecture".to_owned(), "mlp".into())]);
-        own.insert("data".into(), data.into());
-        own.insert("widths".into(), vec![i64::try_from(width)?].into());
-        own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
-        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
-        Ok(settings::merged(&tables, &["all", "own"]))
     }
 
     /// Every method on `zoo`, judged beside the control, `new` runs on their way and the trivial generators; and what the rows are about.

@@ -1,5 +1,5 @@
 //! Zoos and fits of every place, as they are made one by one or by many processes.
-use super::Connectivity;
+use super::parameters::Connectivity;
 use crate::experiments::experiment::Run;
 use crate::experiments::flows::Named;
 use crate::experiments::made::{self, folder};

@@ -1,6 +1,7 @@
 //! Generation of trained networks: our methods and published recipes on every kind of zoo, from fresh starts, judged by accuracy and novelty
 //! beside the zoo, held-out runs, memorisation probes and every trivial baseline; and ensembles of what was generated (M22).
 mod ensembles;
+mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
@@ -10,93 +11,20 @@ use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
-use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, PROBE, SHUFFLED, Verdict, colour};
 use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
+pub use parameters::Generation;
 use parts::model_dir;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
 use thalweg::Streams;
 use thalweg::judge::baseline::{Baseline, Finals};
-use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::space::source::Source;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooKind;
-use toml::Table;
-
-/// A method of the table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Listed {
-    /// Its name in tables.
-    name: String,
-    /// What it changes of the common fit.
-    fit: Table,
-    /// What it changes besides on a kind of zoo.
-    #[serde(default)]
-    on: BTreeMap<String, Table>,
-    /// The kinds that it is for; all where empty.
-    #[serde(default)]
-    kinds: Vec<String>,
-    /// Solver steps, or strides of a diffusion.
-    #[serde(default = "steps")]
-    steps: usize,
-    /// Whether it is also sampled from training starts, as a memorisation probe.
-    #[serde(default)]
-    probe: bool,
-}
-
-fn steps() -> usize {
-    100
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Generation {
-    seed: u64,
-    data: Vec<String>,
-    kinds: Vec<String>,
-    /// Only these of the methods; all where empty.
-    only: Vec<String>,
-    fits: u64,
-    samples: usize,
-    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
-    control: bool,
-    /// Sizes of the ensembles that are judged; none where empty.
-    ensembles: Vec<usize>,
-    /// The method that is to reach `shared_accuracy` on shared zoos of MNIST, above a fresh start plus the mean move.
-    shared_gate: String,
-    shared_accuracy: f64,
-    zoo: BTreeMap<String, Table>,
-    /// Fits: `all`, then what a kind of zoo changes.
-    fit: BTreeMap<String, Table>,
-    methods: Vec<Listed>,
-}
-
-impl Generation {
-    /// The methods to run on zoos of `kind`.
-    fn chosen<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Listed> {
-        let named = |m: &&Listed| self.only.is_empty() || self.only.contains(&m.name);
-        self.methods.iter().filter(named).filter(move |m| m.kinds.is_empty() || m.kinds.iter().any(|k| k == kind))
-    }
-
-    fn config(&self, method: &Listed, kind: &str, fit: u64) -> Result<FitConfig> {
-        let mut tables = self.fit.clone();
-        tables.insert("the method's".into(), method.fit.clone());
-        tables.insert("the method's on this kind".into(), method.on.get(kind).cloned().unwrap_or_default());
-        let table = settings::merged(&tables, &["all", kind, "the method's", "the method's on this kind"]);
-        let origin = format!("method {}, {kind} zoo", method.name);
-        let mut config = FitConfig::from_toml_str(Path::new(&origin), &toml::to_string(&table)?)?;
-        config.seed = self.seed + fit;
-        Ok(config)
-    }
-}
 
 /// One zoo with its verdicts and the accuracies behind them.
 struct Cell {

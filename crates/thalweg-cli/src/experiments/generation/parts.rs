@@ -1,5 +1,5 @@
 //! Zoos and fits of the tables, as they are made one by one or by many processes.
-use super::{Generation, Listed};
+use super::parameters::{Generation, Listed};
 use crate::experiments::experiment::Run;
 use crate::experiments::made::{self, Zoos, folder};
 use crate::experiments::parts::{Part, Stage};

@@ -1,5 +1,5 @@
 //! What the curves are made from, as parts that many processes can make.
-use super::Initialisation;
+use super::parameters::Initialisation;
 use crate::experiments::context;
 use crate::experiments::experiment::Run;
 use crate::experiments::parts::{Part, Stage};
