@@ -4,6 +4,7 @@ use crate::commands::{
 };
 use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
+use crate::work::fit::sweep;
 use crate::work::submit::Shared;
 use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ErrorKind};
@@ -93,13 +94,14 @@ impl Cli {
         let out = cli.common.out.as_deref();
         let folder = match &cli.command {
             Command::Zoo(command) => command.shared(out)?,
+            Command::Fit(args) => Some(sweep::shared(&args.flags, &args.shard, out)?),
             Command::Eval(args) => Some(args.shard.beside(out)?),
             Command::Shift(command) => command.shared(out)?,
             _ => None,
         };
         let Some(out) = folder else {
             bail!(
-                "submit: expected a command whose work can be shared out (zoo train, zoo align, eval, shift calibrate), found {}",
+                "submit: expected a command whose work can be shared out (zoo train, zoo align, fit --sweep, eval, shift calibrate), found {}",
                 words.join(" ")
             )
         };

@@ -37,6 +37,7 @@ pub(crate) mod header;
 pub mod import;
 pub mod info;
 pub mod law;
+mod open_shards;
 pub mod origin;
 mod partial;
 mod record;

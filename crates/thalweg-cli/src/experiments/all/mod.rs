@@ -7,14 +7,14 @@ mod rule;
 mod select;
 
 use self::found::Found;
-use super::experiment::{Entry, Findings, Scale};
+use super::experiment::{Entry, Findings, Prepared, Scale};
 use crate::output::JSON;
 use crate::report::Report;
 use crate::results::{Results, Row};
 use crate::session::Session;
 use crate::settings;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;
@@ -77,6 +77,32 @@ pub fn run(entries: &[&Entry], scale: Scale, out: &Path, session: &Session) -> R
     Ok(page::findings(&all, scale))
 }
 
+/// Where the zoos lie that experiments in `out` share.
+pub fn zoos(out: &Path) -> PathBuf {
+    out.join("zoos")
+}
+
+/// Those of `entries` that have not finished in `out`, with their folders.
+///
+/// # Errors
+/// Settings that one of them refuses.
+pub fn unfinished(
+    entries: &[&Entry],
+    scale: Scale,
+    out: &Path,
+    session: &Session,
+) -> Result<Vec<(Box<dyn Prepared>, PathBuf)>> {
+    let mut all = Vec::new();
+    for entry in entries {
+        let prepared = (entry.prepare)(scale, &changes(entry.name, scale, session)?, session.common.seed)?;
+        let dir = out.join(entry.name);
+        if finished(&dir, prepared.seed(), &prepared.settings()?).is_none() {
+            all.push((prepared, dir));
+        }
+    }
+    Ok(all)
+}
+
 /// One experiment, or what an earlier process found by it.
 fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Found> {
     let (set, chosen_on) = (changes(entry.name, scale, session)?, chosen_on(entry.name)?);
@@ -98,7 +124,7 @@ fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Fou
     }
     std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     let clock = Instant::now();
-    let findings = prepared.run(&dir, Some(&out.join("zoos")), session)?;
+    let findings = prepared.run(&dir, Some(&zoos(out)), session)?;
     let seconds = clock.elapsed().as_secs_f64();
     let mut results = Results::new(prepared.seed());
     (results.settings, results.rows) = (prepared.settings()?, findings.rows);

@@ -16,6 +16,8 @@ const DIGITS: usize = 3;
 
 /// A claim with what was found of it.
 struct Judged<'a> {
+    /// Its number among all claims, whichever of them are told.
+    number: usize,
     claim: &'static Claim,
     found: &'a Found,
     decisive: Vec<Comparison>,
@@ -50,22 +52,22 @@ const OUTCOME: Outcome = Outcome::Done;
 
 /// Rows, tables and page of all that was found.
 pub fn findings(all: &[Found], scale: Scale) -> Findings {
-    let of = |claim: &'static Claim| {
+    let of = |(i, claim): (usize, &'static Claim)| {
         let found = all.iter().find(|found| found.name == claim.experiment)?;
         let [decisive, rival, beside] = [claim.decide, claim.rival, claim.beside].map(|of| of(&found.rows));
         let verdict = Verdict::of(&decisive);
-        Some(Judged { claim, found, decisive, rival, beside, verdict })
+        Some(Judged { number: i + 1, claim, found, decisive, rival, beside, verdict })
     };
-    let judged: Vec<Judged> = CLAIMS.iter().filter_map(of).collect();
+    let judged: Vec<Judged> = CLAIMS.iter().enumerate().filter_map(of).collect();
     let overview = overview(&judged, all);
     Findings { rows: rows(&judged, all), report: page(&judged, all, scale), tables: vec![overview], outcome: OUTCOME }
 }
 
 fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (i, j) in judged.iter().enumerate() {
+    for j in judged {
         let about = row! {
-            "claim" => i + 1, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
+            "claim" => j.number, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
             "settings_chosen_on" => j.found.chosen_on,
             "verdict" => j.words(),
         };
@@ -134,10 +136,10 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
     let first = |list: &[Comparison]| list.first().map_or("–".to_owned(), words);
     let mut table =
         Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(note(all));
-    for (i, j) in judged.iter().enumerate() {
+    for j in judged {
         let weight = if j.is_clear() { Weight::Strong } else { Weight::Plain };
         let cells = vec![
-            format!("({}) {}", i + 1, j.claim.text).into(),
+            format!("({}) {}", j.number, j.claim.text).into(),
             j.claim.source.into(),
             j.words().into(),
             first(&lost_first(&j.decisive)).into(),
@@ -150,12 +152,12 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
 }
 
 /// A claim for a reader who has seconds for it.
-fn card(i: usize, j: &Judged) -> Card {
+fn card(j: &Judged) -> Card {
     let found = j.found;
     let reasons = [("decided by", &j.decisive), ("trivial rival", &j.rival), ("beside it", &j.beside)];
     let reasons = reasons.into_iter().filter(|(_, list)| !list.is_empty());
     Card {
-        title: format!("({}) {}", i + 1, j.claim.text),
+        title: format!("({}) {}", j.number, j.claim.text),
         verdict: j.words(),
         tone: match j.verdict {
             Verdict::Holds if j.is_clear() => Some(Tone::Good),
@@ -178,12 +180,14 @@ fn page(judged: &[Judged], all: &[Found], scale: Scale) -> Report {
         report.paragraph(caveat);
     }
     report.heading("Claims").paragraph(note(all));
-    report.cards(judged.iter().enumerate().map(|(i, j)| card(i, j)).collect());
+    report.cards(judged.iter().map(card).collect());
     report.heading("Every comparison");
-    for (i, j) in judged.iter().enumerate() {
+    for j in judged {
         let table = comparisons(j);
         if !table.rows.is_empty() {
-            report.paragraph(format!("({}) {} What to look at: {}", i + 1, j.claim.text, j.claim.look)).table(&table);
+            report
+                .paragraph(format!("({}) {} What to look at: {}", j.number, j.claim.text, j.claim.look))
+                .table(&table);
         }
     }
     for found in all {

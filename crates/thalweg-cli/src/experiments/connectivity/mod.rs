@@ -1,54 +1,30 @@
 //! Whether independent runs can be generated is a question of their linear connectivity: the loss barrier between runs by width and weight decay,
 //! before and after alignment (to one run, and jointly to the common mean), beside what flows and trivial generators reach on the same zoo.
+mod parameters;
+mod parts;
+
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::Named;
 use super::frontier;
-use super::made::{self, fitted, folder};
+use super::made;
 use super::new_runs::{self, NewRuns};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
 use crate::row;
-use crate::settings;
 use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, SHUFFLED, Verdict};
 use crate::work::judge::{about, judge_all};
 use crate::work::outlook::Between;
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
-use thalweg::model::FitConfig;
+pub use parameters::Connectivity;
+use parts::{ALIGNED, better, model_dir, name, zoo_dir};
 use thalweg::model::sample::SampleRequest;
-use thalweg::space::align::Target;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Connectivity {
-    seed: u64,
-    data: Vec<String>,
-    /// Hidden units of the perceptrons, one layer.
-    widths: Vec<usize>,
-    /// Weight decays.
-    decays: Vec<f64>,
-    fits: u64,
-    samples: usize,
-    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
-    control: bool,
-    /// New runs whose course says what training comes to in a method's seconds; none where 0.
-    new_runs: usize,
-    /// Only these of the methods; all where empty.
-    only: Vec<String>,
-    /// What all zoos share; width, decay and data are filled in.
-    zoo: toml::Table,
-    /// What all fits share.
-    fit: toml::Table,
-    methods: Vec<Named>,
-}
 
 /// One zoo: what lies between its runs as they are, aligned to one, and aligned jointly, and what was made from the better of the two.
 struct Place {
@@ -65,18 +41,6 @@ struct Place {
 const AS: [&str; 3] = ["as they are", "aligned to one run", "aligned jointly"];
 
 impl Connectivity {
-    fn chosen(&self) -> impl Iterator<Item = &Named> {
-        self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name))
-    }
-
-    fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
-        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
-        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
-        config.seed = self.seed + fit;
-        Ok(config)
-    }
-
     /// Checks before anything is trained that a method's principal components are fewer than the runs that it learns from.
     fn components_are_spanned(&self, method: &Named) -> Result<()> {
         let config = self.config(method, 0)?;
@@ -95,15 +59,12 @@ impl Connectivity {
     }
 
     fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
-        let (session, name) = (run.session, folder(data, &format!("{width}-{decay}")));
-        let zoos = run.out.join("zoos");
-        let zoo = self.trained(run, data, width, decay, &zoos.join(&name))?;
-        let one = made::aligned_to(&zoo, Target::Run, &zoos.join(format!("{name}-aligned")), session)?;
-        let joint = made::aligned_to(&zoo, Target::Mean, &zoos.join(format!("{name}-joint")), session)?;
-        let between = [Between::of(&zoo)?, Between::of(&one)?, Between::of(&joint)?];
-        let barrier = |b: &Option<Between>| b.as_ref().map_or(f64::NAN, |b| b.barrier.mean);
-        // The better one by validation rows, as everything that is chosen.
-        let best = if barrier(&between[2]) <= barrier(&between[1]) { joint } else { one };
+        let (session, name) = (run.session, name(data, width, decay));
+        let zoo = made::zoo(run, self.table(data, width, decay)?, self.seed, &zoo_dir(run, &name, ""))?;
+        let aligned =
+            ALIGNED.iter().map(|(how, target)| made::aligned_to(run, &zoo, *target, &zoo_dir(run, &name, how)));
+        let (best, [one, joint]) = better(aligned.collect::<Result<_>>()?)?;
+        let between = [Between::of(&zoo)?, one, joint];
         let mut rows: Vec<Row> = AS.iter().zip(&between).map(|(how, b)| told(data, width, decay, how, b)).collect();
         let new = match self.new_runs {
             0 => None,
@@ -123,15 +84,6 @@ impl Connectivity {
         Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
     }
 
-    fn trained(&self, run: &Run, data: &str, width: usize, decay: f64, dir: &Path) -> Result<ZooStore> {
-        let mut own = toml::Table::from_iter([("architecture".to_owned(), "mlp".into())]);
-        own.insert("data".into(), data.into());
-        own.insert("widths".into(), vec![i64::try_from(width)?].into());
-        own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
-        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
-        made::zoo(run, settings::merged(&tables, &["all", "own"]), self.seed, dir)
-    }
-
     /// Every method on `zoo`, judged beside the control, `new` runs on their way and the trivial generators; and what the rows are about.
     fn judged(&self, run: &Run, zoo: ZooStore, name: &str, new: Option<&NewRuns>) -> Result<(Vec<Verdict>, Row)> {
         let session = run.session;
@@ -139,8 +91,7 @@ impl Connectivity {
         let split = self.config(first, 0)?.split.of(&zoo)?;
         let mut made = Vec::new();
         let mut fit = |weight, zoo: &ZooStore, named: String, method: &Named, fit: u64| -> Result<()> {
-            let dir = run.out.join("models").join(format!("{name}-{named}-{fit}"));
-            let model = fitted(zoo, &self.config(method, fit)?, &dir, session)?;
+            let model = made::fitted(run, zoo, &self.config(method, fit)?, &model_dir(run, name, &named, fit))?;
             let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
             made.push((weight, named, samples, model.record.seconds));
             Ok(())
@@ -149,7 +100,7 @@ impl Connectivity {
             (0..self.fits).try_for_each(|k| fit(Weight::Strong, &zoo, method.name.clone(), method, k))?;
         }
         if self.control {
-            let shuffled = made::shuffled(&zoo, &run.out.join("zoos").join(format!("{name}-shuffled")), session)?;
+            let shuffled = made::shuffled(run, &zoo, &zoo_dir(run, name, "-shuffled"))?;
             fit(Weight::Faint, &shuffled, format!("{}{SHUFFLED}", first.name), first, 0)?;
         }
         let study = Study::new(zoo, split, None, &session.progress)?;
@@ -231,7 +182,7 @@ fn barriers(places: &[Place]) -> Table {
 
 impl Experiment for Connectivity {
     const NAME: &'static str = "connectivity";
-    const TOML: &'static str = include_str!("../../../../experiments/connectivity.toml");
+    const TOML: &'static str = include_str!("../../../../../experiments/connectivity.toml");
 
     fn seed(&self) -> u64 {
         self.seed
@@ -252,6 +203,10 @@ impl Experiment for Connectivity {
             DataSpec::parse(name)?;
         }
         self.chosen().try_for_each(|method| self.components_are_spanned(method))
+    }
+
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        parts::of(self, run, stage)
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {
