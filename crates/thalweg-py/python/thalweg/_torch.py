@@ -5,6 +5,8 @@ Imported only where it is needed: the package works without PyTorch.
 import contextlib
 import copy
 import functools
+import hashlib
+import inspect
 import types
 import warnings
 
@@ -233,6 +235,36 @@ class Functional:
                     pass
             return np.concatenate([one(*pair) for pair in zip(x, slopes)])
 
+    def differentiable(self, theta, x):
+        """Logits ``[n, N, C]`` on inputs ``[m, N, ...]``, the same for all networks (m = 1) or their own (m = n), and a function from slopes
+        ``[n, N, C]`` by them to gradients ``[n, P]``."""
+        x, weights = self._inputs(x), self._split(theta)
+        trained, fixed = self._parts({name: value.detach() for name, value in weights.items()})
+        trained = {name: value.requires_grad_() for name, value in trained.items()}
+        own = lambda i: ({name: value[i] for name, value in part.items()} for part in (trained, fixed))
+        logits = None
+        with evaluating(self.module), torch.enable_grad():
+            if vmap is not None:
+                net = lambda trained, fixed, x: self._net({**trained, **fixed})(x)
+                try:
+                    logits = vmap(net, (0, 0, None if len(x) == 1 else 0))(trained, fixed, x[0] if len(x) == 1 else x)
+                except RuntimeError:  # as in `_chunk`
+                    pass
+            if logits is None:
+                def one(i):
+                    trained, fixed = own(i)
+                    return self._net({**trained, **fixed})(x[0 if len(x) == 1 else i])
+
+                logits = torch.stack([one(i) for i in range(len(theta))])
+
+        def pull(slopes):
+            slopes = torch.as_tensor(slopes).to(logits.device, logits.dtype)
+            given = torch.autograd.grad(logits, list(trained.values()), slopes, allow_unused=True)
+            known = {name: g for name, g in zip(trained, given) if g is not None}
+            return self._joined(known, weights, len(theta))
+
+        return _logits(logits, 3, x[0]), pull
+
     def values(self, theta, loss, batch):
         """Losses ``[n]`` alone."""
         with torch.no_grad():
@@ -264,6 +296,71 @@ class Evaluation:
     def pull_back(self, theta, rows, slopes):
         """Jᵀ slopes ``[K, P]`` of one network on probe inputs."""
         return self.functional.pulled_back(theta, self.probe[rows.astype(np.int64)], slopes, AT_ONCE)
+
+
+class Trainable:
+    """A module for what the library trains on answers of networks: functional terms, disagreement classifiers.
+
+    Parameters
+    ----------
+    functional : Functional
+        The module.
+    x : array_like
+        Inputs ``[N, ...]``, of the shape and kind that the module takes; rows come as float32 ``[N, D]``.
+    batch : int
+        Networks at a time.
+    """
+
+    def __init__(self, functional, x, batch=16):
+        self.functional, self.batch = functional, batch
+        self.shape = tuple(int(side) for side in x.shape[1:])
+        self.whole = not str(x.dtype).split(".")[-1].startswith(("float", "bfloat", "double", "half"))
+        self.input_len, self.layout = size(self.shape), functional.layout
+        theta, rows = self._fixed()
+        answers = self.logits(theta, rows)
+        self.classes = answers.shape[-1]
+        self.identity = f"{type(functional.module).__name__}{list(self.shape)}{'i' if self.whole else ''}-{_digest(functional, answers)}"
+
+    def _fixed(self):
+        """Weights ``[1, P]`` and inputs ``[4, D]`` that are the same for all modules of one shape."""
+        draws = np.random.default_rng(0)
+        theta = []
+        for name, shape in self.layout:
+            values = draws.normal(size=size(shape)) / np.sqrt(max(size(shape[1:]), 1))
+            # Variances are among what is not trained.
+            theta.append(values if name in self.functional.trained else np.abs(values) + 0.1)
+        rows = np.zeros((4, self.input_len)) if self.whole else draws.normal(size=(4, self.input_len))
+        return np.concatenate(theta).astype(np.float32)[None], rows.astype(np.float32)
+
+    def _shaped(self, x):
+        x = x.reshape(*x.shape[:-1], *self.shape)
+        return x.astype(np.int64) if self.whole else x
+
+    def logits(self, theta, x):
+        """Logits ``[n, N, C]`` of networks ``[n, P]`` on inputs ``[N, D]``."""
+        return self.functional.logits(theta, self._shaped(x), self.batch)
+
+    def differentiable(self, theta, x):
+        """See :meth:`Functional.differentiable`; inputs are ``[m, N, D]``."""
+        return self.functional.differentiable(theta, self._shaped(x))
+
+
+def _digest(functional, answers):
+    """A hash of what makes a module what it is but for its weights: its parts, their settings and code, and its answers with fixed weights, roughly."""
+    told = [str([(name, shape, str(functional.types[name])) for name, shape in functional.layout])]
+    for name, part in functional.module.named_modules():
+        kind = type(part)
+        settings = {key: value for key, value in vars(part).items() if key != "training" and isinstance(value, (bool, int, float, str, tuple))}
+        code = ""
+        if not kind.__module__.startswith("torch."):
+            try:
+                code = inspect.getsource(kind)
+            except (OSError, TypeError):
+                pass  # of a console: its answers tell
+        told.append(f"{name}: {kind.__qualname__}({part.extra_repr()}) {sorted(settings.items(), key=str)} {code}")
+    most = np.abs(answers[np.isfinite(answers)]).max(initial=0.0) or 1.0
+    told.append(str((np.round(answers / most, 2) + 0.0).tolist()))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

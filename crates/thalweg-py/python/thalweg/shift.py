@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._arrays import floats, labels, to_numpy
+from ._arrays import as_rows, floats, labels, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import flat, size
@@ -91,9 +92,11 @@ class Detector:
     ----------
     classifier : torch.nn.Module, (Architecture, state dict), callable or estimator
         The classifier. A module whose layers the engine knows, or an architecture with weights, takes all tests. For any other module, any function
-        from rows to logits ``[N, C]``, or an object with ``predict_proba`` the tests that need logits alone are taken, if no `methods` are named; for
-        named ones that need a network (``"bank"``), a small perceptron is fitted to the classifier's answers on rows of numbers and stands in for it:
-        tests stay valid and see less (`record` says under ``stand_in`` on which share of other rows it names the same class).
+        from rows to logits ``[N, C]``, or an object with ``predict_proba`` the tests that need logits alone are taken, if no `methods` are named. For
+        named ones that train networks beside the classifier (``"bank"``, ``"detectron"``, ``"conditional"``), a module is trained by PyTorch, on its own
+        device; for what is no module, and for tests that need the engine (``"meta-detectron"``, ``"ensemble"``), a small perceptron is fitted to the
+        classifier's answers on rows of numbers and stands in for it: tests stay valid and see less (`record` says under ``stand_in`` on which share of
+        other rows it names the same class).
     size : int
         About how many rows queries will have; others are tested as validly.
     methods : list of str, or str, optional
@@ -191,7 +194,11 @@ class Detector:
         if self.settings is not None:
             settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
         with observer(progress) as watching:
-            if not known and self._needs_network():
+            needs = set() if known else self._needs() - {"logits"}
+            if needs and "engine" not in needs and _is_module(self.classifier):
+                LOG.info("networks beside the classifier are trained by PyTorch: the engine does not know %s", network)
+                self._core = self._of_module((X, y), (held, held_y), validation, images, arguments, settings, watching)
+            elif needs:
                 LOG.info("a network is fitted to the classifier's answers%s", f": the engine does not know {network}" if network else "")
                 given = [("P", X, y), ("validation", validation, None), ("held", held, held_y)]
                 parts = [None if x is None else self._answered(what, x, of) for what, x, of in given]
@@ -227,9 +234,25 @@ class Detector:
             return None
         return [self.methods] if isinstance(self.methods, str) else list(self.methods)
 
-    def _needs_network(self):
-        """Whether one of the tests that were asked for needs more than logits."""
-        return any(METHODS.get(method, (None, "logits"))[1] != "logits" for method in self._methods() or ())
+    def _needs(self):
+        """What the tests that were asked for need."""
+        return {METHODS.get(method, (None, "logits"))[1] for method in self._methods() or ()}
+
+    def _of_module(self, of_p, held, validation, images, arguments, settings, watching):
+        from ._torch import Functional, Trainable
+
+        functional = Functional(self.classifier)
+        x = as_rows(of_p[0])
+        module = Trainable(functional, x)
+        if module.whole:
+            # Rows of whole numbers are not moved between them.
+            still = {"bank": {"offset": 0.0}, "cdc": {"jitter": 0.0}, "bank-cdc": {"jitter": 0.0}}
+            settings = laid_over(_core.shift_defaults(images) if settings is None else settings, still)
+        rows = lambda what, x, y: None if x is None else (floats(what, x, module.input_len), self._labels(y))
+        validation = None if validation is None else floats("validation", validation, module.input_len)
+        return _core.Detector.of_module(
+            module, functional.own(), rows("P", *of_p), validation, rows("held", *held), images, arguments, settings, watching
+        )
 
     def _answered(self, what, x, y):
         """Rows with the classifier's answers and their labels."""
@@ -304,9 +327,11 @@ class Detector:
         path : path-like
             The file.
         classifier : optional
-            What makes logits of rows, for a calibration on logits; without one :meth:`test` takes logits. A calibration of a network has it inside.
+            What makes logits of rows, for a calibration on logits; without one :meth:`test` takes logits. A calibration of a network that the engine
+            knows has it inside; one of another module takes that module, whose weights are in the file.
         """
-        core = _core.Detector.open(os.fspath(path))
+        with observer(None) as watching:
+            core = _core.Detector.open(os.fspath(path), lambda name: _trainable(classifier, name), watching)
         record = core.record
         detector = cls(classifier, size=record["size"], methods=record["methods"], null=record["null"], level=record["level"],
                        seed=record["seed"])
@@ -366,6 +391,16 @@ class Detector:
         if found is None or len(found) != 2:
             raise ValueError(f"classifier: expected logits of shape [N, C], found {found}")
         return floats("logits", logits), False
+
+
+def _trainable(classifier, name):
+    """What evaluates networks of a module that the engine does not know, on inputs of the shape and kind that the name of a calibration tells."""
+    if not _is_module(classifier):
+        return None
+    from ._torch import Functional, Trainable
+
+    shape, kind = re.search(r"\[([\d, ]*)\](i?)-", name).groups()
+    return Trainable(Functional(classifier), np.zeros((1, *map(int, filter(None, shape.split(",")))), np.int64 if kind else np.float32))
 
 
 def _is_module(value):

@@ -98,7 +98,14 @@ fn an_autoencoder_that_was_kept_is_taken_by_the_next_fit_and_another_is_not() {
     let split = config(3, 0).split.of(&zoo).unwrap();
     let name = |dimension, seed| {
         let config = config(dimension, seed);
-        latent_identity(config.latent.as_ref().unwrap(), &config, &[(&zoo, &split)], &checkpoints).unwrap()
+        latent_identity(
+            config.latent.as_ref().unwrap(),
+            &config,
+            &[(&zoo, &split)],
+            &checkpoints,
+            &FitOptions::default(),
+        )
+        .unwrap()
     };
     assert_eq!(name(3, 0), name(3, 0));
     let others = [name(2, 0), name(3, 1)];

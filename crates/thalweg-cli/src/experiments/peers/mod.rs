@@ -98,7 +98,7 @@ impl Experiment for Peers {
 impl Peers {
     fn of_world(&self, home: &str, index: u64, world: &World, lines: &mut Vec<Line>, session: &Session) -> Result<()> {
         let streams = Streams::new(self.seed).child("peers").child(home).index(index);
-        let images = world.base.architecture().input()[1] > 1;
+        let images = world.base.takes_images();
         let mut shifts: Vec<(String, Sample, f64)> = vec![("none".into(), world.fresh.0.clone(), world.fresh.1)];
         shifts.extend(world.shifted.iter().map(|(name, rows, right, _)| (name.clone(), rows.clone(), *right)));
         for change in &self.changes {

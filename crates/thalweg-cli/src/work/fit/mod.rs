@@ -37,6 +37,7 @@ pub fn fit_into(
         save_every: SAVE_EVERY,
         resume: session.common.resume,
         latents: Some(latents.to_path_buf()),
+        probes: None,
     };
     let model = match config.context {
         Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,

@@ -53,7 +53,7 @@ impl Shared {
     /// Rows that do not fit.
     pub fn logits_of_many(&self, thetas: &[f32], rows: &Sample) -> Result<Vec<f32>> {
         test::check(rows, &self.schema, true)?;
-        self.base.engine().logits_of_many(thetas, &self.base.pack(rows)?)
+        self.base.logits_of_many(thetas, rows)
     }
 }
 
