@@ -220,3 +220,27 @@ def test_a_model_is_steered_to_a_loss(zoo, digits):
     test = digits.test.x[:, :, ::-1].copy()
     before, after = (m.sample(20).evaluate(test, digits.test.y)[1].mean() for m in (flow, tuned))
     assert after < before - 0.3
+
+
+@pytest.mark.parametrize("compiled", [torch.jit.script, lambda module: torch.jit.trace(module, torch.zeros(2, 7))], ids=["script", "trace"])
+def test_compiled_modules(compiled):
+    """Scripted and traced modules take no weights but their own: they are filled with others, and differentiated there."""
+    class Tied(Attention):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(5, 5), nn.Linear(5, 5)
+            self.b.weight = self.a.weight
+
+        def forward(self, x):
+            h = self.inner(x)
+            h = self.outer(self.norm(h * torch.softmax(h, -1)))
+            return self.b(torch.tanh(self.a(h)))
+
+    module, (x, y) = made(Tied), rows((7,))
+    nets = tw.Networks.torch(module, engine=False)
+    nets = nets._copy(nets.theta + 0.1 * np.random.default_rng(0).normal(size=(3, nets.parameters)).astype("f4") ** 2)
+    other = tw.Networks.torch(compiled(module), nets.theta, engine=False)
+    assert other.layout == nets.layout and other.tied == nets.tied == {"b.weight": "a.weight"}
+    assert np.abs(other.logits(x) - nets.logits(x)).max() < 1e-5
+    for found, truth in zip(other.gradients(x, y), nets.gradients(x, y)):
+        assert np.abs(found - truth).max() < 1e-5 * (1 + np.abs(truth).max())

@@ -95,19 +95,22 @@ class Functional:
             raise TypeError(f"module: expected a torch.nn.Module, found {found}")
         self.module = module = unwrapped(module)
         state = module.state_dict(keep_vars=True)
+        compiled = isinstance(module, torch.jit.ScriptModule)
+        # A compiled module gives its tensors anew whenever they are asked for.
+        one = {name: value.data_ptr() if compiled else id(value) for name, value in state.items()}
         own = {name: list(value.shape) for name, value in state.items() if _is_weights(value)}
         first = next(iter(own), None)
         self.device = state[first].device if first else torch.device("cpu")
         self.types = {name: state[name].dtype for name in own}
-        self.layout = [(name, own[name]) for name in _once(state, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
+        self.layout = [(name, own[name]) for name in _once(one, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
         for name, shape in self.layout:
             if own.get(name) != shape:
                 raise ValueError(f"module: expected the tensor {name} of shape {shape}, found {own.get(name, 'no such tensor')}")
         known = {name for name, _ in self.layout}
         self.tied = {name: of for name, of in (tied or {}).items() if name in own and of in known}
         # Tensors that are one in the module follow the one that θ holds.
-        by_tensor = {id(state[name]): name for name in known}
-        self.tied.update({name: by_tensor[id(state[name])] for name in own if name not in known and id(state[name]) in by_tensor})
+        by_tensor = {one[name]: name for name in known}
+        self.tied.update({name: by_tensor[one[name]] for name in own if name not in known and one[name] in by_tensor})
         self.kept = {}
         for name, shape in own.items():
             if name in known or name in self.tied:
@@ -116,7 +119,8 @@ class Functional:
             if value is None or list(np.shape(value)) != shape:
                 raise ValueError(f"module: expected no tensor {name} of shape {shape}, which the networks do not have")
             self.kept[name] = torch.as_tensor(np.array(value)).to(self.device, self.types[name])
-        self.trained = {name for name, _ in self.layout if isinstance(state[name], nn.Parameter)}
+        buffers = {name for name, _ in module.named_buffers()}
+        self.trained = {name for name, _ in self.layout if isinstance(state[name], nn.Parameter) or compiled and name not in buffers}
 
     def of(self, nets):
         """The same module for networks as a zoo, a model or networks have them."""
@@ -139,6 +143,8 @@ class Functional:
 
     def _net(self, weights):
         weights = {**self.kept, **weights, **{name: weights[of] for name, of in self.tied.items()}}
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return lambda *inputs: _Compiled.apply(self.module, list(weights), inputs, *weights.values())
         return lambda *inputs: functional_call(self.module, weights, inputs)
 
     def _parts(self, weights):
@@ -298,6 +304,31 @@ class Evaluation:
         return self.functional.pulled_back(theta, self.probe[rows.astype(np.int64)], slopes, AT_ONCE)
 
 
+class _Compiled(torch.autograd.Function):
+    """A scripted or traced module with weights that are given: PyTorch calls these with their own alone, so a copy is filled."""
+
+    @staticmethod
+    def forward(ctx, module, names, inputs, *weights):
+        module = copy.deepcopy(module)
+        own = module.state_dict(keep_vars=True)
+        own = [own[name] for name in names]
+        with torch.no_grad():
+            for value, weight in zip(own, weights):
+                value.copy_(weight)
+        first = set(_once({name: value.data_ptr() for name, value in zip(names, own)}, names))
+        # A tensor of several names has its gradient under the first.
+        ctx.own = [value.requires_grad_(asked) if name in first else None for name, value, asked in zip(names, own, ctx.needs_input_grad[3:])]
+        with torch.enable_grad():
+            ctx.given = module(*inputs)
+        return ctx.given.detach()
+
+    @staticmethod
+    def backward(ctx, slopes):
+        trained = [i for i, value in enumerate(ctx.own) if value is not None and value.requires_grad]
+        given = dict(zip(trained, torch.autograd.grad(ctx.given, [ctx.own[i] for i in trained], slopes, allow_unused=True)))
+        return (None, None, None, *(given.get(i) for i in range(len(ctx.own))))
+
+
 class Trainable:
     """A module for what the library trains on answers of networks: functional terms, disagreement classifiers.
 
@@ -354,10 +385,10 @@ def _digest(functional, answers):
         code = ""
         if not kind.__module__.startswith("torch."):
             try:
-                code = inspect.getsource(kind)
+                code = f"({part.extra_repr()}) {inspect.getsource(kind)}"
             except (OSError, TypeError):
                 pass  # of a console: its answers tell
-        told.append(f"{name}: {kind.__qualname__}({part.extra_repr()}) {sorted(settings.items(), key=str)} {code}")
+        told.append(f"{name}: {kind.__qualname__} {sorted(settings.items(), key=str)} {code}")
     most = np.abs(answers[np.isfinite(answers)]).max(initial=0.0) or 1.0
     told.append(str((np.round(answers / most, 2) + 0.0).tolist()))
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
@@ -386,10 +417,10 @@ def unwrapped(module):
             return module
 
 
-def _once(state, names):
-    """The names of different tensors: of tied ones the first."""
+def _once(one, names):
+    """The names of different tensors, by what tells tensors apart: of tied ones the first."""
     seen = set()
-    return [name for name in names if not (id(state[name]) in seen or seen.add(id(state[name])))]
+    return [name for name in names if not (one[name] in seen or seen.add(one[name]))]
 
 
 def _differentiated(function, weights):
