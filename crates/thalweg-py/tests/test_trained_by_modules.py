@@ -14,9 +14,6 @@ class Digits(nn.Module):
         super().__init__()
         self.inner, self.gain = inner, gain
 
-    def state_dict(self, *args, **kwargs):
-        return self.inner.state_dict(*args, **kwargs)
-
     def forward(self, x):
         return self.gain * self.inner(x) + 0.0 * torch.sin(x.flatten(1)[:, :10])
 
@@ -65,7 +62,8 @@ LATENT = tw.latent.VAE(8, beta=0.1, functional=dict(weight=0.05, rows=32), train
 def test_answers_and_gradients_are_the_engines(zoo, digits, loop, monkeypatch):
     if loop:
         monkeypatch.setattr("thalweg._torch.vmap", None)
-    from thalweg._torch import Functional, Trainable
+    from thalweg._torch import Functional
+    from thalweg._trainable import Trainable
 
     nets = zoo.networks([0, 1, 2])
     module = Trainable(Functional(nets.modules()[0]).of(zoo), digits.test.x)
@@ -170,6 +168,11 @@ def test_disagreement_classifiers_of_any_architecture(unknown, digits, rng, tmp_
     assert not near.is_harmful and {e["method"] for e in far.evidence} == {"bank", "detectron"} and far.p_value < near.p_value
     det.save(tmp_path / "d.cal")
     again = tw.shift.Detector.open(tmp_path / "d.cal", Unknown())  # the weights are in the file
+    bound = tw.Networks.torch(net)  # the same classifier
+    parts["settings"]["bank"]["size"] = 8
+    assert tw.shift.Detector.calibrate(bound, digits.train.x, methods="bank", **parts).record["network"] == det.record["network"]
+    with pytest.raises(ValueError, match="expected one network"):
+        tw.shift.Detector.calibrate(tw.Networks.torch(net, np.stack([bound.theta[0]] * 2)), digits.train.x, methods="bank", **parts)
     assert again.test(digits.test.x[200:210]).answer == near.answer
     for other, found in ((None, "nothing that evaluates it"), (Unknown(slope=2.0), "Unknown")):
         with pytest.raises(ValueError, match=found):

@@ -5,8 +5,6 @@ Imported only where it is needed: the package works without PyTorch.
 import contextlib
 import copy
 import functools
-import hashlib
-import inspect
 import types
 import warnings
 
@@ -79,7 +77,7 @@ class Functional:
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : torch.nn.Module, or Networks that are bound to one
         The module; what DataParallel or ``torch.compile`` put around it is taken off.
     layout : list of (str, shape), optional
         Names and shapes of the tensors of θ in order; those of the module's state dict, tied ones once, if not given.
@@ -90,6 +88,8 @@ class Functional:
     """
 
     def __init__(self, module, layout=None, tied=None, kept=None):
+        bound = getattr(module, "_module", None)
+        module = bound.module if isinstance(bound, Functional) else module
         if not isinstance(module, nn.Module):
             found = f"the class {module.__name__}: give a module, {module.__name__}()" if isinstance(module, type) else type(module).__name__
             raise TypeError(f"module: expected a torch.nn.Module, found {found}")
@@ -329,71 +329,6 @@ class _Compiled(torch.autograd.Function):
         return (None, None, None, *(given.get(i) for i in range(len(ctx.own))))
 
 
-class Trainable:
-    """A module for what the library trains on answers of networks: functional terms, disagreement classifiers.
-
-    Parameters
-    ----------
-    functional : Functional
-        The module.
-    x : array_like
-        Inputs ``[N, ...]``, of the shape and kind that the module takes; rows come as float32 ``[N, D]``.
-    batch : int
-        Networks at a time.
-    """
-
-    def __init__(self, functional, x, batch=16):
-        self.functional, self.batch = functional, batch
-        self.shape = tuple(int(side) for side in x.shape[1:])
-        self.whole = not str(x.dtype).split(".")[-1].startswith(("float", "bfloat", "double", "half"))
-        self.input_len, self.layout = size(self.shape), functional.layout
-        theta, rows = self._fixed()
-        answers = self.logits(theta, rows)
-        self.classes = answers.shape[-1]
-        self.identity = f"{type(functional.module).__name__}{list(self.shape)}{'i' if self.whole else ''}-{_digest(functional, answers)}"
-
-    def _fixed(self):
-        """Weights ``[1, P]`` and inputs ``[4, D]`` that are the same for all modules of one shape."""
-        draws = np.random.default_rng(0)
-        theta = []
-        for name, shape in self.layout:
-            values = draws.normal(size=size(shape)) / np.sqrt(max(size(shape[1:]), 1))
-            # Variances are among what is not trained.
-            theta.append(values if name in self.functional.trained else np.abs(values) + 0.1)
-        rows = np.zeros((4, self.input_len)) if self.whole else draws.normal(size=(4, self.input_len))
-        return np.concatenate(theta).astype(np.float32)[None], rows.astype(np.float32)
-
-    def _shaped(self, x):
-        x = x.reshape(*x.shape[:-1], *self.shape)
-        return x.astype(np.int64) if self.whole else x
-
-    def logits(self, theta, x):
-        """Logits ``[n, N, C]`` of networks ``[n, P]`` on inputs ``[N, D]``."""
-        return self.functional.logits(theta, self._shaped(x), self.batch)
-
-    def differentiable(self, theta, x):
-        """See :meth:`Functional.differentiable`; inputs are ``[m, N, D]``."""
-        return self.functional.differentiable(theta, self._shaped(x))
-
-
-def _digest(functional, answers):
-    """A hash of what makes a module what it is but for its weights: its parts, their settings and code, and its answers with fixed weights, roughly."""
-    told = [str([(name, shape, str(functional.types[name])) for name, shape in functional.layout])]
-    for name, part in functional.module.named_modules():
-        kind = type(part)
-        settings = {key: value for key, value in vars(part).items() if key != "training" and isinstance(value, (bool, int, float, str, tuple))}
-        code = ""
-        if not kind.__module__.startswith("torch."):
-            try:
-                code = f"({part.extra_repr()}) {inspect.getsource(kind)}"
-            except (OSError, TypeError):
-                pass  # of a console: its answers tell
-        told.append(f"{name}: {kind.__qualname__} {sorted(settings.items(), key=str)} {code}")
-    most = np.abs(answers[np.isfinite(answers)]).max(initial=0.0) or 1.0
-    told.append(str((np.round(answers / most, 2) + 0.0).tolist()))
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-
-
 @contextlib.contextmanager
 def evaluating(module):
     """The module in evaluation mode; the mode of each part is put back afterwards."""
@@ -455,16 +390,3 @@ def classifier(module):
             return np.concatenate([_logits(module(part.to(first.device)), 2, part) for part in x.split(AT_ONCE)])
 
     return logits
-
-
-def recognise(module, input_shape=None):
-    """The architecture of a module that the engine knows, its layers named so that the tensors' names are the module's.
-
-    Returns
-    -------
-    (Architecture or None, str)
-        None with the reason where the engine does not know the module.
-    """
-    from ._recognise import architecture
-
-    return architecture(module, input_shape)

@@ -47,7 +47,7 @@ def fit(
         a flow starts from follows from the zoo where neither source nor coupling is given (told to the logger ``thalweg``); with its parameters ``{"mmfm": {"marginals": 3}}``.
     latent : latent.PCA, latent.VAE, latent.Denoising, dict or str, optional
         The autoencoder in whose latent space the method runs; none if not given.
-    module : torch.nn.Module, optional
+    module : torch.nn.Module or Networks, optional
         What evaluates networks, of any architecture, for the autoencoder's functional term (``latent=tw.latent.VAE(32, functional=0.02)``); Thalweg's engine
         does, where it knows their architecture, if not given. The record says which module that was; the model needs none.
     probe : array_like, str or dict, optional
@@ -112,7 +112,8 @@ POOL, LOOKED_AT = 8192, 256
 
 def _probed(zoo, module, probe, watching):
     """What evaluates the networks of a zoo by a module, and the inputs for it."""
-    from ._torch import Functional, Trainable
+    from ._torch import Functional
+    from ._trainable import Trainable
 
     if module is None:
         raise ValueError("module: expected what evaluates networks on the probe, a torch.nn.Module, found none")
