@@ -9,7 +9,7 @@ use super::cdc::{Asked, Scratch, Trainer, agreement};
 use super::members::{Members, Shared, referenced};
 pub use super::rounds::Rounds;
 use crate::network::Inputs;
-use crate::shift::base::Sample;
+use crate::shift::base::{Base, Sample};
 use crate::shift::baselines::entropy::Reading;
 use crate::shift::factory::{Factory, Needs, Parts, Prepared};
 use crate::shift::reference::Reference;
@@ -111,12 +111,13 @@ impl Detectron {
         let together = self.trainer.base().network().at_once();
         let parts = queries.par_chunks(together).enumerate();
         let runs = parts.map_init(Scratch::default, |scratch, (part, queries)| {
-            let of = |i| streams.index((part * together + i) as u64);
-            self.some(queries.iter().enumerate().map(|(i, query)| Course::new(query, &of(i))).collect(), scratch)
+            let of = |(i, query)| Course::new(self.trainer.base(), query, &streams.index((part * together + i) as u64));
+            self.some(queries.iter().enumerate().map(of).collect::<Result<_>>()?, scratch)
         });
-        Ok(runs.collect::<Result<Vec<_>>>()?.concat())
+        Ok(runs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
+    /// The rounds of some queries, step by step together.
     fn some(&self, mut courses: Vec<Course<'_>>, scratch: &mut Scratch) -> Result<Vec<Run>> {
         let base = self.trainer.base();
         for _ in 0..self.rounds.rounds {
@@ -143,7 +144,7 @@ impl Detectron {
                     (course.spoiled, course.over) = (true, true);
                     continue;
                 }
-                let logits = scratch.logits(network, theta, &base.inputs(course.query)?)?;
+                let logits = scratch.logits(network, theta, &course.inputs)?;
                 course.take(agrees, logits, self.rounds.idle);
             }
         }
@@ -154,6 +155,7 @@ impl Detectron {
 /// The rounds of one query.
 struct Course<'a> {
     query: &'a Sample,
+    inputs: Inputs,
     predictions: Vec<u32>,
     rng: ChaCha8Rng,
     /// Rows that no member disagreed on.
@@ -167,9 +169,10 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    fn new(query: &'a Sample, streams: &Streams) -> Self {
-        Self {
+    fn new(base: &Base, query: &'a Sample, streams: &Streams) -> Result<Self> {
+        Ok(Self {
             query,
+            inputs: base.inputs(query)?,
             predictions: query.predictions(),
             rng: streams.rng(),
             left: (0..query.len()).collect(),
@@ -178,7 +181,7 @@ impl<'a> Course<'a> {
             idle: 0,
             spoiled: false,
             over: false,
-        }
+        })
     }
 
     /// f's classes of the rows that are left.

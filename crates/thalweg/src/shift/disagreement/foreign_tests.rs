@@ -41,12 +41,10 @@ fn networks_trained_in_step_are_those_trained_alone() {
     let of = Bank::of(base.clone(), &reference, config, other, 10, &streams).unwrap();
     let own = Bank::of(world.base.clone(), &world.reference, config, engine, 10, &streams).unwrap();
     let queries = [world.far(10, 1), world.near(9, 2)];
-    assert_eq!(
-        of.measure(&queries, &streams).unwrap().values,
-        own.measure(&queries, &streams).unwrap().values
-    );
+    assert_eq!(of.measure(&queries, &streams).unwrap().values, own.measure(&queries, &streams).unwrap().values);
     // Queries whose rounds end after one another, more of them than are trained together.
-    let queries: Vec<Sample> = (0..9).map(|i| if i % 2 == 0 { world.far(9 + i, 1) } else { world.near(9, 2) }).collect();
+    let queries: Vec<Sample> =
+        (0..9).map(|i| if i % 2 == 0 { world.far(9 + i, 1) } else { world.near(9, 2) }).collect();
     let [engine, other] = trainers.map(|trainer| {
         let test = Detectron::bare(trainer, &world.reference, Rounds::default()).unwrap();
         test.run(&queries, &streams).unwrap()
@@ -62,7 +60,13 @@ fn a_calibration_is_read_with_its_network_alone() {
     let config = small(20);
     let methods = ["bank", "conditional", "bbsd", "two-sample"].map(|name| Method::named(name).unwrap());
     let request = |methods| Request {
-        parts: Parts { base: Some(base.clone()), reference: &reference, labels: &world.labels, size: 10, config: &config },
+        parts: Parts {
+            base: Some(base.clone()),
+            reference: &reference,
+            labels: &world.labels,
+            size: 10,
+            config: &config,
+        },
         held_out_labels: &[],
         methods,
         null: 40,
