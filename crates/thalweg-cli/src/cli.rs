@@ -144,10 +144,10 @@ impl Command {
 fn help() -> String {
     let steps: String = STEPS.iter().map(|step| format!("  {step}\n")).collect();
     format!(
-        "The whole way, in a minute, with nothing to fetch:
+        "All steps at once, in about half a minute and without a download:
   thalweg demo
 
-The same way, step by step:
+The same steps, one by one:
 {steps}
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/

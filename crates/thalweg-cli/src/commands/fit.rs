@@ -77,13 +77,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(out), results)?;
     let context = if args.context { format!(" --context {}:20", zoos::example_task(&zoos)) } else { String::new() };
     let held_out = record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
+    let how = match record.history[..] {
+        [] => "in closed form".to_owned(),
+        _ => format!("step {} of {} kept", record.best_step, config.steps),
+    };
     session.say(&format!(
-        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{context} -n 100",
+        "Made {}: {} of {} runs, {how}{held_out}. Next: thalweg sample {}{context} -n 100",
         made.display(),
         config.method.name(),
         record.training_runs,
-        record.best_step,
-        config.steps,
         quoted(&made)
     ));
     Ok(Outcome::Done)

@@ -1,7 +1,7 @@
 //! Work that consists of independent pieces, numbered from 0: one process makes all of them, or the tasks of many processes share them out among
 //! themselves and one process gathers what they made.
 //!
-//! The shards of a zoo are such pieces ([`crate::zoo::gather`]), which are files of the result itself. Other work has pieces of plain numbers
+//! The shards of a zoo are such pieces ([`mod@crate::zoo::gather`]), which are files of the result itself. Other work has pieces of plain numbers
 //! ([`Pieces`]): the networks that a shift test trains, the logits of networks under judgement. Tasks keep them in a folder ([`PieceFolder`]) until
 //! the work is ended by a process that finds them there and makes nothing itself.
 //!

@@ -3,15 +3,15 @@
 //! | piece | what |
 //! | --- | --- |
 //! | [`spec`] | [`ZooSpec`]: all that decides a zoo; its `zoo.toml` |
-//! | [`record`] | [`Record`]: what a zoo was made from |
+//! | `record` | [`Record`]: what a zoo was made from |
 //! | [`law`] | [`InitialLaw`]: the law that runs start from, drawn afresh by samplers |
 //! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
-//! | [`task`], [`gather`] | a zoo's shards shared out to many processes; what is there of them, checked |
+//! | `task`, [`mod@gather`] | a zoo's shards shared out to many processes; what is there of them, checked |
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
-//! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`mod@import`] | a folder of foreign safetensors checkpoints made a zoo |
 //! | [`template`] | what the file of one imported network looks like: names, types, buffers, frozen tensors |
-//! | [`derive`] | a zoo moved within weight space: aligned |
+//! | [`mod@derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
 //!
 //! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),

@@ -33,7 +33,7 @@ const CLOSED_FORM_CURVES: usize = 4096;
 ///
 /// # Errors
 /// A configuration that does not fit the zoo; a loss that is not finite, with step and seed; a state of another fit; files that cannot be
-/// read or written; [`Error::Interrupted`], after the state was saved.
+/// read or written; [`Error::Interrupted`](crate::Error::Interrupted), after the state was saved.
 pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &dyn Progress) -> Result<MetaModel> {
     config.check()?;
     options.check(config)?;

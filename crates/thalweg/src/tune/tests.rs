@@ -59,6 +59,7 @@ fn config(iterations: u64) -> TuneConfig {
             average: 0.98,
             ..AdamWConfig::default()
         },
+        strength: 10.0,
         ..TuneConfig::default()
     }
 }
@@ -254,6 +255,7 @@ fn small_config() -> TuneConfig {
         validate_every: 2,
         validation_samples: 4,
         validation_steps: 5,
+        strength: 10.0,
         ..TuneConfig::default()
     }
 }

@@ -20,8 +20,30 @@ struct Judged<'a> {
     found: &'a Found,
     decisive: Vec<Comparison>,
     rival: Vec<Comparison>,
+    beside: Vec<Comparison>,
     verdict: Verdict,
 }
+
+impl Judged<'_> {
+    /// Every comparison, with its part in the verdict.
+    fn all(&self) -> impl Iterator<Item = (&Comparison, &'static str)> {
+        let lists = [(&self.decisive, DECIDES), (&self.rival, "trivial rival"), (&self.beside, "beside it")];
+        lists.into_iter().flat_map(|(list, part)| list.iter().map(move |c| (c, part)))
+    }
+
+    /// The verdict in words.
+    fn words(&self) -> String {
+        self.verdict.beside(&self.rival)
+    }
+
+    /// Whether nothing stands against it.
+    fn is_clear(&self) -> bool {
+        self.verdict == Verdict::Holds && self.rival.iter().all(Comparison::won)
+    }
+}
+
+/// The part of a comparison that decides.
+const DECIDES: &str = "decides";
 
 /// Never negative: what does not hold is a finding of the page, not a failure of the command.
 const OUTCOME: Outcome = Outcome::Done;
@@ -30,9 +52,9 @@ const OUTCOME: Outcome = Outcome::Done;
 pub fn findings(all: &[Found], scale: Scale) -> Findings {
     let of = |claim: &'static Claim| {
         let found = all.iter().find(|found| found.name == claim.experiment)?;
-        let (decisive, rival) = ((claim.decide)(&found.rows), (claim.rival)(&found.rows));
+        let [decisive, rival, beside] = [claim.decide, claim.rival, claim.beside].map(|of| of(&found.rows));
         let verdict = Verdict::of(&decisive);
-        Some(Judged { claim, found, decisive, rival, verdict })
+        Some(Judged { claim, found, decisive, rival, beside, verdict })
     };
     let judged: Vec<Judged> = CLAIMS.iter().filter_map(of).collect();
     let overview = overview(&judged, all);
@@ -44,13 +66,12 @@ fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     for (i, j) in judged.iter().enumerate() {
         let about = row! {
             "claim" => i + 1, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
-            "verdict" => j.verdict.words(),
+            "verdict" => j.words(),
         };
-        let decisive = j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false)));
-        for (c, decides) in decisive {
+        for (c, part) in j.all() {
             let mut row = about.clone();
             row.extend(row! {
-                "decides" => decides, "compared" => c.what, "sense" => c.sense.words(), "won" => c.won(),
+                "decides" => part == DECIDES, "part" => part, "compared" => c.what, "sense" => c.sense.words(), "won" => c.won(),
                 "ours" => c.ours.of, "ours_mean" => c.ours.mean, "ours_sem" => c.ours.error, "ours_n" => c.ours.n,
                 "theirs" => c.theirs.of, "theirs_mean" => c.theirs.mean, "theirs_sem" => c.theirs.error, "theirs_n" => c.theirs.n,
             });
@@ -100,7 +121,7 @@ fn told(list: &[Comparison]) -> Vec<String> {
 fn note(all: &[Found]) -> String {
     let total: f64 = all.iter().map(|found| found.seconds).sum();
     format!(
-        "{WORDS} ± is one standard error. The trivial rival decides nothing. Minutes are those of the claim's experiment, {:.1} for all of them.",
+        "{WORDS} ± is one standard error. Minutes are those of the claim's experiment, {:.1} for all of them.",
         total / 60.0
     )
 }
@@ -111,13 +132,13 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
     let mut table =
         Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(note(all));
     for (i, j) in judged.iter().enumerate() {
-        let weight = if j.verdict == Verdict::Holds { Weight::Strong } else { Weight::Plain };
+        let weight = if j.is_clear() { Weight::Strong } else { Weight::Plain };
         let cells = vec![
             format!("({}) {}", i + 1, j.claim.text).into(),
             j.claim.source.into(),
-            j.verdict.words().into(),
+            j.words().into(),
             first(&lost_first(&j.decisive)).into(),
-            first(&j.rival).into(),
+            first(&lost_first(&j.rival)).into(),
             Cell::Number(j.found.seconds / 60.0, 1),
         ];
         table.push(weight, cells);
@@ -128,19 +149,19 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
 /// A claim for a reader who has seconds for it.
 fn card(i: usize, j: &Judged) -> Card {
     let found = j.found;
-    let reasons = [("decided by", lost_first(&j.decisive)), ("trivial rival", j.rival.clone())];
+    let reasons = [("decided by", &j.decisive), ("trivial rival", &j.rival), ("beside it", &j.beside)];
     let reasons = reasons.into_iter().filter(|(_, list)| !list.is_empty());
     Card {
         title: format!("({}) {}", i + 1, j.claim.text),
-        verdict: j.verdict.words(),
+        verdict: j.words(),
         tone: match j.verdict {
-            Verdict::Holds => Some(Tone::Good),
-            Verdict::InPart(..) => Some(Tone::Open),
+            Verdict::Holds if j.is_clear() => Some(Tone::Good),
+            Verdict::Holds | Verdict::InPart(..) => Some(Tone::Open),
             Verdict::Not => Some(Tone::Bad),
             Verdict::Unmeasured => None,
         },
         about: vec![j.claim.source.into(), format!("seed {}", found.seed), format!("{:.1} min", found.seconds / 60.0)],
-        reasons: reasons.map(|(word, list)| (word.to_owned(), told(&list))).collect(),
+        reasons: reasons.map(|(word, list)| (word.to_owned(), told(&lost_first(list)))).collect(),
         code: found.command(),
     }
 }
@@ -171,13 +192,9 @@ fn page(judged: &[Judged], all: &[Found], scale: Scale) -> Report {
 /// Every comparison of a claim.
 fn comparisons(j: &Judged) -> Table {
     let mut table = Table::new(&["compared", "ours", "", "claimed", "theirs", "", "n", "so"]);
-    for (c, decides) in j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false))) {
-        let so = match (decides, c.won()) {
-            (true, true) => "yes",
-            (true, false) => "no",
-            (false, true) => "yes (rival)",
-            (false, false) => "no (rival)",
-        };
+    for (c, part) in j.all() {
+        let yes = if c.won() { "yes" } else { "no" };
+        let so = if part == DECIDES { yes.to_owned() } else { format!("{yes} ({part})") };
         let cells = vec![
             c.what.as_str().into(),
             c.ours.of.as_str().into(),
@@ -188,7 +205,7 @@ fn comparisons(j: &Judged) -> Table {
             c.ours.n.into(),
             so.into(),
         ];
-        table.push(if decides { Weight::Plain } else { Weight::Faint }, cells);
+        table.push(if part == DECIDES { Weight::Plain } else { Weight::Faint }, cells);
     }
     table
 }

@@ -225,7 +225,7 @@ fn images(of: &Told, found: &Explanation) -> Option<String> {
         let inputs = &sample.inputs[row.row * d..(row.row + 1) * d];
         (inputs, format!("row {}: {}", of.rows.picked[row.row], row.class))
     };
-    Some(pixels::gallery(shape, &found.rows.iter().map(image).collect::<Vec<_>>()))
+    Some(pixels::gallery(shape, &found.rows.iter().map(image).collect::<Vec<_>>(), pixels::ACROSS, None))
 }
 
 fn to_look_at(report: &mut Report, of: &Told, found: &Explanation) {

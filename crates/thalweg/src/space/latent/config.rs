@@ -95,7 +95,7 @@ impl LatentConfig {
     /// Fits the autoencoder.
     ///
     /// # Errors
-    /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`].
+    /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn fit(&self, task: &LatentTask) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
         let p = task.layout.len();
         let [points, held_out] = [task.points, task.held_out].map(|points| Held::new(points, p));
