@@ -55,7 +55,7 @@ def unknown(digits):
     return runs[0][0], tw.Zoo.from_state_dicts([states for _, states in runs])
 
 
-LATENT = tw.latent.VAE(8, beta=0.1, functional=dict(weight=0.05, rows=32), training={"steps": 60, "batch": 16, "validate-every": 20})
+LATENT = tw.latent.VAE(8, beta=0.1, functional=dict(weight=0.5, rows=32), training={"steps": 60, "batch": 16, "validate-every": 20})
 
 
 @pytest.mark.parametrize("loop", [False, True])
@@ -95,7 +95,7 @@ def test_a_functional_term_by_a_module_is_the_engines(zoo, tmp_path):
     assert np.allclose(module.points(theta), engine.points(theta), atol=1e-2)
     # Without the term it is another.
     plain = tw.fit(zoo, latent=tw.latent.VAE(8, beta=0.1, training=LATENT.settings["training"] | {"functional": {"weight": 0.0}}), steps=20)
-    assert abs(plain.record["latent"]["best-loss"] / ours["best-loss"] - 1) > 1e-2
+    assert abs(plain.record["latent"]["best-loss"] / ours["best-loss"] - 1) > 2e-2
     # The model needs no module.
     module.save(tmp_path / "model")
     assert np.array_equal(tw.Model.open(tmp_path / "model").sample(3).theta, module.sample(3).theta)

@@ -5,6 +5,7 @@ Imported only where it is needed: the package works without PyTorch.
 import contextlib
 import copy
 import functools
+import threading
 import types
 import warnings
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._calls import Compiled, once, recurrent
 from ._states import size
 
 try:
@@ -31,6 +33,20 @@ except ImportError:
 
 #: Rows that go through a module at a time.
 AT_ONCE = 512
+
+#: A module that is called with other weights is changed meanwhile, and the library calls from several threads.
+LOCK = threading.RLock()
+
+
+def alone(method):
+    """The method, by one thread at a time."""
+
+    @functools.wraps(method)
+    def locked(*args, **kwargs):
+        with LOCK:
+            return method(*args, **kwargs)
+
+    return locked
 
 
 def tensors(state):
@@ -102,7 +118,7 @@ class Functional:
         first = next(iter(own), None)
         self.device = state[first].device if first else torch.device("cpu")
         self.types = {name: state[name].dtype for name in own}
-        self.layout = [(name, own[name]) for name in _once(one, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
+        self.layout = [(name, own[name]) for name in once(one, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
         for name, shape in self.layout:
             if own.get(name) != shape:
                 raise ValueError(f"module: expected the tensor {name} of shape {shape}, found {own.get(name, 'no such tensor')}")
@@ -144,8 +160,12 @@ class Functional:
     def _net(self, weights):
         weights = {**self.kept, **weights, **{name: weights[of] for name, of in self.tied.items()}}
         if isinstance(self.module, torch.jit.ScriptModule):
-            return lambda *inputs: _Compiled.apply(self.module, list(weights), inputs, *weights.values())
-        return lambda *inputs: functional_call(self.module, weights, inputs)
+            return lambda *inputs: Compiled.apply(self.module, list(weights), inputs, *weights.values())
+        return lambda *inputs: self._called(weights, inputs)
+
+    def _called(self, weights, inputs):
+        with recurrent(self.module):
+            return functional_call(self.module, weights, inputs)
 
     def _parts(self, weights):
         """Weights that are trained, and those that are not."""
@@ -180,6 +200,7 @@ class Functional:
         each = [of_one({name: value[i] for name, value in weights.items()}) for i in range(n)]
         return [np.stack([one[i] for one in each]) for i in range(len(each[0]))]
 
+    @alone
     def logits(self, theta, x, batch):
         """Logits ``[n, N, C]``, `AT_ONCE` rows and `batch` networks at a time."""
         parts = self._inputs(x).split(AT_ONCE)
@@ -197,6 +218,7 @@ class Functional:
             raise ValueError(f"labels: expected [{len(x)}], as there are inputs, found [{len(y)}]")
         return self.graded(theta, lambda net: nn.functional.cross_entropy(net(x), y), batch)
 
+    @alone
     def graded(self, theta, loss, batch):
         """Losses ``[n]`` and gradients ``[n, P]``; buffers have the gradient 0."""
 
@@ -217,6 +239,7 @@ class Functional:
 
         return self._chunks(theta, batch, None if vmap is None else many, one)
 
+    @alone
     def pulled_back(self, theta, x, slopes, batch):
         """For one network ``theta [1, P]``, Jᵀ slope ``[K, P]`` at each of the inputs ``[K, ...]`` by itself, with slopes ``[K, C]`` by the logits."""
         (trained, fixed), x = self._parts({name: value[0] for name, value in self._split(theta).items()}), self._inputs(x)
@@ -241,36 +264,44 @@ class Functional:
                     pass
             return np.concatenate([one(*pair) for pair in zip(x, slopes)])
 
+    @alone
     def differentiable(self, theta, x):
         """Logits ``[n, N, C]`` on inputs ``[m, N, ...]``, the same for all networks (m = 1) or their own (m = n), and a function from slopes
         ``[n, N, C]`` by them to gradients ``[n, P]``."""
         x, weights = self._inputs(x), self._split(theta)
         trained, fixed = self._parts({name: value.detach() for name, value in weights.items()})
         trained = {name: value.requires_grad_() for name, value in trained.items()}
-        own = lambda i: ({name: value[i] for name, value in part.items()} for part in (trained, fixed))
-        logits = None
+        weights_of = lambda i: {name: value[i] for part in (trained, fixed) for name, value in part.items()}
+
+        def each():
+            return torch.stack([self._net(weights_of(i))(x[0 if len(x) == 1 else i]) for i in range(len(theta))])
+
+        def together():
+            net = lambda trained, fixed, x: self._net({**trained, **fixed})(x)
+            return vmap(net, (0, 0, None if len(x) == 1 else 0))(trained, fixed, x[0] if len(x) == 1 else x)
+
         with evaluating(self.module), torch.enable_grad():
-            if vmap is not None:
-                net = lambda trained, fixed, x: self._net({**trained, **fixed})(x)
-                try:
-                    logits = vmap(net, (0, 0, None if len(x) == 1 else 0))(trained, fixed, x[0] if len(x) == 1 else x)
-                except RuntimeError:  # as in `_chunk`
-                    pass
-            if logits is None:
-                def one(i):
-                    trained, fixed = own(i)
-                    return self._net({**trained, **fixed})(x[0 if len(x) == 1 else i])
+            try:
+                logits = each() if vmap is None else together()
+            except RuntimeError:  # as in `_chunk`
+                logits = each()
 
-                logits = torch.stack([one(i) for i in range(len(theta))])
-
+        @alone
         def pull(slopes):
             slopes = torch.as_tensor(slopes).to(logits.device, logits.dtype)
-            given = torch.autograd.grad(logits, list(trained.values()), slopes, allow_unused=True)
+            along = lambda logits: torch.autograd.grad(logits, list(trained.values()), slopes, allow_unused=True)
+            try:
+                given = along(logits)
+            except RuntimeError:
+                # Under vmap PyTorch takes ways through some layers (attention) that have no derivative.
+                with evaluating(self.module), torch.enable_grad():
+                    given = along(each())
             known = {name: g for name, g in zip(trained, given) if g is not None}
             return self._joined(known, weights, len(theta))
 
         return _logits(logits, 3, x[0]), pull
 
+    @alone
     def values(self, theta, loss, batch):
         """Losses ``[n]`` alone."""
         with torch.no_grad():
@@ -304,31 +335,6 @@ class Evaluation:
         return self.functional.pulled_back(theta, self.probe[rows.astype(np.int64)], slopes, AT_ONCE)
 
 
-class _Compiled(torch.autograd.Function):
-    """A scripted or traced module with weights that are given: PyTorch calls these with their own alone, so a copy is filled."""
-
-    @staticmethod
-    def forward(ctx, module, names, inputs, *weights):
-        module = copy.deepcopy(module)
-        own = module.state_dict(keep_vars=True)
-        own = [own[name] for name in names]
-        with torch.no_grad():
-            for value, weight in zip(own, weights):
-                value.copy_(weight)
-        first = set(_once({name: value.data_ptr() for name, value in zip(names, own)}, names))
-        # A tensor of several names has its gradient under the first.
-        ctx.own = [value.requires_grad_(asked) if name in first else None for name, value, asked in zip(names, own, ctx.needs_input_grad[3:])]
-        with torch.enable_grad():
-            ctx.given = module(*inputs)
-        return ctx.given.detach()
-
-    @staticmethod
-    def backward(ctx, slopes):
-        trained = [i for i, value in enumerate(ctx.own) if value is not None and value.requires_grad]
-        given = dict(zip(trained, torch.autograd.grad(ctx.given, [ctx.own[i] for i in trained], slopes, allow_unused=True)))
-        return (None, None, None, *(given.get(i) for i in range(len(ctx.own))))
-
-
 @contextlib.contextmanager
 def evaluating(module):
     """The module in evaluation mode; the mode of each part is put back afterwards."""
@@ -350,12 +356,6 @@ def unwrapped(module):
             module = module._orig_mod
         else:
             return module
-
-
-def _once(one, names):
-    """The names of different tensors, by what tells tensors apart: of tied ones the first."""
-    seen = set()
-    return [name for name in names if not (one[name] in seen or seen.add(one[name]))]
 
 
 def _differentiated(function, weights):
