@@ -35,6 +35,7 @@ pub mod judge;
 pub mod method;
 pub mod metric;
 pub mod model;
+pub mod network;
 mod nn;
 pub mod path;
 mod ranges;

@@ -119,12 +119,15 @@ impl Method {
     }
 
     fn check(self, parts: &Parts) -> Result<()> {
-        let expected = match self.needs() {
-            Needs::Network if parts.base.is_none() => "f's weights and architecture",
-            Needs::Inputs if parts.reference.held_out.width() == 0 => "rows with inputs",
+        let (expected, found) = match (self.needs(), &parts.base) {
+            (Needs::Network | Needs::Engine, None) => ("f's weights and architecture", "logits alone"),
+            (Needs::Engine, Some(base)) if base.architecture().is_none() => {
+                ("an architecture that the engine knows", base.name().unwrap_or("another"))
+            }
+            (Needs::Inputs, _) if parts.reference.held_out.width() == 0 => ("rows with inputs", "logits alone"),
             _ => return Ok(()),
         };
-        Err(Error::parameter(format!("method {}", self.name()), expected, "logits alone"))
+        Err(Error::parameter(format!("method {}", self.name()), expected, found))
     }
 }
 

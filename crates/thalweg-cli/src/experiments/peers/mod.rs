@@ -98,7 +98,7 @@ impl Experiment for Peers {
 impl Peers {
     fn of_world(&self, home: &str, index: u64, world: &World, lines: &mut Vec<Line>, session: &Session) -> Result<()> {
         let streams = Streams::new(self.seed).child("peers").child(home).index(index);
-        let images = world.base.architecture().input()[1] > 1;
+        let images = world.base.takes_images();
         let right = |sample: &Sample, labels: &[u32]| {
             let right = sample.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
             right as f64 / labels.len() as f64

@@ -200,8 +200,9 @@ impl Parts {
 }
 
 fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
-    let x = base.engine().pack(&data.inputs)?;
-    Ok(evaluate(base.engine(), base.theta(), &x, &data.labels)?[0].accuracy)
+    let (_, engine) = base.engine()?;
+    let x = engine.pack(&data.inputs)?;
+    Ok(evaluate(engine, base.theta(), &x, &data.labels)?[0].accuracy)
 }
 
 fn shifted_rows(

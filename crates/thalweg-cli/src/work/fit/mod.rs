@@ -53,6 +53,7 @@ fn fitted(
         save_every: SAVE_EVERY,
         resume,
         latents: Some(latents.to_path_buf()),
+        probes: None,
     };
     let model = match config.context {
         Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,

@@ -216,7 +216,7 @@ fn pictures(report: &mut Report, of: &Told, found: &Explanation) {
 
 /// The worst rows, where they are images.
 fn images(of: &Told, found: &Explanation) -> Option<String> {
-    let shape = of.calibration.base()?.architecture().input();
+    let shape = of.calibration.base()?.architecture()?.input();
     if shape[1] <= 1 || !matches!(shape[0], 1 | 3) || found.rows.is_empty() {
         return None;
     }

@@ -28,7 +28,7 @@ pub struct DeepEnsemble {
 pub static FACTORY: Factory = Factory {
     name: "ensemble",
     looks_at: "how far networks trained as the model was disagree with it",
-    needs: Needs::Network,
+    needs: Needs::Engine,
     trains_per_query: false,
     prepare: prepared,
     trained: Some(Trained { pieces, prepare: from_networks }),
@@ -73,7 +73,8 @@ impl Trainings {
         streams: Streams,
     ) -> Result<Self> {
         ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
-        let (net, classes) = (base.architecture(), base.engine().classes());
+        let (net, engine) = base.engine()?;
+        let classes = engine.classes();
         let as_they_are = Normalisation::identity(net.input());
         let data = Dataset::new("P", net.input(), classes, reference.train.inputs.clone(), labels, as_they_are)?;
         let recipe =
@@ -84,8 +85,8 @@ impl Trainings {
     }
 
     fn trainer(&self) -> Result<Trainer<'_>> {
-        let base = &self.base;
-        Trainer::new(base.engine(), base.architecture(), &self.data, &self.data.first(64), &self.recipe)
+        let (architecture, engine) = self.base.engine()?;
+        Trainer::new(engine, architecture, &self.data, &self.data.first(64), &self.recipe)
     }
 }
 
@@ -96,7 +97,7 @@ impl Pieces for Trainings {
 
     fn make(&self, m: usize) -> Result<Vec<f32>> {
         let streams = self.streams.child("member").index(m as u64);
-        let start = Initialisation::default().draw(self.base.engine().layout(), &streams.child("start"));
+        let start = Initialisation::default().draw(self.base.network().layout(), &streams.child("start"));
         let run = self.trainer()?.train(&start, &streams, &interrupt::requested)?;
         #[cfg(test)]
         crate::nn::steps::note(1);
@@ -139,7 +140,7 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        base.engine().layout().check("ensemble", &thetas)?;
+        base.network().layout().check("ensemble", &thetas)?;
         referenced(Self { shared: Shared::new(base, reference), thetas }, reference, query, streams)
     }
 

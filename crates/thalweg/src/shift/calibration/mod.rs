@@ -4,6 +4,7 @@
 //! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::law::permutation`]) of its rows and the
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
 use self::accuracy::Accuracy;
+pub use self::file::NetworkNamed;
 pub use self::networks::{Networks, Trained};
 pub use self::request::Request;
 use super::base::{Base, Sample};
@@ -69,8 +70,11 @@ pub struct Record {
     /// How tables become inputs, where f takes tables as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// The architecture of f, or of what stands in for it; none where only logits are known.
+    /// The architecture of f, or of what stands in for it; none where only logits are known, or where f is a network that the engine does not know.
     pub architecture: Option<Architecture>,
+    /// The name of f where it is a network that the engine does not know: to read the file takes that network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// What P's inputs are, for queries to be read alike; none where only logits are known.
     pub source: Option<DataRecord>,
     /// What P is called.
@@ -192,7 +196,8 @@ impl Calibration {
             probabilities: request.probabilities,
             stand_in: request.stand_in,
             encoding: request.encoding.clone(),
-            architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
+            architecture: parts.base.as_ref().and_then(|base| base.architecture().cloned()),
+            network: parts.base.as_ref().and_then(|base| base.name().map(str::to_owned)),
             source: request.source.clone(),
             data: request.data.clone(),
             config,

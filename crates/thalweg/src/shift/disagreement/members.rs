@@ -55,7 +55,7 @@ impl Shared {
     pub fn logits_of_many(&self, thetas: &[f32], networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
         test::check(rows, &self.schema, true)?;
         let p = self.base.theta().len();
-        self.base.engine().logits_of_many(&thetas[networks.start * p..networks.end * p], &self.base.pack(rows)?)
+        self.base.logits_of_many(&thetas[networks.start * p..networks.end * p], rows)
     }
 }
 
