@@ -128,7 +128,7 @@ fn a_functional_term_by_other_networks_on_the_same_inputs_is_the_engines_and_par
     let functional = FunctionalConfig { weight: 0.1, rows: 16, ..FunctionalConfig::default() };
     let training = TrainingConfig { steps: 30, batch: 8, functional, ..TrainingConfig::default() };
     let vae = VaeConfig { dimension: 3, training, ..VaeConfig::default() };
-    let config = FitConfig { latent: Some(LatentConfig::Vae(vae)), ..FitConfig::default() };
+    let config = FitConfig { latent: Some(LatentConfig::Vae(vae)), steps: 60, ..FitConfig::default() };
     let splits = zoo.data().unwrap().load().unwrap();
     let probes = |name: &str| Probes {
         network: foreign(zoo.architecture().unwrap(), 4),

@@ -4,6 +4,7 @@ use super::bank_config::BankConfig;
 use super::cdc::{CdcConfig, Trainer};
 use super::detectron::{Detectron, Rounds};
 use crate::Streams;
+use crate::network::Network;
 use crate::shift::base::{Base, Sample};
 use crate::shift::calibration::{Calibration, Request};
 use crate::shift::config::small;
@@ -53,20 +54,9 @@ fn networks_trained_in_step_are_those_trained_alone() {
     assert!(engine.iter().any(|run| run.members != engine[0].members), "all queries have the same number of rounds");
 }
 
-#[test]
-fn a_calibration_is_read_with_its_network_alone() {
-    let world = world::two_clouds(1);
-    let (base, reference) = of_foreign(world);
-    let config = small(20);
-    let methods = ["bank", "conditional", "bbsd", "two-sample"].map(|name| Method::named(name).unwrap());
-    let request = |methods| Request {
-        parts: Parts {
-            base: Some(base.clone()),
-            reference: &reference,
-            labels: &world.labels,
-            size: 10,
-            config: &config,
-        },
+fn request<'a>(parts: &Parts<'a>, methods: &'a [Method]) -> Request<'a> {
+    Request {
+        parts: parts.clone(),
         held_out_labels: &[],
         methods,
         null: 40,
@@ -79,8 +69,18 @@ fn a_calibration_is_read_with_its_network_alone() {
         source: None,
         data: "clouds".into(),
         choose: false,
-    };
-    let made = Calibration::make(&request(&methods), &Silent).unwrap();
+    }
+}
+
+#[test]
+fn a_calibration_is_read_with_its_network_alone() {
+    let world = world::two_clouds(1);
+    let (base, reference) = of_foreign(world);
+    let config = small(20);
+    let methods = ["bank", "conditional", "bbsd", "two-sample"].map(|name| Method::named(name).unwrap());
+    let parts =
+        Parts { base: Some(base.clone()), reference: &reference, labels: &world.labels, size: 10, config: &config };
+    let made = Calibration::make(&request(&parts, &methods), &Silent).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.safetensors");
     made.write(&path).unwrap();
@@ -88,7 +88,7 @@ fn a_calibration_is_read_with_its_network_alone() {
     assert!(said.contains("foreign") && said.contains("nothing that evaluates it"), "{said}");
     let with = |called: &str| {
         let net = foreign(world.base.architecture().unwrap(), 3);
-        Calibration::read_with(&path, &|_| Ok(Some((net.clone() as _, called.to_owned()))))
+        Calibration::read_with(&path, &|_| Ok(Some((net.clone() as Arc<dyn Network>, called.to_owned()))))
     };
     let said = with("another").err().unwrap().to_string();
     assert!(said.contains("foreign") && said.contains("found another"), "{said}");
@@ -97,7 +97,7 @@ fn a_calibration_is_read_with_its_network_alone() {
     assert_eq!(answer(&read), answer(&made));
     for name in ["ensemble", "meta-detectron"] {
         let method = [Method::named(name).unwrap()];
-        let said = Calibration::make(&request(&method), &Silent).err().unwrap().to_string();
+        let said = Calibration::make(&request(&parts, &method), &Silent).err().unwrap().to_string();
         assert!(said.contains(name) && said.contains("the engine knows") && said.contains("foreign"), "{said}");
     }
 }
