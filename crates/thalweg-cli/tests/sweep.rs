@@ -100,7 +100,7 @@ fn zoos_of_tasks_and_the_conditional_fits_to_them_made_by_tasks_are_those_of_one
     let sweep = "--steps 40 --batch 8 --set field.residual-mlp.width=8 --set split.test=0 --sweep seed=1,2 -q";
     done(dir, &format!("fit --context one/ {sweep} --out models"));
     for index in [0, 1] {
-        done(dir, &format!("fit --context many/ {sweep} --out models-many --shard {index}/2"));
+        done(dir, &format!("fit --context one/ {sweep} --out models-many --shard {index}/2"));
     }
     done(dir, "gather models-many -q");
     assert_eq!(difference(&promised(&dir.join("models")), &promised(&dir.join("models-many"))), None);
