@@ -59,7 +59,6 @@ fn config(iterations: u64) -> TuneConfig {
             average: 0.98,
             ..AdamWConfig::default()
         },
-        strength: 10.0,
         ..TuneConfig::default()
     }
 }
