@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::process::Stdio;
 use support::{difference, done, promised, said, thalweg};
 
 const ZOO: &str = "zoo train --arch digits --data digits --train-rows 200 --kind fork --steps 60 --batch 16 --set kind.fork.steps=20 \
@@ -60,13 +61,17 @@ fn what_does_not_belong_to_the_work_is_refused_and_changes_nothing() {
         ("submit --tasks 2 -- sample model".to_owned(), "zoo train, zoo align"),
         (format!("submit --tasks 2 -- {ZOO} zoo --shard 0/2"), "--shard"),
         (format!("submit --tasks 9 -- {ZOO} zoo"), "at most 7"),
-        (format!("submit --tasks 2 --on slurm -- {ZOO} zoo"), "--dry-run"),
         (format!("submit --tasks 2 --out zoo -- {ZOO} zoo"), "behind --"),
         (format!("submit --tasks 2 --python nowhere/python -- {ZOO} zoo"), "nowhere/python"),
     ] {
         let (code, _, err) = said(dir, &words);
         assert!(code == 2 && err.contains(expected), "{words}: {code} {err}");
     }
+    // A machine may have Slurm; one on which nothing is found has not.
+    let words = format!("submit --tasks 2 --on slurm -- {ZOO} zoo");
+    let output = thalweg(dir, &words).env("PATH", "").stdout(Stdio::piped()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && err.contains("--dry-run"), "{err}");
     fs::remove_dir_all(dir.join("zoo/.tasks")).unwrap();
     assert_eq!(difference(&before, &promised(&dir.join("zoo"))), None);
 }

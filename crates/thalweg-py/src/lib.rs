@@ -4,6 +4,7 @@
 //! gives arrays back. What a user sees (classes, docstrings, PyTorch, tables) is Python, in `python/thalweg`.
 mod architecture;
 mod arrays;
+mod calibrated;
 mod data;
 mod errors;
 mod evaluator;

@@ -175,7 +175,9 @@ fn trained_among_others(spec: &ZooSpec, dir: &Path, session: &Session) -> Result
             let options = TrainOptions { resume: true, ..TrainOptions::default() };
             train_zoo(spec, own, &options, &session.progress).map(drop)
         })?,
-        _ => drop(train_task(spec, dir, Task::new(0, 1)?, &session.progress)?),
+        _ => {
+            train_task(spec, dir, Task::new(0, 1)?, &session.progress)?;
+        }
     }
     session.progress.end();
     Ok(ZooStore::open(dir)?)

@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
         "shift calibrate --model nets --arch digits --p digits --methods tarot --out new",
         &[
             "parameter method",
-            "expected one of bank, detectron, meta-detectron, conditional, ensemble, entropy, bbsd,",
+            "expected one of bank, detectron, meta-detectron, conditional, ensemble, d3m, entropy, bbsd,",
             "found tarot",
         ],
     ),

@@ -72,6 +72,11 @@ pub struct Comparison {
     pub sense: Sense,
 }
 
+/// Ours beside theirs.
+pub fn compare(what: String, ours: Estimate, sense: Sense, theirs: Estimate) -> Comparison {
+    Comparison { what, ours, theirs, sense }
+}
+
 impl Comparison {
     /// Whether what is claimed is so, by the rule above. A number that is not finite wins nothing.
     pub fn won(&self) -> bool {

@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use thalweg::space::align::Target;
 use thalweg_nets::zoo::ZooStore;
 
-/// The two alignments of a zoo: what its folder's name ends with, and the target.
-pub(super) const ALIGNED: [(&str, fn(usize) -> Target); 2] = [("-aligned", Target::Run), ("-joint", Target::Mean)];
+/// What ends the name of an aligned zoo's folder, and the target, given a run.
+type Aligned = (&'static str, fn(usize) -> Target);
+
+/// The two alignments of a zoo.
+pub(super) const ALIGNED: [Aligned; 2] = [("-aligned", Target::Run), ("-joint", Target::Mean)];
 
 /// What the folders of a place are called by.
 pub(super) fn name(data: &str, width: usize, decay: f64) -> String {

@@ -305,7 +305,7 @@ fn report(fits: &[Fit], models: &[MetaModel], table: &Table) -> Report {
     plot.y = Axis { label: "held-out loss".into(), scale: Scale::Log, ..Axis::default() };
     for (i, (fit, model)) in fits.iter().zip(models).enumerate() {
         let points: Vec<_> = model.record.history.iter().map(|(step, _, loss)| (*step as f64, *loss)).collect();
-        let look = Look::new(i % 7 + 1, &*fit.name);
+        let look = Look::new(i % 7 + 1, &fit.name);
         let look = if i >= 7 { look.dashed() } else { look };
         plot.marks.push(Mark::Line { points, arrow: false, look });
     }
@@ -352,7 +352,7 @@ mod tests {
         ] {
             assert!(said(axes).contains(expected), "{axes:?}: {}", said(axes));
         }
-        let many = vec!["1,2,3,4,5,6,7,8,9,10"; 5];
+        let many = ["1,2,3,4,5,6,7,8,9,10"; 5];
         let axes: Vec<String> = many.iter().enumerate().map(|(i, values)| format!("k{i}={values}")).collect();
         assert!(points(&axes).unwrap_err().to_string().contains("at most 10000"));
     }

@@ -1,7 +1,6 @@
 //! What is claimed of generated networks: how accurate they are, and how many of them are novel and perform.
-use super::super::rule::{Comparison, Estimate, Sense};
+use super::super::rule::{Comparison, Estimate, Sense, compare};
 use super::super::select::{Selection, key};
-use super::compare;
 use crate::results::Row;
 
 const NM_CFM: &str = "NM-CFM";

@@ -2,7 +2,7 @@
 //! claim whose experiment there is not is left out.
 mod generated;
 
-use super::rule::{Comparison, Estimate, Sense};
+use super::rule::{Comparison, Estimate, Sense, compare};
 use super::select::{Selection, is_true, key, number, whole};
 use crate::results::Row;
 use generated::{
@@ -132,10 +132,6 @@ pub const CLAIMS: &[Claim] = &[
 
 fn none(_: &[Row]) -> Vec<Comparison> {
     Vec::new()
-}
-
-fn compare(what: String, ours: Estimate, sense: Sense, theirs: Estimate) -> Comparison {
-    Comparison { what, ours, theirs, sense }
 }
 
 /// Energy distance, summed over the marginals between the ends, of the MMFM with most marginals and of the CFM with the same noise of the path.
