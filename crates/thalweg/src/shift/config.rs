@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// For a network of so many `parameters`: where the bank would have more than [`BANK`] numbers it is smaller, down to [`SMALLEST`] networks.
+    /// For a network of so many `parameters`: where the bank would have more than `BANK` numbers it is smaller, down to `SMALLEST` networks.
     pub fn within(mut self, parameters: usize) -> Self {
         let most = (BANK / parameters.max(1)).max(SMALLEST);
         self.bank.size = self.bank.size.min(most);

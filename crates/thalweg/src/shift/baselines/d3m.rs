@@ -1,14 +1,14 @@
 //! D3M (Nguyen, Shui, Giri et al. 2025, "Reliably Detecting Model Failures in Deployment Without Labels"): how far do networks that are as plausible on
 //! P as f is disagree with f on Q?
 //!
-//! From a posterior over f's last layer [`SAMPLES`] networks are drawn once. The statistic is the greatest, over them, of the mean probability that a
+//! From a posterior over f's last layer `SAMPLES` networks are drawn once. The statistic is the greatest, over them, of the mean probability that a
 //! network does not give to f's class; what is beyond the law of held-out rows is an alarm. No training at query time, and no rows of P but the held-out
 //! ones. Deviates: f is the user's, so that in place of the paper's variational last layer, which is trained with the network, the posterior is
 //! Laplace's about f's own weights, with Kronecker factors (Ritter, Botev, Barber 2018) and a standard Gaussian prior; the paper draws a label of each
 //! network and row, here its expectation stands, which takes the noise of that draw away; and the law is that of permutations, as for all tests here.
 //!
 //! With φ the last hidden layer and a 1, and p f's probabilities, the precision of the last layer's weights is N A ⊗ G + 1 with A the mean of φφᵀ and G that of
-//! diag(p) − ppᵀ over the N training rows, taken as (√N A + 1) ⊗ (√N G + 1). Cost: a query of n rows is n · [`SAMPLES`] last layers.
+//! diag(p) − ppᵀ over the N training rows, taken as (√N A + 1) ⊗ (√N G + 1). Cost: a query of n rows is n · `SAMPLES` last layers.
 use crate::nn::normal;
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
