@@ -85,6 +85,16 @@ impl Verdict {
         lacks.join(", ")
     }
 
+    /// Data-copying scores in weights and in behaviour; below −2 copies, as far as the held-out runs can tell.
+    pub fn copying(&self) -> [f64; 2] {
+        [self.mean(|r| r.copying_weights), self.mean(|r| r.copying_behaviour)]
+    }
+
+    /// Spread among its networks over the runs' own, in weights and in behaviour.
+    pub fn spread(&self) -> [f64; 2] {
+        [self.mean(|r| r.spread_weights), self.mean(|r| r.spread_behaviour)]
+    }
+
     fn mean(&self, of: impl Fn(&judge::Row) -> f64) -> f64 {
         mean_sem(&self.rows.iter().map(of).collect::<Vec<_>>()).0
     }
@@ -341,8 +351,8 @@ pub mod tests {
         assert_eq!(label("mmfm"), "NM-MMFM");
         assert_eq!(label("soup-16"), "soup of 16 finals");
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
-        assert_eq!(label("flat-noise-1.1"), "a final + noise it hardly feels (1.1 d)");
-        assert_eq!(label("soup-3-flat-noise-0.8"), "mean of three finals + noise it hardly feels (0.8 d)");
+        assert_eq!(label("flat-noise-1.02"), "a final + noise it hardly feels (1.02 d)");
+        assert_eq!(label("soup-3-flat-noise-1.02"), "mean of three finals + noise it hardly feels (1.02 d)");
         let noisy = label("interpolation-flat-noise-1");
         assert_eq!(noisy, "interpolation of two finals + noise it hardly feels (1 d)");
         assert_eq!(label("something-else"), "something-else");

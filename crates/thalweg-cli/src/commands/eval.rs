@@ -21,6 +21,8 @@ use thalweg_nets::zoo::ZooStore;
   thalweg eval samples.safetensors --zoo zoo/
   # with results.json and report.html
   thalweg eval samples.safetensors --zoo zoo/ --out look/
+  # and eight new runs by the zoo's recipe, after shares of their steps
+  thalweg eval samples.safetensors --zoo zoo/ --new-runs 8
   # accuracy alone, on the data that the file names
   thalweg eval samples.safetensors
   # single networks, as PyTorch wrote them
@@ -53,6 +55,9 @@ pub struct Args {
     /// Leave the trivial baselines out
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
+    /// Train so many new runs by the zoo's recipe as rivals, and judge them after shares of their steps: what the same seconds come to that way
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "zoo", conflicts_with_all = ["shard", "score_command"])]
+    new_runs: usize,
     #[command(flatten)]
     pub shard: Shard,
     /// Exit with 1 where the mean accuracy is below this
@@ -77,9 +82,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         Some(dir) => {
             let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
             match args.scores.given() || zoo.origin().whole_architecture().is_none() {
+                true if args.new_runs > 0 => {
+                    bail!("--new-runs: expected a zoo that was trained here, whose recipe is known")
+                }
                 true if args.shard.is_said() => bail!("--shard: networks are judged by weights and scores at once"),
                 true => Some(weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?),
-                false => beside(&args.networks, zoo, (data, &args.inputs), baselines, site, session)?,
+                false => {
+                    let beside_what = (baselines, args.new_runs);
+                    beside(&args.networks, zoo, (data, &args.inputs), beside_what, site, session)?
+                }
             }
         }
         None => {

@@ -14,9 +14,10 @@ mod generation;
 mod inference_loss;
 mod initialisation;
 mod made;
+mod methods;
 mod marginals;
-mod new_runs;
 mod peers;
+mod picture;
 mod reward;
 mod shift;
 mod shift_curve;
@@ -34,6 +35,7 @@ const ALL: &[Entry] = &[
     Entry::of::<by_runs::ByRuns>(),
     Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
+    Entry::of::<frontier::Frontier>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),
     Entry::of::<initialisation::Initialisation>(),

@@ -143,12 +143,13 @@ fn rows_are_of_what_the_zoo_has() {
     let names = |zoo: &Finals<'_>| Baseline::table(zoo).iter().map(Baseline::name).collect::<Vec<_>>();
     let (few, all) = (names(&bare), names(&whole));
     let added: Vec<&str> = all.iter().filter(|name| !few.contains(name)).map(String::as_str).collect();
-    let flat = ["flat-noise-1.1", "soup-3-flat-noise-0.8", "soup-16-flat-noise-0.8", "interpolation-flat-noise-1"];
+    let flat = ["", "soup-2-", "soup-3-", "soup-16-", "interpolation-"].map(|of| format!("{of}flat-noise-1.02"));
+    let flat: Vec<&str> = flat.iter().map(String::as_str).collect();
     assert_eq!(added, [&["aligned-interpolation"], &flat[..], &["mean-move"]].concat());
-    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 6);
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 7);
     // Of three runs no soup of three is drawn, with noise or without.
     let three = names(&Finals { training: &points[..150], ..whole });
-    assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-0.8".into()), "{three:?}");
+    assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-1.02".into()), "{three:?}");
 }
 
 /// Runs that are one network in different orders of its hidden units: all between them after alignment is that network.
