@@ -17,7 +17,6 @@ use thalweg_nets::data::Splits;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::train::fits;
 
-
 /// Rows of the table, and the accuracies and distances of each network.
 type Told<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
 

@@ -163,7 +163,9 @@ impl Experiment for Frontier {
         if self.data.is_empty() || self.zoos.is_empty() {
             bail!("expected some data and zoos");
         }
-        let known = |name: &String| self.zoos.iter().map(|k| &k.name).chain(self.methods.iter().map(|m| &m.name)).any(|n| n == name);
+        let known = |name: &String| {
+            self.zoos.iter().map(|k| &k.name).chain(self.methods.iter().map(|m| &m.name)).any(|n| n == name)
+        };
         if let Some(name) = self.only.iter().find(|name| !known(name)) {
             bail!("only: expected names of zoos and methods, found {name}");
         }

@@ -50,7 +50,8 @@ pub fn goals(verdicts: &[Verdict]) -> String {
         (novel - own > 2.0 * sem.hypot(own_sem), own)
     });
     let least = |of: [f64; 2]| of.into_iter().fold(f64::INFINITY, f64::min);
-    let (accuracy, copying, spread) = (zoo.accuracy().0 - best.accuracy().0, least(best.copying()), least(best.spread()));
+    let (accuracy, copying, spread) =
+        (zoo.accuracy().0 - best.accuracy().0, least(best.copying()), least(best.spread()));
     let goals = [
         (accuracy <= 0.01, format!("accuracy {accuracy:.4} below the runs' (.01)")),
         (novel >= 0.8 * real, format!("N&P {novel:.2} of the {real:.2} of real runs (.8 of it)")),
@@ -141,7 +142,7 @@ mod tests {
         assert!(!of(0.86).contains("lack"), "{}", of(0.86));
         assert_eq!(words(&[]), "");
         assert_eq!(figure("", &[flow(0.5), zoo.clone()]).marks.len(), 6);
-        assert!(figure("", &[]).svg(true).contains("<svg"));
+        assert!(figure("", &[]).svg().contains("<svg"));
     }
 
     #[test]
@@ -180,7 +181,10 @@ mod tests {
         assert!(all.ends_with("Goals missed: none."), "{all}");
         // .8 of .86 is .688; .42 is not two errors above .30.
         let none = goals(&[flow(0.94, 0.42, -3.0, 0.5), zoo, rival]);
-        assert!(none.contains("Goals met: none. Goals missed: accuracy 0.0200 below the runs' (.01); N&P 0.42 of the 0.86"), "{none}");
+        assert!(
+            none.contains("Goals met: none. Goals missed: accuracy 0.0200 below the runs' (.01); N&P 0.42 of the 0.86"),
+            "{none}"
+        );
         assert!(none.contains("least copying score -3.0 (0); least spread 0.50 (.9)"), "{none}");
         assert_eq!(goals(&[]), "");
     }

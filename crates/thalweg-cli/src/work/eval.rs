@@ -82,7 +82,7 @@ pub fn beside(
             ("data", study.checksum.as_str().into()),
             ("seed", session.seed_or(0).to_string().into()),
             ("baselines", baselines.into()),
-            ("new-runs", (new_runs as u64).into()),
+            ("new-runs", new_runs.to_string().into()),
         ])
     };
     let found = match site.begin(work, &groups, session)? {

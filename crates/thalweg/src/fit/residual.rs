@@ -6,7 +6,7 @@
 //! changes their answers least. So decoded networks are as far from each other in weights as runs are, and answer as they did without.
 use crate::model::FitConfig;
 use crate::space::flat::{ByEngine, Curvature, FlatNoise, PROBES};
-use crate::space::latent::{Decoder, Space};
+use crate::space::latent::Space;
 use crate::{Error, Result, Streams};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;

@@ -37,7 +37,8 @@ impl Noisy<'_> {
         let p = self.layout.len();
         let scale: Vec<f32> = self.deviation.iter().map(|s| *s as f32).collect();
         let near = Points::new(&centres, self.training, p)?.nearest()?;
-        let lengths: Vec<f64> = near.iter().map(|x| (self.reach.powi(2) - x.distance.powi(2)).max(0.0).sqrt()).collect();
+        let lengths: Vec<f64> =
+            near.iter().map(|x| (self.reach.powi(2) - x.distance.powi(2)).max(0.0).sqrt()).collect();
         let some = &centres[..CENTRES.min(lengths.len()) * p];
         let mut curvature = Curvature::about(self.layout, some, &scale, self.probe, &streams.child("sketches"))?;
         let noised = |noise: &FlatNoise, i: usize, theta: &[f32]| {
@@ -77,7 +78,8 @@ mod tests {
         let deviation: Vec<f64> = (0..p).map(|i| 0.5 + (i % 3) as f64).collect();
         let packed = engine.pack(&inputs).unwrap();
         let probe = ByEngine { engine: &engine, test: &packed, probe: &inputs };
-        let noisy = Noisy { layout: engine.layout(), training: &training, deviation: &deviation, reach: 30.0, probe: &probe };
+        let noisy =
+            Noisy { layout: engine.layout(), training: &training, deviation: &deviation, reach: 30.0, probe: &probe };
         // A run, and a point at distance 10 from it.
         let mut centres = [&training[..p], &training[..p]].concat();
         centres[p] += 10.0;
@@ -91,8 +93,7 @@ mod tests {
             // The same length over all directions: three of the inputs are felt.
             let isotropic = normals(&Streams::new(5).index(i as u64), p);
             let own = isotropic.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-            let moved: Vec<f32> =
-                centre.iter().zip(&isotropic).map(|(w, e)| w + (length / own) as f32 * e).collect();
+            let moved: Vec<f32> = centre.iter().zip(&isotropic).map(|(w, e)| w + (length / own) as f32 * e).collect();
             let change = answers(&moved).iter().zip(answers(centre)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(change > 3.0, "{change}");
         }

@@ -24,8 +24,8 @@ mod row;
 mod runs;
 mod table;
 
-pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
 pub use crate::space::flat::{PROBES, Probe, Slope};
+pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
 pub use evaluator::{ByEngine, Evaluation, Evaluator};
 pub use groups::Groups;
 pub use reference::{GroupLogits, ZooReference};

@@ -3,8 +3,8 @@
 mod ensembles;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::frontier;
 use super::made::{self, ALIGNED, Zoos, folder};
+use super::picture;
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
@@ -330,11 +330,11 @@ impl Generation {
             }
             report.table(&table);
             report.figure(
-                &frontier::figure(&format!("Accuracy and novelty, {}", cell.title()), &cell.verdicts),
+                &picture::figure(&format!("Accuracy and novelty, {}", cell.title()), &cell.verdicts),
                 "Mean test accuracy against how far answers are from those of the most similar training run (1 = as far as a new run's). Good \
                  generators stand at the upper rule; copies stand on the left.",
             );
-            report.paragraph(frontier::words(&cell.verdicts));
+            report.paragraph(picture::words(&cell.verdicts));
             let groups = cell.verdicts.iter().zip(&cell.accuracies);
             let groups: Vec<_> = groups.map(|(v, a)| (v.label.clone(), colour(&v.method), a.clone())).collect();
             report.figure(

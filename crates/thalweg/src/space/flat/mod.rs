@@ -59,13 +59,7 @@ impl Curvature {
     ///
     /// # Errors
     /// Fewer than two probe inputs; sketches that are not finite; [`Error::Interrupted`].
-    pub fn about(
-        layout: &Layout,
-        thetas: &[f32],
-        scale: &[f32],
-        probe: &dyn Probe,
-        streams: &Streams,
-    ) -> Result<Self> {
+    pub fn about(layout: &Layout, thetas: &[f32], scale: &[f32], probe: &dyn Probe, streams: &Streams) -> Result<Self> {
         let p = layout.check("networks", thetas).map(|_| layout.len())?;
         if probe.probes() < 2 {
             return Err(Error::shape("probe", "[N, D] with N at least 2", format!("[{}]", probe.probes())));

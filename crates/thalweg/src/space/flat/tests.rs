@@ -93,8 +93,8 @@ fn factors_have_the_partial_traces_of_the_dense_matrix() {
     assert_eq!(curvature.factors.len(), 2);
     let places: [(usize, usize, &dyn Fn(usize, usize) -> usize); 2] = [(3, 9, &conv), (2, 12, &last)];
     for (factors, (m, n, at)) in curvature.factors.iter().zip(places) {
-        let left = Mat::from_fn(m, m, |a, b| (0..n).map(|j| scaled(at(a, j), at(b, j))).sum());
-        let right = Mat::from_fn(n, n, |a, b| (0..m).map(|i| scaled(at(i, a), at(i, b))).sum());
+        let left = Mat::<f64>::from_fn(m, m, |a, b| (0..n).map(|j| scaled(at(a, j), at(b, j))).sum());
+        let right = Mat::<f64>::from_fn(n, n, |a, b| (0..m).map(|i| scaled(at(i, a), at(i, b))).sum());
         let trace: f64 = (0..m).map(|i| left[(i, i)]).sum();
         for (axis, truth) in factors.axes().into_iter().zip([left, right]) {
             let n = truth.nrows();
@@ -102,7 +102,8 @@ fn factors_have_the_partial_traces_of_the_dense_matrix() {
                 for b in 0..n {
                     let v = |i: usize, k: usize| f64::from(axis.vectors[i * n + k]);
                     let found: f64 = (0..n).map(|k| axis.values[k] * v(a, k) * v(b, k)).sum();
-                    assert!((found - truth[(a, b)]).abs() < 0.06 * trace, "{a} {b}: {found} {}", truth[(a, b)]);
+                    let gap: f64 = found - truth[(a, b)];
+                    assert!(gap.abs() < 0.06 * trace, "{a} {b}: {found} {}", truth[(a, b)]);
                 }
             }
         }
