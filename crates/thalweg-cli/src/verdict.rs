@@ -189,6 +189,7 @@ pub fn label(method: &str) -> String {
         "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),
         "pca-gaussian" => "PCA Gaussian of the finals".into(),
         "swag" => "SWAG's Gaussian of the finals".into(),
+        "run-swag" => "SWAG's Gaussian of a run's own checkpoints".into(),
         "mean-move" => "fresh start + mean move".into(),
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {

@@ -14,12 +14,13 @@
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
 //! | `swag` | n | SWAG's Gaussian (mean, diagonal, rank 20) of the finals in their order; of a tail zoo that is SWAG itself |
+//! | `run-swag` | n | SWAG's Gaussian of a random training run's own checkpoints behind the half of its way; where a zoo keeps three of them |
 //! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
 use super::evaluator::Evaluator;
 use super::flat::Noisy;
-use super::gaussians::{deviation, mean, narrow, pca_gaussian, swag};
+use super::gaussians::{deviation, mean, narrow, pca_gaussian, run_swag, swag};
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
 use crate::space::align::match_weights;
@@ -41,6 +42,15 @@ pub struct Start<'a> {
     pub law: &'a InitialLaw,
 }
 
+/// Checkpoints of some training runs behind the half of their way.
+#[derive(Clone, Debug)]
+pub struct Courses {
+    /// Their weights `[runs, checkpoints, P]`.
+    pub late: Vec<f32>,
+    /// Checkpoints of a run.
+    pub checkpoints: usize,
+}
+
 /// What baselines are made from.
 #[derive(Clone, Copy)]
 pub struct Finals<'a> {
@@ -52,6 +62,8 @@ pub struct Finals<'a> {
     pub median: Option<f64>,
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
+    /// How some of the runs went on, where that is kept.
+    pub courses: Option<&'a Courses>,
     /// Unlabelled inputs for noise that networks hardly feel, where there are some.
     pub probe: Option<&'a dyn Evaluator>,
     /// Which hidden units may be reordered, where that brings runs nearer to each other.
@@ -99,6 +111,8 @@ pub enum Baseline {
     PcaGaussian,
     /// SWAG's Gaussian of the finals.
     Swag,
+    /// SWAG's Gaussian of a run's own late checkpoints.
+    RunSwag,
     /// A fresh initialisation plus the mean move.
     MeanMove,
 }
@@ -126,6 +140,7 @@ impl Baseline {
             all.extend(centres.into_iter().map(|centre| Self::FlatNoise { centre, level: FLAT_LEVEL }));
         }
         all.extend([Self::DiagonalGaussian, Self::PcaGaussian, Self::Swag]);
+        all.extend(zoo.courses.map(|_| Self::RunSwag));
         all.extend(zoo.start.map(|_| Self::MeanMove));
         all
     }
@@ -142,6 +157,7 @@ impl Baseline {
             Self::FlatNoise { centre: Centre::Soup(members), level } => format!("soup-{members}-flat-noise-{level}"),
             Self::FlatNoise { centre: Centre::Interpolation, level } => format!("interpolation-flat-noise-{level}"),
             Self::Swag => "swag".into(),
+            Self::RunSwag => "run-swag".into(),
             Self::DiagonalGaussian => "diagonal-gaussian".into(),
             Self::PcaGaussian => "pca-gaussian".into(),
             Self::MeanMove => "mean-move".into(),
@@ -213,6 +229,11 @@ impl Baseline {
             }
             Self::PcaGaussian => pca_gaussian(zoo.training, p, n, &streams)?,
             Self::Swag => swag(zoo.training, p, n, &streams)?,
+            Self::RunSwag => {
+                let unknown = || Error::parameter("run-swag", "a zoo that keeps checkpoints of its runs", "none");
+                let Courses { late, checkpoints } = zoo.courses.ok_or_else(unknown)?;
+                run_swag(late, checkpoints * p, p, n, &streams)?
+            }
             Self::MeanMove => {
                 let start = zoo
                     .start

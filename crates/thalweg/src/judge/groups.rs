@@ -93,7 +93,7 @@ fn finals<'a>(zoo: &'a ZooReference<'_>, median: Option<f64>) -> Finals<'a> {
     let networks = zoo.networks.evaluator();
     let probe = (networks.probes() > 0).then_some(networks);
     let (layout, training, start, symmetry) = (networks.layout(), zoo.training, zoo.start, zoo.symmetry);
-    Finals { layout, training, median, start, probe, symmetry }
+    Finals { layout, training, median, start, courses: zoo.courses, probe, symmetry }
 }
 
 impl Pieces for Groups<'_> {

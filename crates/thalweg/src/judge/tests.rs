@@ -10,8 +10,7 @@ use std::sync::OnceLock;
 use thalweg_nets::Architecture;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::{DataSpec, Splits};
-use thalweg_nets::engine::Mode;
-use thalweg_nets::engine::{Engine, Packed};
+use thalweg_nets::engine::{Engine, Mode, Packed};
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::loss::CrossEntropy;
 use thalweg_nets::progress::Silent;
@@ -101,6 +100,7 @@ fn reference(toy: &Toy) -> ZooReference<'_> {
         held_out: &toy.held_out,
         labels: &toy.labels,
         start: None,
+        courses: None,
         symmetry: Some(&toy.symmetry),
         logits: None,
     }

@@ -259,7 +259,8 @@ impl Generation {
         let most = sizes.iter().copied().max().unwrap_or(1);
         let zoo = study.reference();
         let (layout, training) = (study.engine.layout(), zoo.training);
-        let finals = Finals { layout, training, median: None, start: zoo.start, probe: None, symmetry: None };
+        let (start, courses) = (zoo.start, zoo.courses);
+        let finals = Finals { layout, training, median: None, start, courses, probe: None, symmetry: None };
         let streams = Streams::new(self.seed).child("ensembles");
         let gaussian = Baseline::DiagonalGaussian.sample(&finals, most, &streams)?;
         let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
