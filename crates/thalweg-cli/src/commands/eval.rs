@@ -19,10 +19,8 @@ use thalweg_nets::zoo::ZooStore;
 #[command(after_help = "Examples:
   # the judgement table: samples, zoo, held-out runs, baselines
   thalweg eval samples.safetensors --zoo zoo/
-  # with results.json and report.html
-  thalweg eval samples.safetensors --zoo zoo/ --out look/
-  # and eight new runs by the zoo's recipe, after shares of their steps
-  thalweg eval samples.safetensors --zoo zoo/ --new-runs 8
+  # with results.json and report.html, and beside eight new runs by the zoo's recipe
+  thalweg eval samples.safetensors --zoo zoo/ --out look/ --new-runs 8
   # accuracy alone, on the data that the file names
   thalweg eval samples.safetensors
   # single networks, as PyTorch wrote them
@@ -80,17 +78,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = if args.shard.is_said() { None } else { session.folder_if_given(&plan)? };
     let judged = match &args.zoo {
         Some(dir) => {
-            let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
+            let (zoo, rivals) = (ZooStore::open(dir)?, (!args.no_baselines, args.new_runs));
             match args.scores.given() || zoo.origin().whole_architecture().is_none() {
-                true if args.new_runs > 0 => {
-                    bail!("--new-runs: expected a zoo that was trained here, whose recipe is known")
-                }
+                true if args.new_runs > 0 => bail!("--new-runs: expected a zoo trained here, whose recipe is known"),
                 true if args.shard.is_said() => bail!("--shard: networks are judged by weights and scores at once"),
-                true => Some(weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?),
-                false => {
-                    let beside_what = (baselines, args.new_runs);
-                    beside(&args.networks, zoo, (data, &args.inputs), beside_what, site, session)?
-                }
+                true => Some(weights::beside(&args.networks, &zoo, &args.scores, rivals.0, session)?),
+                false => beside(&args.networks, zoo, (data, &args.inputs), rivals, site, session)?,
             }
         }
         None => {

@@ -1,4 +1,4 @@
-//! Noise in the place of what a latent space leaves out of networks: p(θ | y) as a law with a spread, not a point.
+//! Noise in the place of what a latent space leaves out of networks (M8): p(θ | y) as a law with a spread, not a point.
 //!
 //! A latent space decodes to what runs share; what is left of each is most of its distance from the others. On the runs of the split's validation part, which no
 //! autoencoder saw, that residual has a mean square T in standardised weights. The noise has the same, times the square of the weight that is asked for, and lies along

@@ -1,4 +1,4 @@
-//! Noise that networks hardly feel, by the Kronecker-factored curvature of their answers.
+//! Noise that networks hardly feel, by the Kronecker-factored curvature of their answers (M8, M20).
 //!
 //! About a network θ the softmax changes by ½ δᵀ F δ in Kullback–Leibler divergence, F = mean over inputs of Jᵀ (diag p − p pᵀ) J the generalised
 //! Gauss–Newton matrix (Martens 2020). Noise is drawn from N(0, S (I + κ S F S)⁻¹ S): a Laplace approximation with S, a deviation for each weight, as its
