@@ -123,17 +123,11 @@ fn residual_noise_has_the_length_of_the_residual_and_is_hardly_felt() {
     let [before, after, again] = [&without, &with, &loaded].map(|model| model.sample(&request).unwrap().theta);
     let p = zoo.parameters();
     assert_eq!((&after, &after[..3 * p]), (&again, &with.sample(&SampleRequest::new(3, 2)).unwrap().theta[..]));
-    let standard = |theta: &[f32]| {
-        let mut z = theta.to_vec();
-        with.coordinates.standardise(&mut z);
-        z
-    };
     let square = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
     let runs = with.config.split.of(&zoo).unwrap().validation;
-    let z = standard(&zoo.finals(&runs).unwrap());
-    let latent = with.latent.as_ref().unwrap();
-    let residual = square(&z, &latent.decode(&latent.encode(&z))) / runs.len() as f64;
-    let noise = square(&standard(&before), &standard(&after)) / 40.0;
+    let finals = zoo.finals(&runs).unwrap();
+    let residual = square(&finals, &with.space().reconstruct(&finals).0) / runs.len() as f64;
+    let noise = square(&before, &after) / 40.0;
     assert!((noise / (0.25 * residual) - 1.0).abs() < 0.15, "{noise} {residual}");
     // Noise of the same length in all directions is felt.
     let engine = Engine::new(zoo.architecture().unwrap()).unwrap();
@@ -148,10 +142,8 @@ fn residual_noise_has_the_length_of_the_residual_and_is_hardly_felt() {
         let (a, b) = (answers(&before), answers(theta));
         a.iter().zip(&b).filter(|(a, b)| a != b).count() as f64 / a.len() as f64
     };
-    let mut isotropic = standard(&before);
-    let each = (noise / p as f64).sqrt() as f32;
-    isotropic.iter_mut().zip(normals(&Streams::new(5), 40 * p)).for_each(|(z, e)| *z += each * e);
-    with.coordinates.destandardise(&mut isotropic);
+    let (mut isotropic, each) = (before.clone(), (noise / p as f64).sqrt() as f32);
+    isotropic.iter_mut().zip(normals(&Streams::new(5), 40 * p)).for_each(|(w, e)| *w += each * e);
     let (felt, all) = (differing(&after), differing(&isotropic));
     assert!(felt < 0.5 * all, "{felt} {all}");
     for wrong in [

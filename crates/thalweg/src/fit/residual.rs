@@ -1,7 +1,7 @@
 //! Noise in the place of what a latent space leaves out of networks (M8): p(θ | y) as a law with a spread, not a point.
 //!
 //! A latent space decodes to what runs share; what is left of each is most of its distance from the others. On the runs of the split's validation part, which no
-//! autoencoder saw, that residual has a mean square T in standardised weights. The noise has the same, times the square of the weight that is asked for, and lies along
+//! autoencoder saw, that residual θ − θ̂ has a mean square length T. The noise has the same, times the square of the weight that is asked for, and lies along
 //! directions that decoded networks hardly feel ([`crate::space::flat`]): curvature about reconstructed runs, on inputs of the zoo's own training data, the stiffness that
 //! changes their answers least. So decoded networks are as far from each other in weights as runs are, and answer as they did without.
 use crate::model::FitConfig;
@@ -49,28 +49,27 @@ pub(super) fn noise(
     let runs = &runs[..MEASURED.min(runs.len())];
     let (mut left, mut centres) = (0.0, Vec::new());
     for (i, run) in runs.iter().enumerate() {
-        let mut z = zoo.finals(&[*run])?;
-        space.coordinates.standardise(&mut z);
-        let mut decoded = space.latent.map_or_else(|| z.clone(), |latent| latent.decode(&latent.encode(&z)));
-        left += z.iter().zip(&decoded).map(|(z, d)| f64::from(z - d).powi(2)).sum::<f64>() / runs.len() as f64;
+        let theta = zoo.finals(&[*run])?;
+        let decoded = space.reconstruct(&theta).0;
+        left += theta.iter().zip(&decoded).map(|(w, d)| f64::from(w - d).powi(2)).sum::<f64>() / runs.len() as f64;
         if i < CENTRES {
-            space.coordinates.destandardise(&mut decoded);
             centres.extend(decoded);
         }
     }
     let (scale, streams) = (space.coordinates.scale(), Streams::new(config.seed).child("fit").child("residual"));
     let mut curvature = Curvature::about(zoo.layout(), &centres, scale, &probe, &streams.child("sketches"))?;
-    let length = weight * left.sqrt();
+    let (length, lengths) = (weight * left.sqrt(), streams.child("length"));
     let chosen: Vec<&[f32]> = centres.chunks_exact(p).take(CHOOSING).collect();
     let noised = |noise: &FlatNoise, i: usize| {
         let mut theta = chosen[i].to_vec();
-        noise.clone().of_length(length).add(scale, &streams.child("noise").index(i as u64), &mut theta);
+        noise.clone().of_length(length, scale, &lengths).add(
+            scale,
+            &streams.child("noise").index(i as u64),
+            &mut theta,
+        );
         theta
     };
     let stiffness = curvature.choose(&chosen, &noised, &probe)?;
-    progress.note(&format!(
-        "residual noise: root mean square {:.3} a standardised weight, stiffness {stiffness:e}",
-        length / (p as f64).sqrt()
-    ));
-    Ok(Some(curvature.noise(stiffness).clone().of_length(length)))
+    progress.note(&format!("residual noise: length {length:.3}, stiffness {stiffness:e}"));
+    Ok(Some(curvature.noise(stiffness).clone().of_length(length, scale, &lengths)))
 }

@@ -164,10 +164,14 @@ impl FlatNoise {
         &mut self.numbers
     }
 
-    /// The same noise with a mean square length of `length`²; none along whatever had none.
-    pub fn of_length(mut self, length: f64) -> Self {
-        let square = |s: f32| f64::from(s) * f64::from(s);
-        let own: f64 = (0..self.places.len()).flat_map(|k| self.parts(k)[2].iter().map(|s| square(*s))).sum();
+    /// The same noise so long that in units of `scale [P]` the mean square length of eight draws is `length`²; in so many dimensions draws hardly differ in length.
+    pub fn of_length(mut self, length: f64, scale: &[f32], streams: &Streams) -> Self {
+        const DRAWS: u64 = 8;
+        let square = |k: u64| {
+            let noise = self.draw(&streams.index(k));
+            noise.iter().zip(scale).map(|(e, s)| f64::from(e * s).powi(2)).sum::<f64>()
+        };
+        let own = (0..DRAWS).map(square).sum::<f64>() / DRAWS as f64;
         let factor = if own > 0.0 { (length / own.sqrt()) as f32 } else { 0.0 };
         (0..self.places.len()).for_each(|k| self.part_mut(k, 2).iter_mut().for_each(|s| *s *= factor));
         self
