@@ -164,9 +164,9 @@ impl FlatNoise {
         &mut self.numbers
     }
 
-    /// The same noise so long that in units of `scale [P]` the mean square length of eight draws is `length`²; in so many dimensions draws hardly differ in length.
+    /// The same noise so long that in units of `scale [P]` the mean square length of four draws is `length`²; in so many dimensions draws hardly differ in length.
     pub fn of_length(mut self, length: f64, scale: &[f32], streams: &Streams) -> Self {
-        const DRAWS: u64 = 8;
+        const DRAWS: u64 = 4;
         let square = |k: u64| {
             let noise = self.draw(&streams.index(k));
             noise.iter().zip(scale).map(|(e, s)| f64::from(e * s).powi(2)).sum::<f64>()
