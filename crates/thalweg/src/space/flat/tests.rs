@@ -91,7 +91,8 @@ fn factors_have_the_partial_traces_of_the_dense_matrix() {
     let conv = |i: usize, j: usize| if j < 8 { i * 8 + j } else { 24 + i };
     let last = |i: usize, j: usize| 27 + i * 12 + j;
     assert_eq!(curvature.factors.len(), 2);
-    let places: [(usize, usize, &dyn Fn(usize, usize) -> usize); 2] = [(3, 9, &conv), (2, 12, &last)];
+    let at: [&dyn Fn(usize, usize) -> usize; 2] = [&conv, &last];
+    let places = [(3, 9, at[0]), (2, 12, at[1])];
     for (factors, (m, n, at)) in curvature.factors.iter().zip(places) {
         let left = Mat::<f64>::from_fn(m, m, |a, b| (0..n).map(|j| scaled(at(a, j), at(b, j))).sum());
         let right = Mat::<f64>::from_fn(n, n, |a, b| (0..m).map(|i| scaled(at(i, a), at(i, b))).sum());
