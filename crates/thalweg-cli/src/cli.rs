@@ -4,6 +4,7 @@ use crate::commands::{
 };
 use crate::common::{Common, Outcome, STEPS};
 use crate::session::Session;
+use crate::work::fit::sweep;
 use crate::work::submit::Shared;
 use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ErrorKind};
@@ -93,13 +94,14 @@ impl Cli {
         let out = cli.common.out.as_deref();
         let folder = match &cli.command {
             Command::Zoo(command) => command.shared(out)?,
+            Command::Fit(args) => Some(sweep::shared(&args.flags, &args.shard, out)?),
             Command::Eval(args) => Some(args.shard.beside(out)?),
             Command::Shift(command) => command.shared(out)?,
             _ => None,
         };
         let Some(out) = folder else {
             bail!(
-                "submit: expected a command whose work can be shared out (zoo train, zoo align, eval, shift calibrate), found {}",
+                "submit: expected a command whose work can be shared out (zoo train, zoo align, fit --sweep, eval, shift calibrate), found {}",
                 words.join(" ")
             )
         };
@@ -144,10 +146,10 @@ impl Command {
 fn help() -> String {
     let steps: String = STEPS.iter().map(|step| format!("  {step}\n")).collect();
     format!(
-        "The whole way, in a minute, with nothing to fetch:
+        "All steps at once, in about half a minute and without a download:
   thalweg demo
 
-The same way, step by step:
+The same steps, one by one:
 {steps}
 A table of the paper:
   thalweg reproduce generation --scale smoke --out smoke/

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use thalweg_nets::memory;
 
-/// The whole way step by step, with nothing to fetch: the help, the demo's page, README.md and the book show the same lines.
+/// The steps of the demo, one by one: the help, the demo's page, README.md and the book show the same lines.
 pub const STEPS: [&str; 4] = [
     "thalweg zoo train --arch digits --data digits --kind fork --runs 60 --out zoo/",
     "thalweg fit zoo/ --out model/",

@@ -19,19 +19,37 @@ pub fn told(error: &anyhow::Error) -> String {
         Some(way_out) => format!("{error:#}; {way_out}"),
         None => format!("{error:#}"),
     };
-    match nearest(&text) {
+    let of_list = || error.chain().filter_map(|cause| cause.downcast_ref()).find_map(nearest_in_list);
+    match nearest(&text).map(str::to_owned).or_else(of_list) {
         Some(name) => format!("{text}; did you mean `{name}`?"),
         None => text,
     }
+}
+
+/// The known name that is nearest to `unknown`, where one is near.
+fn near<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |name: &str| {
+        // Short names are as good as the same where one letter is wrong, or two are swapped.
+        let slip = unknown.len() > 2 && strsim::damerau_levenshtein(unknown, name) == 1;
+        strsim::jaro_winkler(unknown, name).max(if slip { 0.9 } else { 0.0 })
+    };
+    let near = known.map(|name| (score(name), name)).filter(|(near, _)| *near > 0.8);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// The nearest of the names that a parameter may have, where these are a list of single words.
+fn nearest_in_list(error: &Error) -> Option<String> {
+    let Error::Parameter { expected, found, .. } = error else { return None };
+    let names = || expected.split(", ").flat_map(|part| part.split(" or ")).map(|name| name.trim_matches('`'));
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    (names().count() > 1 && names().all(is_name)).then(|| near(found, names()).map(str::to_owned))?
 }
 
 /// The known name that is nearest to an unknown one, where a reader of settings says which it knows and one of them is near.
 fn nearest(said: &str) -> Option<&str> {
     let (_, rest) = said.split_once("unknown field `").or_else(|| said.split_once("unknown variant `"))?;
     let (unknown, rest) = rest.split_once("`, expected ")?;
-    let known = rest.lines().next()?.split('`').skip(1).step_by(2);
-    let near = known.map(|name| (strsim::jaro_winkler(unknown, name), name)).filter(|(near, _)| *near > 0.8);
-    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    near(unknown, rest.lines().next()?.split('`').skip(1).step_by(2))
 }
 
 /// What helps against an error of the libraries.
@@ -79,6 +97,18 @@ mod tests {
         assert!(said(two).ends_with("did you mean `mmfm`?"), "{}", said(two));
         let far = "unknown field `colour`, expected `width` or `blocks`";
         assert_eq!(said(far), far);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest_of_a_list() {
+        let said = |expected: &str, found: &str| told(&Error::parameter("method", expected, found).into());
+        assert!(said("cfm, mmfm, jko", "cmf").ends_with("found cmf; did you mean `cfm`?"));
+        assert!(said("loss or margin", "losss").ends_with("did you mean `loss`?"));
+        for (expected, found) in
+            [("cfm, mmfm", "xyz"), ("a finite number above 0", "a"), ("1 to 3", "2 to"), ("cfm", "cmf")]
+        {
+            assert!(!said(expected, found).contains("did you mean"), "{expected} {found}");
+        }
     }
 
     #[test]

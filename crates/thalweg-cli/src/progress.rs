@@ -110,6 +110,22 @@ fn left(state: &ProgressState, to: &mut dyn std::fmt::Write) {
     }
 }
 
+/// How many a second, once there are some to tell it by.
+fn rate(state: &ProgressState, to: &mut dyn std::fmt::Write) {
+    if state.pos() > 0 {
+        let _ = write!(to, "{}/s", per_second(state.per_sec()));
+    }
+}
+
+/// A rate to three figures.
+fn per_second(rate: f64) -> String {
+    match rate {
+        rate if rate < 10.0 => format!("{rate:.2}"),
+        rate if rate < 100.0 => format!("{rate:.1}"),
+        rate => format!("{rate:.0}"),
+    }
+}
+
 impl Progress for Terminal {
     fn begin(&self, what: &str, total: u64) {
         self.end();
@@ -120,11 +136,15 @@ impl Progress for Terminal {
             let style = match total {
                 0 | 1 => ProgressStyle::with_template("  {spinner:.cyan} {msg}  {elapsed:.dim}"),
                 _ => ProgressStyle::with_template(
-                    "  {msg}  {bar:28.cyan/black.bright}  {human_pos}/{human_len}  {per_sec:.dim}{left}",
+                    "  {msg}  {bar:28.cyan/black.bright}  {human_pos}/{human_len}  {rate:.dim}{left}",
                 ),
             };
             bar.set_style(
-                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─").with_key("left", left),
+                style
+                    .unwrap_or_else(|_| ProgressStyle::default_bar())
+                    .progress_chars("━╸─")
+                    .with_key("left", left)
+                    .with_key("rate", rate),
             );
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -225,6 +245,13 @@ mod tests {
         assert_eq!(said(119.4), "119 s");
         assert_eq!(said(200.0), "3 min 20 s");
         assert_eq!(said(7500.0), "2 h 05 min");
+    }
+
+    #[test]
+    fn rates_have_three_figures() {
+        for (rate, expected) in [(0.0123, "0.01"), (2.5, "2.50"), (26.3302, "26.3"), (1234.5, "1234")] {
+            assert_eq!(per_second(rate), expected);
+        }
     }
 
     #[test]

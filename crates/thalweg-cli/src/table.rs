@@ -88,7 +88,12 @@ pub struct Table {
     pub rows: Vec<(Weight, Vec<Cell>)>,
     /// A line below: what ± means, what n is.
     pub note: String,
+    /// Columns that a narrow terminal does without, by their numbers; the last of them goes first.
+    pub optional: Vec<usize>,
 }
+
+/// Columns of a terminal that a column of words should have at least, where it has so many.
+const LEAST_WORDS: usize = 20;
 
 impl Table {
     /// An empty table.
@@ -108,20 +113,35 @@ impl Table {
         self.rows.push((weight, cells));
     }
 
-    /// Columns of the terminal that the table may take.
-    fn width(&self) -> u16 {
-        terminal_size::terminal_size().map_or(0, |(width, _)| width.0).max(40)
+    /// With every column but `names` left out where a terminal is too narrow for all.
+    pub fn least(mut self, names: &[&str]) -> Self {
+        self.optional = (0..self.columns.len()).filter(|&i| !names.contains(&self.columns[i].as_str())).collect();
+        self
     }
 
-    /// The words of column `i`, its head's included.
-    fn words(&self, i: usize) -> impl Iterator<Item = String> {
-        let cell = move |cell: &Cell| {
-            let (text, error) = cell.parts();
-            text + " " + &error.unwrap_or_default()
+    /// Columns of a terminal that column `i` needs: words are broken between words only, numbers not from their errors.
+    fn needed(&self, i: usize) -> usize {
+        let longest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
+        let of = |cell: &Cell| {
+            let text = whole(cell);
+            let all = text.chars().count();
+            if cell.is_text() { longest(&text).max(all.min(LEAST_WORDS)) } else { all }
         };
-        let texts =
-            self.rows.iter().filter_map(move |(_, cells)| cells.get(i).map(cell)).chain(self.columns.get(i).cloned());
-        texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        let cells = self.rows.iter().filter_map(|(_, cells)| cells.get(i).map(of)).max().unwrap_or(0);
+        cells.max(self.columns.get(i).map_or(0, |head| longest(head))) + 2
+    }
+
+    /// The columns that are shown within `width`.
+    fn shown(&self, width: usize) -> Vec<usize> {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        for &i in self.optional.iter().rev() {
+            // A space before, after and between columns.
+            if shown.iter().map(|&i| self.needed(i)).sum::<usize>() + shown.len() < width {
+                break;
+            }
+            shown.retain(|&other| other != i);
+        }
+        shown
     }
 
     /// Whether column `i` holds words (left-aligned) and not numbers.
@@ -131,30 +151,47 @@ impl Table {
 
     /// Drawn with lines for a terminal; `fitted` wraps to its width, which a file or pipe has none of.
     pub fn for_terminal(&self, fitted: bool) -> String {
+        let width = terminal_size::terminal_size().map_or(0, |(width, _)| usize::from(width.0)).max(40);
+        self.drawn(fitted.then_some(width))
+    }
+
+    /// Drawn with lines, within `width` where one is given and words allow.
+    fn drawn(&self, width: Option<usize>) -> String {
+        let shown = self.shown(width.unwrap_or(usize::MAX));
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─')));
-        table.set_header(&self.columns);
+        table.set_header(shown.iter().map(|&i| &self.columns[i]));
         for (_, cells) in &self.rows {
-            table.add_row(cells.iter().map(|cell| match cell.parts() {
-                (mean, Some(sem)) => format!("{mean} {sem}"),
-                (mean, None) => mean,
-            }));
+            table.add_row(shown.iter().filter_map(|&i| cells.get(i).map(whole)));
         }
-        if fitted {
+        if let Some(width) = width {
             // Between words only: a table whose words do not fit is wider than the terminal.
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width());
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.min(u16::MAX.into()) as u16);
         }
-        for (i, column) in table.column_iter_mut().enumerate() {
-            if fitted {
-                let longest = self.words(i).map(|word| word.chars().count()).max().unwrap_or(0);
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(longest as u16 + 2)));
+        for (column, &i) in table.column_iter_mut().zip(&shown) {
+            if width.is_some() {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(self.needed(i) as u16)));
             }
             column.set_cell_alignment(if self.is_text(i) { CellAlignment::Left } else { CellAlignment::Right });
         }
-        match self.note.is_empty() {
-            true => table.to_string(),
-            false => format!("{table}\n\n{}", wrapped(&self.note, columns())),
+        let out: Vec<&str> =
+            (0..self.columns.len()).filter(|i| !shown.contains(i)).map(|i| self.columns[i].as_str()).collect();
+        let out = match &out[..] {
+            [] => String::new(),
+            out => format!(" Left out, since the terminal is too narrow: {}; --json has all.", out.join(", ")),
+        };
+        match format!("{}{out}", self.note).trim() {
+            "" => table.to_string(),
+            note => format!("{table}\n\n{}", wrapped(note, columns())),
         }
+    }
+}
+
+/// A cell in one line.
+fn whole(cell: &Cell) -> String {
+    match cell.parts() {
+        (mean, Some(sem)) => format!("{mean} {sem}"),
+        (mean, None) => mean,
     }
 }
 
@@ -183,6 +220,37 @@ mod tests {
         assert_eq!(wrapped("± 0.1 § ±", 9), "± 0.1 § ±");
         assert_eq!(wrapped("to leave-one-out", 12), "to\nleave-one-out");
         assert_eq!(wrapped("incomprehensibilities are long", 5), "incomprehensibilities\nare\nlong");
+    }
+
+    #[test]
+    fn a_narrow_terminal_does_without_columns_and_says_which() {
+        let mut table = Table::new(&["method", "accuracy", "best", "n", "overlap"]).least(&["method", "accuracy", "n"]);
+        table.push(
+            Weight::Plain,
+            vec![
+                "a flow of weights".into(),
+                Cell::Estimate(0.9, 0.01, 4),
+                Cell::Number(0.91, 4),
+                100.into(),
+                Cell::Number(0.5, 2),
+            ],
+        );
+        // 17 + 2, 15 + 2, 6 + 2, 3 + 2 and 7 + 2 columns with 6 spaces: 64; without the last 54, without best 45.
+        let heads = |width: usize| {
+            table.drawn(Some(width)).lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((heads(64), heads(63)), ("method accuracy best n overlap".into(), "method accuracy best n".into()));
+        assert_eq!((heads(53), heads(20)), ("method accuracy n".into(), "method accuracy n".into()));
+        for width in [45, 53, 63] {
+            let drawn = table.drawn(Some(width));
+            let lines = drawn.lines().take(3);
+            assert!(lines.clone().all(|line| line.chars().count() <= width), "{drawn}");
+            assert!(
+                drawn.contains("0.9000 ± 0.0100") && drawn.contains("Left out, since the terminal is too narrow:"),
+                "{drawn}"
+            );
+        }
+        assert!(!table.drawn(None).contains("Left out") && !table.drawn(Some(64)).contains("Left out"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::row;
 use crate::table::{Cell, Table, Weight};
 use anyhow::Result;
 use thalweg::judge;
+use thalweg::metric::summary::share_error;
 
 /// One method on one zoo, judged once or several times.
 #[derive(Clone, Debug)]
@@ -57,13 +58,7 @@ impl Verdict {
 
     /// Mean share of novel and performing networks with its standard error.
     pub fn novel_and_performing(&self) -> (f64, f64) {
-        self.estimate(
-            |r| r.novel_and_performing,
-            |r| {
-                let q = r.novel_and_performing;
-                (q * (1.0 - q) / r.n as f64).sqrt()
-            },
-        )
+        self.estimate(|r| r.novel_and_performing, |r| share_error(r.novel_and_performing, r.n))
     }
 
     /// Median distances d_w in weights and d_f in behaviour to the nearest training network, with their standard errors over fits.
@@ -193,9 +188,9 @@ pub fn label(method: &str) -> String {
         "mean-move" => "fresh start + mean move".into(),
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {
-                format!("{} + noise it hardly feels ({level} d)", label(of))
+                format!("{} + noise in flat directions ({level} d)", label(of))
             } else if let Some(level) = other.strip_prefix("flat-noise-") {
-                format!("a final + noise it hardly feels ({level} d)")
+                format!("a final + noise in flat directions ({level} d)")
             } else if let Some(members) = other.strip_prefix("soup-") {
                 match members {
                     "2" => "midpoint of two finals".into(),
@@ -219,14 +214,13 @@ pub fn label(method: &str) -> String {
 
 /// The table of verdicts.
 pub fn table(verdicts: &[Verdict]) -> Table {
-    let mut columns =
-        vec!["method", "accuracy", "best", "d_w", "d_f", "N&P", "of it: a", "w", "f", "copying w", "copying f"];
-    columns.extend(["spread w", "spread f", "overlap", "gain of 16", "n"]);
+    let mut columns = vec!["method", "accuracy", "best", "d_w", "d_f", "N&P", "pass acc.", "pass w", "pass f"];
+    columns.extend(["copying w", "copying f", "spread w", "spread f", "overlap", "gain of 16", "n"]);
     let timed = verdicts.iter().any(|v| !v.fit_seconds.is_empty());
     if timed {
         columns.extend(["fit s", "ms each"]);
     }
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&columns).least(&["method", "accuracy", "d_w", "d_f", "N&P", "n"]);
     for v in verdicts {
         let (accuracy, novel, [weights, behaviour]) = (v.accuracy(), v.novel_and_performing(), v.novelty());
         let best = v.rows.iter().map(|r| r.accuracy_best).fold(f64::NEG_INFINITY, f64::max);
@@ -268,9 +262,9 @@ pub fn table(verdicts: &[Verdict]) -> Table {
 const LEGEND: &str = "d_w: distance in weights to the nearest training run, after the network's hidden units are brought into \
     that run's order; d_f: share of test rows answered differently from the training run that answers most alike (where a twentieth \
     of the runs answer every row as another does, how far class probabilities are apart, in its place); both are medians in units of the \
-    zoo's own (1 = as far as a new run, 0 = a copy). N&P: share of networks that reach the zoo's own 5 % quantile in accuracy, d_w and d_f; of it: the \
-    shares that reach it in accuracy (a), in d_w (w) and in d_f (f) alone; the rows of real runs show what there is to be had. Copying: z by which networks lie nearer to the training runs than held-out runs do, in weights \
-    and in behaviour (far below 0: copies). Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \
+    zoo's own (1 = as far as a new run, 0 = a copy). N&P (novel and performing): share of networks that reach the zoo's own 5 % quantile in accuracy, in d_w and in d_f; \
+    pass: the share that reaches it in one of the three; the rows of real runs show what can be expected; its error is the standard deviation of Beta(k + 1, n − k + 1) for k of n networks, which is not 0 where none or all do. Copying: z of a test whether networks lie nearer to the training runs than held-out runs do, in weights (w) \
+    and in behaviour (f); far below 0: copies. Spread: how different the networks are from each other, over the training runs' own. Overlap: how far the errors of a network coincide \
     with those of its most similar training run (1 = the same errors). Gain of 16: what averaging the answers of 16 networks adds to the accuracy.";
 
 #[cfg(test)]
@@ -352,10 +346,10 @@ pub mod tests {
         assert_eq!(label("mmfm"), "NM-MMFM");
         assert_eq!(label("soup-16"), "soup of 16 finals");
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
-        assert_eq!(label("flat-noise-1.02"), "a final + noise it hardly feels (1.02 d)");
-        assert_eq!(label("soup-3-flat-noise-1.02"), "mean of three finals + noise it hardly feels (1.02 d)");
+        assert_eq!(label("flat-noise-1.02"), "a final + noise in flat directions (1.02 d)");
+        assert_eq!(label("soup-3-flat-noise-1.02"), "mean of three finals + noise in flat directions (1.02 d)");
         let noisy = label("interpolation-flat-noise-1");
-        assert_eq!(noisy, "interpolation of two finals + noise it hardly feels (1 d)");
+        assert_eq!(noisy, "interpolation of two finals + noise in flat directions (1 d)");
         assert_eq!(label("something-else"), "something-else");
     }
 }

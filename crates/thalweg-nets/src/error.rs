@@ -156,12 +156,14 @@ pub enum Error {
         class: String,
     },
     /// The saved state of other work than what is to go on from it.
-    #[error("{}: identity: expected the state of this very {work}, found that of another", path.display())]
+    #[error("{}: identity: expected the state of this very {work}, found {found}", path.display())]
     OtherState {
         /// The file of the state.
         path: PathBuf,
         /// What was to go on.
         work: String,
+        /// Whose state stands there.
+        found: String,
     },
     /// A model with contexts where only one without can be used, or the other way round.
     #[error("{what}: expected a model {}, found one {}", with_contexts(*wanted), with_contexts(!wanted))]

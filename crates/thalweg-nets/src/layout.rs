@@ -46,6 +46,15 @@ impl Slot {
 }
 
 /// The table of all tensors in θ, in order, without gaps.
+///
+/// ```
+/// use thalweg_nets::architecture::Preset;
+/// use thalweg_nets::layout::Layout;
+/// let layout = Layout::of(&Preset::Mlp { widths: vec![4] }.build([3, 1, 1], 2)?);
+/// let names: Vec<&str> = layout.slots().iter().map(|slot| slot.name.as_str()).collect();
+/// assert_eq!((layout.len(), names), (26, vec!["1.weight", "1.bias", "3.weight", "3.bias"])); // as nn.Sequential numbers them
+/// # Ok::<(), thalweg_nets::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layout {
     slots: Vec<Slot>,

@@ -41,7 +41,7 @@ pub fn raised(error: Error) -> PyErr {
 }
 
 /// What Python raised in the middle of the libraries' work: the work then ends as interrupted, and this is what its caller is told.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Raised(Mutex<Option<PyErr>>);
 
 impl Raised {

@@ -9,6 +9,7 @@ mod errors;
 mod evaluator;
 mod judge;
 mod model;
+mod module;
 mod networks;
 mod program;
 mod reward;

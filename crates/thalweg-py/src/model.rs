@@ -3,6 +3,7 @@ use crate::architecture::{Architecture, tensors};
 use crate::arrays;
 use crate::data;
 use crate::errors::Raise;
+use crate::module::Module;
 use crate::reward::Callable;
 use crate::settings;
 use crate::template::Template;
@@ -21,6 +22,7 @@ use thalweg::fit::{Character, suited};
 use thalweg::method::Scratch;
 use thalweg::path::anchors::Anchors;
 use thalweg::reward::{Kind, Request, Rows};
+use thalweg::space::latent::Probes;
 use thalweg::{
     Decoder, Error, FitConfig, FitOptions, MetaModel, MethodConfig, Result, Reward, SampleRequest, Solver, Streams,
     TuneConfig, TuneOptions,
@@ -75,19 +77,33 @@ pub fn tune_defaults(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     settings::dict(py, &TuneConfig::default())
 }
 
+/// What evaluates networks for a functional term ([`Module`]), and inputs `[N, D]`: those that probes are drawn from, and those of validations.
+type Probed<'py> = (Bound<'py, PyAny>, PyReadonlyArray2<'py, f32>, PyReadonlyArray2<'py, f32>);
+
 /// Fits a model to a zoo, or to zoos of many tasks.
 #[pyfunction]
 pub fn fit(
     py: Python<'_>,
     zoos: Vec<PyRef<'_, Zoo>>,
     settings: &Bound<'_, PyAny>,
+    probed: Option<Probed<'_>>,
     state: Option<PathBuf>,
     resume: bool,
     observer: &Bound<'_, PyAny>,
 ) -> PyResult<Model> {
     let config: FitConfig = settings::read("fit", settings)?;
     let zoos: Vec<Arc<ZooStore>> = zoos.iter().map(|zoo| zoo.inner.clone()).collect();
-    let options = FitOptions { state, save_every: SAVE_FIT, resume, latents: None };
+    let (module, probes) = match &probed {
+        None => (None, None),
+        Some((object, pool, held_out)) => {
+            let module = Module::new(object)?;
+            let [pool, held_out] =
+                [arrays::slice("probe", pool)?, arrays::slice("probe", held_out)?].map(<[f32]>::to_vec);
+            let name = module.identity().to_owned();
+            (Some(module.clone()), Some(Probes { network: module, name, pool, held_out }))
+        }
+    };
+    let options = FitOptions { state, save_every: SAVE_FIT, resume, latents: None, probes };
     let work = |watch: &Watch| {
         let zoos: Vec<&ZooStore> = zoos.iter().map(AsRef::as_ref).collect();
         let model = match (&zoos[..], &config.context) {
@@ -105,7 +121,11 @@ pub fn fit(
             _ => Ok(model),
         }
     };
-    work::run(py, observer, work).map(Model::from)
+    let made = work::run(py, observer, work).map(Model::from);
+    match module {
+        Some(module) => module.cause(made),
+        None => made,
+    }
 }
 
 /// Weights `[n, P]`, times and states `[T, n, P]`, evaluations, seconds.

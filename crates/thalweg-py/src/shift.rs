@@ -2,7 +2,8 @@
 use crate::architecture::Architecture;
 use crate::arrays::{line, shape, slice};
 use crate::data;
-use crate::errors::Raise;
+use crate::errors::{Raise, Raised};
+use crate::module::Module;
 use crate::settings;
 use crate::work::{self, Watch};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
@@ -11,7 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use thalweg::network::Network;
 use thalweg::shift::disagreement::distil::distilled;
 use thalweg::shift::method::{Config, Needs, Parts};
 use thalweg::shift::reference::{drawn, kept, quarters};
@@ -24,6 +26,14 @@ use thalweg_nets::progress::Progress;
 #[pyclass(frozen, module = "thalweg._core")]
 pub struct Detector {
     inner: Calibration,
+    /// What evaluates the classifier, where that is neither the engine nor only known by its answers.
+    module: Option<Arc<Module>>,
+}
+
+impl From<Calibration> for Detector {
+    fn from(inner: Calibration) -> Self {
+        Self { inner, module: None }
+    }
 }
 
 /// How a calibration is made.
@@ -41,13 +51,14 @@ struct Arguments {
     choose: bool,
 }
 
-/// The names of all tests, what each looks at, and whether it needs logits alone, inputs, or the network.
+/// The names of all tests, what each looks at, and whether it needs logits alone, inputs, the network, or one that the engine knows.
 #[pyfunction]
 pub fn methods() -> Vec<(&'static str, &'static str, &'static str)> {
     let needs = |method: Method| match method.needs() {
         Needs::Logits => "logits",
         Needs::Inputs => "inputs",
         Needs::Network => "network",
+        Needs::Engine => "engine",
     };
     Method::ALL.iter().map(|&method| (method.name(), method.looks_at(), needs(method))).collect()
 }
@@ -80,17 +91,31 @@ impl Detector {
         observer: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let (arguments, config) = read(arguments, settings, architecture.inner.input()[1] > 1)?;
-        let base = Arc::new(Base::new(&architecture.inner, line("theta", &theta)?.to_vec()).raise()?);
-        let (inputs, labels) = labelled("P", &train)?;
-        let validation = validation.as_ref().map(|x| slice("validation", x)).transpose()?;
-        let held = held.as_ref().map(|held| labelled("held", held)).transpose()?;
-        let work = |watch: &Watch| {
-            let validation = validation.map(|x| base.sample(x)).transpose()?;
-            let held = held.map(|(x, labels)| Ok::<_, Error>((base.sample(x)?, labels))).transpose()?;
-            let rows = Given { all: base.sample(inputs)?, labels, validation, held }.rows(&arguments)?;
-            arguments.make(rows, Some(base.clone()), &config, watch)
-        };
-        work::run(py, observer, work).map(|inner| Self { inner })
+        let base = Base::new(&architecture.inner, line("theta", &theta)?.to_vec()).raise()?;
+        let rows = Plain::of(&train, validation.as_ref(), held.as_ref())?;
+        rows.calibrated(py, Arc::new(base), &arguments, &config, observer).map(Self::from)
+    }
+
+    /// From a network that an object of Python ([`Module`]) evaluates and differentiates, with weights `theta [P]`, and rows of P as inputs `[N, D]`.
+    #[staticmethod]
+    fn of_module(
+        py: Python<'_>,
+        module: &Bound<'_, PyAny>,
+        theta: PyReadonlyArray1<'_, f32>,
+        train: (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
+        validation: Option<PyReadonlyArray2<'_, f32>>,
+        held: Option<(PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>)>,
+        images: bool,
+        arguments: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyAny>,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let (arguments, config) = read(arguments, settings, images)?;
+        let module = Module::new(module)?;
+        let base = Base::other(module.clone(), module.identity(), line("theta", &theta)?.to_vec()).raise()?;
+        let rows = Plain::of(&train, validation.as_ref(), held.as_ref())?;
+        let inner = module.cause(rows.calibrated(py, Arc::new(base), &arguments, &config, observer))?;
+        Ok(Self { inner, module: Some(module) })
     }
 
     /// From a network of a known architecture and data by name: the same calibration as the program's.
@@ -111,7 +136,7 @@ impl Detector {
             let rows = of_data(&base, &data, arguments.seed, watch)?;
             arguments.make(rows, Some(base.clone()), &config, watch)
         };
-        work::run(py, observer, work).map(|inner| Self { inner })
+        work::run(py, observer, work).map(Self::from)
     }
 
     /// From a classifier known by its logits `[N, C]` on rows of P that it was not trained on, with their labels where an estimate is wanted.
@@ -134,7 +159,7 @@ impl Detector {
             let rows = Rows { reference, labels: Vec::new(), held_out_labels, source: None, name, stand_in: None };
             arguments.make(rows, None, &config, watch)
         };
-        work::run(py, observer, work).map(|inner| Self { inner })
+        work::run(py, observer, work).map(Self::from)
     }
 
     /// From rows of P with the logits that a classifier known by its answers alone gives them: a network that is fitted to these stands in for it
@@ -159,12 +184,31 @@ impl Detector {
             let (rows, base) = stood_in(given.rows(&arguments)?, arguments.seed, watch)?;
             arguments.make(rows, Some(base), &config, watch)
         };
-        work::run(py, observer, work).map(|inner| Self { inner })
+        work::run(py, observer, work).map(Self::from)
     }
 
+    /// Reads a file; where a network that the engine does not know was calibrated for, `module(name)` gives what evaluates it, or None.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        Ok(Self { inner: py.detach(|| Calibration::read(&path)).raise()? })
+    fn open(path: PathBuf, module: &Bound<'_, PyAny>, observer: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (py, given, raised) = (module.py(), module.clone().unbind(), Raised::default());
+        let found: OnceLock<Arc<Module>> = OnceLock::new();
+        let network = |name: &str| {
+            let made = raised.keep(Python::attach(|py| {
+                let object = given.bind(py).call1((name,))?;
+                if object.is_none() { Ok(None) } else { Module::new(&object).map(Some) }
+            }))?;
+            Ok(made.map(|made| {
+                let name = made.identity().to_owned();
+                (found.get_or_init(|| made).clone() as Arc<dyn Network>, name)
+            }))
+        };
+        let read = work::run(py, observer, |_| Calibration::read_with(&path, &network));
+        let read = raised.take().map_or(read, Err);
+        let module = found.get().cloned();
+        match &module {
+            Some(module) => Ok(Self { inner: module.cause(read)?, module: Some(module.clone()) }),
+            None => read.map(Self::from),
+        }
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
@@ -188,7 +232,7 @@ impl Detector {
     #[getter]
     fn columns(&self) -> usize {
         let base = self.inner.base();
-        base.map_or(self.inner.record.classes, |base| base.architecture().input_len())
+        base.map_or(self.inner.record.classes, |base| base.network().input_len())
     }
 
     /// What the tests say of rows: inputs `[N, D]` where the network is known, with the classifier's logits `[N, C]` where it only stands in, else
@@ -220,7 +264,8 @@ impl Detector {
             };
             of.test(&query, level, seed, watch)
         };
-        let verdict = work::run(py, observer, work)?;
+        let verdict = work::run(py, observer, work);
+        let verdict = self.module.as_ref().map_or_else(|| Ok(()), |module| module.cause(Ok(()))).and(verdict)?;
         let out = PyDict::new(py);
         out.set_item("outcome", settings::dict(py, &verdict.outcome)?)?;
         out.set_item("words", verdict.outcome.words())?;
@@ -237,6 +282,45 @@ impl Detector {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Detector is not pickled: save(file) writes it and Detector.open(file) reads it"))
+    }
+}
+
+/// Inputs of P `[N, D]` with labels, where they are known: to train on, to choose on, and rows that the network was not trained on.
+struct Plain<'a> {
+    train: (&'a [f32], &'a [u32]),
+    validation: Option<&'a [f32]>,
+    held: Option<(&'a [f32], &'a [u32])>,
+}
+
+impl<'a> Plain<'a> {
+    fn of(
+        train: &'a (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>),
+        validation: Option<&'a PyReadonlyArray2<'_, f32>>,
+        held: Option<&'a (PyReadonlyArray2<'_, f32>, Option<PyReadonlyArray1<'_, u32>>)>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            train: labelled("P", train)?,
+            validation: validation.map(|x| slice("validation", x)).transpose()?,
+            held: held.map(|held| labelled("held", held)).transpose()?,
+        })
+    }
+
+    fn calibrated(
+        &self,
+        py: Python<'_>,
+        base: Arc<Base>,
+        arguments: &Arguments,
+        config: &Config,
+        observer: &Bound<'_, PyAny>,
+    ) -> PyResult<Calibration> {
+        let (inputs, labels) = self.train;
+        let work = |watch: &Watch| {
+            let validation = self.validation.map(|x| base.sample(x)).transpose()?;
+            let held = self.held.map(|(x, labels)| Ok::<_, Error>((base.sample(x)?, labels))).transpose()?;
+            let rows = Given { all: base.sample(inputs)?, labels, validation, held }.rows(arguments)?;
+            arguments.make(rows, Some(base.clone()), config, watch)
+        };
+        work::run(py, observer, work)
     }
 }
 

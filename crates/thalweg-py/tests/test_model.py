@@ -116,7 +116,7 @@ def test_the_judgement_is_a_table(model, zoo):
     table = tw.judge(model.sample(20), zoo)
     assert table["samples"]["accuracy_mean"] == pytest.approx(table.accuracy.mean())
     assert table.d.shape == (20,) and set(table.nearest_run) <= set(zoo.split()[0])
-    assert "held-out" in repr(table) and "<td>pca-gaussian</td>" in table._repr_html_()
+    assert "held-out" in repr(table) and ">pca-gaussian</td>" in table._repr_html_()
     with pytest.raises(KeyError, match="held-out"):
         table["nothing"]
     few = tw.judge(model.sample(3).theta, zoo, baselines=False)
@@ -124,3 +124,19 @@ def test_the_judgement_is_a_table(model, zoo):
     pandas = pytest.importorskip("pandas")
     frame = table.to_pandas()
     assert isinstance(frame, pandas.DataFrame) and frame.loc["zoo", "accuracy_mean"] == table["zoo"]["accuracy_mean"]
+
+
+def test_the_judgement_is_plotted(model, zoo):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    table = tw.judge(model.sample(20), zoo)
+    axes = table.plot()
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == [f"{row['method']} ({row['n']})" for row in table.rows]
+    drawn = [line.get_xdata()[0] for line in axes[0].lines if line.get_marker() in "oD"]
+    assert drawn == [row["accuracy_mean"] for row in table.rows]
+    alone = table.plot("networks", axes=pyplot.subplots()[1])
+    points = alone.collections[0].get_offsets()
+    assert np.array_equal(np.sort(points[:, 1]), np.sort(table.accuracy)) and alone.get_legend() is not None
+    with pytest.raises(ValueError, match="table or networks"):
+        table.plot("pie")
+    pyplot.close("all")

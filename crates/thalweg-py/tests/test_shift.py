@@ -119,28 +119,3 @@ def test_modules_of_torch(net, digits, rng):
 
     det = tw.shift.Detector.calibrate(Unknown(), digits.test.x[:300], null=60)
     assert det.record.get("architecture") is None and det.test(ones(digits)).is_drift
-
-
-def test_classifiers_of_scikit_learn(digits, rng):
-    pytest.importorskip("sklearn")
-    from sklearn.base import clone
-    from sklearn.linear_model import LogisticRegression
-
-    flat = lambda x: x.reshape(len(x), -1)
-    f = LogisticRegression(max_iter=200).fit(flat(digits.train.x), digits.train.y)
-    det = tw.shift.Detector.calibrate(f, flat(digits.test.x[:300]), null=60)
-    assert det.record["probabilities"]
-    assert not det.test(flat(digits.test.x[300:320])).is_drift
-    assert det.test(flat(ones(digits))).is_drift
-    assert clone(det).get_params()["null"] == 60
-    # Labels by the names that the estimator has for them.
-    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
-    g = LogisticRegression(max_iter=200).fit(flat(digits.train.x), names[digits.train.y])
-    det = tw.shift.Detector.calibrate(g, flat(digits.test.x[:300]), names[digits.test.y[:300]], null=60)
-    estimate = det.test(flat(digits.test.x[300:320])).estimate
-    held = estimate["accuracy_on_p"]
-    assert abs(held - g.score(flat(digits.test.x[:300]), names[digits.test.y[:300]])) < 0.05
-    with pytest.raises(ValueError, match="classes of the classifier.*found ten"):
-        tw.shift.Detector.calibrate(g, flat(digits.test.x[:300]), ["ten"] * 300, null=60)
-    with pytest.raises(TypeError, match="class LogisticRegression"):
-        tw.shift.Detector.calibrate(LogisticRegression, flat(digits.test.x[:300]))

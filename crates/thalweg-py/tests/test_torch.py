@@ -220,3 +220,71 @@ def test_a_model_is_steered_to_a_loss(zoo, digits):
     test = digits.test.x[:, :, ::-1].copy()
     before, after = (m.sample(20).evaluate(test, digits.test.y)[1].mean() for m in (flow, tuned))
     assert after < before - 0.3
+
+
+@pytest.mark.parametrize("compiled", [torch.jit.script, lambda module: torch.jit.trace(module, torch.zeros(2, 7))], ids=["script", "trace"])
+def test_compiled_modules(compiled):
+    """Scripted and traced modules take no weights but their own: they are filled with others, and differentiated there."""
+    class Tied(Attention):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(5, 5), nn.Linear(5, 5)
+            self.b.weight = self.a.weight
+
+        def forward(self, x):
+            h = self.inner(x)
+            h = self.outer(self.norm(h * torch.softmax(h, -1)))
+            return self.b(torch.tanh(self.a(h)))
+
+    module, (x, y) = made(Tied), rows((7,))
+    nets = tw.Networks.torch(module, engine=False)
+    nets = nets._copy(nets.theta + 0.1 * np.random.default_rng(0).normal(size=(3, nets.parameters)).astype("f4") ** 2)
+    other = tw.Networks.torch(compiled(module), nets.theta, engine=False)
+    assert other.layout == nets.layout and other.tied == nets.tied == {"b.weight": "a.weight"}
+    assert np.abs(other.logits(x) - nets.logits(x)).max() < 1e-5
+    for found, truth in zip(other.gradients(x, y), nets.gradients(x, y)):
+        assert np.abs(found - truth).max() < 1e-5 * (1 + np.abs(truth).max())
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.LSTM(7, 4, batch_first=True), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.out(self.layer(x)[0][:, -1])
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.TransformerEncoderLayer(7, 1, 8, dropout=0.0, batch_first=True), nn.Linear(21, 5)
+
+    def forward(self, x):
+        return self.out(self.layer(x).flatten(1))
+
+
+@pytest.mark.parametrize("build", [Recurrent, Encoder])
+def test_layers_that_keep_weights_or_have_ways_of_their_own(build):
+    module, (x, y) = made(build), rows((3, 7), 12)
+    nets = tw.Networks.torch(module, engine=False)
+    nets = nets._copy(nets.theta + 0.3 * np.random.default_rng(0).normal(size=(3, nets.parameters)).astype("f4"))
+    logits, (losses, gradients) = nets.logits(x), nets.gradients(x, y)
+    from thalweg._torch import Functional
+
+    given, pull = Functional(module).differentiable(nets.theta, x[None])
+    probabilities = np.exp(given) / np.exp(given).sum(-1, keepdims=True)
+    pulled = pull(((probabilities - np.eye(5)[y]) / len(y)).astype("f4"))
+    for i, one in enumerate(nets.modules(build)):
+        assert np.abs(one(torch.tensor(x)).detach().numpy() - logits[i]).max() < 1e-5
+        assert np.abs(given[i] - logits[i]).max() < 1e-5
+        for value in one.parameters():
+            value.requires_grad_()
+        loss = F.cross_entropy(one(torch.tensor(x)), torch.tensor(y))
+        loss.backward()
+        truth = np.concatenate([value.grad.numpy().ravel() for value in one.parameters()])
+        assert losses[i] == pytest.approx(loss.item(), rel=1e-5)
+        assert np.abs(gradients[i] - truth).max() < 1e-5 and np.abs(pulled[i] - truth).max() < 1e-5
+    own = build()  # a module is as it was
+    own.load_state_dict(module.state_dict())
+    assert torch.allclose(own.eval()(torch.tensor(x)), module(torch.tensor(x)), atol=1e-6)

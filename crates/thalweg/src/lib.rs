@@ -3,6 +3,30 @@
 //!
 //! Networks are known only through `thalweg_nets`. The names below are what a caller of the library needs, in the order of the work; modules hold the
 //! rest. ARCHITECTURE.md draws which of them may import which.
+//!
+//! The whole way, far too short to be of use (`examples/digits.rs` has sizes that are, and judges what comes out):
+//!
+//! ```
+//! use thalweg::{FitConfig, FitOptions, SampleRequest, ToPoint, TuneConfig, TuneOptions, fit, tune};
+//! use thalweg_nets::{architecture::Preset, data::DataSpec, progress::Silent, train::Length, zoo::*};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! // A zoo: 12 runs of one small network.
+//! let net = Preset::Digits.build([1, 8, 8], 10)?;
+//! let mut spec = ZooSpec::new(net, DataSpec::named("digits"), ZooKind::named("fork")?, 12);
+//! spec.recipe.length = Length::Steps(10);
+//! let zoo = train_zoo(&spec, &folder.path().join("zoo"), &TrainOptions::default(), &Silent)?;
+//! // A flow over its runs, and networks from it: [n, P].
+//! let config = FitConfig { steps: 20, ..FitConfig::default() };
+//! let model = fit(&zoo, &config, &FitOptions::default(), &Silent)?;
+//! let samples = model.sample(&SampleRequest::new(3, 7))?;
+//! assert_eq!(samples.theta.len(), 3 * zoo.parameters());
+//! // The same flow, steered to networks with small weights.
+//! let small = ToPoint::new(vec![0.0; zoo.parameters()], 1.0)?;
+//! let short = TuneConfig { iterations: 2, trajectories: 4, strength: 1.0, ..TuneConfig::default() };
+//! let tuned = tune(&model, &small, None, &short, &TuneOptions::default(), &Silent)?;
+//! assert_eq!(tuned.layout.len(), zoo.parameters());
+//! # Ok::<(), thalweg::Error>(())
+//! ```
 pub mod context;
 pub mod coupling;
 pub mod field;
@@ -11,6 +35,7 @@ pub mod judge;
 pub mod method;
 pub mod metric;
 pub mod model;
+pub mod network;
 mod nn;
 pub mod path;
 mod ranges;

@@ -85,7 +85,8 @@ fn a_resumed_fit_makes_the_same_bytes_on_any_number_of_threads_and_comes_back_fr
     let model = with(1).install(quick);
     let expected = bytes(&model, &dir.path().join("one"));
     assert!(bytes(&with(3).install(quick), &dir.path().join("three")) == expected);
-    let options = FitOptions { state: Some(dir.path().join("state")), save_every: 0, resume: true, latents: None };
+    let options =
+        FitOptions { state: Some(dir.path().join("state")), save_every: 0, resume: true, ..FitOptions::default() };
     let stopped = fit_tasks(&zoos, &config, &options, &StopAfter::of("fitting", 17));
     assert!(matches!(stopped, Err(thalweg::Error::Interrupted)));
     let resumed = fit_tasks(&zoos, &config, &options, &Silent).unwrap();

@@ -73,7 +73,7 @@ fn a_flipped_bit_of_a_state_is_found() {
     let home = tempfile::tempdir().unwrap();
     let zoo = zoo("fork", 12, &home.path().join("zoo"));
     let state = home.path().join("fit-state.safetensors");
-    let options = FitOptions { state: Some(state.clone()), save_every: 0, resume: true, latents: None };
+    let options = FitOptions { state: Some(state.clone()), save_every: 0, resume: true, ..FitOptions::default() };
     let stop = StopAfter::new(5);
     assert!(matches!(fit(&zoo, &config(), &options, &stop), Err(Error::Interrupted)));
     assert_eq!(stop.kept(), Some(5), "steps kept, as told");

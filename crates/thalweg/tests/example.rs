@@ -7,6 +7,8 @@ mod checkpoints;
 mod digits;
 #[path = "../examples/double_well.rs"]
 mod double_well;
+#[path = "../examples/many_machines.rs"]
+mod many_machines;
 #[path = "../examples/shift_test.rs"]
 mod shift_test;
 #[path = "../examples/two_gaussians.rs"]
@@ -65,4 +67,22 @@ fn checkpoints_go_in_and_networks_come_out() {
 fn rotated_digits_alarm_and_others_do_not() {
     let [same, turned] = shift_test::run().unwrap();
     assert_eq!((same.outcome, turned.outcome), (Outcome::NoEvidenceOfHarm, Outcome::HarmfulShift));
+}
+
+#[test]
+fn tasks_make_the_zoo_of_one_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = many_machines::run(dir.path()).unwrap();
+    assert_eq!(
+        (found.missing, found.zoo.runs()),
+        (vec![4, 5], 32),
+        "8 shards are two for each of 4 tasks: task 2 has 4 and 5"
+    );
+    assert!(found.same);
+    for shard in 0..8 {
+        let name = format!("shard-{shard:05}.safetensors");
+        let [shared, alone] =
+            ["shared", "alone"].map(|folder| std::fs::read(dir.path().join(folder).join(&name)).unwrap());
+        assert_eq!(shared, alone, "{name}");
+    }
 }

@@ -57,7 +57,7 @@ fn a_resumed_fit_makes_the_bytes_of_an_uninterrupted_one_on_any_number_of_thread
     let whole = quick(&zoo, &config);
     let expected = weights(&whole, &dir.path().join("whole"));
 
-    let options = FitOptions { state: Some(state.clone()), save_every: 7, resume: true, latents: None };
+    let options = FitOptions { state: Some(state.clone()), save_every: 7, resume: true, ..FitOptions::default() };
     for stop in [1, 17, 3, 15] {
         let stopped = fit(&zoo, &config, &options, &StopAfter::new(stop + steps_in(&state)));
         assert!(matches!(stopped, Err(Error::Interrupted)), "stopped after {stop}");

@@ -47,7 +47,10 @@ pub struct Args {
 }
 
 fn names() -> Vec<&'static str> {
-    SCHEMAS.iter().map(|(name, ..)| *name).chain(experiments::about().map(|(name, _)| name)).collect()
+    let own = SCHEMAS.iter().map(|(name, ..)| *name);
+    // Where a command and an experiment share a name, the command's settings are printed.
+    let others = experiments::about().map(|(name, _)| name).filter(|name| SCHEMAS.iter().all(|(own, ..)| own != name));
+    own.chain(others).collect()
 }
 
 /// Prints them.

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use thalweg_nets::progress::Progress;
 
-/// The whole way in about a minute, with nothing to fetch: zoo, flows, samples, judgement, report
+/// All steps at once, in about half a minute and without a download: zoo, flows, samples, judgement, report
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg demo  # into thalweg-demo/: open thalweg-demo/report.html in a browser

@@ -8,7 +8,9 @@ use crate::shell::quoted;
 use crate::work::fit::check::Check;
 use crate::work::fit::page::page;
 use crate::work::fit::settings::{Asked, FitFlags};
+use crate::work::fit::sweep::{self, Request};
 use crate::work::fit::{STATE, fit_alone, zoos};
+use crate::work::task::Shard;
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg::model::{FILES, FitConfig};
@@ -27,6 +29,8 @@ use thalweg_nets::zoo::ZooStore;
   thalweg fit zoo/ --out model/ --resume
   # one zoo a task (a folder of them): networks for tasks by a few of their rows
   thalweg fit --context tasks/ --out model/
+  # four models, a folder each, with a table of their losses
+  thalweg fit zoo/ --sweep method=cfm,ddpm --sweep seed=1,2 --out models/
 
 A model is a folder: model.safetensors, model.toml (all that decided it), README.md (its card), report.html (its course).")]
 pub struct Args {
@@ -37,7 +41,9 @@ pub struct Args {
     #[arg(long)]
     context: bool,
     #[command(flatten)]
-    flags: FitFlags,
+    pub flags: FitFlags,
+    #[command(flatten)]
+    pub shard: Shard,
 }
 
 /// What is written: a model, and what is told of it.
@@ -52,6 +58,10 @@ const NAMES: &[&str] = &{
 /// Settings that do not hold together, a folder that exists, Ctrl-C.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let zoos = zoos::opened(&args.zoos, args.context)?;
+    if !args.flags.sweep.is_empty() || args.shard.is_said() {
+        let Args { zoos: dirs, context, flags, shard } = args;
+        return sweep::run(&Request { flags, dirs, tasks: *context, shard }, &zoos, session);
+    }
     let Asked { config, because, character } = args.flags.settings(&zoos, args.context, session)?;
     let Some(out) = session.folder("model", &plan(args, &config, &zoos)?)? else { return Ok(Outcome::Done) };
     if !because.is_empty() {
@@ -77,13 +87,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     session.finish(Some(out), results)?;
     let context = if args.context { format!(" --context {}:20", zoos::example_task(&zoos)) } else { String::new() };
     let held_out = record.best_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
+    let how = match record.history[..] {
+        [] => "in closed form".to_owned(),
+        _ => format!("step {} of {} kept", record.best_step, config.steps),
+    };
     session.say(&format!(
-        "Made {}: {} of {} runs, step {} of {} kept{held_out}. Next: thalweg sample {}{context} -n 100",
+        "Made {}: {} of {} runs, {how}{held_out}. Next: thalweg sample {}{context} -n 100",
         made.display(),
         config.method.name(),
         record.training_runs,
-        record.best_step,
-        config.steps,
         quoted(&made)
     ));
     Ok(Outcome::Done)

@@ -4,7 +4,7 @@ use crate::common::Outcome;
 use crate::results::Results;
 use crate::session::Session;
 use crate::shell::{line, quoted};
-use crate::work::pieces;
+use crate::work::pieces::{self, Ending};
 use crate::work::task::lacking;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub type Ends<'a> = dyn Fn(&[String], &Session) -> Result<Outcome> + 'a;
   thalweg gather zoo/ --discard
 
 Every shard or piece is read and held against its checksum. Exit code 1 where some are missing or damaged: they are named as ranges that schedulers take.
-For work with pieces beside its output (eval, shift calibrate) name the output, or PATH.pieces; where all are there the command itself is run and finds them.")]
+For other work (eval, shift calibrate: or PATH.pieces; fit --sweep) name the output; where all pieces are there the command itself is run and finds them.")]
 pub struct Args {
     /// Folder that the tasks filled, or the output of their command
     #[arg(value_name = "PATH")]
@@ -55,15 +55,18 @@ pub fn gathered(path: &Path, discard: bool, session: &Session, ends: &Ends<'_>) 
 }
 
 fn of_pieces(dir: &Path, discard: bool, session: &Session, ends: &Ends<'_>) -> Result<Outcome> {
-    let (found, words, directory) = pieces::gather(dir, discard, session)?;
+    let Ending { found, what, mut words, directory, resumes } = pieces::gather(dir, discard, session)?;
     if !found.is_whole() {
         let of = found.pieces;
         let how = |to_make: &str| format!("thalweg {} --shard I/{of}, for I in {to_make}", line(&words));
-        return lacking(dir, "pieces", discard, &found, &how, session);
+        return lacking(dir, what, discard, &found, &how, session);
     }
-    session.say(&format!("all {} pieces in {} are there and sound", found.pieces, dir.display()));
+    session.say(&format!("all {} {what} in {} are there and sound", found.pieces, dir.display()));
     let moved = || format!("{}: the folder that the work was begun in", directory.display());
     std::env::set_current_dir(&directory).with_context(moved)?;
+    if resumes && !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
     ends(&words, session)
 }
 

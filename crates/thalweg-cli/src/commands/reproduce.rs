@@ -1,35 +1,12 @@
 //! `thalweg reproduce`: a table or figure of the paper, from raw data to report, or all of them. What can be reproduced stands in
 //! [`crate::experiments`].
 use crate::common::Outcome;
-use crate::experiments::{self, EVERY, Findings, Scale};
-use crate::output::{Inputs, JSON, Plan, REPORT, Resumes, settings};
+use crate::experiments::{self, EVERY, Findings, NAMES, NAMES_OF_ALL, Scale, Spread, What};
+use crate::output::{Inputs, Plan, REPORT, Resumes, settings};
 use crate::results::{Results, Row};
 use crate::session::Session;
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
-use std::path::Path;
-use std::sync::LazyLock;
-
-/// What experiments make: see their files.
-const NAMES: &[&str] = &[
-    JSON,
-    REPORT,
-    "centre.safetensors",
-    "zoo/",
-    "zoos/",
-    "models/",
-    "model/",
-    "latents/",
-    "rival-*/",
-    "home/",
-    "home-model/",
-];
-
-/// What all of them make together: a folder each, and the zoos that they share.
-static NAMES_OF_ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-    let folders = experiments::names().map(|name| &*Box::leak(format!("{name}/").into_boxed_str()));
-    [JSON, REPORT, "zoos/"].into_iter().chain(folders).collect()
-});
 
 /// Reproduce a table or figure of the paper, or all of them
 #[derive(clap::Args, Debug)]
@@ -42,6 +19,8 @@ static NAMES_OF_ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
   thalweg reproduce generation --set 'data=[\"mnist\"]' --out m/
   # everything, with a verdict on every claim; goes on after Ctrl-C
   thalweg reproduce all --scale smoke --out all/ --resume
+  # its zoos and fits through an engine on many machines; --dry-run says how
+  thalweg reproduce generation --scale smoke --on hq --dry-run --out g/
 
 It writes PATH/results.json (flat rows) and PATH/report.html. `thalweg list experiments` says what each of them shows; with all, a
 setting of one of them is changed by --set NAME.KEY=VALUE.")]
@@ -55,6 +34,8 @@ pub struct Args {
     /// Its size
     #[arg(long, default_value = "laptop")]
     scale: Scale,
+    #[command(flatten)]
+    spread: Spread,
 }
 
 /// Runs the experiment and writes what it found.
@@ -77,6 +58,10 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Outcome> {
     let seed = prepared.as_ref().map_or(session.seed_or(0), |prepared| prepared.seed());
     let plan = plan(args, every, seed, session);
     let default = format!("{}-{}", args.name, args.scale);
+    let what = What { name: &args.name, only: &args.only, scale: args.scale, default: &default };
+    if args.spread.is_all(&what, &plan, session)? {
+        return Ok(Outcome::Done);
+    }
     let Some(out) = session.folder(&default, &plan)? else { return Ok(Outcome::Done) };
     // Experiments take over what others have made.
     session.common.resume |= every;
@@ -92,8 +77,9 @@ pub fn run(args: &Args, session: &mut Session) -> Result<Outcome> {
     for table in &findings.tables {
         session.show(table);
     }
-    let report = out.shown().join(Path::new(REPORT));
+    let (report, shown) = (out.shown().join(REPORT), out.shown().to_path_buf());
     session.finish(Some(out), results)?;
+    args.spread.ended(&shown)?;
     session.say(&format!("Made {} and results.json beside it.", report.display()));
     Ok(findings.outcome)
 }

@@ -2,7 +2,7 @@
 use super::gather::{Ends, gathered};
 use crate::common::Outcome;
 use crate::session::Session;
-use crate::work::submit::{Array, Engine, HyperQueue, Shared, Slurm, called, follow, settled, unfinished};
+use crate::work::submit::{Array, ENGINES, Shared, Workers, follow, settled, unfinished};
 use anyhow::{Result, bail};
 use std::fs;
 use std::num::NonZeroUsize;
@@ -23,21 +23,11 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     tasks: NonZeroUsize,
     /// The engine: hq (HyperQueue) or slurm
-    #[arg(long, value_name = "NAME", default_value = "hq", value_parser = ["hq", "slurm"])]
+    #[arg(long, value_name = "NAME", default_value = "hq", value_parser = ENGINES)]
     on: String,
-    /// Cores of a task
-    #[arg(long, value_name = "N", default_value = "1")]
-    cpus: NonZeroUsize,
-    /// Print what a person would type, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// The program that tasks run; this one by default
-    #[arg(long, value_name = "FILE")]
-    program: Option<String>,
-    /// The Python that has HyperQueue's client; THALWEG_PYTHON or python3 by default
-    #[arg(long, value_name = "FILE")]
-    python: Option<String>,
-    /// The command, after --: zoo train …, zoo align …, eval …, shift calibrate …
+    #[command(flatten)]
+    workers: Workers,
+    /// The command, after --: zoo train …, zoo align …, fit --sweep …, eval …, shift calibrate …
     #[arg(value_name = "COMMAND", last = true, required = true)]
     command: Vec<String>,
 }
@@ -56,30 +46,27 @@ pub fn run(
     if common.out.is_some() || common.resume || common.force || !common.set.is_empty() || common.seed.is_some() {
         bail!("submit: --out, --seed, --set, --resume and --force belong to the command, behind --");
     }
-    let mut shared = read(&args.command)?;
+    let (mut shared, workers) = (read(&args.command)?, &args.workers);
     if !shared.words.iter().any(|word| word == "--threads" || word.starts_with("--threads=")) {
-        shared.words.extend(["--threads".into(), args.cpus.to_string()]);
+        shared.words.extend(["--threads".into(), workers.cores().to_string()]);
     }
     let of = args.tasks.get();
     let array = Array {
-        program: called(&args.program.clone().unwrap_or_else(crate::results::program))?,
+        program: workers.program()?,
         tasks: unfinished(&shared.out, of)?,
         words: shared.words,
         out: shared.out,
         of,
-        cores: args.cpus.get(),
+        cores: workers.cores(),
     };
-    if args.dry_run {
-        let line = if args.on == "hq" { array.typed_for_hyperqueue() } else { array.typed_for_slurm() };
+    if workers.dry_run {
         let gather = format!("thalweg gather {}", crate::shell::quoted(&array.out));
+        let line = Workers::typed(&args.on, &array);
         session.say(&if array.tasks.is_empty() { gather } else { format!("{line}\n{gather}") });
         return Ok(Outcome::Done);
     }
     if !array.tasks.is_empty() {
-        let named = std::env::var("THALWEG_PYTHON").ok().filter(|name| !name.is_empty());
-        let python = args.python.clone().or(named).unwrap_or_else(|| "python3".into());
-        let engine: Box<dyn Engine> = if args.on == "hq" { Box::new(HyperQueue { python }) } else { Box::new(Slurm) };
-        follow(&array, &*engine, session)?;
+        follow(&array, &*workers.engine(&args.on), &|| unfinished(&array.out, of), session)?;
     }
     settled(&array.out, session)?;
     let outcome = gathered(&array.out, false, session, ends)?;

@@ -1,8 +1,9 @@
 //! Accuracy and novelty of generated networks against the number of training runs, on independent zoos: where no generator works with some
 //! hundred runs, do thousands help? One zoo of the largest size; smaller ones are parts of it, and the rest of it is held out.
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::flows::{Flows, look};
+use super::flows::{Flows, Named, look};
 use super::made::{self, folder};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::{Mark, Plot, Report};
 use crate::results::Row;
@@ -13,6 +14,7 @@ use crate::verdict::{self, Verdict};
 use crate::work::judge::judge_all;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, Split};
 use thalweg_nets::zoo::ZooStore;
@@ -77,6 +79,10 @@ impl Experiment for ByRuns {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        self.flows.parts(run, stage, |data, kind| self.fits(run, data, kind))
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let curves = self.flows.each_zoo(run, |data, kind| self.curve(run, data, kind))?;
         Ok(Findings {
@@ -88,26 +94,34 @@ impl Experiment for ByRuns {
     }
 }
 
+/// The folder of fit number `fit` of `method` on `runs` runs of the zoo in the folder `zoo`.
+fn model_dir(run: &Run, zoo: &str, runs: usize, method: &Named, fit: u64) -> PathBuf {
+    run.out.join("models").join(format!("{zoo}-{runs}-{}-{fit}", method.name))
+}
+
+/// The split of `zoo` that fits on `runs` of its runs have.
+fn split(run: &Run, zoo: &ZooStore, runs: usize) -> Result<Split> {
+    let finished = zoo.finished_runs().len();
+    if 10 * runs > 9 * finished + 9 {
+        bail!("{}: expected runs of at most nine tenths of {finished} that did not fail, found {runs}", run.origin);
+    }
+    let share = runs as f64 / finished as f64;
+    Ok(Split { validation: share / 10.0, test: 1.0 - share, seed: 0 })
+}
+
 impl ByRuns {
     fn curve(&self, run: &Run, data: &str, kind: &str) -> Result<Curve> {
         let (flows, session) = (&self.flows, run.session);
         let zoo = flows.zoo(run, data, kind)?;
-        let (mut points, finished) = (Vec::new(), zoo.finished_runs().len());
+        let mut points = Vec::new();
         for &runs in &self.runs {
-            if 10 * runs > 9 * finished + 9 {
-                bail!(
-                    "{}: expected runs of at most nine tenths of {finished} that did not fail, found {runs}",
-                    run.origin
-                );
-            }
-            let share = runs as f64 / finished as f64;
-            let split = Split { validation: share / 10.0, test: 1.0 - share, seed: 0 };
+            let split = split(run, &zoo, runs)?;
             let mut made = Vec::new();
             for method in flows.chosen() {
                 for fit in 0..flows.fits {
                     let config = FitConfig { split, ..flows.config(method, fit)? };
-                    let name = format!("{}-{runs}-{}-{fit}", folder(data, kind), method.name);
-                    let model = made::fitted(&zoo, &config, &run.out.join("models").join(name), session)?;
+                    let model =
+                        made::fitted(run, &zoo, &config, &model_dir(run, &folder(data, kind), runs, method, fit))?;
                     let samples = model.sample(&SampleRequest::new(flows.samples, config.seed))?;
                     made.push((method.name.as_str(), samples, model.record.seconds));
                 }
@@ -125,6 +139,22 @@ impl ByRuns {
             points.extend(shown.map(|verdict| Point { runs, verdict }));
         }
         Ok(Curve { data: data.into(), kind: kind.into(), points })
+    }
+
+    /// Every fit on the zoo of `kind` on `data` as a part.
+    fn fits<'a>(&'a self, run: Run<'a>, data: &'a str, kind: &'a str) -> Vec<Part<'a>> {
+        let flows = &self.flows;
+        let part = |(runs, method, fit): (usize, &'a Named, u64)| {
+            let dir = model_dir(&run, &folder(data, kind), runs, method, fit);
+            Part::model(dir.clone(), move || {
+                let zoo = flows.zoo(&run, data, kind)?;
+                let config = FitConfig { split: split(&run, &zoo, runs)?, ..flows.config(method, fit)? };
+                made::fitted(&run, &zoo, &config, &dir).map(drop)
+            })
+        };
+        let of_method = |runs, method| (0..flows.fits).map(move |fit| (runs, method, fit));
+        let of_runs = |&runs: &usize| flows.chosen().flat_map(move |method| of_method(runs, method));
+        self.runs.iter().flat_map(of_runs).map(part).collect()
     }
 
     fn page(&self, curves: &[Curve], scale: Scale) -> Report {

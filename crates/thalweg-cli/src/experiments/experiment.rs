@@ -1,4 +1,5 @@
 //! What an experiment is, how it is made ready, and what it comes to.
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::{Row, object};
@@ -66,6 +67,15 @@ pub trait Experiment: Serialize + DeserializeOwned + 'static {
     /// # Errors
     /// Whatever goes wrong on the way.
     fn run(&self, run: &Run) -> Result<Findings>;
+
+    /// The parts of a stage that it is made from and that [`Self::run`] then finds: zoos and fits, so far as they do not need what it finds itself.
+    /// None by default. They depend on its parameters alone.
+    ///
+    /// # Errors
+    /// Parameters that say no zoo or fit, data that cannot be had.
+    fn parts<'a>(&'a self, _run: Run<'a>, _stage: Stage) -> Result<Vec<Part<'a>>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Where an experiment runs.
@@ -79,6 +89,8 @@ pub struct Run<'a> {
     pub out: &'a Path,
     /// Where zoos lie that several experiments share, each in a folder with the hash of its recipe; without it they lie in the experiment's own.
     pub zoos: Option<&'a Path>,
+    /// Whether other processes make what it is made from at the same time.
+    pub among_others: bool,
     /// The running command.
     pub session: &'a Session,
 }
@@ -137,6 +149,18 @@ pub trait Prepared {
     /// # Errors
     /// As the experiment's own.
     fn run(&self, out: &Path, zoos: Option<&Path>, session: &Session) -> Result<Findings>;
+
+    /// What it is made from, of one stage, for processes that make it together.
+    ///
+    /// # Errors
+    /// As [`Experiment::parts`].
+    fn parts<'a>(
+        &'a self,
+        out: &'a Path,
+        zoos: Option<&'a Path>,
+        session: &'a Session,
+        stage: Stage,
+    ) -> Result<Vec<Part<'a>>>;
 }
 
 /// The parameters of `E` at a scale, with `overrides`.
@@ -155,10 +179,11 @@ fn prepare<E: Experiment>(scale: Scale, set: &[String], seed: Option<u64>) -> Re
     let mut experiment: E = parameters(scale, set)?;
     experiment.set_seed(seed.unwrap_or(experiment.seed()));
     experiment.check(scale).with_context(|| origin(E::NAME))?;
-    Ok(Box::new(Ready { scale, experiment }))
+    Ok(Box::new(Ready { origin: origin(E::NAME), scale, experiment }))
 }
 
 struct Ready<E> {
+    origin: String,
     scale: Scale,
     experiment: E,
 }
@@ -173,12 +198,23 @@ impl<E: Experiment> Prepared for Ready<E> {
     }
 
     fn run(&self, out: &Path, zoos: Option<&Path>, session: &Session) -> Result<Findings> {
-        let run = Run { origin: &origin(E::NAME), scale: self.scale, out, zoos, session };
+        let run = Run { origin: &self.origin, scale: self.scale, out, zoos, among_others: false, session };
         let mut findings = self.experiment.run(&run)?;
         if self.scale == Scale::Smoke {
             findings.outcome = Outcome::Done;
         }
         Ok(findings)
+    }
+
+    fn parts<'a>(
+        &'a self,
+        out: &'a Path,
+        zoos: Option<&'a Path>,
+        session: &'a Session,
+        stage: Stage,
+    ) -> Result<Vec<Part<'a>>> {
+        let run = Run { origin: &self.origin, scale: self.scale, out, zoos, among_others: true, session };
+        self.experiment.parts(run, stage)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
 use super::experiment::Run;
 use super::made::{self, ALIGNED, Zoos, folder};
+use super::parts::{Part, Stage};
 use crate::report::Look;
 use crate::report::figures::mean_sem;
 use crate::settings;
@@ -8,7 +9,7 @@ use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::data::{DataSpec, Dataset};
@@ -107,12 +108,47 @@ impl Flows {
     /// # Errors
     /// Those of `of`.
     pub fn each_zoo<T>(&self, run: &Run, of: impl Fn(&str, &str) -> Result<T>) -> Result<Vec<T>> {
-        let pairs = self.data.iter().flat_map(|data| self.kinds.iter().map(move |kind| (data, kind)));
-        let each = pairs.map(|(data, kind)| {
+        let each = self.pairs().map(|(data, kind)| {
             run.session.say(&format!("{data}, {kind} zoo"));
             of(data, kind)
         });
         each.collect()
+    }
+
+    /// Every kind of zoo on every data set.
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.data.iter().flat_map(|data| self.kinds.iter().map(move |kind| (data.as_str(), kind.as_str())))
+    }
+
+    /// The parts of a stage of a figure's zoos; `fits` says those of the models on each.
+    ///
+    /// # Errors
+    /// As [`Self::zoo`], but for what goes wrong in training.
+    pub fn parts<'a>(
+        &'a self,
+        run: Run<'a>,
+        stage: Stage,
+        fits: impl Fn(&'a str, &'a str) -> Vec<Part<'a>>,
+    ) -> Result<Vec<Part<'a>>> {
+        let mut parts = Vec::new();
+        for (data, kind) in self.pairs() {
+            parts.extend(match stage {
+                Stage::Fits => fits(data, kind),
+                _ => Zoos { run, tables: &self.zoo, seed: self.seed }.parts(data, kind, stage)?,
+            });
+        }
+        Ok(parts)
+    }
+
+    /// The models of [`Self::each_fit`] as parts.
+    pub fn fits<'a>(&'a self, run: Run<'a>, data: &'a str, kind: &'a str) -> Vec<Part<'a>> {
+        let part = |(method, fit): (&'a Named, u64)| {
+            let dir = model_dir(&run, &folder(data, kind), method, fit);
+            Part::model(dir.clone(), move || {
+                made::fitted(&run, &self.zoo(&run, data, kind)?, &self.config(method, fit)?, &dir).map(drop)
+            })
+        };
+        self.chosen().flat_map(|method| (0..self.fits).map(move |fit| (method, fit))).map(part).collect()
     }
 
     /// The zoo of this kind on these data, trained in the folder of the experiment if it is not there.
@@ -120,7 +156,7 @@ impl Flows {
     /// # Errors
     /// Data that cannot be had, a zoo that cannot be trained.
     pub fn zoo(&self, run: &Run, data: &str, kind: &str) -> Result<ZooStore> {
-        Zoos { run, tables: &self.zoo, seed: self.seed }.get(data, kind)
+        Zoos { run: *run, tables: &self.zoo, seed: self.seed }.get(data, kind)
     }
 
     /// The same, with what its flows are judged by.
@@ -140,13 +176,17 @@ impl Flows {
         for method in self.chosen() {
             for fit in 0..self.fits {
                 let config = self.config(method, fit)?;
-                let dir = run.out.join("models").join(format!("{}-{}-{fit}", ground.name, method.name));
-                let model = made::fitted(&ground.zoo, &config, &dir, run.session)?;
+                let model = made::fitted(run, &ground.zoo, &config, &model_dir(run, &ground.name, method, fit))?;
                 use_it(Fit { method: method.name.clone(), seed: config.seed, model })?;
             }
         }
         Ok(())
     }
+}
+
+/// The folder of fit number `fit` of `method` on the zoo in the folder `zoo`.
+fn model_dir(run: &Run, zoo: &str, method: &Named, fit: u64) -> PathBuf {
+    run.out.join("models").join(format!("{zoo}-{}-{fit}", method.name))
 }
 
 /// A zoo with what its flows are judged by.

@@ -2,7 +2,7 @@
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::Named;
 use super::made::{self, folder};
-use super::methods::Methods;
+use super::methods::{Methods, zoo_dir};
 use super::picture::{figure, goals, unbeaten, words};
 use crate::common::Outcome;
 use crate::report::Report;
@@ -83,12 +83,12 @@ impl Frontier {
     }
 
     fn zoo(&self, run: &Run, data: &str, kind: &Kind) -> Result<ZooStore> {
-        let (zoos, name) = (run.out.join("zoos"), folder(data, &kind.name));
+        let name = folder(data, &kind.name);
         let mut table = self.table(kind);
         table.insert("data".into(), data.into());
-        let zoo = made::zoo(run, table, self.seed, &zoos.join(&name))?;
+        let zoo = made::zoo(run, table, self.seed, &zoo_dir(run, &name, ""))?;
         match kind.align {
-            true => made::aligned_to(&zoo, Target::Mean, &zoos.join(format!("{name}-joint")), run.session),
+            true => made::aligned_to(run, &zoo, Target::Mean, &zoo_dir(run, &name, "-joint")),
             false => Ok(zoo),
         }
     }

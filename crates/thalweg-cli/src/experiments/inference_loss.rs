@@ -2,6 +2,7 @@
 //! Is the claim shown that it falls monotonically, at no cost of accuracy at the end?
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
@@ -86,6 +87,10 @@ impl Experiment for InferenceLoss {
             bail!("expected steps and rows of at least 1 and looks of at least 2");
         }
         Ok(())
+    }
+
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        self.flows.parts(run, stage, |data, kind| self.flows.fits(run, data, kind))
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {

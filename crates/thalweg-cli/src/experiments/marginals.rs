@@ -2,6 +2,7 @@
 //! and the energy distance beside it, and the action gap (M7, M19). W₁ alone rewards shrinkage.
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, look};
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::figures::mean_sem;
 use crate::report::{Look, Mark, Plot, Report};
@@ -102,6 +103,10 @@ impl Experiment for Marginals {
             bail!("expected steps, repeats and gap-points of at least 1");
         }
         Ok(())
+    }
+
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        self.flows.parts(run, stage, |data, kind| self.flows.fits(run, data, kind))
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {

@@ -1,7 +1,7 @@
 //! Methods on one zoo beside real runs, trivial rivals, new runs and a control: what every picture of accuracy against novelty is made from.
 use super::experiment::Run;
 use super::flows::Named;
-use super::made::{self, fitted};
+use super::made;
 use crate::results::Row;
 use crate::settings;
 use crate::study::Study;
@@ -11,11 +11,21 @@ use crate::work::judge::{about, judge_all};
 use crate::work::new_runs::NewRuns;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
+
+/// The folder of the zoo `name`, or of one derived from it `how`.
+pub fn zoo_dir(run: &Run, name: &str, how: &str) -> PathBuf {
+    run.out.join("zoos").join(format!("{name}{how}"))
+}
+
+/// The folder of fit number `fit` of `method` to the zoo `name`.
+pub fn model_dir(run: &Run, name: &str, method: &str, fit: u64) -> PathBuf {
+    run.out.join("models").join(format!("{name}-{method}-{fit}"))
+}
 
 /// What is fitted to a zoo, and how often.
 pub struct Methods<'a> {
@@ -45,7 +55,11 @@ impl Methods<'_> {
         self.methods.iter().try_for_each(|method| self.components_are_spanned(method, runs))
     }
 
-    fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
+    /// The configuration of fit number `fit` of `method`.
+    ///
+    /// # Errors
+    /// A table that is no fit.
+    pub fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
         let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
         let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
         let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
@@ -79,8 +93,7 @@ impl Methods<'_> {
         let split = self.config(first, 0)?.split.of(&zoo)?;
         let mut made = Vec::new();
         let mut fit = |weight, zoo: &ZooStore, named: String, method: &Named, fit: u64| -> Result<()> {
-            let dir = run.out.join("models").join(format!("{name}-{named}-{fit}"));
-            let model = fitted(zoo, &self.config(method, fit)?, &dir, session)?;
+            let model = made::fitted(run, zoo, &self.config(method, fit)?, &model_dir(run, name, &named, fit))?;
             let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
             made.push((weight, named, samples, model.record.seconds));
             Ok(())
@@ -89,7 +102,7 @@ impl Methods<'_> {
             (0..self.fits).try_for_each(|k| fit(Weight::Strong, &zoo, method.name.clone(), method, k))?;
         }
         if self.control {
-            let shuffled = made::shuffled(&zoo, &run.out.join("zoos").join(format!("{name}-shuffled")), session)?;
+            let shuffled = made::shuffled(run, &zoo, &zoo_dir(run, name, "-shuffled"))?;
             fit(Weight::Faint, &shuffled, format!("{}{SHUFFLED}", first.name), first, 0)?;
         }
         let study = Study::new(zoo, split, None, &session.progress)?;

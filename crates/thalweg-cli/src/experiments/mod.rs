@@ -16,19 +16,25 @@ mod initialisation;
 mod made;
 mod marginals;
 mod methods;
+mod parts;
 mod peers;
 mod picture;
 mod reward;
+mod share;
 mod shift;
 mod shift_curve;
+mod spread;
 mod tasks;
 
 pub use experiment::{Entry, Findings, Scale};
+pub use spread::{Spread, What};
 
+use crate::output::{JSON, REPORT};
 use crate::session::Session;
 
 use anyhow::{Context, Result};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Everything that can be reproduced.
 const ALL: &[Entry] = &[
@@ -45,6 +51,27 @@ const ALL: &[Entry] = &[
     Entry::of::<shift::Shifts>(),
     Entry::of::<shift_curve::ShiftCurve>(),
 ];
+
+/// What experiments make: see their files.
+pub const NAMES: &[&str] = &[
+    JSON,
+    REPORT,
+    "centre.safetensors",
+    "zoo/",
+    "zoos/",
+    "models/",
+    "model/",
+    "latents/",
+    "rival-*/",
+    "home/",
+    "home-model/",
+];
+
+/// What all of them make together: a folder each, and the zoos that they share.
+pub static NAMES_OF_ALL: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let folders = names().map(|name| &*Box::leak(format!("{name}/").into_boxed_str()));
+    [JSON, REPORT, "zoos/"].into_iter().chain(folders).collect()
+});
 
 /// The names, for `--help` and for complaints.
 pub fn names() -> impl Iterator<Item = &'static str> {

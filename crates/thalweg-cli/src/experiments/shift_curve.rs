@@ -109,7 +109,7 @@ impl Experiment for ShiftCurve {
 impl ShiftCurve {
     fn of_world(&self, world: &World, index: u64, points: &mut Vec<Point>) -> Result<()> {
         let streams = Streams::new(self.seed).child("shift-curve").index(index);
-        let images = world.base.architecture().input()[1] > 1;
+        let images = world.base.takes_images();
         let config = tests(&self.tests, images)?;
         let (_, away, _, share) = world.shifted.first().context("no shift")?;
         let draw = |rows: &Sample, share: f64, what: &str| {

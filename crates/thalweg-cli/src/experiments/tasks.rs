@@ -2,6 +2,8 @@
 //!
 //! The common start is meta-learned on the training tasks ([`Reptile`]); its last layer is zero, so that it does not tell classes apart. With
 //! `rounds = 0` it is a plain draw.
+use super::made;
+use super::parts::Part;
 use crate::data::ensure;
 use crate::session::Session;
 use crate::study::Labelled;
@@ -13,11 +15,11 @@ use thalweg::Streams;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::{DataSpec, Splits};
 use thalweg_nets::engine::Engine;
-use thalweg_nets::files::write_whole;
+use thalweg_nets::files::write_among_others;
 use thalweg_nets::init::Initialisation;
 use thalweg_nets::progress::Progress;
 use thalweg_nets::train::{Length, Recipe, Reptile, reptile};
-use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_zoo};
+use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, ZooStore, train_task, train_zoo};
 use thalweg_nets::{Architecture, Error};
 
 /// Tasks of one kind.
@@ -45,6 +47,22 @@ fn finished(spec: &ZooSpec, folder: &Path) -> Option<ZooStore> {
     };
     let same_rows = made.data.train == spec.data.train || made.data.train.is_none();
     (same_centre && same_rows && plain(made) == plain(spec)).then_some(zoo)
+}
+
+/// The seed of the zoo of task `i`, its own: no two zoos draw the same starts.
+fn seed_of(seed: u64, i: usize) -> u64 {
+    seed.wrapping_mul(1000) + i as u64
+}
+
+/// What `train` makes of `spec` with so many rows as it asks for, or all where there are fewer.
+fn with_rows_that_there_are<T>(mut spec: ZooSpec, train: impl Fn(&ZooSpec) -> thalweg_nets::Result<T>) -> Result<T> {
+    match train(&spec) {
+        Err(Error::TooFewRows { .. }) => {
+            (spec.data.train, spec.data.validation) = (None, None);
+            Ok(train(&spec)?)
+        }
+        trained => Ok(trained?),
+    }
 }
 
 /// Progress that hears of interruptions only: many small zoos are one stage.
@@ -186,16 +204,18 @@ impl Tasks {
         }
     }
 
-    /// The network that all runs start around, made into `dir` if it is not there.
+    /// The network that all runs start around, made into its file if it is not there.
     ///
     /// # Errors
     /// Data that cannot be had, Ctrl-C.
-    pub fn centre(&self, architecture: &Architecture, seed: u64, dir: &Path, session: &Session) -> Result<PathBuf> {
-        let path = dir.join("centre.safetensors");
+    pub fn centre(&self, common: &Common, seed: u64, session: &Session) -> Result<()> {
+        let Common { architecture, centre: path, .. } = common;
         if session.common.resume && path.exists() {
-            return Ok(path);
+            return Ok(());
         }
-        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        }
         let engine = Engine::new(architecture)?;
         let streams = Streams::new(seed).child("tasks").child("centre");
         let mut centre = Initialisation::default().draw(engine.layout(), &streams.child("start"));
@@ -210,8 +230,7 @@ impl Tasks {
             reptile.learn(&mut centre, 0..body, of, &tasks, &recipe, &streams, &session.progress)?;
             session.progress.end();
         }
-        write_whole(&path, &engine.layout().to_safetensors(&centre)?)?;
-        Ok(path)
+        Ok(write_among_others(path, &engine.layout().to_safetensors(&centre)?)?)
     }
 
     /// The seen tasks, cut for the common start.
@@ -230,6 +249,45 @@ impl Tasks {
         names.par_iter().map(load).collect()
     }
 
+    /// What the zoo of one task is trained by.
+    fn spec(&self, name: &str, runs: usize, common: &Common, seed: u64) -> Result<ZooSpec> {
+        let kind = ZooKind::Shared { noise: self.noise };
+        let mut spec = ZooSpec::new(common.architecture.clone(), self.asked(name)?, kind, runs);
+        (spec.name, spec.seed, spec.centre) = (name.into(), seed, Some(common.centre.clone()));
+        spec.recipe = self.recipe(vec![0.0, 1.0]);
+        Ok(spec)
+    }
+
+    /// The shards of the zoo of one task as parts.
+    ///
+    /// # Errors
+    /// A name that is no task.
+    pub fn parts<'a>(
+        &self,
+        name: &str,
+        runs: usize,
+        common: &Common,
+        seed: u64,
+        session: &'a Session,
+    ) -> Result<Vec<Part<'a>>> {
+        let (spec, data) = (self.spec(name, runs, common, seed)?, DataSpec::parse(name)?);
+        Ok(made::shards(spec, common.folder(name), move |spec, folder, task| {
+            ensure(&data, &session.progress)?;
+            let train = |spec: &ZooSpec| train_task(spec, folder, task, &session.progress);
+            with_rows_that_there_are(spec.clone(), train).map(drop)
+        }))
+    }
+
+    /// The shards of the zoos of all seen tasks as parts.
+    ///
+    /// # Errors
+    /// As [`Self::parts`].
+    pub fn all_parts<'a>(&self, common: &Common, seed: u64, session: &'a Session) -> Result<Vec<Part<'a>>> {
+        let each = self.seen().enumerate();
+        let each = each.map(|(i, name)| self.parts(name, self.runs, common, seed_of(seed, i), session));
+        Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     /// The zoo of one task.
     ///
     /// # Errors
@@ -238,21 +296,12 @@ impl Tasks {
         let options = TrainOptions { resume: session.common.resume, ..TrainOptions::default() };
         let folder = common.folder(name);
         ensure(&DataSpec::parse(name)?, &session.progress)?;
-        let kind = ZooKind::Shared { noise: self.noise };
-        let mut spec = ZooSpec::new(common.architecture.clone(), self.asked(name)?, kind, runs);
-        (spec.name, spec.seed, spec.centre) = (name.into(), seed, Some(common.centre.clone()));
-        spec.recipe = self.recipe(vec![0.0, 1.0]);
+        let spec = self.spec(name, runs, common, seed)?;
         if let Some(zoo) = finished(&spec, &folder).filter(|_| session.common.resume) {
             return Ok(zoo);
         }
         let quiet = Quiet(&session.progress);
-        match train_zoo(&spec, &folder, &options, &quiet) {
-            Err(Error::TooFewRows { .. }) => {
-                (spec.data.train, spec.data.validation) = (None, None);
-                Ok(train_zoo(&spec, &folder, &options, &quiet)?)
-            }
-            trained => Ok(trained?),
-        }
+        with_rows_that_there_are(spec, |spec| train_zoo(spec, &folder, &options, &quiet))
     }
 
     /// The zoos of all seen tasks, with their names.
@@ -263,8 +312,7 @@ impl Tasks {
         let names: Vec<&String> = self.seen().collect();
         session.progress.begin("training zoos", names.len() as u64);
         let zoos = names.iter().enumerate().map(|(i, name)| {
-            // A seed of its own: no two zoos draw the same starts.
-            let zoo = self.zoo(name, self.runs, common, seed.wrapping_mul(1000) + i as u64, session)?;
+            let zoo = self.zoo(name, self.runs, common, seed_of(seed, i), session)?;
             session.progress.advance(1);
             Ok(zoo)
         });

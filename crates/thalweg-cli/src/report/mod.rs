@@ -5,6 +5,7 @@ pub mod contour;
 mod direct;
 mod escape;
 pub mod figures;
+pub mod filters;
 mod labels;
 mod marks;
 pub mod pictures;

@@ -1,24 +1,27 @@
 //! Work in pieces of commands whose result is made from numbers that do not need one another: networks to be trained, logits of networks. With `--shard`
 //! a process makes the pieces of one task, into a folder beside the output (`OUT.pieces`); the command itself, or `thalweg gather`, finds them there.
+//! The models of a sweep of fits are pieces too, folders of the output itself, which then has the record of the work ([`noted`]).
+use super::fit::Models;
 use super::task::{self, Shard};
-use crate::output::{Inputs, Plan, Resumes};
+use crate::output::{Inputs, Joined, Plan, Resumes};
 use crate::results::{Results, words};
 use crate::row;
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use thalweg_nets::Error;
 use thalweg_nets::files::{lock, rooted, write_first};
-use thalweg_nets::pieces::{self, Gathered, PieceFolder, Pieces};
+use thalweg_nets::pieces::{self, Gathered, Kept, PieceFolder, Pieces, Task, remove_neighbours};
 use thalweg_nets::progress::Progress;
 
 /// What the folder is called, after the name of the output.
 const SUFFIX: &str = ".pieces";
 
 /// The file that says what the pieces are of.
-const WORK: &str = "work.toml";
+pub const WORK: &str = "work.toml";
 
 /// What tasks make in the folder.
 const NAMES: &[&str] = &["piece-*.safetensors", WORK];
@@ -35,6 +38,9 @@ struct Record {
     key: String,
     /// How many pieces there are.
     pieces: usize,
+    /// The folders of the pieces, where they are models; else they are files of numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    models: Vec<String>,
 }
 
 impl Record {
@@ -49,9 +55,52 @@ impl Record {
         Ok(Some(record))
     }
 
-    fn folder(&self, dir: &Path) -> PieceFolder {
-        PieceFolder::new(dir, &self.key, self.pieces)
+    fn kept(&self, dir: &Path) -> Box<dyn Kept> {
+        match self.models.is_empty() {
+            true => Box::new(PieceFolder::new(dir, &self.key, self.pieces)),
+            false => Box::new(Models { dirs: self.models.iter().map(|name| dir.join(name)).collect() }),
+        }
     }
+
+    /// Removes what killed tasks left beside the pieces.
+    fn remove_parts(&self, dir: &Path) -> Result<()> {
+        match self.models.is_empty() {
+            true => PieceFolder::new(dir, &self.key, self.pieces).remove_parts()?,
+            false => remove_neighbours(dir, |name| self.models.iter().any(|model| model == name))?,
+        }
+        Ok(())
+    }
+}
+
+/// Notes in `dir` what its pieces are of: `models` in folders of these names, by the command of this process.
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn noted(dir: &Path, shard: &Shard, key: &str, models: Vec<String>) -> Result<()> {
+    note(dir, shard, key.into(), models.len(), models)
+}
+
+fn note(dir: &Path, shard: &Shard, key: String, pieces: usize, models: Vec<String>) -> Result<()> {
+    let record = Record { words: shard.without(&words()), directory: rooted(Path::new(".")), key, pieces, models };
+    write_first(&dir.join(WORK), toml::to_string(&record)?.as_bytes())?;
+    Ok(())
+}
+
+/// Tells of a task that is done, in `out`.
+///
+/// # Errors
+/// Results that cannot be printed.
+pub fn told(session: &Session, task: Task, own: &Range<usize>, what: &str, out: Joined) -> Result<()> {
+    session.progress.end();
+    let mut results = Results::new(session.seed_or(0));
+    let (first, last) = (own.start, own.end.saturating_sub(1));
+    results.rows =
+        vec![row! { "task" => task.index(), "tasks" => task.of(), "first_piece" => first, "last_piece" => last }];
+    results.made(out.shown());
+    let shown = out.shown().display();
+    session.say(&format!("task {} of {}: {what} {first} to {last} are in {shown}", task.index(), task.of()));
+    out.finish();
+    session.finish(None, results)
 }
 
 /// The folder of the pieces of a command that writes to `out`.
@@ -80,7 +129,7 @@ impl Shard {
 
 /// The folder of pieces that `path` is, or has beside it.
 pub fn folder_of(path: &Path) -> Option<PathBuf> {
-    [path.to_path_buf(), beside(path)].into_iter().find(|dir| dir.join(WORK).exists())
+    [path.to_path_buf(), beside(path)].into_iter().find(|dir| is_begun(dir))
 }
 
 /// How this process does its part of a command in pieces.
@@ -121,7 +170,7 @@ impl<'a> Site<'a> {
 
     /// Whether there is anything to share: a task to do, or a folder that tasks have filled.
     pub fn is_shared(&self) -> bool {
-        self.shard.is_said() || self.out.as_ref().is_some_and(|out| beside(out).join(WORK).exists())
+        self.shard.is_said() || self.out.as_ref().is_some_and(|out| is_begun(&beside(out)))
     }
 
     /// Does the task, where there is one; else looks for what tasks have left. `settings` are all that decides the pieces, by name; they are asked for only
@@ -144,24 +193,9 @@ impl<'a> Site<'a> {
             &dir,
             &Plan { command: self.command, names: NAMES, resumes: Resumes::Again, settings, inputs },
         )?;
-        let record = Record {
-            words: self.shard.without(&words()),
-            directory: rooted(Path::new(".")),
-            key,
-            pieces: work.count(),
-        };
-        write_first(&dir.join(WORK), toml::to_string(&record)?.as_bytes())?;
+        note(&dir, self.shard, key, work.count(), Vec::new())?;
         folder.make(work, task, &session.progress)?;
-        session.progress.end();
-        let mut results = Results::new(session.seed_or(0));
-        let (first, last) = (own.start, own.end.saturating_sub(1));
-        results.rows =
-            vec![row! { "task" => task.index(), "tasks" => task.of(), "first_piece" => first, "last_piece" => last }];
-        results.made(joined.shown());
-        let shown = joined.shown().display();
-        session.say(&format!("task {} of {}: pieces {first} to {last} are in {shown}", task.index(), task.of()));
-        joined.finish();
-        session.finish(None, results)?;
+        told(session, task, &own, "pieces", joined)?;
         Ok(Step::Told)
     }
 }
@@ -212,33 +246,53 @@ impl Found {
     }
 }
 
+/// Whether tasks have begun work with pieces in `dir`.
+pub fn is_begun(dir: &Path) -> bool {
+    dir.join(WORK).exists()
+}
+
 /// Which of `of` tasks have a piece to make in the folder of pieces `dir`; all of them where none has begun.
 ///
 /// # Errors
 /// A file of ours that is damaged; more tasks than pieces.
 pub fn unfinished(dir: &Path, of: usize) -> Result<Vec<usize>> {
     match Record::read(dir)? {
-        Some(record) => Ok(pieces::unfinished(&record.folder(dir), of)?),
+        Some(record) => Ok(pieces::unfinished(&*record.kept(dir), of)?),
         None => Ok((0..of).collect()),
     }
 }
 
-/// Checks the pieces in `dir`; with the words of the command that ends the work, and the folder that it is to be called in.
+/// The end of work that tasks have shared.
+pub struct Ending {
+    /// What is there of it.
+    pub found: Gathered,
+    /// What its pieces are.
+    pub what: &'static str,
+    /// The words of the command that was shared out.
+    pub words: Vec<String>,
+    /// The folder that it was called in.
+    pub directory: PathBuf,
+    /// Whether its pieces lie in its own output, so that it ends by going on there.
+    pub resumes: bool,
+}
+
+/// Checks the pieces in `dir`.
 ///
 /// # Errors
 /// A folder without pieces, or that tasks are at work on; whatever the system refuses.
-pub fn gather(dir: &Path, discard: bool, session: &Session) -> Result<(Gathered, Vec<String>, PathBuf)> {
+pub fn gather(dir: &Path, discard: bool, session: &Session) -> Result<Ending> {
     let record =
         Record::read(dir)?.with_context(|| format!("{}: expected pieces of a command, found none", dir.display()))?;
     let held = File::open(dir).map_err(Error::io("read", dir))?;
     lock(&held, dir)?;
-    let folder = record.folder(dir);
-    let gathered = pieces::gather(&folder, "pieces", discard, &session.progress)?;
+    let resumes = !record.models.is_empty();
+    let what = if resumes { "models" } else { "pieces" };
+    let found = pieces::gather(&*record.kept(dir), what, discard, &session.progress)?;
     session.progress.end();
-    if gathered.is_whole() {
-        folder.remove_parts()?;
+    if found.is_whole() {
+        record.remove_parts(dir)?;
     }
-    Ok((gathered, record.words, record.directory))
+    Ok(Ending { found, what, words: record.words, directory: record.directory, resumes })
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ const NUMBERS: [&str; 2] = ["HQ_TASK_ID", "SLURM_ARRAY_TASK_ID"];
 /// The flag that shares a command out to many processes.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Shard {
-    /// Make the pieces of task I of N alone (I from 0), into a folder that the other tasks share: shards of a zoo in its own, others in PATH.pieces beside
-    /// --out; auto/N takes I from HQ_TASK_ID or
+    /// Make the pieces of task I of N alone (I from 0), into a folder that the other tasks share: shards of a zoo and models of a sweep in --out, others in
+    /// PATH.pieces beside it; auto/N takes I from HQ_TASK_ID or
     /// SLURM_ARRAY_TASK_ID, auto takes both from a Slurm array that starts at 0. `thalweg gather` ends the work
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,

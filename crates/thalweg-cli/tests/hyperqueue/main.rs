@@ -88,7 +88,12 @@ impl Cluster {
 
     /// `thalweg submit` of `words`, about to start.
     fn submit(&self, more: &str, words: &str) -> Command {
-        let mut command = thalweg(&self.dir, &format!("submit {more} -- {words}"));
+        self.command(&format!("submit {more} -- {words}"))
+    }
+
+    /// A command that finds the server, about to start.
+    fn command(&self, words: &str) -> Command {
+        let mut command = thalweg(&self.dir, words);
         command.env("HQ_SERVER_DIR", self.dir.join("server")).env("THALWEG_PYTHON", &self.python);
         command.stdout(Stdio::piped());
         command
@@ -191,4 +196,30 @@ fn tasks_that_fail_are_named_and_submitted_again() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("7 of 8 tasks failed") && said.contains("version: expected \"0.0.9\""), "{said}");
     assert_eq!(shards(&dir.join("old")), 2);
+}
+
+#[test]
+fn an_experiment_and_a_sweep_whose_parts_two_workers_made_are_those_of_one_process() {
+    let Some(python) = python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    let mut cluster = Cluster::start(python, dir);
+    (0..2).for_each(|_| cluster.add_worker());
+    let words = "reproduce by-runs --scale smoke --set runs=[10] --set flows.kinds=[\"aligned\",\"fork\"] --set flows.samples=3 --seed 2";
+    support::done(dir, &format!("{words} --out one -q"));
+    // Ctrl-C while the tasks of a stage are at work: they go on, and the same command finds them.
+    let child = cluster.command(&format!("{words} --out many --on hq")).spawn().unwrap();
+    wait_for("a zoo", || dir.join("many/.tasks/job.json").exists());
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(130) && err(&output).contains("the tasks go on as job"), "{}", err(&output));
+    let output = cluster.command(&format!("{words} --out many --on hq")).output().unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    assert_eq!(difference(&promised(&dir.join("one")), &promised(&dir.join("many"))), None);
+
+    let sweep = "fit many/zoos/digits-fork --steps 40 --sweep method=cfm,ddpm --sweep seed=1,2";
+    support::done(dir, &format!("{sweep} --out models -q"));
+    let output = cluster.submit("--tasks 4", &format!("{sweep} --out models-many")).output().unwrap();
+    assert!(output.status.success(), "{}", err(&output));
+    assert_eq!(difference(&promised(&dir.join("models")), &promised(&dir.join("models-many"))), None);
 }

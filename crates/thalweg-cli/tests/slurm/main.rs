@@ -122,3 +122,72 @@ fn pieces_of_a_judgement_and_of_a_calibration_are_shared_out_as_shards_are() {
     assert_eq!(difference(&promised(&dir.join("one-look")), &promised(&dir.join("look"))), None);
     assert!(fs::read(dir.join("one-c.cal")).unwrap() == fs::read(dir.join("c.cal")).unwrap());
 }
+
+#[test]
+fn an_experiment_whose_zoos_and_fits_went_through_the_engine_is_that_of_one_process() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    let words = "reproduce by-runs --scale smoke --set runs=[10] --set flows.kinds=[\"aligned\"] --set flows.samples=3 --seed 4";
+    support::done(dir, &format!("{words} --out one -q"));
+    // One task of the second stage is killed without a word, the first time.
+    let stop =
+        "case \"$SLURM_ARRAY_TASK_ID $*\" in '0 '*'--stage fits'*) test -e died || { touch died; kill -9 $$; };; esac";
+    program(dir, "fragile", stop);
+    let on = |more: &str| {
+        let mut command = thalweg(dir, &format!("{words} --on slurm --out many {more}"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}/tests/slurm/bin:{path}", env!("CARGO_MANIFEST_DIR")));
+        command.env("STAND_IN_SLURM", dir.join("slurm")).stdout(Stdio::piped());
+        command.output().unwrap()
+    };
+    let typed = String::from_utf8(on("--dry-run").stdout).unwrap();
+    assert!(
+        typed.contains("# zoos;") && typed.contains("--stage fits --shard auto/") && !dir.join("many").exists(),
+        "{typed}"
+    );
+    let output = on("--program ./fragile");
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("task 0: Slurm says FAILED"),
+        "{}",
+        said(&output)
+    );
+    assert!(!dir.join("many/results.json").exists());
+    let submitted = fs::read_dir(dir.join("slurm")).unwrap().count();
+    let output = on("--program ./fragile");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(fs::read_dir(dir.join("slurm")).unwrap().count(), submitted + 1, "only the fit is submitted again");
+    assert_eq!(difference(&promised(&dir.join("one")), &promised(&dir.join("many"))), None);
+    // Once all of it is there, nothing is submitted any more.
+    assert!(on("").status.success());
+    assert_eq!(fs::read_dir(dir.join("slurm")).unwrap().count(), submitted + 1);
+    for (more, expected) in [("--on hq --stage fits", "--shard"), ("--tasks 3", "--on"), ("--shard 0/2", "--stage")] {
+        let (code, _, err) = support::said(dir, &format!("{words} --out other {more}"));
+        assert!(code == 2 && err.contains(expected) && !dir.join("other").exists(), "{more}: {err}");
+    }
+}
+
+/// With Slurm itself, where THALWEG_SLURM says that there is one (`one-node` beside this file starts one).
+#[test]
+fn slurm_itself_runs_an_array_and_an_experiment() {
+    if std::env::var_os("THALWEG_SLURM").is_none() {
+        return eprintln!("skipped: THALWEG_SLURM is not set");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path();
+    support::done(dir, &format!("{ZOO} --out one -q"));
+    let full = "case $SLURM_ARRAY_TASK_ID in 2) test -e died || { touch died; trap '' XFSZ; ulimit -f 8; };; esac";
+    program(dir, "limited", full);
+    let output = thalweg(dir, &format!("submit --on slurm --tasks 4 --program ./limited -- {ZOO} --out many")).output();
+    let words = said(&output.unwrap());
+    assert!(
+        words.contains("1 of 4 tasks failed") && words.contains("task 2: ") && words.contains("too large"),
+        "{words}"
+    );
+    let output = thalweg(dir, &format!("submit --on slurm --tasks 4 -v -- {ZOO} --out many")).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("1 tasks"), "{}", said(&output));
+    assert_eq!(difference(&promised(&dir.join("one")), &promised(&dir.join("many"))), None);
+    let words = "reproduce by-runs --scale smoke --set runs=[10] --set flows.kinds=[\"fork\"] --set flows.samples=3";
+    support::done(dir, &format!("{words} --out alone -q"));
+    support::done(dir, &format!("{words} --out shared --on slurm -q"));
+    assert_eq!(difference(&promised(&dir.join("alone")), &promised(&dir.join("shared"))), None);
+}

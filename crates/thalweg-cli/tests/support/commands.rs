@@ -9,6 +9,7 @@ pub const COMMANDS: &[&str] = &[
     "zoo import",
     "zoo align",
     "zoo info",
+    "zoo export",
     "fit",
     "tune",
     "sample",

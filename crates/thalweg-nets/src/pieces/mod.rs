@@ -1,14 +1,17 @@
 //! Work that consists of independent pieces, numbered from 0: one process makes all of them, or the tasks of many processes share them out among
 //! themselves and one process gathers what they made.
 //!
-//! The shards of a zoo are such pieces ([`crate::zoo::gather`]), which are files of the result itself. Other work has pieces of plain numbers
+//! The shards of a zoo are such pieces ([`mod@crate::zoo::gather`]), which are files of the result itself; so are the models of many fits, folders of
+//! the result ([`apart()`]). Other work has pieces of plain numbers
 //! ([`Pieces`]): the networks that a shift test trains, the logits of networks under judgement. Tasks keep them in a folder ([`PieceFolder`]) until
 //! the work is ended by a process that finds them there and makes nothing itself.
 //!
 //! A piece depends on the work and on its number alone. So it may be made again, or twice at once on two machines, with the same bytes.
+mod apart;
 mod folder;
 pub mod task;
 
+pub use apart::{apart, remove_neighbours};
 pub use folder::PieceFolder;
 pub use task::Task;
 

@@ -123,7 +123,37 @@ impl Stepper {
                 trained.push(slot.range());
             }
         }
-        let p = layout.len();
+        Self::over(rule, weight_decay, layout.len(), trained, averaged)
+    }
+
+    /// A fresh optimiser of `n` numbers, all of them trained.
+    pub fn of_numbers(rule: Optimiser, weight_decay: f64, n: usize) -> Self {
+        Self::over(rule, weight_decay, n, std::iter::once(0..n).collect(), Vec::new())
+    }
+
+    /// The same for `n` θ side by side, `[n, P]`, each of which it moves as it would move it alone.
+    pub fn repeated(&self, p: usize, n: usize) -> Self {
+        let places = move |range: &Range<usize>| {
+            let range = range.clone();
+            (0..n).map(move |k| k * p + range.start..k * p + range.end)
+        };
+        let averaged = self.averaged.iter().flat_map(|(range, share)| places(range).map(|range| (range, *share)));
+        Self {
+            trained: self.trained.iter().flat_map(places).collect(),
+            averaged: averaged.collect(),
+            first: self.first.repeat(n),
+            second: self.second.repeat(n),
+            ..self.clone()
+        }
+    }
+
+    fn over(
+        rule: Optimiser,
+        weight_decay: f64,
+        p: usize,
+        trained: Vec<Range<usize>>,
+        averaged: Vec<(Range<usize>, f32)>,
+    ) -> Self {
         let moments = match rule {
             Optimiser::Sgd { momentum: 0.0, .. } => [0, 0],
             Optimiser::Sgd { .. } => [p, 0],

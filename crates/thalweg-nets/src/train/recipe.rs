@@ -50,7 +50,7 @@ pub struct Recipe {
     /// Share of the target spread evenly over all classes.
     #[serde(alias = "label_smoothing")]
     pub label_smoothing: f32,
-    /// When θ is recorded, as shares of the run: [K].
+    /// When θ is recorded, as shares of the run: `[K]`.
     pub checkpoints: Vec<f64>,
 }
 
@@ -147,7 +147,7 @@ impl Recipe {
         self.steps(rows)
     }
 
-    /// The steps after which checkpoints are taken, [K], of a run of `steps` steps.
+    /// The steps after which checkpoints are taken, `[K]`, of a run of `steps` steps.
     ///
     /// # Errors
     /// Where two checkpoints would fall on one step.

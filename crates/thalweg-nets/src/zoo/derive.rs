@@ -1,4 +1,4 @@
-//! [`derive`]: a zoo whose runs are another zoo's, moved within weight space by something that keeps what each network computes (M3).
+//! [`derive()`]: a zoo whose runs are another zoo's, moved within weight space by something that keeps what each network computes (M3).
 //!
 //! Losses and accuracies, failed runs, the law of starts and its centre are the source's own and are taken over; `zoo.toml` says what was derived
 //! from what, and holds the source's own description. A run that moves changes its start as well: fresh starts from the law are
@@ -43,11 +43,11 @@ pub fn derive(
     ZooStore::open(out)
 }
 
-/// As [`derive`], the shards of one `task` alone, into a folder that other processes fill with theirs at the same time: as
+/// As [`derive()`], the shards of one `task` alone, into a folder that other processes fill with theirs at the same time: as
 /// [`train_task`](super::train_task) does. Gives the task's runs back.
 ///
 /// # Errors
-/// As [`derive`]; more tasks than shards.
+/// As [`derive()`]; more tasks than shards.
 pub fn derive_task(
     source: &ZooStore,
     out: &Path,

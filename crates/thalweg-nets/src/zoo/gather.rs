@@ -22,7 +22,7 @@ impl Kept for Shards<'_> {
     }
 
     fn stands(&self, index: usize) -> bool {
-        shard::path(self.dir, index).exists()
+        stands(self.dir, index)
     }
 
     fn check(&self, index: usize) -> Result<()> {
@@ -57,6 +57,11 @@ pub fn gather(dir: &Path, discard: bool, progress: &dyn Progress) -> Result<Gath
         remove_parts(dir, |name| shard::is_own(name) || name == "centre.safetensors" || name == "zoo.toml")?;
     }
     Ok(gathered)
+}
+
+/// Whether shard `index` of the zoo in `dir` is there, by its name alone.
+pub fn stands(dir: &Path, index: usize) -> bool {
+    shard::path(dir, index).exists()
 }
 
 /// Which of `of` tasks have a shard to make in `dir`, by the names of the files alone; all of them where no zoo was begun there.

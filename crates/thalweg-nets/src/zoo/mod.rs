@@ -3,19 +3,31 @@
 //! | piece | what |
 //! | --- | --- |
 //! | [`spec`] | [`ZooSpec`]: all that decides a zoo; its `zoo.toml` |
-//! | [`record`] | [`Record`]: what a zoo was made from |
+//! | `record` | [`Record`]: what a zoo was made from |
 //! | [`law`] | [`InitialLaw`]: the law that runs start from, drawn afresh by samplers |
 //! | [`trainer`] | [`train_zoo`]: runs in parallel, resumable, same bytes on any number of threads |
-//! | [`task`], [`gather`] | a zoo's shards shared out to many processes; what is there of them, checked |
+//! | `task`, [`mod@gather`] | a zoo's shards shared out to many processes; what is there of them, checked |
 //! | [`store`] | [`ZooStore`]: an opened folder, checked; θ `[runs, K, P]` through a bounded cache |
 //! | [`checkpoints`] | networks in files that were written elsewhere: which, in which order, what each holds |
-//! | [`import`] | a folder of foreign safetensors checkpoints made a zoo |
+//! | [`mod@import`] | a folder of foreign safetensors checkpoints made a zoo |
 //! | [`template`] | what the file of one imported network looks like: names, types, buffers, frozen tensors |
-//! | [`derive`] | a zoo moved within weight space: aligned |
+//! | [`mod@derive`] | a zoo moved within weight space: aligned |
 //! | [`info`] | what `thalweg zoo info` shows |
 //!
 //! On disk: `zoo.toml`, `shard-NNNNN.safetensors` (`theta [runs, K, P]`, `loss`, `accuracy [runs, K]`, `run`, `died [runs]`),
 //! and `centre.safetensors` for the kinds that have one.
+//!
+//! ```
+//! use thalweg_nets::{architecture::Preset, data::DataSpec, progress::Silent, train::Length, zoo::*};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let net = Preset::Digits.build([1, 8, 8], 10)?;
+//! let mut spec = ZooSpec::new(net, DataSpec::named("digits"), ZooKind::named("independent")?, 3);
+//! spec.recipe.length = Length::Steps(10);
+//! let zoo = train_zoo(&spec, &folder.path().join("zoo"), &TrainOptions::default(), &Silent)?;
+//! let path = zoo.trajectory(1)?; // θ of run 1 at every checkpoint, [K, P]
+//! assert_eq!(path.len(), zoo.checkpoints() * zoo.parameters());
+//! # Ok::<(), thalweg_nets::Error>(())
+//! ```
 mod cache;
 pub mod checkpoints;
 pub mod derive;
@@ -25,6 +37,7 @@ pub(crate) mod header;
 pub mod import;
 pub mod info;
 pub mod law;
+mod open_shards;
 pub mod origin;
 mod partial;
 mod record;

@@ -15,7 +15,6 @@ use crate::train::Trajectory;
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// What one zoo's shards have in common.
@@ -321,6 +320,13 @@ pub(crate) fn read_floats(file: &mut File, path: &Path, at: u64, out: &mut [f32]
     Ok(())
 }
 
+#[cfg(unix)]
 fn read_at(file: &mut File, path: &Path, at: u64, out: &mut [u8]) -> Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, at).map_err(Error::io("read", path))
+}
+
+#[cfg(not(unix))]
+fn read_at(file: &mut File, path: &Path, at: u64, out: &mut [u8]) -> Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
     file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(out)).map_err(Error::io("read", path))
 }

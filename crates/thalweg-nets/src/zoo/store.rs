@@ -6,6 +6,7 @@
 use super::cache::Cache;
 use super::folder;
 use super::law::InitialLaw;
+use super::open_shards::OpenShards;
 use super::origin::Origin;
 use super::origin::toml_of;
 use super::shard::{self, Frame, Opened};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::memory::{self, Need};
 use rayon::prelude::*;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -43,11 +44,11 @@ pub struct ZooStore {
     reader: Mutex<Reader>,
 }
 
-/// The cache, and the shard that was read last.
+/// The cache, and the files that networks are read from.
 #[derive(Debug)]
 struct Reader {
     cache: Cache,
-    file: Option<(usize, File)>,
+    shards: OpenShards,
     bytes: Vec<u8>,
 }
 
@@ -81,7 +82,11 @@ impl ZooStore {
         let floor = failure_floor(&finals, classes);
         let failed =
             diverged_at.iter().enumerate().map(|(r, d)| d.is_some() || floor.is_some_and(|f| finals[r] < f)).collect();
-        let reader = Reader { cache: Cache::new(frame.layout.len(), budget), file: None, bytes: Vec::new() };
+        let reader = Reader {
+            cache: Cache::new(frame.layout.len(), budget),
+            shards: OpenShards::new(budget),
+            bytes: Vec::new(),
+        };
         Ok(Self {
             dir: dir.to_path_buf(),
             times: origin.times().to_vec(),
@@ -195,7 +200,10 @@ impl ZooStore {
         }
         // A panic elsewhere cannot leave the cache half-changed: rows enter it whole.
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        for (&(run, checkpoint), row) in items.iter().zip(out.chunks_exact_mut(p)) {
+        // In the order of the files: neighbours are read from the same one.
+        let mut rows: Vec<_> = items.iter().zip(out.chunks_exact_mut(p)).collect();
+        rows.sort_unstable_by_key(|(item, _)| **item);
+        for (&(run, checkpoint), row) in rows {
             let key = run * k + checkpoint;
             if let Some(kept) = reader.cache.get(key) {
                 row.copy_from_slice(kept);
@@ -209,11 +217,7 @@ impl ZooStore {
 
     fn read(&self, reader: &mut Reader, run: usize, checkpoint: usize, first: usize, row: &mut [f32]) -> Result<()> {
         let (index, within) = (run / self.frame.shard, run % self.frame.shard);
-        let path = shard::path(&self.dir, index);
-        if reader.file.as_ref().is_none_or(|(open, _)| *open != index) {
-            reader.file = Some((index, File::open(&path).map_err(Error::io("read", &path))?));
-        }
-        let (_, file) = reader.file.as_mut().expect("opened just now");
+        let (path, file) = (shard::path(&self.dir, index), reader.shards.get(&self.dir, index)?);
         let before = (within * self.checkpoints() + checkpoint) * self.parameters() + first;
         shard::read_floats(file, &path, self.offsets[index] + 4 * before as u64, row, &mut reader.bytes)
     }

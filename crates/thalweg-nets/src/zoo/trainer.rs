@@ -2,7 +2,7 @@
 //!
 //! Runs of a shard are trained in parallel, each on one thread and a pure function of (spec, run index), so the bytes do not
 //! depend on the number of threads. A finished shard appears whole or not at all; of the shard in progress the finished runs are kept beside it
-//! (see [`partial`]), so that a killed job loses no more than one run or ten seconds, and the same job
+//! (see `partial`), so that a killed job loses no more than one run or ten seconds, and the same job
 //! with `resume` ends with the same bytes as if nothing had happened. (A tail
 //! is one run: its steps are taken again from the first on, its finished shards are not written again.)
 use super::folder::{self, Claim, Existing};

@@ -5,6 +5,7 @@ Imported only where it is needed: the package works without PyTorch.
 import contextlib
 import copy
 import functools
+import threading
 import types
 import warnings
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._calls import Compiled, once, recurrent
 from ._states import size
 
 try:
@@ -31,6 +33,20 @@ except ImportError:
 
 #: Rows that go through a module at a time.
 AT_ONCE = 512
+
+#: A module that is called with other weights is changed meanwhile, and the library calls from several threads.
+LOCK = threading.RLock()
+
+
+def alone(method):
+    """The method, by one thread at a time."""
+
+    @functools.wraps(method)
+    def locked(*args, **kwargs):
+        with LOCK:
+            return method(*args, **kwargs)
+
+    return locked
 
 
 def tensors(state):
@@ -77,7 +93,7 @@ class Functional:
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : torch.nn.Module, or Networks that are bound to one
         The module; what DataParallel or ``torch.compile`` put around it is taken off.
     layout : list of (str, shape), optional
         Names and shapes of the tensors of θ in order; those of the module's state dict, tied ones once, if not given.
@@ -88,24 +104,29 @@ class Functional:
     """
 
     def __init__(self, module, layout=None, tied=None, kept=None):
+        bound = getattr(module, "_module", None)
+        module = bound.module if isinstance(bound, Functional) else module
         if not isinstance(module, nn.Module):
             found = f"the class {module.__name__}: give a module, {module.__name__}()" if isinstance(module, type) else type(module).__name__
             raise TypeError(f"module: expected a torch.nn.Module, found {found}")
         self.module = module = unwrapped(module)
         state = module.state_dict(keep_vars=True)
+        compiled = isinstance(module, torch.jit.ScriptModule)
+        # A compiled module gives its tensors anew whenever they are asked for.
+        one = {name: value.data_ptr() if compiled else id(value) for name, value in state.items()}
         own = {name: list(value.shape) for name, value in state.items() if _is_weights(value)}
         first = next(iter(own), None)
         self.device = state[first].device if first else torch.device("cpu")
         self.types = {name: state[name].dtype for name in own}
-        self.layout = [(name, own[name]) for name in _once(state, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
+        self.layout = [(name, own[name]) for name in once(one, own)] if layout is None else [(name, list(shape)) for name, shape in layout]
         for name, shape in self.layout:
             if own.get(name) != shape:
                 raise ValueError(f"module: expected the tensor {name} of shape {shape}, found {own.get(name, 'no such tensor')}")
         known = {name for name, _ in self.layout}
         self.tied = {name: of for name, of in (tied or {}).items() if name in own and of in known}
         # Tensors that are one in the module follow the one that θ holds.
-        by_tensor = {id(state[name]): name for name in known}
-        self.tied.update({name: by_tensor[id(state[name])] for name in own if name not in known and id(state[name]) in by_tensor})
+        by_tensor = {one[name]: name for name in known}
+        self.tied.update({name: by_tensor[one[name]] for name in own if name not in known and one[name] in by_tensor})
         self.kept = {}
         for name, shape in own.items():
             if name in known or name in self.tied:
@@ -114,7 +135,8 @@ class Functional:
             if value is None or list(np.shape(value)) != shape:
                 raise ValueError(f"module: expected no tensor {name} of shape {shape}, which the networks do not have")
             self.kept[name] = torch.as_tensor(np.array(value)).to(self.device, self.types[name])
-        self.trained = {name for name, _ in self.layout if isinstance(state[name], nn.Parameter)}
+        buffers = {name for name, _ in module.named_buffers()}
+        self.trained = {name for name, _ in self.layout if isinstance(state[name], nn.Parameter) or compiled and name not in buffers}
 
     def of(self, nets):
         """The same module for networks as a zoo, a model or networks have them."""
@@ -137,7 +159,13 @@ class Functional:
 
     def _net(self, weights):
         weights = {**self.kept, **weights, **{name: weights[of] for name, of in self.tied.items()}}
-        return lambda *inputs: functional_call(self.module, weights, inputs)
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return lambda *inputs: Compiled.apply(self.module, list(weights), inputs, *weights.values())
+        return lambda *inputs: self._called(weights, inputs)
+
+    def _called(self, weights, inputs):
+        with recurrent(self.module):
+            return functional_call(self.module, weights, inputs)
 
     def _parts(self, weights):
         """Weights that are trained, and those that are not."""
@@ -172,6 +200,7 @@ class Functional:
         each = [of_one({name: value[i] for name, value in weights.items()}) for i in range(n)]
         return [np.stack([one[i] for one in each]) for i in range(len(each[0]))]
 
+    @alone
     def logits(self, theta, x, batch):
         """Logits ``[n, N, C]``, `AT_ONCE` rows and `batch` networks at a time."""
         parts = self._inputs(x).split(AT_ONCE)
@@ -189,6 +218,7 @@ class Functional:
             raise ValueError(f"labels: expected [{len(x)}], as there are inputs, found [{len(y)}]")
         return self.graded(theta, lambda net: nn.functional.cross_entropy(net(x), y), batch)
 
+    @alone
     def graded(self, theta, loss, batch):
         """Losses ``[n]`` and gradients ``[n, P]``; buffers have the gradient 0."""
 
@@ -209,6 +239,7 @@ class Functional:
 
         return self._chunks(theta, batch, None if vmap is None else many, one)
 
+    @alone
     def pulled_back(self, theta, x, slopes, batch):
         """For one network ``theta [1, P]``, Jᵀ slope ``[K, P]`` at each of the inputs ``[K, ...]`` by itself, with slopes ``[K, C]`` by the logits."""
         (trained, fixed), x = self._parts({name: value[0] for name, value in self._split(theta).items()}), self._inputs(x)
@@ -233,6 +264,44 @@ class Functional:
                     pass
             return np.concatenate([one(*pair) for pair in zip(x, slopes)])
 
+    @alone
+    def differentiable(self, theta, x):
+        """Logits ``[n, N, C]`` on inputs ``[m, N, ...]``, the same for all networks (m = 1) or their own (m = n), and a function from slopes
+        ``[n, N, C]`` by them to gradients ``[n, P]``."""
+        x, weights = self._inputs(x), self._split(theta)
+        trained, fixed = self._parts({name: value.detach() for name, value in weights.items()})
+        trained = {name: value.requires_grad_() for name, value in trained.items()}
+        weights_of = lambda i: {name: value[i] for part in (trained, fixed) for name, value in part.items()}
+
+        def each():
+            return torch.stack([self._net(weights_of(i))(x[0 if len(x) == 1 else i]) for i in range(len(theta))])
+
+        def together():
+            net = lambda trained, fixed, x: self._net({**trained, **fixed})(x)
+            return vmap(net, (0, 0, None if len(x) == 1 else 0))(trained, fixed, x[0] if len(x) == 1 else x)
+
+        with evaluating(self.module), torch.enable_grad():
+            try:
+                logits = each() if vmap is None else together()
+            except RuntimeError:  # as in `_chunk`
+                logits = each()
+
+        @alone
+        def pull(slopes):
+            slopes = torch.as_tensor(slopes).to(logits.device, logits.dtype)
+            along = lambda logits: torch.autograd.grad(logits, list(trained.values()), slopes, allow_unused=True)
+            try:
+                given = along(logits)
+            except RuntimeError:
+                # Under vmap PyTorch takes ways through some layers (attention) that have no derivative.
+                with evaluating(self.module), torch.enable_grad():
+                    given = along(each())
+            known = {name: g for name, g in zip(trained, given) if g is not None}
+            return self._joined(known, weights, len(theta))
+
+        return _logits(logits, 3, x[0]), pull
+
+    @alone
     def values(self, theta, loss, batch):
         """Losses ``[n]`` alone."""
         with torch.no_grad():
@@ -289,12 +358,6 @@ def unwrapped(module):
             return module
 
 
-def _once(state, names):
-    """The names of different tensors: of tied ones the first."""
-    seen = set()
-    return [name for name in names if not (id(state[name]) in seen or seen.add(id(state[name])))]
-
-
 def _differentiated(function, weights):
     """The value of a function of tensors by name, and its gradients; 0 for what it does not depend on."""
     weights = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
@@ -327,16 +390,3 @@ def classifier(module):
             return np.concatenate([_logits(module(part.to(first.device)), 2, part) for part in x.split(AT_ONCE)])
 
     return logits
-
-
-def recognise(module, input_shape=None):
-    """The architecture of a module that the engine knows, its layers named so that the tensors' names are the module's.
-
-    Returns
-    -------
-    (Architecture or None, str)
-        None with the reason where the engine does not know the module.
-    """
-    from ._recognise import architecture
-
-    return architecture(module, input_shape)

@@ -18,23 +18,26 @@ from .networks import Networks
 if TYPE_CHECKING:
     from .zoo import Zoo
 
-#: Columns of the table as it is shown: key, heading, digits.
+#: Columns of the table as it is shown: key, heading, digits, meaning.
 COLUMNS = [
-    ("method", "method", None),
-    ("accuracy_mean", "accuracy", 4),
-    ("accuracy_sem", "±", 4),
-    ("accuracy_best", "best", 4),
-    ("novelty_weights", "d_w", 2),
-    ("novelty_behaviour", "d_f", 2),
-    ("novel_and_performing", "N&P", 2),
-    ("copying_weights", "copying w", 1),
-    ("copying_behaviour", "copying f", 1),
-    ("spread_weights", "spread w", 2),
-    ("spread_behaviour", "spread f", 2),
-    ("novelty_iou", "overlap", 2),
-    ("ensemble_gain", "gain of 16", 4),
-    ("n", "n", 0),
+    ("method", "method", None, "what made the networks"),
+    ("accuracy_mean", "accuracy", 4, "mean test accuracy"),
+    ("accuracy_sem", "±", 4, "standard error of the mean accuracy"),
+    ("accuracy_best", "best", 4, "highest test accuracy"),
+    ("novelty_weights", "d_w", 2, "distance in weights to the nearest training run after alignment; 1: as far as a new run"),
+    ("novelty_behaviour", "d_f", 2, "test rows answered unlike the most similar training run; 1: as many as a new run"),
+    ("novel_and_performing", "N&P", 2, "share that reaches the zoo's 5 % quantile in accuracy, d_w and d_f"),
+    ("copying_weights", "copying w", 1, "below about -3: nearer to training runs in weights than held-out runs are"),
+    ("copying_behaviour", "copying f", 1, "the same by answers"),
+    ("spread_weights", "spread w", 2, "distance in weights from one another, over the zoo's own"),
+    ("spread_behaviour", "spread f", 2, "the same by answers"),
+    ("novelty_iou", "overlap", 2, "overlap of errors with the most similar training run"),
+    ("ensemble_gain", "gain of 16", 4, "accuracy of sixteen together over their mean"),
+    ("n", "n", 0, "networks"),
 ]
+
+#: What the others are held against: no baseline is among these rows.
+OWN = ("samples", "zoo", "held-out")
 
 
 def judge(
@@ -191,18 +194,31 @@ class Judgement:
                 return "–"
             return str(value) if digits is None else f"{value:.{digits}f}"
 
-        return [[cell(row[key], digits) for key, _, digits in COLUMNS] for row in self.rows]
+        return [[cell(row[key], digits) for key, _, digits, _ in COLUMNS] for row in self.rows]
 
     def __repr__(self):
-        table = [[heading for _, heading, _ in COLUMNS], *self._cells()]
+        table = [[heading for _, heading, _, _ in COLUMNS], *self._cells()]
         wide = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
         lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, wide))) for line in table]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(heading)}</th>" for _, heading, _ in COLUMNS)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>" for line in self._cells())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        cell = "padding: 2px 8px; border: 0; white-space: nowrap; font-variant-numeric: tabular-nums; text-align: "
+        aligned = ["left", *["right"] * (len(COLUMNS) - 1)]
+        head = "".join(
+            f'<th style="{cell}{align}; border-bottom: 1px solid currentColor" title="{html.escape(meaning)}">{html.escape(heading)}</th>'
+            for (_, heading, _, meaning), align in zip(COLUMNS, aligned)
+        )
+        body, last = [], max((i for i, row in enumerate(self.rows) if row["method"] in OWN), default=-1)
+        for i, (row, line) in enumerate(zip(self.rows, self._cells())):
+            style = "background: transparent" + ("; font-weight: 600" if row["method"] == "samples" else "")
+            below = "; border-bottom: 1px solid currentColor" if i == last and i + 1 < len(self.rows) else ""
+            cells = "".join(f'<td style="{cell}{align}{below}">{html.escape(c)}</td>' for c, align in zip(line, aligned))
+            body.append(f'<tr style="{style}">{cells}</tr>')
+        return (
+            '<div style="overflow-x: auto"><table style="border-collapse: collapse; font-size: 90%; color: inherit">'
+            f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        )
 
     def to_pandas(self) -> Any:
         """The table as a data frame of pandas, the method its index."""
@@ -210,15 +226,88 @@ class Judgement:
 
         return pandas.DataFrame(self.rows).set_index("method").astype(float, errors="ignore")
 
-    def plot(self, axes: Any = None) -> Any:
-        """Accuracy against distance in behaviour of each network, with the zoo's mean accuracy, as a figure of matplotlib. Returns its axes."""
+    def plot(self, kind: str = "table", axes: Any = None) -> Any:
+        """A figure of matplotlib.
+
+        Parameters
+        ----------
+        kind : {"table", "networks"}
+            ``"table"``: every row of the table beside the others, in accuracy (± one standard error, and the best network as a tick), in distance in
+            weights and in behaviour (1: as far as a new run), and in the share that is novel and performs (± one standard error); the zoo's own mean
+            is the line. ``"networks"``: accuracy against distance in behaviour of every network, beside the zoo and the baselines.
+        axes : optional
+            One of matplotlib's axes for ``"networks"``, four for ``"table"``; new ones if not given.
+
+        Returns
+        -------
+        The axes.
+        """
+        if kind == "table":
+            return self._plot_table(axes)
+        if kind == "networks":
+            return self._plot_networks(axes)
+        raise ValueError(f"kind: expected table or networks, found {kind!r}")
+
+    def _plot_table(self, axes):
         from matplotlib import pyplot
 
-        axes = pyplot.subplots()[1] if axes is None else axes
-        axes.scatter(self.d_f, self.accuracy, s=12, label="samples")
-        axes.axhline(self["zoo"]["accuracy_mean"], color="grey", lw=1, label="zoo")
-        axes.axvline(1.0, color="grey", lw=1, ls=":")
-        axes.set_xlabel("answers unlike those of the most similar training run (1: as a new run)")
+        rows = self.rows
+        if axes is None:
+            size = (10.5, 0.9 + 0.27 * len(rows))
+            axes = pyplot.subplots(1, 4, sharey=True, figsize=size, layout="constrained", width_ratios=[1.5, 1, 1, 1])[1]
+        ink, places = pyplot.rcParams["text.color"], range(len(rows))
+        colours = ["C0" if row["method"] == "samples" else ink for row in rows]
+
+        def share_error(row):
+            share, n = row["novel_and_performing"], row["n"]
+            return None if share is None else (share * (1 - share) / n) ** 0.5
+
+        columns = [
+            ("test accuracy", "accuracy_mean", lambda row: row["accuracy_sem"]),
+            ("weights, $d_w$", "novelty_weights", None),
+            ("behaviour, $d_f$", "novelty_behaviour", None),
+            ("novel and performing", "novel_and_performing", share_error),
+        ]
+        for ax, (label, key, error) in zip(axes, columns):
+            usual = 1.0 if key.startswith("novelty") else next((row[key] for row in rows if row["method"] == "zoo"), None)
+            if usual is not None:
+                ax.axvline(usual, color=ink, alpha=0.4, lw=1, zorder=1)
+            for place, row, colour in zip(places, rows, colours):
+                if row[key] is None:
+                    continue
+                own = row["method"] in OWN
+                spread = error(row) if error else None
+                ax.errorbar(row[key], place, xerr=spread, fmt="o" if own else "D", ms=6 if own else 4, color=colour, mfc=colour if own else "none", lw=1.2)
+                if key == "accuracy_mean" and row["accuracy_best"] is not None and row["n"] > 1:
+                    ax.plot(row["accuracy_best"], place, "|", color=colour, ms=8)
+            ax.set_xlabel(label)
+            ax.grid(axis="y", alpha=0.15)
+            ax.spines[["top", "right", "left"]].set_visible(False)
+            ax.tick_params(left=False)
+        axes[3].set_xlim(-0.04, 1.04)
+        axes[0].set_yticks(places, [f"{row['method']} ({row['n']})" for row in rows])
+        axes[0].set_ylim(len(rows) - 0.5, -0.5)
+        return axes
+
+    def _plot_networks(self, axes):
+        from matplotlib import pyplot
+
+        axes = pyplot.subplots(figsize=(7, 5), layout="constrained")[1] if axes is None else axes
+        ink = pyplot.rcParams["text.color"]
+        axes.scatter(self.d_f, self.accuracy, s=14, alpha=0.45, color="C0", lw=0, label=f"samples, each of {len(self.d_f)}", zorder=3)
+        known = [row for row in self.rows if row["novelty_behaviour"] is not None and row["accuracy_mean"] is not None]
+        means = dict(samples=("o", "C0", "samples, mean ± standard error"), zoo=("s", ink, "zoo"))
+        means["held-out"] = ("^", ink, "held-out runs")
+        for row in known:
+            shape, colour, label = means.get(row["method"], ("x", "C1", None))
+            label = label or ("baselines" if row is next(r for r in known if r["method"] not in means) else None)
+            axes.errorbar(row["novelty_behaviour"], row["accuracy_mean"], row["accuracy_sem"], fmt=shape, color=colour, ms=6, lw=1.2, label=label, zorder=4)
+        floor = next((row.get("accuracy_floor") for row in self.rows if row["method"] == "zoo"), None)
+        if floor is not None:
+            axes.axhline(floor, color=ink, alpha=0.4, lw=1, ls=":", label="zoo's 5 % quantile")
+        axes.axvline(1.0, color=ink, alpha=0.4, lw=1, ls="--", label="as a new run")
+        axes.set_xlabel("answers unlike those of the most similar training run, $d_f$ (1: as of a new run)")
         axes.set_ylabel("test accuracy")
-        axes.legend()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
         return axes

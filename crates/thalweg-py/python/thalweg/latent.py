@@ -1,8 +1,8 @@
 """Latent spaces for :func:`thalweg.fit`: autoencoders between weights and latents."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-
 
 
 class _Latent:
@@ -33,13 +33,26 @@ class PCA(_Latent):
     _name = "pca"
 
 
-class VAE(_Latent):
+class _Learned(_Latent):
+    """One that is trained, with an optional functional term."""
+
+    def __init__(self, dimension: int = 32, *, functional: float | Mapping[str, Any] | None = None, **settings: Any):
+        if functional is not None:
+            term = dict(functional) if isinstance(functional, Mapping) else dict(weight=float(functional))
+            settings["training"] = {**settings.get("training", {}), "functional": term}
+        super().__init__(dimension, **settings)
+
+
+class VAE(_Learned):
     """A variational autoencoder.
 
     Parameters
     ----------
     dimension : int
         Dimension of the latent space.
+    functional : float or dict, optional
+        The weight of the functional term (how differently decoded networks answer), or all its settings: `weight`, `rows`, `measure`. The engine
+        evaluates the networks on the zoo's own data, or a module that :func:`thalweg.fit` is given.
     **settings
         All other settings by their names in TOML: `coder`, `training`, ...
     """
@@ -47,13 +60,15 @@ class VAE(_Latent):
     _name = "vae"
 
 
-class Denoising(_Latent):
+class Denoising(_Learned):
     """A denoising autoencoder.
 
     Parameters
     ----------
     dimension : int
         Dimension of the latent space.
+    functional : float or dict, optional
+        As of :class:`VAE`.
     **settings
         All other settings by their names in TOML.
     """

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, rewards
-from ._arrays import count, floats, to_numpy
+from ._arrays import as_rows, count, floats, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import read_buffers, unpacked
+from .data import of_zoo
 from .networks import Networks
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def fit(
     method: str | Mapping[str, Any] | None = None,
     latent: Any = None,
     *,
+    module: Any = None,
+    probe: Any = None,
     state: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Progress = None,
@@ -44,8 +47,15 @@ def fit(
         a flow starts from follows from the zoo where neither source nor coupling is given (told to the logger ``thalweg``); with its parameters ``{"mmfm": {"marginals": 3}}``.
     latent : latent.PCA, latent.VAE, latent.Denoising, dict or str, optional
         The autoencoder in whose latent space the method runs; none if not given.
+    module : torch.nn.Module or Networks, optional
+        What evaluates networks, of any architecture, for the autoencoder's functional term (``latent=tw.latent.VAE(32, functional=0.02)``); Thalweg's engine
+        does, where it knows their architecture, if not given. The record says which module that was; the model needs none.
+    probe : array_like, str or dict, optional
+        Inputs ``[N, ...]`` for that module, of which probes are drawn; the last fifth (at most 256) is only looked at for validation. Or data by
+        name. Those that the zoo knows if not given.
     state : path-like, optional
-        A file for the state between steps: an interrupted fit goes on from it with `resume`, to the same bytes.
+        A file for the state between steps: an interrupted fit goes on from it with `resume`, to the same bytes. The state of a fit with a `module` is
+        gone on with only by a module of the same class, settings and answers.
     progress : bool or callable, optional
         True for a bar, or a function ``(what, done, total)``.
     **settings
@@ -91,8 +101,36 @@ def fit(
     merged = laid_over(defaults, given)
     merged = {key: value for key, value in merged.items() if value is not None}
     with observer(progress) as watching:
-        core = _core.fit([zoo._core for zoo in zoos], merged, _path(state), resume, watching)
+        probed = None if module is None and probe is None else _probed(zoos[0], module, probe, watching)
+        core = _core.fit([zoo._core for zoo in zoos], merged, probed, _path(state), resume, watching)
     return Model(core)
+
+
+#: Inputs that probes are drawn from, and inputs of validations, at most: as the engine takes them of the zoo's own data.
+POOL, LOOKED_AT = 8192, 256
+
+
+def _probed(zoo, module, probe, watching):
+    """What evaluates the networks of a zoo by a module, and the inputs for it."""
+    from ._torch import Functional
+    from ._trainable import Trainable
+
+    if module is None:
+        raise ValueError("module: expected what evaluates networks on the probe, a torch.nn.Module, found none")
+    if probe is None or isinstance(probe, (str, Mapping)):
+        if probe is None and zoo.data is None:
+            raise ValueError("probe: expected inputs for the module, as the zoo does not know its data; found none")
+        data = of_zoo(zoo, probe, watching)
+        pool, looked_at = data.train.x[:POOL], data.validation.x[:LOOKED_AT]
+        looked_at = looked_at if len(looked_at) else pool
+    else:
+        rows = as_rows(probe)
+        if getattr(rows, "ndim", 0) < 2 or not len(rows):
+            raise ValueError(f"probe: expected inputs of shape [N, ...], found {list(getattr(rows, 'shape', ()))}")
+        cut = len(rows) - min(len(rows) // 5, LOOKED_AT)
+        pool, looked_at = rows[:cut], rows[cut:] if cut < len(rows) else rows
+    trainable = Trainable(Functional(module).of(zoo), pool)
+    return trainable, floats("probe", pool), floats("probe", looked_at)
 
 
 @dataclass(frozen=True)

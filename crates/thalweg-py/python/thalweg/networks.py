@@ -99,7 +99,8 @@ class Networks:
         >>> nets.logits(x).shape                           # doctest: +SKIP
         (1, 128, 10)
         """
-        from ._torch import Functional, recognise
+        from ._recognise import architecture as recognise
+        from ._torch import Functional
 
         functional = Functional(module)
         layout = functional.layout

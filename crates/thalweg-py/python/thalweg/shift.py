@@ -3,17 +3,19 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._arrays import floats, labels, to_numpy
+from ._arrays import as_rows, floats, labels, to_numpy
 from ._progress import LOG, Progress, observer
 from ._settings import laid_over, plain, renamed
 from ._states import flat, size
+from ._verdict import Verdict
+from .networks import Networks
 
 #: All tests by name: what each looks at, and whether it needs the classifier's logits alone, inputs, or the network itself.
 METHODS = {name: (looks_at, needs) for name, looks_at, needs in _core.methods()}
@@ -22,78 +24,18 @@ METHODS = {name: (looks_at, needs) for name, looks_at, needs in _core.methods()}
 LEAST_LOGARITHM = -30.0
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What calibrated tests say of new rows.
-
-    Attributes
-    ----------
-    outcome : str
-        ``"harmful-shift"``, ``"shifted-harm-not-established"`` or ``"no-evidence-of-harm"``.
-    p_value : float
-        Of the outcome: of the shift found, or of harm where none was.
-    level : float
-        The level; outcomes other than no evidence come with at most this probability where nothing has shifted.
-    is_drift : bool
-        Whether any shift was found.
-    is_harmful : bool
-        Whether harmful shift was found.
-    threshold : float
-        What `p_value` is held against: the level.
-    evidence : list of dict
-        Test by test: `method`, `question`, `statistics`, `p_value`, `seconds`.
-    answer : dict
-        The p-values of the questions: `harm`, `difference`, `overall`.
-    row_scores : numpy.ndarray
-        How much each row looks out of place by the first test that can tell, ``[N]``; empty where none can.
-    estimate : dict or None
-        The classifier's accuracy on the rows: `interval` with its `coverage` (None where it cannot be told, for the `reason` given), and what it was
-        made from; None where no labels of held-out rows are known.
-    harmless_change : dict or None
-        Where tests of harm alarm and the outcome is "shifted" all the same: which change of P that the classifier bears explains that (`by`, "classes"
-        or "features"), by how much its accuracy falls on rows so changed (`fall`), and the tests' p-value beside them (`p_value`).
-    """
-
-    outcome: str
-    p_value: float
-    level: float
-    evidence: list = field(repr=False)
-    answer: dict = field(repr=False)
-    row_scores: np.ndarray = field(repr=False)
-    estimate: dict | None = field(repr=False, default=None)
-    harmless_change: dict | None = field(repr=False, default=None)
-
-    @property
-    def is_drift(self) -> bool:
-        return self.outcome != "no-evidence-of-harm"
-
-    @property
-    def is_harmful(self) -> bool:
-        return self.outcome == "harmful-shift"
-
-    @property
-    def threshold(self) -> float:
-        return self.level
-
-    def __str__(self):
-        lines = [f"{self.outcome.replace('-', ' ')} (p = {self.p_value:.4f}, level {self.level})"]
-        if self.estimate is not None and self.estimate["interval"] is not None:
-            low, high = self.estimate["interval"]
-            lines.append(f"  accuracy here: {low:.3f} to {high:.3f} ({self.estimate['accuracy_on_p']:.3f} on P)")
-        lines += [f"  {e['method']:22} {e['question']:10} p = {e['p_value']:.4f}" for e in self.evidence]
-        return "\n".join(lines)
-
-
 class Detector:
     """Tests of shift for one classifier, in the shape of an estimator of scikit-learn.
 
     Parameters
     ----------
-    classifier : torch.nn.Module, (Architecture, state dict), callable or estimator
-        The classifier. A module whose layers the engine knows, or an architecture with weights, takes all tests. For any other module, any function
-        from rows to logits ``[N, C]``, or an object with ``predict_proba`` the tests that need logits alone are taken, if no `methods` are named; for
-        named ones that need a network (``"bank"``), a small perceptron is fitted to the classifier's answers on rows of numbers and stands in for it:
-        tests stay valid and see less (`record` says under ``stand_in`` on which share of other rows it names the same class).
+    classifier : torch.nn.Module, Networks, (Architecture, state dict), callable or estimator
+        The classifier; :class:`Networks` of one. A module whose layers the engine knows, or an architecture with weights, takes all tests. For any other module, any function
+        from rows to logits ``[N, C]``, or an object with ``predict_proba`` the tests that need logits alone are taken, if no `methods` are named. For
+        named ones that train networks beside the classifier (``"bank"``, ``"detectron"``, ``"conditional"``), a module is trained by PyTorch, on its own
+        device; for what is no module, and for tests that need the engine (``"meta-detectron"``, ``"ensemble"``), a small perceptron is fitted to the
+        classifier's answers on rows of numbers and stands in for it: tests stay valid and see less (`record` says under ``stand_in`` on which share of
+        other rows it names the same class).
     size : int
         About how many rows queries will have; others are tested as validly.
     methods : list of str, or str, optional
@@ -191,7 +133,11 @@ class Detector:
         if self.settings is not None:
             settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
         with observer(progress) as watching:
-            if not known and self._needs_network():
+            needs = set() if known else self._needs() - {"logits"}
+            if needs and "engine" not in needs and (_is_module(self.classifier) or isinstance(self.classifier, Networks)):
+                LOG.info("networks beside the classifier are trained by PyTorch: the engine does not know %s", network)
+                self._core = self._of_module((X, y), (held, held_y), validation, images, arguments, settings, watching)
+            elif needs:
                 LOG.info("a network is fitted to the classifier's answers%s", f": the engine does not know {network}" if network else "")
                 given = [("P", X, y), ("validation", validation, None), ("held", held, held_y)]
                 parts = [None if x is None else self._answered(what, x, of) for what, x, of in given]
@@ -227,9 +173,28 @@ class Detector:
             return None
         return [self.methods] if isinstance(self.methods, str) else list(self.methods)
 
-    def _needs_network(self):
-        """Whether one of the tests that were asked for needs more than logits."""
-        return any(METHODS.get(method, (None, "logits"))[1] != "logits" for method in self._methods() or ())
+    def _needs(self):
+        """What the tests that were asked for need."""
+        return {METHODS.get(method, (None, "logits"))[1] for method in self._methods() or ()}
+
+    def _of_module(self, of_p, held, validation, images, arguments, settings, watching):
+        from ._torch import Functional
+        from ._trainable import Trainable
+
+        functional, x = Functional(self.classifier), as_rows(of_p[0])
+        theta = functional.own()
+        if isinstance(self.classifier, Networks):
+            functional, theta = functional.of(self.classifier), self.classifier.theta[0]
+        module = Trainable(functional, x)
+        if module.whole:
+            # Rows of whole numbers are not moved between them.
+            still = {"bank": {"offset": 0.0}, "cdc": {"jitter": 0.0}, "bank-cdc": {"jitter": 0.0}}
+            settings = laid_over(_core.shift_defaults(images) if settings is None else settings, still)
+        rows = lambda what, x, y: None if x is None else (floats(what, x, module.input_len), self._labels(y))
+        validation = None if validation is None else floats("validation", validation, module.input_len)
+        return _core.Detector.of_module(
+            module, theta, rows("P", *of_p), validation, rows("held", *held), images, arguments, settings, watching
+        )
 
     def _answered(self, what, x, y):
         """Rows with the classifier's answers and their labels."""
@@ -304,9 +269,11 @@ class Detector:
         path : path-like
             The file.
         classifier : optional
-            What makes logits of rows, for a calibration on logits; without one :meth:`test` takes logits. A calibration of a network has it inside.
+            What makes logits of rows, for a calibration on logits; without one :meth:`test` takes logits. A calibration of a network that the engine
+            knows has it inside; one of another module takes that module, whose weights are in the file.
         """
-        core = _core.Detector.open(os.fspath(path))
+        with observer(None) as watching:
+            core = _core.Detector.open(os.fspath(path), lambda name: _trainable(classifier, name), watching)
         record = core.record
         detector = cls(classifier, size=record["size"], methods=record["methods"], null=record["null"], level=record["level"],
                        seed=record["seed"])
@@ -339,8 +306,13 @@ class Detector:
             if not hasattr(weights, "items"):
                 return architecture, np.ascontiguousarray(weights, dtype=np.float32).reshape(-1)
             return architecture, flat(weights, architecture.layout)
+        if isinstance(classifier, Networks):
+            if len(classifier) != 1:
+                raise ValueError(f"classifier: expected one network, found {len(classifier)}: take one of them, nets[0]")
+            return "the module" if classifier.architecture is None else (classifier.architecture, classifier.theta[0])
         if _is_module(classifier):
-            from ._torch import recognise, unwrapped
+            from ._recognise import architecture as recognise
+            from ._torch import unwrapped
 
             classifier = unwrapped(classifier)
             architecture, why = recognise(classifier, self.input_shape)
@@ -350,6 +322,8 @@ class Detector:
     def _logits(self, x):
         """Logits ``[N, C]`` of rows, and whether they were made of probabilities."""
         classifier = self.classifier
+        if isinstance(classifier, Networks):
+            return floats("logits", classifier.logits(x)[0]), False
         if hasattr(classifier, "predict_proba") and not isinstance(classifier, type):
             probabilities = np.asarray(classifier.predict_proba(x), dtype=np.float64)
             return floats("probabilities", np.log(np.maximum(probabilities, np.exp(LEAST_LOGARITHM)))), True
@@ -366,6 +340,19 @@ class Detector:
         if found is None or len(found) != 2:
             raise ValueError(f"classifier: expected logits of shape [N, C], found {found}")
         return floats("logits", logits), False
+
+
+def _trainable(classifier, name):
+    """What evaluates networks of a module that the engine does not know, on inputs of the shape and kind that the name of a calibration tells."""
+    if not _is_module(classifier) and not isinstance(classifier, Networks):
+        return None
+    from ._torch import Functional
+    from ._trainable import Trainable
+
+    shape, kind = re.search(r"\[([\d, ]*)\](i?)-", name).groups()
+    functional = Functional(classifier)
+    functional = functional.of(classifier) if isinstance(classifier, Networks) else functional
+    return Trainable(functional, np.zeros((1, *map(int, filter(None, shape.split(",")))), np.int64 if kind else np.float32))
 
 
 def _is_module(value):

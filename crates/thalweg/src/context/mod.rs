@@ -1,6 +1,6 @@
 //! Conditioning on context data (M10): a few labelled rows of a task in, a law over networks for that task out.
 //!
-//! A [`Support`] set goes through the [`Encoder`] to a context c `[D]`, trained jointly with the velocity field ([`fit_tasks`]) over many zoos, one a
+//! A [`Support`] set goes through the [`Encoder`] to a context c `[D]`, trained jointly with the velocity field ([`fit_tasks`](crate::fit_tasks)) over many zoos, one a
 //! task, all of one architecture. Contexts are dropped (c = 0) at random in training, so the same field is also the unconditional one, and samples
 //! may be guided: v_g = v_∅ + g (v_c − v_∅).
 //!

@@ -58,7 +58,7 @@ pub struct Cotangents<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MlpPotentialConfig {
-    /// Units of a hidden layer (256; 1 to 8,192).
+    /// Units of a hidden layer (1 to 8,192; 256, or 16 in a method).
     pub width: usize,
     /// Hidden layers (2; 1 to 64).
     pub layers: usize,

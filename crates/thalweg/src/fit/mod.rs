@@ -34,9 +34,10 @@ const CLOSED_FORM_CURVES: usize = 4096;
 ///
 /// # Errors
 /// A configuration that does not fit the zoo; a loss that is not finite, with step and seed; a state of another fit; files that cannot be
-/// read or written; [`Error::Interrupted`], after the state was saved.
+/// read or written; [`Error::Interrupted`](crate::Error::Interrupted), after the state was saved.
 pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &dyn Progress) -> Result<MetaModel> {
     config.check()?;
+    options.check(config)?;
     if config.context.is_some() {
         return tasks::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
@@ -61,7 +62,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         }
         None => false,
     };
-    let identity = identity(&[zoo], config)?;
+    let identity = identity(&[zoo], config, options.probes.as_ref())?;
     let (runs, batch, scratch) = (&split.train[..], config.batch, Scratch::default());
     let mut learner = OneZoo { curves, runs, batch, held_out, method, streams, scratch };
     let (schedule, saving) = (config.schedule(), options.saving(&identity));

@@ -1,6 +1,6 @@
 //! What follows from a zoo and a configuration before the first step of a fit: coordinates, latent space, source, marginals and
 //! their times; and the data that the fit draws from them.
-use super::options::FitOptions;
+use super::options::{FitOptions, named};
 use crate::coupling::Coupling;
 use crate::method::Method;
 use crate::model::FitConfig;
@@ -124,7 +124,7 @@ fn fit_latent(
     progress: &dyn Progress,
 ) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
     let ((zoo, _), streams) = (zoos[0], Streams::new(fit.seed).child("fit").child("latent"));
-    let identity = latent_identity(config, fit, zoos, checkpoints)?;
+    let identity = latent_identity(config, fit, zoos, checkpoints, options)?;
     let kept = options.latents.as_ref().map(|folder| folder.join(format!("{}.safetensors", &identity[..16])));
     if let Some(folder) = &options.latents {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -153,7 +153,8 @@ fn fit_latent(
     }
     let all = |points: &Stored| points.rows(0..points.count());
     let (training, held_out) = (all(&training)?, all(&held_out)?);
-    let functional = config.functional().of_zoo(zoo, coordinates)?;
+    let probes = options.probes.as_ref();
+    let functional = config.functional().of_zoo(zoo, probes, coordinates)?;
     let (autoencoder, record) = config.fit(&LatentTask {
         layout: zoo.layout(),
         points: &training,
@@ -163,7 +164,8 @@ fn fit_latent(
         saving,
         progress,
     })?;
-    Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), ..record }))
+    let functional_by = probes.map(|probes| probes.name.clone());
+    Ok((autoencoder, LatentRecord { checkpoints: checkpoints.to_vec(), functional_by, ..record }))
 }
 
 /// Names an autoencoder: all that decides its bytes.
@@ -172,11 +174,13 @@ fn latent_identity(
     fit: &FitConfig,
     zoos: &[(&ZooStore, &RunSplit)],
     checkpoints: &[usize],
+    options: &FitOptions,
 ) -> Result<String> {
     let ids: Vec<&str> = zoos.iter().map(|(zoo, _)| zoo.origin().id()).collect();
+    let by = options.probes.as_ref().map_or("", |probes| &probes.name);
     let parts = serde_json::to_string(&(ids, config, fit.seed, &fit.split, fit.standardiser, checkpoints))
         .map_err(|e| Error::parameter("latent", "values that JSON can hold", e))?;
-    Ok(blake3::hash(parts.as_bytes()).to_hex().to_string())
+    Ok(named(&format!("{parts}{by}"), options.probes.as_ref()))
 }
 
 /// At most `most` of `items`, evenly chosen: zoos of many tasks have more together than an autoencoder takes.

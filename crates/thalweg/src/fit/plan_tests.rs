@@ -2,12 +2,14 @@
 use super::*;
 use crate::method::{CfmConfig, MethodConfig, MmfmConfig};
 use crate::space::latent::Decoder;
-use crate::space::latent::PcaConfig;
+use crate::space::latent::{FunctionalConfig, PcaConfig, Probes, TrainingConfig, VaeConfig};
 use crate::space::source::SourceKind;
+use crate::testing::foreign::foreign;
 use std::path::Path;
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Silent;
+use thalweg_nets::testing::StopAfter;
 use thalweg_nets::train::{Length, evenly};
 use thalweg_nets::zoo::{TrainOptions, ZooKind, ZooSpec, train_zoo};
 
@@ -98,7 +100,14 @@ fn an_autoencoder_that_was_kept_is_taken_by_the_next_fit_and_another_is_not() {
     let split = config(3, 0).split.of(&zoo).unwrap();
     let name = |dimension, seed| {
         let config = config(dimension, seed);
-        latent_identity(config.latent.as_ref().unwrap(), &config, &[(&zoo, &split)], &checkpoints).unwrap()
+        latent_identity(
+            config.latent.as_ref().unwrap(),
+            &config,
+            &[(&zoo, &split)],
+            &checkpoints,
+            &FitOptions::default(),
+        )
+        .unwrap()
     };
     assert_eq!(name(3, 0), name(3, 0));
     let others = [name(2, 0), name(3, 1)];
@@ -110,4 +119,41 @@ fn what_is_thinned_is_chosen_evenly() {
     let points: Vec<usize> = (0..10).collect();
     assert_eq!(thinned(points.clone(), 10), points);
     assert_eq!(thinned(points, 4), [0, 2, 5, 7]);
+}
+
+#[test]
+fn a_functional_term_by_other_networks_on_the_same_inputs_is_the_engines_and_part_of_the_fits_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo(&dir.path().join("zoo"), 3);
+    let functional = FunctionalConfig { weight: 0.1, rows: 16, ..FunctionalConfig::default() };
+    let training = TrainingConfig { steps: 30, batch: 8, functional, ..TrainingConfig::default() };
+    let vae = VaeConfig { dimension: 3, training, ..VaeConfig::default() };
+    let config = FitConfig { latent: Some(LatentConfig::Vae(vae)), steps: 60, ..FitConfig::default() };
+    let splits = zoo.data().unwrap().load().unwrap();
+    let probes = |name: &str| Probes {
+        network: foreign(zoo.architecture().unwrap(), 4),
+        name: name.into(),
+        pool: splits.train.inputs.clone(),
+        held_out: splits.validation.inputs.clone(),
+    };
+    let by = |name| FitOptions { probes: Some(probes(name)), ..FitOptions::default() };
+    let engine = plan(&zoo, &config, &FitOptions::default()).unwrap();
+    let other = plan(&zoo, &config, &by("a")).unwrap();
+    let bytes = |plan: &Plan| plan.latent.as_ref().unwrap().parameters().to_vec();
+    assert!(bytes(&engine) == bytes(&other));
+    let records = [engine, other].map(|plan| plan.latent_record.unwrap());
+    assert_eq!(records.each_ref().map(|record| record.functional_by.clone()), [None, Some("a".into())]);
+    // A state is gone on with by networks of the same name alone, on the same inputs.
+    let state = |options: FitOptions| FitOptions { state: Some(dir.path().join("state")), resume: true, ..options };
+    let fitted = |options: FitOptions, progress: &dyn Progress| crate::fit(&zoo, &config, &state(options), progress);
+    assert!(matches!(fitted(by("a"), &StopAfter::of("fitting", 3)), Err(Error::Interrupted)));
+    let said = |options| fitted(options, &Silent).err().unwrap().to_string();
+    let (another, engine) = (said(by("b")), said(FitOptions::default()));
+    assert!(another.contains("networks by b") && another.contains("found that with networks by a"), "{another}");
+    assert!(engine.contains("found that of another"), "{engine}");
+    let few = Probes { pool: splits.train.first(40).inputs, ..probes("a") };
+    assert!(said(FitOptions { probes: Some(few), ..FitOptions::default() }).contains("found that of another"));
+    assert!(fitted(by("a"), &Silent).is_ok());
+    let plain = crate::fit(&zoo, &FitConfig::default(), &by("a"), &Silent).err().unwrap().to_string();
+    assert!(plain.contains("functional.weight"), "{plain}");
 }

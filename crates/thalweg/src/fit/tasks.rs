@@ -69,6 +69,7 @@ pub fn fit_tasks(
     config.check()?;
     let asked = config.context.clone().unwrap_or_default();
     let config = &FitConfig { context: Some(asked.clone()), ..config.clone() };
+    options.check(config)?;
     check_many(zoos, config)?;
     let coupling = config.method.coupling();
     if asked.couple_across_tasks && coupling == Coupling::Paired {
@@ -135,7 +136,7 @@ pub fn fit_tasks(
         Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;
-    let mut identity = identity(zoos, config)?;
+    let mut identity = identity(zoos, config, options.probes.as_ref())?;
     if let Extractor::Onnx(onnx) = &extractor {
         identity = blake3::hash(&[identity.as_bytes(), onnx.bytes()].concat()).to_hex().to_string();
     }

@@ -33,6 +33,13 @@ pub struct Summary {
 impl Summary {
     /// Summarises `values [n]`. An infinite loss is a finding and makes the mean infinite.
     ///
+    /// ```
+    /// use thalweg::metric::summary::{Better, Summary};
+    /// let accuracies = Summary::of("accuracy", &[0.90, 0.94, 0.95], Better::Higher)?;
+    /// assert!((accuracies.mean - 0.93).abs() < 1e-12 && accuracies.best == 0.95);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No value, or a NaN; `what` names the score.
     pub fn of(what: &str, values: &[f64], better: Better) -> Result<Self> {
@@ -63,6 +70,14 @@ impl Summary {
 /// Mean of `values [n]`; NaN of none.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Standard error of the share q = k/n of `n` draws: the standard deviation of Beta(k + 1, n − k + 1), the law of the true share when every share was as
+/// likely before. Unlike √(q (1 − q)/n) it is not 0 where none or all of a few draws count.
+pub fn share_error(share: f64, n: usize) -> f64 {
+    let n = n as f64;
+    let middle = (share * n + 1.0) / (n + 2.0);
+    (middle * (1.0 - middle) / (n + 3.0)).sqrt()
 }
 
 /// Mean and standard error of the finite ones of `values [n]`; NaN where there are too few.
@@ -132,6 +147,15 @@ mod tests {
         assert!((s.q05 - 1.4).abs() < 1e-12 && (s.q95 - 8.6).abs() < 1e-12);
         let s = Summary::of("loss", &values, Better::Lower).unwrap();
         assert_eq!((s.best, s.top5), (1.0, 3.0));
+    }
+
+    #[test]
+    fn the_error_of_a_share_is_that_of_a_beta_law() {
+        // Beta(1, 3) has the variance 3/80, Beta(2, 2) 1/20, Beta(3, 1) 3/80.
+        for (k, variance) in [(0.0, 3.0 / 80.0), (1.0, 0.05), (2.0, 3.0 / 80.0)] {
+            assert!((share_error(k / 2.0, 2).powi(2) - variance).abs() < 1e-12, "{k}");
+        }
+        assert!((share_error(0.3, 1_000_000) / (0.21f64 / 1e6).sqrt() - 1.0).abs() < 1e-5);
     }
 
     #[test]

@@ -124,6 +124,14 @@ impl FitConfig {
 
     /// Reads and checks the TOML form, from `path` for the errors.
     ///
+    /// ```
+    /// use thalweg::FitConfig;
+    /// let text = "steps = 800\n[method.mmfm]\n";
+    /// let config = FitConfig::from_toml_str("fit.toml".as_ref(), text)?;
+    /// assert_eq!((config.steps, config.method.name()), (800, "mmfm"));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Unknown keys, wrong types, numbers outside their ranges: with file and key.
     pub fn from_toml_str(path: &Path, text: &str) -> Result<Self> {

@@ -1,7 +1,7 @@
 //! Sampling a [`MetaModel`] (M11): a pure function of (model, seed, i), so ten samples are the first ten of a hundred.
 //!
 //! Sample i draws its start and its noise from streams of its own, and goes through the net in a block with others that it knows nothing of:
-//! every operation on a block gives a row the same bytes whatever the other rows, and however many (see [`crate::nn::dense::product`]). Blocks
+//! every operation on a block gives a row the same bytes whatever the other rows, and however many (see `nn::dense::product`). Blocks
 //! run in parallel; the bytes do not depend on the number of threads. Networks are handed on block by block ([`MetaModel::sample_into`]), so that no
 //! more of them are in memory than are in the making.
 use super::MetaModel;

@@ -37,8 +37,8 @@ pub enum Control {
 pub struct TuneConfig {
     /// Seed of every random stream (0).
     pub seed: u64,
-    /// λ, the reward's weight against the distance from the base law (10; above 0). The reward's size decides what is much: for the loss
-    /// of networks of some thousand weights, 300 moves them a little, 3,000 far, 30,000 is near plain maximisation.
+    /// λ, the reward's weight against the distance from the base law (30,000; above 0). The reward's size decides what is much: for the loss
+    /// of networks of some thousand weights, 300 moves them a little or not at all, 3,000 far, 30,000 is near plain maximisation.
     pub strength: f64,
     /// Iterations (200; 1 to 1,000,000,000).
     pub iterations: u64,
@@ -83,7 +83,7 @@ impl Default for TuneConfig {
         };
         Self {
             seed: 0,
-            strength: 10.0,
+            strength: 30_000.0,
             iterations: 200,
             steps: 20,
             trajectories: 16,

@@ -1,6 +1,6 @@
 //! Where backward passes leave gradients.
 
-/// Where [`Field::backward`] leaves the gradient with respect to the parameters.
+/// Where [`Field::backward`](crate::field::Field::backward) leaves the gradient with respect to the parameters.
 #[derive(Debug)]
 pub enum Gradient<'a> {
     /// Nowhere: it is not computed.

@@ -33,7 +33,7 @@ pub enum Schedule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AdamWConfig {
-    /// Learning rate η at the end of the warm-up (5e-3; above 0: what narrow fields want; take 1e-3 from some hundred units on).
+    /// Learning rate η at the end of the warm-up (above 0; 5e-3 for narrow fields; take 1e-3 from some hundred units on).
     pub learning_rate: f64,
     /// What follows the warm-up (cosine).
     pub schedule: Schedule,
@@ -159,7 +159,7 @@ impl AdamW {
         Ok(Self { config: config.clone(), steps, step, first, second, average, partial })
     }
 
-    /// The slices that [`AdamW::resume`] takes, named by [`STATE`], each `[Q]`.
+    /// The slices that [`AdamW::resume`] takes, named by `STATE`, each `[Q]`.
     pub fn state(&self) -> [&[f32]; 3] {
         [&self.first, &self.second, &self.average]
     }

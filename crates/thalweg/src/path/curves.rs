@@ -7,7 +7,7 @@ use crate::coupling::Coupling;
 use crate::space::latent::{Decoder, Space};
 use crate::space::source::Source;
 use crate::{Error, Result, Streams};
-use rand::seq::SliceRandom;
+use rand::seq::{SliceRandom, index};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -97,18 +97,11 @@ impl<'a> Curves<'a> {
         if runs.is_empty() {
             return Err(Error::parameter("split", "at least one run to draw curves from", "none"));
         }
-        let pick = |streams: Streams| {
-            let mut order = runs.to_vec();
-            order.shuffle(&mut streams.rng());
-            (0..size).map(|i| order[i % order.len()]).collect::<Vec<_>>()
-        };
-        let streams_of = |marginal: usize| match self.coupling {
-            Coupling::Paired => streams.child("runs"),
-            _ => streams.child("runs").index(marginal as u64),
-        };
-        let marginals = (0..self.marginals.len()).map(|m| match self.marginals[m] {
-            Marginal::Source => self.fresh(size, &streams.child("source")),
-            Marginal::Checkpoint(_) => self.rows(m, &pick(streams_of(m))),
+        let paired = (self.coupling == Coupling::Paired).then(|| drawn(runs, size, &streams.child("runs")));
+        let marginals = (0..self.marginals.len()).map(|m| match (self.marginals[m], &paired) {
+            (Marginal::Source, _) => self.fresh(size, &streams.child("source")),
+            (Marginal::Checkpoint(_), Some(drawn)) => self.rows(m, drawn),
+            (Marginal::Checkpoint(_), None) => self.rows(m, &drawn(runs, size, &streams.child("runs").index(m as u64))),
         });
         let (p, mut marginals) = (self.dimension(), marginals.collect::<Result<Vec<_>>>()?);
         match self.coupling {
@@ -210,6 +203,20 @@ impl<'a> Curves<'a> {
         }
         Ok(points)
     }
+}
+
+/// Runs above which a draw takes as long as what is drawn, not as all of them.
+const MANY: usize = 1 << 12;
+
+/// `size` of `runs` in random order, each once before one comes twice.
+fn drawn(runs: &[usize], size: usize, streams: &Streams) -> Vec<usize> {
+    let mut rng = streams.rng();
+    if runs.len() > MANY.max(size) {
+        return index::sample(&mut rng, runs.len(), size).iter().map(|i| runs[i]).collect();
+    }
+    let mut order = runs.to_vec();
+    order.shuffle(&mut rng);
+    (0..size).map(|i| order[i % order.len()]).collect()
 }
 
 /// Which of `centres [k, D]` is nearest to `point [D]`.

@@ -145,3 +145,26 @@ fn curves_that_cannot_be_are_refused() {
     let none = world.curves(Coupling::Paired, &AT, BUDGET).draw(&[], 3, &Streams::new(0)).err().unwrap();
     assert!(none.to_string().contains("at least one run"));
 }
+
+#[test]
+fn draws_among_many_runs_are_draws_without_replacement_too() {
+    let runs: Vec<usize> = (0..MANY + 904).map(|i| 3 * i).collect();
+    let half = 3 * runs.len() / 2;
+    let (mut low, mut first_low) = (0, 0);
+    for i in 0..400 {
+        let streams = Streams::new(1).index(i);
+        let found = drawn(&runs, 64, &streams);
+        assert!(found.len() == 64 && found.iter().all(|run| run.is_multiple_of(3) && run / 3 < runs.len()));
+        assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 64, "no run comes twice");
+        assert_eq!(found, drawn(&runs, 64, &streams));
+        low += found.iter().filter(|run| **run < half).count();
+        first_low += usize::from(found[0] < half);
+    }
+    // Fair coins, four standard errors.
+    assert!((low as f64 - 12_800.0).abs() < 4.0 * 6400f64.sqrt(), "{low}");
+    assert!((first_low as f64 - 200.0).abs() < 4.0 * 100f64.sqrt(), "the order is random: {first_low}");
+    // More than there are: each once before one comes twice.
+    let found = drawn(&runs, runs.len() + 10, &Streams::new(2));
+    assert_eq!(found[..runs.len()].iter().collect::<BTreeSet<_>>().len(), runs.len());
+    assert_eq!(found[runs.len()..], found[..10]);
+}

@@ -13,6 +13,14 @@ pub struct ToPoint {
 impl ToPoint {
     /// `centre [P]`; `weight` above 0 draws towards it, below 0 away.
     ///
+    /// ```
+    /// use thalweg::{Reward, Streams, ToPoint};
+    /// let reward = ToPoint::new(vec![1.0, 0.0], 2.0)?;
+    /// let graded = reward.grade(&[3.0, 0.0], &Streams::new(0))?;
+    /// assert_eq!((graded.values, graded.gradients), (vec![-4.0], vec![-4.0, 0.0]));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An empty centre, or a number that is not finite.
     pub fn new(centre: Vec<f32>, weight: f64) -> Result<Self> {

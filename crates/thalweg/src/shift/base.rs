@@ -1,10 +1,12 @@
 //! f, and rows as f sees them: inputs, logits, and features (the last hidden layer).
 //!
 //! A classifier known only by its logits gives [`Sample`]s without inputs; tests that need no more work on those.
+use crate::network::{Inputs, Network};
 use crate::{Error, Result};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use thalweg_nets::engine::{Engine, Packed};
+use std::sync::Arc;
+use thalweg_nets::engine::{Engine, Workspace};
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax_rows;
 use thalweg_nets::streams::shuffle;
@@ -160,33 +162,33 @@ impl Sample {
     }
 }
 
-/// The base classifier f: an architecture, its weights, and engines for logits and features.
+/// The base classifier f: its weights, and what evaluates them and other networks of its shape.
 #[derive(Clone, Debug)]
 pub struct Base {
-    architecture: Architecture,
+    network: Arc<dyn Network>,
     theta: Vec<f32>,
+    kind: Kind,
+}
+
+/// What f is.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// A network of the engine's.
+    Known(Box<Known>),
+    /// The caller's, by the name that tells it from all others.
+    Other(String),
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    architecture: Architecture,
     engine: Engine,
     /// f without its last layer, and how many of its weights that takes; absent where the last layer is no plain dense one.
     trunk: Option<(Engine, usize)>,
 }
 
-impl Base {
-    /// f with weights `theta [P]`.
-    ///
-    /// # Errors
-    /// Weights that are not one finite network of the architecture; fewer than two classes.
-    pub fn new(architecture: &Architecture, theta: Vec<f32>) -> Result<Self> {
-        let engine = Engine::new(architecture)?;
-        if engine.layout().check("theta", &theta)? != 1 {
-            return Err(Error::shape("theta", format!("[{}]", engine.parameters()), format!("[{}]", theta.len())));
-        }
-        if engine.classes() < 2 {
-            return Err(Error::parameter(
-                "architecture",
-                "at least 2 logits: f is a classifier, not a regression",
-                engine.classes(),
-            ));
-        }
+impl Known {
+    fn new(architecture: &Architecture, engine: Engine) -> Result<Self> {
         let trunk = match architecture.layers().split_last() {
             Some((last, before)) if matches!(last.operation, Operation::Dense { .. }) && !before.is_empty() => {
                 let name = format!("{}-features", architecture.name());
@@ -201,12 +203,65 @@ impl Base {
                 (engine, p)
             })
             .filter(|(_, p)| *p > 0);
-        Ok(Self { architecture: architecture.clone(), theta, engine, trunk })
+        Ok(Self { architecture: architecture.clone(), engine, trunk })
+    }
+}
+
+impl Base {
+    /// f with weights `theta [P]`.
+    ///
+    /// # Errors
+    /// Weights that are not one finite network of the architecture; fewer than two classes.
+    pub fn new(architecture: &Architecture, theta: Vec<f32>) -> Result<Self> {
+        let engine = Engine::new(architecture)?;
+        let known = Known::new(architecture, engine.clone())?;
+        Self::of(Arc::new(engine), theta, Kind::Known(Box::new(known)))
     }
 
-    /// Its architecture.
-    pub fn architecture(&self) -> &Architecture {
-        &self.architecture
+    /// f with weights `theta [P]` of a network that the engine does not know; its `name` tells it from all others. Its logits serve as features.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn other(network: Arc<dyn Network>, name: impl Into<String>, theta: Vec<f32>) -> Result<Self> {
+        Self::of(network, theta, Kind::Other(name.into()))
+    }
+
+    fn of(network: Arc<dyn Network>, theta: Vec<f32>, kind: Kind) -> Result<Self> {
+        let layout = network.layout();
+        if layout.check("theta", &theta)? != 1 {
+            return Err(Error::shape("theta", format!("[{}]", layout.len()), format!("[{}]", theta.len())));
+        }
+        if network.classes() < 2 {
+            let expected = "at least 2 logits: f is a classifier, not a regression";
+            return Err(Error::parameter("architecture", expected, network.classes()));
+        }
+        Ok(Self { network, theta, kind })
+    }
+
+    /// What evaluates networks of its shape.
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
+    }
+
+    /// Its architecture, where the engine knows it.
+    pub fn architecture(&self) -> Option<&Architecture> {
+        match &self.kind {
+            Kind::Known(known) => Some(&known.architecture),
+            Kind::Other(_) => None,
+        }
+    }
+
+    /// The name of a network that the engine does not know.
+    pub fn name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Known(_) => None,
+            Kind::Other(name) => Some(name),
+        }
+    }
+
+    /// Whether inputs are images: have sides, as far as is known.
+    pub fn takes_images(&self) -> bool {
+        self.architecture().is_some_and(|net| net.input()[1] > 1)
     }
 
     /// Its weights `[P]`.
@@ -214,9 +269,15 @@ impl Base {
         &self.theta
     }
 
-    /// Its engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// Its architecture and the engine, for what only the engine can do.
+    ///
+    /// # Errors
+    /// A network that the engine does not know.
+    pub fn engine(&self) -> Result<(&Architecture, &Engine)> {
+        match &self.kind {
+            Kind::Known(known) => Ok((&known.architecture, &known.engine)),
+            Kind::Other(name) => Err(Error::parameter("classifier f", "an architecture that the engine knows", name)),
+        }
     }
 
     /// Rows `[N, D]` as f sees them.
@@ -224,44 +285,48 @@ impl Base {
     /// # Errors
     /// No row, a length that is no multiple of D, an input that is not finite, logits that are not finite.
     pub fn sample(&self, inputs: &[f32]) -> Result<Sample> {
-        let d = self.engine.input_len();
+        let d = self.network.input_len();
         if inputs.is_empty() || !inputs.len().is_multiple_of(d) {
             return Err(Error::shape("inputs", format!("[N ≥ 1, {d}]"), format!("[{}]", inputs.len())));
         }
         finite("inputs", inputs, d)?;
-        let packed = self.engine.pack(inputs)?;
-        let logits = self.engine.logits_of_many(&self.theta, &packed)?;
-        finite("logits of f", &logits, self.engine.classes())?;
-        let features = match &self.trunk {
-            Some((engine, p)) => engine.logits_of_many(&self.theta[..*p], &engine.pack(inputs)?)?,
-            None => logits.clone(),
+        let logits = self.network.logits(&self.theta, &self.network.inputs(inputs)?)?;
+        finite("logits of f", &logits, self.network.classes())?;
+        let features = match &self.kind {
+            Kind::Known(known) if let Some((engine, p)) = &known.trunk => {
+                engine.logits_of_many(&self.theta[..*p], &engine.pack(inputs)?)?
+            }
+            _ => logits.clone(),
         };
-        Ok(Sample { len: packed.len(), inputs: inputs.to_vec(), logits, features })
+        Ok(Sample { len: inputs.len() / d, inputs: inputs.to_vec(), logits, features })
     }
 
-    /// Logits `[M, N, C]` of networks `thetas [M, P]` of f's architecture on a query, on the calling thread.
+    /// Logits `[M, N, C]` of networks `thetas [M, P]` of f's shape on rows, in parallel.
     ///
     /// # Errors
-    /// As [`Self::pack`].
-    pub fn logits_of(&self, thetas: &[f32], query: &Sample) -> Result<Vec<f32>> {
-        let (p, packed, mut workspace) = (self.engine.parameters(), self.pack(query)?, self.engine.workspace());
-        let mut all = vec![0.0; thetas.len() / p * query.logits.len()];
-        for (theta, logits) in thetas.chunks_exact(p).zip(all.chunks_exact_mut(query.logits.len())) {
-            self.engine.logits(theta, &packed, logits, &mut workspace);
-        }
-        Ok(all)
+    /// As [`Self::inputs`] and [`Network::logits`].
+    pub fn logits_of_many(&self, thetas: &[f32], rows: &Sample) -> Result<Vec<f32>> {
+        self.network.logits(thetas, &self.inputs(rows)?)
     }
 
-    /// Rows of a sample in the engine's layout.
+    /// The same on the calling thread.
+    ///
+    /// # Errors
+    /// As [`Self::logits_of_many`].
+    pub fn logits_of(&self, thetas: &[f32], query: &Sample) -> Result<Vec<f32>> {
+        self.network.logits_here(thetas, &self.inputs(query)?, &mut Workspace::default())
+    }
+
+    /// Rows of a sample as the network takes them.
     ///
     /// # Errors
     /// A sample without inputs, or of another width.
-    pub fn pack(&self, sample: &Sample) -> Result<Packed> {
-        if sample.width() != self.engine.input_len() {
+    pub fn inputs(&self, sample: &Sample) -> Result<Inputs> {
+        if sample.width() != self.network.input_len() {
             let found = format!("[{}, {}]", sample.len(), sample.width());
-            return Err(Error::shape("inputs", format!("[N, {}]", self.engine.input_len()), found));
+            return Err(Error::shape("inputs", format!("[N, {}]", self.network.input_len()), found));
         }
-        self.engine.pack(&sample.inputs)
+        self.network.inputs(&sample.inputs)
     }
 }
 
@@ -294,42 +359,5 @@ pub(super) fn finite(what: &str, values: &[f32], wide: usize) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use thalweg_nets::architecture::Preset;
-
-    #[test]
-    fn features_times_the_last_layer_are_the_logits() {
-        let net = Preset::Mlp { widths: vec![5, 3] }.build([4, 1, 1], 2).unwrap();
-        let engine = Engine::new(&net).unwrap();
-        let theta: Vec<f32> = (0..engine.parameters()).map(|i| ((i * 37 % 19) as f32 - 9.0) / 10.0).collect();
-        let base = Base::new(&net, theta.clone()).unwrap();
-        let x: Vec<f32> = (0..28).map(|i| (i as f32 * 0.7).sin()).collect();
-        let sample = base.sample(&x).unwrap();
-        assert_eq!((sample.len(), sample.width(), sample.classes(), sample.feature_width()), (7, 4, 2, 3));
-        let head = &theta[theta.len() - 8..];
-        for i in 0..7 {
-            for c in 0..2 {
-                let by_hand: f32 =
-                    (0..3).map(|j| head[c * 3 + j] * sample.features[i * 3 + j]).sum::<f32>() + head[6 + c];
-                assert!((by_hand - sample.logits[i * 2 + c]).abs() < 1e-5);
-            }
-        }
-        let few = sample.rows(&[6, 0, 6]);
-        assert_eq!((few.len(), &few.inputs[..4], &few.logits[4..]), (3, &x[24..], &sample.logits[12..]));
-    }
-
-    #[test]
-    fn bad_rows_are_named() {
-        let net = Preset::Mlp { widths: vec![3] }.build([2, 1, 1], 2).unwrap();
-        let p = Engine::new(&net).unwrap().parameters();
-        let base = Base::new(&net, vec![0.1; p]).unwrap();
-        let said = |x: &[f32]| base.sample(x).unwrap_err().to_string();
-        assert!(said(&[]).contains("[N ≥ 1, 2]"));
-        assert!(said(&[1.0; 3]).contains("[3]"));
-        assert!(said(&[0.0, 0.0, f32::NAN, 0.0]).contains("row 1, column 0"));
-        assert!(Base::new(&net, vec![0.1; p + 1]).is_err());
-        assert!(Sample::of_logits(vec![0.0; 5], 2).is_err());
-        assert!(Sample::of_logits(vec![0.0, f32::INFINITY], 2).unwrap_err().to_string().contains("column 1"));
-    }
-}
+#[path = "base_tests.rs"]
+mod tests;

@@ -8,6 +8,11 @@ use super::disagreement::rounds::Rounds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Numbers that a bank has at most where nobody says its size: 64 MiB.
+pub const BANK: usize = 1 << 24;
+/// Its fewest networks then.
+pub const SMALLEST: usize = 50;
+
 /// Parameters of all tests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -58,6 +63,13 @@ impl Config {
             conditional: ConditionalConfig { dimension: 32, ..ConditionalConfig::default() },
             ensemble: EnsembleConfig::default(),
         }
+    }
+
+    /// For a network of so many `parameters`: where the bank would have more than [`BANK`] numbers it is smaller, down to [`SMALLEST`] networks.
+    pub fn within(mut self, parameters: usize) -> Self {
+        let most = (BANK / parameters.max(1)).max(SMALLEST);
+        self.bank.size = self.bank.size.min(most);
+        self
     }
 }
 

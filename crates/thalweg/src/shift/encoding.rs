@@ -106,6 +106,29 @@ impl Encoding {
         inputs
     }
 
+    /// Cells of rows that have inputs `[N, D]`: the inverse of [`Self::inputs`], where that kept what a cell says. A number has the digits that single
+    /// precision has, a word without a column is missing, as is a cell of a column that no test gets.
+    pub fn cells(&self, inputs: &[f32]) -> Vec<Vec<String>> {
+        let of_row = |row: &[f32]| {
+            let mut at = 0;
+            let cell = |part: &Part| {
+                let own = &row[at..at + part.width()];
+                at += part.width();
+                match part {
+                    Part::Number { gaps: true, .. } if own[1] > 0.5 => String::new(),
+                    Part::Number { mean, deviation, .. } => digits(f64::from(own[0]) * deviation + mean, *deviation),
+                    Part::Words { values } => {
+                        let most = (0..own.len()).max_by(|&a, &b| own[a].total_cmp(&own[b]).then(b.cmp(&a)));
+                        most.filter(|&i| own[i] > 0.5).map_or(String::new(), |i| values[i].clone())
+                    }
+                    Part::Names => String::new(),
+                }
+            };
+            self.parts.iter().map(cell).collect()
+        };
+        inputs.chunks_exact(self.width()).map(of_row).collect()
+    }
+
     /// The columns of the inputs by the names of the table.
     pub fn features(&self) -> Vec<Feature> {
         let mut features = Vec::new();
@@ -168,6 +191,16 @@ impl Part {
     }
 }
 
+/// A number of a column with this deviation, with as many digits as single precision keeps of both, and no zeros at its end.
+fn digits(x: f64, deviation: f64) -> String {
+    let size = x.abs().max(deviation).max(f64::MIN_POSITIVE).log10().floor() as i32;
+    let least = 10f64.powi(size - 5);
+    match (x / least).round() {
+        0.0 => "0".into(),
+        steps => format!("{:.5e}", steps * least).parse::<f64>().map_or_else(|_| x.to_string(), |x| x.to_string()),
+    }
+}
+
 /// The most frequent of the words, or that they are names.
 fn words(known: &[&str]) -> Part {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -197,6 +230,29 @@ mod tests {
     fn of(names: &[&str], rows: &[Vec<String>]) -> Encoding {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         Encoding::learnt(&names, rows.iter().map(Vec::as_slice))
+    }
+
+    #[test]
+    fn cells_come_back_from_inputs() {
+        let table = rows(&[
+            ["54", "red", "0.125"],
+            ["", "blue", "-3.5"],
+            ["61", "", "1200000"],
+            ["48.25", "red", "7"],
+            ["0", "blue", "0.000012"],
+        ]);
+        let encoding = of(&["age", "colour", "dose"], &table);
+        let inputs = encoding.inputs(&table);
+        let back = encoding.cells(&inputs);
+        for (row, cells) in table.iter().zip(&back) {
+            assert_eq!(row[..2], cells[..2]);
+            // Beside numbers of a million single precision leaves some hundredths of a small one.
+            let [a, b] = [&row[2], &cells[2]].map(|cell| cell.parse::<f64>().unwrap());
+            assert!((a - b).abs() <= 1.0, "{a} {b}");
+        }
+        assert_eq!(encoding.inputs(&back).len(), inputs.len());
+        let said = [(54.000_000_4, 20.0), (0.1 + 0.2, 0.1), (-1e-9, 1.0), (123_456.7, 1.0), (-2.5e-7, 1e-7)];
+        assert_eq!(said.map(|(x, deviation)| digits(x, deviation)), ["54", "0.3", "0", "123457", "-0.00000025"]);
     }
 
     #[test]

@@ -15,8 +15,10 @@ pub enum Needs {
     Logits,
     /// Inputs too.
     Inputs,
-    /// f's weights too.
+    /// f's weights too, and gradients at them.
     Network,
+    /// An architecture that the engine knows too.
+    Engine,
 }
 
 /// What tests are made from.
@@ -69,7 +71,7 @@ pub struct Factory {
 /// from them.
 #[derive(Debug)]
 pub struct Trained {
-    /// The work; piece m is the network m, `[P]`.
+    /// The work; its pieces one after the other are the networks, a whole number of them each, one where the engine computes them.
     pub pieces: for<'a> fn(&Parts<'a>, &Streams) -> Result<Box<dyn Pieces + 'a>>,
     /// Prepares the test from networks `[M, P]`.
     pub prepare: fn(&Parts, Vec<f32>, &Streams) -> Prepared,

@@ -1,5 +1,5 @@
 //! The registry of tests: all of them by name. A new test is its file, which ends in a [`Factory`], its module's line, and its line in [`Method::ALL`].
-use super::baselines::{bbsd, deep_kernel, divergence, energy, ensemble, entropy, mahalanobis, mmd, two_sample};
+use super::baselines::{bbsd, d3m, deep_kernel, divergence, energy, ensemble, entropy, mahalanobis, mmd, two_sample};
 pub use super::config::{BankCdc, Config, MetaCdc};
 use super::disagreement::{bank, conditional, detectron, meta};
 use super::factory::Factory;
@@ -25,6 +25,7 @@ impl Method {
         Method(&meta::FACTORY),
         Method(&conditional::FACTORY),
         Method(&ensemble::FACTORY),
+        Method(&d3m::FACTORY),
         Method(&entropy::FACTORY),
         Method(&bbsd::FACTORY),
         Method(&energy::FACTORY),
@@ -118,12 +119,15 @@ impl Method {
     }
 
     fn check(self, parts: &Parts) -> Result<()> {
-        let expected = match self.needs() {
-            Needs::Network if parts.base.is_none() => "f's weights and architecture",
-            Needs::Inputs if parts.reference.held_out.width() == 0 => "rows with inputs",
+        let (expected, found) = match (self.needs(), &parts.base) {
+            (Needs::Network | Needs::Engine, None) => ("f's weights and architecture", "logits alone"),
+            (Needs::Engine, Some(base)) if base.architecture().is_none() => {
+                ("an architecture that the engine knows", base.name().unwrap_or("another"))
+            }
+            (Needs::Inputs, _) if parts.reference.held_out.width() == 0 => ("rows with inputs", "logits alone"),
             _ => return Ok(()),
         };
-        Err(Error::parameter(format!("method {}", self.name()), expected, "logits alone"))
+        Err(Error::parameter(format!("method {}", self.name()), expected, found))
     }
 }
 

@@ -4,12 +4,11 @@
 //! on Q. Where Q looks like P it cannot do both; where f is guessing it can. How often it disagrees is compared with how often CDCs
 //! disagree on held-out rows of P of the same number: that is the null law, and it gives a p-value without any assumption.
 //!
-//! - [`base`]: f and rows as f sees them; [`reference`]: the parts of P.
-//! - [`test`]: what every test is, [`ShiftTest`]; [`null`]: null laws, p-values, their combination; [`power`]: what a test is worth.
-//! - [`cdc`]: training one CDC; [`detectron`]: rounds of them for a query; [`choose`]: κ, learning rate and steps; [`bank`]: CDCs trained
-//!   once; [`meta`]: CDCs drawn from a flow that is tuned to the query; [`conditional`]: from one that takes the query as its context.
-//! - [`members`]: what all tests by networks beside f share.
-//! - [`entropy`], [`bbsd`], [`mahalanobis`], [`ensemble`], [`two_sample`], [`mmd`], [`deep_kernel`], [`divergence`]: M16.
+//! - [`base`]: f and rows as f sees them; [`mod@reference`]: the parts of P.
+//! - [`mod@test`]: what every test is, [`ShiftTest`]; [`law`]: null laws, p-values, their combination, and what a test is worth.
+//! - [`disagreement`]: tests by networks beside f. CDCs trained for a query (Detectron), once (the bank), drawn from a flow that is tuned to the query
+//!   (meta-detectron) or from one that takes the query as its context.
+//! - [`baselines`]: tests without CDCs (M16): entropy, deep ensembles, Mahalanobis distances, black-box shift detection, kernels, classifiers.
 //! - [`estimate`]: how often f is right on Q, with an interval, or that it cannot be told; [`counterpart`]: whether a change that f bears explains what
 //!   tests of harm see; [`encoding`]: tables as inputs; [`explain`]: which rows, features, classes and subgroups to look at.
 //! - [`factory`]: what a test says of itself; [`method`]: all of them by name; [`stored`]: what a test keeps in a file; [`calibration`]: tests

@@ -10,6 +10,7 @@ use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use thalweg_nets::streams::shuffle;
 
 /// P in three disjoint parts, as f sees them.
@@ -67,10 +68,32 @@ pub fn quarters(n: usize, seed: u64) -> Result<[Vec<usize>; 3]> {
     Ok([train.to_vec(), validation.to_vec(), held_out.to_vec()])
 }
 
-/// Every row's numbers, bit for bit.
-fn bits(rows: &Sample) -> impl Iterator<Item = Vec<u32>> + '_ {
+/// The numbers of a row, which are compared bit for bit.
+struct Bits<'a>(&'a [f32]);
+
+impl Bits<'_> {
+    fn each(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().map(|v| v.to_bits())
+    }
+}
+
+impl PartialEq for Bits<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.each().eq(other.each())
+    }
+}
+
+impl Eq for Bits<'_> {}
+
+impl Hash for Bits<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.each().for_each(|v| state.write_u32(v));
+    }
+}
+
+fn bits(rows: &Sample) -> impl Iterator<Item = Bits<'_>> {
     let values = if rows.inputs.is_empty() { &rows.logits } else { &rows.inputs };
-    values.chunks_exact((values.len() / rows.len().max(1)).max(1)).map(|row| row.iter().map(|v| v.to_bits()).collect())
+    values.chunks_exact((values.len() / rows.len().max(1)).max(1)).map(Bits)
 }
 
 /// How null queries lie among the held-out rows.
@@ -102,9 +125,9 @@ impl Reference {
     /// How many held-out rows are bit for bit others of the held-out rows, and how many are rows of the other parts, as are how many validation rows
     /// of the training rows; by inputs, or logits where only those are known.
     pub fn copies(&self) -> Copies {
-        let train: HashSet<Vec<u32>> = bits(&self.train).collect();
-        let validation: HashSet<Vec<u32>> = bits(&self.validation).collect();
-        let distinct: HashSet<Vec<u32>> = bits(&self.held_out).collect();
+        let train: HashSet<Bits> = bits(&self.train).collect();
+        let validation: HashSet<Bits> = bits(&self.validation).collect();
+        let distinct: HashSet<Bits> = bits(&self.held_out).collect();
         Copies {
             within: self.held_out.len() - distinct.len(),
             elsewhere: bits(&self.held_out).filter(|row| train.contains(row) || validation.contains(row)).count(),

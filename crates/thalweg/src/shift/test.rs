@@ -33,6 +33,8 @@ pub struct Measured {
     pub values: Vec<f64>,
     /// How much each row of the first query looks out of place `[N]`; empty where the test cannot tell.
     pub row_scores: Vec<f64>,
+    /// What [`ShiftTest::disagreements`] says of the first query, where it was found on the way; else empty.
+    pub disagreements: Vec<f64>,
 }
 
 /// What the numbers of rows that are kept are called in files.
@@ -163,5 +165,5 @@ pub(super) fn completed(
 pub(super) fn means_of_rows(scores: &[f64], queries: &[Vec<usize>]) -> Measured {
     let mean = |q: &Vec<usize>| q.iter().map(|&r| scores[r]).sum::<f64>() / q.len() as f64;
     let row_scores = queries.first().map_or(Vec::new(), |q| q.iter().map(|&r| scores[r]).collect());
-    Measured { values: queries.iter().map(mean).collect(), row_scores }
+    Measured { values: queries.iter().map(mean).collect(), row_scores, ..Measured::default() }
 }

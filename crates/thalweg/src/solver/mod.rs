@@ -46,6 +46,13 @@ impl Solver {
 
     /// The solver of this name, tolerance 1e-5 and noise 1 where it has one.
     ///
+    /// ```
+    /// use thalweg::Solver;
+    /// assert_eq!(Solver::named("heun")?, Solver::Heun);
+    /// assert!(Solver::named("hein").is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// An unknown name.
     pub fn named(name: &str) -> Result<Self> {

@@ -180,7 +180,7 @@ pub enum Target {
 /// The zoo `source` aligned to a `target`, as a zoo of its own in `out`.
 ///
 /// # Errors
-/// A zoo whose architecture is not known, a run that does not exist, and whatever [`derive`] says.
+/// A zoo whose architecture is not known, a run that does not exist, and whatever [`derive()`] says.
 pub fn align_zoo(
     source: &ZooStore,
     target: Target,

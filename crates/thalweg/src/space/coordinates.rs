@@ -77,6 +77,16 @@ impl Coordinates {
 
     /// Puts together what a model file holds.
     ///
+    /// ```
+    /// use thalweg::{Coordinates, Layout, Standardiser};
+    /// let layout = Layout::of_tensors([("w".to_owned(), vec![2])]);
+    /// let coordinates = Coordinates::from_parts(Standardiser::PerParameter, &layout, vec![1.0, -2.0], vec![0.5, 4.0])?;
+    /// let mut theta = [2.0, 2.0];
+    /// coordinates.standardise(&mut theta); // (θ − μ)/s
+    /// assert_eq!(theta, [2.0, 1.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Where μ or s is not `[P]`, not finite, or s is not above 0.
     pub fn from_parts(standardiser: Standardiser, layout: &Layout, mean: Vec<f32>, scale: Vec<f32>) -> Result<Self> {

@@ -13,6 +13,9 @@ use std::path::Path;
 use thalweg_nets::sealed::SealedFile;
 use thalweg_nets::{checksum, layout, sealed};
 
+/// In the identity of work, what comes before the name of what evaluates networks, where that is not the engine.
+pub(crate) const BY: &str = " by ";
+
 /// Tensors about to be written.
 #[derive(Default)]
 pub struct TensorWriter {
@@ -148,10 +151,18 @@ impl<'a> TensorReader<'a> {
     /// # Errors
     /// The state of another.
     pub fn check_identity(&self, identity: &str, whose: &str) -> Result<()> {
-        if self.word("identity") == identity {
+        let own = self.word("identity");
+        if own == identity {
             return Ok(());
         }
-        Err(Error::OtherState { path: self.path.to_path_buf(), work: whose.into() })
+        // The same work but for what evaluates its networks?
+        let (wanted, found) = match (identity.split_once(BY), own.split_once(BY)) {
+            (Some((work, by)), Some((same, other))) if work == same => {
+                (format!("{whose} with networks by {by}"), format!("that with networks by {other}"))
+            }
+            _ => (whose.to_owned(), "that of another".to_owned()),
+        };
+        Err(Error::OtherState { path: self.path.to_path_buf(), work: wanted, found })
     }
 
     /// The shape of a tensor; none where there is no such tensor.

@@ -254,6 +254,7 @@ fn small_config() -> TuneConfig {
         validate_every: 2,
         validation_samples: 4,
         validation_steps: 5,
+        strength: 10.0,
         ..TuneConfig::default()
     }
 }

@@ -53,7 +53,7 @@ pub struct Made {
 
 /// The fit that [`Made::fit_state`] belongs to.
 pub fn run_fit(zoo: &ZooStore, config: &FitConfig, state: &Path, stop: u64) -> Result<MetaModel> {
-    let options = FitOptions { state: Some(state.into()), save_every: 0, resume: true, latents: None };
+    let options = FitOptions { state: Some(state.into()), save_every: 0, resume: true, ..FitOptions::default() };
     fit(zoo, config, &options, &StopAfter::new(stop))
 }
 

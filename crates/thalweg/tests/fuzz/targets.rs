@@ -126,7 +126,7 @@ fn tested(path: &Path) -> bool {
     Calibration::read(path).is_ok_and(|calibration| {
         let c = calibration.record.classes;
         let query = match calibration.base() {
-            Some(base) => base.sample(&vec![0.5; 6 * base.architecture().input_len()]),
+            Some(base) => base.sample(&vec![0.5; 6 * base.network().input_len()]),
             None => Sample::of_logits(vec![0.25; 6 * c.min(1000)], c),
         };
         query.is_ok_and(|query| calibration.test(&query, 0.05, 1, &Silent).is_ok())

@@ -33,7 +33,8 @@ impl ShiftTest for Distance {
         let rows = |query: &Sample| query.inputs.chunks_exact(self.mean.len()).map(far).collect::<Vec<f64>>();
         let all: Vec<Vec<f64>> = queries.iter().map(rows).collect();
         let mean = |rows: &Vec<f64>| rows.iter().sum::<f64>() / rows.len() as f64;
-        Ok(Measured { values: all.iter().map(mean).collect(), row_scores: all.into_iter().next().unwrap_or_default() })
+        let values = all.iter().map(mean).collect();
+        Ok(Measured { values, row_scores: all.into_iter().next().unwrap_or_default(), ..Measured::default() })
     }
 }
 

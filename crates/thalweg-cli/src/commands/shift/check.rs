@@ -70,5 +70,5 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
         None => args.query.rows((None, of.probabilities), &calibration, Path::new("the model"), session)?,
     };
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
-    answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
+    answer::answered((&calibration, model.as_ref()), &rows, (&args.answer, level), (out, report), session)
 }

@@ -53,12 +53,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
-    let (sample, picked) = args.query.rows(
-        (args.asking.predictor().as_ref(), args.probabilities),
-        &calibration,
-        &args.calibration,
-        session,
-    )?;
+    let model = args.asking.predictor();
+    let (sample, picked) =
+        args.query.rows((model.as_ref(), args.probabilities), &calibration, &args.calibration, session)?;
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
-    answer::answered(&calibration, &rows, (&args.answer, level), (out, report), session)
+    answer::answered((&calibration, model.as_ref()), &rows, (&args.answer, level), (out, report), session)
 }

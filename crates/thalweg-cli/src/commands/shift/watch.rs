@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thalweg::shift::calibration::Calibration;
 
-/// Watch rows that come in batches: without shift, no alarm is ever raised but with probability --level
+/// Watch rows that come in batches: without shift, the probability of any alarm, ever, is at most --level
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   thalweg shift watch logits.cal --state days.watch \\

@@ -1,5 +1,6 @@
-//! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at.
+//! `thalweg zoo`: zoos are made, brought in from elsewhere, aligned, looked at, written for others.
 pub mod align;
+mod export;
 mod import;
 mod info;
 pub mod train;
@@ -17,6 +18,7 @@ pub enum Command {
     Import(Box<import::Args>),
     Align(align::Args),
     Info(info::Args),
+    Export(export::Args),
 }
 
 impl Command {
@@ -28,7 +30,7 @@ impl Command {
         let (shard, folder) = match self {
             Self::Train(args) => (&args.shard, train::FOLDER),
             Self::Align(args) => (&args.shard, align::FOLDER),
-            Self::Import(_) | Self::Info(_) => return Ok(None),
+            Self::Import(_) | Self::Info(_) | Self::Export(_) => return Ok(None),
         };
         shard.none()?;
         Ok(Some(out.map_or_else(|| folder.into(), Path::to_path_buf)))
@@ -45,5 +47,6 @@ pub fn run(command: &Command, session: &Session) -> Result<Outcome> {
         Command::Import(args) => import::run(args, session),
         Command::Align(args) => align::run(args, session),
         Command::Info(args) => info::run(args, session),
+        Command::Export(args) => export::run(args, session),
     }
 }

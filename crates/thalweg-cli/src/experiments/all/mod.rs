@@ -7,14 +7,14 @@ mod rule;
 mod select;
 
 use self::found::Found;
-use super::experiment::{Entry, Findings, Scale};
+use super::experiment::{Entry, Findings, Prepared, Scale};
 use crate::output::JSON;
 use crate::report::Report;
 use crate::results::{Results, Row};
 use crate::session::Session;
 use crate::settings;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thalweg_nets::Error;
 use thalweg_nets::files::write_whole;
@@ -27,6 +27,13 @@ pub const NAME: &str = "all";
 pub const TOML: &str = include_str!("../../../../../experiments/all.toml");
 /// The page of one experiment, for the whole one.
 const PAGE: &str = "page.json";
+
+/// The seeds on which settings of the experiment `name` were chosen, where that is known.
+fn chosen_on(name: &str) -> Result<Vec<u64>> {
+    let all: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
+    let seeds = all.get("chosen-on").and_then(|all| all.get(name)).and_then(Value::as_array);
+    Ok(seeds.into_iter().flatten().filter_map(|seed| seed.as_integer()?.try_into().ok()).collect())
+}
 
 /// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
 fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
@@ -70,15 +77,42 @@ pub fn run(entries: &[&Entry], scale: Scale, out: &Path, session: &Session) -> R
     Ok(page::findings(&all, scale))
 }
 
+/// Where the zoos lie that experiments in `out` share.
+pub fn zoos(out: &Path) -> PathBuf {
+    out.join("zoos")
+}
+
+/// Those of `entries` that have not finished in `out`, with their folders.
+///
+/// # Errors
+/// Settings that one of them refuses.
+pub fn unfinished(
+    entries: &[&Entry],
+    scale: Scale,
+    out: &Path,
+    session: &Session,
+) -> Result<Vec<(Box<dyn Prepared>, PathBuf)>> {
+    let mut all = Vec::new();
+    for entry in entries {
+        let prepared = (entry.prepare)(scale, &changes(entry.name, scale, session)?, session.common.seed)?;
+        let dir = out.join(entry.name);
+        if finished(&dir, prepared.seed(), &prepared.settings()?).is_none() {
+            all.push((prepared, dir));
+        }
+    }
+    Ok(all)
+}
+
 /// One experiment, or what an earlier process found by it.
 fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Found> {
-    let set = changes(entry.name, scale, session)?;
+    let (set, chosen_on) = (changes(entry.name, scale, session)?, chosen_on(entry.name)?);
     let prepared = (entry.prepare)(scale, &set, session.common.seed)?;
     let dir = out.join(entry.name);
     let of = |seconds, rows, report| Found {
         name: entry.name,
         scale,
         seed: prepared.seed(),
+        chosen_on: chosen_on.clone(),
         seconds,
         set: set.clone(),
         rows,
@@ -90,7 +124,7 @@ fn one(entry: &Entry, scale: Scale, out: &Path, session: &Session) -> Result<Fou
     }
     std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     let clock = Instant::now();
-    let findings = prepared.run(&dir, Some(&out.join("zoos")), session)?;
+    let findings = prepared.run(&dir, Some(&zoos(out)), session)?;
     let seconds = clock.elapsed().as_secs_f64();
     let mut results = Results::new(prepared.seed());
     (results.settings, results.rows) = (prepared.settings()?, findings.rows);

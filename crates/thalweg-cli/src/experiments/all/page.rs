@@ -16,41 +16,65 @@ const DIGITS: usize = 3;
 
 /// A claim with what was found of it.
 struct Judged<'a> {
+    /// Its number among all claims, whichever of them are told.
+    number: usize,
     claim: &'static Claim,
     found: &'a Found,
     decisive: Vec<Comparison>,
     rival: Vec<Comparison>,
+    beside: Vec<Comparison>,
     verdict: Verdict,
 }
+
+impl Judged<'_> {
+    /// Every comparison, with its part in the verdict.
+    fn all(&self) -> impl Iterator<Item = (&Comparison, &'static str)> {
+        let lists = [(&self.decisive, DECIDES), (&self.rival, "trivial rival"), (&self.beside, "beside it")];
+        lists.into_iter().flat_map(|(list, part)| list.iter().map(move |c| (c, part)))
+    }
+
+    /// The verdict in words.
+    fn words(&self) -> String {
+        self.verdict.beside(&self.rival)
+    }
+
+    /// Whether nothing stands against it.
+    fn is_clear(&self) -> bool {
+        self.verdict == Verdict::Holds && self.rival.iter().all(Comparison::won)
+    }
+}
+
+/// The part of a comparison that decides.
+const DECIDES: &str = "decides";
 
 /// Never negative: what does not hold is a finding of the page, not a failure of the command.
 const OUTCOME: Outcome = Outcome::Done;
 
 /// Rows, tables and page of all that was found.
 pub fn findings(all: &[Found], scale: Scale) -> Findings {
-    let of = |claim: &'static Claim| {
+    let of = |(i, claim): (usize, &'static Claim)| {
         let found = all.iter().find(|found| found.name == claim.experiment)?;
-        let (decisive, rival) = ((claim.decide)(&found.rows), (claim.rival)(&found.rows));
+        let [decisive, rival, beside] = [claim.decide, claim.rival, claim.beside].map(|of| of(&found.rows));
         let verdict = Verdict::of(&decisive);
-        Some(Judged { claim, found, decisive, rival, verdict })
+        Some(Judged { number: i + 1, claim, found, decisive, rival, beside, verdict })
     };
-    let judged: Vec<Judged> = CLAIMS.iter().filter_map(of).collect();
+    let judged: Vec<Judged> = CLAIMS.iter().enumerate().filter_map(of).collect();
     let overview = overview(&judged, all);
     Findings { rows: rows(&judged, all), report: page(&judged, all, scale), tables: vec![overview], outcome: OUTCOME }
 }
 
 fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (i, j) in judged.iter().enumerate() {
+    for j in judged {
         let about = row! {
-            "claim" => i + 1, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
-            "verdict" => j.verdict.words(),
+            "claim" => j.number, "text" => j.claim.text, "source" => j.claim.source, "experiment" => j.found.name, "seed" => j.found.seed,
+            "settings_chosen_on" => j.found.chosen_on,
+            "verdict" => j.words(),
         };
-        let decisive = j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false)));
-        for (c, decides) in decisive {
+        for (c, part) in j.all() {
             let mut row = about.clone();
             row.extend(row! {
-                "decides" => decides, "compared" => c.what, "sense" => c.sense.words(), "won" => c.won(),
+                "decides" => part == DECIDES, "part" => part, "compared" => c.what, "sense" => c.sense.words(), "won" => c.won(),
                 "ours" => c.ours.of, "ours_mean" => c.ours.mean, "ours_sem" => c.ours.error, "ours_n" => c.ours.n,
                 "theirs" => c.theirs.of, "theirs_mean" => c.theirs.mean, "theirs_sem" => c.theirs.error, "theirs_n" => c.theirs.n,
             });
@@ -62,8 +86,10 @@ fn rows(judged: &[Judged], all: &[Found]) -> Vec<Row> {
     }
     for found in all {
         for row in &found.rows {
-            let mut told =
-                row! { "experiment" => found.name, "scale" => found.scale.to_string(), "seed" => found.seed };
+            let mut told = row! {
+                "experiment" => found.name, "scale" => found.scale.to_string(), "seed" => found.seed,
+                "settings_chosen_on" => found.chosen_on,
+            };
             told.extend(row.clone());
             rows.push(told);
         }
@@ -100,7 +126,7 @@ fn told(list: &[Comparison]) -> Vec<String> {
 fn note(all: &[Found]) -> String {
     let total: f64 = all.iter().map(|found| found.seconds).sum();
     format!(
-        "{WORDS} ± is one standard error. The trivial rival decides nothing. Minutes are those of the claim's experiment, {:.1} for all of them.",
+        "{WORDS} ± is one standard error. Minutes are those of the claim's experiment, {:.1} for all of them.",
         total / 60.0
     )
 }
@@ -110,14 +136,14 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
     let first = |list: &[Comparison]| list.first().map_or("–".to_owned(), words);
     let mut table =
         Table::new(&["claim", "made in", "verdict", "what decides", "a trivial rival", "minutes"]).note(note(all));
-    for (i, j) in judged.iter().enumerate() {
-        let weight = if j.verdict == Verdict::Holds { Weight::Strong } else { Weight::Plain };
+    for j in judged {
+        let weight = if j.is_clear() { Weight::Strong } else { Weight::Plain };
         let cells = vec![
-            format!("({}) {}", i + 1, j.claim.text).into(),
+            format!("({}) {}", j.number, j.claim.text).into(),
             j.claim.source.into(),
-            j.verdict.words().into(),
+            j.words().into(),
             first(&lost_first(&j.decisive)).into(),
-            first(&j.rival).into(),
+            first(&lost_first(&j.rival)).into(),
             Cell::Number(j.found.seconds / 60.0, 1),
         ];
         table.push(weight, cells);
@@ -126,21 +152,21 @@ fn overview(judged: &[Judged], all: &[Found]) -> Table {
 }
 
 /// A claim for a reader who has seconds for it.
-fn card(i: usize, j: &Judged) -> Card {
+fn card(j: &Judged) -> Card {
     let found = j.found;
-    let reasons = [("decided by", lost_first(&j.decisive)), ("trivial rival", j.rival.clone())];
+    let reasons = [("decided by", &j.decisive), ("trivial rival", &j.rival), ("beside it", &j.beside)];
     let reasons = reasons.into_iter().filter(|(_, list)| !list.is_empty());
     Card {
-        title: format!("({}) {}", i + 1, j.claim.text),
-        verdict: j.verdict.words(),
+        title: format!("({}) {}", j.number, j.claim.text),
+        verdict: j.words(),
         tone: match j.verdict {
-            Verdict::Holds => Some(Tone::Good),
-            Verdict::InPart(..) => Some(Tone::Open),
+            Verdict::Holds if j.is_clear() => Some(Tone::Good),
+            Verdict::Holds | Verdict::InPart(..) => Some(Tone::Open),
             Verdict::Not => Some(Tone::Bad),
             Verdict::Unmeasured => None,
         },
-        about: vec![j.claim.source.into(), format!("seed {}", found.seed), format!("{:.1} min", found.seconds / 60.0)],
-        reasons: reasons.map(|(word, list)| (word.to_owned(), told(&list))).collect(),
+        about: vec![j.claim.source.into(), found.seed_in_words(), format!("{:.1} min", found.seconds / 60.0)],
+        reasons: reasons.map(|(word, list)| (word.to_owned(), told(&lost_first(list)))).collect(),
         code: found.command(),
     }
 }
@@ -154,12 +180,14 @@ fn page(judged: &[Judged], all: &[Found], scale: Scale) -> Report {
         report.paragraph(caveat);
     }
     report.heading("Claims").paragraph(note(all));
-    report.cards(judged.iter().enumerate().map(|(i, j)| card(i, j)).collect());
+    report.cards(judged.iter().map(card).collect());
     report.heading("Every comparison");
-    for (i, j) in judged.iter().enumerate() {
+    for j in judged {
         let table = comparisons(j);
         if !table.rows.is_empty() {
-            report.paragraph(format!("({}) {} What to look at: {}", i + 1, j.claim.text, j.claim.look)).table(&table);
+            report
+                .paragraph(format!("({}) {} What to look at: {}", j.number, j.claim.text, j.claim.look))
+                .table(&table);
         }
     }
     for found in all {
@@ -171,13 +199,9 @@ fn page(judged: &[Judged], all: &[Found], scale: Scale) -> Report {
 /// Every comparison of a claim.
 fn comparisons(j: &Judged) -> Table {
     let mut table = Table::new(&["compared", "ours", "", "claimed", "theirs", "", "n", "so"]);
-    for (c, decides) in j.decisive.iter().map(|c| (c, true)).chain(j.rival.iter().map(|c| (c, false))) {
-        let so = match (decides, c.won()) {
-            (true, true) => "yes",
-            (true, false) => "no",
-            (false, true) => "yes (rival)",
-            (false, false) => "no (rival)",
-        };
+    for (c, part) in j.all() {
+        let yes = if c.won() { "yes" } else { "no" };
+        let so = if part == DECIDES { yes.to_owned() } else { format!("{yes} ({part})") };
         let cells = vec![
             c.what.as_str().into(),
             c.ours.of.as_str().into(),
@@ -188,7 +212,7 @@ fn comparisons(j: &Judged) -> Table {
             c.ours.n.into(),
             so.into(),
         ];
-        table.push(if decides { Weight::Plain } else { Weight::Faint }, cells);
+        table.push(if part == DECIDES { Weight::Plain } else { Weight::Faint }, cells);
     }
     table
 }

@@ -8,7 +8,8 @@ use crate::table::Cell;
 /// The rule in words, for the page.
 pub const WORDS: &str = "A claim is a list of comparisons. A comparison that claims “better” is won where the difference is on the right side by more \
     than two of its standard errors; one that claims “as good” where it is not on the wrong side by more than that. A claim holds where all \
-    comparisons are won, in part where some are, and does not hold here where none is. Verdicts are computed from the rows of results.json.";
+    comparisons are won, in part where some are, and does not hold here where none is. A trivial rival decides nothing, but where it is not beaten the \
+    verdict says so. Verdicts are computed from the rows of results.json.";
 
 /// A measured number.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +111,17 @@ impl Verdict {
         }
     }
 
+    /// In words, with what became of the trivial rival.
+    pub fn beside(self, rival: &[Comparison]) -> String {
+        let (won, all) = (rival.iter().filter(|c| c.won()).count(), rival.len());
+        match self {
+            Self::Holds | Self::InPart(..) if won < all => {
+                format!("{}; a trivial rival is beaten in {won} of {all}", self.words())
+            }
+            _ => self.words(),
+        }
+    }
+
     /// In words.
     pub fn words(self) -> String {
         match self {
@@ -157,6 +169,17 @@ mod tests {
         assert_eq!(Verdict::of(&[]), Verdict::Unmeasured);
         assert_eq!(Verdict::of(&[won.clone(), won.clone()]), Verdict::Holds);
         assert_eq!(Verdict::of(&[won.clone(), lost.clone(), lost.clone()]), Verdict::InPart(1, 3));
-        assert_eq!(Verdict::of(&[lost]), Verdict::Not);
+        assert_eq!(Verdict::of(std::slice::from_ref(&lost)), Verdict::Not);
+        // A claim that holds is no more than it is where something trivial does as well.
+        let rival = [won.clone(), lost];
+        assert_eq!(Verdict::Holds.beside(&rival), "holds; a trivial rival is beaten in 1 of 2");
+        assert_eq!(
+            Verdict::InPart(1, 3).beside(&rival[1..]),
+            "holds in part (1 of 3); a trivial rival is beaten in 0 of 1"
+        );
+        assert_eq!(
+            (Verdict::Holds.beside(&[won]), Verdict::Not.beside(&rival)),
+            ("holds".into(), Verdict::Not.words())
+        );
     }
 }

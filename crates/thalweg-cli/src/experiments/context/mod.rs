@@ -7,11 +7,12 @@ mod parameters;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::made;
+use super::parts::{Part, Stage};
 use super::tasks::{Common, Tasks};
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 pub use parameters::Contexts;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::Error;
@@ -34,21 +35,57 @@ pub struct Made {
 /// # Errors
 /// Data that cannot be had, Ctrl-C.
 pub fn make(tasks: &Tasks, fit: &FitConfig, seed: u64, run: &Run) -> Result<Made> {
-    let session = run.session;
-    let out = match run.zoos {
-        Some(zoos) => &zoos.join(format!("tasks-{}", made::hash(&serde_json::to_string(&(tasks, fit, seed))?))),
-        None => run.out,
-    };
-    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-    let architecture = tasks.architecture(session)?;
-    let centre = tasks.centre(&architecture, seed, out, session)?;
-    let common = Common { architecture, centre, dir: out.join("zoos") };
+    let (session, out) = (run.session, folder(tasks, fit, seed, run)?);
+    std::fs::create_dir_all(&out).map_err(Error::io("create", &out))?;
+    let common = common(tasks, &out, session)?;
+    tasks.centre(&common, seed, session)?;
     session.say(&format!("{} zoos of {} runs", tasks.seen().count(), tasks.runs));
     let zoos = tasks.zoos(&common, seed, session)?;
     let borrowed: Vec<&ZooStore> = zoos.iter().collect();
-    let model = made::fitted_to(&borrowed, fit, &out.join("model"), session)?;
+    let model = made::fitted_to(run, &borrowed, fit, &out.join("model"))?;
     session.say(&format!("conditional flow: step {} of {} kept", model.record.best_step, fit.steps));
     Ok(Made { common, zoos, model })
+}
+
+/// Where [`make`] makes it.
+fn folder(tasks: &Tasks, fit: &FitConfig, seed: u64, run: &Run) -> Result<PathBuf> {
+    Ok(match run.zoos {
+        Some(zoos) => zoos.join(format!("tasks-{}", made::hash(&serde_json::to_string(&(tasks, fit, seed))?))),
+        None => run.out.to_path_buf(),
+    })
+}
+
+fn common(tasks: &Tasks, out: &Path, session: &Session) -> Result<Common> {
+    Ok(Common {
+        architecture: tasks.architecture(session)?,
+        centre: out.join("centre.safetensors"),
+        dir: out.join("zoos"),
+    })
+}
+
+/// What [`make`] makes, of one stage; and where.
+///
+/// # Errors
+/// As [`make`], but for what goes wrong in training.
+pub fn parts<'a>(
+    tasks: &Tasks,
+    fit: &FitConfig,
+    seed: u64,
+    run: Run<'a>,
+    stage: Stage,
+) -> Result<(Vec<Part<'a>>, Common)> {
+    let out = folder(tasks, fit, seed, &run)?;
+    let common = common(tasks, &out, run.session)?;
+    let (tasks, shared, fit) = (tasks.clone(), common.clone(), fit.clone());
+    let parts = match stage {
+        Stage::Starts => {
+            vec![Part::file(common.centre.clone(), move || tasks.centre(&shared, seed, run.session))]
+        }
+        Stage::Zoos => tasks.all_parts(&common, seed, run.session)?,
+        Stage::Derived => Vec::new(),
+        Stage::Fits => vec![Part::model(out.join("model"), move || make(&tasks, &fit, seed, &run).map(drop))],
+    };
+    Ok((parts, common))
 }
 
 /// Opens what [`make`] made in `dir`.
@@ -89,6 +126,20 @@ impl Experiment for Contexts {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        let (mut parts, common) = parts(&self.tasks, &self.conditional()?, self.seed, run, stage)?;
+        if stage == Stage::Fits {
+            for (i, (_, fit)) in self.rivals()?.into_iter().enumerate() {
+                let (dir, common) = (rival_dir(&run, i), common.clone());
+                parts.push(Part::model(dir.clone(), move || {
+                    let zoos = self.tasks.zoos(&common, self.seed, run.session)?;
+                    made::fitted_to(&run, &zoos.iter().collect::<Vec<_>>(), &fit, &dir).map(drop)
+                }));
+            }
+        }
+        Ok(parts)
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let (session, fit) = (run.session, self.conditional()?);
         let Made { common, zoos, model } = make(&self.tasks, &fit, self.seed, run)?;
@@ -96,7 +147,7 @@ impl Experiment for Contexts {
         let borrowed: Vec<&ZooStore> = zoos.iter().collect();
         let mut rivals = Vec::new();
         for (i, (name, fit)) in self.rivals()?.into_iter().enumerate() {
-            let rival = made::fitted_to(&borrowed, &fit, &run.out.join(format!("rival-{i}")), session)?;
+            let rival = made::fitted_to(run, &borrowed, &fit, &rival_dir(run, i))?;
             session.say(&format!("{name}: step {} of {} kept", rival.record.best_step, fit.steps));
             rivals.push((name, rival));
         }
@@ -111,6 +162,11 @@ impl Experiment for Contexts {
             tables,
         })
     }
+}
+
+/// The folder of a rival's model.
+fn rival_dir(run: &Run, index: usize) -> PathBuf {
+    run.out.join(format!("rival-{index}"))
 }
 
 impl Contexts {

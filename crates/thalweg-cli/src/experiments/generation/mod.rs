@@ -1,99 +1,30 @@
 //! Generation of trained networks: our methods and published recipes on every kind of zoo, from fresh starts, judged by accuracy and novelty
 //! beside the zoo, held-out runs, memorisation probes and every trivial baseline; and ensembles of what was generated (M22).
 mod ensembles;
+mod parameters;
+mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::made::{self, ALIGNED, Zoos, folder};
+use super::made::{self, ALIGNED};
+use super::parts::{Part, Stage};
 use super::picture;
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
-use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, PROBE, SHUFFLED, Verdict, colour};
 use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
+pub use parameters::Generation;
+use parts::model_dir;
 use thalweg::Streams;
 use thalweg::judge::baseline::{Baseline, Finals};
-use thalweg::model::FitConfig;
 use thalweg::model::sample::{SampleRequest, Samples};
 use thalweg::space::source::Source;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooKind;
-use toml::Table;
-
-/// A method of the table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Listed {
-    /// Its name in tables.
-    name: String,
-    /// What it changes of the common fit.
-    fit: Table,
-    /// What it changes besides on a kind of zoo.
-    #[serde(default)]
-    on: BTreeMap<String, Table>,
-    /// The kinds that it is for; all where empty.
-    #[serde(default)]
-    kinds: Vec<String>,
-    /// Solver steps, or strides of a diffusion.
-    #[serde(default = "steps")]
-    steps: usize,
-    /// Whether it is also sampled from training starts, as a memorisation probe.
-    #[serde(default)]
-    probe: bool,
-}
-
-fn steps() -> usize {
-    100
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Generation {
-    seed: u64,
-    data: Vec<String>,
-    kinds: Vec<String>,
-    /// Only these of the methods; all where empty.
-    only: Vec<String>,
-    fits: u64,
-    samples: usize,
-    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
-    control: bool,
-    /// Sizes of the ensembles that are judged; none where empty.
-    ensembles: Vec<usize>,
-    /// The method that is to reach `shared_accuracy` on shared zoos of MNIST, above a fresh start plus the mean move.
-    shared_gate: String,
-    shared_accuracy: f64,
-    zoo: BTreeMap<String, Table>,
-    /// Fits: `all`, then what a kind of zoo changes.
-    fit: BTreeMap<String, Table>,
-    methods: Vec<Listed>,
-}
-
-impl Generation {
-    /// The methods to run on zoos of `kind`.
-    fn chosen<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Listed> {
-        let named = |m: &&Listed| self.only.is_empty() || self.only.contains(&m.name);
-        self.methods.iter().filter(named).filter(move |m| m.kinds.is_empty() || m.kinds.iter().any(|k| k == kind))
-    }
-
-    fn config(&self, method: &Listed, kind: &str, fit: u64) -> Result<FitConfig> {
-        let mut tables = self.fit.clone();
-        tables.insert("the method's".into(), method.fit.clone());
-        tables.insert("the method's on this kind".into(), method.on.get(kind).cloned().unwrap_or_default());
-        let table = settings::merged(&tables, &["all", kind, "the method's", "the method's on this kind"]);
-        let origin = format!("method {}, {kind} zoo", method.name);
-        let mut config = FitConfig::from_toml_str(Path::new(&origin), &toml::to_string(&table)?)?;
-        config.seed = self.seed + fit;
-        Ok(config)
-    }
-}
 
 /// One zoo with its verdicts and the accuracies behind them.
 struct Cell {
@@ -176,6 +107,10 @@ impl Experiment for Generation {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        self.all_parts(run, stage)
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let mut cells = Vec::new();
         for data in &self.data {
@@ -203,14 +138,14 @@ impl Experiment for Generation {
 impl Generation {
     fn cell(&self, run: &Run, data: &str, kind: &str) -> Result<Cell> {
         let session = run.session;
-        let zoo = Zoos { run, tables: &self.zoo, seed: self.seed }.get(data, kind)?;
+        let zoo = self.zoos(*run).get(data, kind)?;
         let first = self.chosen(kind).next().context("no method")?;
         let split = self.config(first, kind, 0)?.split.of(&zoo)?;
         let (mut fresh, mut probes) = (Vec::new(), Vec::new());
         for method in self.chosen(kind) {
             for fit in 0..self.fits {
-                let dir = run.out.join("models").join(format!("{}-{}-{fit}", folder(data, kind), method.name));
-                let model = made::fitted(&zoo, &self.config(method, kind, fit)?, &dir, session)?;
+                let dir = model_dir(run, data, kind, &method.name, fit);
+                let model = made::fitted(run, &zoo, &self.config(method, kind, fit)?, &dir)?;
                 let request =
                     SampleRequest { steps: method.steps, ..SampleRequest::new(self.samples, self.seed + fit) };
                 let made = |name: String, samples: Samples| Made { name, samples, fit_seconds: model.record.seconds };
@@ -224,10 +159,7 @@ impl Generation {
             }
         }
         if self.control {
-            let zoo =
-                made::shuffled(&zoo, &run.out.join("zoos").join(folder(data, &format!("{kind}-shuffled"))), session)?;
-            let dir = run.out.join("models").join(format!("{}-shuffled", folder(data, kind)));
-            let model = made::fitted(&zoo, &self.config(first, kind, 0)?, &dir, session)?;
+            let model = self.shuffled(run, &zoo, data, kind, first)?;
             let samples =
                 model.sample(&SampleRequest { steps: first.steps, ..SampleRequest::new(self.samples, self.seed) })?;
             probes.push(Made { name: format!("{}{SHUFFLED}", first.name), samples, fit_seconds: model.record.seconds });

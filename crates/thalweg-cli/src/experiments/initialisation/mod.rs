@@ -2,12 +2,14 @@
 //! rows a class. The flows are those of `reproduce context`, and one over the zoo of a single task.
 mod page;
 mod parameters;
+mod parts;
 mod starts;
 
 use super::context::{self, Contexts, Made};
 use super::experiment::{Experiment, Findings, Run, Scale, parameters as parameters_of};
 use super::made;
-use super::tasks::{Task, Tasks};
+use super::parts::{Part, Stage};
+use super::tasks::{Common, Task, Tasks};
 use crate::session::Session;
 use anyhow::{Result, bail};
 use parameters::Curves;
@@ -50,6 +52,10 @@ impl Experiment for Initialisation {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        parts::of(self, run, stage)
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let (session, contexts) = (run.session, self.contexts(run.scale)?);
         let (tasks, conditional) = (&contexts.tasks, contexts.conditional()?);
@@ -58,7 +64,7 @@ impl Experiment for Initialisation {
             None => context::make(tasks, &conditional, self.seed, run)?,
         };
         let engine = Engine::new(&made.common.architecture)?;
-        let home = self.home_flow(tasks, &made, run.out, session)?;
+        let home = self.home_flow(tasks, &made.common, run)?;
         let starts = Starts::new(&made, &home, &conditional, self, &engine)?;
         let cut = Tasks { rows: self.rows, tests: self.tests, ..tasks.clone() };
         let mut all = Vec::new();
@@ -93,10 +99,9 @@ impl Initialisation {
     }
 
     /// The flow over that zoo.
-    fn home_flow(&self, tasks: &Tasks, made: &Made, out: &Path, session: &Session) -> Result<MetaModel> {
-        let common = super::tasks::Common { dir: out.join("home"), ..made.common.clone() };
-        let zoo = tasks.zoo(&self.home, self.home_runs, &common, self.seed, session)?;
-        made::fitted(&zoo, &self.home_fit()?, &out.join("home-model"), session)
+    fn home_flow(&self, tasks: &Tasks, common: &Common, run: &Run) -> Result<MetaModel> {
+        let zoo = tasks.zoo(&self.home, self.home_runs, &parts::at_home(common, run), self.seed, run.session)?;
+        made::fitted(run, &zoo, &self.home_fit()?, &parts::model_dir(run))
     }
 
     /// Curves from every kind of start on one target.

@@ -40,11 +40,11 @@ impl Change {
         }
     }
 
-    /// `rows` changed, of which f says what `base` does.
+    /// `rows` changed, of which f says what `base` does; which features and classes f knows is found on `known` rows.
     ///
     /// # Errors
     /// Rows that do not fit f.
-    pub fn of(self, rows: &Dataset, base: &Base, streams: &Streams) -> thalweg::Result<Dataset> {
+    pub fn of(self, rows: &Dataset, known: &Dataset, base: &Base, streams: &Streams) -> thalweg::Result<Dataset> {
         let wide = rows.input_len();
         let mut out = rows.clone();
         let each = |out: &mut Dataset, column: usize, of: &dyn Fn(f32) -> f32| {
@@ -64,27 +64,26 @@ impl Change {
                 out.inputs.iter_mut().zip(noise).for_each(|(x, e)| *x += deviations * e);
             }
             Change::Stuck { deviations } => {
-                let most = weights(rows, base, streams)?.last().copied().unwrap_or(0);
+                let most = weights(known, base, streams)?.last().copied().unwrap_or(0);
                 each(&mut out, most, &|_| deviations);
             }
             Change::Irrelevant { deviations } => {
-                let least = weights(rows, base, streams)?.first().copied().unwrap_or(0);
+                let least = weights(known, base, streams)?.first().copied().unwrap_or(0);
                 each(&mut out, least, &|x| x + deviations);
             }
             Change::Hardest | Change::Easiest => {
-                let classes = known(rows, base)?;
+                let classes = by_accuracy(known, base)?;
                 let class = if self == Change::Hardest { classes.first() } else { classes.last() };
                 let kept: Vec<usize> = (0..rows.len()).filter(|&i| Some(&rows.labels[i]) == class).collect();
                 out = rows.subset(&kept);
             }
             Change::Sure => {
-                let sample = base.sample(&rows.inputs)?;
-                let sure: Vec<f32> = sample
-                    .probabilities()
-                    .chunks_exact(sample.classes())
-                    .map(|p| p.iter().copied().fold(0.0, f32::max))
-                    .collect();
-                let mut sorted = sure.clone();
+                let sure = |rows: &Dataset| -> thalweg::Result<Vec<f32>> {
+                    let sample = base.sample(&rows.inputs)?;
+                    let most = |p: &[f32]| p.iter().copied().fold(0.0, f32::max);
+                    Ok(sample.probabilities().chunks_exact(sample.classes()).map(most).collect())
+                };
+                let (sure, mut sorted) = (sure(rows)?, sure(known)?);
                 sorted.sort_by(f32::total_cmp);
                 let least = sorted[sorted.len() * 3 / 10];
                 out = rows.subset(&(0..rows.len()).filter(|&i| sure[i] >= least).collect::<Vec<_>>());
@@ -115,7 +114,7 @@ fn weights(rows: &Dataset, base: &Base, streams: &Streams) -> thalweg::Result<Ve
 }
 
 /// The classes by f's accuracy on their rows, the least first.
-fn known(rows: &Dataset, base: &Base) -> thalweg::Result<Vec<u32>> {
+fn by_accuracy(rows: &Dataset, base: &Base) -> thalweg::Result<Vec<u32>> {
     let mut classes: Vec<u32> = rows.labels.clone();
     classes.sort_unstable();
     classes.dedup();

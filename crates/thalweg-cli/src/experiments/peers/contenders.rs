@@ -139,7 +139,8 @@ impl Contenders {
         found.push((UNEXPLAINED.into(), harmful));
         if harmful {
             let tests = self.tests[..self.default].iter().map(|(method, test)| (*method, &**test));
-            let home = Home { base: Some(&*self.base), held_out, labels: &self.labels };
+            let ask = |inputs: &[f32]| self.base.sample(inputs);
+            let home = Home { ask: Some(&ask), held_out, labels: &self.labels };
             let how = (self.level, self.null);
             harmful = explained(tests, &home, query, how, &streams.child("counterpart"))?.is_none();
         }

@@ -1,7 +1,7 @@
 //! Our tests of shift beside their peers, in the two columns that decide: power where the shift harms f, alarms where it does not.
 //!
-//! f, P and queries are those of `shift`'s homes; held-out rows and the rows that queries come from are other rows. Whether a change harms is measured: f's
-//! accuracy falls by [`line::HARM`] or more, or by less than [`line::BENIGN`].
+//! f, P and queries are those of `shift`'s homes; held-out rows and the rows that queries come from are other rows. Whether a change harms is measured, on all
+//! rows that f was not trained on: f's accuracy falls by [`line::HARM`] or more, or by less than [`line::BENIGN`].
 mod changes;
 mod contenders;
 mod line;
@@ -98,14 +98,21 @@ impl Experiment for Peers {
 impl Peers {
     fn of_world(&self, home: &str, index: u64, world: &World, lines: &mut Vec<Line>, session: &Session) -> Result<()> {
         let streams = Streams::new(self.seed).child("peers").child(home).index(index);
-        let images = world.base.architecture().input()[1] > 1;
-        let mut shifts: Vec<(String, Sample, f64)> = vec![("none".into(), world.fresh.0.clone(), world.fresh.1)];
+        let images = world.base.takes_images();
+        let right = |sample: &Sample, labels: &[u32]| {
+            let right = sample.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
+            right as f64 / labels.len() as f64
+        };
+        let (base, unseen) = (&world.base, &world.unseen);
+        let on_p = right(&base.sample(&unseen.inputs)?, &unseen.labels);
+        let mut shifts: Vec<(String, Sample, f64)> = vec![("none".into(), world.fresh.0.clone(), on_p)];
         shifts.extend(world.shifted.iter().map(|(name, rows, right, _)| (name.clone(), rows.clone(), *right)));
         for change in &self.changes {
-            let rows = change.of(&world.data, &world.base, &streams.child(&change.name()))?;
-            let sample = world.base.sample(&rows.inputs)?;
-            let right = sample.predictions().iter().zip(&rows.labels).filter(|(a, b)| a == b).count();
-            shifts.push((change.name(), sample, right as f64 / rows.len() as f64));
+            let streams = streams.child(&change.name());
+            let [rows, all] = [&world.data, unseen].map(|rows| change.of(rows, unseen, base, &streams));
+            let all = all?;
+            let accuracy = right(&base.sample(&all.inputs)?, &all.labels);
+            shifts.push((change.name(), base.sample(&rows?.inputs)?, accuracy));
         }
         let config = world::tests(&self.tests, images)?;
         let default = Method::defaults(true);
@@ -139,7 +146,7 @@ impl Peers {
                 let streams = streams.child(shift).index(size as u64);
                 if let Some(queries) = world::queries(rows, rows, 1.0, size, self.draws, &streams) {
                     let alarms = ready.alarms(&queries, &streams.child("judged"))?;
-                    let accuracies = [world.fresh.1, *right];
+                    let accuracies = [on_p, *right];
                     alarms.into_iter().for_each(|(method, hits)| {
                         put(lines, (home, shift, size, &method), accuracies, (hits, self.draws));
                     });

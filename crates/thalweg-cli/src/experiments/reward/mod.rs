@@ -9,6 +9,7 @@ mod tuning;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::made;
+use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::results::Row;
 use crate::row;
@@ -18,15 +19,16 @@ pub use bench::Rewards;
 use bench::{Bench, Gate, Generator};
 use found::{Cost, Found};
 use rivals::{Ascent, Made};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use task::Task;
 use thalweg::Streams;
-use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
+use thalweg::model::{FitConfig, MetaModel};
 use thalweg::tune::TuneConfig;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::ZooStore;
 use tuning::{Tuning, prefix};
 
 impl Experiment for Rewards {
@@ -66,6 +68,18 @@ impl Experiment for Rewards {
         Ok(())
     }
 
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        let fits = [("", &self.fit)].into_iter().chain(self.others.iter().map(|other| (&*other.name, &other.fit)));
+        let model = |(name, fit): (&'a str, &'a FitConfig)| {
+            Part::model(model_dir(&run, name), move || self.generator(&run, &self.zoo(&run)?, name, fit).map(drop))
+        };
+        Ok(match stage {
+            Stage::Zoos => made::recipe(&run, self.zoo.clone(), self.seed, &run.out.join("zoo"))?.parts(run),
+            Stage::Fits => fits.map(model).collect(),
+            Stage::Starts | Stage::Derived => Vec::new(),
+        })
+    }
+
     fn run(&self, run: &Run) -> Result<Findings> {
         let bench = self.bench(run)?;
         let mut found = Vec::new();
@@ -91,13 +105,24 @@ impl Generator {
     }
 }
 
+/// The folder of the generator called `name`.
+fn model_dir(run: &Run, name: &str) -> PathBuf {
+    run.out.join("models").join(format!("{}base", prefix(name)))
+}
+
 impl Rewards {
+    fn zoo(&self, run: &Run) -> Result<ZooStore> {
+        made::zoo(run, self.zoo.clone(), self.seed, &run.out.join("zoo"))
+    }
+
+    fn generator(&self, run: &Run, zoo: &ZooStore, name: &str, fit: &FitConfig) -> Result<MetaModel> {
+        made::fitted(run, zoo, fit, &model_dir(run, name))
+    }
+
     fn bench<'a>(&'a self, run: &Run<'a>) -> Result<Bench<'a>> {
-        let Run { out, session, .. } = *run;
-        let zoo = made::zoo(run, self.zoo.clone(), self.seed, &out.join("zoo"))?;
+        let (session, zoo) = (run.session, self.zoo(run)?);
         let generator = |name: &str, fit: &FitConfig| -> Result<Generator> {
-            let dir = out.join("models").join(format!("{}base", prefix(name)));
-            let model = made::fitted(&zoo, fit, &dir, session)?;
+            let model = self.generator(run, &zoo, name, fit)?;
             let before = model.sample(&SampleRequest::new(self.samples, self.seed))?.theta;
             Ok(Generator { name: name.into(), model, before })
         };

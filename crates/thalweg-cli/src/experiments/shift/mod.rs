@@ -98,7 +98,7 @@ impl Shifts {
         notes: &mut Vec<String>,
         session: &Session,
     ) -> Result<()> {
-        let images = world.base.architecture().input()[1] > 1;
+        let images = world.base.takes_images();
         let streams = Streams::new(self.seed).child("shift").child(home).index(index);
         let mut config = world::tests(&self.tests, images)?;
         let mut prepared: BTreeMap<&str, (Box<dyn ShiftTest>, f64)> = BTreeMap::new();

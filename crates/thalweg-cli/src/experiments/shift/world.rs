@@ -102,6 +102,8 @@ pub struct World {
     pub held_out_labels: Vec<u32>,
     /// Rows that unshifted draws come from, with labels.
     pub data: Dataset,
+    /// All rows that f was not trained on, with labels.
+    pub unseen: Dataset,
     /// Rows that unshifted draws come from, and f's accuracy there.
     pub fresh: (Sample, f64),
     /// Whether those are the null law's own rows.
@@ -166,12 +168,16 @@ pub fn world(home: &Home, index: u64, seed: u64, apart: bool, session: &Session)
         shifted.push((shift.name(), rows(&data)?, accuracy(&base, &data)?, share));
     }
     let known = accuracy(&base, &fresh)?;
+    let mut unseen = splits.validation.clone();
+    unseen.inputs.extend_from_slice(&splits.test.inputs);
+    unseen.labels.extend_from_slice(&splits.test.labels);
     Ok(World {
         labels: splits.train.labels.clone(),
         validation_labels: splits.validation.labels.clone(),
         held_out_labels: held.labels.clone(),
         fresh: (rows(&fresh)?, known),
         data: fresh,
+        unseen,
         base,
         reference,
         shared,
@@ -194,8 +200,9 @@ impl Parts {
 }
 
 fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
-    let x = base.engine().pack(&data.inputs)?;
-    Ok(evaluate(base.engine(), base.theta(), &x, &data.labels)?[0].accuracy)
+    let (_, engine) = base.engine()?;
+    let x = engine.pack(&data.inputs)?;
+    Ok(evaluate(engine, base.theta(), &x, &data.labels)?[0].accuracy)
 }
 
 fn shifted_rows(

@@ -31,9 +31,9 @@ pub fn page(
     }
     let mut report = Report::new("Networks without training of their own", lede(study, drawn, judged));
     facts(&mut report, study, drawn, judged, seconds_of_zoo);
-    report.heading("The way down the valley").paragraph(
-        "A thalweg is the line of deepest descent along a valley. Dark lines are real training runs; coloured ones are fresh \
-         initialisations carried by a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
+    report.heading("Paths of the flows").paragraph(
+        "Dark lines are real training runs; coloured ones are the paths of fresh \
+         initialisations along a flow. NM-CFM knows only both ends of a run and goes straight; NM-MMFM knows the \
          checkpoints between and follows the bend.",
     );
     report.figure_in_time(
@@ -43,13 +43,14 @@ pub fn page(
          on this plane, paler is lower, in equal steps of its logarithm. The paths run through all dimensions, so their own loss \
          is not the plane's.",
     );
-    report.heading("Every state is a network").paragraph(
+    report.heading("Loss along the flows").paragraph(
         "A flow passes through networks that work better and better. How they do at time t, beside real runs at their checkpoints:",
     );
     report.figure(
         &pictures::losses(study, &trajectories)?,
         "Validation loss: mean, and for a flow the band from the 10 % to the 90 % quantile over its networks.",
     );
+    filters(&mut report, study, drawn);
     report.heading("How good, and how new?").paragraph(
         "Accuracy alone proves little: a copy of a training run has it, and so has a copy with noise. A generator is worth \
          something where its networks work and lie as far from every training run as a new run would. So the table holds real \
@@ -66,9 +67,30 @@ pub fn page(
         &figures::strips("Test accuracy by method", "test accuracy", &groups),
         "Test accuracy of every network, a dot each; the tick is the mean, the bar its standard error.",
     );
-    report.heading("Go on").paragraph("The same way step by step; another --data and --arch take it to your own data, `thalweg zoo import` to your own networks:");
+    report.heading("Go on").paragraph("The same steps, one by one. For your own data use another --data and --arch; for your own networks, `thalweg zoo import`:");
     report.code(STEPS.join("\n"));
     Ok(report)
+}
+
+/// The first network of the last flow, its filters at five times.
+fn filters(report: &mut Report, study: &Study, drawn: &[Drawn]) {
+    let (Some(last), Some(architecture)) = (drawn.last(), study.zoo.architecture()) else { return };
+    let p = study.parameters();
+    let (states, times) = (&last.samples.states, &last.samples.states.times);
+    let n = last.samples.theta.len() / p;
+    let looks: Vec<usize> = (0..5).map(|i| i * (times.len() - 1) / 4).collect();
+    let network = |&k: &usize| &states.theta[k * n * p..][..p];
+    let (at, theta): (Vec<f64>, Vec<&[f32]>) =
+        (looks.iter().map(|&k| times[k]).collect(), looks.iter().map(network).collect());
+    if let Some(picture) = crate::report::filters::filters(architecture, &at, &theta) {
+        report.picture(
+            picture,
+            format!(
+                "The strongest filters of the first layer of one network from {}, from its initialisation (top) to its end (bottom). Grey is 0.",
+                label(last.model.config.method.name())
+            ),
+        );
+    }
 }
 
 /// The whole of it in one paragraph: where the runs start, where the samples end, and what a Gaussian does on the same zoo.

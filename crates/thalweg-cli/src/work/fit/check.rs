@@ -37,14 +37,13 @@ impl<'a> Check<'a> {
         character: Option<&Character>,
         progress: &dyn Progress,
     ) -> Result<Option<Self>> {
-        let (zoo, None) = (&zoos[0], &config.context) else { return Ok(None) };
-        let Some(outlook) = Outlook::of(zoo, progress)? else {
-            if let Some(character) = character {
-                warn_by_weights(zoo, character);
+        let Some(check) = Self::of(zoos, config, progress)? else {
+            if let (None, Some(character)) = (&config.context, character) {
+                warn_by_weights(&zoos[0], character);
             }
             return Ok(None);
         };
-        let split = config.split.of(zoo)?;
+        let Self { zoo, split, outlook } = &check;
         let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
         let dir = quoted(zoo.dir());
         match outlook.prospect(zoo, &split.train, 3)? {
@@ -59,7 +58,17 @@ impl<'a> Check<'a> {
             )),
             _ => {}
         }
-        Ok(Some(Self { zoo, split, outlook }))
+        Ok(Some(check))
+    }
+
+    /// What models of `config` are checked by; none where nothing can be checked on data, as for [`Self::before`].
+    ///
+    /// # Errors
+    /// As [`Self::before`].
+    pub fn of(zoos: &'a [ZooStore], config: &FitConfig, progress: &dyn Progress) -> Result<Option<Self>> {
+        let (zoo, None) = (&zoos[0], &config.context) else { return Ok(None) };
+        let Some(outlook) = Outlook::of(zoo, progress)? else { return Ok(None) };
+        Ok(Some(Self { zoo, split: config.split.of(zoo)?, outlook }))
     }
 
     /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
@@ -68,13 +77,8 @@ impl<'a> Check<'a> {
     /// # Errors
     /// A model that cannot be sampled, a zoo that cannot be read.
     pub fn after(&self, model: &MetaModel, session: &Session) -> Result<Row> {
-        let Outlook { engine, rows, chance } = &self.outlook;
-        let accuracy = |theta: &[f32]| -> Result<Summary> {
-            Ok(Summary::of("accuracy", &rows.accuracies(engine, theta)?, Better::Higher)?)
-        };
-        let sampled = accuracy(&model.sample(&SampleRequest::new(SAMPLES, session.seed_or(0)))?.theta)?;
-        let train = &self.split.train;
-        let trained = accuracy(&self.zoo.finals(&train[..train.len().min(SAMPLES)])?)?;
+        let Outlook { rows, chance, .. } = &self.outlook;
+        let [sampled, trained] = self.accuracies(model, session.seed_or(0))?;
         session.say(&format!(
             "Check: {SAMPLES} sampled networks have validation accuracy {}, the zoo's runs {} (chance {chance:.3}). Accuracy alone does not show \
              that they are new: thalweg eval does.",
@@ -93,6 +97,20 @@ impl<'a> Check<'a> {
             "accuracy_sampled_mean" => sampled.mean, "accuracy_sampled_sem" => sampled.sem,
             "accuracy_zoo_mean" => trained.mean, "accuracy_zoo_sem" => trained.sem, "accuracy_chance" => chance,
         })
+    }
+
+    /// Validation accuracy of a few networks sampled from `model`, and of as many training runs at most.
+    ///
+    /// # Errors
+    /// As [`Self::after`].
+    pub fn accuracies(&self, model: &MetaModel, seed: u64) -> Result<[Summary; 2]> {
+        let Outlook { engine, rows, .. } = &self.outlook;
+        let accuracy = |theta: &[f32]| -> Result<Summary> {
+            Ok(Summary::of("accuracy", &rows.accuracies(engine, theta)?, Better::Higher)?)
+        };
+        let sampled = accuracy(&model.sample(&SampleRequest::new(SAMPLES, seed))?.theta)?;
+        let train = &self.split.train;
+        Ok([sampled, accuracy(&self.zoo.finals(&train[..train.len().min(SAMPLES)])?)?])
     }
 }
 

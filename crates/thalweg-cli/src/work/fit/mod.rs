@@ -1,8 +1,12 @@
-//! Fits into folders, with their state; what flags ask of a fit, and its page.
+//! Fits into folders, with their state; what flags ask of a fit, and its page; many fits as one work.
 pub mod check;
+mod many;
 pub mod page;
 pub mod settings;
+pub mod sweep;
 pub mod zoos;
+
+pub use many::{Models, fit_among_others};
 
 use super::model;
 use crate::output::Folder;
@@ -32,11 +36,24 @@ pub fn fit_into(
     latents: &Path,
     session: &Session,
 ) -> Result<MetaModel> {
+    fitted(zoos, config, out, latents, session.common.resume, session)
+}
+
+/// As [`fit_into`], going on from a state where it is to `resume`.
+fn fitted(
+    zoos: &[&ZooStore],
+    config: &FitConfig,
+    out: &Path,
+    latents: &Path,
+    resume: bool,
+    session: &Session,
+) -> Result<MetaModel> {
     let options = FitOptions {
         state: Some(out.join(STATE)),
         save_every: SAVE_EVERY,
-        resume: session.common.resume,
+        resume,
         latents: Some(latents.to_path_buf()),
+        probes: None,
     };
     let model = match config.context {
         Some(_) => fit_tasks(zoos, config, &options, &session.progress)?,

@@ -5,11 +5,15 @@ use thalweg::model::MetaModel;
 /// How the fit of `model` went.
 pub fn page(model: &MetaModel) -> Report {
     let record = &model.record;
+    let zoo = if record.zoo.is_empty() { &record.zoo_id } else { &record.zoo };
+    let fitted = format!("{} fitted to {} runs of {zoo}", model.config.method.name(), record.training_runs);
+    if record.history.is_empty() {
+        let mut report = Report::new("A law over weights, fitted", format!("{fitted} in closed form."));
+        report.fact("seconds", format!("{:.1}", record.seconds), None);
+        return report;
+    }
     let lede = format!(
-        "{} fitted to {} runs of {}; the averaged parameters with the least loss on {} held-out runs were kept.",
-        model.config.method.name(),
-        record.training_runs,
-        if record.zoo.is_empty() { &record.zoo_id } else { &record.zoo },
+        "{fitted}; the averaged parameters with the least loss on {} held-out runs were kept.",
         record.validation_runs
     );
     let mut report = Report::new("A flow over weights, fitted", lede);

@@ -25,6 +25,9 @@ pub struct FitFlags {
     /// Batch size: curves a step
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Many fits in one folder: one for each of these values of a setting, named as for --set, or of method, seed; repeated, for every combination
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub sweep: Vec<String>,
 }
 
 impl FitFlags {
@@ -34,6 +37,15 @@ impl FitFlags {
     /// # Errors
     /// A file that cannot be read; unknown keys; values out of range; a context without tasks; more marginals than there are checkpoints.
     pub fn settings(&self, zoos: &[ZooStore], tasks: bool, session: &Session) -> Result<Asked> {
+        self.asked(zoos, tasks, &Over { method: None, set: &session.common.set, seed: session.common.seed })
+    }
+
+    /// As [`Self::settings`], with what one fit of a sweep has in the place of flags.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub(super) fn asked(&self, zoos: &[ZooStore], tasks: bool, over: &Over<'_>) -> Result<Asked> {
+        let named = over.method.or(self.method.as_deref());
         let text = self.config.as_ref().map(|path| std::fs::read_to_string(path).map_err(Error::io("read", path)));
         let text = text.transpose()?.unwrap_or_default();
         let (mut because, mut character) = (Vec::new(), None);
@@ -41,7 +53,7 @@ impl FitFlags {
             (Some(path), _) => FitConfig::from_toml_str(path, &text)?,
             (None, _) if tasks => FitConfig::for_tasks(),
             (None, zoo) => {
-                let method = self.method.as_deref().or_else(|| method_of(&session.common.set));
+                let method = named.or_else(|| method_of(over.set));
                 let found = Character::of(zoo)?;
                 let suited = suited(zoo, &found, method)?;
                 character = Some(found);
@@ -54,7 +66,7 @@ impl FitFlags {
         } else if config.context.is_some() {
             bail!("the fit's settings have a [context] table: add --context");
         }
-        if let Some(name) = &self.method {
+        if let Some(name) = named {
             // A file's own settings stay where the flag only repeats its method.
             if config.method.name() != name {
                 config.method = MethodConfig::named(name)?;
@@ -71,14 +83,24 @@ impl FitFlags {
         if let Some(batch) = self.batch {
             config.batch = batch;
         }
-        if !session.common.set.is_empty() {
-            config = settings::read("the fit's settings", &toml::to_string(&config)?, &session.common.set)?;
+        if !over.set.is_empty() {
+            config = settings::read("the fit's settings", &toml::to_string(&config)?, over.set)?;
         }
-        config.seed = session.seed_or(config.seed);
+        config.seed = over.seed.unwrap_or(config.seed);
         config.check()?;
         enough_checkpoints(&config.method, zoos)?;
         Ok(Asked { config, because, character })
     }
+}
+
+/// What is laid over a fit's flags.
+pub(super) struct Over<'a> {
+    /// The method, in the place of that of the flags.
+    pub(super) method: Option<&'a str>,
+    /// Settings as `--set` takes them.
+    pub(super) set: &'a [String],
+    /// The seed, in the place of the configuration's.
+    pub(super) seed: Option<u64>,
 }
 
 /// What is asked of a fit.

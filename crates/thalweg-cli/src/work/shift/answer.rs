@@ -1,17 +1,19 @@
 //! What a calibration says of rows, from the tests to the exit code: for `thalweg shift test` and `check` alike.
-use super::looking;
 use super::page::{Told, accuracy, page, table};
+use super::predict::Predictor;
 use super::query::Rows;
 use super::verdict::{FailOn, results, told};
+use super::{command, looking};
 use crate::common::Outcome;
 use crate::output::{Folder, Inputs, OutFile, Plan, REPORT};
 use crate::session::Session;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::PathBuf;
-use thalweg::Streams;
 use thalweg::shift::calibration::Calibration;
+use thalweg::shift::counterpart::Ask;
 use thalweg::shift::explain::explained;
 use thalweg::shift::law::outcome;
+use thalweg::{Error, Streams};
 
 /// How it is to be said.
 #[derive(clap::Args, Debug)]
@@ -41,12 +43,12 @@ impl AnswerFlags {
     }
 }
 
-/// Tests the rows at `level`, and tells what was found.
+/// Tests the rows at `level`, and tells what was found; `model` answers for an f that is a command.
 ///
 /// # Errors
 /// As [`Calibration::test`]; what cannot be written.
 pub fn answered(
-    calibration: &Calibration,
+    (calibration, model): (&Calibration, Option<&Predictor>),
     rows: &Rows,
     (flags, level): (&AnswerFlags, f64),
     (out, report): (Option<Folder>, Option<OutFile>),
@@ -54,7 +56,18 @@ pub fn answered(
 ) -> Result<Outcome> {
     let seed = session.seed_or(1);
     let Rows { sample, picked, features } = rows;
-    let verdict = calibration.test(sample, level, seed, &session.progress)?;
+    let ask = |inputs: &[f32]| {
+        let model = model.context("the model is a command that was not named")?;
+        command::of_inputs(model, inputs, calibration, session)
+    };
+    let ask = |inputs: &[f32]| {
+        ask(inputs).map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => Error::parameter("model", "answers to rows of P that were changed", format!("{error:#}")),
+        })
+    };
+    let ask = model.map(|_| &ask as &Ask);
+    let verdict = calibration.test_asking(sample, level, seed, ask, &session.progress)?;
     let alarm = verdict.outcome != outcome::Outcome::NoEvidenceOfHarm;
     let explanation = match flags.explain || alarm || out.is_some() || report.is_some() {
         true => Some(explained(calibration, sample, features, &Streams::new(seed).child("explain"))?),

@@ -131,6 +131,22 @@ pub fn query(
     answered(&frame, &mut answers.values, encoding, (base, record.probabilities, &called), session)
 }
 
+/// What the model says of rows that have these inputs `[N, D]`, as the stand-in of `calibration` sees them: it is given the cells that have such inputs.
+///
+/// # Errors
+/// A calibration of another kind of model; as [`Predictor::answers`].
+pub fn of_inputs(model: &Predictor, inputs: &[f32], calibration: &Calibration, session: &Session) -> Result<Sample> {
+    let record = &calibration.record;
+    let (Some(encoding), Some(base)) = (&record.encoding, calibration.base()) else {
+        bail!("the calibration does not say how tables become inputs: calibrate again")
+    };
+    let rows = encoding.cells(inputs);
+    let mut answers = model.answers(encoding.names(), &rows, &session.progress)?;
+    logits::taken_alike(&model.called(), &mut answers.values, record.classes, record.probabilities)?;
+    let logits = answers.values.iter().map(|v| *v as f32).collect();
+    seen(base, Sample::of_rows(encoding.inputs(&rows), logits, record.classes)?)
+}
+
 /// Rows of Q with the model's answers `[N, C]`, as the stand-in sees them.
 fn answered(
     frame: &Frame,

@@ -216,7 +216,7 @@ fn pictures(report: &mut Report, of: &Told, found: &Explanation) {
 
 /// The worst rows, where they are images.
 fn images(of: &Told, found: &Explanation) -> Option<String> {
-    let shape = of.calibration.base()?.architecture().input();
+    let shape = of.calibration.base()?.architecture()?.input();
     if shape[1] <= 1 || !matches!(shape[0], 1 | 3) || found.rows.is_empty() {
         return None;
     }
@@ -225,7 +225,7 @@ fn images(of: &Told, found: &Explanation) -> Option<String> {
         let inputs = &sample.inputs[row.row * d..(row.row + 1) * d];
         (inputs, format!("row {}: {}", of.rows.picked[row.row], row.class))
     };
-    Some(pixels::gallery(shape, &found.rows.iter().map(image).collect::<Vec<_>>()))
+    Some(pixels::gallery(shape, &found.rows.iter().map(image).collect::<Vec<_>>(), pixels::ACROSS, None))
 }
 
 fn to_look_at(report: &mut Report, of: &Told, found: &Explanation) {

@@ -121,9 +121,10 @@ impl Ready {
     /// # Errors
     /// Unknown keys, values of a wrong type.
     pub fn config(&self, session: &Session) -> Result<Config> {
-        let images = self.base.as_ref().is_some_and(|b| b.architecture().input()[1] > 1);
+        let images = self.base.as_ref().is_some_and(|b| b.takes_images());
+        let parameters = self.base.as_ref().map_or(0, |base| base.theta().len());
         let (_, set) = data::of_data(&session.common.set);
-        settings::read("the parameters of tests", &toml::to_string(&Config::like(images))?, &set)
+        settings::read("the parameters of tests", &toml::to_string(&Config::like(images).within(parameters))?, &set)
     }
 
     /// The request for a calibration.

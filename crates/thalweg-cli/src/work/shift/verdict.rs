@@ -4,7 +4,7 @@ use crate::results::{Results, Row, object};
 use crate::row;
 use anyhow::Result;
 use thalweg::shift::calibration::{Calibration, Verdict};
-use thalweg::shift::counterpart::{Change, Explained};
+use thalweg::shift::counterpart::{Change, Explained, FALL};
 use thalweg::shift::law::outcome::{self, Question};
 
 /// The mildest outcome that is not exit code 0.
@@ -68,8 +68,12 @@ pub fn explained(found: &Explained) -> String {
     let (how, p) = match found.by {
         Change::Classes => ("rows of P in which the model names the classes as often as here", found.p_value),
         Change::Features => ("rows of P whose inputs are given the values found here", found.p_value),
+        Change::Noise => ("rows of P with noise that brings them as far from P as these rows", found.p_value),
     };
     let falls = match found.fall {
+        fall if fall >= FALL => {
+            format!("by {:.0} points of accuracy, which so few held-out rows give by chance too", 100.0 * fall)
+        }
         fall if fall >= 0.005 => format!("by {:.0} points of accuracy only", 100.0 * fall),
         _ => "not at all".into(),
     };

@@ -40,7 +40,7 @@ pub struct Array {
 /// # Errors
 /// A file of ours there that cannot be read; more tasks than shards or pieces.
 pub fn unfinished(out: &Path, of: usize) -> Result<Vec<usize>> {
-    match pieces::is_named_so(out) {
+    match pieces::is_named_so(out) || pieces::is_begun(out) {
         true => pieces::unfinished(out, of),
         false => Ok(gather::unfinished(out, of)?),
     }

@@ -1,6 +1,6 @@
 //! An array followed to its end, whoever runs it: one bar over all tasks, what is remembered of it, and what failed.
+use super::Array;
 use super::engine::{Engine, Submitted, TICK, Told};
-use super::{Array, unfinished};
 use crate::output::leave;
 use crate::session::Session;
 use anyhow::{Result, bail};
@@ -11,10 +11,16 @@ use thalweg_nets::files::{lock, write_whole};
 use thalweg_nets::progress::Progress;
 
 /// Submits `array` to `engine`, or finds it there where an earlier call of the same command submitted it, and follows it until every task has ended.
+/// `unfinished` says which tasks have something to make, where the engine does not know how they ended.
 ///
 /// # Errors
 /// As the engine's own; tasks that failed, each named with what it said; [`Error::Interrupted`], the tasks go on.
-pub fn follow(array: &Array, engine: &dyn Engine, session: &Session) -> Result<()> {
+pub fn follow(
+    array: &Array,
+    engine: &dyn Engine,
+    unfinished: &dyn Fn() -> Result<Vec<usize>>,
+    session: &Session,
+) -> Result<()> {
     let (logs, state) = (array.logs(), array.logs().join("job.json"));
     fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
     let earlier = fs::read(&state).ok().and_then(|bytes| serde_json::from_slice::<Submitted>(&bytes).ok());
@@ -42,7 +48,7 @@ pub fn follow(array: &Array, engine: &dyn Engine, session: &Session) -> Result<(
                 session.progress.end();
                 let failed = match failed {
                     Some(failed) => failed,
-                    None => unfinished(&array.out, array.of)?.into_iter().map(|task| (task, LOST.into())).collect(),
+                    None => unfinished()?.into_iter().map(|task| (task, LOST.into())).collect(),
                 };
                 return complain(&logs, array.of, failed);
             }

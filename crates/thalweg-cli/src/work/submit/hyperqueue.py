@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-#: Least and most seconds between two questions to the server; between them a twentieth of the time since the beginning.
+#: Least and most seconds between two questions to the server; between them a hundredth of the time since the beginning.
 POLL = (0.02, 1.0)
 
 
@@ -69,7 +69,7 @@ def main():
                 break
             except Asked:
                 # The package's own waiting asks once a second: longer than short work takes.
-                time.sleep(min(max((time.monotonic() - begun) / 20, POLL[0]), POLL[1]))
+                time.sleep(min(max((time.monotonic() - begun) / 100, POLL[0]), POLL[1]))
         if not seen:
             raise Over
         failed = connection.get_failed_tasks([job]).get(job, {})

@@ -4,9 +4,9 @@ mod engine;
 mod follow;
 mod hyperqueue;
 mod slurm;
+mod workers;
 
-pub use array::{Array, Shared, called, unfinished};
+pub use array::{Array, Shared, unfinished};
 pub use engine::Engine;
 pub use follow::{follow, settled};
-pub use hyperqueue::HyperQueue;
-pub use slurm::Slurm;
+pub use workers::{ENGINES, Workers};

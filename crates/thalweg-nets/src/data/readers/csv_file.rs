@@ -2,7 +2,7 @@
 //!
 //! Labels may be numbers or words; their distinct values, in numeric order if all are numbers and in the alphabet's otherwise,
 //! become classes 0, 1, …, and the values are recorded as class names (`1` and `1.0` are one). A missing cell is an error: how to fill it is the
-//! user's choice. Columns that number the rows are left out, and told ([`super::csv_index`]); the names of the others are kept.
+//! user's choice. Columns that number the rows are left out, and told (`csv_index`); the names of the others are kept.
 //!
 //! The file is read as a stream: what is held are the numbers of 32 bits, within a quarter of the machine's memory.
 use super::columns::{self, Spread};

@@ -1,7 +1,7 @@
 //! A user's NumPy archive: inputs and labels as two arrays of one `.npz`, with the official test rows beside them if they are there.
 //!
 //! Default names: `x` and `y`; or `x_train` and `y_train` (as Keras lays its sets); test rows `x_test` and `y_test`.
-//! Inputs `[N, D]`, `[N, h, w]`, `[N, c, h, w]`, or `[N, h, w, c]` with 1 or 3 channels, which is told from the shape ([`super::npz_images`]);
+//! Inputs `[N, D]`, `[N, h, w]`, `[N, c, h, w]`, or `[N, h, w, c]` with 1 or 3 channels, which is told from the shape (`npz_images`);
 //! bytes are pixels of 0 to 255, other numbers are taken as they are.
 use super::columns;
 use super::gzip::{self, BEST_RATIO};

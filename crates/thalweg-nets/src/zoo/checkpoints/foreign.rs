@@ -19,6 +19,8 @@ pub enum Foreign {
     NumPy,
     /// GGUF.
     Gguf,
+    /// A zip archive whose end is missing or damaged.
+    CutZip,
     /// A zip archive of something else.
     Zip,
     /// Compressed by gzip.
@@ -79,6 +81,9 @@ impl Foreign {
             Self::NumPy => "arrays of NumPy",
             Self::Gguf => "a GGUF file",
             Self::Zip => "a zip archive",
+            Self::CutZip => {
+                "a zip archive whose end is missing or damaged (a file cut short, as by a copy or a save that broke off)"
+            }
             Self::Gzip => "a file compressed by gzip (unpack it first)",
             Self::LfsPointer => "a pointer of Git LFS in the place of the file (git lfs pull fetches it)",
             Self::Text => "text (perhaps a web page in the place of a download)",
@@ -108,10 +113,10 @@ pub fn is_torch(path: &Path) -> bool {
 }
 
 fn of_zip(path: &Path) -> Foreign {
-    let archive = open_regular(path).ok().and_then(|file| zip::ZipArchive::new(file).ok());
-    let holds = |ending: &str| {
-        archive.as_ref().is_some_and(|zip| zip.file_names().flatten().any(|name| name.ends_with(ending)))
-    };
+    // The list of an archive's files stands at its end.
+    let Some(archive) = open_regular(path).ok().map(zip::ZipArchive::new) else { return Foreign::Zip };
+    let Ok(archive) = archive else { return Foreign::CutZip };
+    let holds = |ending: &str| archive.file_names().flatten().any(|name| name.ends_with(ending));
     match () {
         () if holds("data.pkl") => Foreign::TorchZip,
         () if holds(".npy") => Foreign::NumPy,
@@ -139,6 +144,9 @@ mod tests {
         let named = dir.path().join("net.pt");
         fs::copy(&path, &named).unwrap();
         assert!(is_torch(&named));
+        let whole = fs::read(&named).unwrap();
+        fs::write(&named, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(Foreign::of(&named).unwrap(), Some(Foreign::CutZip));
         let said = Foreign::Gguf.refuse(&path).to_string();
         assert!(said.contains("safetensors") && said.contains("a GGUF file"), "{said}");
         for (bytes, what) in [

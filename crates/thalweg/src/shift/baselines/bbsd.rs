@@ -119,13 +119,13 @@ impl ShiftTest for Bbsd {
         };
         let of = |query| interrupt::check().map(|()| of(query));
         let values: Vec<[f64; 2]> = queries.par_iter().map(of).collect::<Result<_>>()?;
-        Ok(Measured { values: values.concat(), row_scores: Vec::new() })
+        Ok(Measured { values: values.concat(), ..Measured::default() })
     }
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
         let each: Vec<[f64; 2]> =
             queries.par_iter().map(|q| interrupt::check().and_then(|()| self.of(q))).collect::<Result<_>>()?;
-        Ok(Measured { values: each.concat(), row_scores: Vec::new() })
+        Ok(Measured { values: each.concat(), ..Measured::default() })
     }
 }
 

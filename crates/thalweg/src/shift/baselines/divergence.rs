@@ -66,7 +66,7 @@ impl ShiftTest for HDivergence {
 
     fn measure(&self, queries: &[Sample], _: &Streams) -> Result<Measured> {
         let values = queries.iter().map(|q| self.of(q)).collect::<Result<_>>()?;
-        Ok(Measured { values, row_scores: Vec::new() })
+        Ok(Measured { values, ..Measured::default() })
     }
 }
 

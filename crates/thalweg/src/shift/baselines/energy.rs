@@ -83,7 +83,7 @@ impl ShiftTest for Energy {
             test::check(q, &self.schema, false)?;
             Ok(self.of(&views(q), 0..q.len()))
         });
-        Ok(Measured { values: each.collect::<Result<Vec<_>>>()?.concat(), row_scores: Vec::new() })
+        Ok(Measured { values: each.collect::<Result<Vec<_>>>()?.concat(), ..Measured::default() })
     }
 
     fn measure_rows(&self, rows: &Sample, _: usize, queries: &[Vec<usize>], _: &Streams) -> Result<Measured> {
@@ -91,7 +91,7 @@ impl ShiftTest for Energy {
         let views = views(rows);
         let of = |q: &Vec<usize>| interrupt::check().map(|()| self.of(&views, q.iter().copied()));
         let values: Vec<[f64; 2]> = queries.iter().map(of).collect::<Result<_>>()?;
-        Ok(Measured { values: values.concat(), row_scores: Vec::new() })
+        Ok(Measured { values: values.concat(), ..Measured::default() })
     }
 }
 

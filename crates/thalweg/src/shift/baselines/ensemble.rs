@@ -10,6 +10,7 @@ use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 use thalweg_nets::data::{Dataset, Normalisation};
 use thalweg_nets::init::Initialisation;
@@ -27,7 +28,7 @@ pub struct DeepEnsemble {
 pub static FACTORY: Factory = Factory {
     name: "ensemble",
     looks_at: "how far networks trained as the model was disagree with it",
-    needs: Needs::Network,
+    needs: Needs::Engine,
     trains_per_query: false,
     prepare: prepared,
     trained: Some(Trained { pieces, prepare: from_networks }),
@@ -72,7 +73,8 @@ impl Trainings {
         streams: Streams,
     ) -> Result<Self> {
         ranges::check("ensemble.", [("members", config.members as u64, 1..=10_000)])?;
-        let (net, classes) = (base.architecture(), base.engine().classes());
+        let (net, engine) = base.engine()?;
+        let classes = engine.classes();
         let as_they_are = Normalisation::identity(net.input());
         let data = Dataset::new("P", net.input(), classes, reference.train.inputs.clone(), labels, as_they_are)?;
         let recipe =
@@ -83,8 +85,8 @@ impl Trainings {
     }
 
     fn trainer(&self) -> Result<Trainer<'_>> {
-        let base = &self.base;
-        Trainer::new(base.engine(), base.architecture(), &self.data, &self.data.first(64), &self.recipe)
+        let (architecture, engine) = self.base.engine()?;
+        Trainer::new(engine, architecture, &self.data, &self.data.first(64), &self.recipe)
     }
 }
 
@@ -95,7 +97,7 @@ impl Pieces for Trainings {
 
     fn make(&self, m: usize) -> Result<Vec<f32>> {
         let streams = self.streams.child("member").index(m as u64);
-        let start = Initialisation::default().draw(self.base.engine().layout(), &streams.child("start"));
+        let start = Initialisation::default().draw(self.base.network().layout(), &streams.child("start"));
         let run = self.trainer()?.train(&start, &streams, &interrupt::requested)?;
         #[cfg(test)]
         crate::nn::steps::note(1);
@@ -138,7 +140,7 @@ impl DeepEnsemble {
         query: usize,
         streams: &Streams,
     ) -> Result<Self> {
-        base.engine().layout().check("ensemble", &thetas)?;
+        base.network().layout().check("ensemble", &thetas)?;
         referenced(Self { shared: Shared::new(base, reference), thetas }, reference, query, streams)
     }
 
@@ -171,8 +173,8 @@ impl Members for DeepEnsemble {
         Some([self.members(), self.members()])
     }
 
-    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-        self.shared.logits_of_many(&self.thetas, rows)
+    fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, networks, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

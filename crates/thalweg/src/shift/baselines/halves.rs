@@ -62,6 +62,6 @@ impl Halves<'_> {
         };
         let each = queries.par_iter().enumerate();
         let values = each.map_init(|| self.engine.workspace(), one).collect::<Result<_>>()?;
-        Ok(Measured { values, row_scores: Vec::new() })
+        Ok(Measured { values, ..Measured::default() })
     }
 }

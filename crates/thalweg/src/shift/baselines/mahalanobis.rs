@@ -3,15 +3,28 @@
 //! `mahalanobis`: of the inputs, to the Gaussian of P's. Images are first projected onto their leading principal directions, since a covariance
 //! of 784 pixels cannot be had from some hundred rows. `relative-mahalanobis`: of f's features, the distance to the nearest class's mean
 //! (one covariance for all classes) less that to the Gaussian of all rows. Neither knows whether f is wrong: both fire on harmless shift.
+use crate::nn::normal;
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs, Prepared};
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, KEPT, Measured, ShiftTest, Statistic};
-use crate::{Error, Result, Streams};
-use faer::{Mat, Side};
+use crate::{Error, Result, Streams, interrupt};
+use faer::linalg::matmul::matmul;
+use faer::linalg::solvers::SelfAdjointEigen;
+use faer::{Accum, Mat, Par, Side};
+use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Directions kept of wide rows.
 const DIRECTIONS: usize = 64;
+
+/// Width from which on leading directions are found without the covariance.
+const WIDE: usize = 512;
+/// Directions beyond those asked for, and passes over the rows, of that.
+const SPARE: usize = 16;
+const PASSES: usize = 4;
+/// Rows that are taken at a time then.
+const BLOCK: usize = 256;
 
 /// Where distances are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +51,7 @@ pub struct Mahalanobis {
 #[derive(Clone, Debug)]
 struct Gaussian {
     mean: Vec<f64>,
-    whitening: Vec<Vec<f64>>,
+    whitening: Arc<Vec<Vec<f64>>>,
 }
 
 impl Gaussian {
@@ -49,30 +62,16 @@ impl Gaussian {
         mean_of: impl Fn(usize) -> usize,
         means: &[Vec<f64>],
     ) -> Result<Vec<Vec<f64>>> {
-        let n = rows.len() / d;
-        let mut covariance = Mat::<f64>::zeros(d, d);
-        let mut centred = vec![0.0; d];
-        for (i, row) in rows.chunks_exact(d).enumerate() {
-            let mean = &means[mean_of(i)];
-            (0..d).for_each(|j| centred[j] = f64::from(row[j]) - mean[j]);
-            for a in 0..d {
-                for b in 0..=a {
-                    covariance[(a, b)] += centred[a] * centred[b] / n as f64;
-                }
-            }
-        }
-        let eigen = covariance
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|e| Error::parameter("covariance of P", "a matrix with eigenvalues", format!("{e:?}")))?;
-        let trace: f64 = (0..d).map(|j| covariance[(j, j)]).sum();
-        let floor = 1e-4 * trace / d as f64 + f64::MIN_POSITIVE;
-        // faer sorts upwards.
-        let kept = (0..d).rev().take(DIRECTIONS);
-        let row = |k: usize| {
-            let scale = eigen.S()[k].max(floor).sqrt().recip();
-            (0..d).map(|j| scale * eigen.U()[(j, k)]).collect()
+        let (trace, directions) = match d > WIDE {
+            true => leading(rows, d, mean_of, means)?,
+            false => of_covariance(rows, d, mean_of, means)?,
         };
-        Ok(kept.map(row).collect())
+        let floor = 1e-4 * trace / d as f64 + f64::MIN_POSITIVE;
+        let scaled = |(variance, along): (f64, Vec<f64>)| {
+            let scale = variance.max(floor).sqrt().recip();
+            along.into_iter().map(|u| scale * u).collect()
+        };
+        Ok(directions.into_iter().map(scaled).collect())
     }
 
     fn squared(&self, row: &[f32]) -> f64 {
@@ -80,6 +79,68 @@ impl Gaussian {
             |w: &Vec<f64>| w.iter().zip(row).zip(&self.mean).map(|((w, x), m)| w * (f64::from(*x) - m)).sum::<f64>();
         self.whitening.iter().map(|w| along(w).powi(2)).sum()
     }
+}
+
+/// The trace of a covariance, and its leading directions `[D]` with the variances along them.
+type Directions = (f64, Vec<(f64, Vec<f64>)>);
+
+/// Of the covariance of rows `[N, D]` about their means, by all of its eigenvectors.
+fn of_covariance(rows: &[f32], d: usize, mean_of: impl Fn(usize) -> usize, means: &[Vec<f64>]) -> Result<Directions> {
+    let n = rows.len() / d;
+    let mut covariance = Mat::<f64>::zeros(d, d);
+    let mut centred = vec![0.0; d];
+    for (i, row) in rows.chunks_exact(d).enumerate() {
+        let mean = &means[mean_of(i)];
+        (0..d).for_each(|j| centred[j] = f64::from(row[j]) - mean[j]);
+        for a in 0..d {
+            for b in 0..=a {
+                covariance[(a, b)] += centred[a] * centred[b] / n as f64;
+            }
+        }
+    }
+    let eigen = decomposed(&covariance)?;
+    let trace = (0..d).map(|j| covariance[(j, j)]).sum();
+    // faer sorts upwards.
+    let of = |k: usize| (eigen.S()[k], (0..d).map(|j| eigen.U()[(j, k)]).collect());
+    Ok((trace, (0..d).rev().take(DIRECTIONS).map(of).collect()))
+}
+
+/// The same of wide rows, by subspace iteration from random directions (Halko, Martinsson, Tropp 2011): the D × D covariance is never formed. Memory is
+/// that of some hundred vectors `[D]`; the work is that of `2 · PASSES · (DIRECTIONS + SPARE)` products with the rows.
+fn leading(rows: &[f32], d: usize, mean_of: impl Fn(usize) -> usize, means: &[Vec<f64>]) -> Result<Directions> {
+    let (n, k) = (rows.len() / d, (DIRECTIONS + SPARE).min(d));
+    let mut start = vec![0.0; d * k];
+    normal::fill(&mut Streams::new(0).child("mahalanobis").rng(), &mut start);
+    let mut basis = Mat::from_fn(d, k, |j, c| f64::from(start[c * d + j]));
+    let (mut trace, mut image) = (0.0, Mat::<f64>::zeros(d, k));
+    for pass in 0..PASSES {
+        basis = basis.qr().compute_thin_Q();
+        image.as_mut().fill(0.0);
+        for (first, block) in rows.chunks(BLOCK * d).enumerate() {
+            interrupt::check()?;
+            let centred = |i: usize, j: usize| f64::from(block[i * d + j]) - means[mean_of(first * BLOCK + i)][j];
+            // Rows are the columns here, so that each is contiguous.
+            let block = Mat::from_fn(d, block.len() / d, |j, i| centred(i, j));
+            if pass == 0 {
+                trace += block.as_ref().squared_norm_l2() / n as f64;
+            }
+            let along = block.transpose() * &basis;
+            matmul(image.as_mut(), Accum::Add, block.as_ref(), along.as_ref(), 1.0 / n as f64, Par::Seq);
+        }
+        if pass + 1 < PASSES {
+            std::mem::swap(&mut basis, &mut image);
+        }
+    }
+    let small = basis.transpose() * &image;
+    let eigen = decomposed(&small)?;
+    let turned = &basis * eigen.U();
+    let of = |c: usize| (eigen.S()[c], (0..d).map(|j| turned[(j, c)]).collect());
+    Ok((trace, (0..k).rev().take(DIRECTIONS).map(of).collect()))
+}
+
+fn decomposed(symmetric: &Mat<f64>) -> Result<SelfAdjointEigen<f64>> {
+    let failed = |e| Error::parameter("covariance of P", "a matrix with eigenvalues", format!("{e:?}"));
+    symmetric.self_adjoint_eigen(Side::Lower).map_err(failed)
 }
 
 fn mean(rows: impl Iterator<Item = usize>, values: &[f32], d: usize) -> Option<Vec<f64>> {
@@ -102,14 +163,14 @@ impl Mahalanobis {
         let Some(all) = mean(0..source.len(), values, d).filter(|_| d > 0) else {
             return Err(Error::parameter("mahalanobis", "rows with inputs", "logits alone"));
         };
-        let whitening = Gaussian::whitening(values, d, |_| 0, std::slice::from_ref(&all))?;
+        let whitening = Arc::new(Gaussian::whitening(values, d, |_| 0, std::slice::from_ref(&all))?);
         let mut classes = Vec::new();
         if kind == Distance::Relative {
             let predictions = source.predictions();
             let of = |c: usize| mean((0..source.len()).filter(|&i| predictions[i] as usize == c), values, d);
             // A class that f never names stands at the mean of all.
             let means: Vec<Vec<f64>> = (0..source.classes()).map(|c| of(c).unwrap_or_else(|| all.clone())).collect();
-            let shared = Gaussian::whitening(values, d, |i| predictions[i] as usize, &means)?;
+            let shared = Arc::new(Gaussian::whitening(values, d, |i| predictions[i] as usize, &means)?);
             classes = means.into_iter().map(|mean| Gaussian { mean, whitening: shared.clone() }).collect();
         }
         Ok(Self { kind, whole: Gaussian { mean: all, whitening }, classes, kept: Vec::new(), schema: source.schema() })
@@ -125,7 +186,7 @@ impl Mahalanobis {
             let whole = self.whole.squared(row);
             if self.classes.is_empty() { whole } else { nearest - whole }
         };
-        Ok(values(self.kind, query).chunks_exact(d).map(of).collect())
+        Ok(values(self.kind, query).par_chunks_exact(d).map(of).collect())
     }
 
     /// What [`ShiftTest::save`] wrote.
@@ -138,7 +199,8 @@ impl Mahalanobis {
         let read = |name: &str| -> Result<Gaussian> {
             let numbers = stored.doubles(name, all)?;
             let (mean, whitening) = numbers.split_at(d);
-            Ok(Gaussian { mean: mean.to_vec(), whitening: whitening.chunks_exact(d).map(<[f64]>::to_vec).collect() })
+            let whitening = Arc::new(whitening.chunks_exact(d).map(<[f64]>::to_vec).collect());
+            Ok(Gaussian { mean: mean.to_vec(), whitening })
         };
         let mut test =
             Self { kind, whole: read("gaussian")?, classes: Vec::new(), kept: Vec::new(), schema: source.schema() };
@@ -228,6 +290,31 @@ mod tests {
         let test = Mahalanobis::new(Distance::Inputs, source).unwrap();
         let s = test.measure(&[source.clone(), world.far(20, 1)], &Streams::new(0)).unwrap().values;
         assert!((s[0] - 2.0).abs() < 1e-6 && s[1] > 10.0, "{s:?}");
+    }
+
+    #[test]
+    fn leading_directions_of_wide_rows_are_those_of_the_covariance() {
+        // Two directions that stand out of noise, in as many dimensions as the covariance is still formed for.
+        let (n, d) = (300, 120);
+        let noise = thalweg_nets::testing::normals(&Streams::new(5), n * (d + 2));
+        let row = |i: usize| {
+            let (a, b) = (noise[n * d + 2 * i], noise[n * d + 2 * i + 1]);
+            (0..d).map(move |j| (i % 2) as f32 + if j % 2 == 0 { 3.0 * a } else { 2.0 * b })
+        };
+        let rows: Vec<f32> = (0..n).flat_map(row).zip(&noise).map(|(v, e)| v + 0.3 * e).collect();
+        let means: Vec<Vec<f64>> = [0, 1].map(|c| mean((0..n).filter(|i| i % 2 == c), &rows, d).unwrap()).to_vec();
+        let both = [of_covariance(&rows, d, |i| i % 2, &means).unwrap(), leading(&rows, d, |i| i % 2, &means).unwrap()];
+        let [(trace, exact), (other, found)] = &both;
+        assert!((trace - other).abs() < 1e-9 * trace && found.len() == DIRECTIONS, "{trace} {other}");
+        for k in 0..2 {
+            assert!((exact[k].0 - found[k].0).abs() < 1e-6 * exact[k].0, "{} {}", exact[k].0, found[k].0);
+            let along: f64 = exact[k].1.iter().zip(&found[k].1).map(|(a, b)| a * b).sum();
+            assert!((along.abs() - 1.0).abs() < 1e-6, "{along}");
+        }
+        let unit = |u: &Vec<f64>| u.iter().map(|v| v * v).sum::<f64>();
+        assert!(found.iter().all(|(variance, u)| *variance > 0.0 && (unit(u) - 1.0).abs() < 1e-9));
+        let captured = |of: &[(f64, Vec<f64>)]| of.iter().map(|(variance, _)| variance).sum::<f64>();
+        assert!(captured(found) <= captured(exact) * (1.0 + 1e-9) && captured(found) > 0.97 * captured(exact));
     }
 
     /// Inverse of a symmetric 2 × 2 matrix [xx, xy, yy].

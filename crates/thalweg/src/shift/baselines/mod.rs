@@ -1,5 +1,6 @@
 //! Tests that train no disagreeing classifiers: rivals of the tests in [`super::disagreement`], and what stands beside them in a verdict.
 pub mod bbsd;
+pub mod d3m;
 pub mod deep_kernel;
 pub mod divergence;
 pub mod energy;

@@ -52,7 +52,7 @@ impl Accuracy {
         &self.labels
     }
 
-    /// f's accuracy on `query`.
+    /// f's accuracy on `query`, of which each test has `found` how its networks disagree with f, where it has.
     ///
     /// # Errors
     /// A query that does not fit; networks of another number than were calibrated.
@@ -62,10 +62,14 @@ impl Accuracy {
         outcome: Outcome,
         level: f64,
         (reference, tests): (&Reference, &[Box<dyn ShiftTest>]),
+        found: &[Vec<f64>],
     ) -> Result<Estimate> {
         let excess = match &self.disagreements {
             Some((test, on_p)) => {
-                let on_q = tests[*test].disagreements(query)?;
+                let on_q = match found.get(*test).filter(|found| !found.is_empty()) {
+                    Some(found) => found.clone(),
+                    None => tests[*test].disagreements(query)?,
+                };
                 if on_q.len() != on_p.len() {
                     let found = format!("[{}]", on_q.len());
                     return Err(Error::shape("disagreements", format!("[{}]", on_p.len()), found));

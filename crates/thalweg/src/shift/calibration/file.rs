@@ -5,6 +5,7 @@
 //! estimates of f's accuracy need; what each test keeps, as `TEST.NAME`; the record as TOML in the header.
 use super::accuracy::Accuracy;
 use super::{Calibration, Record};
+use crate::network::Network;
 use crate::shift::base::{Base, Sample};
 use crate::shift::method::Parts;
 use crate::shift::reference::Reference;
@@ -18,6 +19,9 @@ use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
 pub(super) const FORMAT: &str = "thalweg shift calibration 7";
+
+/// What gives the network called so, with the name that it has itself; nothing where there is none.
+pub type NetworkNamed<'a> = dyn Fn(&str) -> Result<Option<(Arc<dyn Network>, String)>> + Sync + 'a;
 
 impl Calibration {
     /// Writes the file, whole or not at all.
@@ -55,6 +59,14 @@ impl Calibration {
     /// # Errors
     /// No such file, another kind of file or one of another version, tensors that do not fit the record.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with(path, &|_| Ok(None))
+    }
+
+    /// As [`Self::read`], with what gives the network of this name, and its own name, for a calibration of one that the engine does not know.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; no such network, or one of another name.
+    pub fn read_with(path: &Path, network: &NetworkNamed<'_>) -> Result<Self> {
         let data = std::fs::read(path).map_err(Error::io("read", path))?;
         let file = TensorReader::open(path, &data)?;
         if file.word("format") != FORMAT {
@@ -68,9 +80,17 @@ impl Calibration {
         }
         let record: Record = toml::from_str(file.word("record"))
             .map_err(|e| Error::format(path, "record", "a record of this version", e))?;
-        let base = match &record.architecture {
-            Some(net) => Some(Arc::new(Base::new(net, file.any("f")?.1)?)),
-            None => None,
+        let theta = || Ok::<_, Error>(file.any("f")?.1);
+        let base = match (&record.architecture, &record.network) {
+            (Some(net), _) => Some(Arc::new(Base::new(net, theta()?)?)),
+            (None, Some(name)) => match network(name)? {
+                Some((network, given)) if given == *name => Some(Arc::new(Base::other(network, given, theta()?)?)),
+                other => {
+                    let found = other.map_or("nothing that evaluates it".to_owned(), |(_, given)| given);
+                    return Err(Error::format(path, "network", format!("{name} given beside the file"), found));
+                }
+            },
+            (None, None) => None,
         };
         let rows = |name: &str| -> Result<Sample> {
             let (shape, values) = file.any(name)?;

@@ -46,7 +46,10 @@ impl Request<'_> {
         };
         add(settings.as_bytes());
         if let Some(base) = &parts.base {
-            add(format!("{:?}", base.architecture()).as_bytes());
+            match base.architecture() {
+                Some(architecture) => add(format!("{architecture:?}").as_bytes()),
+                None => add(format!("{:?}", base.name()).as_bytes()),
+            }
             add(&of_singles(base.theta()));
         }
         let reference = parts.reference;

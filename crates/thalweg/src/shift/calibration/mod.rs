@@ -4,9 +4,11 @@
 //! Laws without shift are not kept: they are made for every query, of any number of rows, by permutation ([`super::law::permutation`]) of its rows and the
 //! held-out rows of P, which the file holds. Every test goes through the same redraws, and [`super::law::outcome`] makes one answer of all of them.
 use self::accuracy::Accuracy;
+pub use self::file::NetworkNamed;
 pub use self::networks::{Networks, Trained};
+pub use self::request::Request;
 use super::base::{Base, Sample};
-use super::counterpart::{self, Explained, Home};
+use super::counterpart::{self, Ask, Explained, Home};
 use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
 use super::encoding::Encoding;
@@ -32,6 +34,7 @@ mod key;
 #[cfg(test)]
 mod level;
 mod networks;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -67,8 +70,11 @@ pub struct Record {
     /// How tables become inputs, where f takes tables as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// The architecture of f, or of what stands in for it; none where only logits are known.
+    /// The architecture of f, or of what stands in for it; none where only logits are known, or where f is a network that the engine does not know.
     pub architecture: Option<Architecture>,
+    /// The name of f where it is a network that the engine does not know: to read the file takes that network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// What P's inputs are, for queries to be read alike; none where only logits are known.
     pub source: Option<DataRecord>,
     /// What P is called.
@@ -125,86 +131,6 @@ pub struct Verdict {
     pub row_scores: Vec<f64>,
     /// How often f is right on the query; none where no labels of P are known.
     pub estimate: Option<Estimate>,
-}
-
-/// What a calibration is asked for.
-#[derive(Clone, Debug)]
-pub struct Request<'a> {
-    /// f, rows, |Q|, parameters.
-    pub parts: Parts<'a>,
-    /// Labels of the held-out rows `[N]`, which an estimate of f's accuracy needs; empty where they are not known.
-    pub held_out_labels: &'a [u32],
-    /// Tests.
-    pub methods: &'a [Method],
-    /// Redraws of every query.
-    pub null: usize,
-    /// Level that they are for.
-    pub level: f64,
-    /// Seed.
-    pub seed: u64,
-    /// Names of the columns of logits; empty where they have none.
-    pub columns: Vec<String>,
-    /// Whether logits were made of probabilities.
-    pub probabilities: bool,
-    /// Where the network only stands in for f: on which share of validation rows the two name the same class.
-    pub stand_in: Option<f64>,
-    /// How tables become inputs, where f takes tables as they are.
-    pub encoding: Option<Encoding>,
-    /// What P's inputs are; none where only logits are known.
-    pub source: Option<DataRecord>,
-    /// What P is called.
-    pub data: String,
-    /// Whether CDC parameters are to be found on validation draws.
-    pub choose: bool,
-}
-
-impl Request<'_> {
-    /// Checks what needs no work.
-    ///
-    /// # Errors
-    /// No method, one twice; a size of 0; labels of one class only or of another number than rows; redraws or held-out rows that could never reject;
-    /// held-out rows that are training rows.
-    pub fn check(&self) -> Result<()> {
-        let methods = self.methods;
-        if methods.is_empty() || (1..methods.len()).any(|i| methods[..i].contains(&methods[i])) {
-            let found = methods.iter().map(|m| m.name()).collect::<Vec<_>>().join(", ");
-            return Err(Error::parameter("methods", "at least one, none twice", found));
-        }
-        if self.parts.size == 0 {
-            return Err(Error::parameter("query size |Q|", "at least 1", 0));
-        }
-        self.check_labels()?;
-        permutation::check(self.null, self.level)?;
-        permutation::enough(self.parts.reference.held_out.len(), self.parts.size, self.level)?;
-        self.parts.reference.held_out_is_fresh()
-    }
-
-    /// The networks that all its tests train independently of one another, a piece each, test after test: work that many processes may share.
-    ///
-    /// # Errors
-    /// As [`Self::check`]; a test that needs more than is known.
-    pub fn pieces(&self) -> Result<Networks<'_>> {
-        self.check()?;
-        let streams = Streams::new(self.seed).child("shift");
-        let all = self.methods.iter().map(|method| method.pieces(&self.parts, &streams));
-        Ok(Networks::new(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
-    }
-
-    fn check_labels(&self) -> Result<()> {
-        let (labels, held_out) = (self.parts.labels, self.held_out_labels);
-        if let Some(first) = labels.first().filter(|first| labels.iter().all(|label| label == *first)) {
-            let expected =
-                "rows of at least two classes: where there is one, a classifier has nothing to be wrong about";
-            return Err(Error::parameter("labels of P", expected, format!("class {first} alone")));
-        }
-        let (rows, classes) = (self.parts.reference.held_out.len(), self.parts.reference.held_out.classes());
-        if !held_out.is_empty() && (held_out.len() != rows || held_out.iter().any(|&label| label as usize >= classes)) {
-            let expected = format!("{rows} below {classes}");
-            let found = format!("{} up to {}", held_out.len(), held_out.iter().max().unwrap_or(&0));
-            return Err(Error::parameter("labels of held-out rows", expected, found));
-        }
-        Ok(())
-    }
 }
 
 impl Calibration {
@@ -270,7 +196,8 @@ impl Calibration {
             probabilities: request.probabilities,
             stand_in: request.stand_in,
             encoding: request.encoding.clone(),
-            architecture: parts.base.as_ref().map(|b| b.architecture().clone()),
+            architecture: parts.base.as_ref().and_then(|base| base.architecture().cloned()),
+            network: parts.base.as_ref().and_then(|base| base.name().map(str::to_owned)),
             source: request.source.clone(),
             data: request.data.clone(),
             config,
@@ -319,10 +246,26 @@ impl Calibration {
     /// # Errors
     /// A query without rows; a level that the redraws or the held-out rows cannot reach; as the tests' own; interruption.
     pub fn test(&self, query: &Sample, level: f64, seed: u64, progress: &dyn Progress) -> Result<Verdict> {
+        self.test_asking(query, level, seed, None, progress)
+    }
+
+    /// As [`Self::test`], with what answers for an f that a network stands in for: rows of P that were changed are given to it
+    /// ([`super::counterpart`]).
+    ///
+    /// # Errors
+    /// As [`Self::test`]; those of `ask`.
+    pub fn test_asking(
+        &self,
+        query: &Sample,
+        level: f64,
+        seed: u64,
+        ask: Option<&Ask>,
+        progress: &dyn Progress,
+    ) -> Result<Verdict> {
         permutation::check(self.record.null, level)?;
         permutation::enough(self.reference.held_out.len(), query.len(), level)?;
         let streams = Streams::new(seed).child("shift query");
-        self.against(&self.reference.held_out, query, level, &streams, progress)
+        self.against(&self.reference.held_out, query, level, ask, &streams, progress)
     }
 
     /// What the tests say of `query` beside the rows `held_out` of P, which no test was made with.
@@ -334,6 +277,7 @@ impl Calibration {
         held_out: &Sample,
         query: &Sample,
         level: f64,
+        ask: Option<&Ask>,
         streams: &Streams,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
@@ -344,6 +288,7 @@ impl Calibration {
         let rows = held_out.clone().joined(query);
         let queries = permutation::redraws(held_out.len(), query.len(), null, streams)?;
         let (mut measured, mut findings, mut row_scores) = (Vec::new(), Vec::new(), Vec::new());
+        let mut disagreements = Vec::new();
         progress.begin("testing", self.tests.len() as u64);
         for (test, method) in self.tests.iter().zip(&self.record.methods) {
             if progress.interrupted() {
@@ -356,6 +301,7 @@ impl Calibration {
                 row_scores = vec![0.0; query.len()];
                 queries[0].iter().zip(&all.row_scores).for_each(|(&r, score)| row_scores[r - held_out.len()] = *score);
             }
+            disagreements.push(all.disagreements);
             findings.push(finding(*method, &of, start.elapsed().as_secs_f64()));
             measured.push(of);
             progress.advance(1);
@@ -366,16 +312,20 @@ impl Calibration {
         if outcome == Outcome::HarmfulShift {
             // What stands in for f is not what f answers to changed rows.
             let base = self.base.as_deref().filter(|_| self.record.stand_in.is_none());
+            let own = base.map(|base| move |inputs: &[f32]| base.sample(inputs));
+            let ask = ask.or(own.as_ref().map(|own| own as &Ask));
             let labels = if kept > 0 && kept == held_out.len() { self.labels() } else { &[] };
             let tests = self.record.methods.iter().copied().zip(self.tests());
-            let home = Home { base, held_out, labels };
+            let home = Home { ask, held_out, labels };
             explained = counterpart::explained(tests, &home, query, (level, null), &streams.child("counterpart"))?;
             if explained.is_some() {
                 outcome = Outcome::ShiftedHarmNotEstablished;
             }
         }
         let estimate = match &self.accuracy {
-            Some(known) => Some(known.estimate(query, outcome, level, (&self.reference, &self.tests))?),
+            Some(known) => {
+                Some(known.estimate(query, outcome, level, (&self.reference, &self.tests), &disagreements)?)
+            }
             None => None,
         };
         Ok(Verdict { outcome, p_value, level, answer, explained, findings, row_scores, estimate })

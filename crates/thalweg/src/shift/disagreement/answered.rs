@@ -1,12 +1,24 @@
 //! What networks that are the same for every query say of rows, laid out row by row so that queries of these rows cost little each.
+//!
+//! All probabilities of all networks are kept where they are few ([`MOST`]). Of many classes only what the choice of networks needs is kept, two numbers a
+//! row and network, and the networks that a query takes are asked about its rows again: memory does not grow with networks times classes.
 use super::subset;
 use crate::shift::base::Sample;
-use crate::shift::baselines::entropy::Reading;
+use crate::shift::baselines::entropy::{Answers, Reading};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::ops::Range;
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax_rows;
 
 /// Numbers of logits that are kept for later queries, at most: 32 MiB of a file, three times that in memory.
 pub const MOST: usize = 1 << 23;
+
+/// Networks of a block: of so many logits, or one.
+pub fn blocks(networks: usize, numbers: usize) -> impl Iterator<Item = Range<usize>> {
+    let wide = (MOST / numbers.max(1)).max(1);
+    (0..networks).step_by(wide).map(move |first| first..(first + wide).min(networks))
+}
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -18,7 +30,7 @@ pub struct Answered {
     /// f's probabilities `[N, C]` and classes `[N]`.
     base: Vec<f32>,
     predictions: Vec<u32>,
-    /// The networks' `[N, M, C]`, and whether their class is another than f's, `[N, M]`.
+    /// The networks' `[N, M, C]`, empty where these are too many; and whether their class is another than f's, `[N, M]`.
     probabilities: Vec<f32>,
     differs: Vec<bool>,
     /// Probability that each network takes from f's class, `[N, M]`.
@@ -26,30 +38,82 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// From logits `[M, N, C]` on `rows`, of which a query takes `members`.
-    pub fn new(rows: &Sample, logits: &[f32], members: usize) -> Self {
-        let (c, n) = (rows.classes(), rows.len());
-        let (base, predictions) = (rows.probabilities(), rows.predictions());
-        let networks = logits.len().checked_div(n * c).unwrap_or(0);
-        let mut of = Self {
-            classes: c,
+    /// Of `networks` networks on `rows`, of which a query takes `members`; `logits` gives those of some networks `[M, N, C]`.
+    ///
+    /// # Errors
+    /// Those of `logits`.
+    pub fn new(
+        rows: &Sample,
+        [networks, members]: [usize; 2],
+        logits: impl Fn(Range<usize>) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        if networks * rows.logits.len() <= MOST {
+            return Ok(Self::of_logits(rows, [networks, members], &logits(0..networks)?));
+        }
+        let mut of = Self::bare(rows, [networks, members]);
+        for block in blocks(networks, rows.logits.len()) {
+            of.add(&logits(block.clone())?, block.start);
+        }
+        Ok(of)
+    }
+
+    /// With all probabilities, from logits `[M, N, C]`.
+    pub fn of_logits(rows: &Sample, counts: [usize; 2], logits: &[f32]) -> Self {
+        let mut of = Self { probabilities: vec![0.0; logits.len()], ..Self::bare(rows, counts) };
+        of.add(logits, 0);
+        of
+    }
+
+    /// Of what [`Self::compact`] gave of the same rows, `[N, M]` both.
+    ///
+    /// # Errors
+    /// Numbers of another length.
+    pub fn of_compact(
+        rows: &Sample,
+        [networks, members]: [usize; 2],
+        (drops, differs): (Vec<f32>, &[f32]),
+    ) -> Result<Self> {
+        let bare = Self::bare(rows, [networks, members]);
+        if drops.len() != bare.drops.len() || differs.len() != bare.differs.len() {
+            let found = format!("[{}], [{}]", drops.len(), differs.len());
+            return Err(Error::shape("answers that are kept", format!("[{}, {networks}]", rows.len()), found));
+        }
+        Ok(Self { drops, differs: differs.iter().map(|d| *d != 0.0).collect(), ..bare })
+    }
+
+    fn bare(rows: &Sample, [networks, members]: [usize; 2]) -> Self {
+        Self {
+            classes: rows.classes(),
             networks,
             members: members.min(networks),
-            probabilities: vec![0.0; logits.len()],
-            differs: vec![false; n * networks],
-            drops: vec![0.0; n * networks],
-            base,
-            predictions,
-        };
+            probabilities: Vec::new(),
+            differs: vec![false; rows.len() * networks],
+            drops: vec![0.0; rows.len() * networks],
+            base: rows.probabilities(),
+            predictions: rows.predictions(),
+        }
+    }
+
+    /// Adds networks from number `first` on by their logits `[M, N, C]`.
+    fn add(&mut self, logits: &[f32], first: usize) {
+        let (c, n) = (self.classes, self.len());
         for (m, logits) in logits.chunks_exact((n * c).max(1)).enumerate() {
+            let m = first + m;
             for (i, (z, p)) in logits.chunks_exact(c).zip(softmax_rows(logits, c).chunks_exact(c)).enumerate() {
-                let (at, f) = (i * networks + m, of.predictions[i]);
-                of.probabilities[at * c..(at + 1) * c].copy_from_slice(p);
-                of.differs[at] = argmax(z) != f;
-                of.drops[at] = (of.base[i * c + f as usize] - p[f as usize]).max(0.0);
+                let (at, f) = (i * self.networks + m, self.predictions[i]);
+                if !self.probabilities.is_empty() {
+                    self.probabilities[at * c..(at + 1) * c].copy_from_slice(p);
+                }
+                self.differs[at] = argmax(z) != f;
+                self.drops[at] = (self.base[i * c + f as usize] - p[f as usize]).max(0.0);
             }
         }
-        of
+    }
+
+    /// Drops and whether classes differ (1 or 0), `[N, M]` both, where probabilities are not kept.
+    pub fn compact(&self) -> Option<(&[f32], Vec<f32>)> {
+        let is_compact = self.probabilities.is_empty();
+        is_compact.then(|| (&self.drops[..], self.differs.iter().map(|d| f32::from(u8::from(*d))).collect()))
     }
 
     /// N.
@@ -71,8 +135,8 @@ impl Answered {
     }
 }
 
-/// What the networks say of a query that is made of the given rows of `pieces`, counted through one after the other.
-pub fn read(pieces: &[&Answered], rows: &[usize]) -> Reading {
+/// Which piece each of the given rows of `pieces`, counted through one after the other, stands in, and its number there.
+fn places<'a>(pieces: &[&'a Answered], rows: &[usize]) -> Vec<(&'a Answered, usize)> {
     let place = |&row: &usize| {
         let mut left = row;
         for piece in pieces {
@@ -83,15 +147,42 @@ pub fn read(pieces: &[&Answered], rows: &[usize]) -> Reading {
         }
         unreachable!("row {row} of fewer")
     };
-    let rows: Vec<(&Answered, usize)> = rows.iter().map(place).collect();
+    rows.iter().map(place).collect()
+}
+
+/// The share of the given rows of `pieces` on which each network names another class than f, `[M]`.
+pub fn disagreements(pieces: &[&Answered], rows: &[usize]) -> Vec<f64> {
+    let places = places(pieces, rows);
+    let differs = |m: usize| places.iter().filter(|(of, i)| of.differs[i * of.networks + m]).count();
+    let same = |m: usize| (rows.len() - differs(m)) as f64 / rows.len().max(1) as f64;
+    (0..pieces.first().map_or(0, |of| of.networks)).map(|m| 1.0 - same(m)).collect()
+}
+
+/// What the networks say of a query that is made of the given rows of `pieces`, counted through one after the other; `logits` gives the query's of one
+/// network, `[N, C]`.
+///
+/// # Errors
+/// Those of `logits`.
+pub fn read(
+    pieces: &[&Answered],
+    rows: &[usize],
+    logits: impl Fn(usize) -> Result<Vec<f32>> + Sync,
+) -> Result<Reading> {
+    let rows = places(pieces, rows);
     let any = pieces[0];
     let chosen: Vec<usize> = match any.members < any.networks {
         true => subset::greedy(&rows.iter().map(|(of, i)| of.drops(*i)).collect::<Vec<_>>(), any.members),
         false => (0..any.networks).collect(),
     };
-    Reading::of(
-        [any.classes, rows.len(), chosen.len()],
-        |i| rows[i].0.row(rows[i].1),
-        |i, k| rows[i].0.answer(rows[i].1, chosen[k]),
-    )
+    let (c, shape) = (any.classes, [any.classes, rows.len(), chosen.len()]);
+    let f = |i: usize| rows[i].0.row(rows[i].1);
+    if pieces.iter().all(|piece| !piece.probabilities.is_empty()) {
+        return Ok(Reading::of(shape, f, |i, k| rows[i].0.answer(rows[i].1, chosen[k])));
+    }
+    let answers: Vec<Answers> = chosen.par_iter().map(|&m| Ok(Answers::new(&logits(m)?, c))).collect::<Result<_>>()?;
+    let of = |i: usize, k: usize| {
+        let answer = &answers[k];
+        (&answer.probabilities[i * c..(i + 1) * c], answer.classes[i] != rows[i].0.predictions[rows[i].1])
+    };
+    Ok(Reading::of(shape, f, of))
 }

@@ -6,7 +6,7 @@
 //! happens at query time; the null law goes through the same choice, so choosing by the query costs no validity.
 //! Cost: `size` trainings once; a query is one pass of `size` networks over its rows (about a millisecond for a small network).
 use super::bank_config::BankConfig;
-use super::cdc::{Scratch, Trainer};
+use super::cdc::{Asked, Scratch, Trainer};
 use super::members::{Members, Shared, referenced};
 use super::subset::covering;
 use crate::ranges;
@@ -20,6 +20,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 use thalweg_nets::pieces::{Pieces, here};
 
@@ -98,7 +99,7 @@ impl Bank {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        let found = base.engine().layout().check("bank", &thetas)?;
+        let found = base.network().layout().check("bank", &thetas)?;
         if found != config.size {
             return Err(Error::shape("bank", format!("[{}, P]", config.size), format!("[{found}, P]")));
         }
@@ -159,17 +160,24 @@ impl<'a> Cdcs<'a> {
     }
 }
 
+/// A piece is as many of them as the networks are best computed together: one by the engine.
 impl Pieces for Cdcs<'_> {
     fn count(&self) -> usize {
-        self.config.size
+        self.config.size.div_ceil(self.trainer.base().network().at_once())
     }
 
-    fn make(&self, m: usize) -> Result<Vec<f32>> {
-        let base = self.trainer.base();
-        let (shifted, mut rng) = query_of(m, base, self.reference, &self.spread, self.config, &self.streams)?;
-        let mut theta = base.theta().to_vec();
-        self.trainer.train(&mut theta, &shifted, &shifted.predictions(), &mut rng, &mut Scratch::default())?;
-        Ok(theta)
+    fn make(&self, piece: usize) -> Result<Vec<f32>> {
+        let (base, n) = (self.trainer.base(), self.trainer.base().network().at_once());
+        let members = piece * n..((piece + 1) * n).min(self.config.size);
+        let query = |m| query_of(m, base, self.reference, &self.spread, self.config, &self.streams);
+        let mut queries = members.map(query).collect::<Result<Vec<_>>>()?;
+        let predictions: Vec<Vec<u32>> = queries.iter().map(|(query, _)| query.predictions()).collect();
+        let asked = queries.iter_mut().zip(&predictions);
+        let mut asked: Vec<Asked> =
+            asked.map(|((query, rng), predictions)| Asked { query, predictions, rng }).collect();
+        let mut thetas = base.theta().repeat(asked.len());
+        self.trainer.train(&mut thetas, &mut asked, &mut Scratch::default())?;
+        Ok(thetas)
     }
 }
 
@@ -233,8 +241,8 @@ impl Members for Bank {
         Some([self.config.size, self.config.members])
     }
 
-    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-        self.shared.logits_of_many(&self.thetas, rows)
+    fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+        self.shared.logits_of_many(&self.thetas, networks, rows)
     }
 
     fn save_networks(&self, store: &mut Store) {

@@ -5,7 +5,9 @@
 //! n_Q rows there that is κ = α n_Q/n_P, up to a factor that Adam does not see. κ does not change meaning when rows of Q are dropped.
 //!
 //! Running statistics of batch normalisation stay f's, and dropout is off: g differs from f by what it was asked only.
-//! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once.
+//! Cost: `steps` gradients on batch + |Q| rows. A trainer is shared by hundreds of runs, each on one thread; batches of P are packed once. Several CDCs can
+//! be trained in step with one another, as networks that are not the engine's are computed best; each is what it would be alone.
+use crate::network::{Inputs, Job, Network};
 use crate::nn::normal;
 use crate::ranges::{self, LONGEST};
 use crate::shift::base::{Base, Sample, deviations};
@@ -17,13 +19,15 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use thalweg_nets::engine::{Mode, Packed, Workspace};
+use thalweg_nets::engine::Workspace;
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss, SoftCrossEntropy};
 use thalweg_nets::train::optimiser::{Optimiser, Stepper};
 
-/// Most packed batches of P; more would cost memory and change nothing.
+/// Most packed batches of P, where they have no more than so many numbers together, and how many there are at least.
 const BATCHES: usize = 64;
+const NUMBERS: usize = 1 << 24;
+const FEWEST: usize = 8;
 
 /// How a CDC is trained.
 ///
@@ -94,7 +98,7 @@ pub struct Trainer {
     base: Arc<Base>,
     config: CdcConfig,
     /// Rows of P with f's classes and probabilities.
-    batches: Vec<(Packed, Vec<u32>, Vec<f32>)>,
+    batches: Vec<(Inputs, Vec<u32>, Vec<f32>)>,
     stepper: Stepper,
     /// Places in θ that no gradient moves.
     still: Vec<std::ops::Range<usize>>,
@@ -110,10 +114,11 @@ impl Trainer {
         let train = &reference.train;
         let mut rng = streams.child("batches").rng();
         let all = config.batch >= train.len();
+        let most = (NUMBERS / (config.batch.min(train.len()) * train.width()).max(1)).clamp(FEWEST, BATCHES);
         let count = match (config.jitter > 0.0, all) {
-            (true, _) => BATCHES,
+            (true, _) => most,
             (false, true) => 1,
-            (false, false) => BATCHES.min(train.len().div_ceil(config.batch) * 4),
+            (false, false) => most.min(train.len().div_ceil(config.batch) * 4),
         };
         let spread = (config.jitter > 0.0).then(|| deviations(train));
         let batch = |rng: &mut ChaCha8Rng| -> Result<_> {
@@ -125,12 +130,16 @@ impl Trainer {
                 let moved = moved.map(|(i, (x, e))| x + config.jitter as f32 * spread[i % spread.len()] * e);
                 rows = base.sample(&moved.collect::<Vec<f32>>())?;
             }
-            Ok((base.pack(&rows)?, rows.predictions(), rows.probabilities()))
+            Ok((base.inputs(&rows)?, rows.predictions(), rows.probabilities()))
         };
         let batches = (0..count).map(|_| batch(&mut rng)).collect::<Result<_>>()?;
-        let stepper = Stepper::new(Optimiser::default(), 0.0, base.architecture());
-        let slots = base.engine().layout().slots();
-        let still = slots.iter().filter(|s| !s.role.is_trained()).map(|s| s.range()).collect();
+        let layout = base.network().layout();
+        let stepper = match base.architecture() {
+            Some(architecture) => Stepper::new(Optimiser::default(), 0.0, architecture),
+            // What is not trained has the gradient 0, which moves nothing.
+            None => Stepper::of_numbers(Optimiser::default(), 0.0, layout.len()),
+        };
+        let still = layout.slots().iter().filter(|s| !s.role.is_trained()).map(|s| s.range()).collect();
         Ok(Self { base, config, batches, stepper, still })
     }
 
@@ -156,47 +165,37 @@ impl Trainer {
         &self.base
     }
 
-    /// Trains one CDC from `theta [P]`, in place, to disagree with f on all rows of `query`, of which it says `predictions`.
+    /// Trains CDCs from `thetas [n, P]`, in place, each as it is asked.
     ///
     /// # Errors
     /// A query of another width, weights that left the finite numbers.
-    pub fn train(
-        &self,
-        theta: &mut [f32],
-        query: &Sample,
-        predictions: &[u32],
-        rng: &mut ChaCha8Rng,
-        scratch: &mut Scratch,
-    ) -> Result<()> {
-        let engine = self.base.engine();
-        let q = self.base.pack(query)?;
-        let all = vec![true; predictions.len()];
-        let disagree = Disagreement::new(predictions, &all, self.config.kappa as f32, engine.classes())?;
-        let mut stepper = self.stepper.clone();
+    pub fn train(&self, thetas: &mut [f32], asked: &mut [Asked<'_>], scratch: &mut Scratch) -> Result<()> {
+        let (network, p) = (self.base.network(), self.base.theta().len());
+        let inputs = asked.iter().map(|asked| self.base.inputs(asked.query)).collect::<Result<Vec<_>>>()?;
+        let all: Vec<Vec<bool>> = asked.iter().map(|asked| vec![true; asked.predictions.len()]).collect();
+        let disagree = asked
+            .iter()
+            .zip(&all)
+            .map(|(asked, all)| Disagreement::new(asked.predictions, all, self.config.kappa as f32, network.classes()));
+        let disagree = disagree.collect::<Result<Vec<_>>>()?;
+        let mut stepper = self.stepper.repeated(p, asked.len());
         let Scratch { of_query, workspace } = scratch;
-        of_query.resize(theta.len(), 0.0);
+        of_query.resize(thetas.len(), 0.0);
         let trained =
-            descend(theta, &mut stepper, (self.config.steps, self.config.learning_rate), |_, theta, gradient| {
-                let at =
-                    if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
-                let (p, labels, targets) = &self.batches[at];
-                let (class, soft);
-                let agree: &dyn LogitLoss = match self.config.agree {
-                    Agree::Class => {
-                        class = CrossEntropy::new(labels, engine.classes(), 0.0)?;
-                        &class
-                    }
-                    Agree::Probabilities => {
-                        soft = SoftCrossEntropy::new(targets, engine.classes())?;
-                        &soft
-                    }
-                };
-                engine.gradient(theta, p, Mode::Evaluate, agree, gradient, workspace);
-                engine.gradient(theta, &q, Mode::Evaluate, &disagree, of_query, workspace);
+            descend(thetas, &mut stepper, (self.config.steps, self.config.learning_rate), |_, thetas, gradient| {
+                let agree = asked.iter_mut().map(|asked| self.agree(asked.rng)).collect::<Result<Vec<_>>>()?;
+                let on_p = thetas.chunks_exact(p).zip(&agree);
+                let on_p = on_p.map(|(theta, (inputs, loss))| Job { theta, inputs, loss: &**loss });
+                network.gradients(&on_p.collect::<Vec<_>>(), gradient, workspace)?;
+                let on_q = thetas.chunks_exact(p).zip(&inputs).zip(&disagree);
+                let on_q = on_q.map(|((theta, inputs), loss)| Job { theta, inputs, loss });
+                network.gradients(&on_q.collect::<Vec<_>>(), of_query, workspace)?;
                 gradient.iter_mut().zip(&*of_query).for_each(|(g, q)| *g += q);
                 // The stepper averages these places towards what stands in the gradient.
-                for range in &self.still {
-                    gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
+                for (gradient, theta) in gradient.chunks_exact_mut(p).zip(thetas.chunks_exact(p)) {
+                    for range in &self.still {
+                        gradient[range.clone()].copy_from_slice(&theta[range.clone()]);
+                    }
                 }
                 Ok(())
             });
@@ -209,6 +208,28 @@ impl Trainer {
             other => other,
         })
     }
+
+    /// One of the batches of P, and the loss there.
+    fn agree(&self, rng: &mut ChaCha8Rng) -> Result<(&Inputs, Box<dyn LogitLoss + '_>)> {
+        let at = if self.batches.len() == 1 { 0 } else { rng.random_range(0..self.batches.len() as u64) as usize };
+        let ((inputs, labels, targets), classes) = (&self.batches[at], self.base.network().classes());
+        let loss: Box<dyn LogitLoss> = match self.config.agree {
+            Agree::Class => Box::new(CrossEntropy::new(labels, classes, 0.0)?),
+            Agree::Probabilities => Box::new(SoftCrossEntropy::new(targets, classes)?),
+        };
+        Ok((inputs, loss))
+    }
+}
+
+/// What a CDC is asked: to part from f, which names the classes `predictions` there, on all rows of a query; and what its training draws from.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The rows.
+    pub query: &'a Sample,
+    /// f's class of each.
+    pub predictions: &'a [u32],
+    /// Chooses the batches of P.
+    pub rng: &'a mut ChaCha8Rng,
 }
 
 /// Buffers of one thread.
@@ -216,6 +237,13 @@ impl Trainer {
 pub struct Scratch {
     of_query: Vec<f32>,
     workspace: Workspace,
+}
+
+impl Scratch {
+    /// Logits `[n, N, C]` of networks `thetas [n, P]`, on the calling thread.
+    pub(super) fn logits(&mut self, network: &dyn Network, thetas: &[f32], inputs: &Inputs) -> Result<Vec<f32>> {
+        network.logits_here(thetas, inputs, &mut self.workspace)
+    }
 }
 
 /// The share of rows on which logits `[N, C]` name the class in `predictions` `[N]`.
@@ -230,7 +258,7 @@ pub fn agreement(logits: &[f32], predictions: &[u32]) -> f64 {
 /// # Errors
 /// Rows of another width.
 pub fn agreements(base: &Base, thetas: &[f32], rows: &Sample) -> Result<Vec<f64>> {
-    let (logits, expected) = (base.engine().logits_of_many(thetas, &base.pack(rows)?)?, rows.predictions());
+    let (logits, expected) = (base.logits_of_many(thetas, rows)?, rows.predictions());
     Ok(logits.chunks_exact(rows.logits.len()).map(|logits| agreement(logits, &expected)).collect())
 }
 
@@ -248,11 +276,16 @@ mod tests {
     use super::*;
     use crate::shift::world;
 
+    fn train(trainer: &Trainer, theta: &mut [f32], query: &Sample, seed: u64) -> Result<()> {
+        let (predictions, mut rng) = (query.predictions(), Streams::new(seed).rng());
+        let mut asked = [Asked { query, predictions: &predictions, rng: &mut rng }];
+        trainer.train(theta, &mut asked, &mut Scratch::default())
+    }
+
     fn loss(trainer: &Trainer, world: &world::World, theta: &[f32], query: &Sample) -> f64 {
         // The two means by their definitions, in f64.
-        let engine = trainer.base.engine();
         let mean = |sample: &Sample, disagree: bool| {
-            let logits = engine.logits_of_many(theta, &trainer.base.pack(sample).unwrap()).unwrap();
+            let logits = trainer.base.logits_of_many(theta, sample).unwrap();
             let each = logits.chunks_exact(2).zip(sample.predictions()).map(|(z, p)| {
                 let lse = (f64::from(z[0]).exp() + f64::from(z[1]).exp()).ln();
                 lse - f64::from(z[if disagree { 1 - p } else { p } as usize])
@@ -270,11 +303,10 @@ mod tests {
         let query = world.far(20, 3);
         let mut theta = world.base.theta().to_vec();
         let before = loss(&trainer, world, &theta, &query);
-        let (mut rng, predictions) = (Streams::new(1).rng(), query.predictions());
-        trainer.train(&mut theta, &query, &predictions, &mut rng, &mut Scratch::default()).unwrap();
+        train(&trainer, &mut theta, &query, 1).unwrap();
         assert!(loss(&trainer, world, &theta, &query) < before);
         let of = |sample: &Sample| {
-            let logits = world.base.engine().logits_of_many(&theta, &world.base.pack(sample).unwrap()).unwrap();
+            let logits = world.base.logits_of_many(&theta, sample).unwrap();
             agreement(&logits, &sample.predictions())
         };
         assert!(of(&world.reference.held_out) > 0.97, "{}", of(&world.reference.held_out));
@@ -291,9 +323,7 @@ mod tests {
         let query = world.far(12, 4);
         let start = world.base.theta().to_vec();
         let mut theta = start.clone();
-        trainer
-            .train(&mut theta, &query, &query.predictions(), &mut Streams::new(1).rng(), &mut Scratch::default())
-            .unwrap();
+        train(&trainer, &mut theta, &query, 1).unwrap();
         let mut seen = 0;
         for i in 0..start.len() {
             let at = |d: f32| {
@@ -322,13 +352,7 @@ mod tests {
         let trainer = Trainer::new(world.base.clone(), &world.reference, wild, &Streams::new(0)).unwrap();
         let query = world.far(5, 3);
         let mut theta = world.base.theta().to_vec();
-        let end = trainer.train(
-            &mut theta,
-            &query,
-            &query.predictions(),
-            &mut Streams::new(1).rng(),
-            &mut Scratch::default(),
-        );
+        let end = train(&trainer, &mut theta, &query, 1);
         assert!(end.unwrap_err().to_string().contains("cdc.learning-rate"));
     }
 }

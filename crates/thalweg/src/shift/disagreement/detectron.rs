@@ -5,18 +5,19 @@
 //! 1 − `tolerance` of the validation rows of P (that CDC is not counted).
 //! Cost: a query is up to `rounds` trainings on one thread (tens of milliseconds for a small network); queries run in parallel.
 //! Where calibration may train once and for all, [`super::bank`] has more power, thirty times faster.
-use super::cdc::{Scratch, Trainer, agreement};
+use super::cdc::{Asked, Scratch, Trainer, agreement};
 use super::members::{Members, Shared, referenced};
 pub use super::rounds::Rounds;
-use crate::shift::base::Sample;
+use crate::network::Inputs;
+use crate::shift::base::{Base, Sample};
 use crate::shift::baselines::entropy::Reading;
 use crate::shift::factory::{Factory, Needs, Parts, Prepared};
 use crate::shift::reference::Reference;
 use crate::shift::stored::Stored;
 use crate::shift::test;
 use crate::{Result, Streams};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use thalweg_nets::engine::Packed;
 use thalweg_nets::evaluate::argmax;
 
 /// Training rows, and validation rows, that a CDC's agreement is watched on.
@@ -28,7 +29,7 @@ pub struct Detectron {
     trainer: Trainer,
     rounds: Rounds,
     /// Rows of P that CDCs are held to, then rows that they never see, each with f's classes.
-    watched: [(Packed, Vec<u32>); 2],
+    watched: [(Inputs, Vec<u32>); 2],
     shared: Shared,
 }
 
@@ -91,7 +92,7 @@ impl Detectron {
         rounds.check()?;
         let watch = |rows: &Sample| -> Result<_> {
             let rows = rows.rows(&(0..rows.len().min(WATCHED)).collect::<Vec<_>>());
-            Ok((trainer.base().pack(&rows)?, rows.predictions()))
+            Ok((trainer.base().inputs(&rows)?, rows.predictions()))
         };
         Ok(Self {
             watched: [watch(&reference.train)?, watch(&reference.validation)?],
@@ -101,58 +102,115 @@ impl Detectron {
         })
     }
 
-    /// The rounds of every query, in parallel over queries.
+    /// The rounds of every query, in parallel over queries, as many in step with one another as networks are best computed together.
     ///
     /// # Errors
     /// A query that does not fit, a training that diverged.
     pub fn run(&self, queries: &[Sample], streams: &Streams) -> Result<Vec<Run>> {
         queries.iter().try_for_each(|q| test::check(q, &self.shared.schema, true))?;
-        let each = queries.par_iter().enumerate();
-        each.map_init(Scratch::default, |scratch, (i, query)| self.one(query, &streams.index(i as u64), scratch))
-            .collect()
+        let together = self.trainer.base().network().at_once();
+        let parts = queries.par_chunks(together).enumerate();
+        let runs = parts.map_init(Scratch::default, |scratch, (part, queries)| {
+            let of = |(i, query)| Course::new(self.trainer.base(), query, &streams.index((part * together + i) as u64));
+            self.some(queries.iter().enumerate().map(of).collect::<Result<_>>()?, scratch)
+        });
+        Ok(runs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
-    fn one(&self, query: &Sample, streams: &Streams, scratch: &mut Scratch) -> Result<Run> {
+    /// The rounds of some queries, step by step together.
+    fn some(&self, mut courses: Vec<Course<'_>>, scratch: &mut Scratch) -> Result<Vec<Run>> {
         let base = self.trainer.base();
-        let (engine, packed) = (base.engine(), base.pack(query)?);
-        let predictions = query.predictions();
-        let mut left: Vec<usize> = (0..query.len()).collect();
-        let (mut members, mut agreements, mut idle, mut spoiled) = (Vec::new(), Vec::<[f64; 2]>::new(), 0, false);
-        let mut rng = streams.rng();
-        let mut workspace = engine.workspace();
-        let mut seen = Vec::new();
         for _ in 0..self.rounds.rounds {
-            let mut theta = base.theta().to_vec();
-            let asked: Vec<u32> = left.iter().map(|&r| predictions[r]).collect();
-            self.trainer.train(&mut theta, &query.rows(&left), &asked, &mut rng, scratch)?;
-            let agrees = self.watched.each_ref().map(|(rows, expected)| {
-                seen.resize(expected.len() * engine.classes(), 0.0);
-                engine.logits(&theta, rows, &mut seen, &mut workspace);
-                agreement(&seen, expected)
-            });
-            if agrees[1] < 1.0 - self.rounds.tolerance {
-                spoiled = true;
+            let mut active: Vec<&mut Course> = courses.iter_mut().filter(|course| !course.over).collect();
+            if active.is_empty() {
                 break;
             }
-            agreements.push(agrees);
-            let mut logits = vec![0.0; query.logits.len()];
-            engine.logits(&theta, &packed, &mut logits, &mut workspace);
-            let before = left.len();
-            let row = |r: usize| &logits[r * engine.classes()..(r + 1) * engine.classes()];
-            left.retain(|&r| argmax(row(r)) == predictions[r]);
-            members.push(logits);
-            idle = if left.len() == before { idle + 1 } else { 0 };
-            if left.is_empty() || idle == self.rounds.idle {
-                break;
+            let rows: Vec<Sample> = active.iter().map(|course| course.query.rows(&course.left)).collect();
+            let classes: Vec<Vec<u32>> = active.iter().map(|course| course.asked()).collect();
+            let mut thetas = base.theta().repeat(active.len());
+            let asked = active.iter_mut().zip(&rows).zip(&classes);
+            let asked = asked.map(|((course, query), predictions)| Asked { query, predictions, rng: &mut course.rng });
+            self.trainer.train(&mut thetas, &mut asked.collect::<Vec<_>>(), scratch)?;
+            let network = base.network();
+            let mut watched = |part: usize| scratch.logits(network, &thetas, &self.watched[part].0);
+            let watched = [watched(0)?, watched(1)?];
+            for (k, (course, theta)) in active.iter_mut().zip(thetas.chunks_exact(base.theta().len())).enumerate() {
+                let agrees = [0, 1].map(|part| {
+                    let expected = &self.watched[part].1;
+                    let each = expected.len() * network.classes();
+                    agreement(&watched[part][k * each..(k + 1) * each], expected)
+                });
+                if agrees[1] < 1.0 - self.rounds.tolerance {
+                    (course.spoiled, course.over) = (true, true);
+                    continue;
+                }
+                let logits = scratch.logits(network, theta, &course.inputs)?;
+                course.take(agrees, logits, self.rounds.idle);
             }
         }
-        let reading = Reading::new(query, members.iter().map(Vec::as_slice));
-        let mean = |part: usize| match agreements.len() {
+        Ok(courses.into_iter().map(Course::run).collect())
+    }
+}
+
+/// The rounds of one query.
+struct Course<'a> {
+    query: &'a Sample,
+    inputs: Inputs,
+    predictions: Vec<u32>,
+    rng: ChaCha8Rng,
+    /// Rows that no member disagreed on.
+    left: Vec<usize>,
+    /// Logits `[N, C]` of each member.
+    members: Vec<Vec<f32>>,
+    agreements: Vec<[f64; 2]>,
+    idle: usize,
+    spoiled: bool,
+    over: bool,
+}
+
+impl<'a> Course<'a> {
+    fn new(base: &Base, query: &'a Sample, streams: &Streams) -> Result<Self> {
+        Ok(Self {
+            query,
+            inputs: base.inputs(query)?,
+            predictions: query.predictions(),
+            rng: streams.rng(),
+            left: (0..query.len()).collect(),
+            members: Vec::new(),
+            agreements: Vec::new(),
+            idle: 0,
+            spoiled: false,
+            over: false,
+        })
+    }
+
+    /// f's classes of the rows that are left.
+    fn asked(&self) -> Vec<u32> {
+        self.left.iter().map(|&row| self.predictions[row]).collect()
+    }
+
+    /// Takes in a member with its `logits [N, C]`.
+    fn take(&mut self, agrees: [f64; 2], logits: Vec<f32>, most_idle: usize) {
+        let (before, classes) = (self.left.len(), self.query.classes());
+        let predictions = &self.predictions;
+        self.left.retain(|&row| argmax(&logits[row * classes..(row + 1) * classes]) == predictions[row]);
+        self.agreements.push(agrees);
+        self.members.push(logits);
+        self.idle = if self.left.len() == before { self.idle + 1 } else { 0 };
+        self.over = self.left.is_empty() || self.idle == most_idle;
+    }
+
+    fn run(self) -> Run {
+        let mean = |part: usize| match self.agreements.len() {
             0 => 1.0,
-            n => agreements.iter().map(|a| a[part]).sum::<f64>() / n as f64,
+            n => self.agreements.iter().map(|a| a[part]).sum::<f64>() / n as f64,
         };
-        let agreement = [mean(0), mean(1)];
-        Ok(Run { reading, members: members.len(), agreement, spoiled })
+        Run {
+            reading: Reading::new(self.query, self.members.iter().map(Vec::as_slice)),
+            members: self.members.len(),
+            agreement: [mean(0), mean(1)],
+            spoiled: self.spoiled,
+        }
     }
 }
 

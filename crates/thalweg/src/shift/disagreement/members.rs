@@ -9,6 +9,7 @@ use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, CHUNK, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams, interrupt};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What all tests by networks beside f hold.
@@ -47,20 +48,21 @@ impl Shared {
         self.base.logits_of(thetas, query)
     }
 
-    /// The same on many rows, in parallel over networks.
+    /// The same of some of the networks on many rows, in parallel over networks.
     ///
     /// # Errors
     /// Rows that do not fit.
-    pub fn logits_of_many(&self, thetas: &[f32], rows: &Sample) -> Result<Vec<f32>> {
+    pub fn logits_of_many(&self, thetas: &[f32], networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
         test::check(rows, &self.schema, true)?;
-        self.base.engine().logits_of_many(thetas, &self.base.pack(rows)?)
+        let p = self.base.theta().len();
+        self.base.logits_of_many(&thetas[networks.start * p..networks.end * p], rows)
     }
 }
 
 /// What networks that are the same for every query say of rows that are kept.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// `[M, N, C]`, as a file has them.
+    /// `[M, N, C]`, as a file has them; empty where these are too many.
     logits: Vec<f32>,
     shape: [usize; 3],
     answered: Answered,
@@ -68,6 +70,9 @@ pub struct Kept {
 
 /// What the reference entropies are called in files.
 const ENTROPIES: &str = "reference-entropies";
+/// What is kept of many classes.
+const DROPS: &str = "kept-drops";
+const DIFFERS: &str = "kept-differs";
 
 /// A test by networks beside f; it is a [`ShiftTest`] with the statistics [`OF_ENSEMBLES`].
 pub trait Members: Send + Sync {
@@ -95,13 +100,28 @@ pub trait Members: Send + Sync {
         None
     }
 
-    /// Their logits `[M, N, C]` on `rows`.
+    /// Logits `[M, N, C]` of some of them on `rows`.
     ///
     /// # Errors
     /// Rows that do not fit.
-    fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-        let _ = rows;
+    fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+        let _ = (networks, rows);
         Ok(Vec::new())
+    }
+
+    /// What is kept of rows of so many classes that not all probabilities are: as it was stored, else computed.
+    ///
+    /// # Errors
+    /// Rows that do not fit; stored tensors that do not fit them.
+    fn compact(&self, rows: &Sample, [networks, taken]: [usize; 2], stored: Option<&Stored>) -> Result<Answered> {
+        let known = |name| {
+            let shape = [rows.len(), networks];
+            stored.map(|stored| stored.single_if_there(name, &shape)).transpose().map(Option::flatten)
+        };
+        match (known(DROPS)?, known(DIFFERS)?) {
+            (Some(drops), Some(differs)) => Answered::of_compact(rows, [networks, taken], (drops, &differs)),
+            _ => Answered::new(rows, [networks, taken], |block| self.logits(block, rows)),
+        }
     }
 
     /// [`ShiftTest::save`], but for the reference entropies.
@@ -143,24 +163,35 @@ impl<M: Members> ShiftTest for M {
         let known = self.shared().kept.as_ref().map(|known| &known.answered);
         let known = known.filter(|known| kept < rows.len() && known.len() == kept);
         let others = match self.fixed() {
-            Some([_, taken]) => {
+            Some(networks) => {
                 let others = rows.from(known.map_or(0, Answered::len));
-                Some(Answered::new(&others, &self.logits(&others)?, taken))
+                Some(Answered::new(&others, networks, |block| self.logits(block, &others))?)
             }
             None => None,
         };
         let pieces = others.as_ref().map(|others| known.into_iter().chain([others]).collect::<Vec<_>>());
+        // In order, so that every query finds them so.
+        let mut entropies = self.shared().reference_entropies.clone();
+        entropies.sort_by(f64::total_cmp);
         let mut all = Measured::default();
+        if let (Some(pieces), Some(first)) = (&pieces, queries.first()) {
+            all.disagreements = answered::disagreements(pieces, first);
+        }
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
             let readings = match &pieces {
-                Some(pieces) => chunk.par_iter().map(|query| answered::read(pieces, query)).collect(),
+                Some(pieces) => {
+                    let of = |query: &Vec<usize>| {
+                        answered::read(pieces, query, |network| self.logits(network..network + 1, &rows.rows(query)))
+                    };
+                    chunk.par_iter().map(of).collect::<Result<Vec<_>>>()?
+                }
                 None => {
                     let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
                     self.readings(&samples, &streams.child("chunk").index(c as u64))?
                 }
             };
-            add(&mut all, readings, &self.shared().reference_entropies);
+            add(&mut all, readings, &entropies);
         }
         Ok(all)
     }
@@ -169,30 +200,43 @@ impl<M: Members> ShiftTest for M {
         self.shared_mut().kept = None;
         let Some([networks, taken]) = self.fixed() else { return Ok(()) };
         let shape = [networks, rows.len(), rows.classes()];
-        if shape.iter().product::<usize>() > MOST {
-            return Ok(());
-        }
-        let known = stored.map(|stored| stored.single_if_there(KEPT, &shape)).transpose()?.flatten();
-        let logits = known.map_or_else(|| self.logits(rows), Ok)?;
-        let answered = Answered::new(rows, &logits, taken);
+        let counts = [networks, taken];
+        let (logits, answered) = match shape.iter().product::<usize>() <= MOST {
+            true => {
+                let known = stored.map(|stored| stored.single_if_there(KEPT, &shape)).transpose()?.flatten();
+                let logits = known.map_or_else(|| self.logits(0..networks, rows), Ok)?;
+                let answered = Answered::of_logits(rows, counts, &logits);
+                (logits, answered)
+            }
+            false => (Vec::new(), self.compact(rows, counts, stored)?),
+        };
         self.shared_mut().kept = Some(Kept { logits, shape, answered });
         Ok(())
     }
 
     fn disagreements(&self, rows: &Sample) -> Result<Vec<f64>> {
-        if self.fixed().is_none() {
-            return Ok(Vec::new());
+        let Some([networks, _]) = self.fixed() else { return Ok(Vec::new()) };
+        let (predictions, wide) = (rows.predictions(), rows.logits.len());
+        let mut all = Vec::with_capacity(networks);
+        for block in answered::blocks(networks, wide) {
+            let logits = self.logits(block, rows)?;
+            all.par_extend(logits.par_chunks_exact(wide).map(|logits| 1.0 - agreement(logits, &predictions)));
         }
-        let logits = self.logits(rows)?;
-        let predictions = rows.predictions();
-        Ok(logits.par_chunks_exact(rows.logits.len()).map(|logits| 1.0 - agreement(logits, &predictions)).collect())
+        Ok(all)
     }
 
     fn save(&self, store: &mut Store) {
         self.save_networks(store);
         store.double(ENTROPIES, &self.shared().reference_entropies);
         if let Some(kept) = &self.shared().kept {
-            store.single(KEPT, &kept.shape, &kept.logits);
+            match kept.answered.compact() {
+                Some((drops, differs)) => {
+                    let shape = [kept.shape[1], kept.shape[0]];
+                    store.single(DROPS, &shape, drops);
+                    store.single(DIFFERS, &shape, &differs);
+                }
+                None => store.single(KEPT, &kept.shape, &kept.logits),
+            }
         }
     }
 
@@ -250,8 +294,9 @@ mod tests {
             self.at_once.then_some([5, self.taken])
         }
 
-        fn logits(&self, rows: &Sample) -> Result<Vec<f32>> {
-            Ok(answers(rows))
+        fn logits(&self, networks: Range<usize>, rows: &Sample) -> Result<Vec<f32>> {
+            let wide = rows.logits.len();
+            Ok(answers(rows)[networks.start * wide..networks.end * wide].to_vec())
         }
     }
 

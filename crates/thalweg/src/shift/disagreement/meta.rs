@@ -56,7 +56,7 @@ pub struct MetaDetectron {
 pub static FACTORY: Factory = Factory {
     name: "meta-detectron",
     looks_at: "how far networks drawn for these rows from a tuned generator disagree with the model",
-    needs: Needs::Network,
+    needs: Needs::Engine,
     trains_per_query: true,
     prepare: prepared,
     trained: Some(Trained { pieces, prepare: from_networks }),
@@ -160,7 +160,7 @@ impl MetaDetectron {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        base.engine().layout().check("zoo of CDCs", &zoo)?;
+        base.network().layout().check("zoo of CDCs", &zoo)?;
         let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
         let flow = flow::fitted(&pca.encode(&zoo), config.dimension, config.width, &streams.child("fit"))?;
         let start = flow::with(config.dimension, config.width, flow.parameters())?;
@@ -229,7 +229,7 @@ impl MetaDetectron {
         let reward = self.reward(query)?;
         let (flow, looks) = self.tuned(&reward, iterations, validate_every, streams)?;
         let (y, thetas) = self.sampled(&flow, &streams.child("samples"))?;
-        let logits = self.shared.base.engine().logits_of_many(&thetas, &self.shared.base.pack(query)?)?;
+        let logits = self.shared.base.logits_of_many(&thetas, query)?;
         let losses = InSpace { reward: &reward, space: &self.pca }.values(&y, streams)?;
         let agreement = watched.iter().map(|rows| mean_agreement(&self.shared.base, &thetas, rows));
         Ok(MetaRun {
@@ -286,7 +286,7 @@ impl MetaDetectron {
         let disagree: Vec<bool> = (0..rows.len()).map(|i| i >= self.source.len()).collect();
         let alpha = (self.config.kappa * self.source.len() as f64 / query.len() as f64) as f32;
         let predictions = rows.predictions();
-        let engine = self.shared.base.engine();
+        let (_, engine) = self.shared.base.engine()?;
         OnData::disagreement("query", engine, rows.inputs, predictions, disagree, alpha, Rows::All)
     }
 }

@@ -16,3 +16,6 @@ pub mod meta_config;
 mod pairs;
 pub mod rounds;
 mod subset;
+
+#[cfg(test)]
+mod foreign_tests;

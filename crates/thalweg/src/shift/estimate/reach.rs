@@ -1,6 +1,6 @@
 //! Which rows of Q lie within reach of P: no further from P's training rows than nearly all held-out rows are.
 //!
-//! The distance of a row is that to the nearest of at most [`ROWS`] training rows. Beyond, neither f's confidence nor networks that were held to f on P
+//! The distance of a row is that to the nearest of at most `ROWS` training rows. Beyond, neither f's confidence nor networks that were held to f on P
 //! need to have anything to do with what f gets right. Cost: |Q| times `ROWS` distances.
 use crate::shift::base::Sample;
 use rayon::prelude::*;

@@ -5,8 +5,8 @@ pub const RANGE: [f64; 2] = [0.02, 50.0];
 /// Halvings of the range of the logarithm: to 1e-12 of it.
 const HALVINGS: usize = 45;
 
-/// T with the least mean cross-entropy of softmax(z/T) on logits `[N, C]` with labels `[N]`, within [`RANGE`]. In β = 1/T the cross-entropy is convex: the
-/// slope, mean of E_p[z] − z_y, is brought to 0 by bisection.
+/// T with the least mean cross-entropy of softmax(z/T) on logits `[N, C]` with labels `[N]`, within `RANGE`. In β = 1/T the cross-entropy is convex: the
+/// slope, mean of `E_p[z] − z_y`, is brought to 0 by bisection.
 pub fn temperature(logits: &[f32], labels: &[u32], classes: usize) -> f64 {
     let slope = |beta: f64| -> f64 {
         let of = |(z, &label): (&[f32], &u32)| {

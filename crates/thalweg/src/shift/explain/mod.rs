@@ -26,8 +26,9 @@ const REPEATS: usize = 5;
 const DRAWS: usize = 20;
 /// Permutations for the p-values of features.
 const PERMUTATIONS: usize = 199;
-/// Rows of P that features are compared with, at most.
-const COMPARED: usize = 1000;
+/// Rows of P that features are compared with, at most and at least where there are so many, and about how many inputs they have together.
+const COMPARED: [usize; 2] = [100, 1000];
+const INPUTS: usize = 1 << 20;
 /// Classes that are told.
 const CLASSES: usize = 12;
 
@@ -188,7 +189,8 @@ fn moved(query: &Sample, features: &[Feature], held_out: &Sample, streams: &Stre
     }
     interrupt::check()?;
     let width = query.width();
-    let compared = held_out.rows(&held_out.part(COMPARED, &mut streams.child("rows").rng()));
+    let most = (INPUTS / width).clamp(COMPARED[0], COMPARED[1]);
+    let compared = held_out.rows(&held_out.part(most, &mut streams.child("rows").rng()));
     let apart = distances(features, (&compared.inputs, &query.inputs), width, PERMUTATIONS, streams);
     let moments = [column_moments(&held_out.inputs, width), column_moments(&query.inputs, width)];
     let of = |(feature, &(distance, p_value)): (&Feature, &(f64, f64))| {

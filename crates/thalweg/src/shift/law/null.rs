@@ -47,6 +47,14 @@ impl NullLaw {
 
     /// The p-value of each statistic, `[S]`.
     ///
+    /// ```
+    /// use thalweg::shift::NullLaw;
+    /// // Four draws of one statistic: how often networks disagreed with f on rows like P.
+    /// let null = NullLaw::new(vec![0.1, 0.2, 0.2, 0.4], 1)?;
+    /// assert_eq!(null.p_values(&[0.9])?, [0.2]); // above all: 1 of 5
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Another number of statistics, a NaN.
     pub fn p_values(&self, observed: &[f64]) -> Result<Vec<f64>> {

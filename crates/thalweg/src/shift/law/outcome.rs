@@ -186,7 +186,7 @@ mod tests {
 
     fn measurement(statistics: &'static [Statistic], values: Vec<f64>) -> Measurement {
         let draws = values.len() / statistics.len();
-        Measurement::new("x", statistics, &Measured { values, row_scores: Vec::new() }, draws).unwrap()
+        Measurement::new("x", statistics, &Measured { values, ..Measured::default() }, draws).unwrap()
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_are_named() {
-        let measured = Measured { values: vec![0.0, 0.0, f64::NAN, 0.0], row_scores: Vec::new() };
+        let measured = Measured { values: vec![0.0, 0.0, f64::NAN, 0.0], ..Measured::default() };
         let said = Measurement::new("bank", HARM, &measured, 2).unwrap_err().to_string();
         assert!(said.contains("statistic a of bank") && said.contains("draw 1"), "{said}");
         assert!(Measurement::new("bank", HARM, &measured, 3).is_err());

@@ -156,7 +156,7 @@ impl Watch {
         let streams = Streams::new(self.record.seed).child("watch").index(self.batches().len() as u64);
         let pool = calibration.reference().held_out.clone().joined(&self.rows);
         let pool = pool.rows(&pool.part(HELD_OUT, &mut streams.child("pool").rng()));
-        let verdict = calibration.against(&pool, &new, self.record.level, &streams.child("test"), progress)?;
+        let verdict = calibration.against(&pool, &new, self.record.level, None, &streams.child("test"), progress)?;
         self.enter(name, &new, appended, &verdict)?;
         Ok(Seen::New(Box::new(verdict)))
     }

@@ -38,6 +38,9 @@ pub struct LatentRecord {
     /// Held-out loss there; none for a closed form, and where nothing was held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_loss: Option<f64>,
+    /// What evaluated networks for the functional term, where that was not the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functional_by: Option<String>,
     /// Wall time in seconds; kept beside the model, not in it.
     #[serde(skip)]
     pub seconds: f64,
@@ -92,7 +95,7 @@ impl LatentConfig {
     /// Fits the autoencoder.
     ///
     /// # Errors
-    /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`].
+    /// Fewer points than dimensions ask for, points that span less, a loss that is not finite, [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn fit(&self, task: &LatentTask) -> Result<(Box<dyn Autoencoder>, LatentRecord)> {
         let p = task.layout.len();
         let [points, held_out] = [task.points, task.held_out].map(|points| Held::new(points, p));
@@ -109,6 +112,7 @@ impl LatentConfig {
             error_held_out: squared_error(&*autoencoder, &held_out)?,
             best_step: trained.best_step,
             best_loss: trained.best_loss,
+            functional_by: None,
             seconds: trained.seconds,
         };
         let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);

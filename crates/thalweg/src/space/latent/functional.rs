@@ -1,13 +1,14 @@
 //! The functional term of a weight autoencoder (M8): how differently a decoded network answers probe inputs from the original.
 //!
-//! Weights that the network hardly feels then cost little, and those that decide its answers cost much. Gradients come from the engine at the
-//! decoded weights and are pulled back through M2. Probe inputs are drawn anew each step. Cost: two logit passes and one gradient of `rows` inputs
+//! Weights that the network hardly feels then cost little, and those that decide its answers cost much. Gradients come from the engine (or from what
+//! evaluates networks that it does not know, [`Probes`]) at the decoded weights and are pulled back through M2. Probe inputs are drawn anew each step. Cost: two logit passes and one gradient of `rows` inputs
 //! a network and step, which is most of the training's time: off by default.
 //!
 //! | measure | for one input, logits w of the original and z of the decoded network |
 //! | --- | --- |
 //! | `answers` | Kullback–Leibler divergence of softmax z from softmax w: its slope by a logit is at most 1, however far z has gone |
 //! | `logits` | mean over classes of (z − w)²: its slope has no bound, so that on wide networks (P = 50,000) one step too far ends the training |
+use crate::network::{Inputs, Job, Network};
 use crate::ranges::{self, MOST};
 use crate::space::coordinates::Coordinates;
 use crate::{Error, Result, Streams};
@@ -15,7 +16,8 @@ use rand::seq::index::sample;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thalweg_nets::engine::{Engine, Mode, Packed, Workspace};
+use std::sync::Arc;
+use thalweg_nets::engine::{Engine, Workspace};
 use thalweg_nets::loss::{LogitLoss, softmax};
 use thalweg_nets::zoo::ZooStore;
 
@@ -65,16 +67,24 @@ impl FunctionalConfig {
         ranges::check(&format!("{field}."), [("rows", self.rows as u64, 1..=MOST)])
     }
 
-    /// The term for networks of `zoo`; none where its weight is 0.
+    /// The term for networks of `zoo`, by the engine on the zoo's own data, or by `probes`; none where its weight is 0.
     ///
     /// # Errors
-    /// A zoo that does not know its architecture or its data, or data that cannot be read.
-    pub fn of_zoo(self, zoo: &ZooStore, coordinates: &Coordinates) -> Result<Option<Functional>> {
+    /// Without probes, a zoo that does not know its architecture or its data, or data that cannot be read; probes that do not fit.
+    pub fn of_zoo(
+        self,
+        zoo: &ZooStore,
+        probes: Option<&Probes>,
+        coordinates: &Coordinates,
+    ) -> Result<Option<Functional>> {
         if self.weight == 0.0 {
             return Ok(None);
         }
+        if let Some(Probes { network, pool, held_out, .. }) = probes {
+            return Functional::new(self, network.clone(), pool.clone(), held_out, coordinates.clone()).map(Some);
+        }
         let (Some(architecture), Some(data)) = (zoo.architecture(), zoo.data()) else {
-            let expected = "a zoo that knows its architecture and data, for a functional term";
+            let expected = "a zoo that knows its architecture and data, for a functional term, or what evaluates its networks beside it";
             return Err(Error::parameter("functional.weight", expected, self.weight));
         };
         let (engine, splits) = (Engine::new(architecture)?, data.load()?);
@@ -83,32 +93,59 @@ impl FunctionalConfig {
             true => pool.clone(),
             false => splits.validation.first(LOOK.max(self.rows)).inputs,
         };
-        Functional::new(self, engine, pool, &held_out, coordinates.clone()).map(Some)
+        Functional::new(self, Arc::new(engine), pool, &held_out, coordinates.clone()).map(Some)
+    }
+}
+
+/// What evaluates networks for a functional term where the engine does not know their architecture, and on which inputs.
+#[derive(Clone, Debug)]
+pub struct Probes {
+    /// The networks.
+    pub network: Arc<dyn Network>,
+    /// What tells them from all others: a fit goes on from its state only with networks of this name, and its record holds it.
+    pub name: String,
+    /// Inputs that probes are drawn from `[N, D]`.
+    pub pool: Vec<f32>,
+    /// Inputs that held-out points are looked at with `[M, D]`.
+    pub held_out: Vec<f32>,
+}
+
+impl Probes {
+    /// BLAKE3 of the inputs, hexadecimal.
+    pub(crate) fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for values in [&self.pool, &self.held_out] {
+            hasher.update(&(values.len() as u64).to_le_bytes());
+            values.iter().for_each(|value| {
+                hasher.update(&value.to_le_bytes());
+            });
+        }
+        hasher.finalize().to_hex().to_string()
     }
 }
 
 /// The term, ready to be taken.
 pub struct Functional {
     config: FunctionalConfig,
-    engine: Engine,
+    network: Arc<dyn Network>,
     pool: Vec<f32>,   // [N, D]
-    held_out: Packed, // [M, D]
+    held_out: Inputs, // [M, D]
     coordinates: Coordinates,
 }
 
 impl Functional {
-    /// The term with probes from the inputs `pool [N, D]` of `engine`, looked at on `held_out [M, D]`, for points in `coordinates`.
+    /// The term with probes from the inputs `pool [N, D]` of `network`, looked at on `held_out [M, D]`, for points in `coordinates`.
     ///
     /// # Errors
-    /// Inputs or coordinates that do not fit the engine; no inputs.
+    /// Inputs or coordinates that do not fit the network; no inputs.
     pub fn new(
         config: FunctionalConfig,
-        engine: Engine,
+        network: Arc<dyn Network>,
         pool: Vec<f32>,
         held_out: &[f32],
         coordinates: Coordinates,
     ) -> Result<Self> {
-        let (p, d) = (engine.parameters(), engine.input_len());
+        let (p, d) = (network.layout().len(), network.input_len());
         if coordinates.dimension() != p {
             return Err(Error::shape("coordinates", format!("[{p}]"), format!("[{}]", coordinates.dimension())));
         }
@@ -118,23 +155,23 @@ impl Functional {
                 return Err(Error::shape("probe inputs", expected, format!("[{}]", inputs.len())));
             }
         }
-        Ok(Self { config, held_out: engine.pack(held_out)?, engine, pool, coordinates })
+        Ok(Self { config, held_out: network.inputs(held_out)?, network, pool, coordinates })
     }
 
     /// The probe of a step: `rows` different inputs of the pool, or all where there are fewer.
     ///
     /// # Errors
     /// Never: the pool was checked.
-    pub(super) fn draw(&self, streams: &Streams) -> Result<Packed> {
-        let n = self.pool.len() / self.engine.input_len();
-        let mut packed = self.engine.pack(&[])?;
-        let rows: Vec<usize> = sample(&mut streams.rng(), n, self.config.rows.min(n)).into_vec();
-        self.engine.pack_rows(&self.pool, &rows, &mut packed)?;
-        Ok(packed)
+    pub(super) fn draw(&self, streams: &Streams) -> Result<Inputs> {
+        let d = self.network.input_len();
+        let n = self.pool.len() / d;
+        let rows = sample(&mut streams.rng(), n, self.config.rows.min(n));
+        let drawn: Vec<f32> = rows.into_iter().flat_map(|row| &self.pool[row * d..(row + 1) * d]).copied().collect();
+        self.network.inputs(&drawn)
     }
 
     /// What held-out points are looked at with.
-    pub(super) fn held_out(&self) -> &Packed {
+    pub(super) fn held_out(&self) -> &Inputs {
         &self.held_out
     }
 
@@ -142,14 +179,14 @@ impl Functional {
     /// `decoded` is added to `d [B, P]` if given.
     ///
     /// # Errors
-    /// Weights that are not finite.
-    pub(super) fn losses(&self, z: &[f32], decoded: &[f32], probe: &Packed, d: Option<&mut [f32]>) -> Result<Vec<f64>> {
-        let p = self.engine.parameters();
+    /// Weights that are not finite; what the networks' evaluation says.
+    pub(super) fn losses(&self, z: &[f32], decoded: &[f32], probe: &Inputs, d: Option<&mut [f32]>) -> Result<Vec<f64>> {
+        let p = self.network.layout().len();
         let (mut truth, mut theta) = (z.to_vec(), decoded.to_vec());
         self.coordinates.destandardise(&mut truth);
         self.coordinates.destandardise(&mut theta);
-        let wanted = self.engine.logits_of_many(&truth, probe)?;
-        let (rows, classes) = (z.len() / p, self.engine.classes());
+        let wanted = self.network.logits(&truth, probe)?;
+        let (rows, classes) = (z.len() / p, self.network.classes());
         let each = probe.len() * classes;
         let of = |wanted| Difference {
             wanted,
@@ -158,18 +195,15 @@ impl Functional {
             scale: self.config.weight / probe.len() as f64,
         };
         let Some(d) = d else {
-            let found = self.engine.logits_of_many(&theta, probe)?;
+            let found = self.network.logits(&theta, probe)?;
             let values = found.par_chunks_exact(each).zip(wanted.par_chunks_exact(each));
             return Ok(values.map(|(z, w)| of(w).rows(0, z, &mut vec![0.0; each])).collect());
         };
         let mut gradients = vec![0.0; theta.len()];
-        let networks =
-            theta.par_chunks_exact(p).zip(gradients.par_chunks_exact_mut(p)).zip(wanted.par_chunks_exact(each));
-        let values: Vec<f64> = networks
-            .map_init(Workspace::default, |workspace, ((theta, gradient), wanted)| {
-                self.engine.gradient(theta, probe, Mode::Evaluate, &of(wanted), gradient, workspace)
-            })
-            .collect();
+        let losses: Vec<Difference> = wanted.chunks_exact(each).map(of).collect();
+        let jobs = theta.chunks_exact(p).zip(&losses).map(|(theta, loss)| Job { theta, inputs: probe, loss });
+        let jobs: Vec<Job> = jobs.collect();
+        let values = self.network.gradients(&jobs, &mut gradients, &mut Workspace::default())?;
         self.coordinates.pull_back(&theta, &mut gradients);
         let share = 1.0 / rows as f32;
         d.par_iter_mut().zip(&gradients).for_each(|(d, g)| *d += share * g);
@@ -229,7 +263,7 @@ mod tests {
 
     #[test]
     fn it_is_the_difference_of_answers_and_its_gradient_that_of_differences() {
-        let engine = Engine::new(&Preset::Mlp { widths: vec![6] }.build([5, 1, 1], 3).unwrap()).unwrap();
+        let engine = Arc::new(Engine::new(&Preset::Mlp { widths: vec![6] }.build([5, 1, 1], 3).unwrap()).unwrap());
         let (p, layout) = (engine.parameters(), engine.layout().clone());
         let random = |seed: u64, n: usize| normals(&Streams::new(seed), n).iter().map(|v| 0.4 * v).collect::<Vec<_>>();
         let (inputs, z, decoded, mean) = (random(1, 20 * 5), random(2, 2 * p), random(3, 2 * p), random(4, p));
@@ -275,7 +309,7 @@ mod tests {
             // Seven different inputs, other ones at another step.
             let (a, b) = (term.draw(&Streams::new(1)).unwrap(), term.draw(&Streams::new(2)).unwrap());
             assert_eq!((a.len(), b.len()), (7, 7));
-            let of = |probe: &Packed| term.losses(&z, &decoded, probe, None).unwrap();
+            let of = |probe: &Inputs| term.losses(&z, &decoded, probe, None).unwrap();
             assert!(of(&a) != of(&b) && of(&a) == of(&term.draw(&Streams::new(1)).unwrap()));
         }
         let config = FunctionalConfig { weight: 1.0, ..FunctionalConfig::default() };

@@ -33,7 +33,7 @@ pub use coder_config::{CoderConfig, StackConfig, TokensConfig};
 pub(crate) use config::fit_pca;
 pub use config::{LatentConfig, LatentRecord, training_items};
 pub use denoising::DenoisingConfig;
-pub use functional::{Functional, FunctionalConfig, Measure};
+pub use functional::{Functional, FunctionalConfig, Measure, Probes};
 pub use latents::Latents;
 pub use learned::Learned;
 pub use pca::{Pca, PcaConfig};

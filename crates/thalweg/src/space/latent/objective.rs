@@ -16,6 +16,7 @@ use super::bottleneck::Bottleneck;
 use super::functional::Functional;
 use super::learned::Learned;
 use super::{Autoencoder, Decoder};
+use crate::network::Inputs;
 use crate::nn::dense::exp;
 use crate::nn::gradient::Gradient;
 use crate::nn::tape::Tape;
@@ -23,7 +24,6 @@ use crate::{Result, Streams};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
-use thalweg_nets::engine::Packed;
 
 /// How many times the median of its kind a term of one held-out point counts at most: a point that the encoder sees as far out has a KL term beside
 /// which all others vanish, and would alone decide which step is kept.
@@ -104,7 +104,7 @@ impl<'a> Objective<'a> {
         net: &Learned,
         z: &[f32],
         streams: &Streams,
-        probe: Option<&Packed>,
+        probe: Option<&Inputs>,
         gradient: Option<&mut [f32]>,
     ) -> Result<Terms> {
         let q = net.trained();

@@ -54,7 +54,8 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
     let inputs = random(9 * 4, 6);
     let term = |measure| {
         let config = FunctionalConfig { weight: 0.5, rows: 5, measure };
-        Functional::new(config, engine.clone(), inputs.clone(), &inputs, coordinates.clone()).unwrap()
+        Functional::new(config, std::sync::Arc::new(engine.clone()), inputs.clone(), &inputs, coordinates.clone())
+            .unwrap()
     };
     let (logits, answers) = (term(Measure::Logits), term(Measure::Answers));
     let coder = CoderConfig::Mlp(StackConfig { width: 12, blocks: 2 });

@@ -1,8 +1,13 @@
 //! The claims, each with the experiment that decides it and what of its rows is compared. To add one: a line in [`CLAIMS`] and its two functions; a
 //! claim whose experiment there is not is left out.
+mod generated;
+
 use super::rule::{Comparison, Estimate, Sense};
 use super::select::{Selection, is_true, key, number, whole};
 use crate::results::Row;
+use generated::{
+    behaviour, behaviour_rival, generation, generation_beside, generation_rival, latent, latent_rival, zoos,
+};
 
 /// A claim.
 pub struct Claim {
@@ -18,6 +23,8 @@ pub struct Claim {
     pub decide: fn(&[Row]) -> Vec<Comparison>,
     /// The same number beside that of a trivial rival, which decides nothing.
     pub rival: fn(&[Row]) -> Vec<Comparison>,
+    /// What has to be known beside them: where accuracy decides, how novel the networks are.
+    pub beside: fn(&[Row]) -> Vec<Comparison>,
 }
 
 /// All claims, the paper's first.
@@ -29,6 +36,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "In each figure of accuracy and novelty a good generator stands at the upper end of the rule: accurate, with answers as unlike any training run's as a new run's are.",
         decide: generation,
         rival: generation_rival,
+        beside: generation_beside,
     },
     Claim {
         text: "Intermediate marginals bring generated trajectories nearer to real ones.",
@@ -37,6 +45,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "Compare the energy distance of MMFM with that of CFM between the ends; W₁ alone rewards a law that is too narrow.",
         decide: marginals,
         rival: none,
+        beside: none,
     },
     Claim {
         text: "The loss of the networks falls along inference without rising again.",
@@ -45,6 +54,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "The lines should fall from left to right and end where the dots of real runs end.",
         decide: inference_loss,
         rival: none,
+        beside: none,
     },
     Claim {
         text: "A generator tuned to a reward makes networks for another task.",
@@ -53,6 +63,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "The tuned generator against the generator as it is, and against gradient ascent in the same seconds.",
         decide: reward,
         rival: reward_rival,
+        beside: none,
     },
     Claim {
         text: "Generated weights are better initialisations than Kaiming's.",
@@ -61,6 +72,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "Accuracy after one epoch: the line of the conditional flow against that of Kaiming.",
         decide: initialisation,
         rival: initialisation_rival,
+        beside: none,
     },
     Claim {
         text: "A generator conditioned on a few rows of a task makes networks for that task, seen and unseen.",
@@ -69,6 +81,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "The conditional flow against the same flow without a context, on seen and on unseen tasks.",
         decide: context,
         rival: context_rival,
+        beside: none,
     },
     Claim {
         text: "Meta-detectron finds harmful shift better than the closest baseline.",
@@ -77,14 +90,16 @@ pub const CLAIMS: &[Claim] = &[
         look: "AUROC along the iterations of tuning, beside the levels of Detectron and of the bank.",
         decide: meta_detectron,
         rival: meta_detectron_rival,
+        beside: none,
     },
     Claim {
-        text: "Flow matching in a latent space is as good as on weights.",
+        text: "Flow matching in a latent space is as good as on weights, in accuracy and in novelty.",
         source: "paper, Figure 5",
         experiment: "generation",
         look: "The latent variants against NM-CFM, kind of zoo by kind of zoo.",
         decide: latent,
         rival: latent_rival,
+        beside: none,
     },
     Claim {
         text: "What a flow generates is as often novel in weights, novel in behaviour and accurate at once as unseen runs are.",
@@ -93,6 +108,7 @@ pub const CLAIMS: &[Claim] = &[
         look: "d_f beside d_w in the tables: noise that no input feels raises the distance in weights and leaves d_f at the copy's.",
         decide: behaviour,
         rival: behaviour_rival,
+        beside: none,
     },
     Claim {
         text: "A bank of networks trained once is as powerful as Detectron, which trains for every query.",
@@ -101,31 +117,18 @@ pub const CLAIMS: &[Claim] = &[
         look: "Power of the bank against Detectron's, and the milliseconds of a query.",
         decide: bank,
         rival: bank_rival,
+        beside: none,
+    },
+    Claim {
+        text: "Alignment lowers the loss barrier between independent runs.",
+        source: "ours",
+        experiment: "connectivity",
+        look: "The barrier by width, before and after alignment; the flow against midpoints of two runs in the table of each width.",
+        decide: connectivity,
+        rival: none,
+        beside: connectivity_beside,
     },
 ];
-
-/// Share of networks that are novel in weights and in behaviour and perform, beside unseen runs.
-fn behaviour(rows: &[Row]) -> Vec<Comparison> {
-    behaviour_beside(rows, &["held-out"], Sense::NotBelow)
-}
-
-/// The trivial generators that are nearest to it.
-fn behaviour_rival(rows: &[Row]) -> Vec<Comparison> {
-    behaviour_beside(rows, &["diagonal-gaussian", "pca-gaussian"], Sense::Above)
-}
-
-fn behaviour_beside(rows: &[Row], beside: &[&str], sense: Sense) -> Vec<Comparison> {
-    let of = |(name, zoo): (String, Selection)| {
-        let share = |method: &str| {
-            zoo.with("method", method).estimate(method, "novel_and_performing", "novel_and_performing_sem", "n")
-        };
-        let theirs = beside.iter().filter_map(|method| share(method)).max_by(|a, b| a.mean.total_cmp(&b.mean))?;
-        Some(compare(format!("{name}: novel and performing"), share(NM_CFM)?, sense, theirs))
-    };
-    zoos(rows).into_iter().filter_map(of).collect()
-}
-
-const NM_CFM: &str = "NM-CFM";
 
 fn none(_: &[Row]) -> Vec<Comparison> {
     Vec::new()
@@ -133,61 +136,6 @@ fn none(_: &[Row]) -> Vec<Comparison> {
 
 fn compare(what: String, ours: Estimate, sense: Sense, theirs: Estimate) -> Comparison {
     Comparison { what, ours, theirs, sense }
-}
-
-/// Every zoo of an experiment with its rows.
-fn zoos(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
-    let all = Selection::of(rows);
-    let name = |row: &Row| format!("{}, {} zoo", key(row, "data"), key(row, "zoo_kind"));
-    all.groups(&["data", "zoo_kind"]).into_iter().filter_map(|group| Some((name(group.first()?), group))).collect()
-}
-
-/// Accuracy of a method in the rows of a judgement.
-fn accuracy(zoo: &Selection, method: &str) -> Option<Estimate> {
-    zoo.with("method", method).estimate(method, "accuracy_mean", "accuracy_sem", "n")
-}
-
-fn generation(rows: &[Row]) -> Vec<Comparison> {
-    let mut all = Vec::new();
-    for (name, zoo) in zoos(rows) {
-        let Some(ours) = accuracy(&zoo, NM_CFM) else { continue };
-        for rival in ["zoo", "p-diff", "D2NWG, unconditional", "SANE's recipe", "CFM, Gaussian source"] {
-            let theirs = accuracy(&zoo, rival);
-            all.extend(
-                theirs.map(|theirs| compare(format!("{name}: test accuracy"), ours.clone(), Sense::NotBelow, theirs)),
-            );
-        }
-    }
-    all
-}
-
-/// The most accurate of the generators that need no learning.
-fn generation_rival(rows: &[Row]) -> Vec<Comparison> {
-    let trivial = |zoo: &Selection| {
-        let all = ["mean", "mean-move", "diagonal-gaussian", "pca-gaussian"].map(|name| accuracy(zoo, name));
-        all.into_iter().flatten().max_by(|a, b| a.mean.total_cmp(&b.mean))
-    };
-    let of = |(name, zoo): (String, Selection)| {
-        Some(compare(format!("{name}: test accuracy"), accuracy(&zoo, NM_CFM)?, Sense::Above, trivial(&zoo)?))
-    };
-    zoos(rows).into_iter().filter_map(of).collect()
-}
-
-fn latent(rows: &[Row]) -> Vec<Comparison> {
-    latent_beside(rows, NM_CFM, Sense::NotBelow)
-}
-
-/// A linear latent space.
-fn latent_rival(rows: &[Row]) -> Vec<Comparison> {
-    latent_beside(rows, "NM-CFM, PCA", Sense::Above)
-}
-
-fn latent_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
-    let of = |(name, zoo): (String, Selection)| {
-        let ours = accuracy(&zoo, "NM-CFM, VAE")?;
-        Some(compare(format!("{name}: test accuracy"), ours, sense, accuracy(&zoo, beside)?))
-    };
-    zoos(rows).into_iter().filter_map(of).collect()
 }
 
 /// Energy distance, summed over the marginals between the ends, of the MMFM with most marginals and of the CFM with the same noise of the path.
@@ -330,6 +278,38 @@ fn meta_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
         .into_iter()
         .filter_map(of)
         .collect()
+}
+
+/// Zoos of an experiment by data, width and weight decay.
+fn widths(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
+    let all = Selection::of(rows).having("width");
+    let name = |row: &Row| {
+        Some(format!("{}, width {}, decay {}", key(row, "data"), whole(row, "width")?, number(row, "decay")?))
+    };
+    all.groups(&["data", "width", "decay"])
+        .into_iter()
+        .filter_map(|group| Some((name(group.first()?)?, group)))
+        .collect()
+}
+
+fn connectivity(rows: &[Row]) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let barrier =
+            |method: &str| zoo.with("method", method).estimate(method, "barrier_mean", "barrier_sem", "pairs");
+        let (aligned, before) = (barrier("aligned jointly")?, barrier("as they are")?);
+        Some(compare(format!("{name}: loss barrier"), aligned, Sense::Below, before))
+    };
+    widths(rows).into_iter().filter_map(of).collect()
+}
+
+/// Whether a flow makes more of the aligned runs than a midpoint of two of them is.
+fn connectivity_beside(rows: &[Row]) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let flow = generated::accuracy(&zoo, "NM-CFM, PCA")?;
+        let midpoint = generated::accuracy(&zoo, "soup-2")?;
+        Some(compare(format!("{name}: test accuracy"), flow, Sense::Above, midpoint))
+    };
+    widths(rows).into_iter().filter_map(of).collect()
 }
 
 /// What a shift has to cost in accuracy to count as harmful.

@@ -36,6 +36,26 @@ fn accuracies_are_compared_zoo_by_zoo() {
 }
 
 #[test]
+fn an_accurate_generator_that_makes_nothing_novel_is_shown_as_one() {
+    let of = |kind: &str, method: &str, accuracy: f64, share: f64| {
+        let mut row = judged(kind, method, accuracy);
+        row.extend(row! { "novel_and_performing" => share, "novel_and_performing_sem" => 0.02 });
+        row
+    };
+    // Collapsed to the mean of the runs, and more accurate than they are.
+    let mut rows =
+        vec![of("fork", "NM-CFM", 0.95, 0.8), of("fork", "p-diff", 0.96, 0.0), of("fork", "NM-CFM, VAE", 0.96, 0.0)];
+    let beside = (claim("as accurate as trained").beside)(&rows);
+    assert_eq!((beside.len(), beside[0].theirs.of.as_str(), beside[0].won()), (1, "p-diff", true));
+    assert_eq!(verdict("in a latent space", &rows), Verdict::InPart(1, 2), "as accurate, not as novel");
+    // Where nobody makes any, there is nothing to compare but accuracy.
+    rows =
+        vec![of("shared", "NM-CFM", 0.7, 0.0), of("shared", "p-diff", 0.9, 0.0), of("shared", "NM-CFM, VAE", 0.9, 0.0)];
+    assert!((claim("as accurate as trained").beside)(&rows).is_empty());
+    assert_eq!(verdict("in a latent space", &rows), Verdict::Holds);
+}
+
+#[test]
 fn novelty_is_held_against_unseen_runs_and_the_best_gaussian() {
     let of = |method: &str, share: f64| {
         row! {
@@ -177,6 +197,20 @@ fn only_harmful_shifts_count_for_power() {
     assert_eq!((compared.len(), compared[0].ours.mean), (1, 0.9));
     assert_eq!(verdict("A bank of networks", &rows), Verdict::Holds);
     assert!((claim("A bank of networks").rival)(&rows)[0].won());
+}
+
+#[test]
+fn barriers_are_compared_width_by_width() {
+    let of = |method: &str, width: u64, barrier: f64| {
+        row! {
+            "method" => method, "data" => "mnist", "width" => width, "decay" => 0.003, "pairs" => 6, "barrier_mean" => barrier, "barrier_sem" => 0.01,
+        }
+    };
+    let mut rows = vec![of("as they are", 16, 0.5), of("aligned to one run", 16, 0.01), of("aligned jointly", 16, 0.2)];
+    rows.extend([of("as they are", 64, 0.3), of("aligned jointly", 64, 0.29)]);
+    assert_eq!(verdict("loss barrier", &rows), Verdict::InPart(1, 2));
+    let compared = (claim("loss barrier").decide)(&rows);
+    assert_eq!((compared[0].what.as_str(), compared[0].ours.n), ("mnist, width 16, decay 0.003: loss barrier", 6));
 }
 
 #[test]

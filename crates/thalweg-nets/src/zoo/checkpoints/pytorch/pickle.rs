@@ -5,7 +5,7 @@
 //! makes at most one value, so a pickle's values are no more than its bytes.
 use std::collections::HashMap;
 
-/// A value's place in [`Pickle::values`]; values that are shared are stored once.
+/// A value's place in `Pickle::values`; values that are shared are stored once.
 pub type Id = usize;
 
 /// A value, with others by their places.

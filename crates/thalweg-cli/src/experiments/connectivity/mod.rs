@@ -1,50 +1,25 @@
 //! Whether independent runs can be generated is a question of their linear connectivity: the loss barrier between runs by width and weight decay,
 //! before and after alignment (to one run, and jointly to the common mean), beside what flows and trivial generators reach on the same zoo.
+mod parameters;
+mod parts;
+
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::flows::Named;
-use super::made::{self, folder};
-use super::methods::Methods;
+use super::made;
+use super::methods::zoo_dir;
+use super::parts::{Part, Stage};
 use super::picture;
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
 use crate::row;
-use crate::settings;
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::{self, Verdict};
 use crate::work::new_runs::{self, NewRuns};
 use crate::work::outlook::Between;
 use anyhow::{Result, bail};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
-use thalweg::space::align::Target;
+pub use parameters::Connectivity;
+use parts::{ALIGNED, better, name};
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::ZooStore;
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Connectivity {
-    seed: u64,
-    data: Vec<String>,
-    /// Hidden units of the perceptrons, one layer.
-    widths: Vec<usize>,
-    /// Weight decays.
-    decays: Vec<f64>,
-    fits: u64,
-    samples: usize,
-    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
-    control: bool,
-    /// New runs whose course says what training comes to in a method's seconds; none where 0.
-    new_runs: usize,
-    /// Only these of the methods; all where empty.
-    only: Vec<String>,
-    /// What all zoos share; width, decay and data are filled in.
-    zoo: toml::Table,
-    /// What all fits share.
-    fit: toml::Table,
-    methods: Vec<Named>,
-}
 
 /// One zoo: what lies between its runs as they are, aligned to one, and aligned jointly, and what was made from the better of the two.
 struct Place {
@@ -61,22 +36,13 @@ struct Place {
 const AS: [&str; 3] = ["as they are", "aligned to one run", "aligned jointly"];
 
 impl Connectivity {
-    fn methods(&self) -> Methods<'_> {
-        let methods = self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name)).collect();
-        let Self { seed, fits, samples, control, ref fit, .. } = *self;
-        Methods { seed, fits, samples, control, fit, methods }
-    }
-
     fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
-        let (session, name) = (run.session, folder(data, &format!("{width}-{decay}")));
-        let zoos = run.out.join("zoos");
-        let zoo = self.trained(run, data, width, decay, &zoos.join(&name))?;
-        let one = made::aligned_to(&zoo, Target::Run, &zoos.join(format!("{name}-aligned")), session)?;
-        let joint = made::aligned_to(&zoo, Target::Mean, &zoos.join(format!("{name}-joint")), session)?;
-        let between = [Between::of(&zoo)?, Between::of(&one)?, Between::of(&joint)?];
-        let barrier = |b: &Option<Between>| b.as_ref().map_or(f64::NAN, |b| b.barrier.mean);
-        // The better one by validation rows, as everything that is chosen.
-        let best = if barrier(&between[2]) <= barrier(&between[1]) { joint } else { one };
+        let (session, name) = (run.session, name(data, width, decay));
+        let zoo = made::zoo(run, self.table(data, width, decay)?, self.seed, &zoo_dir(run, &name, ""))?;
+        let aligned =
+            ALIGNED.iter().map(|(how, target)| made::aligned_to(run, &zoo, *target, &zoo_dir(run, &name, how)));
+        let (best, [one, joint]) = better(aligned.collect::<Result<_>>()?)?;
+        let between = [Between::of(&zoo)?, one, joint];
         let mut rows: Vec<Row> = AS.iter().zip(&between).map(|(how, b)| told(data, width, decay, how, b)).collect();
         let new = match self.new_runs {
             0 => None,
@@ -94,15 +60,6 @@ impl Connectivity {
         let methods: Vec<&Verdict> = verdicts.iter().filter(|v| v.weight == Weight::Strong).collect();
         let price = new.map_or(String::new(), |new| new_runs::words(&methods, &verdicts, new.seconds));
         Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
-    }
-
-    fn trained(&self, run: &Run, data: &str, width: usize, decay: f64, dir: &Path) -> Result<ZooStore> {
-        let mut own = toml::Table::from_iter([("architecture".to_owned(), "mlp".into())]);
-        own.insert("data".into(), data.into());
-        own.insert("widths".into(), vec![i64::try_from(width)?].into());
-        own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
-        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
-        made::zoo(run, settings::merged(&tables, &["all", "own"]), self.seed, dir)
     }
 
     fn page(&self, places: &[Place], scale: Scale) -> Report {
@@ -172,7 +129,7 @@ fn barriers(places: &[Place]) -> Table {
 
 impl Experiment for Connectivity {
     const NAME: &'static str = "connectivity";
-    const TOML: &'static str = include_str!("../../../../experiments/connectivity.toml");
+    const TOML: &'static str = include_str!("../../../../../experiments/connectivity.toml");
 
     fn seed(&self) -> u64 {
         self.seed
@@ -191,6 +148,10 @@ impl Experiment for Connectivity {
         }
         let runs = self.zoo.get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
         self.methods().check(usize::try_from(runs)?)
+    }
+
+    fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {
+        parts::of(self, run, stage)
     }
 
     fn run(&self, run: &Run) -> Result<Findings> {

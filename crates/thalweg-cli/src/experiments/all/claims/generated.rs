@@ -1,0 +1,109 @@
+//! What is claimed of generated networks: how accurate they are, and how many of them are novel and perform.
+use super::super::rule::{Comparison, Estimate, Sense};
+use super::super::select::{Selection, key};
+use super::compare;
+use crate::results::Row;
+
+const NM_CFM: &str = "NM-CFM";
+
+/// Every zoo of an experiment with its rows.
+pub(super) fn zoos(rows: &[Row]) -> Vec<(String, Selection<'_>)> {
+    let all = Selection::of(rows);
+    let name = |row: &Row| format!("{}, {} zoo", key(row, "data"), key(row, "zoo_kind"));
+    all.groups(&["data", "zoo_kind"]).into_iter().filter_map(|group| Some((name(group.first()?), group))).collect()
+}
+
+/// Accuracy of a method in the rows of a judgement.
+pub(super) fn accuracy(zoo: &Selection, method: &str) -> Option<Estimate> {
+    zoo.with("method", method).estimate(method, "accuracy_mean", "accuracy_sem", "n")
+}
+
+/// Share of a method's networks that are novel and perform.
+fn novelty(zoo: &Selection, method: &str) -> Option<Estimate> {
+    zoo.with("method", method).estimate(method, "novel_and_performing", "novel_and_performing_sem", "n")
+}
+
+/// Generators of other papers.
+const PUBLISHED: [&str; 4] = ["p-diff", "D2NWG, unconditional", "SANE's recipe", "CFM, Gaussian source"];
+
+pub(super) fn generation(rows: &[Row]) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for (name, zoo) in zoos(rows) {
+        let Some(ours) = accuracy(&zoo, NM_CFM) else { continue };
+        for rival in ["zoo"].into_iter().chain(PUBLISHED) {
+            let theirs = accuracy(&zoo, rival);
+            all.extend(
+                theirs.map(|theirs| compare(format!("{name}: test accuracy"), ours.clone(), Sense::NotBelow, theirs)),
+            );
+        }
+    }
+    all
+}
+
+/// Whether the published generators make novel networks that perform: a mean of the runs is accurate, too. A zoo where nobody makes any tells nothing.
+pub(super) fn generation_beside(rows: &[Row]) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for (name, zoo) in zoos(rows) {
+        let Some(ours) = novelty(&zoo, NM_CFM) else { continue };
+        let some = |theirs: &Estimate| ours.mean > 0.0 || theirs.mean > 0.0;
+        for theirs in PUBLISHED.into_iter().filter_map(|rival| novelty(&zoo, rival)).filter(some) {
+            all.push(compare(format!("{name}: novel and performing"), ours.clone(), Sense::NotBelow, theirs));
+        }
+    }
+    all
+}
+
+/// The most accurate of the generators that need no learning.
+pub(super) fn generation_rival(rows: &[Row]) -> Vec<Comparison> {
+    let trivial = |zoo: &Selection| {
+        let all = ["mean", "mean-move", "diagonal-gaussian", "pca-gaussian"].map(|name| accuracy(zoo, name));
+        all.into_iter().flatten().max_by(|a, b| a.mean.total_cmp(&b.mean))
+    };
+    let of = |(name, zoo): (String, Selection)| {
+        Some(compare(format!("{name}: test accuracy"), accuracy(&zoo, NM_CFM)?, Sense::Above, trivial(&zoo)?))
+    };
+    zoos(rows).into_iter().filter_map(of).collect()
+}
+
+pub(super) fn latent(rows: &[Row]) -> Vec<Comparison> {
+    latent_beside(rows, NM_CFM, Sense::NotBelow)
+}
+
+/// A linear latent space.
+pub(super) fn latent_rival(rows: &[Row]) -> Vec<Comparison> {
+    latent_beside(rows, "NM-CFM, PCA", Sense::Above)
+}
+
+/// By accuracy, and by the share that is novel and performs where there are any such networks: an accurate latent flow may have collapsed.
+fn latent_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    const VAE: &str = "NM-CFM, VAE";
+    let of = |(name, zoo): (String, Selection)| {
+        let accuracies = accuracy(&zoo, VAE).zip(accuracy(&zoo, beside));
+        let shares = novelty(&zoo, VAE).zip(novelty(&zoo, beside)).filter(|(a, b)| a.mean > 0.0 || b.mean > 0.0);
+        let pairs = [("test accuracy", accuracies), ("novel and performing", shares)];
+        let named = move |(what, pair): (&str, Option<(Estimate, Estimate)>)| {
+            pair.map(|(ours, theirs)| compare(format!("{name}: {what}"), ours, sense, theirs))
+        };
+        pairs.into_iter().filter_map(named).collect::<Vec<_>>()
+    };
+    zoos(rows).into_iter().flat_map(of).collect()
+}
+
+/// Share of networks that are novel in weights and in behaviour and perform, beside unseen runs.
+pub(super) fn behaviour(rows: &[Row]) -> Vec<Comparison> {
+    behaviour_beside(rows, &["held-out"], Sense::NotBelow)
+}
+
+/// The trivial generators that are nearest to it.
+pub(super) fn behaviour_rival(rows: &[Row]) -> Vec<Comparison> {
+    behaviour_beside(rows, &["diagonal-gaussian", "pca-gaussian"], Sense::Above)
+}
+
+fn behaviour_beside(rows: &[Row], beside: &[&str], sense: Sense) -> Vec<Comparison> {
+    let of = |(name, zoo): (String, Selection)| {
+        let share = |method: &&str| novelty(&zoo, method);
+        let theirs = beside.iter().filter_map(share).max_by(|a, b| a.mean.total_cmp(&b.mean))?;
+        Some(compare(format!("{name}: novel and performing"), novelty(&zoo, NM_CFM)?, sense, theirs))
+    };
+    zoos(rows).into_iter().filter_map(of).collect()
+}
