@@ -5,7 +5,7 @@
 //! tables use test data.
 use crate::data;
 use anyhow::{Context, Result};
-use thalweg::judge::{ByEngine, Evaluation, ZooReference, ZooRuns};
+use thalweg::judge::{ByEngine, Evaluation, PROBES, ZooReference, ZooRuns};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::{Engine, Packed};
 use thalweg_nets::evaluate::evaluate;
@@ -15,8 +15,6 @@ use thalweg_nets::zoo::{RunSplit, ZooStore};
 
 /// Training rows that are kept for statistics of batch normalisation.
 pub const SOME: usize = 1_000;
-/// Those among them on which baselines measure what a network feels.
-const PROBE: usize = 512;
 
 /// Labelled of data as the engine takes them.
 pub struct Labelled {
@@ -54,8 +52,10 @@ pub struct Study {
     pub split: RunSplit,
     /// Final weights of the training and the test runs, and how they began.
     pub runs: ZooRuns,
-    /// Some training rows, for statistics of batch normalisation and for what baselines measure of a network's sensitivity.
+    /// Some training rows, for statistics of batch normalisation.
     pub some: Dataset,
+    /// Training inputs `[N, D]` on which baselines measure what networks feel.
+    pub probe: Vec<f32>,
     /// For curves and choices.
     pub validation: Labelled,
     /// For tables.
@@ -80,10 +80,11 @@ impl Study {
             .with_context(|| format!("{dir} does not know its data; name them: --data NAME"))?;
         fits(architecture, &splits.test)?;
         let (some, checksum) = (splits.train.first(SOME), splits.record.checksum);
+        let probe = splits.train.first(PROBES).inputs;
         let validation = Labelled::new(&engine, splits.validation)?;
         let test = Labelled::new(&engine, splits.test)?;
         let runs = ZooRuns::of(&zoo, &split)?;
-        Ok(Self { zoo, engine, split, runs, some, validation, test, checksum })
+        Ok(Self { zoo, engine, split, runs, some, probe, validation, test, checksum })
     }
 
     /// P.
@@ -93,8 +94,7 @@ impl Study {
 
     /// What networks are judged against.
     pub fn reference(&self) -> ZooReference<'_> {
-        let probe = self.some.inputs.len().min(PROBE * self.engine.input_len());
-        let (engine, test, probe) = (&self.engine, &self.test.inputs, &self.some.inputs[..probe]);
+        let (engine, test, probe) = (&self.engine, &self.test.inputs, &self.probe[..]);
         self.runs.evaluated(Evaluation::Engine(ByEngine { engine, test, probe }), &self.test.labels)
     }
 }

@@ -80,6 +80,16 @@ impl Verdict {
         lacks.join(", ")
     }
 
+    /// Data-copying scores in weights and in behaviour; below −2 copies, as far as the held-out runs can tell.
+    pub fn copying(&self) -> [f64; 2] {
+        [self.mean(|r| r.copying_weights), self.mean(|r| r.copying_behaviour)]
+    }
+
+    /// Spread among its networks over the runs' own, in weights and in behaviour.
+    pub fn spread(&self) -> [f64; 2] {
+        [self.mean(|r| r.spread_weights), self.mean(|r| r.spread_behaviour)]
+    }
+
     fn mean(&self, of: impl Fn(&judge::Row) -> f64) -> f64 {
         mean_sem(&self.rows.iter().map(of).collect::<Vec<_>>()).0
     }
@@ -174,6 +184,7 @@ pub fn label(method: &str) -> String {
         "diagonal-gaussian" => "diagonal Gaussian of the finals".into(),
         "pca-gaussian" => "PCA Gaussian of the finals".into(),
         "swag" => "SWAG's Gaussian of the finals".into(),
+        "run-swag" => "SWAG's Gaussian of a run's own checkpoints".into(),
         "mean-move" => "fresh start + mean move".into(),
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {
@@ -335,8 +346,8 @@ pub mod tests {
         assert_eq!(label("mmfm"), "NM-MMFM");
         assert_eq!(label("soup-16"), "soup of 16 finals");
         assert_eq!(label("noise-1.1"), "a final + noise (1.1 d)");
-        assert_eq!(label("flat-noise-1.1"), "a final + noise in flat directions (1.1 d)");
-        assert_eq!(label("soup-3-flat-noise-0.8"), "mean of three finals + noise in flat directions (0.8 d)");
+        assert_eq!(label("flat-noise-1.02"), "a final + noise in flat directions (1.02 d)");
+        assert_eq!(label("soup-3-flat-noise-1.02"), "mean of three finals + noise in flat directions (1.02 d)");
         let noisy = label("interpolation-flat-noise-1");
         assert_eq!(noisy, "interpolation of two finals + noise in flat directions (1 d)");
         assert_eq!(label("something-else"), "something-else");

@@ -5,7 +5,7 @@ use crate::work::Watch;
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use thalweg::judge::{Evaluator, Slope};
+use thalweg::judge::{Evaluator, Probe, Slope};
 use thalweg::{Error, Layout, Result};
 use thalweg_nets::progress::Progress;
 
@@ -54,15 +54,33 @@ impl ByPython<'_> {
         Ok(logits.to_vec()?)
     }
 
-    fn pulled(&self, object: &Bound<'_, PyAny>, theta: &[f32], at: &[usize], slope: Slope<'_>) -> PyResult<Vec<f32>> {
-        let (py, p, [_, classes, ..]) = (object.py(), self.layout.len(), self.sizes);
-        let (theta, at) = (rows(py, theta.to_vec(), p)?, at.to_vec().into_pyarray(py));
-        let given = object.call_method1("probe_logits", (&theta, &at))?;
+    fn logits_at(&self, object: &Bound<'_, PyAny>, theta: &[f32], at: &[usize]) -> PyResult<Vec<f32>> {
+        let (py, [_, classes, ..]) = (object.py(), self.sizes);
+        let theta = rows(py, theta.to_vec(), self.layout.len())?;
+        let given = object.call_method1("probe_logits", (&theta, at.to_vec().into_pyarray(py)))?;
         let logits: PyReadonlyArray2<'_, f32> = given.extract()?;
+        if logits.shape() != [at.len(), classes] {
+            let (expected, found) = ([at.len(), classes], logits.shape());
+            return Err(PyValueError::new_err(format!("probe logits: expected shape {expected:?}, found {found:?}")));
+        }
+        Ok(slice("probe logits", &logits)?.to_vec())
+    }
+
+    /// Jᵀ slope `[K, P]` at each of the inputs `at` by itself, whose numbers begin at `first`.
+    fn pulled(
+        &self,
+        object: &Bound<'_, PyAny>,
+        theta: &[f32],
+        (first, at): (usize, &[usize]),
+        slope: Slope<'_>,
+    ) -> PyResult<Vec<f32>> {
+        let (py, p, [_, classes, ..]) = (object.py(), self.layout.len(), self.sizes);
+        let logits = self.logits_at(object, theta, at)?;
         let mut slopes = vec![0.0; at.len() * classes];
-        let each = slice("logits", &logits)?.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
-        each.enumerate().for_each(|(k, (logits, d))| slope(k, logits, d));
-        let given = object.call_method1("pull_back", (&theta, &at, rows(py, slopes, classes)?))?;
+        let each = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
+        each.enumerate().for_each(|(k, (logits, d))| slope(first + k, logits, d));
+        let arguments = (rows(py, theta.to_vec(), p)?, at.to_vec().into_pyarray(py), rows(py, slopes, classes)?);
+        let given = object.call_method1("pull_back", arguments)?;
         let pulled: PyReadonlyArray2<'_, f32> = given.extract()?;
         if pulled.shape() != [at.len(), p] {
             let (expected, found) = ([at.len(), p], pulled.shape());
@@ -81,10 +99,6 @@ impl Evaluator for ByPython<'_> {
         self.sizes[0]
     }
 
-    fn classes(&self) -> usize {
-        self.sizes[1]
-    }
-
     fn logits(&self, theta: &[f32]) -> Result<Vec<f32>> {
         self.layout.check("theta", theta)?;
         let [n_rows, classes, _, batch] = self.sizes;
@@ -95,12 +109,31 @@ impl Evaluator for ByPython<'_> {
         }
         Ok(all)
     }
+}
 
+impl Probe for ByPython<'_> {
     fn probes(&self) -> usize {
         self.sizes[2]
     }
 
-    fn pulled_back(&self, theta: &[f32], rows: &[usize], slope: Slope<'_>) -> Result<Vec<f32>> {
-        self.call(|object| self.pulled(object, theta, rows, slope))
+    fn classes(&self) -> usize {
+        self.sizes[1]
+    }
+
+    fn probe_logits(&self, theta: &[f32], rows: &[usize]) -> Result<Vec<f32>> {
+        self.call(|object| self.logits_at(object, theta, rows))
+    }
+
+    fn pulled_back(&self, theta: &[f32], rows: &[usize], group: usize, slope: Slope<'_>) -> Result<Vec<f32>> {
+        let p = self.layout.len().max(1);
+        let mut sums = Vec::with_capacity(rows.len() / group * p);
+        // Every input has a gradient of its own there.
+        for (k, at) in rows.chunks_exact(group).enumerate() {
+            let pulled = self.call(|object| self.pulled(object, theta, (k * group, at), slope))?;
+            let mut sum = vec![0.0; p];
+            pulled.chunks_exact(p).for_each(|g| sum.iter_mut().zip(g).for_each(|(s, g)| *s += g));
+            sums.extend(sum);
+        }
+        Ok(sums)
     }
 }

@@ -10,15 +10,12 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thalweg::judge::{ByEngine, Evaluation, Judged, Row, ZooRuns, table};
+use thalweg::judge::{ByEngine, Evaluation, Judged, PROBES, Row, ZooRuns, table};
 use thalweg::metric::wasserstein::{wasserstein_1, wasserstein_2};
 use thalweg::{Error, Split, Streams};
 use thalweg_nets::data::Splits;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::train::fits;
-
-/// Training inputs for baselines that need some, as the program takes them.
-const PROBE: usize = 512;
 
 /// Rows of the table, and the accuracies and distances of each network.
 type Told<'py> = (Bound<'py, PyAny>, Bound<'py, PyDict>);
@@ -74,7 +71,7 @@ pub fn judge<'py>(
             Some(_) => None,
             None => Some(data::of_zoo(zoo.data(), data.as_ref(), watch)?.ok_or_else(|| unknown("data"))?),
         };
-        let probe = loaded.as_ref().map(|splits| splits.train.first(PROBE).inputs);
+        let probe = loaded.as_ref().map(|splits| splits.train.first(PROBES).inputs);
         let (inputs, labels, probe) = match (&loaded, &probe, given) {
             (Some(Splits { test, .. }), Some(probe), _) => {
                 fits(architecture, test)?;

@@ -12,9 +12,10 @@ use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, MetaModel};
 use thalweg::space::latent::{DenoisingConfig, FunctionalConfig, LatentConfig, PcaConfig, TrainingConfig, VaeConfig};
 use thalweg::space::source::SourceKind;
-use thalweg::{AdamWConfig, Error};
+use thalweg::{AdamWConfig, Error, Streams};
+use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Silent;
-use thalweg_nets::testing::StopAfter;
+use thalweg_nets::testing::{StopAfter, normals};
 use thalweg_nets::zoo::ZooStore;
 
 fn quick(zoo: &ZooStore, config: &FitConfig) -> MetaModel {
@@ -105,4 +106,51 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
     // In weight space there are too many features for a closed form.
     let message = fit(&zoo, &FitConfig { method: jko(false), ..config() }, &FitOptions::default(), &Silent);
     assert!(message.err().unwrap().to_string().contains("latent"));
+}
+
+/// Noise in the place of what the components leave out: as long as the residual of unseen runs, hardly felt, the same from the disk and for few networks.
+#[test]
+fn residual_noise_has_the_length_of_the_residual_and_is_hardly_felt() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("fork", 30, &dir.path().join("zoo"));
+    let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+    let plain = FitConfig { latent, ..config() };
+    let noisy = FitConfig { residual_noise: 0.5, ..plain.clone() };
+    let (without, with) = (quick(&zoo, &plain), quick(&zoo, &noisy));
+    with.save(&dir.path().join("model"), false).unwrap();
+    let loaded = MetaModel::load(&dir.path().join("model")).unwrap();
+    let request = SampleRequest::new(40, 2);
+    let [before, after, again] = [&without, &with, &loaded].map(|model| model.sample(&request).unwrap().theta);
+    let p = zoo.parameters();
+    assert_eq!((&after, &after[..3 * p]), (&again, &with.sample(&SampleRequest::new(3, 2)).unwrap().theta[..]));
+    let square = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+    let runs = with.config.split.of(&zoo).unwrap().validation;
+    let finals = zoo.finals(&runs).unwrap();
+    let residual = square(&finals, &with.space().reconstruct(&finals).0) / runs.len() as f64;
+    let noise = square(&before, &after) / 40.0;
+    assert!((noise / (0.25 * residual) - 1.0).abs() < 0.15, "{noise} {residual}");
+    // Noise of the same length in all directions is felt.
+    let engine = Engine::new(zoo.architecture().unwrap()).unwrap();
+    let test = zoo.data().unwrap().load().unwrap().test;
+    let packed = engine.pack(&test.inputs).unwrap();
+    let answers = |theta: &[f32]| {
+        let logits = engine.logits_of_many(theta, &packed).unwrap();
+        let argmax = |z: &[f32]| (0..z.len()).max_by(|a, b| z[*a].total_cmp(&z[*b])).unwrap();
+        logits.chunks(engine.classes()).map(argmax).collect::<Vec<_>>()
+    };
+    let differing = |theta: &[f32]| {
+        let (a, b) = (answers(&before), answers(theta));
+        a.iter().zip(&b).filter(|(a, b)| a != b).count() as f64 / a.len() as f64
+    };
+    let (mut isotropic, each) = (before.clone(), (noise / p as f64).sqrt() as f32);
+    isotropic.iter_mut().zip(normals(&Streams::new(5), 40 * p)).for_each(|(w, e)| *w += each * e);
+    let (felt, all) = (differing(&after), differing(&isotropic));
+    assert!(felt < 0.5 * all, "{felt} {all}");
+    for wrong in [
+        FitConfig { latent: None, ..noisy.clone() },
+        FitConfig { residual_noise: -1.0, ..noisy.clone() },
+        FitConfig { residual_noise: f64::NAN, ..noisy },
+    ] {
+        assert!(wrong.check().unwrap_err().to_string().contains("residual-noise"));
+    }
 }

@@ -19,8 +19,8 @@ use thalweg_nets::zoo::ZooStore;
 #[command(after_help = "Examples:
   # the judgement table: samples, zoo, held-out runs, baselines
   thalweg eval samples.safetensors --zoo zoo/
-  # with results.json and report.html
-  thalweg eval samples.safetensors --zoo zoo/ --out look/
+  # with results.json and report.html, and beside eight new runs by the zoo's recipe
+  thalweg eval samples.safetensors --zoo zoo/ --out look/ --new-runs 8
   # accuracy alone, on the data that the file names
   thalweg eval samples.safetensors
   # single networks, as PyTorch wrote them
@@ -53,6 +53,9 @@ pub struct Args {
     /// Leave the trivial baselines out
     #[arg(long, requires = "zoo")]
     no_baselines: bool,
+    /// Train so many new runs by the zoo's recipe as rivals, and judge them after shares of their steps: what the same seconds come to that way
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "zoo", conflicts_with_all = ["shard", "score_command"])]
+    new_runs: usize,
     #[command(flatten)]
     pub shard: Shard,
     /// Exit with 1 where the mean accuracy is below this
@@ -75,11 +78,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = if args.shard.is_said() { None } else { session.folder_if_given(&plan)? };
     let judged = match &args.zoo {
         Some(dir) => {
-            let (zoo, baselines) = (ZooStore::open(dir)?, !args.no_baselines);
+            let (zoo, rivals) = (ZooStore::open(dir)?, (!args.no_baselines, args.new_runs));
             match args.scores.given() || zoo.origin().whole_architecture().is_none() {
+                true if args.new_runs > 0 => bail!("--new-runs: expected a zoo trained here, whose recipe is known"),
                 true if args.shard.is_said() => bail!("--shard: networks are judged by weights and scores at once"),
-                true => Some(weights::beside(&args.networks, &zoo, &args.scores, baselines, session)?),
-                false => beside(&args.networks, zoo, (data, &args.inputs), baselines, site, session)?,
+                true => Some(weights::beside(&args.networks, &zoo, &args.scores, rivals.0, session)?),
+                false => beside(&args.networks, zoo, (data, &args.inputs), rivals, site, session)?,
             }
         }
         None => {

@@ -1,94 +1,200 @@
-//! Accuracy against novelty in behaviour: one picture a zoo with every method and rival in it, and a verdict in words from the same rows.
-use crate::report::{Look, Mark, Plot};
-use crate::table::{Weight, estimate};
-use crate::verdict::{Verdict, colour};
-use std::cmp::Ordering::Less;
+//! Accuracy against novelty in what networks answer: one picture a kind of zoo, with every method and every trivial rival in it, and a verdict in words.
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::flows::Named;
+use super::made::{self, folder};
+use super::methods::{Methods, zoo_dir};
+use super::picture::{figure, goals, unbeaten, words};
+use crate::common::Outcome;
+use crate::report::Report;
+use crate::results::Row;
+use crate::row;
+use crate::settings;
+use crate::table::Weight;
+use crate::verdict::{self, Verdict};
+use crate::work::new_runs::{self, NewRuns};
+use crate::work::outlook::Between;
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use thalweg::space::align::Target;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::zoo::ZooStore;
 
-/// Mean accuracy against d_f of each of `verdicts`, the runs' own as rules.
-pub fn figure(title: &str, verdicts: &[Verdict]) -> Plot {
-    let mut plot = Plot { title: title.into(), size: (820.0, 400.0), ..Plot::default() };
-    plot.x.label = "answers unlike those of the most similar training run, d_f (1: as a new run)".into();
-    plot.y.label = "mean test accuracy".into();
-    plot.marks.push(Mark::Rule { at: 1.0, upright: true, look: Look::new(0, "").dashed() });
-    for v in verdicts {
-        let at = (v.novelty()[1].0, v.accuracy().0);
-        let (colour, size) = (colour(&v.method), if v.weight == Weight::Strong { 6.5 } else { 4.5 });
-        plot.marks.push(Mark::Dots { points: vec![at], look: Look::new(colour, "").size(size).opacity(0.95) });
-        plot.marks.push(Mark::Label { at, text: v.label.clone(), look: Look::new(colour, "") });
-    }
-    plot
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Frontier {
+    seed: u64,
+    data: Vec<String>,
+    fits: u64,
+    samples: usize,
+    /// Whether the first method is also fitted to weights shuffled within tensors, as a control.
+    control: bool,
+    /// New runs whose course says what training comes to in a method's seconds; none where 0.
+    new_runs: usize,
+    /// Only zoos and methods of these names; all where empty.
+    only: Vec<String>,
+    /// What all zoos share; their data are filled in.
+    zoo: toml::Table,
+    zoos: Vec<Kind>,
+    /// What all fits share.
+    fit: toml::Table,
+    methods: Vec<Named>,
 }
 
-/// What the rows come to: the best method by its share of novel and performing networks beside unseen runs and the best trivial rival.
-pub fn words(verdicts: &[Verdict]) -> String {
-    let of = |weight: Weight| {
-        let all = verdicts.iter().filter(move |v| v.weight == weight);
-        all.max_by(|a, b| (score(a), a.accuracy().0).partial_cmp(&(score(b), b.accuracy().0)).unwrap_or(Less))
-    };
-    let runs = |name: &str| verdicts.iter().find(|v| v.method == name);
-    let (Some(best), Some(zoo)) = (of(Weight::Strong), runs("zoo")) else { return String::new() };
-    let real = runs("held-out").unwrap_or(zoo);
-    let (novel, sem) = best.novel_and_performing();
-    let mut words = format!(
-        "{} is the best of the methods: {} of its networks are novel and performing, of real runs {}; its accuracy is {:.4} where the runs have {:.4}.",
-        best.label,
-        share(best.novel_and_performing()),
-        share(real.novel_and_performing()),
-        best.accuracy().0,
-        zoo.accuracy().0
-    );
-    if let Some(rival) = of(Weight::Plain) {
-        let (own, own_sem) = rival.novel_and_performing();
-        let error = sem.hypot(own_sem);
-        let place = match novel - own {
-            lead if lead > 2.0 * error => "ahead of",
-            lead if lead < -2.0 * error => "behind",
-            _ => "level, within two standard errors, with",
+/// A kind of zoo.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Kind {
+    name: String,
+    /// Whether its runs are aligned to their common mean.
+    align: bool,
+    /// What it changes of the common zoo.
+    zoo: toml::Table,
+}
+
+/// What was found on one zoo.
+struct Place {
+    title: String,
+    verdicts: Vec<Verdict>,
+    words: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Frontier {
+    fn wanted(&self, name: &str, among: &mut dyn Iterator<Item = &String>) -> bool {
+        let named: Vec<&String> = among.filter(|name| self.only.contains(name)).collect();
+        named.is_empty() || named.iter().any(|n| *n == name)
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.zoos.iter().filter(|kind| self.wanted(&kind.name, &mut self.zoos.iter().map(|k| &k.name)))
+    }
+
+    fn methods(&self) -> Methods<'_> {
+        let names = || self.methods.iter().map(|m| &m.name);
+        let methods = self.methods.iter().filter(|m| self.wanted(&m.name, &mut names())).collect();
+        let Self { seed, fits, samples, control, ref fit, .. } = *self;
+        Methods { seed, fits, samples, control, fit, methods }
+    }
+
+    fn table(&self, kind: &Kind) -> toml::Table {
+        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), kind.zoo.clone())]);
+        settings::merged(&tables, &["all", "own"])
+    }
+
+    fn zoo(&self, run: &Run, data: &str, kind: &Kind) -> Result<ZooStore> {
+        let name = folder(data, &kind.name);
+        let mut table = self.table(kind);
+        table.insert("data".into(), data.into());
+        let zoo = made::zoo(run, table, self.seed, &zoo_dir(run, &name, ""))?;
+        match kind.align {
+            true => made::aligned_to(run, &zoo, Target::Mean, &zoo_dir(run, &name, "-joint")),
+            false => Ok(zoo),
+        }
+    }
+
+    fn place(&self, run: &Run, data: &str, kind: &Kind) -> Result<Place> {
+        let zoo = self.zoo(run, data, kind)?;
+        let between = Between::of(&zoo)?;
+        let new = match self.new_runs {
+            0 => None,
+            runs => Some(NewRuns::train(&zoo, runs, run.session)?),
         };
-        let rival_has = share(rival.novel_and_performing());
-        words += &format!(" It is {place} the best trivial rival, {} ({rival_has}).", rival.label);
-    }
-    let lacks = best.lacking();
-    if !lacks.is_empty() && novel < real.novel_and_performing().0 - 2.0 * sem {
-        words += &format!(" What its networks lack: {lacks}.");
-    }
-    words
-}
-
-/// A share with its error, in words.
-fn share((share, sem): (f64, f64)) -> String {
-    estimate(share, sem, 2)
-}
-
-fn score(verdict: &Verdict) -> f64 {
-    verdict.novel_and_performing().0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verdict::tests::judged;
-
-    #[test]
-    fn the_words_follow_the_rows() {
-        let flow = |novel| Verdict { weight: Weight::Strong, ..judged("flow", 0.95, novel, 0.7) };
-        let (zoo, rival) = (judged("zoo", 0.96, 0.86, 1.0), judged("soup-3", 0.96, 0.30, 0.9));
-        let of = |novel| words(&[flow(novel), Verdict { weight: Weight::Faint, ..zoo.clone() }, rival.clone()]);
-        // 100 networks each: the error of the difference is about .065.
-        assert!(
-            of(0.60).contains("ahead of the best trivial rival, mean of three finals (0.30 ± 0.05)"),
-            "{}",
-            of(0.60)
+        let (verdicts, judged) = self.methods().judged(run, zoo, &folder(data, &kind.name), new.as_ref())?;
+        let left = unbeaten(&verdicts);
+        let rows = verdicts.iter().map(|verdict| {
+            let mut about = judged.clone();
+            about.extend(row! { "zoo" => kind.name, "unbeaten" => left.iter().any(|v| v.method == verdict.method) });
+            if let Some(between) = &between {
+                about.extend(between.row());
+            }
+            verdict.row(&about)
+        });
+        let rows = rows.collect::<Result<_>>()?;
+        let names: Vec<&str> = left.iter().map(|v| v.label.as_str()).collect();
+        let line = format!(
+            "On the frontier, where nothing as new (counted up to d_f 1) is more accurate by two standard errors: {}.",
+            names.join("; ")
         );
-        assert!(of(0.35).contains("level, within two standard errors, with") && of(0.05).contains("It is behind"));
-        assert!(of(0.60).starts_with("flow is the best of the methods: 0.60 ± 0.05 of its networks"));
-        assert!(
-            of(0.60).contains("lack: distance in weights, d_w 0.70 (a share of 0.00 reaches the zoo's 5 % quantile)"),
-            "{}",
-            of(0.60)
+        let mut said = vec![words(&verdicts), goals(&verdicts), line];
+        if let Some(new) = &new {
+            let methods: Vec<&Verdict> = verdicts.iter().filter(|v| v.weight == Weight::Strong).collect();
+            said.push(new_runs::words(&methods, &verdicts, new.seconds));
+        }
+        said.retain(|words| !words.is_empty());
+        Ok(Place { title: format!("{data}, {}", kind.name), verdicts, words: said, rows })
+    }
+
+    fn page(&self, places: &[Place], scale: Scale) -> Report {
+        let lede = format!(
+            "Mean test accuracy against novelty in what networks answer (d_f), for every method and every trivial rival. Scale: {scale}."
         );
-        assert!(!of(0.86).contains("lack"), "{}", of(0.86));
-        assert_eq!(words(&[]), "");
-        assert_eq!(figure("", &[flow(0.5), zoo.clone()]).marks.len(), 5);
+        let mut report = Report::new("Accuracy and novelty", lede);
+        if let Some(caveat) = scale.caveat() {
+            report.paragraph(caveat);
+        }
+        for place in places {
+            report.heading(&place.title).figure(
+                &figure(&place.title, &place.verdicts),
+                "Mean test accuracy against how far answers are from those of the most similar training run; the line joins what nothing beats in both.",
+            );
+            place.words.iter().for_each(|words| {
+                report.paragraph(words.as_str());
+            });
+            report.table(&verdict::table(&place.verdicts));
+        }
+        report
+    }
+}
+
+impl Experiment for Frontier {
+    const NAME: &'static str = "frontier";
+    const TOML: &'static str = include_str!("../../../../experiments/frontier.toml");
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        if self.data.is_empty() || self.zoos.is_empty() {
+            bail!("expected some data and zoos");
+        }
+        let known = |name: &String| {
+            self.zoos.iter().map(|k| &k.name).chain(self.methods.iter().map(|m| &m.name)).any(|n| n == name)
+        };
+        if let Some(name) = self.only.iter().find(|name| !known(name)) {
+            bail!("only: expected names of zoos and methods, found {name}");
+        }
+        for name in &self.data {
+            DataSpec::parse(name)?;
+        }
+        for kind in self.kinds() {
+            let runs = self.table(kind).get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
+            self.methods().check(usize::try_from(runs)?)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let mut places = Vec::new();
+        for data in &self.data {
+            for kind in self.kinds() {
+                run.session.say(&format!("{data}, {}", kind.name));
+                places.push(self.place(run, data, kind)?);
+            }
+        }
+        let tables = places.iter().map(|place| {
+            let mut table = verdict::table(&place.verdicts);
+            table.columns[0] = place.title.clone();
+            table.note = place.words.join(" ");
+            table
+        });
+        let (tables, report) = (tables.collect(), self.page(&places, run.scale));
+        let rows = places.into_iter().flat_map(|place| place.rows).collect();
+        Ok(Findings { rows, tables, report, outcome: Outcome::Done })
     }
 }

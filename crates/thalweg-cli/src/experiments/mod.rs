@@ -15,9 +15,10 @@ mod inference_loss;
 mod initialisation;
 mod made;
 mod marginals;
-mod new_runs;
+mod methods;
 mod parts;
 mod peers;
+mod picture;
 mod reward;
 mod share;
 mod shift;
@@ -40,6 +41,7 @@ const ALL: &[Entry] = &[
     Entry::of::<by_runs::ByRuns>(),
     Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
+    Entry::of::<frontier::Frontier>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),
     Entry::of::<initialisation::Initialisation>(),

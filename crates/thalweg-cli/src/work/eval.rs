@@ -1,6 +1,7 @@
 //! Networks in files judged: beside a zoo and the trivial baselines, or on data alone.
 use super::judge::{about, judge_beside, streams};
 use super::networks;
+use super::new_runs::NewRuns;
 use super::pieces::{Found, Site, Step};
 use crate::data::{self, NormalisationFlags};
 use crate::output::settings;
@@ -41,7 +42,7 @@ pub struct Judged {
     pub found: Found,
 }
 
-/// Judges the networks of `file` beside those of `zoo`; beside trivial `baselines` too where they are wanted. `data` stands in for what the zoo
+/// Judges the networks of `file` beside those of `zoo`; beside trivial `baselines` too where they are wanted, and beside so many `new_runs` of its recipe on their way. `data` stands in for what the zoo
 /// says, and `inputs` for how its networks take them. None where this process has made the logits of one task at its `site`.
 ///
 /// # Errors
@@ -50,7 +51,7 @@ pub fn beside(
     file: &Path,
     zoo: ZooStore,
     (data, inputs): (Option<DataSpec>, &NormalisationFlags),
-    baselines: bool,
+    (baselines, new_runs): (bool, usize),
     site: Site<'_>,
     session: &Session,
 ) -> Result<Option<Judged>> {
@@ -66,7 +67,12 @@ pub fn beside(
         true => Neighbourhood::new(reference.training, study.parameters())?.median(),
         false => f64::NAN,
     };
-    let groups = Groups::new(reference, &[theta], streams.as_ref(), median);
+    let new = (new_runs > 0).then(|| NewRuns::train(&study.zoo, new_runs, session)).transpose()?;
+    let mut samples = vec![(Weight::Strong, "samples", theta)];
+    let stops = new.iter().flat_map(|new| &new.stops);
+    samples.extend(stops.map(|(name, theta)| (Weight::Faint, name.as_str(), &theta[..])));
+    let generated: Vec<&[f32]> = samples.iter().map(|(.., theta)| *theta).collect();
+    let groups = Groups::new(reference, &generated, streams.as_ref(), median);
     let work = || {
         settings([
             ("networks", of_singles(theta).into()),
@@ -76,6 +82,7 @@ pub fn beside(
             ("data", study.checksum.as_str().into()),
             ("seed", session.seed_or(0).to_string().into()),
             ("baselines", baselines.into()),
+            ("new-runs", new_runs.to_string().into()),
         ])
     };
     let found = match site.begin(work, &groups, session)? {
@@ -86,7 +93,6 @@ pub fn beside(
         Some(logits) => Ok(logits),
         None => study.engine.logits_of_many(theta, &study.test.inputs),
     };
-    let samples = [(Weight::Strong, "samples", theta)];
     let zoo = ZooReference { logits: Some(&logits), ..reference };
     let judged = judge_beside(zoo, &samples, streams.as_ref(), session)?;
     let about = about(&study);
@@ -95,7 +101,8 @@ pub fn beside(
     let together =
         together(&study.engine, theta, &study.test, &|first, theta| logits(Groups::generated(0), first, theta))?;
     let norms = statistics(&study.engine, &networks.theta, &study.some, &study.test, session)?;
-    table.note = format!("{} {}{norms}", table.note, said(together));
+    let price = new.as_ref().map_or(String::new(), NewRuns::price);
+    table.note = format!("{} {}{norms}{price}", table.note, said(together));
     let title = format!("{} beside their zoo and the trivial baselines.", file.display());
     let mut report = Report::new("Networks, judged", title);
     let (accuracy, sem) = verdicts[0].accuracy();

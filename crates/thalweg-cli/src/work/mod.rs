@@ -13,6 +13,7 @@ pub mod judge;
 mod length;
 pub mod model;
 pub mod networks;
+pub mod new_runs;
 pub mod next;
 pub mod outlook;
 pub mod pieces;

@@ -73,7 +73,7 @@ pub const ROWS: &[Row] = &[
         "reproduce generatoin",
         &[
             "invalid value 'generatoin' for '<NAME>'",
-            "[possible values: by-runs, connectivity, context, generation,",
+            "[possible values: by-runs, connectivity, context, frontier, generation,",
             "tip: a similar value exists: 'generation'",
             "try '--help'",
         ],

@@ -89,7 +89,7 @@ def judge(
 
     Examples
     --------
-    >>> tw.judge(nets.on(MyNet()), zoo, data=(x_test, y_test), probe=x_train[:512])   # doctest: +SKIP
+    >>> tw.judge(nets.on(MyNet()), zoo, data=(x_test, y_test), probe=x_train[:4608])   # doctest: +SKIP
     """
     if not hasattr(zoo, "_core") or not hasattr(zoo, "finished_runs"):
         raise TypeError(f"zoo: expected a Zoo, found {type(zoo).__name__}")

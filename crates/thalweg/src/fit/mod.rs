@@ -8,6 +8,7 @@ pub mod character;
 mod need;
 mod options;
 mod plan;
+mod residual;
 pub mod tasks;
 
 pub use character::{Character, Relation, Suited, suited};
@@ -43,6 +44,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     let split = config.split.of(zoo)?;
     need::check(zoo, config, &split)?;
     let plan = Plan::new(&[(zoo, &split)], config, options, progress)?;
+    let residual = residual::noise(zoo, &split, config, plan.space(), progress)?;
     let curves = plan.curves(zoo, config, &split)?;
     let streams = Streams::new(config.seed).child("fit");
     let mut method =
@@ -87,6 +89,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
         record: Record::new(zoo, &split, &state, plan.latent_record.clone()),
         coordinates: plan.coordinates.clone(),
         latent: plan.latent.clone(),
+        residual: residual.map(Arc::new),
         source: plan.source.clone(),
         context: None,
         method,

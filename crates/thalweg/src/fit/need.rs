@@ -62,6 +62,10 @@ pub(super) fn of_sizes(config: &FitConfig, sizes: Sizes) -> Need {
         let fresh = marginals + if config.latent.is_some() { 0 } else { 1 };
         need = need.numbers("a batch", &[config.batch, d, STEP + fresh]);
     }
+    if config.residual_noise > 0.0 {
+        // Deviations, eigenvectors of both axes, and the sums that they are made from, of tensors about as wide as high.
+        need = need.numbers("residual noise", &[p, 9]);
+    }
     need = need.numbers("validation points", &[config.validation_points.min(1 << 40), d, 2 + marginals]);
     match &config.latent {
         None => need,

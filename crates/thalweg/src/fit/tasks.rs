@@ -160,6 +160,7 @@ pub fn fit_tasks(
         ..Record::new(first, &splits[0], &state, plan.latent_record.clone())
     };
     Ok(MetaModel {
+        residual: None,
         config: config.clone(),
         times: plan.times.clone(),
         layout: first.layout().clone(),

@@ -10,16 +10,17 @@
 //! | `interpolation` | n | (1 − λ) θ_i + λ θ_j, a random pair i ≠ j, λ ~ U(0, 1) |
 //! | `aligned-interpolation` | n | the same after θ_j's hidden units are brought into the order of θ_i's (M3); where that brings runs nearer to each other |
 //! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
-//! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise of that length that the network hardly feels (`flat`) |
+//! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise that the network hardly feels, so long that d comes to l ([`super::flat`]) |
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
 //! | `swag` | n | SWAG's Gaussian (mean, diagonal, rank 20) of the finals in their order; of a tail zoo that is SWAG itself |
+//! | `run-swag` | n | SWAG's Gaussian of a random training run's own checkpoints behind the half of its way; where a zoo keeps three of them |
 //! | `mean-move` | n | a fresh initialisation + (mean final − mean initialisation): the zoo's mean move |
 //!
 //! Running variances of batch normalisation are cut at 0 from below: a Gaussian does not know that they are squares.
 use super::evaluator::Evaluator;
-use super::flat::FlatNoise;
-use super::gaussians::{deviation, mean, narrow, pca_gaussian, swag};
+use super::flat::Noisy;
+use super::gaussians::{deviation, mean, narrow, pca_gaussian, run_swag, swag};
 use crate::coupling::distance::count;
 use crate::metric::novelty::Neighbourhood;
 use crate::space::align::match_weights;
@@ -41,6 +42,15 @@ pub struct Start<'a> {
     pub law: &'a InitialLaw,
 }
 
+/// Checkpoints of some training runs behind the half of their way.
+#[derive(Clone, Debug)]
+pub struct Courses {
+    /// Their weights `[runs, checkpoints, P]`.
+    pub late: Vec<f32>,
+    /// Checkpoints of a run.
+    pub checkpoints: usize,
+}
+
 /// What baselines are made from.
 #[derive(Clone, Copy)]
 pub struct Finals<'a> {
@@ -52,6 +62,8 @@ pub struct Finals<'a> {
     pub median: Option<f64>,
     /// How the runs began, where that is known.
     pub start: Option<Start<'a>>,
+    /// How some of the runs went on, where that is kept.
+    pub courses: Option<&'a Courses>,
     /// Unlabelled inputs for noise that networks hardly feel, where there are some.
     pub probe: Option<&'a dyn Evaluator>,
     /// Which hidden units may be reordered, where that brings runs nearer to each other.
@@ -90,7 +102,7 @@ pub enum Baseline {
     FlatNoise {
         /// What the noise is drawn about.
         centre: Centre,
-        /// Length of the noise in units of the leave-one-out median.
+        /// Distance to the nearest training run that the noise brings networks to, in units of the leave-one-out median.
         level: f64,
     },
     /// A Gaussian of independent weights.
@@ -99,9 +111,14 @@ pub enum Baseline {
     PcaGaussian,
     /// SWAG's Gaussian of the finals.
     Swag,
+    /// SWAG's Gaussian of a run's own late checkpoints.
+    RunSwag,
     /// A fresh initialisation plus the mean move.
     MeanMove,
 }
+
+/// The level of flat noise: new in weights by a little, and by no more than that, since all noise is felt a little.
+const FLAT_LEVEL: f64 = 1.02;
 
 impl Baseline {
     /// The baselines of a table for `zoo`: those that it has what is needed for. Noise at 0.25 is nearly a copy, at 1.1 as far as a new run.
@@ -114,14 +131,16 @@ impl Baseline {
         all.extend(zoo.symmetry.map(|_| Self::AlignedInterpolation));
         all.extend([Self::Noise { level: 0.25 }, Self::Noise { level: 1.1 }]);
         if zoo.probe.is_some() {
-            // Soups lie at about .65 where runs are connected, and noise of .8 brings them to 1; interpolations at about .3.
-            let soup = |members, level| (Centre::Soup(members), level);
-            let mut centres = vec![soup(1, 1.1), soup(3.min(most), 0.8)];
-            centres.extend((most > 3).then(|| soup(most, 0.8)));
-            centres.push((Centre::Interpolation, 1.0));
-            all.extend(centres.into_iter().map(|(centre, level)| Self::FlatNoise { centre, level }));
+            let mut centres = vec![Centre::Soup(1)];
+            centres.extend((most > 2).then_some(Centre::Soup(2)));
+            centres.push(Centre::Soup(3.min(most)));
+            centres.extend((most > 3).then_some(Centre::Soup(most)));
+            centres.push(Centre::Interpolation);
+            centres.dedup();
+            all.extend(centres.into_iter().map(|centre| Self::FlatNoise { centre, level: FLAT_LEVEL }));
         }
         all.extend([Self::DiagonalGaussian, Self::PcaGaussian, Self::Swag]);
+        all.extend(zoo.courses.map(|_| Self::RunSwag));
         all.extend(zoo.start.map(|_| Self::MeanMove));
         all
     }
@@ -138,6 +157,7 @@ impl Baseline {
             Self::FlatNoise { centre: Centre::Soup(members), level } => format!("soup-{members}-flat-noise-{level}"),
             Self::FlatNoise { centre: Centre::Interpolation, level } => format!("interpolation-flat-noise-{level}"),
             Self::Swag => "swag".into(),
+            Self::RunSwag => "run-swag".into(),
             Self::DiagonalGaussian => "diagonal-gaussian".into(),
             Self::PcaGaussian => "pca-gaussian".into(),
             Self::MeanMove => "mean-move".into(),
@@ -185,7 +205,20 @@ impl Baseline {
                     Ok(row(zoo, chosen).iter().zip(&deviation).map(noisy).collect())
                 })?
             }
-            Self::FlatNoise { centre, level } => flat_noise(zoo, centre, level, n, &streams)?,
+            Self::FlatNoise { centre, level } => {
+                let unknown = || Error::parameter("flat noise", "inputs to measure curvature on", "none");
+                let probe = zoo.probe.ok_or_else(unknown)?;
+                if let Centre::Soup(members) = centre {
+                    check_members(members, runs)?;
+                }
+                let centres = each(n, &streams.child("centre"), |streams| match centre {
+                    Centre::Soup(members) => Ok(soup(zoo, members, streams)),
+                    Centre::Interpolation => interpolation(zoo, None, streams),
+                })?;
+                let (deviation, reach) = (deviation(zoo.training, p), zoo.noise_length(level)?);
+                let noisy = Noisy { layout: zoo.layout, training: zoo.training, deviation: &deviation, reach, probe };
+                noisy.about(centres, &streams)?
+            }
             Self::DiagonalGaussian => {
                 let (mean, deviation) = (mean(zoo.training, p), deviation(zoo.training, p));
                 each(n, &streams, |streams| {
@@ -196,6 +229,11 @@ impl Baseline {
             }
             Self::PcaGaussian => pca_gaussian(zoo.training, p, n, &streams)?,
             Self::Swag => swag(zoo.training, p, n, &streams)?,
+            Self::RunSwag => {
+                let unknown = || Error::parameter("run-swag", "a zoo that keeps checkpoints of its runs", "none");
+                let Courses { late, checkpoints } = zoo.courses.ok_or_else(unknown)?;
+                run_swag(late, checkpoints * p, p, n, &streams)?
+            }
             Self::MeanMove => {
                 let start = zoo
                     .start
@@ -267,36 +305,6 @@ fn interpolation(zoo: &Finals<'_>, table: Option<&SymmetryTable>, streams: &Stre
         table.permute(&mut second, &order)?;
     }
     Ok(first.iter().zip(&second).map(|(a, b)| a + share * (b - a)).collect())
-}
-
-/// Centres that flat noise is drawn about, at most: the curvature about each costs five hundred gradients and an eigendecomposition.
-const CENTRES: usize = 5;
-
-/// `n` networks about [`CENTRES`] centres in turn.
-fn flat_noise(zoo: &Finals<'_>, centre: Centre, level: f64, n: usize, streams: &Streams) -> Result<Vec<f32>> {
-    let p = zoo.layout.len();
-    if let Centre::Soup(members) = centre {
-        check_members(members, zoo.training.len() / p)?;
-    }
-    let probe = zoo.probe.ok_or_else(|| Error::parameter("flat noise", "inputs to measure curvature on", "none"))?;
-    let (length, deviation) = (zoo.noise_length(level)?, deviation(zoo.training, p));
-    let centres = n.min(CENTRES);
-    let mut all = vec![0.0; n * p];
-    for k in 0..centres {
-        crate::interrupt::check()?;
-        let own = streams.index(k as u64);
-        let theta = match centre {
-            Centre::Soup(members) => soup(zoo, members, &own.child("centre")),
-            Centre::Interpolation => interpolation(zoo, None, &own.child("centre"))?,
-        };
-        let noise = FlatNoise::about(&theta, &deviation, probe, &own.child("sketches"))?;
-        let rows = all.par_chunks_exact_mut(p).enumerate().filter(|(i, _)| i % centres == k);
-        rows.for_each(|(i, out)| {
-            let noise = noise.draw(length, &own.child("noise").index(i as u64));
-            out.iter_mut().zip(theta.iter().zip(&noise)).for_each(|(out, (w, e))| *out = w + e);
-        });
-    }
-    Ok(all)
 }
 
 fn row<'a>(zoo: &Finals<'a>, i: usize) -> &'a [f32] {

@@ -21,7 +21,7 @@ fn zoo(runs: usize) -> (Layout, Vec<f32>) {
 }
 
 fn finals<'a>(layout: &'a Layout, training: &'a [f32]) -> Finals<'a> {
-    Finals { layout, training, median: None, start: None, probe: None, symmetry: None }
+    Finals { layout, training, median: None, start: None, courses: None, probe: None, symmetry: None }
 }
 
 fn draw(baseline: Baseline, layout: &Layout, training: &[f32], n: usize) -> Vec<f32> {
@@ -143,12 +143,13 @@ fn rows_are_of_what_the_zoo_has() {
     let names = |zoo: &Finals<'_>| Baseline::table(zoo).iter().map(Baseline::name).collect::<Vec<_>>();
     let (few, all) = (names(&bare), names(&whole));
     let added: Vec<&str> = all.iter().filter(|name| !few.contains(name)).map(String::as_str).collect();
-    let flat = ["flat-noise-1.1", "soup-3-flat-noise-0.8", "soup-16-flat-noise-0.8", "interpolation-flat-noise-1"];
+    let flat = ["", "soup-2-", "soup-3-", "soup-16-", "interpolation-"].map(|of| format!("{of}flat-noise-1.02"));
+    let flat: Vec<&str> = flat.iter().map(String::as_str).collect();
     assert_eq!(added, [&["aligned-interpolation"], &flat[..], &["mean-move"]].concat());
-    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 6);
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 7);
     // Of three runs no soup of three is drawn, with noise or without.
     let three = names(&Finals { training: &points[..150], ..whole });
-    assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-0.8".into()), "{three:?}");
+    assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-1.02".into()), "{three:?}");
 }
 
 /// Runs that are one network in different orders of its hidden units: all between them after alignment is that network.
@@ -167,6 +168,33 @@ fn aligned_interpolations_of_reordered_copies_are_the_network() {
     assert!(of(Baseline::AlignedInterpolation).chunks(p).all(|x| nearest(x) < 1e-5));
     assert!(of(Baseline::Interpolation).chunks(p).any(|x| nearest(x) > 0.1));
     assert!(Baseline::AlignedInterpolation.sample(&Finals { symmetry: None, ..zoo }, 1, &Streams::new(3)).is_err());
+}
+
+/// Every draw belongs to one run: its checkpoints' mean, with half their variance on the diagonal and half in the deviations from running means.
+#[test]
+fn run_swag_draws_about_the_checkpoints_of_one_run() {
+    let (layout, points) = zoo(40);
+    // Two runs far apart, four checkpoints each.
+    let late: Vec<f32> = (0..8 * 50).map(|i| if i < 200 { 100.0 } else { -100.0 } + points[i]).collect();
+    let courses = Courses { late, checkpoints: 4 };
+    let zoo = Finals { courses: Some(&courses), ..finals(&layout, &points) };
+    assert!(
+        Baseline::table(&zoo).contains(&Baseline::RunSwag)
+            && !Baseline::table(&finals(&layout, &points)).contains(&Baseline::RunSwag)
+    );
+    let samples = Baseline::RunSwag.sample(&zoo, 4_000, &Streams::new(4)).unwrap();
+    let first = samples.chunks(50).filter(|x| x[0] > 0.0).count();
+    assert!((1_800..2_200).contains(&first), "{first}");
+    for (sign, run) in [(1.0f32, &courses.late[..200]), (-1.0, &courses.late[200..])] {
+        for j in 0..3 {
+            let column: Vec<f64> = run.chunks(50).map(|row| f64::from(row[j])).collect();
+            let middle = column.iter().sum::<f64>() / 4.0;
+            let own = samples.chunks(50).filter(|x| x[0] * sign > 0.0).map(|x| f64::from(x[j]));
+            let drawn = own.clone().sum::<f64>() / own.count() as f64;
+            assert!((drawn - middle).abs() < 0.3, "{j}: {drawn} {middle}");
+        }
+    }
+    assert!(Baseline::RunSwag.sample(&finals(&layout, &points), 1, &Streams::new(4)).is_err());
 }
 
 /// The covariance that SWAG states: half the diagonal of the variances, half that of the last twenty deviations from running means.

@@ -61,6 +61,7 @@ pub fn by_weights(
         training: zoo.training,
         median: Some(neighbourhood.median()),
         start: zoo.start,
+        courses: None,
         probe: None,
         symmetry: None,
     };

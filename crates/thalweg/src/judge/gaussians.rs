@@ -69,6 +69,20 @@ pub(super) fn pca_gaussian(points: &[f32], p: usize, n: usize, streams: &Streams
     Ok(narrow(&out))
 }
 
+/// Samples of the laws of SWAG, each over the checkpoints of one random run of `runs [R, each]`, `each` numbers a run.
+pub(super) fn run_swag(runs: &[f32], each: usize, p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
+    let of = |run: &[f32]| Swag::of_points(&SwagConfig::default(), run, p);
+    let laws = runs.par_chunks_exact(each).map(of).collect::<Result<Vec<_>>>()?;
+    let mut out = vec![0.0; n * p];
+    let rows = out.par_chunks_exact_mut(p).enumerate();
+    rows.for_each(|(i, out)| {
+        let streams = streams.index(i as u64);
+        let law = &laws[streams.child("run").rng().random_range(0..laws.len())];
+        out.copy_from_slice(&law.draw(&streams));
+    });
+    Ok(out)
+}
+
 /// Samples of the law of SWAG, of rank 20, over the points in their order.
 pub(super) fn swag(points: &[f32], p: usize, n: usize, streams: &Streams) -> Result<Vec<f32>> {
     let law = Swag::of_points(&SwagConfig::default(), points, p)?;

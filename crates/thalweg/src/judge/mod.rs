@@ -24,8 +24,9 @@ mod row;
 mod runs;
 mod table;
 
+pub use crate::space::flat::{PROBES, Probe, Slope};
 pub use by_weights::{Scorer, Weights, WeightsRow, by_weights};
-pub use evaluator::{ByEngine, Evaluation, Evaluator, Slope};
+pub use evaluator::{ByEngine, Evaluation, Evaluator};
 pub use groups::Groups;
 pub use reference::{GroupLogits, ZooReference};
 pub use results::{RESULTS, read_rows, write_rows};

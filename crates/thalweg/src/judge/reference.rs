@@ -1,5 +1,5 @@
 //! What a judge compares with.
-use super::baseline::Start;
+use super::baseline::{Courses, Start};
 use super::evaluator::Evaluation;
 use crate::space::symmetry::SymmetryTable;
 use crate::{Layout, Result};
@@ -17,6 +17,8 @@ pub struct ZooReference<'a> {
     pub labels: &'a [u32],
     /// How the runs began, where that is known: for the baseline `mean-move`.
     pub start: Option<Start<'a>>,
+    /// How some of the runs went on, where that is kept: for the baseline `run-swag`.
+    pub courses: Option<&'a Courses>,
     /// Which hidden units may be reordered, of an architecture with the same layout; without it weights are compared as they are.
     pub symmetry: Option<&'a SymmetryTable>,
     /// Where logits on the test inputs come from for the groups of a [`table`](super::table); what evaluates networks without it.

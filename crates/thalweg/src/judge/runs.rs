@@ -1,5 +1,5 @@
 //! What a judge needs of a zoo on disk: finals by the split of runs, and how the runs began.
-use super::baseline::Start;
+use super::baseline::{Courses, Start};
 use super::evaluator::{ByEngine, Evaluation};
 use super::reference::ZooReference;
 use crate::space::symmetry::SymmetryTable;
@@ -17,6 +17,8 @@ pub struct ZooRuns {
     /// Mean initialisation `[P]` of the training runs and the law of fresh ones; none for tail zoos, whose iterates have
     /// no start, and for imported zoos that do not tell theirs.
     pub start: Option<(Vec<f32>, InitialLaw)>,
+    /// How some of the training runs went on; none where fewer than three checkpoints behind the half of their way are kept.
+    pub courses: Option<Courses>,
     /// Which hidden units may be reordered; none for a zoo that does not know its architecture.
     pub symmetry: Option<SymmetryTable>,
 }
@@ -33,7 +35,7 @@ impl ZooRuns {
         let whole = |theta: &[f32]| if theta.is_empty() { Ok(Vec::new()) } else { assembly.whole(theta) };
         let (training, held_out) = (whole(&modelled.training)?, whole(&modelled.held_out)?);
         // Starts of a part are those of no whole network.
-        Ok(Self { training, held_out, start: None, symmetry: None })
+        Ok(Self { training, held_out, start: None, courses: None, symmetry: None })
     }
 
     /// As [`Self::of`], but of what the zoo models of its networks alone, where that is a part.
@@ -48,6 +50,7 @@ impl ZooRuns {
             training: store.finals(&split.train)?,
             held_out: store.finals(&split.test)?,
             start: start(store, &split.train)?,
+            courses: courses(store, &split.train)?,
             symmetry: store.architecture().map(SymmetryTable::of),
         })
     }
@@ -66,6 +69,7 @@ impl ZooRuns {
             held_out,
             labels,
             start: self.start(),
+            courses: self.courses.as_ref(),
             symmetry: self.symmetry.as_ref(),
             logits: None,
         }
@@ -91,4 +95,24 @@ fn start(store: &ZooStore, runs: &[usize]) -> Result<Option<(Vec<f32>, InitialLa
         mean.iter_mut().zip(&first).for_each(|(mean, w)| *mean += f64::from(*w) / runs.len() as f64);
     }
     Ok(Some((mean.into_iter().map(|w| w as f32).collect(), law)))
+}
+
+/// Numbers of late checkpoints that are kept, unless a single run has more.
+const KEPT: usize = 1 << 24;
+/// Runs whose late checkpoints are kept, at most.
+const COURSES: usize = 16;
+/// Late checkpoints of a run, at least.
+const LATE: usize = 3;
+
+fn courses(store: &ZooStore, runs: &[usize]) -> Result<Option<Courses>> {
+    let late: Vec<usize> = (0..store.checkpoints()).filter(|&k| store.times()[k] > 0.5).collect();
+    if late.len() < LATE {
+        return Ok(None);
+    }
+    let each = late.len() * store.parameters();
+    let runs = &runs[..(KEPT / each.max(1)).clamp(1, COURSES).min(runs.len())];
+    let items: Vec<_> = runs.iter().flat_map(|&run| late.iter().map(move |&k| (run, k))).collect();
+    let mut all = vec![0.0; runs.len() * each];
+    store.gather(&items, &mut all)?;
+    Ok(Some(Courses { late: all, checkpoints: late.len() }))
 }

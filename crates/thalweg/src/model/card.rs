@@ -26,6 +26,10 @@ pub fn text(model: &MetaModel) -> String {
             range(f32::max, 0.0)
         )
     });
+    let residual = model.residual.as_ref().map_or(String::new(), |_| {
+        let weight = model.config.residual_noise;
+        format!("| residual noise | {weight} of the length of what the latent space leaves out, along directions that networks hardly feel |\n")
+    });
     let probe = match model.source.is_probe() {
         true => {
             "\n**This model starts from recorded training initialisations. Its samples show what it memorised; they are not results.**\n"
@@ -58,7 +62,7 @@ Written by Thalweg {version}. It samples weights of {networks}: {p} numbers a ne
 | --- | --- |
 | method | {method} on marginals at times {times:?} |
 | latent space | {latent} |
-| source | {source} |
+{residual}| source | {source} |
 | zoo | {zoo}: {training} runs trained on, {validation} held out to choose the step, {test} for reports |
 | fit | seed {seed}, {steps} steps; step {best} kept, {held_out} |
 {context}{tuned}

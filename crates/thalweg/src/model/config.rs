@@ -34,6 +34,10 @@ pub struct FitConfig {
     /// The latent space that the method runs in (none: on standardised weights).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latent: Option<LatentConfig>,
+    /// Noise that decoded networks hardly feel in the place of what the latent space leaves out, in units of that residual's length on held-out runs (0: none, a point
+    /// decodes to one network; 1: networks as far from each other as runs are).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub residual_noise: f64,
     /// Where checkpoints lie in time (uniform).
     pub time_grid: TimeGrid,
     /// Which runs are held out (a tenth to choose on, a tenth to report on, seed 0).
@@ -88,6 +92,7 @@ impl Default for FitConfig {
             validation_points: 256,
             standardiser: Standardiser::default(),
             latent: None,
+            residual_noise: 0.0,
             time_grid: TimeGrid::default(),
             split: Split::default(),
             method: MethodConfig::default(),
@@ -161,9 +166,27 @@ impl FitConfig {
             }
         }
         self.latent.as_ref().map_or(Ok(()), LatentConfig::check)?;
+        self.check_residual_noise()?;
         self.context.as_ref().map_or(Ok(()), ContextConfig::check)?;
         self.method.check()?;
         self.field.check()?;
         self.optimiser.check()
     }
+    fn check_residual_noise(&self) -> Result<()> {
+        let refused = |expected: &str| Err(Error::parameter("residual-noise", expected, self.residual_noise));
+        let own = matches!(&self.latent, Some(LatentConfig::Vae(vae)) if vae.noise > 0.0);
+        match self.residual_noise {
+            0.0 => Ok(()),
+            weight if !(weight > 0.0 && weight.is_finite()) => refused("a finite number of at least 0"),
+            _ if self.latent.is_none() => refused("0 without a latent space: nothing is left out there"),
+            _ if own => refused("0 beside a decoder with noise of its own (latent.vae.noise)"),
+            _ if self.context.is_some() => refused("0 beside contexts, whose tasks have residuals of their own"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a setting is left out of files, so that older versions read them.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }

@@ -8,6 +8,7 @@ use crate::context::{Body, Context, Encoder, Extractor, ONNX};
 use crate::method::OwnMethod;
 use crate::nn::parameters::Parameters;
 use crate::space::coordinates::Coordinates;
+use crate::space::flat::FlatNoise;
 use crate::space::source::{FamilyLaw, Source};
 use crate::tensors::{Large, TensorFile, TensorWriter};
 use crate::{Artefact, Error, Layout, Result, Streams};
@@ -97,6 +98,9 @@ impl MetaModel {
         let mut tensors: Vec<Large> = named("net", self.method.layout(), self.method.parameters());
         if let Some(latent) = &self.latent {
             tensors.extend(named("latent", latent.layout(), latent.parameters()));
+        }
+        if let Some(residual) = &self.residual {
+            tensors.extend(named("residual", residual.layout(), residual.numbers()));
         }
         if let Some(context) = &self.context {
             tensors.extend(named("encoder", context.encoder.layout(), context.encoder.parameters()));
@@ -248,6 +252,10 @@ impl MetaModel {
         if let Some(latent) = &mut latent {
             fill("latent", &latent.layout().clone(), latent.parameters_mut())?;
         }
+        let mut residual = (file.fit.residual_noise > 0.0).then(|| FlatNoise::unfitted(&file.layout));
+        if let Some(residual) = &mut residual {
+            fill("residual", &residual.layout().clone(), residual.numbers_mut())?;
+        }
         let dimension = latent.as_ref().map_or(p, |latent| latent.dimension());
         let context = match (&file.fit.context, file.encoder) {
             (None, None) => None,
@@ -289,6 +297,7 @@ impl MetaModel {
             coordinates,
             template,
             latent: latent.map(Arc::from),
+            residual: residual.map(Arc::new),
             config: file.fit,
             times: file.times,
             layout: file.layout,

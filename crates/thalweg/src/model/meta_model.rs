@@ -4,6 +4,7 @@ use super::record::Record;
 use crate::context::Context;
 use crate::method::Method;
 use crate::space::coordinates::Coordinates;
+use crate::space::flat::FlatNoise;
 use crate::space::latent::Decoder;
 use crate::space::latent::{Autoencoder, Space};
 use crate::space::source::Source;
@@ -31,6 +32,8 @@ pub struct MetaModel {
     pub coordinates: Coordinates,
     /// M8, where the method runs in a latent space.
     pub latent: Option<Arc<dyn Autoencoder>>,
+    /// Noise in the place of what the latent space leaves out, in units of the standardised weights' scale, where the fit asked for some.
+    pub residual: Option<Arc<FlatNoise>>,
     /// p₀.
     pub source: Source,
     /// The encoder of support sets, of a conditional model.
@@ -69,6 +72,7 @@ impl MetaModel {
             template: self.template.clone(),
             coordinates: self.coordinates.clone(),
             latent: self.latent.clone(),
+            residual: self.residual.clone(),
             source: self.source.clone(),
             context: None,
             method,

@@ -157,7 +157,13 @@ impl MetaModel {
         let mut solution = solution.map_err(|e| in_block(e, &rows))?;
         solution.states = space.decode(&solution.states);
         let of_decoder: Vec<_> = rows.map(|i| streams.child("decoder").index(i as u64)).collect();
-        Ok((space.drawn(&z, &of_decoder), solution))
+        let mut theta = space.drawn(&z, &of_decoder);
+        if let Some(residual) = &self.residual {
+            let scale = self.coordinates.scale();
+            let networks = theta.chunks_exact_mut(self.layout.len()).zip(&of_decoder);
+            networks.for_each(|(theta, streams)| residual.add(scale, &streams.child("residual"), theta));
+        }
+        Ok((theta, solution))
     }
 
     /// Networks `theta [n, P]` of this model's with what it knows of them.

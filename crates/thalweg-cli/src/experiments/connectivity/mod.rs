@@ -4,27 +4,22 @@ mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::flows::Named;
-use super::frontier;
 use super::made;
-use super::new_runs::{self, NewRuns};
+use super::methods::zoo_dir;
 use super::parts::{Part, Stage};
+use super::picture;
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
 use crate::row;
-use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
-use crate::verdict::{self, SHUFFLED, Verdict};
-use crate::work::judge::{about, judge_all};
+use crate::verdict::{self, Verdict};
+use crate::work::new_runs::{self, NewRuns};
 use crate::work::outlook::Between;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 pub use parameters::Connectivity;
-use parts::{ALIGNED, better, model_dir, name, zoo_dir};
-use thalweg::model::sample::SampleRequest;
-use thalweg::space::latent::LatentConfig;
+use parts::{ALIGNED, better, name};
 use thalweg_nets::data::DataSpec;
-use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
 
 /// One zoo: what lies between its runs as they are, aligned to one, and aligned jointly, and what was made from the better of the two.
 struct Place {
@@ -41,23 +36,6 @@ struct Place {
 const AS: [&str; 3] = ["as they are", "aligned to one run", "aligned jointly"];
 
 impl Connectivity {
-    /// Checks before anything is trained that a method's principal components are fewer than the runs that it learns from.
-    fn components_are_spanned(&self, method: &Named) -> Result<()> {
-        let config = self.config(method, 0)?;
-        let Some(LatentConfig::Pca(pca)) = &config.latent else { return Ok(()) };
-        let runs = self.zoo.get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
-        let shares = Shares { validation: config.split.validation, test: config.split.test };
-        let training = RunSplit::new((0..usize::try_from(runs)?).collect(), shares, config.split.seed)?.train.len();
-        if pca.dimension >= training {
-            bail!(
-                "{}: expected fewer principal components than runs to learn from, found {} components and {training} of zoo.runs = {runs}",
-                method.name,
-                pca.dimension
-            );
-        }
-        Ok(())
-    }
-
     fn place(&self, run: &Run, data: &str, width: usize, decay: f64) -> Result<Place> {
         let (session, name) = (run.session, name(data, width, decay));
         let zoo = made::zoo(run, self.table(data, width, decay)?, self.seed, &zoo_dir(run, &name, ""))?;
@@ -70,7 +48,7 @@ impl Connectivity {
             0 => None,
             runs => Some(NewRuns::train(&zoo, runs, session)?),
         };
-        let (verdicts, judged) = self.judged(run, best, &name, new.as_ref())?;
+        let (verdicts, judged) = self.methods().judged(run, best, &name, new.as_ref())?;
         for verdict in &verdicts {
             let mut about = judged.clone();
             about.extend(row! { "width" => width, "decay" => decay });
@@ -82,37 +60,6 @@ impl Connectivity {
         let methods: Vec<&Verdict> = verdicts.iter().filter(|v| v.weight == Weight::Strong).collect();
         let price = new.map_or(String::new(), |new| new_runs::words(&methods, &verdicts, new.seconds));
         Ok(Place { data: data.into(), width, decay, between, verdicts, price, rows })
-    }
-
-    /// Every method on `zoo`, judged beside the control, `new` runs on their way and the trivial generators; and what the rows are about.
-    fn judged(&self, run: &Run, zoo: ZooStore, name: &str, new: Option<&NewRuns>) -> Result<(Vec<Verdict>, Row)> {
-        let session = run.session;
-        let first = self.chosen().next().context("no method")?;
-        let split = self.config(first, 0)?.split.of(&zoo)?;
-        let mut made = Vec::new();
-        let mut fit = |weight, zoo: &ZooStore, named: String, method: &Named, fit: u64| -> Result<()> {
-            let model = made::fitted(run, zoo, &self.config(method, fit)?, &model_dir(run, name, &named, fit))?;
-            let samples = model.sample(&SampleRequest::new(self.samples, self.seed + fit))?;
-            made.push((weight, named, samples, model.record.seconds));
-            Ok(())
-        };
-        for method in self.chosen() {
-            (0..self.fits).try_for_each(|k| fit(Weight::Strong, &zoo, method.name.clone(), method, k))?;
-        }
-        if self.control {
-            let shuffled = made::shuffled(run, &zoo, &zoo_dir(run, name, "-shuffled"))?;
-            fit(Weight::Faint, &shuffled, format!("{}{SHUFFLED}", first.name), first, 0)?;
-        }
-        let study = Study::new(zoo, split, None, &session.progress)?;
-        let fitted = made.iter().map(|(weight, name, samples, _)| (*weight, name.as_str(), &samples.theta[..]));
-        let stops = new.iter().flat_map(|new| &new.stops);
-        let samples: Vec<_> =
-            fitted.chain(stops.map(|(name, theta)| (Weight::Faint, name.as_str(), &theta[..]))).collect();
-        let mut judged = judge_all(&study, &samples, true, self.seed, session)?;
-        for ((verdict, _), (_, _, samples, seconds)) in judged.iter_mut().zip(&made) {
-            verdict.timed(*seconds, samples.seconds);
-        }
-        Ok((verdict::by_method(judged).0, about(&study)))
     }
 
     fn page(&self, places: &[Place], scale: Scale) -> Report {
@@ -129,7 +76,7 @@ impl Connectivity {
         for place in places {
             report.heading(place.title()).table(&verdict::table(&place.verdicts));
             report.figure(
-                &frontier::figure(&format!("Accuracy and novelty, {}", place.title()), &place.verdicts),
+                &picture::figure(&format!("Accuracy and novelty, {}", place.title()), &place.verdicts),
                 "Mean test accuracy against how far answers are from those of the most similar training run.",
             );
             report.paragraph(place.words());
@@ -140,7 +87,7 @@ impl Connectivity {
 
 impl Place {
     fn words(&self) -> String {
-        format!("{} {}", frontier::words(&self.verdicts), self.price).trim().to_owned()
+        format!("{} {}", picture::words(&self.verdicts), self.price).trim().to_owned()
     }
 
     fn title(&self) -> String {
@@ -193,16 +140,14 @@ impl Experiment for Connectivity {
     }
 
     fn check(&self, _: Scale) -> Result<()> {
-        if self.fits == 0 || self.samples < 2 || self.widths.contains(&0) {
-            bail!("expected fits and widths of at least 1, samples of at least 2");
-        }
-        if self.data.is_empty() || self.widths.is_empty() || self.decays.is_empty() || self.chosen().next().is_none() {
-            bail!("expected some data, widths, decays and methods");
+        if self.data.is_empty() || self.widths.is_empty() || self.decays.is_empty() || self.widths.contains(&0) {
+            bail!("expected some data, widths of at least 1 and decays");
         }
         for name in &self.data {
             DataSpec::parse(name)?;
         }
-        self.chosen().try_for_each(|method| self.components_are_spanned(method))
+        let runs = self.zoo.get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
+        self.methods().check(usize::try_from(runs)?)
     }
 
     fn parts<'a>(&'a self, run: Run<'a>, stage: Stage) -> Result<Vec<Part<'a>>> {

@@ -1,11 +1,10 @@
 //! Parameters of the experiment, and what follows from them for each zoo and fit.
 use crate::experiments::flows::Named;
+use crate::experiments::methods::Methods;
 use crate::settings;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
-use thalweg::model::FitConfig;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -33,20 +32,10 @@ pub struct Connectivity {
 
 impl Connectivity {
     /// The methods to run.
-    pub(super) fn chosen(&self) -> impl Iterator<Item = &Named> {
-        self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name))
-    }
-
-    /// The configuration of fit number `fit` of `method`.
-    ///
-    /// # Errors
-    /// A table that is no fit.
-    pub(super) fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
-        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
-        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
-        config.seed = self.seed + fit;
-        Ok(config)
+    pub(super) fn methods(&self) -> Methods<'_> {
+        let methods = self.methods.iter().filter(|m| self.only.is_empty() || self.only.contains(&m.name)).collect();
+        let Self { seed, fits, samples, control, ref fit, .. } = *self;
+        Methods { seed, fits, samples, control, fit, methods }
     }
 
     /// What decides the zoo.

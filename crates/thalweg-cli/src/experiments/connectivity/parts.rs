@@ -3,11 +3,11 @@ use super::parameters::Connectivity;
 use crate::experiments::experiment::Run;
 use crate::experiments::flows::Named;
 use crate::experiments::made::{self, folder};
+use crate::experiments::methods::{model_dir, zoo_dir};
 use crate::experiments::parts::{Part, Stage};
 use crate::verdict::SHUFFLED;
 use crate::work::outlook::Between;
 use anyhow::{Context, Result};
-use std::path::PathBuf;
 use thalweg::space::align::Target;
 use thalweg_nets::zoo::ZooStore;
 
@@ -20,16 +20,6 @@ pub(super) const ALIGNED: [Aligned; 2] = [("-aligned", Target::Run), ("-joint", 
 /// What the folders of a place are called by.
 pub(super) fn name(data: &str, width: usize, decay: f64) -> String {
     folder(data, &format!("{width}-{decay}"))
-}
-
-/// The folder of a place's zoo, or of one derived from it `how`.
-pub(super) fn zoo_dir(run: &Run, name: &str, how: &str) -> PathBuf {
-    run.out.join("zoos").join(format!("{name}{how}"))
-}
-
-/// The folder of fit number `fit` of `method` in a place.
-pub(super) fn model_dir(run: &Run, name: &str, method: &str, fit: u64) -> PathBuf {
-    run.out.join("models").join(format!("{name}-{method}-{fit}"))
 }
 
 /// The one of two aligned zoos with the lower barrier on validation rows, as everything that is chosen; and what lies between the runs of each.
@@ -99,12 +89,13 @@ impl<'a> Place<'a> {
                 if shuffled {
                     zoo = made::shuffled(&place.run, &zoo, &zoo_dir(&place.run, &place.name, "-shuffled"))?;
                 }
-                made::fitted(&place.run, &zoo, &place.set.config(method, fit)?, &dir).map(drop)
+                made::fitted(&place.run, &zoo, &place.set.methods().config(method, fit)?, &dir).map(drop)
             })
         };
-        let each = self.set.chosen().flat_map(|method| (0..self.set.fits).map(move |fit| (method, fit)));
+        let methods = self.set.methods().methods;
+        let each = methods.iter().flat_map(|method| (0..self.set.fits).map(move |fit| (*method, fit)));
         let mut parts: Vec<Part> = each.map(|(method, fit)| part(method, method.name.clone(), fit, false)).collect();
-        if let Some(first) = self.set.chosen().next().filter(|_| self.set.control) {
+        if let Some(first) = methods.first().filter(|_| self.set.control) {
             parts.push(part(first, format!("{}{SHUFFLED}", first.name), 0, true));
         }
         parts

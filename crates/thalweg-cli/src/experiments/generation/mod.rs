@@ -5,9 +5,9 @@ mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::frontier;
 use super::made::{self, ALIGNED};
 use super::parts::{Part, Stage};
+use super::picture;
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
@@ -191,7 +191,8 @@ impl Generation {
         let most = sizes.iter().copied().max().unwrap_or(1);
         let zoo = study.reference();
         let (layout, training) = (study.engine.layout(), zoo.training);
-        let finals = Finals { layout, training, median: None, start: zoo.start, probe: None, symmetry: None };
+        let (start, courses) = (zoo.start, zoo.courses);
+        let finals = Finals { layout, training, median: None, start, courses, probe: None, symmetry: None };
         let streams = Streams::new(self.seed).child("ensembles");
         let gaussian = Baseline::DiagonalGaussian.sample(&finals, most, &streams)?;
         let mut all = ensembles::of_fits(study, "trained runs", Weight::Faint, &[&study.runs.training], sizes)?;
@@ -262,11 +263,11 @@ impl Generation {
             }
             report.table(&table);
             report.figure(
-                &frontier::figure(&format!("Accuracy and novelty, {}", cell.title()), &cell.verdicts),
+                &picture::figure(&format!("Accuracy and novelty, {}", cell.title()), &cell.verdicts),
                 "Mean test accuracy against how far answers are from those of the most similar training run (1 = as far as a new run's). Good \
                  generators stand at the upper rule; copies stand on the left.",
             );
-            report.paragraph(frontier::words(&cell.verdicts));
+            report.paragraph(picture::words(&cell.verdicts));
             let groups = cell.verdicts.iter().zip(&cell.accuracies);
             let groups: Vec<_> = groups.map(|(v, a)| (v.label.clone(), colour(&v.method), a.clone())).collect();
             report.figure(

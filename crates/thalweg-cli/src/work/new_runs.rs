@@ -57,6 +57,11 @@ impl NewRuns {
         };
         Ok(Self { seconds, stops: SHARES.iter().enumerate().map(stop).collect() })
     }
+
+    /// What they cost, in a sentence for below a table.
+    pub fn price(&self) -> String {
+        format!(" A new run takes {:.2} s here, its share of the threads counted.", self.seconds)
+    }
 }
 
 /// What the seconds of one network of each of `methods` come to when they are spent on training instead, in sentences; `all` holds the rows of the new runs.
