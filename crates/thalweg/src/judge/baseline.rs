@@ -10,7 +10,7 @@
 //! | `interpolation` | n | (1 − λ) θ_i + λ θ_j, a random pair i ≠ j, λ ~ U(0, 1) |
 //! | `aligned-interpolation` | n | the same after θ_j's hidden units are brought into the order of θ_i's (M3); where that brings runs nearer to each other |
 //! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
-//! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise that the network hardly feels, so long that d comes to l ([`super::flat`]) |
+//! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise that the network hardly feels, so long that d comes to l (`space::flat`) |
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
 //! | `swag` | n | SWAG's Gaussian (mean, diagonal, rank 20) of the finals in their order; of a tail zoo that is SWAG itself |
