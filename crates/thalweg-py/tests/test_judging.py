@@ -7,7 +7,7 @@ import thalweg as tw
 def test_the_engine_judges_given_rows_as_those_that_the_zoo_knows(zoo, model, digits):
     nets = model.sample(8)
     named = tw.judge(nets, zoo)
-    given = tw.judge(nets, zoo, data=(digits.test.x, digits.test.y), probe=digits.train.x[:512])
+    given = tw.judge(nets, zoo, data=(digits.test.x, digits.test.y), probe=digits.train.x[:4608])
     assert given.rows == named.rows and np.array_equal(given.d_f, named.d_f)
     without = tw.judge(nets.theta, zoo, data=(digits.test.x, digits.test.y.astype(float)))
     methods = lambda judged: [row["method"] for row in judged.rows]
@@ -31,8 +31,9 @@ def test_a_module_judges_as_the_engine_does(zoo, model):
         assert a["method"] == b["method"] and a["n"] == b["n"]
         for key, value in a.items():
             if isinstance(value, float):
-                # An answer may tip over where two logits tie up to rounding; curvature adds up over many roundings.
-                assert b[key] == pytest.approx(value, rel=0.02, abs=0.01), (a["method"], key)
+                # An answer may tip over where two logits tie up to rounding, and with it one network of a share; curvature adds up over many roundings.
+                share = key.startswith(("novel_", "new_in_", "performing"))
+                assert b[key] == pytest.approx(value, rel=0.02, abs=1.01 / a["n"] if share else 0.01), (a["method"], key)
     for what in ("accuracy", "d_w", "d_f", "overlap", "d"):
         assert np.allclose(getattr(by_engine, what), getattr(by_module, what), atol=0.02), what
     assert np.array_equal(by_engine.nearest_run, by_module.nearest_run)
