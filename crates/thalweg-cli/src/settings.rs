@@ -191,6 +191,13 @@ pub fn merged(tables: &BTreeMap<String, Table>, names: &[&str]) -> Table {
     table
 }
 
+/// `own` laid over what it has in `common` with others.
+pub fn over(common: &Table, own: &Table) -> Table {
+    let mut table = common.clone();
+    lay_over(&mut table, own);
+    table
+}
+
 fn names(table: &Table) -> String {
     match table.is_empty() {
         true => "none".into(),

@@ -2,7 +2,7 @@
 //! hundred runs, do thousands help? One zoo of the largest size; smaller ones are parts of it, and the rest of it is held out.
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::{Flows, Named, look};
-use super::made::{self, folder};
+use super::made::{self, folder, model_dir};
 use super::parts::{Part, Stage};
 use crate::common::Outcome;
 use crate::report::{Mark, Plot, Report};
@@ -14,7 +14,6 @@ use crate::verdict::{self, Verdict};
 use crate::work::judge::judge_all;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, Split};
 use thalweg_nets::zoo::ZooStore;
@@ -94,9 +93,9 @@ impl Experiment for ByRuns {
     }
 }
 
-/// The folder of fit number `fit` of `method` on `runs` runs of the zoo in the folder `zoo`.
-fn model_dir(run: &Run, zoo: &str, runs: usize, method: &Named, fit: u64) -> PathBuf {
-    run.out.join("models").join(format!("{zoo}-{runs}-{}-{fit}", method.name))
+/// What a part of so many `runs` of the zoo of `kind` on `data` is called.
+fn part_of(data: &str, kind: &str, runs: usize) -> String {
+    format!("{}-{runs}", folder(data, kind))
 }
 
 /// The split of `zoo` that fits on `runs` of its runs have.
@@ -120,8 +119,12 @@ impl ByRuns {
             for method in flows.chosen() {
                 for fit in 0..flows.fits {
                     let config = FitConfig { split, ..flows.config(method, fit)? };
-                    let model =
-                        made::fitted(run, &zoo, &config, &model_dir(run, &folder(data, kind), runs, method, fit))?;
+                    let model = made::fitted(
+                        run,
+                        &zoo,
+                        &config,
+                        &model_dir(run, &part_of(data, kind, runs), &method.name, fit),
+                    )?;
                     let samples = model.sample(&SampleRequest::new(flows.samples, config.seed))?;
                     made.push((method.name.as_str(), samples, model.record.seconds));
                 }
@@ -145,7 +148,7 @@ impl ByRuns {
     fn fits<'a>(&'a self, run: Run<'a>, data: &'a str, kind: &'a str) -> Vec<Part<'a>> {
         let flows = &self.flows;
         let part = |(runs, method, fit): (usize, &'a Named, u64)| {
-            let dir = model_dir(&run, &folder(data, kind), runs, method, fit);
+            let dir = model_dir(&run, &part_of(data, kind, runs), &method.name, fit);
             Part::model(dir.clone(), move || {
                 let zoo = flows.zoo(&run, data, kind)?;
                 let config = FitConfig { split: split(&run, &zoo, runs)?, ..flows.config(method, fit)? };

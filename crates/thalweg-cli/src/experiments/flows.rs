@@ -1,6 +1,6 @@
 //! What the figures of trajectory inference share: zoos of several kinds, and fits of several methods with several seeds on each.
 use super::experiment::Run;
-use super::made::{self, ALIGNED, Zoos, folder};
+use super::made::{self, ALIGNED, Zoos, folder, model_dir};
 use super::parts::{Part, Stage};
 use crate::report::Look;
 use crate::report::figures::mean_sem;
@@ -9,7 +9,7 @@ use crate::study::Labelled;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg_nets::data::{DataSpec, Dataset};
@@ -61,6 +61,19 @@ pub struct Fit {
     pub model: MetaModel,
 }
 
+impl Named {
+    /// The configuration of a fit by it, `common` to all methods but for what it changes.
+    ///
+    /// # Errors
+    /// A table that is no fit.
+    pub fn config(&self, common: &Table, seed: u64) -> Result<FitConfig> {
+        let text = toml::to_string(&settings::over(common, &self.fit))?;
+        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", self.name)), &text)?;
+        config.seed = seed;
+        Ok(config)
+    }
+}
+
 impl Flows {
     /// # Errors
     /// Unknown kinds, data or methods, empty lists, fits that are no fits: before anything is touched.
@@ -96,11 +109,7 @@ impl Flows {
     /// # Errors
     /// A table that is no fit.
     pub fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
-        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
-        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
-        config.seed = self.seed + fit;
-        Ok(config)
+        method.config(&self.fit, self.seed + fit)
     }
 
     /// What `of` makes of every kind of zoo on every data set.
@@ -143,7 +152,7 @@ impl Flows {
     /// The models of [`Self::each_fit`] as parts.
     pub fn fits<'a>(&'a self, run: Run<'a>, data: &'a str, kind: &'a str) -> Vec<Part<'a>> {
         let part = |(method, fit): (&'a Named, u64)| {
-            let dir = model_dir(&run, &folder(data, kind), method, fit);
+            let dir = model_dir(&run, &folder(data, kind), &method.name, fit);
             Part::model(dir.clone(), move || {
                 made::fitted(&run, &self.zoo(&run, data, kind)?, &self.config(method, fit)?, &dir).map(drop)
             })
@@ -176,17 +185,12 @@ impl Flows {
         for method in self.chosen() {
             for fit in 0..self.fits {
                 let config = self.config(method, fit)?;
-                let model = made::fitted(run, &ground.zoo, &config, &model_dir(run, &ground.name, method, fit))?;
+                let model = made::fitted(run, &ground.zoo, &config, &model_dir(run, &ground.name, &method.name, fit))?;
                 use_it(Fit { method: method.name.clone(), seed: config.seed, model })?;
             }
         }
         Ok(())
     }
-}
-
-/// The folder of fit number `fit` of `method` on the zoo in the folder `zoo`.
-fn model_dir(run: &Run, zoo: &str, method: &Named, fit: u64) -> PathBuf {
-    run.out.join("models").join(format!("{zoo}-{}-{fit}", method.name))
 }
 
 /// A zoo with what its flows are judged by.

@@ -1,8 +1,8 @@
 //! Accuracy against novelty in what networks answer: one picture a kind of zoo, with every method and every trivial rival in it, and a verdict in words.
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::flows::Named;
-use super::made::{self, folder};
-use super::methods::{Methods, zoo_dir};
+use super::made::{self, folder, zoo_dir};
+use super::methods::Methods;
 use super::picture::{figure, goals, unbeaten, words};
 use crate::common::Outcome;
 use crate::report::Report;
@@ -15,7 +15,6 @@ use crate::work::new_runs::{self, NewRuns};
 use crate::work::outlook::Between;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use thalweg::space::align::Target;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooStore;
@@ -78,8 +77,7 @@ impl Frontier {
     }
 
     fn table(&self, kind: &Kind) -> toml::Table {
-        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), kind.zoo.clone())]);
-        settings::merged(&tables, &["all", "own"])
+        settings::over(&self.zoo, &kind.zoo)
     }
 
     fn zoo(&self, run: &Run, data: &str, kind: &Kind) -> Result<ZooStore> {

@@ -75,12 +75,12 @@ impl<'a> Zoos<'a> {
         let trained = if kind == ALIGNED { "independent" } else { kind };
         let mut table = settings::merged(self.tables, &["all", trained]);
         table.insert("data".into(), Value::String(data.into()));
-        recipe(&self.run, table, self.seed, &self.run.out.join("zoos").join(folder(data, trained)))
+        recipe(&self.run, table, self.seed, &zoo_dir(&self.run, &folder(data, trained), ""))
     }
 
     /// The folder of `zoo` aligned.
     fn aligned(&self, data: &str, zoo: &ZooStore) -> PathBuf {
-        let alone = self.run.out.join("zoos").join(folder(data, ALIGNED));
+        let alone = zoo_dir(&self.run, &folder(data, ALIGNED), "");
         self.run.zoos.map_or(alone, |shared| shared.join(format!("{ALIGNED}-{}", zoo.origin().id())))
     }
 }
@@ -190,20 +190,32 @@ fn trained_among_others(spec: &ZooSpec, dir: &Path, session: &Session) -> Result
 pub fn aligned_to(run: &Run, zoo: &ZooStore, target: fn(usize) -> Target, dir: &Path) -> Result<ZooStore> {
     let reference = best_run(zoo).with_context(|| format!("{}: every run failed", zoo.dir().display()))?;
     let (target, progress) = (target(reference), &run.session.progress);
-    let aligned = match run.among_others {
-        true if whole(dir) => ZooStore::open(dir)?,
-        true => {
-            align_task(zoo, target, dir, Task::new(0, 1)?, progress)?;
-            ZooStore::open(dir)?
-        }
-        false => align_zoo(zoo, target, dir, options(run), progress)?,
-    };
-    progress.end();
-    Ok(aligned)
+    derived(
+        run,
+        dir,
+        |task| align_task(zoo, target, dir, task, progress).map(drop),
+        |options| align_zoo(zoo, target, dir, options, progress),
+    )
 }
 
-fn options(run: &Run) -> DeriveOptions {
-    DeriveOptions { resume: run.session.common.resume, force: false }
+/// The derived zoo in `dir`: made by `alone`, or, where other processes may be making it too, the whole of it as one `task` if it is not there.
+fn derived(
+    run: &Run,
+    dir: &Path,
+    task: impl FnOnce(Task) -> thalweg_nets::Result<()>,
+    alone: impl FnOnce(DeriveOptions) -> thalweg_nets::Result<ZooStore>,
+) -> Result<ZooStore> {
+    let zoo = match run.among_others {
+        true => {
+            if !whole(dir) {
+                task(Task::new(0, 1)?)?;
+            }
+            ZooStore::open(dir)?
+        }
+        false => alone(DeriveOptions { resume: run.session.common.resume, force: false })?,
+    };
+    run.session.progress.end();
+    Ok(zoo)
 }
 
 /// `zoo` with the weights of every tensor shuffled, each run in an order of its own, in `dir`: what a method learns there it knows from the laws of single
@@ -222,21 +234,27 @@ pub fn shuffled(run: &Run, zoo: &ZooStore, dir: &Path) -> Result<ZooStore> {
         Ok(())
     };
     let (how, progress) = ("weights shuffled within tensors", &run.session.progress);
-    let shuffled = match run.among_others {
-        true if whole(dir) => ZooStore::open(dir)?,
-        true => {
-            derive_task(zoo, dir, how, Task::new(0, 1)?, &step, progress)?;
-            ZooStore::open(dir)?
-        }
-        false => derive(zoo, dir, how, options(run), &step, progress)?,
-    };
-    progress.end();
-    Ok(shuffled)
+    derived(
+        run,
+        dir,
+        |task| derive_task(zoo, dir, how, task, &step, progress).map(drop),
+        |options| derive(zoo, dir, how, options, &step, progress),
+    )
 }
 
 /// The folder of a zoo's kind on data `NAME[:PATH]`.
 pub fn folder(data: &str, kind: &str) -> String {
     format!("{}-{kind}", data.split(':').next().unwrap_or(data))
+}
+
+/// The folder of the zoo `name`, or of one derived from it `how`.
+pub fn zoo_dir(run: &Run, name: &str, how: &str) -> PathBuf {
+    run.out.join("zoos").join(format!("{name}{how}"))
+}
+
+/// The folder of fit number `fit` of `method` to the zoo `name`.
+pub fn model_dir(run: &Run, name: &str, method: &str, fit: u64) -> PathBuf {
+    run.out.join("models").join(format!("{name}-{method}-{fit}"))
 }
 
 /// The model of one fit; what an interrupted run, or another process, has finished is loaded.

@@ -1,31 +1,18 @@
 //! Methods on one zoo beside real runs, trivial rivals, new runs and a control: what every picture of accuracy against novelty is made from.
 use super::experiment::Run;
 use super::flows::Named;
-use super::made;
+use super::made::{self, model_dir, zoo_dir};
 use crate::results::Row;
-use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, SHUFFLED, Verdict};
 use crate::work::judge::{about, judge_all};
 use crate::work::new_runs::NewRuns;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use thalweg::model::FitConfig;
 use thalweg::model::sample::SampleRequest;
 use thalweg::space::latent::LatentConfig;
 use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
-
-/// The folder of the zoo `name`, or of one derived from it `how`.
-pub fn zoo_dir(run: &Run, name: &str, how: &str) -> PathBuf {
-    run.out.join("zoos").join(format!("{name}{how}"))
-}
-
-/// The folder of fit number `fit` of `method` to the zoo `name`.
-pub fn model_dir(run: &Run, name: &str, method: &str, fit: u64) -> PathBuf {
-    run.out.join("models").join(format!("{name}-{method}-{fit}"))
-}
 
 /// What is fitted to a zoo, and how often.
 pub struct Methods<'a> {
@@ -60,11 +47,7 @@ impl Methods<'_> {
     /// # Errors
     /// A table that is no fit.
     pub fn config(&self, method: &Named, fit: u64) -> Result<FitConfig> {
-        let tables = BTreeMap::from([("all".to_owned(), self.fit.clone()), ("own".to_owned(), method.fit.clone())]);
-        let text = toml::to_string(&settings::merged(&tables, &["all", "own"]))?;
-        let mut config = FitConfig::from_toml_str(Path::new(&format!("method {}", method.name)), &text)?;
-        config.seed = self.seed + fit;
-        Ok(config)
+        method.config(self.fit, self.seed + fit)
     }
 
     fn components_are_spanned(&self, method: &Named, runs: usize) -> Result<()> {

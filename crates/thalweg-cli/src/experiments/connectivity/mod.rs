@@ -4,8 +4,7 @@ mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::made;
-use super::methods::zoo_dir;
+use super::made::{self, zoo_dir};
 use super::parts::{Part, Stage};
 use super::picture;
 use crate::common::Outcome;

@@ -4,7 +4,6 @@ use crate::experiments::methods::Methods;
 use crate::settings;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -47,7 +46,6 @@ impl Connectivity {
         own.insert("data".into(), data.into());
         own.insert("widths".into(), vec![i64::try_from(width)?].into());
         own.insert("recipe".into(), toml::Table::from_iter([("weight-decay".to_owned(), decay.into())]).into());
-        let tables = BTreeMap::from([("all".to_owned(), self.zoo.clone()), ("own".to_owned(), own)]);
-        Ok(settings::merged(&tables, &["all", "own"]))
+        Ok(settings::over(&self.zoo, &own))
     }
 }

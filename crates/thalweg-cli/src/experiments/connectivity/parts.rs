@@ -2,8 +2,7 @@
 use super::parameters::Connectivity;
 use crate::experiments::experiment::Run;
 use crate::experiments::flows::Named;
-use crate::experiments::made::{self, folder};
-use crate::experiments::methods::{model_dir, zoo_dir};
+use crate::experiments::made::{self, folder, model_dir, zoo_dir};
 use crate::experiments::parts::{Part, Stage};
 use crate::verdict::SHUFFLED;
 use crate::work::outlook::Between;

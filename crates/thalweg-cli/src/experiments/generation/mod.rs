@@ -5,7 +5,7 @@ mod parameters;
 mod parts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::made::{self, ALIGNED};
+use super::made::{self, ALIGNED, folder, model_dir};
 use super::parts::{Part, Stage};
 use super::picture;
 use crate::common::Outcome;
@@ -18,7 +18,6 @@ use crate::work::judge::{about, judge_all};
 use anyhow::{Context, Result, bail};
 use ensembles::Ensembles;
 pub use parameters::Generation;
-use parts::model_dir;
 use thalweg::Streams;
 use thalweg::judge::baseline::{Baseline, Finals};
 use thalweg::model::sample::{SampleRequest, Samples};
@@ -144,7 +143,7 @@ impl Generation {
         let (mut fresh, mut probes) = (Vec::new(), Vec::new());
         for method in self.chosen(kind) {
             for fit in 0..self.fits {
-                let dir = model_dir(run, data, kind, &method.name, fit);
+                let dir = model_dir(run, &folder(data, kind), &method.name, fit);
                 let model = made::fitted(run, &zoo, &self.config(method, kind, fit)?, &dir)?;
                 let request =
                     SampleRequest { steps: method.steps, ..SampleRequest::new(self.samples, self.seed + fit) };

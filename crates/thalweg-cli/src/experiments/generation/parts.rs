@@ -1,19 +1,14 @@
 //! Zoos and fits of the tables, as they are made one by one or by many processes.
 use super::parameters::{Generation, Listed};
 use crate::experiments::experiment::Run;
-use crate::experiments::made::{self, Zoos, folder};
+use crate::experiments::made::{self, Zoos, folder, model_dir, zoo_dir};
 use crate::experiments::parts::{Part, Stage};
 use anyhow::Result;
 use std::path::PathBuf;
 use thalweg::model::MetaModel;
 use thalweg_nets::zoo::ZooStore;
 
-/// The folder of fit number `fit` of `method` on the zoo of `kind` on `data`.
-pub(super) fn model_dir(run: &Run, data: &str, kind: &str, method: &str, fit: u64) -> PathBuf {
-    run.out.join("models").join(format!("{}-{method}-{fit}", folder(data, kind)))
-}
-
-/// That of the control.
+/// The folder of the control's model.
 fn control_dir(run: &Run, data: &str, kind: &str) -> PathBuf {
     run.out.join("models").join(format!("{}-shuffled", folder(data, kind)))
 }
@@ -38,7 +33,7 @@ impl Generation {
     /// Every fit on the zoo of `kind` on `data` as a part, the control among them.
     fn fits<'a>(&'a self, run: Run<'a>, data: &'a str, kind: &'a str) -> Vec<Part<'a>> {
         let part = |(method, fit): (&'a Listed, u64)| {
-            let dir = model_dir(&run, data, kind, &method.name, fit);
+            let dir = model_dir(&run, &folder(data, kind), &method.name, fit);
             Part::model(dir.clone(), move || {
                 let zoo = self.zoos(run).get(data, kind)?;
                 made::fitted(&run, &zoo, &self.config(method, kind, fit)?, &dir).map(drop)
@@ -63,8 +58,7 @@ impl Generation {
         kind: &str,
         first: &Listed,
     ) -> Result<MetaModel> {
-        let dir = run.out.join("zoos").join(folder(data, &format!("{kind}-shuffled")));
-        let zoo = made::shuffled(run, zoo, &dir)?;
+        let zoo = made::shuffled(run, zoo, &zoo_dir(run, &folder(data, kind), "-shuffled"))?;
         made::fitted(run, &zoo, &self.config(first, kind, 0)?, &control_dir(run, data, kind))
     }
 }

@@ -99,20 +99,14 @@ impl Peers {
     fn of_world(&self, home: &str, index: u64, world: &World, lines: &mut Vec<Line>, session: &Session) -> Result<()> {
         let streams = Streams::new(self.seed).child("peers").child(home).index(index);
         let images = world.base.takes_images();
-        let right = |sample: &Sample, labels: &[u32]| {
-            let right = sample.predictions().iter().zip(labels).filter(|(a, b)| a == b).count();
-            right as f64 / labels.len() as f64
-        };
         let (base, unseen) = (&world.base, &world.unseen);
-        let on_p = right(&base.sample(&unseen.inputs)?, &unseen.labels);
+        let on_p = world::accuracy(base, unseen)?;
         let mut shifts: Vec<(String, Sample, f64)> = vec![("none".into(), world.fresh.0.clone(), on_p)];
         shifts.extend(world.shifted.iter().map(|(name, rows, right, _)| (name.clone(), rows.clone(), *right)));
         for change in &self.changes {
             let streams = streams.child(&change.name());
             let [rows, all] = [&world.data, unseen].map(|rows| change.of(rows, unseen, base, &streams));
-            let all = all?;
-            let accuracy = right(&base.sample(&all.inputs)?, &all.labels);
-            shifts.push((change.name(), base.sample(&rows?.inputs)?, accuracy));
+            shifts.push((change.name(), base.sample(&rows?.inputs)?, world::accuracy(base, &all?)?));
         }
         let config = world::tests(&self.tests, images)?;
         let default = Method::defaults(true);

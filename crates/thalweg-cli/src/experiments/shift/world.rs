@@ -199,7 +199,11 @@ impl Parts {
     }
 }
 
-fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
+/// The share of rows on which `base` names the label.
+///
+/// # Errors
+/// Rows that do not fit.
+pub fn accuracy(base: &Base, data: &Dataset) -> Result<f64> {
     let (_, engine) = base.engine()?;
     let x = engine.pack(&data.inputs)?;
     Ok(evaluate(engine, base.theta(), &x, &data.labels)?[0].accuracy)
