@@ -4,11 +4,10 @@ use super::parts::{Part, Stage, whole};
 use crate::data::ensure;
 use crate::session::Session;
 use crate::settings;
-use crate::work::fit::{fit_among_others, fit_into};
-use crate::work::model;
+use crate::work::fit::{fit_among_others, fit_or_read};
 use crate::work::plan;
 use crate::work::zoo::best_run;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,6 @@ use thalweg::Streams;
 use thalweg::model::FitConfig;
 use thalweg::model::MetaModel;
 use thalweg::space::align::{Target, align_task, align_zoo};
-use thalweg_nets::Error;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::pieces::{Task, apart};
 use thalweg_nets::zoo::{
@@ -275,16 +273,5 @@ pub fn fitted_to(run: &Run, zoos: &[&ZooStore], config: &FitConfig, dir: &Path) 
     if run.among_others {
         fit_among_others(zoos, config, dir, &latents, session)?;
     }
-    if session.common.resume && model::is_in(dir) {
-        let model = MetaModel::load(dir)?;
-        if model.config != *config {
-            bail!(
-                "{}: expected the fit that is asked for, found another (settings were changed; use another --out)",
-                dir.display()
-            );
-        }
-        return Ok(model);
-    }
-    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-    fit_into(zoos, config, dir, &latents, session)
+    fit_or_read(zoos, config, dir, &latents, session)
 }

@@ -12,7 +12,7 @@ use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::sample::SampleRequest;
 use thalweg::model::{FitConfig, MetaModel};
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{Origin, RunSplit, ZooStore};
+use thalweg_nets::zoo::{Origin, ZooStore};
 
 /// Networks sampled to judge a fitted model by.
 const SAMPLES: usize = 16;
@@ -20,7 +20,6 @@ const SAMPLES: usize = 16;
 /// What a fit is checked by.
 pub struct Check<'a> {
     zoo: &'a ZooStore,
-    split: RunSplit,
     outlook: Outlook,
 }
 
@@ -43,7 +42,7 @@ impl<'a> Check<'a> {
             }
             return Ok(None);
         };
-        let Self { zoo, split, outlook } = &check;
+        let (Self { zoo, outlook }, split) = (&check, config.split.of(check.zoo)?);
         let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
         let dir = quoted(zoo.dir());
         match outlook.prospect(zoo, &split.train, 3)? {
@@ -61,14 +60,14 @@ impl<'a> Check<'a> {
         Ok(Some(check))
     }
 
-    /// What models of `config` are checked by; none where nothing can be checked on data, as for [`Self::before`].
+    /// What models fitted to `zoos` are checked by, `config` being that of one of them; none where nothing can be checked on data, as for [`Self::before`].
     ///
     /// # Errors
-    /// As [`Self::before`].
+    /// A zoo that cannot be read.
     pub fn of(zoos: &'a [ZooStore], config: &FitConfig, progress: &dyn Progress) -> Result<Option<Self>> {
         let (zoo, None) = (&zoos[0], &config.context) else { return Ok(None) };
         let Some(outlook) = Outlook::of(zoo, progress)? else { return Ok(None) };
-        Ok(Some(Self { zoo, split: config.split.of(zoo)?, outlook }))
+        Ok(Some(Self { zoo, outlook }))
     }
 
     /// Samples a few networks and tells how they do beside the zoo's, with a warning where they have lost more than half of what
@@ -109,7 +108,7 @@ impl<'a> Check<'a> {
             Ok(Summary::of("accuracy", &rows.accuracies(engine, theta)?, Better::Higher)?)
         };
         let sampled = accuracy(&model.sample(&SampleRequest::new(SAMPLES, seed))?.theta)?;
-        let train = &self.split.train;
+        let train = model.config.split.of(self.zoo)?.train;
         Ok([sampled, accuracy(&self.zoo.finals(&train[..train.len().min(SAMPLES)])?)?])
     }
 }

@@ -11,7 +11,7 @@ pub use many::{Models, fit_among_others};
 use super::model;
 use crate::output::Folder;
 use crate::session::Session;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::Path;
 use thalweg::fit::tasks::fit_tasks;
 use thalweg::fit::{FitOptions, fit};
@@ -37,6 +37,31 @@ pub fn fit_into(
     session: &Session,
 ) -> Result<MetaModel> {
     fitted(zoos, config, out, latents, session.common.resume, session)
+}
+
+/// The model in the folder `dir`, which is made: fitted as [`fit_into`] does, or read where an attempt that `--resume` goes on from has ended it.
+///
+/// # Errors
+/// As [`fit_into`]; a model of other settings.
+pub fn fit_or_read(
+    zoos: &[&ZooStore],
+    config: &FitConfig,
+    dir: &Path,
+    latents: &Path,
+    session: &Session,
+) -> Result<MetaModel> {
+    if session.common.resume && model::is_in(dir) {
+        let found = MetaModel::load(dir)?;
+        if found.config != *config {
+            bail!(
+                "{}: expected the fit that is asked for, found another (settings were changed; use another --out)",
+                dir.display()
+            );
+        }
+        return Ok(found);
+    }
+    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    fit_into(zoos, config, dir, latents, session)
 }
 
 /// As [`fit_into`], going on from a state where it is to `resume`.

@@ -2,7 +2,7 @@
 use super::check::Check;
 use super::page;
 use super::settings::{Asked, FitFlags, Over};
-use super::{fit_among_others, fit_into};
+use super::{fit_among_others, fit_or_read};
 use crate::common::Outcome;
 use crate::output::{Folder, Inputs, JSON, Plan, REPORT, Resumes};
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale};
@@ -213,28 +213,24 @@ fn share(
     told(session, task, &own, "models", out).map(|()| Outcome::Done)
 }
 
-/// The model of `fit` in its folder of `out`: fitted, or read where it is there.
+/// The model of `fit` in its folder of `out`.
 fn fitted(fit: &Fit, zoos: &[ZooStore], out: &Path, session: &Session) -> Result<MetaModel> {
     let dir = out.join(&fit.name);
-    if session.common.resume && model::is_in(&dir) {
-        let found = MetaModel::load(&dir)?;
-        return match found.config == fit.config {
-            true => Ok(found),
-            false => {
-                bail!("{}: expected the fit that is asked for, found another; choose another --out", dir.display())
-            }
-        };
+    if !(session.common.resume && model::is_in(&dir)) {
+        session.say(&fit.name);
     }
-    session.say(&fit.name);
-    std::fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-    fit_into(&zoos.iter().collect::<Vec<_>>(), &fit.config, &dir, &out.join(LATENTS), session)
+    fit_or_read(&zoos.iter().collect::<Vec<_>>(), &fit.config, &dir, &out.join(LATENTS), session)
 }
 
 /// Tells of all fits, and ends the work on their folder.
 fn finished(fits: &[Fit], models: &[MetaModel], zoos: &[ZooStore], out: Folder, session: &Session) -> Result<Outcome> {
     let mut results = Results::new(fits.first().map_or(0, |fit| fit.config.seed));
+    let check = match fits.first() {
+        Some(fit) => Check::of(zoos, &fit.config, &session.progress)?,
+        None => None,
+    };
     for (fit, model) in fits.iter().zip(models) {
-        let accuracy = match Check::of(zoos, &fit.config, &session.progress)? {
+        let accuracy = match &check {
             Some(check) => Some(check.accuracies(model, fit.config.seed)?),
             None => None,
         };
