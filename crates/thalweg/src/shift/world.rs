@@ -1,5 +1,7 @@
 //! A small world for tests: two clouds in the plane, a network that tells them apart, and queries near and far.
 use super::base::{Base, Sample};
+use super::calibration::Request;
+use super::method::{Config, Method, Parts};
 use super::reference::Reference;
 use crate::Streams;
 use crate::testing::kept;
@@ -17,6 +19,32 @@ pub struct World {
     pub base: Arc<Base>,
     pub reference: Reference,
     pub labels: Vec<u32>,
+}
+
+impl World {
+    /// What tests for queries of `size` rows are made from.
+    pub fn parts<'a>(&'a self, size: usize, config: &'a Config) -> Parts<'a> {
+        Parts { base: Some(self.base.clone()), reference: &self.reference, labels: &self.labels, size, config }
+    }
+}
+
+/// The request for a calibration of `methods` by 40 redraws, and nothing chosen.
+pub fn request<'a>(parts: Parts<'a>, methods: &'a [Method]) -> Request<'a> {
+    Request {
+        parts,
+        held_out_labels: &[],
+        methods,
+        null: 40,
+        level: 0.05,
+        seed: 3,
+        columns: Vec::new(),
+        probabilities: false,
+        stand_in: None,
+        encoding: None,
+        source: None,
+        data: "clouds".into(),
+        choose: false,
+    }
 }
 
 /// Clouds about (±1.5, 0) with unit spread across and along; the label is the cloud.

@@ -37,28 +37,7 @@ fn simulated(
     repetitions: usize,
 ) -> Alarms {
     let world = world::two_clouds(1);
-    let parts = Parts {
-        base: Some(world.base.clone()),
-        reference: &world.reference,
-        labels: &world.labels,
-        size: query,
-        config,
-    };
-    let request = Request {
-        parts,
-        held_out_labels: &[],
-        methods,
-        null,
-        level: LEVEL,
-        seed: 5,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "clouds".into(),
-        choose: false,
-    };
+    let request = Request { null, level: LEVEL, seed: 5, ..world::request(world.parts(query, config), methods) };
     let made = Calibration::make(&request, &Silent).unwrap();
     let one = |i: usize| {
         let seed = (held * 10_000_000 + query * 10_000 + i) as u64;

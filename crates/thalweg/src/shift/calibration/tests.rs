@@ -7,23 +7,7 @@ use thalweg_nets::pieces::{PieceFolder, Pieces, Task};
 use thalweg_nets::progress::Silent;
 
 fn request<'a>(world: &'a World, methods: &'a [Method], config: &'a Config) -> Request<'a> {
-    let parts =
-        Parts { base: Some(world.base.clone()), reference: &world.reference, labels: &world.labels, size: 10, config };
-    Request {
-        parts,
-        held_out_labels: &[],
-        methods,
-        null: 40,
-        level: 0.05,
-        seed: 3,
-        columns: vec!["a".into(), "b".into()],
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "clouds".into(),
-        choose: true,
-    }
+    Request { columns: vec!["a".into(), "b".into()], choose: true, ..world::request(world.parts(10, config), methods) }
 }
 
 #[test]

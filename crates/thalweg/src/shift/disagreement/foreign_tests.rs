@@ -6,7 +6,7 @@ use super::detectron::{Detectron, Rounds};
 use crate::Streams;
 use crate::network::Network;
 use crate::shift::base::{Base, Sample};
-use crate::shift::calibration::{Calibration, Request};
+use crate::shift::calibration::Calibration;
 use crate::shift::config::small;
 use crate::shift::method::{Method, Parts};
 use crate::shift::reference::Reference;
@@ -54,24 +54,6 @@ fn networks_trained_in_step_are_those_trained_alone() {
     assert!(engine.iter().any(|run| run.members != engine[0].members), "all queries have the same number of rounds");
 }
 
-fn request<'a>(parts: &Parts<'a>, methods: &'a [Method]) -> Request<'a> {
-    Request {
-        parts: parts.clone(),
-        held_out_labels: &[],
-        methods,
-        null: 40,
-        level: 0.05,
-        seed: 3,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "clouds".into(),
-        choose: false,
-    }
-}
-
 #[test]
 fn a_calibration_is_read_with_its_network_alone() {
     let world = world::two_clouds(1);
@@ -80,7 +62,7 @@ fn a_calibration_is_read_with_its_network_alone() {
     let methods = ["bank", "conditional", "bbsd", "two-sample"].map(|name| Method::named(name).unwrap());
     let parts =
         Parts { base: Some(base.clone()), reference: &reference, labels: &world.labels, size: 10, config: &config };
-    let made = Calibration::make(&request(&parts, &methods), &Silent).unwrap();
+    let made = Calibration::make(&world::request(parts.clone(), &methods), &Silent).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.safetensors");
     made.write(&path).unwrap();
@@ -97,7 +79,7 @@ fn a_calibration_is_read_with_its_network_alone() {
     assert_eq!(answer(&read), answer(&made));
     for name in ["ensemble", "meta-detectron"] {
         let method = [Method::named(name).unwrap()];
-        let said = Calibration::make(&request(&parts, &method), &Silent).err().unwrap().to_string();
+        let said = Calibration::make(&world::request(parts.clone(), &method), &Silent).err().unwrap().to_string();
         assert!(said.contains(name) && said.contains("the engine knows") && said.contains("foreign"), "{said}");
     }
 }

@@ -2,34 +2,12 @@ use super::feature::Kind;
 use super::*;
 use crate::shift::calibration::Request;
 use crate::shift::config::small;
-use crate::shift::method::Parts;
 use crate::shift::world;
 use thalweg_nets::progress::Silent;
 
 fn calibration(methods: &[Method]) -> Calibration {
     let (world, config) = (world::two_clouds(1), small(40));
-    let parts = Parts {
-        base: Some(world.base.clone()),
-        reference: &world.reference,
-        labels: &world.labels,
-        size: 40,
-        config: &config,
-    };
-    let request = Request {
-        parts,
-        held_out_labels: &[],
-        methods,
-        null: 40,
-        level: 0.05,
-        seed: 5,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "clouds".into(),
-        choose: false,
-    };
+    let request = Request { seed: 5, ..world::request(world.parts(40, &config), methods) };
     Calibration::make(&request, &Silent).unwrap()
 }
 

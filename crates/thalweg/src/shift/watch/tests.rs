@@ -3,6 +3,7 @@ use crate::shift::calibration::Request;
 use crate::shift::config::Config;
 use crate::shift::method::{Method, Parts};
 use crate::shift::reference::Reference;
+use crate::shift::world;
 use rand::RngExt;
 use thalweg_nets::progress::Silent;
 
@@ -23,21 +24,8 @@ fn calibration(held_out: usize, null: usize, seed: u64) -> Calibration {
     let reference = Reference::new(of("train", 60), of("validation", 60), of("held-out", held_out)).unwrap();
     let config = Config::default();
     let methods = ["entropy", "energy"].map(|name| Method::named(name).unwrap());
-    let request = Request {
-        parts: Parts { base: None, reference: &reference, labels: &[], size: 10, config: &config },
-        held_out_labels: &[],
-        methods: &methods,
-        null,
-        level: 0.05,
-        seed,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "logits".into(),
-        choose: false,
-    };
+    let parts = Parts { base: None, reference: &reference, labels: &[], size: 10, config: &config };
+    let request = Request { null, seed, data: "logits".into(), ..world::request(parts, &methods) };
     Calibration::make(&request, &Silent).unwrap()
 }
 
