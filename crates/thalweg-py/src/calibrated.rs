@@ -30,6 +30,8 @@ pub(super) struct Arguments {
     pub(super) probabilities: bool,
     pub(super) columns: Vec<String>,
     pub(super) choose: bool,
+    /// Whether the size of the bank is the caller's; where it is not, a large network has a smaller bank, as in the program.
+    pub(super) bank_size_given: bool,
 }
 
 /// Inputs of P `[N, D]` with labels, where they are known: to train on, to choose on, and rows that the network was not trained on.
@@ -193,6 +195,9 @@ impl Arguments {
         watch: &Watch,
     ) -> Result<Calibration> {
         let methods = self.methods(base.is_some())?;
+        let fitting =
+            base.as_ref().filter(|_| !self.bank_size_given).map(|base| config.clone().within(base.theta().len()));
+        let config = fitting.as_ref().unwrap_or(config);
         let request = Request {
             parts: Parts { base, reference: &rows.reference, labels: &rows.labels, size: self.size, config },
             held_out_labels: &rows.held_out_labels,

@@ -39,6 +39,20 @@ def test_a_network_is_tested(detector, digits, rng, tmp_path):
         detector.test(np.zeros((4, 3)))
 
 
+def test_a_large_network_has_a_smaller_bank(rng):
+    """As the program's: 2^24 numbers at most for all its members, unless the caller says how many they are."""
+    parameters = 20 * 4000 + 4000 + 4000 * 2 + 2
+    wide = tw.Architecture.preset("mlp", [1, 1, 20], 2, [4000])
+    x, theta = rng.normal(size=(400, 20)), rng.normal(size=parameters) * 0.05
+
+    def members(settings):
+        det = tw.shift.Detector.calibrate((wide, theta), x, methods=["bbsd"], size=10, null=40, settings=settings)
+        return det.record["config"]["bank"]["size"]
+
+    assert members(None) == members({"bank": {"rows": 12}}) == 2**24 // parameters
+    assert members({"bank": {"size": 70}}) == 70
+
+
 def test_false_alarms_keep_their_level(net, digits):
     """Fresh rows of P: of 60 queries at level .2, alarms are no more than chance explains (mean 12, three deviations 21)."""
     logits = net.logits(np.concatenate([digits.validation.x, digits.test.x]))[0]

@@ -123,15 +123,18 @@ class Detector:
         """
         network = self._network()
         known = network is not None and not isinstance(network, str)
+        given = renamed(plain(self.settings), "_", "-") if self.settings is not None else {}
+        bank = given.get("bank")
         arguments = dict(
             size=int(self.size), methods=self._methods(), null=int(self.null),
             level=float(self.level), seed=int(self.seed), name="", probabilities=False, columns=[], choose=bool(self.choose),
+            bank_size_given=isinstance(bank, dict) and "size" in bank,
         )
         shape = network[0].input[1:] if known else getattr(X, "shape", ())[2:]
         images = any(side > 1 for side in shape)
         settings = None
         if self.settings is not None:
-            settings = laid_over(_core.shift_defaults(images), renamed(plain(self.settings), "_", "-"))
+            settings = laid_over(_core.shift_defaults(images), given)
         with observer(progress) as watching:
             needs = set() if known else self._needs() - {"logits"}
             if needs and "engine" not in needs and (_is_module(self.classifier) or isinstance(self.classifier, Networks)):
