@@ -130,8 +130,8 @@ class Detector:
             level=float(self.level), seed=int(self.seed), name="", probabilities=False, columns=[], choose=bool(self.choose),
             bank_size_given=isinstance(bank, dict) and "size" in bank,
         )
-        shape = network[0].input[1:] if known else getattr(X, "shape", ())[2:]
-        images = any(side > 1 for side in shape)
+        sides = network[0].input[1:] if known else getattr(X, "shape", ())[2:]
+        images = len(sides) == 2 and sides[0] > 1  # as the program tells: a row of features, or of a sequence, has no height
         settings = None
         if self.settings is not None:
             settings = laid_over(_core.shift_defaults(images), given)
