@@ -6,8 +6,18 @@ use crate::report::Report;
 use crate::table::{Cell, Table, Weight};
 
 /// Methods in the tables of single shifts.
-const SHOWN: [&str; 9] =
-    [HARMFUL, ANY, UNEXPLAINED, "bank", "detectron", "entropy", "average confidence", "thresholded confidence", "mmd"];
+const SHOWN: [&str; 10] = [
+    HARMFUL,
+    ANY,
+    UNEXPLAINED,
+    "bank",
+    "detectron",
+    "d3m",
+    "entropy",
+    "average confidence",
+    "thresholded confidence",
+    "mmd",
+];
 
 /// What shifts are counted together under.
 const UNSHIFTED: &str = "none";

@@ -72,27 +72,27 @@ impl Reading {
         let c = query.classes();
         let (base, predictions) = (query.probabilities(), query.predictions());
         let members: Vec<Answers> = members.map(|logits| Answers::new(logits, c)).collect();
-        let at = |i: usize| i * c..(i + 1) * c;
+        let (alone, at) = (entropies(&base, c), |i: usize| i * c..(i + 1) * c);
         Self::of(
             [c, query.len(), members.len()],
-            |i| (&base[at(i)], predictions[i]),
+            |i| (&base[at(i)], predictions[i], alone[i]),
             |i, m| (&members[m].probabilities[at(i)], members[m].classes[i] != predictions[i]),
         )
     }
 
-    /// Of `[C, N, M]` classes, rows and members: f's probabilities and class of row i, and member m's probabilities of row i with whether its class is
-    /// another.
+    /// Of `[C, N, M]` classes, rows and members: f's probabilities, class and entropy of row i, and member m's probabilities of row i with whether its
+    /// class is another.
     pub(in crate::shift) fn of<'a>(
         [c, n, count]: [usize; 3],
-        f: impl Fn(usize) -> (&'a [f32], u32),
+        f: impl Fn(usize) -> (&'a [f32], u32, f64),
         member: impl Fn(usize, usize) -> (&'a [f32], bool),
     ) -> Self {
         let mut mean: Vec<f32> = (0..n).flat_map(|i| f(i).0.iter().copied()).collect();
-        let alone = entropies(&mean, c).iter().sum::<f64>() / n as f64;
+        let alone = (0..n).map(|i| f(i).2).sum::<f64>() / n as f64;
         let (mut rejected, mut disagreement, mut max_drop) = (vec![false; n], vec![0.0; n], vec![0f64; n]);
         for m in 0..count {
             for i in 0..n {
-                let ((base, class), (p, differs)) = (f(i), member(i, m));
+                let ((base, class, _), (p, differs)) = (f(i), member(i, m));
                 mean[i * c..(i + 1) * c].iter_mut().zip(p).for_each(|(mean, p)| *mean += p);
                 rejected[i] |= differs;
                 disagreement[i] += 1.0 - f64::from(p[class as usize]);

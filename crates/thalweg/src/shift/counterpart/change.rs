@@ -1,7 +1,7 @@
 //! The changes of rows of P, and what f makes of them.
 use crate::nn::normal;
 use crate::shift::base::{Sample, deviations};
-use crate::shift::explain::feature::{Feature, Kind, distances};
+use crate::shift::explain::feature::{FEWEST, Feature, Kind, compared, distances};
 use crate::shift::law::combined::as_large;
 use crate::shift::law::permutation;
 use crate::shift::reference::drawn;
@@ -12,9 +12,6 @@ use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::cmp::Ordering;
 
-/// Fewest and most rows of P that are changed, where there are so many, and about how many inputs they have together: each is permuted often.
-const ROWS: [usize; 2] = [100, 1000];
-const INPUTS: usize = 1 << 20;
 /// Permutations that say which inputs differ, and how often chance gives a fall.
 const PERMUTATIONS: usize = 199;
 /// Most noise, in deviations, and how often its range is halved.
@@ -156,8 +153,7 @@ impl Home<'_> {
     /// be asked.
     pub(super) fn moved(&self, query: &Sample, level: f64, streams: &Streams) -> Result<Option<Changed>> {
         let (Some(ask), width) = (self.ask, query.width()) else { return Ok(None) };
-        let chosen =
-            self.held_out.part((INPUTS / width.max(1)).clamp(ROWS[0], ROWS[1]), &mut streams.child("rows").rng());
+        let chosen = compared(self.held_out, &mut streams.child("rows").rng());
         // Asked as changed rows are, for a model behind a table of cells may answer otherwise than it did to the user's own cells.
         let before = ask(&self.held_out.rows(&chosen).inputs)?;
         let each = |column: usize| Feature {
@@ -205,8 +201,7 @@ impl Home<'_> {
     /// cannot be asked.
     pub(super) fn noisy(&self, query: &Sample, streams: &Streams) -> Result<Option<Changed>> {
         let (Some(ask), width) = (self.ask, query.width()) else { return Ok(None) };
-        let chosen =
-            self.held_out.part((INPUTS / width.max(1)).clamp(ROWS[0], ROWS[1]), &mut streams.child("rows").rng());
+        let chosen = compared(self.held_out, &mut streams.child("rows").rng());
         let before = ask(&self.held_out.rows(&chosen).inputs)?;
         let spread: Vec<f32> = deviations(&before).into_iter().map(|s| s.max(f32::MIN_POSITIVE)).collect();
         let mut noise = vec![0.0; before.inputs.len()];
@@ -227,7 +222,7 @@ impl Home<'_> {
             let all: Vec<f32> = inputs.par_chunks_exact(width).enumerate().map(nearest).collect();
             all.iter().map(|d| f64::from(d.sqrt())).sum::<f64>() / all.len() as f64
         };
-        let (few, wanted) = (before.len().min(ROWS[0]), distance(&query.inputs, false));
+        let (few, wanted) = (before.len().min(FEWEST), distance(&query.inputs, false));
         let (mut low, mut high) = (0.0, STRONGEST);
         if !(distance(&with(low, few), true) < wanted && distance(&with(high, few), true) >= wanted) {
             return Ok(None);

@@ -4,12 +4,12 @@
 //! row and network, and the networks that a query takes are asked about its rows again: memory does not grow with networks times classes.
 use super::subset;
 use crate::shift::base::Sample;
-use crate::shift::baselines::entropy::{Answers, Reading};
+use crate::shift::baselines::entropy::{Answers, Reading, entropies};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::ops::Range;
 use thalweg_nets::evaluate::argmax;
-use thalweg_nets::loss::softmax_rows;
+use thalweg_nets::loss::softmax;
 
 /// Numbers of logits that are kept for later queries, at most: 32 MiB of a file, three times that in memory.
 pub const MOST: usize = 1 << 23;
@@ -27,9 +27,10 @@ pub struct Answered {
     networks: usize,
     /// How many of the networks a query takes.
     members: usize,
-    /// f's probabilities `[N, C]` and classes `[N]`.
+    /// f's probabilities `[N, C]`, classes `[N]` and entropies `[N]`.
     base: Vec<f32>,
     predictions: Vec<u32>,
+    entropies: Vec<f64>,
     /// The networks' `[N, M, C]`, empty where these are too many; and whether their class is another than f's, `[N, M]`.
     probabilities: Vec<f32>,
     differs: Vec<bool>,
@@ -82,6 +83,7 @@ impl Answered {
     }
 
     fn bare(rows: &Sample, [networks, members]: [usize; 2]) -> Self {
+        let base = rows.probabilities();
         Self {
             classes: rows.classes(),
             networks,
@@ -89,25 +91,34 @@ impl Answered {
             probabilities: Vec::new(),
             differs: vec![false; rows.len() * networks],
             drops: vec![0.0; rows.len() * networks],
-            base: rows.probabilities(),
+            entropies: entropies(&base, rows.classes()),
+            base,
             predictions: rows.predictions(),
         }
     }
 
-    /// Adds networks from number `first` on by their logits `[M, N, C]`.
+    /// Adds networks from number `first` on by their logits `[M, N, C]`, in parallel over rows.
     fn add(&mut self, logits: &[f32], first: usize) {
-        let (c, n) = (self.classes, self.len());
-        for (m, logits) in logits.chunks_exact((n * c).max(1)).enumerate() {
-            let m = first + m;
-            for (i, (z, p)) in logits.chunks_exact(c).zip(softmax_rows(logits, c).chunks_exact(c)).enumerate() {
-                let (at, f) = (i * self.networks + m, self.predictions[i]);
-                if !self.probabilities.is_empty() {
-                    self.probabilities[at * c..(at + 1) * c].copy_from_slice(p);
+        let (c, n, networks) = (self.classes, self.len(), self.networks.max(1));
+        let count = logits.len() / (n * c).max(1);
+        let Self { base, predictions, probabilities, differs, drops, .. } = self;
+        let kept: Vec<&mut [f32]> = match probabilities.is_empty() {
+            true => (0..n).map(|_| &mut [][..]).collect(),
+            false => probabilities.chunks_exact_mut(networks * c).collect(),
+        };
+        let rows = kept.into_par_iter().zip(differs.par_chunks_mut(networks)).zip(drops.par_chunks_mut(networks));
+        rows.enumerate().for_each(|(i, ((kept, differs), drops))| {
+            let (f, mut p) = (predictions[i], vec![0.0; c]);
+            for m in 0..count {
+                let (z, at) = (&logits[(m * n + i) * c..][..c], first + m);
+                softmax(z, &mut p);
+                if !kept.is_empty() {
+                    kept[at * c..(at + 1) * c].copy_from_slice(&p);
                 }
-                self.differs[at] = argmax(z) != f;
-                self.drops[at] = (self.base[i * c + f as usize] - p[f as usize]).max(0.0);
+                differs[at] = argmax(z) != f;
+                drops[at] = (base[i * c + f as usize] - p[f as usize]).max(0.0);
             }
-        }
+        });
     }
 
     /// Drops and whether classes differ (1 or 0), `[N, M]` both, where probabilities are not kept.
@@ -121,8 +132,8 @@ impl Answered {
         self.predictions.len()
     }
 
-    fn row(&self, i: usize) -> (&[f32], u32) {
-        (&self.base[i * self.classes..(i + 1) * self.classes], self.predictions[i])
+    fn row(&self, i: usize) -> (&[f32], u32, f64) {
+        (&self.base[i * self.classes..(i + 1) * self.classes], self.predictions[i], self.entropies[i])
     }
 
     fn drops(&self, i: usize) -> &[f32] {

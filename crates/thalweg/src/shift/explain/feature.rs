@@ -1,9 +1,21 @@
 //! [`Feature`]: what a user calls one or several columns of inputs, with values in the user's own units; and how far two samples of it lie apart.
 use crate::Streams;
+use crate::shift::base::Sample;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use thalweg_nets::streams::shuffle;
+
+/// Fewest and most rows of P that are compared with Q feature by feature, where there are so many, and about how many inputs they have together.
+pub(in crate::shift) const FEWEST: usize = 100;
+const MOST: usize = 1000;
+const INPUTS: usize = 1 << 20;
+
+/// Numbers of the rows of P that are compared feature by feature: each feature is permuted often, so that wide rows are fewer.
+pub(in crate::shift) fn compared(rows: &Sample, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    rows.part((INPUTS / rows.width().max(1)).clamp(FEWEST, MOST), rng)
+}
 
 /// What the columns of a feature hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

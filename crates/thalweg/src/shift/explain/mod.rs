@@ -3,7 +3,7 @@
 //! All of it describes, and none of it decides: the outcome is that of the tests ([`super::law::outcome`]). Rows are scored by the first test that can
 //! tell of rows (the bank: how readily networks that agree with f on P disagree with it there). A feature's part in that is measured by giving the rows of
 //! Q values of P in its place, drawn at random from held-out rows, and scoring them again: what is then left of the excess over P does not come from it.
-use self::feature::{Feature, distances};
+use self::feature::{Feature, compared, distances};
 use super::base::{Sample, column_moments};
 use super::calibration::Calibration;
 use super::method::Method;
@@ -26,9 +26,6 @@ const REPEATS: usize = 5;
 const DRAWS: usize = 20;
 /// Permutations for the p-values of features.
 const PERMUTATIONS: usize = 199;
-/// Rows of P that features are compared with, at most and at least where there are so many, and about how many inputs they have together.
-const COMPARED: [usize; 2] = [100, 1000];
-const INPUTS: usize = 1 << 20;
 /// Classes that are told.
 const CLASSES: usize = 12;
 
@@ -189,8 +186,7 @@ fn moved(query: &Sample, features: &[Feature], held_out: &Sample, streams: &Stre
     }
     interrupt::check()?;
     let width = query.width();
-    let most = (INPUTS / width).clamp(COMPARED[0], COMPARED[1]);
-    let compared = held_out.rows(&held_out.part(most, &mut streams.child("rows").rng()));
+    let compared = held_out.rows(&compared(held_out, &mut streams.child("rows").rng()));
     let apart = distances(features, (&compared.inputs, &query.inputs), width, PERMUTATIONS, streams);
     let moments = [column_moments(&held_out.inputs, width), column_moments(&query.inputs, width)];
     let of = |(feature, &(distance, p_value)): (&Feature, &(f64, f64))| {
