@@ -19,8 +19,7 @@ fn a_placed_field_is_fitted_and_sampled_as_the_native_one() {
     let mut spec = ZooSpec::new(network, DataSpec::parse("digits").unwrap(), kind, 12);
     spec.recipe.length = Length::Steps(30);
     let zoo = train_zoo(&spec, &dir.path().join("zoo"), &TrainOptions::default(), &Silent).unwrap();
-    let FieldConfig::ResidualMlp(field) = FieldConfig::default();
-    let config = FitConfig { steps: 12, batch: 8, field: FieldConfig::ResidualMlp(field), ..FitConfig::default() };
+    let config = FitConfig { steps: 12, batch: 8, field: FieldConfig::default(), ..FitConfig::default() };
     let made = || {
         let model = fit(&zoo, &config, &FitOptions::default(), &Silent).unwrap();
         let samples = model.sample(&SampleRequest::new(3, 1)).unwrap();

@@ -1,7 +1,7 @@
-//! Laws of initial weights: Kaiming uniform as PyTorch's layers use it, and the normal law of equal variances
+//! Laws of initial weights: Kaiming uniform as PyTorch's layers use it, the normal law of equal variances, and He's own law with biases of zero
 //! (section 3 of book/src/mathematics.md; He et al. 2015). Scales of normalisations start at 1, shifts at 0, running statistics at (0, 1), slopes of
 //! `prelu` at 1/4; the input projections of an attention follow Glorot and Bengio 2010 and its biases start at 0, all as PyTorch has them. Learned
-//! positions are N(0, 0.02²) under both laws and class tokens start at 0, as in torchvision's vision transformers.
+//! positions are N(0, 0.02²) under all laws and class tokens start at 0, as in torchvision's vision transformers.
 use crate::layout::{Layout, Role};
 use crate::streams::Streams;
 use rand::RngExt;
@@ -19,6 +19,8 @@ pub enum Initialisation {
     KaimingUniform,
     /// Normal with the same variances 1/(3 fan_in).
     KaimingNormal,
+    /// Weights U(−b, b) with b = √(6/fan_in), biases 0: `torch.nn.init.kaiming_uniform_(weight, nonlinearity="relu")` (He et al. 2015).
+    HeUniform,
 }
 
 impl Initialisation {
@@ -26,13 +28,13 @@ impl Initialisation {
     pub fn draw(self, layout: &Layout, streams: &Streams) -> Vec<f32> {
         let mut rng = streams.rng();
         let mut theta = vec![0.0; layout.len()];
-        for (slot, (mean, deviation)) in layout.slots().iter().zip(moments(layout)) {
+        for (slot, (mean, deviation)) in layout.slots().iter().zip(self.moments(layout)) {
             for value in &mut theta[slot.range()] {
                 *value = mean;
                 if deviation > 0.0 {
                     *value += deviation
                         * match self {
-                            Self::KaimingUniform if slot.role != Role::Position => {
+                            Self::KaimingUniform | Self::HeUniform if slot.role != Role::Position => {
                                 3f32.sqrt() * (2.0 * rng.random::<f32>() - 1.0)
                             }
                             _ => rng.sample::<f32, _>(StandardNormal),
@@ -42,23 +44,26 @@ impl Initialisation {
         }
         theta
     }
+
+    /// Mean and standard deviation of each tensor, in slot order.
+    pub fn moments(self, layout: &Layout) -> impl Iterator<Item = (f32, f32)> + '_ {
+        let he = self == Self::HeUniform;
+        layout.slots().iter().map(move |slot| match slot.role {
+            Role::Weight if he => (0.0, (2.0 / slot.fan_in as f32).sqrt()),
+            Role::Bias if he => (0.0, 0.0),
+            Role::Weight | Role::Bias => (0.0, (3.0 * slot.fan_in as f32).sqrt().recip()),
+            // Glorot's law for the three projections as one matrix: variance 2/(rows + columns).
+            Role::InProjection => (0.0, (2.0 / (slot.shape[0] + slot.shape[1]) as f32).sqrt()),
+            Role::Position => (0.0, POSITIONS),
+            Role::Slope => (0.25, 0.0),
+            Role::Scale | Role::RunningVariance => (1.0, 0.0),
+            Role::Shift | Role::RunningMean | Role::ZeroBias | Role::Token | Role::Unknown => (0.0, 0.0),
+        })
+    }
 }
 
 /// Standard deviation of learned positions, as in Dosovitskiy et al. 2021 and torchvision.
 const POSITIONS: f32 = 0.02;
-
-/// Mean and standard deviation of each tensor under both laws, in slot order.
-pub fn moments(layout: &Layout) -> impl Iterator<Item = (f32, f32)> + '_ {
-    layout.slots().iter().map(|slot| match slot.role {
-        Role::Weight | Role::Bias => (0.0, (3.0 * slot.fan_in as f32).sqrt().recip()),
-        // Glorot's law for the three projections as one matrix: variance 2/(rows + columns).
-        Role::InProjection => (0.0, (2.0 / (slot.shape[0] + slot.shape[1]) as f32).sqrt()),
-        Role::Position => (0.0, POSITIONS),
-        Role::Slope => (0.25, 0.0),
-        Role::Scale | Role::RunningVariance => (1.0, 0.0),
-        Role::Shift | Role::RunningMean | Role::ZeroBias | Role::Token | Role::Unknown => (0.0, 0.0),
-    })
-}
 
 #[cfg(test)]
 mod tests {
@@ -78,6 +83,21 @@ mod tests {
             if law == Initialisation::KaimingUniform {
                 assert!(weights.iter().all(|w| w.abs() <= 0.1));
             }
+        }
+    }
+
+    /// √6/√fan_in, He's bound for layers before a ReLU, and biases that start at nothing.
+    #[test]
+    fn hes_law_has_twice_the_variance_of_a_layers_mean_square_and_no_biases() {
+        let layout = Layout::of(&Preset::Mlp { widths: vec![64] }.build([96, 1, 1], 10).unwrap());
+        let theta = Initialisation::HeUniform.draw(&layout, &Streams::new(7));
+        let weights = &theta[..64 * 96];
+        let largest = weights.iter().fold(0f32, |a, w| a.max(w.abs()));
+        assert!(largest <= 0.25 && largest > 0.2495, "√(6/96) is a quarter: {largest}");
+        let variance = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
+        assert!((variance * 48.0 - 1.0).abs() < 0.05, "{variance}");
+        for slot in layout.slots().iter().filter(|slot| slot.name.ends_with("bias")) {
+            assert!(theta[slot.range()].iter().all(|b| *b == 0.0));
         }
     }
 
@@ -117,7 +137,7 @@ mod tests {
             ("timm.proj.weight", uniform(0.125)),
             ("linear.weight", uniform(25f64.sqrt().recip())),
         ];
-        let moments: Vec<(f32, f32)> = moments(&layout).collect();
+        let moments: Vec<(f32, f32)> = Initialisation::KaimingUniform.moments(&layout).collect();
         for law in [Initialisation::KaimingUniform, Initialisation::KaimingNormal] {
             let theta = law.draw(&layout, &Streams::new(3));
             for (name, (mean, deviation, most)) in laws {

@@ -52,7 +52,7 @@ fn config(steps: u64) -> FitConfig {
     let mut config = FitConfig { steps, batch: 24, validate_every: 20, validation_points: 48, ..FitConfig::default() };
     config.optimiser.learning_rate = 2e-3;
     config.split = Split { validation: 0.2, test: 0.0, seed: 0 };
-    let FieldConfig::ResidualMlp(field) = &mut config.field;
+    let FieldConfig::ResidualMlp(field) = &mut config.field else { panic!("the default field") };
     (field.width, field.embedding) = (48, 48);
     config.context = Some(ContextConfig {
         hidden: vec![32],
@@ -186,7 +186,7 @@ fn couplings_latents_and_what_does_not_fit() {
     let crossed = fitted(&config).unwrap();
     config.context.as_mut().unwrap().couple_across_tasks = false;
     assert_ne!(crossed.method.parameters(), fitted(&config).unwrap().method.parameters());
-    config.latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+    config.latent = Some(LatentConfig::Pca(PcaConfig::of(4)));
     let latent = fitted(&config).unwrap();
     assert_eq!(bytes(&latent, &dir.path().join("a")), bytes(&fitted(&config).unwrap(), &dir.path().join("b")));
     config.context.as_mut().unwrap().relabel = 0.5;

@@ -39,7 +39,7 @@ fn every_flip_is_found(file: &Path, read: &dyn Fn() -> Result<()>) {
 fn a_flipped_bit_of_a_model_is_found_and_two_fits_have_the_same_files() {
     let home = tempfile::tempdir().unwrap();
     let zoo = zoo("fork", 12, &home.path().join("zoo"));
-    let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+    let latent = Some(LatentConfig::Pca(PcaConfig::of(4)));
     let config = FitConfig { latent, steps: 4, ..config() };
     let made = |name: &str| {
         let dir = home.path().join(name);

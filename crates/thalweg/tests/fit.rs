@@ -173,7 +173,7 @@ fn starts_have_their_law(model: &MetaModel, zoo: &ZooStore, train: &[usize], sta
         }
         // The zoo's own law is the uniform one: bounded by √3 deviations, which a normal number in twelve is beyond.
         kind => {
-            let laws: Vec<_> = thalweg_nets::init::moments(&model.layout).collect();
+            let laws: Vec<_> = thalweg_nets::init::Initialisation::default().moments(&model.layout).collect();
             let (mut beyond, mut all) = (0, 0);
             for (slot, (mean, deviation)) in model.layout.slots().iter().zip(laws) {
                 let own = || states.chunks(p).flat_map(|state| &state[slot.range()]).map(|w| f64::from(w - mean));

@@ -41,7 +41,7 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
     };
     let gaussian = CfmConfig { coupling: Coupling::Independent, source: SourceKind::Gaussian, ..CfmConfig::default() };
     for method in [MethodConfig::default(), MethodConfig::Cfm(gaussian), jko(false), jko(true)] {
-        let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+        let latent = Some(LatentConfig::Pca(PcaConfig::of(4)));
         let model = quick(&zoo, &FitConfig { method, latent, ..config() });
         assert_eq!(model.latent.as_ref().unwrap().scales().len(), 4);
         model.save(&dir.path().join("model"), true).unwrap();
@@ -113,7 +113,7 @@ fn methods_run_in_a_latent_space_and_come_back_from_the_disk() {
 fn residual_noise_has_the_length_of_the_residual_and_is_hardly_felt() {
     let dir = tempfile::tempdir().unwrap();
     let zoo = zoo("fork", 30, &dir.path().join("zoo"));
-    let latent = Some(LatentConfig::Pca(PcaConfig { dimension: 4 }));
+    let latent = Some(LatentConfig::Pca(PcaConfig::of(4)));
     let plain = FitConfig { latent, ..config() };
     let noisy = FitConfig { residual_noise: 0.5, ..plain.clone() };
     let (without, with) = (quick(&zoo, &plain), quick(&zoo, &noisy));

@@ -45,10 +45,22 @@ pub struct Frontier {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Kind {
     name: String,
-    /// Whether its runs are aligned to their common mean.
-    align: bool,
+    /// What its runs are aligned to.
+    align: Align,
     /// What it changes of the common zoo.
     zoo: toml::Table,
+}
+
+/// What runs are aligned to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Align {
+    /// Nothing: they stay as they are.
+    None,
+    /// The best of them.
+    One,
+    /// Their common mean.
+    Joint,
 }
 
 /// What was found on one zoo.
@@ -86,8 +98,9 @@ impl Frontier {
         table.insert("data".into(), data.into());
         let zoo = made::zoo(run, table, self.seed, &zoo_dir(run, &name, ""))?;
         match kind.align {
-            true => made::aligned_to(run, &zoo, Target::Mean, &zoo_dir(run, &name, "-joint")),
-            false => Ok(zoo),
+            Align::None => Ok(zoo),
+            Align::One => made::aligned_to(run, &zoo, Target::Run, &zoo_dir(run, &name, "-aligned")),
+            Align::Joint => made::aligned_to(run, &zoo, Target::Mean, &zoo_dir(run, &name, "-joint")),
         }
     }
 

@@ -7,6 +7,7 @@ mod all;
 mod by_runs;
 mod connectivity;
 mod context;
+mod deepweightflow;
 mod experiment;
 mod flows;
 mod frontier;
@@ -41,6 +42,7 @@ const ALL: &[Entry] = &[
     Entry::of::<by_runs::ByRuns>(),
     Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
+    Entry::of::<deepweightflow::DeepWeightFlow>(),
     Entry::of::<frontier::Frontier>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),

@@ -17,7 +17,7 @@ impl Plane {
     /// # Errors
     /// Points that span no plane.
     pub fn of(points: &[f32], from: &[f32], p: usize) -> Result<Self> {
-        let components = Pca::fit(&PcaConfig { dimension: 2 }, points, p)?;
+        let components = Pca::fit(&PcaConfig::of(2), points, p)?;
         let lengths = [components.scales()[0], components.scales()[1]];
         let mut plane = Self { components, lengths };
         let along: f64 = from.chunks_exact(p).map(|theta| plane.project(theta).0).sum();

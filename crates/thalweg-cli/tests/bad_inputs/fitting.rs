@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
         &[
             "the fit's settings with --set standardiser=zca",
             "line 3",
-            "unknown variant `zca`, expected one of `per-parameter`, `per-tensor`, `global`",
+            "unknown variant `zca`, expected one of `per-parameter`, `per-tensor`, `global`, `none`",
         ],
     ),
     (

@@ -73,7 +73,7 @@ pub const ROWS: &[Row] = &[
         "reproduce generatoin",
         &[
             "invalid value 'generatoin' for '<NAME>'",
-            "[possible values: by-runs, connectivity, context, frontier, generation,",
+            "[possible values: by-runs, connectivity, context, deepweightflow,",
             "tip: a similar value exists: 'generation'",
             "try '--help'",
         ],

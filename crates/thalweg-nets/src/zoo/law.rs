@@ -1,7 +1,7 @@
 //! [`InitialLaw`]: the law that a zoo's runs start from, so that a sampler can draw fresh starts exactly as the zoo drew its own.
 use super::spec::{ZooKind, ZooSpec};
 use crate::error::{Error, Result};
-use crate::init::{self, Initialisation};
+use crate::init::Initialisation;
 use crate::layout::Layout;
 use crate::streams::Streams;
 use rand::RngExt;
@@ -62,9 +62,9 @@ impl InitialLaw {
     pub fn moments(&self, layout: &Layout) -> Result<(Vec<f32>, Vec<f32>)> {
         let mut deviations = vec![0.0; layout.len()];
         match self {
-            Self::Kaiming(_) => {
+            Self::Kaiming(law) => {
                 let mut means = vec![0.0; layout.len()];
-                for (slot, (mean, deviation)) in layout.slots().iter().zip(init::moments(layout)) {
+                for (slot, (mean, deviation)) in layout.slots().iter().zip(law.moments(layout)) {
                     means[slot.range()].fill(mean);
                     deviations[slot.range()].fill(deviation);
                 }

@@ -19,6 +19,11 @@ pub trait Field: Parameters + Send + Sync {
     /// depend on the other rows, nor on how many there are.
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape);
 
+    /// [`Self::velocity`] as a step of training sees it: with dropout, where the field has some. A pure function of the same arguments.
+    fn velocity_in_training(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape) {
+        self.velocity(x, t, c, out, tape);
+    }
+
     /// Pulls `dv [B, P]`, the derivative of a scalar with respect to the last velocities on `tape`, back to the parameters
     /// (`gradient [Q]`) and to the points (`dx [B, P]`, overwritten). May be called several times after one `velocity`.
     fn backward(&self, dv: &[f32], tape: &mut Tape, gradient: Gradient<'_>, dx: Option<&mut [f32]>);

@@ -1,5 +1,5 @@
 //! Which net a velocity field is, its sizes, and the device that it lives on.
-use super::{Field, ResidualMlp, ResidualMlpConfig};
+use super::{Field, Mlp, MlpConfig, ResidualMlp, ResidualMlpConfig};
 use crate::{Error, Result, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub type Place = dyn Fn(&dyn Field) -> Result<Box<dyn Field>> + Send + Sync;
 static PLACE: OnceLock<Box<Place>> = OnceLock::new();
 
 /// From now on the fields of this process are moved by `place` when they are made: a choice for the whole process, like its thread pool.
-/// Potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU. Bytes are those of the device.
+/// Plain multilayer perceptrons, potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU. Bytes are those of the device.
 ///
 /// # Errors
 /// Where the choice was made before.
@@ -26,6 +26,8 @@ pub fn place_fields(place: Box<Place>) -> Result<()> {
 pub enum FieldConfig {
     /// The residual multilayer perceptron.
     ResidualMlp(ResidualMlpConfig),
+    /// The plain multilayer perceptron, DeepWeightFlow's field.
+    Mlp(MlpConfig),
 }
 
 impl Default for FieldConfig {
@@ -44,6 +46,7 @@ impl FieldConfig {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::ResidualMlp(c) => c.check(),
+            Self::Mlp(c) => c.check(),
         }
     }
 
@@ -52,6 +55,7 @@ impl FieldConfig {
     pub fn with_context(&self, context: usize) -> Self {
         match self {
             Self::ResidualMlp(c) => Self::ResidualMlp(ResidualMlpConfig { context, ..c.clone() }),
+            Self::Mlp(c) => Self::Mlp(MlpConfig { context, ..c.clone() }),
         }
     }
 
@@ -59,6 +63,7 @@ impl FieldConfig {
     pub fn numbers(&self, dimension: usize) -> usize {
         match self {
             Self::ResidualMlp(c) => c.numbers(dimension),
+            Self::Mlp(c) => c.numbers(dimension),
         }
     }
 
@@ -75,6 +80,7 @@ impl FieldConfig {
                     None => Ok(Box::new(field)),
                 }
             }
+            Self::Mlp(c) => Ok(Box::new(Mlp::new(dimension, c, streams)?)),
         }
     }
 }

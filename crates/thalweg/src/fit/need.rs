@@ -107,7 +107,7 @@ fn instead(config: &FitConfig, sizes: Sizes) -> Option<String> {
         told(&smaller, format!("batch={batch} validation-points={points}"))
     });
     let leaner = || {
-        let FieldConfig::ResidualMlp(field) = &config.field;
+        let FieldConfig::ResidualMlp(field) = &config.field else { return None };
         if !field.gate.is_full() {
             return None;
         }
@@ -117,7 +117,7 @@ fn instead(config: &FitConfig, sizes: Sizes) -> Option<String> {
         told(&smaller, format!("field.residual-mlp.gate=low-rank batch={batch} validation-points={points}"))
     };
     fewer.or_else(leaner).or_else(|| {
-        let pca = LatentConfig::Pca(PcaConfig { dimension: PROPOSED });
+        let pca = LatentConfig::Pca(PcaConfig::of(PROPOSED));
         let smaller = FitConfig { latent: Some(pca), ..config.clone() };
         let few = sizes.runs.saturating_mul(sizes.checkpoints) <= PROPOSED;
         told(&smaller, format!("latent.pca.dimension={PROPOSED}")).filter(|_| config.latent.is_none() && !few)

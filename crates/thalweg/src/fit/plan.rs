@@ -50,7 +50,10 @@ impl Plan {
         let at_once = memory::rows(16 * zoo.parameters() as u64, 64);
         let chunks = zoos.iter().flat_map(|(zoo, split)| split.train.chunks(at_once).map(|runs| zoo.finals(runs)));
         let coordinates = Coordinates::fit(config.standardiser, zoo.layout(), chunks)?;
-        let source = Source::of(config.method.source(), zoo, &coordinates, &split.train)?;
+        let mut source = Source::of(config.method.source(), zoo, &coordinates, &split.train)?;
+        if let Source::Gaussian { deviation } = &mut source {
+            *deviation = config.method.source_deviation() as f32;
+        }
         let wanted = config.method.marginals();
         let (checkpoints, marginals, times) = match (zoo.checkpoints(), wanted) {
             // Final networks only: the source is all there is before them.
@@ -67,7 +70,7 @@ impl Plan {
             }
         };
         // A Gaussian source is Gaussian in the latent space itself: then no start is ever encoded.
-        let starts = marginals[0] != Marginal::Source || source != Source::Gaussian;
+        let starts = marginals[0] != Marginal::Source || !matches!(source, Source::Gaussian { .. });
         let encoded = if starts || checkpoints.len() == 1 { &checkpoints[..] } else { &checkpoints[1..] };
         let fitted = config
             .latent
@@ -90,7 +93,9 @@ impl Plan {
     pub fn curves<'a>(&'a self, zoo: &'a ZooStore, config: &FitConfig, split: &RunSplit) -> Result<Curves<'a>> {
         let runs = [&split.train[..], &split.validation].concat();
         let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
-        Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::budget())
+        let curves = Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::budget())?;
+        let starts = Streams::new(config.seed).child("fit").child("starts");
+        Ok(curves.from_starts(config.method.source_points(), starts))
     }
 
     /// One fixed batch of the held-out runs, if there are any: every validation sees the same points, so they can be compared.

@@ -85,7 +85,7 @@ fn an_autoencoder_that_was_kept_is_taken_by_the_next_fit_and_another_is_not() {
     let latents = dir.path().join("latents");
     let options = FitOptions { latents: Some(latents.clone()), ..FitOptions::default() };
     let config = |dimension, seed| FitConfig {
-        latent: Some(LatentConfig::Pca(PcaConfig { dimension })),
+        latent: Some(LatentConfig::Pca(PcaConfig::of(dimension))),
         seed,
         ..FitConfig::default()
     };

@@ -52,7 +52,7 @@ pub fn action_gap(
     let times = model.config.time_grid.times(zoo, &training)?;
     let space = model.space();
     let marginals: Vec<_> = (0..k).map(Marginal::Checkpoint).collect();
-    let curves = Curves::new(zoo, runs, space, &Source::Gaussian, Coupling::Paired, marginals, curves::budget())?;
+    let curves = Curves::new(zoo, runs, space, &Source::STANDARD, Coupling::Paired, marginals, curves::budget())?;
     let d = curves.dimension();
     let path = Path::straight(&times)?;
     let drawn = curves.draw(runs, points, &streams.child("curves"))?;

@@ -26,16 +26,40 @@ pub struct CfmConfig {
     pub coupling: Coupling,
     /// What sampling starts from, and training where starts are not paired (the zoo's own law).
     pub source: SourceKind,
+    /// Standard deviation of a Gaussian source (1; above 0).
+    #[serde(skip_serializing_if = "is_one")]
+    pub source_deviation: f64,
+    /// Starts of a Gaussian source that are drawn once and trained on again and again (0: every step draws its own).
+    #[serde(skip_serializing_if = "is_none")]
+    pub source_points: usize,
     /// σ of the path (constant 0).
     pub width: Width,
     /// The law of training times (uniform).
     pub time_law: TimeLaw,
 }
 
+/// Older files, and most fits, say nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(deviation: &f64) -> bool {
+    *deviation == 1.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(points: &usize) -> bool {
+    *points == 0
+}
+
 impl Default for CfmConfig {
     fn default() -> Self {
         let width = Width::Constant { sigma: 0.0 };
-        Self { coupling: Coupling::default(), source: SourceKind::default(), width, time_law: TimeLaw::default() }
+        Self {
+            coupling: Coupling::default(),
+            source: SourceKind::default(),
+            source_deviation: 1.0,
+            source_points: 0,
+            width,
+            time_law: TimeLaw::default(),
+        }
     }
 }
 
@@ -47,13 +71,23 @@ impl CfmConfig {
     pub fn build(&self, times: &[f64], field: Box<dyn Field>) -> Result<FlowMatching> {
         let path = Path::new(Interpolant::Linear, times, self.width, self.time_law)?;
         let gaussian = self.coupling == Coupling::Independent && self.source == SourceKind::Gaussian;
-        let has_score = gaussian && self.width == Width::Constant { sigma: 0.0 };
+        let has_score = gaussian && self.source_deviation == 1.0 && self.width == Width::Constant { sigma: 0.0 };
         Ok(FlowMatching::new(path, field, has_score))
     }
 }
 
 impl MethodParameters for CfmConfig {
     fn check(&self) -> Result<()> {
+        if !self.source_deviation.is_finite() || self.source_deviation <= 0.0 {
+            let expected = "a finite number above 0";
+            return Err(Error::parameter("method.cfm.source-deviation", expected, self.source_deviation));
+        }
+        let plain = self.source_deviation == 1.0 && self.source_points == 0;
+        if !plain && self.source != SourceKind::Gaussian {
+            let found =
+                format!("{:?} with source-deviation or source-points, which a Gaussian source has", self.source);
+            return Err(Error::parameter("method.cfm.source", "gaussian", found));
+        }
         self.width.check("method.cfm.width").and_then(|()| self.time_law.check("method.cfm.time-law"))
     }
 
@@ -63,6 +97,14 @@ impl MethodParameters for CfmConfig {
 
     fn source(&self) -> SourceKind {
         self.source
+    }
+
+    fn source_deviation(&self) -> f64 {
+        self.source_deviation
+    }
+
+    fn source_points(&self) -> usize {
+        self.source_points
     }
 
     fn start_from(&mut self, source: SourceKind) {

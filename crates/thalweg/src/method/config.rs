@@ -165,6 +165,16 @@ impl MethodConfig {
         self.parameters().source()
     }
 
+    /// Standard deviation of a Gaussian source.
+    pub fn source_deviation(&self) -> f64 {
+        self.parameters().source_deviation()
+    }
+
+    /// Starts of a Gaussian source that are drawn once and trained on again and again; 0 where every step draws its own.
+    pub fn source_points(&self) -> usize {
+        self.parameters().source_points()
+    }
+
     /// The method over points `[dimension]` with marginals at `times`, its net's first parameters drawn from `streams`. Methods with a
     /// potential have its sizes among their own parameters; `field` is the net of the others.
     ///

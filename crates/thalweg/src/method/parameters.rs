@@ -42,6 +42,16 @@ pub trait MethodParameters: Debug + Send + Sync {
         SourceKind::Gaussian
     }
 
+    /// Standard deviation of a Gaussian source.
+    fn source_deviation(&self) -> f64 {
+        1.0
+    }
+
+    /// Starts of a Gaussian source that are drawn once and trained on again and again; 0 where every step draws its own.
+    fn source_points(&self) -> usize {
+        0
+    }
+
     /// Whether the method is solved at once, without optimiser steps ([`Method::closed_form`]).
     fn is_solved(&self) -> bool {
         false

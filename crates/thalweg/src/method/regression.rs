@@ -20,7 +20,11 @@ pub(super) fn loss(net: &dyn Field, batch: &Batch, scratch: &mut Scratch, gradie
         let points = some.start * p..some.end * p;
         let c = batch.c.as_deref().map(|c| &c[some.start * (c.len() / rows)..some.end * (c.len() / rows)]);
         scratch.output.resize(points.len(), 0.0);
-        net.velocity(&batch.x[points.clone()], &batch.t[some], c, &mut scratch.output, &mut scratch.tape);
+        let (x, t) = (&batch.x[points.clone()], &batch.t[some]);
+        match gradient.is_some() {
+            true => net.velocity_in_training(x, t, c, &mut scratch.output, &mut scratch.tape),
+            false => net.velocity(x, t, c, &mut scratch.output, &mut scratch.tape),
+        }
         let each = scratch.output.par_chunks_exact_mut(p).zip(batch.u[points].par_chunks_exact(p)).map(|(v, u)| {
             let mut total = 0.0;
             for (v, u) in v.iter_mut().zip(u) {

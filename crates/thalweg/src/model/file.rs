@@ -77,6 +77,7 @@ fn named<'a>(family: &str, layout: &Layout, numbers: &'a [f32]) -> Vec<Large<'a>
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum SourceFile {
     Gaussian,
+    ScaledGaussian { deviation: f32 },
     Kaiming(Initialisation),
     AroundCentre { noise: f64 },
     Families { shares: Vec<f64> },
@@ -111,7 +112,8 @@ impl MetaModel {
         tensors.push(("coordinates.mean".into(), vec![p], self.coordinates.mean()));
         tensors.push(("coordinates.scale".into(), vec![p], self.coordinates.scale()));
         let source = match &self.source {
-            Source::Gaussian => SourceFile::Gaussian,
+            Source::Gaussian { deviation: 1.0 } => SourceFile::Gaussian,
+            Source::Gaussian { deviation } => SourceFile::ScaledGaussian { deviation: *deviation },
             Source::Weights(InitialLaw::Kaiming(law)) => SourceFile::Kaiming(*law),
             Source::Weights(InitialLaw::AroundCentre { noise, centre }) => {
                 tensors.push(("source".into(), vec![p], centre));
@@ -223,7 +225,8 @@ impl MetaModel {
         let coordinates = Coordinates::from_parts(file.fit.standardiser, &file.layout, mean, scale)
             .map_err(|e| e.in_file(&weights))?;
         let source = match file.source {
-            SourceFile::Gaussian => Source::Gaussian,
+            SourceFile::Gaussian => Source::STANDARD,
+            SourceFile::ScaledGaussian { deviation } => Source::Gaussian { deviation },
             SourceFile::Kaiming(law) => Source::Weights(InitialLaw::Kaiming(law)),
             SourceFile::AroundCentre { noise } => {
                 Source::Weights(InitialLaw::AroundCentre { centre: tensor("source", &[p])?, noise })

@@ -1,6 +1,8 @@
 //! Element-wise passes over activations `[B, N]`: each fuses what happens between two products, and runs in parallel over rows.
 use super::dense::{self, vectorised};
 use rayon::prelude::*;
+use statrs::function::erf;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// Added to variances, so that a constant row is divided by something.
 const EPSILON: f32 = 1e-5;
@@ -44,6 +46,19 @@ pub fn silu(z: &mut [f32], bias: &[f32], out: &mut [f32]) {
             }
         });
     });
+}
+
+/// out = gelu(z) = z Φ(z), Φ the standard normal distribution function; z gives way to the slope Φ(z) + z φ(z) there.
+pub fn gelu(z: &mut [f32], out: &mut [f32]) {
+    let of = |z: &mut [f32], out: &mut [f32]| {
+        for (z, out) in z.iter_mut().zip(out) {
+            let x = f64::from(*z);
+            let below = 0.5 * erf::erfc(-x * FRAC_1_SQRT_2);
+            let density = (-0.5 * x * x).exp() * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI * 0.5;
+            (*out, *z) = ((x * below) as f32, (below + x * density) as f32);
+        }
+    };
+    z.par_chunks_mut(CHUNK).zip(out.par_chunks_mut(CHUNK)).for_each(|(z, out)| of(z, out));
 }
 
 /// Numbers in one task of the passes that know no rows.

@@ -44,6 +44,8 @@ pub struct Curves<'a> {
     kept: Vec<f32>,
     /// Means `[k, D]` of the source's families, where it has some.
     families: Vec<f32>,
+    /// How many starts there are, and their stream, where they are drawn once.
+    starts: Option<(usize, Streams)>,
 }
 
 impl<'a> Curves<'a> {
@@ -68,8 +70,17 @@ impl<'a> Curves<'a> {
             Source::Families(law) => space.latent.map_or_else(|| law.means.clone(), |latent| latent.encode(&law.means)),
             _ => Vec::new(),
         };
-        let mut curves =
-            Self { zoo, space, source, coupling, marginals, row_of: HashMap::new(), kept: vec![], families };
+        let mut curves = Self {
+            zoo,
+            space,
+            source,
+            coupling,
+            marginals,
+            row_of: HashMap::new(),
+            kept: vec![],
+            families,
+            starts: None,
+        };
         let bytes = curves.marginals.len() * runs.len() * space.dimension() * size_of::<f32>();
         if bytes <= budget {
             // MarginalPoints of a source marginal are never looked up; they cost a little memory and keep the indexing plain.
@@ -81,6 +92,13 @@ impl<'a> Curves<'a> {
             curves.row_of = runs.iter().enumerate().map(|(row, &run)| (run, row)).collect();
         }
         Ok(curves)
+    }
+
+    /// The same with `count` starts in all, those that `streams` gives; 0 for fresh ones at every draw.
+    #[must_use]
+    pub fn from_starts(mut self, count: usize, streams: Streams) -> Self {
+        self.starts = (count > 0).then_some((count, streams));
+        self
     }
 
     /// Numbers of a point: P, or those of the latent space.
@@ -157,11 +175,15 @@ impl<'a> Curves<'a> {
         Ok(())
     }
 
-    /// `size` fresh draws of the source.
+    /// `size` draws of the source: fresh ones, or some of those that were drawn once.
     fn fresh(&self, size: usize, streams: &Streams) -> Result<MarginalPoints<'_>> {
         let p = self.dimension();
         let mut points = vec![0.0; size * p];
-        points.par_chunks_exact_mut(p).enumerate().try_for_each(|(i, z)| {
+        let (which, streams) = match &self.starts {
+            Some((count, once)) => (drawn(&(0..*count).collect::<Vec<_>>(), size, streams), once),
+            None => ((0..size).collect(), streams),
+        };
+        points.par_chunks_exact_mut(p).zip(which).try_for_each(|(z, i)| {
             z.copy_from_slice(&self.space.draw(self.source, i as u64, self.zoo.layout(), streams)?);
             Ok(())
         })?;

@@ -85,7 +85,7 @@ fn gradients_are_differences() {
     let points: Vec<f32> = (0..30 * p).map(|_| rng.random::<f32>() - 0.5).collect();
     let training = TrainingConfig { steps: 60, ..TrainingConfig::default() };
     let vae = VaeConfig { dimension: 5, beta: 1e-3, training, ..VaeConfig::default() };
-    for config in [LatentConfig::Pca(PcaConfig { dimension: 5 }), LatentConfig::Vae(vae)] {
+    for config in [LatentConfig::Pca(PcaConfig::of(5)), LatentConfig::Vae(vae)] {
         let streams = Streams::new(9);
         let task = LatentTask {
             layout: &layout,

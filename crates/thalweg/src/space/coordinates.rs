@@ -29,6 +29,8 @@ pub enum Standardiser {
     PerTensor,
     /// One for all weights (and one for all running variances): distances stay proportional to those between weights.
     Global,
+    /// μ = 0 and s = 1: weights as they are. For recipes that have it so; steps and noise are then in the units of weights.
+    None,
 }
 
 /// The map between weights θ and coordinates z. Invertible; stored in the model file.
@@ -229,6 +231,7 @@ impl Moments {
     fn pooled(mut self, standardiser: Standardiser, layout: &Layout, logged: &[Range<usize>]) -> (Vec<f64>, Vec<f64>) {
         let groups: Vec<Vec<Range<usize>>> = match standardiser {
             Standardiser::PerParameter => vec![],
+            Standardiser::None => return (vec![0.0; layout.len()], vec![1.0; layout.len()]),
             Standardiser::PerTensor => layout.slots().iter().map(|s| vec![s.range()]).collect(),
             Standardiser::Global => vec![without(logged, layout.len()), logged.to_vec()],
         };
@@ -287,13 +290,15 @@ mod tests {
         let layout = Layout::of(&Architecture::from_toml_str(NET).unwrap());
         let (p, n) = (layout.len(), 40);
         let theta = networks(&layout, n);
-        for standardiser in [Standardiser::PerParameter, Standardiser::PerTensor, Standardiser::Global] {
+        let all = [Standardiser::PerParameter, Standardiser::PerTensor, Standardiser::Global, Standardiser::None];
+        for standardiser in all {
             let coordinates = fit(standardiser, &layout, &theta);
             let mut z = theta.clone();
             coordinates.standardise(&mut z);
             let groups: Vec<Vec<usize>> = match standardiser {
                 Standardiser::PerParameter => (0..p).map(|i| vec![i]).collect(),
                 Standardiser::PerTensor => layout.slots().iter().map(|s| s.range().collect()).collect(),
+                Standardiser::None => vec![],
                 Standardiser::Global => {
                     vec![(0..p).filter(|i| !coordinates.variances[0].contains(i)).collect()]
                 }
@@ -304,6 +309,10 @@ mod tests {
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
                 assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "{standardiser:?} {mean} {variance}");
+            }
+            // Weights as they are; running variances are taken by their logarithm all the same.
+            if standardiser == Standardiser::None {
+                assert_eq!(z[..coordinates.variances[0].start], theta[..coordinates.variances[0].start]);
             }
             coordinates.destandardise(&mut z);
             for (a, b) in z.iter().zip(&theta) {

@@ -22,7 +22,7 @@ pub enum SourceKind {
     KaimingUniform,
     /// The normal law of the same variances.
     KaimingNormal,
-    /// Standard Gaussian in standardised coordinates.
+    /// Gaussian in standardised coordinates; standard, unless the method says otherwise.
     Gaussian,
     /// A Gaussian for each family of final networks, around its mean: what keeps a flow from filling the space between families.
     Families,
@@ -35,8 +35,11 @@ pub enum SourceKind {
 pub enum Source {
     /// A law of weights.
     Weights(InitialLaw),
-    /// Standard Gaussian in standardised coordinates.
-    Gaussian,
+    /// N(0, deviation² I) in standardised coordinates, or in a latent space itself.
+    Gaussian {
+        /// Standard deviation of every number.
+        deviation: f32,
+    },
     /// A mixture of Gaussians of one diagonal covariance, in standardised coordinates.
     Families(FamilyLaw),
     /// Draw i is network i modulo m of these `[m, P]`: a memorisation probe.
@@ -114,6 +117,9 @@ pub(crate) fn evenly(all: &[usize], most: usize) -> Vec<usize> {
 }
 
 impl Source {
+    /// The standard Gaussian.
+    pub const STANDARD: Self = Self::Gaussian { deviation: 1.0 };
+
     /// The source of this kind for `zoo`, whose final networks are standardised by `coordinates`; `runs` are those whose starts `Recorded` takes and
     /// whose final networks tell the `Families`.
     ///
@@ -136,7 +142,7 @@ impl Source {
             SourceKind::Zoo => Self::Weights(zoo.initial_law()?),
             SourceKind::KaimingUniform => Self::Weights(InitialLaw::Kaiming(Initialisation::KaimingUniform)),
             SourceKind::KaimingNormal => Self::Weights(InitialLaw::Kaiming(Initialisation::KaimingNormal)),
-            SourceKind::Gaussian => Self::Gaussian,
+            SourceKind::Gaussian => Self::STANDARD,
             recorded => {
                 return Err(Error::parameter("source", "a law, for fits with contexts", format!("{recorded:?}")));
             }
@@ -160,7 +166,10 @@ impl Source {
     /// In words, for a model card.
     pub fn describe(&self) -> String {
         match self {
-            Self::Gaussian => "standard Gaussian in standardised coordinates".into(),
+            Self::Gaussian { deviation: 1.0 } => "standard Gaussian in standardised coordinates".into(),
+            Self::Gaussian { deviation } => {
+                format!("Gaussian of standard deviation {deviation} in standardised coordinates")
+            }
             Self::Weights(InitialLaw::Kaiming(law)) => format!("fresh draws of {law:?}"),
             Self::Weights(InitialLaw::AroundCentre { noise, .. }) => {
                 format!("fresh draws around the zoo's centre, relative noise {noise}")
@@ -194,9 +203,7 @@ impl Source {
     ) -> Result<()> {
         let streams = streams.index(i);
         match self {
-            Self::Gaussian => {
-                normal::fill(&mut streams.rng(), z);
-            }
+            Self::Gaussian { deviation } => normal_numbers(*deviation, &streams, z),
             Self::Families(law) => {
                 if law.deviations.len() != z.len() {
                     let found = format!("[{}]", law.deviations.len());
@@ -223,6 +230,14 @@ impl Source {
     }
 }
 
+/// Draws `z` from N(0, deviation² I).
+pub(crate) fn normal_numbers(deviation: f32, streams: &Streams, z: &mut [f32]) {
+    normal::fill(&mut streams.rng(), z);
+    if deviation != 1.0 {
+        z.iter_mut().for_each(|z| *z *= deviation);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,11 +259,14 @@ mod tests {
         assert_eq!(draw(&Source::Weights(law), 1, 0), [1.0, 0.0, 0.0]);
         assert_eq!(draw(&recorded, 1, 0), [0.0, 0.0, 0.0]);
         assert!((draw(&recorded, 9, 3)[1] - 1.0).abs() < 1e-5, "row 3 mod 2, whatever the seed");
-        assert_eq!(draw(&Source::Gaussian, 1, 5), draw(&Source::Gaussian, 1, 5));
-        assert_ne!(draw(&Source::Gaussian, 1, 5), draw(&Source::Gaussian, 1, 6));
-        let z: Vec<f32> = (0..3000).flat_map(|i| draw(&Source::Gaussian, 2, i)).collect();
+        assert_eq!(draw(&Source::STANDARD, 1, 5), draw(&Source::STANDARD, 1, 5));
+        assert_ne!(draw(&Source::STANDARD, 1, 5), draw(&Source::STANDARD, 1, 6));
+        let z: Vec<f32> = (0..3000).flat_map(|i| draw(&Source::STANDARD, 2, i)).collect();
         let (mean, square) = (z.iter().sum::<f32>() / 9e3, z.iter().map(|z| z * z).sum::<f32>() / 9e3);
         assert!(mean.abs() < 0.04 && (square - 1.0).abs() < 0.06, "{mean} {square}");
-        assert!(recorded.is_probe() && !Source::Gaussian.is_probe());
+        let narrow = draw(&Source::Gaussian { deviation: 0.25 }, 1, 5);
+        let standard = draw(&Source::STANDARD, 1, 5);
+        assert!(narrow.iter().zip(&standard).all(|(narrow, z)| *narrow == 0.25 * z));
+        assert!(recorded.is_probe() && !Source::STANDARD.is_probe());
     }
 }

@@ -62,7 +62,9 @@ impl Start<'_> {
 /// Mean and deviations of a source as points of the method; none where it is not (close to) Gaussian with a diagonal covariance.
 fn normal(source: &Source, layout: &Layout, space: Space) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
     let law = match (source, space.latent) {
-        (Source::Gaussian, _) => return Ok(Some((vec![0.0; space.dimension()], vec![1.0; space.dimension()]))),
+        (Source::Gaussian { deviation }, _) => {
+            return Ok(Some((vec![0.0; space.dimension()], vec![*deviation; space.dimension()])));
+        }
         (Source::Weights(law), None) => law,
         // Encoding mixes weights: their covariance is no longer diagonal.
         (Source::Weights(_), Some(_)) | (Source::Recorded(_) | Source::Families(_), _) => return Ok(None),
@@ -153,9 +155,10 @@ impl<'a> Process<'a> {
                 "general control with noise {noise}: the law is tilted given its starts, not as a whole, and sampled without \
                  the noise"
             ),
-            (None, Source::Weights(InitialLaw::Kaiming(Initialisation::KaimingUniform))) => {
-                "memoryless, with the uniform source replaced by the normal law of its variances while tuning".into()
-            }
+            (
+                None,
+                Source::Weights(InitialLaw::Kaiming(Initialisation::KaimingUniform | Initialisation::HeUniform)),
+            ) => "memoryless, with the uniform source replaced by the normal law of its variances while tuning".into(),
             (None, _) => "memoryless: exact up to discretisation and fit".into(),
         }
     }
@@ -259,14 +262,14 @@ mod tests {
 
     #[test]
     fn the_memoryless_process_is_refused_where_it_is_wrong() {
-        let message = process(Coupling::Paired, &Source::Gaussian, Control::Memoryless).err().unwrap().to_string();
+        let message = process(Coupling::Paired, &Source::STANDARD, Control::Memoryless).err().unwrap().to_string();
         assert!(message.contains("coupling = independent"), "{message}");
-        let paired = process(Coupling::Paired, &Source::Gaussian, Control::Auto).unwrap();
+        let paired = process(Coupling::Paired, &Source::STANDARD, Control::Auto).unwrap();
         assert_eq!(paired.1, Some(NOISE));
         let (layout, _) = setting();
         let recorded = Source::Recorded(vec![0.0; layout.len()]);
         assert!(process(Coupling::Independent, &recorded, Control::Memoryless).is_err());
-        assert!(process(Coupling::Independent, &Source::Gaussian, Control::Auto).unwrap().1.is_none());
+        assert!(process(Coupling::Independent, &Source::STANDARD, Control::Auto).unwrap().1.is_none());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn spec(kind: &str, runs: usize) -> ZooSpec {
 pub fn config() -> FitConfig {
     let mut config =
         FitConfig { steps: 40, batch: 8, validate_every: 10, validation_points: 16, ..FitConfig::default() };
-    let FieldConfig::ResidualMlp(field) = &mut config.field;
+    let FieldConfig::ResidualMlp(field) = &mut config.field else { panic!("the default field") };
     (field.width, field.blocks) = (16, 1);
     config
 }

@@ -29,7 +29,7 @@ pub fn components(model: &MetaModel, zoo: &ZooStore) -> Result<Option<Pca>> {
     if matches!(config, LatentConfig::Pca(_)) {
         return Ok(None);
     }
-    let pca = PcaConfig { dimension: config.dimension() };
+    let pca = PcaConfig::of(config.dimension());
     let split = model.config.split.of(zoo)?;
     let items = training_items(&LatentConfig::Pca(pca.clone()), zoo.parameters(), &split.train, &record.checkpoints);
     let items = items.into_iter().map(|(run, checkpoint)| (0, run, checkpoint)).collect();

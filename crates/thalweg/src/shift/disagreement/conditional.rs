@@ -116,7 +116,7 @@ impl Conditional {
             .into_par_iter()
             .map(|m| Ok(bank::query_of(m, base, reference, &spread, bank, &streams.child("zoo"))?.0))
             .collect::<Result<_>>()?;
-        let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
+        let pca = Pca::fit(&PcaConfig::of(config.dimension), &zoo, base.theta().len())?;
         let (flow, encoder) = fitted(&pca.encode(&zoo), &queries, &config, &streams.child("fit"))?;
         let shared = Shared::new(base.clone(), reference);
         referenced(Self { shared, config, rows: bank.rows, pca, flow, encoder }, reference, query, streams)
@@ -135,7 +135,7 @@ impl Conditional {
         config.check()?;
         bank.check()?;
         let shared = Shared::stored(base, reference, stored)?;
-        let mut pca = Pca::unfitted(&PcaConfig { dimension: config.dimension }, shared.base.theta().len())?;
+        let mut pca = Pca::unfitted(&PcaConfig::of(config.dimension), shared.base.theta().len())?;
         let (mut flow, mut encoder) = untrained(shared.schema, &config, &Streams::new(0))?;
         let fill = |name: &str, parameters: &mut [f32]| -> Result<()> {
             parameters.copy_from_slice(&stored.single(name, &[parameters.len()])?);

@@ -161,7 +161,7 @@ impl MetaDetectron {
     ) -> Result<Self> {
         config.check()?;
         base.network().layout().check("zoo of CDCs", &zoo)?;
-        let pca = Pca::fit(&PcaConfig { dimension: config.dimension }, &zoo, base.theta().len())?;
+        let pca = Pca::fit(&PcaConfig::of(config.dimension), &zoo, base.theta().len())?;
         let flow = flow::fitted(&pca.encode(&zoo), config.dimension, config.width, &streams.child("fit"))?;
         let start = flow::with(config.dimension, config.width, flow.parameters())?;
         let source = source(reference, &config, streams);
@@ -186,7 +186,7 @@ impl MetaDetectron {
         streams: &Streams,
     ) -> Result<Self> {
         config.check()?;
-        let mut pca = Pca::unfitted(&PcaConfig { dimension: config.dimension }, base.theta().len())?;
+        let mut pca = Pca::unfitted(&PcaConfig::of(config.dimension), base.theta().len())?;
         let projection = stored.single("projection", &[pca.parameters().len()])?;
         pca.parameters_mut().copy_from_slice(&projection);
         let read = |name: &str| -> Result<FlowMatching> {

@@ -1,6 +1,7 @@
 //! Principal components as a weight autoencoder: the floor that learned ones have to beat (M8).
 //!
-//! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y.
+//! y = W (z − m) with W the leading principal directions over their deviations, so latents are normalised; decoding is m + Wᵀ S² y. Without whitening
+//! S = 1: W is the directions themselves.
 //! By the Gram matrix of n points, read from where they lie in blocks of columns: O(n²P + n³), memory that of the directions and a block. The sign of
 //! a direction is that which makes the largest number of its eigenvector of the Gram matrix positive. Linear, so it knows the affine hull of the training points only: what it decodes lies among
 //! them, and is close to copies where there are few.
@@ -20,15 +21,29 @@ use serde::{Deserialize, Serialize};
 pub struct PcaConfig {
     /// D, components kept (16; 1 to 1,024, and fewer than there are points).
     pub dimension: usize,
+    /// Whether every component is divided by its deviation (true); false keeps the distances between points.
+    #[serde(skip_serializing_if = "is_true")]
+    pub whiten: bool,
+}
+
+/// Older files, and most fits, say nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(whiten: &bool) -> bool {
+    *whiten
 }
 
 impl Default for PcaConfig {
     fn default() -> Self {
-        Self { dimension: 16 }
+        Self::of(16)
     }
 }
 
 impl PcaConfig {
+    /// So many components, each divided by its deviation.
+    pub fn of(dimension: usize) -> Self {
+        Self { dimension, whiten: true }
+    }
+
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {
@@ -75,15 +90,17 @@ impl Pca {
         let mut pca = Self::unfitted(config, p)?;
         let (means, rest) = pca.parameters.split_at_mut(p);
         let (directions, deviations) = rest.split_at_mut(d * p);
-        deviations.iter_mut().enumerate().for_each(|(k, s)| *s = value(k).sqrt() as f32);
+        let deviation = |k: usize| if config.whiten { value(k).sqrt() } else { 1.0 };
+        deviations.iter_mut().enumerate().for_each(|(k, s)| *s = deviation(k) as f32);
         for columns in principal::blocks(n, p) {
             let (centred, mean) = principal::centred(points, columns.clone())?;
             means[columns.clone()].iter_mut().zip(&mean).for_each(|(m, v)| *m = *v as f32);
-            // Xᵀu/√(n − 1) is the k-th principal direction times its deviation.
+            // Xᵀu/√(n − 1) is the k-th principal direction times √value.
             directions.par_chunks_exact_mut(p).enumerate().for_each(|(k, direction)| {
-                let (mut sum, sign) = (vec![0.0f64; columns.len()], principal.sign(k));
+                let mut sum = vec![0.0f64; columns.len()];
+                let scale = principal.sign(k) * if config.whiten { 1.0 } else { value(k).sqrt().recip() };
                 for (row, x) in centred.chunks_exact(columns.len()).enumerate() {
-                    let u = sign * principal.vector(row, k) / ((n - 1) as f64).sqrt();
+                    let u = scale * principal.vector(row, k) / ((n - 1) as f64).sqrt();
                     vectorised(|| sum.iter_mut().zip(x).for_each(|(d, x)| *d += u * x));
                 }
                 direction[columns.clone()].iter_mut().zip(&sum).for_each(|(d, v)| *d = *v as f32);
@@ -183,7 +200,7 @@ mod tests {
     #[test]
     fn a_plane_is_found_and_points_on_it_come_back() {
         let x = points(400);
-        let pca = Pca::fit(&PcaConfig { dimension: 3 }, &x, 20).unwrap();
+        let pca = Pca::fit(&PcaConfig::of(3), &x, 20).unwrap();
         let scales = pca.scales();
         assert!((scales[0] - 3.0).abs() < 0.3 && (scales[1] - 2.0).abs() < 0.2 && (scales[2] - 0.5).abs() < 0.05);
         let y = pca.encode(&x);
@@ -194,6 +211,29 @@ mod tests {
         }
         assert!(pca.decode(&y).iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4));
         assert_eq!(pca.encode(&x[40..60]), y[6..9]);
+    }
+
+    #[test]
+    fn without_whitening_latents_are_as_far_apart_as_points() {
+        let x = points(50);
+        let config = PcaConfig { dimension: 3, whiten: false };
+        let pca = Pca::fit(&config, &x, 20).unwrap();
+        let whitened = Pca::fit(&PcaConfig::of(3), &x, 20).unwrap();
+        let (y, z) = (pca.encode(&x), whitened.encode(&x));
+        let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+        for i in 1..50 {
+            let (latents, points) = (far(&y[..3], &y[3 * i..][..3]), far(&x[..20], &x[20 * i..][..20]));
+            assert!((latents - points).abs() < 1e-4 * (1.0 + points), "{latents} {points}");
+        }
+        for (y, z) in y.chunks_exact(3).zip(z.chunks_exact(3)) {
+            let scaled = z.iter().zip(whitened.scales()).map(|(z, s)| z * s);
+            assert!(y.iter().zip(scaled).all(|(y, z)| (y - z).abs() < 1e-4));
+        }
+        assert!(pca.decode(&y).iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4));
+        assert_eq!(pca.scales(), [1.0; 3]);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<PcaConfig>(&text).unwrap(), config);
+        assert!(!toml::to_string(&PcaConfig::of(3)).unwrap().contains("whiten"));
     }
 
     /// The decomposition of all points at once in double precision, by the covariance matrix `[P, P]`.
@@ -210,7 +250,7 @@ mod tests {
             })
             .collect();
         assert!(principal::blocks(n, p).count() == 3);
-        let pca = Pca::fit(&PcaConfig { dimension: 2 }, &x, p).unwrap();
+        let pca = Pca::fit(&PcaConfig::of(2), &x, p).unwrap();
         let mut mean = vec![0.0; p];
         x.chunks_exact(p).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64));
         for (k, direction) in pca.directions().chunks_exact(p).enumerate() {
@@ -238,7 +278,7 @@ mod tests {
 
     #[test]
     fn gradients_pull_back_as_differences_say() {
-        let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points(50), 20).unwrap();
+        let pca = Pca::fit(&PcaConfig::of(2), &points(50), 20).unwrap();
         let dz: Vec<f32> = (0..20).map(|i| (i as f32).sin()).collect();
         let value = |y: &[f32]| pca.decode(y).iter().zip(&dz).map(|(z, d)| f64::from(z * d)).sum::<f64>();
         let dy = pca.pull_back(&[0.3, -0.2], &[], dz.clone());
@@ -251,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_the_points_do_not_span_is_refused() {
-        let message = |d| Pca::fit(&PcaConfig { dimension: d }, &points(30), 20).err().unwrap().to_string();
+        let message = |d| Pca::fit(&PcaConfig::of(d), &points(30), 20).err().unwrap().to_string();
         assert!(message(5).contains("at most 3"), "{}", message(5));
         assert!(message(30).contains("at least 31"), "{}", message(30));
         assert!(message(0).contains("latent.pca.dimension"));

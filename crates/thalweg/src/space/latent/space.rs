@@ -1,6 +1,6 @@
 //! [`Space`]: the way from weights to a method's points and back, through M2 and, where there is one, an autoencoder.
 use super::super::coordinates::Coordinates;
-use super::super::source::{FamilyLaw, Source};
+use super::super::source::{self, FamilyLaw, Source};
 use super::{Autoencoder, Decoder};
 use crate::nn::normal;
 use crate::{Layout, Result, Streams};
@@ -21,14 +21,14 @@ impl Space<'_> {
         self.encoded(theta)
     }
 
-    /// Draw `i` of `source`: a point `[D]`. A Gaussian source is standard in the space itself.
+    /// Draw `i` of `source`: a point `[D]`. A Gaussian source is one in the space itself.
     ///
     /// # Errors
     /// A law that does not fit the layout.
     pub fn draw(&self, source: &Source, i: u64, layout: &Layout, streams: &Streams) -> Result<Vec<f32>> {
-        if let (Source::Gaussian, Some(latent)) = (source, self.latent) {
+        if let (Source::Gaussian { deviation }, Some(latent)) = (source, self.latent) {
             let mut y = vec![0.0; latent.dimension()];
-            normal::fill(&mut streams.index(i).rng(), &mut y);
+            source::normal_numbers(*deviation, &streams.index(i), &mut y);
             return Ok(y);
         }
         let mut z = vec![0.0; self.coordinates.dimension()];

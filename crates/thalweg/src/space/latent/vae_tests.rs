@@ -75,7 +75,7 @@ fn on_a_curve_two_learned_latents_beat_two_principal_components() {
     let (points, held_out) = (curve(600, p, 1), curve(200, p, 2));
     let unseen = crate::space::points::Held::new(&held_out, p).unwrap();
     let error = |a: &dyn Autoencoder| crate::space::latent::config::squared_error(a, &unseen).unwrap().unwrap();
-    let pca = Pca::fit(&PcaConfig { dimension: 2 }, &points, p).unwrap();
+    let pca = Pca::fit(&PcaConfig::of(2), &points, p).unwrap();
     let coder = CoderConfig::Mlp(StackConfig { width: 48, blocks: 2 });
     let vae =
         VaeConfig { dimension: 2, beta: 1e-3, noise: 0.0, coder: coder.clone(), training: training(1500, 64, 3e-3) };

@@ -53,13 +53,15 @@ pub(super) fn generation_beside(rows: &[Row]) -> Vec<Comparison> {
 }
 
 /// The most accurate of the generators that need no learning.
+fn most_accurate(zoo: &Selection) -> Option<Estimate> {
+    let all = ["mean", "mean-move", "diagonal-gaussian", "pca-gaussian"].map(|name| accuracy(zoo, name));
+    all.into_iter().flatten().max_by(|a, b| a.mean.total_cmp(&b.mean))
+}
+
+/// The most accurate of the generators that need no learning, beside NM-CFM.
 pub(super) fn generation_rival(rows: &[Row]) -> Vec<Comparison> {
-    let trivial = |zoo: &Selection| {
-        let all = ["mean", "mean-move", "diagonal-gaussian", "pca-gaussian"].map(|name| accuracy(zoo, name));
-        all.into_iter().flatten().max_by(|a, b| a.mean.total_cmp(&b.mean))
-    };
     let of = |(name, zoo): (String, Selection)| {
-        Some(compare(format!("{name}: test accuracy"), accuracy(&zoo, NM_CFM)?, Sense::Above, trivial(&zoo)?))
+        Some(compare(format!("{name}: test accuracy"), accuracy(&zoo, NM_CFM)?, Sense::Above, most_accurate(&zoo)?))
     };
     zoos(rows).into_iter().filter_map(of).collect()
 }
@@ -105,4 +107,54 @@ fn behaviour_beside(rows: &[Row], beside: &[&str], sense: Sense) -> Vec<Comparis
         Some(compare(format!("{name}: novel and performing"), novelty(&zoo, NM_CFM)?, sense, theirs))
     };
     zoos(rows).into_iter().filter_map(of).collect()
+}
+
+/// What DeepWeightFlow's recipe is called, whatever the zoo is aligned to.
+const DEEP_WEIGHT_FLOW: &str = "DeepWeightFlow, 99 components";
+
+/// Each zoo on which the recipe was followed, with it.
+fn deepweightflow_beside(
+    rows: &[Row],
+    compared: impl Fn(&str, &Selection) -> Vec<Option<Comparison>>,
+) -> Vec<Comparison> {
+    let groups = Selection::of(rows).having("zoo").groups(&["data", "zoo"]);
+    let of = |zoo: Selection| {
+        let name = zoo.first().map_or(String::new(), |row| format!("{}, {}", key(row, "data"), key(row, "zoo")));
+        compared(&name, &zoo).into_iter().flatten().collect::<Vec<_>>()
+    };
+    groups.into_iter().flat_map(of).collect()
+}
+
+/// Its networks beside the runs that it learns from.
+pub(super) fn deepweightflow(rows: &[Row]) -> Vec<Comparison> {
+    deepweightflow_beside(rows, |name, zoo| {
+        let pair = accuracy(zoo, DEEP_WEIGHT_FLOW).zip(accuracy(zoo, "zoo"));
+        vec![pair.map(|(ours, runs)| compare(format!("{name}: test accuracy"), ours, Sense::NotBelow, runs))]
+    })
+}
+
+/// The most accurate of the generators that need no learning.
+pub(super) fn deepweightflow_rival(rows: &[Row]) -> Vec<Comparison> {
+    deepweightflow_beside(rows, |name, zoo| {
+        let pair = accuracy(zoo, DEEP_WEIGHT_FLOW).zip(most_accurate(zoo));
+        vec![pair.map(|(ours, theirs)| compare(format!("{name}: test accuracy"), ours, Sense::Above, theirs))]
+    })
+}
+
+/// Whether they are as new as runs that nothing has seen.
+pub(super) fn deepweightflow_novelty(rows: &[Row]) -> Vec<Comparison> {
+    const MEASURES: [(&str, &str); 3] = [
+        ("novel and performing", "novel_and_performing"),
+        ("d_w, distance in weights to the nearest run", "novelty_weights"),
+        ("d_f, answers unlike the most similar run's", "novelty_behaviour"),
+    ];
+    deepweightflow_beside(rows, |name, zoo| {
+        let of = |(what, measure): (&str, &str)| {
+            let found =
+                |method: &str| zoo.with("method", method).estimate(method, measure, &format!("{measure}_sem"), "n");
+            let (ours, theirs) = (found(DEEP_WEIGHT_FLOW)?, found("held-out")?);
+            Some(compare(format!("{name}: {what}"), ours, Sense::NotBelow, theirs))
+        };
+        MEASURES.map(of).into()
+    })
 }

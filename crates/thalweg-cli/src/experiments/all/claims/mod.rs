@@ -6,7 +6,8 @@ use super::rule::{Comparison, Estimate, Sense, compare};
 use super::select::{Selection, is_true, key, number, whole};
 use crate::results::Row;
 use generated::{
-    behaviour, behaviour_rival, generation, generation_beside, generation_rival, latent, latent_rival, zoos,
+    behaviour, behaviour_rival, deepweightflow, deepweightflow_novelty, deepweightflow_rival, generation,
+    generation_beside, generation_rival, latent, latent_rival, zoos,
 };
 
 /// A claim.
@@ -127,6 +128,15 @@ pub const CLAIMS: &[Claim] = &[
         decide: connectivity,
         rival: none,
         beside: connectivity_beside,
+    },
+    Claim {
+        text: "A flow from a narrow Gaussian to 100 independent networks makes networks as accurate as they are.",
+        source: "DeepWeightFlow",
+        experiment: "deepweightflow",
+        look: "d_w and d_f beside those of runs that nothing has seen: accurate networks that lie on the training runs are copies.",
+        decide: deepweightflow,
+        rival: deepweightflow_rival,
+        beside: deepweightflow_novelty,
     },
 ];
 
