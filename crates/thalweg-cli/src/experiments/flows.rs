@@ -83,6 +83,9 @@ impl Flows {
                 bail!("expected kinds among independent, {ALIGNED}, shared, fork (with trajectories), found {kind}");
             }
         }
+        for kind in &self.kinds {
+            made::check(&settings::merged(&self.zoo, &["all", kind])).with_context(|| format!("{kind} zoo"))?;
+        }
         if self.fits == 0 || self.samples < 2 || self.data.is_empty() || self.kinds.is_empty() {
             bail!("expected fits of at least 1, samples of at least 2, some data and some kinds");
         }

@@ -13,7 +13,7 @@ use crate::table::Weight;
 use crate::verdict::{self, Verdict};
 use crate::work::new_runs::{self, NewRuns};
 use crate::work::outlook::Between;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use thalweg::space::align::Target;
 use thalweg_nets::data::DataSpec;
@@ -184,6 +184,7 @@ impl Experiment for Frontier {
             DataSpec::parse(name)?;
         }
         for kind in self.kinds() {
+            made::check(&self.table(kind)).with_context(|| kind.name.clone())?;
             let runs = self.table(kind).get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
             self.methods().check(usize::try_from(runs)?)?;
         }

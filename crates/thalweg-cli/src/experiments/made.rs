@@ -7,7 +7,7 @@ use crate::settings;
 use crate::work::fit::{fit_among_others, fit_or_read};
 use crate::work::plan;
 use crate::work::zoo::best_run;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,21 @@ pub fn recipe(run: &Run, table: Table, seed: u64, dir: &Path) -> Result<Recipe> 
         None => dir.to_path_buf(),
     };
     Ok(Recipe { spec, dir })
+}
+
+/// Refuses a table whose recipe or kind cannot be read, before any data are looked for.
+///
+/// # Errors
+/// Unknown keys, values of a wrong type, two choices where one may stand.
+pub fn check(table: &Table) -> Result<()> {
+    let said = |key: &'static str| move |e: toml::de::Error| anyhow!("zoo.{key}: {}", e.message());
+    if let Some(recipe) = table.get("recipe") {
+        recipe.clone().try_into::<thalweg_nets::train::Recipe>().map_err(said("recipe"))?;
+    }
+    if let Some(kind) = table.get("kind").filter(|kind| kind.is_table()) {
+        kind.clone().try_into::<ZooKind>().map_err(said("kind"))?;
+    }
+    Ok(())
 }
 
 /// The zoo that `table` describes, trained for `dir` if it is not there.

@@ -21,6 +21,7 @@ pub const ROWS: &[Row] = &[
         "shift calibrate --model nets --p digits --out new",
         &["nets: its architecture is not in the file: name it by --arch FILE.toml or a preset"],
     ),
+    ("shift calibrate --model nothing.pt --p digits --out new", &["nothing.pt", "No such file"]),
     (
         "shift calibrate --model nets --arch digits --p digits --network 99 --out new",
         &["--network 99: nets holds 4, counted from 0"],

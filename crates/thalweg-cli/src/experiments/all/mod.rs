@@ -35,11 +35,16 @@ fn chosen_on(name: &str) -> Result<Vec<u64>> {
     Ok(seeds.into_iter().flatten().filter_map(|seed| seed.as_integer()?.try_into().ok()).collect())
 }
 
-/// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
-fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
+/// What `all` changes of the experiment `name` at `scale`.
+fn own(name: &str, scale: Scale) -> Result<Vec<String>> {
     let scales: Table = TOML.parse().context("experiments/all.toml is not valid TOML")?;
     let table = scales.get(&scale.to_string()).and_then(|scale| scale.get(name)).and_then(Value::as_table);
-    let mut set = table.map(settings::as_overrides).unwrap_or_default();
+    Ok(table.map(settings::as_overrides).unwrap_or_default())
+}
+
+/// What `all` changes of the experiment `name` at `scale`, then what the user does: `--set NAME.KEY=VALUE`.
+fn changes(name: &str, scale: Scale, session: &Session) -> Result<Vec<String>> {
+    let mut set = own(name, scale)?;
     set.extend(session.common.set.iter().filter_map(|text| text.strip_prefix(&format!("{name}.")).map(str::to_owned)));
     Ok(set)
 }
@@ -144,4 +149,24 @@ fn finished(dir: &Path, seed: u64, settings: &Row) -> Option<(f64, Vec<Row>, Rep
     let rows = rows.iter().map(|row| row.as_object().cloned()).collect::<Option<Vec<Row>>>()?;
     let report = serde_json::from_slice(&std::fs::read(dir.join(PAGE)).ok()?).ok()?;
     Some((results["seconds"].as_f64()?, rows, report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that is refused is refused before anything is trained, so that nobody waits twenty minutes for it.
+    #[test]
+    fn every_experiment_holds_together_at_every_scale_alone_and_within_all() {
+        for entry in super::super::ALL {
+            for scale in [Scale::Smoke, Scale::Laptop, Scale::Paper] {
+                let within = own(entry.name, scale).unwrap();
+                for set in [&[][..], &within] {
+                    if let Err(error) = (entry.prepare)(scale, set, None) {
+                        panic!("{} at {scale}: {error:#}", entry.name);
+                    }
+                }
+            }
+        }
+    }
 }

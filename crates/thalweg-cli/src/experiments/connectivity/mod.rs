@@ -145,6 +145,7 @@ impl Experiment for Connectivity {
         for name in &self.data {
             DataSpec::parse(name)?;
         }
+        made::check(&self.zoo)?;
         let runs = self.zoo.get("runs").and_then(toml::Value::as_integer).unwrap_or(0);
         self.methods().check(usize::try_from(runs)?)
     }

@@ -11,6 +11,7 @@ use super::picture;
 use crate::common::Outcome;
 use crate::report::{Report, figures};
 use crate::results::Row;
+use crate::settings;
 use crate::study::Study;
 use crate::table::Weight;
 use crate::verdict::{self, PROBE, SHUFFLED, Verdict, colour};
@@ -77,6 +78,9 @@ impl Experiment for Generation {
             if !ZooKind::NAMES.contains(&kind.as_str()) && kind != ALIGNED {
                 bail!("expected kinds among {}, {ALIGNED}, found {kind}", ZooKind::NAMES.join(", "));
             }
+        }
+        for kind in &self.kinds {
+            made::check(&settings::merged(&self.zoo, &["all", kind])).with_context(|| format!("{kind} zoo"))?;
         }
         let names = || self.methods.iter().map(|m| m.name.as_str());
         if let Some(unknown) =

@@ -8,9 +8,9 @@ use crate::work::networks;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use thalweg::shift::Base;
-use thalweg_nets::Architecture;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooStore;
+use thalweg_nets::{Architecture, Error};
 
 /// f and P.
 pub struct Found {
@@ -25,6 +25,8 @@ pub struct Found {
 /// # Errors
 /// Flags that are missing or said twice; files that cannot be read; a run that did not end well.
 pub fn found(args: &Flags, model: &Path, session: &Session) -> Result<Found> {
+    // First of all, so that nobody is asked for the architecture of a file that there is not.
+    std::fs::metadata(model).map_err(Error::io("read", model))?;
     match () {
         () if model.join("zoo.toml").exists() => of_zoo(args, model, session),
         () if model.extension().is_some_and(|end| end == "onnx") => {

@@ -7,6 +7,7 @@ use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::test::{self, Measured, ShiftTest, Statistic};
 use crate::{Result, Streams};
+use std::borrow::Cow;
 use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax_rows;
 
@@ -120,11 +121,7 @@ impl Reading {
 /// The two-sided Kolmogorov–Smirnov distance of two samples; 0 where one is empty. By hand, since `statrs` 0.19.1 never returns where a value
 /// stands in both samples (its p-value is not needed: null laws give ours).
 pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
-    let [a, b] = [a, b].map(|v| {
-        let mut v = v.to_vec();
-        v.sort_by(f64::total_cmp);
-        v
-    });
+    let [a, b] = [in_order(a), in_order(b)];
     let (mut i, mut j, mut furthest) = (0, 0, 0f64);
     while i < a.len() && j < b.len() {
         let at = a[i].min(b[j]);
@@ -133,6 +130,16 @@ pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
         furthest = furthest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
     }
     furthest
+}
+
+/// The values from the least on; a sample that many others are compared with is best kept so.
+fn in_order(values: &[f64]) -> Cow<'_, [f64]> {
+    if values.is_sorted_by(|a, b| a.total_cmp(b).is_le()) {
+        return Cow::Borrowed(values);
+    }
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    Cow::Owned(values)
 }
 
 /// f's own mean entropy on the query.

@@ -178,7 +178,11 @@ impl Mahalanobis {
 }
 
 impl Mahalanobis {
-    fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
+    /// The distance of every row, `[N]`.
+    ///
+    /// # Errors
+    /// Rows that do not fit.
+    pub(in crate::shift) fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
         test::check(query, &self.schema, self.kind == Distance::Inputs)?;
         let d = self.whole.mean.len();
         let of = |row: &[f32]| {

@@ -10,7 +10,7 @@
 //!
 //! What f makes of such rows is known: how often it is right on them by their labels, which the change leaves as they are, or, without labels,
 //! how often it answers as before (of another choice of rows: how sure it is); of features also where the values are given at random, which noise may have
-//! come to and ranks would hide. A change is itself harmful where f's accuracy falls by [`FALL`] or more, and by more than chance among so many rows gives
+//! come to and ranks would hide, unless the inputs of Q visibly go together as ranks have it (by their Mahalanobis distances). A change is itself harmful where f's accuracy falls by [`FALL`] or more, and by more than chance among so many rows gives
 //! ([`CHANCE`]: the sign test over the rows that f became wrong or right on; of another choice of rows, a permutation test). Where it is not, the tests of
 //! harm are asked again, of Q beside the changed rows: if they are silent, rows that f bears look as Q does, and the outcome is "shifted, harm not established".
 //!

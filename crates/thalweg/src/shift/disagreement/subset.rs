@@ -1,4 +1,5 @@
 //! Which members of a bank a query takes.
+use crate::nn::dense::vectorised;
 use crate::shift::base::Sample;
 use crate::shift::baselines::entropy::{Answers, Reading};
 
@@ -18,10 +19,12 @@ pub(in crate::shift) fn greedy(drops: &[&[f32]], members: usize) -> Vec<usize> {
     while chosen.len() < members.min(networks) {
         gains.fill(0.0);
         for (row, covered) in drops.iter().zip(&covered) {
-            gains.iter_mut().zip(*row).for_each(|(gain, drop)| *gain += (drop - covered).max(0.0));
+            vectorised(|| gains.iter_mut().zip(*row).for_each(|(gain, drop)| *gain += (drop - covered).max(0.0)));
         }
-        let left = (0..networks).filter(|m| !chosen.contains(m)).map(|m| (m, gains[m]));
-        let best = left.fold((usize::MAX, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0;
+        chosen.iter().for_each(|&m: &usize| gains[m] = f32::NEG_INFINITY);
+        let most = vectorised(|| gains.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        // The first of those that gain most.
+        let best = gains.iter().position(|gain| *gain == most).unwrap_or(0);
         covered.iter_mut().zip(drops).for_each(|(covered, row)| *covered = covered.max(row[best]));
         chosen.push(best);
     }
