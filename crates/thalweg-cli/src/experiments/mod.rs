@@ -8,6 +8,7 @@ mod by_runs;
 mod connectivity;
 mod context;
 mod deepweightflow;
+mod ensembles;
 mod experiment;
 mod flows;
 mod frontier;
@@ -43,6 +44,7 @@ const ALL: &[Entry] = &[
     Entry::of::<connectivity::Connectivity>(),
     Entry::of::<context::Contexts>(),
     Entry::of::<deepweightflow::DeepWeightFlow>(),
+    Entry::of::<ensembles::Ensembles>(),
     Entry::of::<frontier::Frontier>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),

@@ -138,6 +138,15 @@ pub const CLAIMS: &[Claim] = &[
         rival: deepweightflow_rival,
         beside: deepweightflow_novelty,
     },
+    Claim {
+        text: "An ensemble that a flow makes of one's own checkpoints predicts better than SWAG's.",
+        source: "ours",
+        experiment: "ensembles",
+        look: "Negative log-likelihood, and the deep ensemble that took as many steps of training.",
+        decide: ensembles,
+        rival: ensembles_rival,
+        beside: none,
+    },
 ];
 
 fn none(_: &[Row]) -> Vec<Comparison> {
@@ -316,6 +325,22 @@ fn connectivity_beside(rows: &[Row]) -> Vec<Comparison> {
         Some(compare(format!("{name}: test accuracy"), flow, Sense::Above, midpoint))
     };
     widths(rows).into_iter().filter_map(of).collect()
+}
+
+fn ensembles(rows: &[Row]) -> Vec<Comparison> {
+    ensembles_beside(rows, "SWAG", Sense::Below)
+}
+
+/// Training other runs for as many steps.
+fn ensembles_rival(rows: &[Row]) -> Vec<Comparison> {
+    ensembles_beside(rows, "deep ensemble of as many steps", Sense::Below)
+}
+
+fn ensembles_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    let all = Selection::of(rows);
+    let nll = |method: &str| all.with("method", method).estimate(method, "nll_mean", "nll_sem", "n");
+    let of = |ours: &str| Some(compare("negative log-likelihood".into(), nll(ours)?, sense, nll(beside)?));
+    ["NM-CFM", "NM-CFM, PCA 16 + residual noise"].into_iter().filter_map(of).collect()
 }
 
 /// What a shift has to cost in accuracy to count as harmful.
