@@ -18,6 +18,9 @@ const PERMUTATIONS: usize = 199;
 const STRONGEST: f32 = 4.0;
 const HALVINGS: usize = 8;
 
+/// Inputs up to which it is asked whether they go together: the covariance of more is neither known from some hundred rows nor had at once.
+const WIDEST: usize = 128;
+
 /// A fall of f's accuracy from which on a change is harmful.
 pub const FALL: f64 = 0.05;
 /// Probability that chance alone gives such a fall, up to which it is established.
@@ -246,6 +249,9 @@ impl Home<'_> {
 /// Whether the inputs of `query` go together as those of `by_rank` do and not as those of `at_random`: its mean Mahalanobis distance about the former is as
 /// small as that of no more than a share `level` of random choices of as many of the latter.
 fn goes_with(by_rank: &Sample, at_random: &Sample, query: &Sample, level: f64, streams: &Streams) -> Result<bool> {
+    if query.width() > WIDEST {
+        return Ok(false);
+    }
     let about = Mahalanobis::new(Distance::Inputs, by_rank)?;
     let mean = |scores: &mut dyn Iterator<Item = f64>| scores.sum::<f64>() / query.len() as f64;
     let (apart, own) = (about.scores(at_random)?, mean(&mut about.scores(query)?.into_iter()));
