@@ -55,8 +55,7 @@ fn queries(c: &mut Criterion) {
     };
     let calibration = Calibration::make(&request, &Silent).expect("rows that suffice");
     let query = fresh.subset(&(0..20).collect::<Vec<_>>());
-    let turned =
-        Corruption::named("rotation", 5).and_then(|turn| turn.apply(&query, 3)).expect("images to be turned");
+    let turned = Corruption::named("rotation", 5).and_then(|turn| turn.apply(&query, 3)).expect("images to be turned");
     let mut group = c.benchmark_group("shift");
     group.sample_size(20);
     for (name, of) in [("query_of_20", &query), ("query_of_20_rotated", &turned)] {

@@ -39,6 +39,7 @@ pub mod network;
 mod nn;
 pub mod path;
 mod ranges;
+pub mod refine;
 pub mod reward;
 pub mod shift;
 pub mod solver;

@@ -21,6 +21,7 @@ mod methods;
 mod parts;
 mod peers;
 mod picture;
+mod refine;
 mod reward;
 mod share;
 mod shift;
@@ -51,6 +52,7 @@ const ALL: &[Entry] = &[
     Entry::of::<initialisation::Initialisation>(),
     Entry::of::<marginals::Marginals>(),
     Entry::of::<peers::Peers>(),
+    Entry::of::<refine::Refine>(),
     Entry::of::<reward::Rewards>(),
     Entry::of::<shift::Shifts>(),
     Entry::of::<shift_curve::ShiftCurve>(),

@@ -147,6 +147,15 @@ pub const CLAIMS: &[Claim] = &[
         rival: ensembles_rival,
         beside: none,
     },
+    Claim {
+        text: "Steps along gradients whose coefficients were trained on one task make better networks of another than Adam tuned there, at as many gradients.",
+        source: "ours",
+        experiment: "refine",
+        look: "Accuracy at the same number of gradients; Muon, which asks for no training of coefficients; and whether any of them is novel and performs.",
+        decide: refine,
+        rival: refine_rival,
+        beside: none,
+    },
 ];
 
 fn none(_: &[Row]) -> Vec<Comparison> {
@@ -341,6 +350,24 @@ fn ensembles_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison>
     let nll = |method: &str| all.with("method", method).estimate(method, "nll_mean", "nll_sem", "n");
     let of = |ours: &str| Some(compare("negative log-likelihood".into(), nll(ours)?, sense, nll(beside)?));
     ["NM-CFM", "NM-CFM, PCA 16 + residual noise"].into_iter().filter_map(of).collect()
+}
+
+fn refine(rows: &[Row]) -> Vec<Comparison> {
+    refine_beside(rows, "Adam")
+}
+
+/// Tuned Muon, which asks for no training of coefficients.
+fn refine_rival(rows: &[Row]) -> Vec<Comparison> {
+    refine_beside(rows, "Muon")
+}
+
+fn refine_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
+    let of = |at: Selection| {
+        let accuracy = |way: &str| at.with("way", way).estimate(way, "accuracy_mean", "accuracy_sem", "n");
+        let what = format!("test accuracy after {} gradients", whole(at.first()?, "gradients")?);
+        Some(compare(what, accuracy("trained steps")?, Sense::Above, accuracy(beside)?))
+    };
+    Selection::of(rows).having("gradients").groups(&["gradients"]).into_iter().filter_map(of).collect()
 }
 
 /// What a shift has to cost in accuracy to count as harmful.

@@ -1,0 +1,341 @@
+//! Few steps along gradients with trained coefficients (M24), on a task that they were not trained on, beside tuned optimisers at as many gradients: the price of a
+//! network by each way, in gradients and in milliseconds, with how accurate and how novel it is.
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::made::{self, zoo_dir};
+use crate::common::Outcome;
+use crate::report::Report;
+use crate::results::Row;
+use crate::row;
+use crate::study::Study;
+use crate::table::{Cell, Table, Weight};
+use crate::verdict::Verdict;
+use crate::work::judge::judge_all;
+use crate::{data, settings};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+use thalweg::Streams;
+use thalweg::refine::{Descent, Refiner, Rule, TrainingConfig, train};
+use thalweg::reward::{OnData, Reward, Rows};
+use thalweg_nets::Error;
+use thalweg_nets::data::{DataSpec, Dataset};
+use thalweg_nets::engine::Engine;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{InitialLaw, Shares, ZooStore};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Refine {
+    seed: u64,
+    /// Where coefficients are trained.
+    home: String,
+    unseen: String,
+    architecture: String,
+    widths: Vec<usize>,
+    /// Rows of a gradient.
+    rows: usize,
+    /// Gradients of a network.
+    steps: Vec<usize>,
+    networks: usize,
+    /// Networks that rates are tuned with.
+    tuning_networks: usize,
+    /// Adam's memories to choose from.
+    betas: Vec<[f32; 2]>,
+    /// Muon's and SOAP's.
+    momenta: Vec<f32>,
+    rates: Vec<f64>,
+    training: Training,
+    /// Runs on the unseen task.
+    zoo: toml::Table,
+}
+
+/// How coefficients are trained.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Training {
+    iterations: usize,
+    pairs: usize,
+    /// Fresh starts an iteration.
+    starts: usize,
+    /// Root mean square of a step of every direction, to begin with.
+    first: f64,
+    deviation: f64,
+    learning_rate: f64,
+}
+
+impl Training {
+    fn config(&self) -> TrainingConfig {
+        let Self { iterations, pairs, deviation, learning_rate, .. } = *self;
+        TrainingConfig { iterations, pairs, deviation, learning_rate }
+    }
+}
+
+/// What the refiner is called, and its rivals.
+const REFINED: &str = "trained steps";
+const RIVALS: [&str; 3] = ["Adam", "Muon", "SOAP"];
+
+/// Networks of one way at one price.
+struct Made {
+    way: &'static str,
+    gradients: usize,
+    theta: Vec<f32>,
+    /// Of one network.
+    milliseconds: f64,
+    /// What was chosen, or trained, and the seconds that it took.
+    chosen: String,
+    seconds: f64,
+}
+
+impl Made {
+    fn name(&self) -> String {
+        format!("{}, {} gradients", self.way, self.gradients)
+    }
+}
+
+/// The unseen task with what its networks start from.
+struct Task<'a> {
+    set: &'a Refine,
+    study: Study,
+    law: InitialLaw,
+    /// On training rows, a batch at a time.
+    reward: OnData,
+    /// On all validation rows.
+    chooses: OnData,
+}
+
+impl Refine {
+    fn reward(&self, name: &str, engine: &Engine, data: &Dataset, rows: Rows) -> Result<OnData> {
+        Ok(OnData::loss(name, engine, data.inputs.clone(), data.labels.clone(), rows)?)
+    }
+
+    fn table(&self, data: &str) -> toml::Table {
+        let mut own = toml::Table::from_iter([("architecture".to_owned(), self.architecture.clone().into())]);
+        own.insert("data".into(), data.into());
+        let widths = self.widths.iter().map(|&width| toml::Value::Integer(width as i64)).collect::<Vec<_>>();
+        if !widths.is_empty() {
+            own.insert("widths".into(), widths.into());
+        }
+        settings::over(&self.zoo, &own)
+    }
+
+    fn task(&self, run: &Run) -> Result<Task<'_>> {
+        let zoo = made::zoo(run, self.table(&self.unseen), self.seed, &zoo_dir(run, "unseen", ""))?;
+        let law = zoo.initial_law()?;
+        let named = zoo.data().context("the zoo does not know its data")?;
+        let splits = data::load(named, &run.session.progress)?;
+        let study = study(zoo, run)?;
+        let reward = self.reward(&self.unseen, &study.engine, &splits.train, Rows::Batch(self.rows))?;
+        let chooses = self.reward(&self.unseen, &study.engine, &splits.validation, Rows::All)?;
+        Ok(Task { set: self, study, law, reward, chooses })
+    }
+
+    /// The refiner of so many steps, its coefficients trained at home.
+    fn trained(&self, task: &Task, steps: usize, home: &OnData) -> Result<Refiner> {
+        let mut refiner = Refiner::new(task.study.engine.layout(), steps, self.training.first)?;
+        let streams = Streams::new(self.seed).child("refine").index(steps as u64);
+        let starts = |streams: &Streams| task.starts(self.training.starts, streams);
+        train(&mut refiner, &self.training.config(), &starts, home, &streams)?;
+        Ok(refiner)
+    }
+
+    fn all(&self, run: &Run, task: &Task) -> Result<Vec<Made>> {
+        let spec = DataSpec::parse(&self.home)?;
+        let splits = data::load(&spec, &run.session.progress)?;
+        let home = self.reward(&self.home, &task.study.engine, &splits.train, Rows::Batch(self.rows))?;
+        let streams = Streams::new(self.seed).child("fresh");
+        let starts = task.starts(self.networks, &streams.child("starts"))?;
+        let mut all = Vec::new();
+        let count = self.steps.len() * (1 + RIVALS.len());
+        run.session.progress.begin("refining", count as u64);
+        for &steps in &self.steps {
+            let clock = Instant::now();
+            let refiner = self.trained(task, steps, &home)?;
+            let seconds = clock.elapsed().as_secs_f64();
+            let (theta, milliseconds) =
+                self.timed(|| Ok(refiner.refine(&starts, &task.reward, &streams.child("steps"))?))?;
+            let chosen = format!("trained on {}", self.home);
+            all.push(Made { way: REFINED, gradients: steps, theta, milliseconds, chosen, seconds });
+            run.session.progress.advance(1);
+            for way in RIVALS {
+                let clock = Instant::now();
+                let descent = self.tuned(task, way, steps)?;
+                let seconds = clock.elapsed().as_secs_f64();
+                let layout = task.study.engine.layout();
+                let (theta, milliseconds) =
+                    self.timed(|| Ok(descent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
+                let chosen = format!("{:?}, rate {}", descent.rule, descent.rate);
+                all.push(Made { way, gradients: steps, theta, milliseconds, chosen, seconds });
+                run.session.progress.advance(1);
+            }
+        }
+        run.session.progress.end();
+        Ok(all)
+    }
+
+    fn timed(&self, make: impl Fn() -> Result<Vec<f32>>) -> Result<(Vec<f32>, f64)> {
+        let clock = Instant::now();
+        let theta = make()?;
+        Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / self.networks as f64))
+    }
+
+    /// The settings of `way` with the greatest mean reward on validation rows of the unseen task itself, which is in its favour.
+    fn tuned(&self, task: &Task, way: &str, steps: usize) -> Result<Descent> {
+        let rules: Vec<Rule> = match way {
+            "Adam" => self.betas.iter().map(|&betas| Rule::Adam { betas }).collect(),
+            "Muon" => self.momenta.iter().map(|&momentum| Rule::Muon { momentum }).collect(),
+            _ => self.momenta.iter().map(|&momentum| Rule::Soap { momentum }).collect(),
+        };
+        let streams = Streams::new(self.seed).child("tuning");
+        let starts = task.starts(self.tuning_networks, &streams.child("starts"))?;
+        let mut best: Option<(f64, Descent)> = None;
+        for rule in rules {
+            for &rate in &self.rates {
+                let descent = Descent { rule, rate };
+                let layout = task.study.engine.layout();
+                let end = descent.run(layout, &starts, steps, &task.reward, &streams.child("steps"));
+                let values = match end.and_then(|theta| task.chooses.values(&theta, &streams)) {
+                    Ok(values) => values,
+                    // What diverges is no candidate.
+                    Err(Error::NotFinite { .. }) => continue,
+                    Err(other) => return Err(other.into()),
+                };
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                if best.is_none_or(|(most, _)| mean > most) {
+                    best = Some((mean, descent));
+                }
+            }
+        }
+        best.map(|(_, descent)| descent).with_context(|| format!("{way}: no rate of {:?} ends anywhere", self.rates))
+    }
+
+    fn words(&self, made: &[Made], verdicts: &[Verdict]) -> String {
+        let accuracy = |name: &str| verdicts.iter().find(|v| v.method == name).map(|v| v.accuracy().0);
+        let of = |way: &str| -> Vec<(usize, f64)> {
+            let own = made.iter().filter(|m| m.way == way);
+            own.filter_map(|m| Some((m.gradients, accuracy(&m.name())?))).collect()
+        };
+        let adam = of(RIVALS[0]);
+        let sentence = |(gradients, ours): (usize, f64)| {
+            let enough = adam.iter().find(|(_, theirs)| *theirs >= ours).map(|(n, _)| *n);
+            let price = match enough {
+                Some(n) => format!("tuned Adam reaches it with {n}"),
+                None => "tuned Adam does not reach it with any of these".into(),
+            };
+            format!("{gradients} gradients: accuracy {ours:.4}; {price}.")
+        };
+        let each: Vec<String> = of(REFINED).into_iter().map(sentence).collect();
+        format!("Of trained steps: {}", each.join(" "))
+    }
+}
+
+impl Task<'_> {
+    /// Fresh starts `[n, P]`.
+    fn starts(&self, n: usize, streams: &Streams) -> thalweg::Result<Vec<f32>> {
+        let layout = self.study.engine.layout();
+        let draw = |i: usize| self.law.draw(layout, &streams.index(i as u64));
+        Ok((0..n).map(draw).collect::<thalweg::Result<Vec<_>>>()?.concat())
+    }
+
+    fn judged(&self, made: &[Made], run: &Run) -> Result<Vec<Verdict>> {
+        let named: Vec<(Weight, String)> =
+            made.iter().map(|m| (if m.way == REFINED { Weight::Strong } else { Weight::Plain }, m.name())).collect();
+        let samples: Vec<(Weight, &str, &[f32])> =
+            named.iter().zip(made).map(|((weight, name), m)| (*weight, name.as_str(), &m.theta[..])).collect();
+        let judged = judge_all(&self.study, &samples, true, self.set.seed, run.session)?;
+        Ok(judged.into_iter().map(|(verdict, _)| verdict).collect())
+    }
+}
+
+fn study(zoo: ZooStore, run: &Run) -> Result<Study> {
+    let split = zoo.split(Shares { validation: 0.0, test: 0.25 }, 0)?;
+    Study::new(zoo, split, None, &run.session.progress)
+}
+
+fn rows(made: &[Made], verdicts: &[Verdict], about: &Row) -> Result<Vec<Row>> {
+    let of = |verdict: &Verdict| {
+        let mut row = verdict.row(about)?;
+        if let Some(m) = made.iter().find(|m| m.name() == verdict.method) {
+            row.extend(row! {
+                "way" => m.way, "gradients" => m.gradients, "milliseconds" => m.milliseconds, "chosen" => m.chosen,
+                "seconds_to_choose" => m.seconds,
+            });
+        }
+        Ok(row)
+    };
+    verdicts.iter().map(of).collect()
+}
+
+fn table(made: &[Made], verdicts: &[Verdict], words: &str) -> Table {
+    let note = format!(
+        "Milliseconds of one network, all of them made together on all threads. Rivals are tuned on validation rows of the unseen task itself. d_w, d_f: distance in \
+         weights and in answers to the nearest run. ± is one standard error over networks. {words}"
+    );
+    let mut table = Table::new(&["way", "gradients", "ms", "accuracy", "d_w", "d_f", "N&P", "settings"]).note(note);
+    for verdict in verdicts {
+        let m = made.iter().find(|m| m.name() == verdict.method);
+        if m.is_none() && !["zoo", "held-out"].contains(&verdict.method.as_str()) {
+            continue;
+        }
+        let (accuracy, sem) = verdict.accuracy();
+        let [(weights, _), (behaviour, _)] = verdict.novelty();
+        let (novel, novel_sem) = verdict.novel_and_performing();
+        let cells = vec![
+            m.map_or(verdict.label.clone(), |m| m.way.into()).into(),
+            m.map_or(Cell::from(""), |m| m.gradients.into()),
+            m.map_or(Cell::from(""), |m| Cell::Number(m.milliseconds, 2)),
+            Cell::Estimate(accuracy, sem, 4),
+            Cell::Number(weights, 2),
+            Cell::Number(behaviour, 2),
+            Cell::Estimate(novel, novel_sem, 2),
+            m.map_or(String::new(), |m| m.chosen.clone()).into(),
+        ];
+        table.push(verdict.weight, cells);
+    }
+    table
+}
+
+impl Experiment for Refine {
+    const NAME: &'static str = "refine";
+    const TOML: &'static str = include_str!("../../../../experiments/refine.toml");
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        if self.steps.is_empty() || self.steps.contains(&0) || self.networks < 2 || self.tuning_networks == 0 {
+            bail!("expected steps of at least 1, networks of at least 2 and some to tune with");
+        }
+        if self.betas.is_empty() || self.momenta.is_empty() || self.rates.is_empty() || self.training.starts == 0 {
+            bail!("expected some betas, momenta, rates and training.starts");
+        }
+        for name in [&self.home, &self.unseen] {
+            DataSpec::parse(name)?;
+        }
+        self.training.config().check()?;
+        made::check(&self.zoo)
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let task = self.task(run)?;
+        let made = self.all(run, &task)?;
+        let verdicts = task.judged(&made, run)?;
+        let words = self.words(&made, &verdicts);
+        let about = row! { "data" => self.unseen, "home" => self.home };
+        let table = table(&made, &verdicts, &words);
+        let lede = format!(
+            "Networks for {} from fresh starts by a few gradients: steps whose coefficients were trained on {}, beside optimisers tuned for {} itself. Scale: {}.",
+            self.unseen, self.home, self.unseen, run.scale
+        );
+        let mut report = Report::new("Few steps along gradients", lede);
+        if let Some(caveat) = run.scale.caveat() {
+            report.paragraph(caveat);
+        }
+        report.table(&table).paragraph(&words);
+        Ok(Findings { rows: rows(&made, &verdicts, &about)?, report, tables: vec![table], outcome: Outcome::Done })
+    }
+}
