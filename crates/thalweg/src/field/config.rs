@@ -12,7 +12,7 @@ pub type Place = dyn Fn(&dyn Field) -> Result<Box<dyn Field>> + Send + Sync;
 static PLACE: OnceLock<Box<Place>> = OnceLock::new();
 
 /// From now on the fields of this process are moved by `place` when they are made: a choice for the whole process, like its thread pool.
-/// Plain multilayer perceptrons, potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU. Bytes are those of the device.
+/// Potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU; plain multilayer perceptrons are refused. Bytes are those of the device.
 ///
 /// # Errors
 /// Where the choice was made before.
@@ -70,7 +70,7 @@ impl FieldConfig {
     /// The field over points `[dimension]`.
     ///
     /// # Errors
-    /// As [`Self::check`].
+    /// As [`Self::check`]; a net that cannot live where the process has its fields.
     pub fn build(&self, dimension: usize, streams: &Streams) -> Result<Box<dyn Field>> {
         match self {
             Self::ResidualMlp(c) => {
@@ -79,6 +79,9 @@ impl FieldConfig {
                     Some(place) => place(&field),
                     None => Ok(Box::new(field)),
                 }
+            }
+            Self::Mlp(_) if PLACE.get().is_some() => {
+                Err(Error::unsupported("another device", "field mlp", "the CPU, or field residual-mlp"))
             }
             Self::Mlp(c) => Ok(Box::new(Mlp::new(dimension, c, streams)?)),
         }

@@ -5,7 +5,7 @@
 //! layer but the last, in training alone ([`Field::velocity_in_training`]).
 //!
 //! Cost: 2 B (sum of neighbouring widths' products) operations for `velocity`, twice that for `backward`. Not for weights of networks as they are: nothing
-//! in it carries a weight's own value to its velocity, as the gate of [`super::ResidualMlp`] does. It lives on the CPU, whatever the device.
+//! in it carries a weight's own value to its velocity, as the gate of [`super::ResidualMlp`] does. It lives on the CPU alone.
 use super::Field;
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
