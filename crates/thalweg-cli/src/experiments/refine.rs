@@ -163,7 +163,7 @@ impl Refine {
                 let layout = task.study.engine.layout();
                 let (theta, milliseconds) =
                     self.timed(|| Ok(descent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
-                let chosen = format!("{:?}, rate {}", descent.rule, descent.rate);
+                let chosen = settings_of(&descent);
                 all.push(Made { way, gradients: steps, theta, milliseconds, chosen, seconds });
                 run.session.progress.advance(1);
             }
@@ -244,6 +244,15 @@ impl Task<'_> {
         let judged = judge_all(&self.study, &samples, true, self.set.seed, run.session)?;
         Ok(judged.into_iter().map(|(verdict, _)| verdict).collect())
     }
+}
+
+/// What was chosen, in words.
+fn settings_of(descent: &Descent) -> String {
+    let memory = match descent.rule {
+        Rule::Adam { betas: [first, second] } => format!("β {first}, {second}"),
+        Rule::Muon { momentum } | Rule::Soap { momentum } => format!("momentum {momentum}"),
+    };
+    format!("{memory}, rate {}", descent.rate)
 }
 
 fn study(zoo: ZooStore, run: &Run) -> Result<Study> {
