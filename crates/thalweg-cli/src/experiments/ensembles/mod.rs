@@ -1,9 +1,9 @@
 //! What a model of one's own checkpoints is worth as an ensemble: checkpoints from the end of a training run, and what SWAG, flows and a Laplace
 //! approximation make of them, beside deep ensembles (Lakshminarayanan et al. 2017) of as many training steps and of as many networks.
+mod parameters;
 mod sources;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::flows::Named;
 use super::made;
 use crate::common::Outcome;
 use crate::report::Report;
@@ -15,32 +15,10 @@ use crate::study::Labelled;
 use crate::table::{Cell, Table, Weight, estimate};
 use crate::{data, work::new_runs::NewRuns};
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+pub use parameters::Ensembles;
 use sources::{Base, Members, averaged};
 use thalweg::shift::law::power::auroc;
 use thalweg_nets::data::DataSpec;
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ensembles {
-    seed: u64,
-    data: String,
-    /// Rows that no network was trained on the like of.
-    elsewhere: String,
-    /// Training runs that go on.
-    bases: u64,
-    /// Networks of an ensemble.
-    members: usize,
-    /// Deviations of weights under the prior of the Laplace approximation.
-    priors: Vec<f64>,
-    /// A training run.
-    zoo: toml::Table,
-    /// What its checkpoints change of it.
-    tail: toml::Table,
-    /// What all fits share.
-    fit: toml::Table,
-    methods: Vec<Named>,
-}
 
 /// How well the answers of one ensemble predict.
 #[derive(Clone, Copy, Debug)]

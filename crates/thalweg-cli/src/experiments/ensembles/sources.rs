@@ -1,5 +1,5 @@
 //! Where the networks of an ensemble come from: a run's own checkpoints, what is made of them, and other runs.
-use super::Ensembles;
+use super::parameters::Ensembles;
 use crate::experiments::experiment::Run;
 use crate::experiments::made::{self, model_dir, zoo_dir};
 use crate::settings;

@@ -1,6 +1,6 @@
 //! What is claimed of generated networks: how accurate they are, and how many of them are novel and perform.
 use super::super::rule::{Comparison, Estimate, Sense, compare};
-use super::super::select::{Selection, key};
+use super::super::select::{Selection, key, whole};
 use crate::results::Row;
 
 const NM_CFM: &str = "NM-CFM";
@@ -157,4 +157,40 @@ pub(super) fn deepweightflow_novelty(rows: &[Row]) -> Vec<Comparison> {
         };
         MEASURES.map(of).into()
     })
+}
+
+/// Negative log-likelihood of the flows' ensembles beside SWAG's.
+pub(super) fn ensembles(rows: &[Row]) -> Vec<Comparison> {
+    ensembles_beside(rows, "SWAG", Sense::Below)
+}
+
+/// Training other runs for as many steps.
+pub(super) fn ensembles_rival(rows: &[Row]) -> Vec<Comparison> {
+    ensembles_beside(rows, "deep ensemble of as many steps", Sense::Below)
+}
+
+fn ensembles_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
+    let all = Selection::of(rows);
+    let nll = |method: &str| all.with("method", method).estimate(method, "nll_mean", "nll_sem", "n");
+    let of = |ours: &str| Some(compare("negative log-likelihood".into(), nll(ours)?, sense, nll(beside)?));
+    ["NM-CFM", "NM-CFM, PCA 16 + residual noise"].into_iter().filter_map(of).collect()
+}
+
+/// Trained steps beside tuned Adam, at as many gradients.
+pub(super) fn refine(rows: &[Row]) -> Vec<Comparison> {
+    refine_beside(rows, "Adam")
+}
+
+/// Tuned Muon, which asks for no training of coefficients.
+pub(super) fn refine_rival(rows: &[Row]) -> Vec<Comparison> {
+    refine_beside(rows, "Muon")
+}
+
+fn refine_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
+    let of = |at: Selection| {
+        let accuracy = |way: &str| at.with("way", way).estimate(way, "accuracy_mean", "accuracy_sem", "n");
+        let what = format!("test accuracy after {} gradients", whole(at.first()?, "gradients")?);
+        Some(compare(what, accuracy("trained steps")?, Sense::Above, accuracy(beside)?))
+    };
+    Selection::of(rows).having("gradients").groups(&["gradients"]).into_iter().filter_map(of).collect()
 }

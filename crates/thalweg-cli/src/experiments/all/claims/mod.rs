@@ -6,8 +6,8 @@ use super::rule::{Comparison, Estimate, Sense, compare};
 use super::select::{Selection, is_true, key, number, whole};
 use crate::results::Row;
 use generated::{
-    behaviour, behaviour_rival, deepweightflow, deepweightflow_novelty, deepweightflow_rival, generation,
-    generation_beside, generation_rival, latent, latent_rival, zoos,
+    behaviour, behaviour_rival, deepweightflow, deepweightflow_novelty, deepweightflow_rival, ensembles,
+    ensembles_rival, generation, generation_beside, generation_rival, latent, latent_rival, refine, refine_rival, zoos,
 };
 
 /// A claim.
@@ -334,40 +334,6 @@ fn connectivity_beside(rows: &[Row]) -> Vec<Comparison> {
         Some(compare(format!("{name}: test accuracy"), flow, Sense::Above, midpoint))
     };
     widths(rows).into_iter().filter_map(of).collect()
-}
-
-fn ensembles(rows: &[Row]) -> Vec<Comparison> {
-    ensembles_beside(rows, "SWAG", Sense::Below)
-}
-
-/// Training other runs for as many steps.
-fn ensembles_rival(rows: &[Row]) -> Vec<Comparison> {
-    ensembles_beside(rows, "deep ensemble of as many steps", Sense::Below)
-}
-
-fn ensembles_beside(rows: &[Row], beside: &str, sense: Sense) -> Vec<Comparison> {
-    let all = Selection::of(rows);
-    let nll = |method: &str| all.with("method", method).estimate(method, "nll_mean", "nll_sem", "n");
-    let of = |ours: &str| Some(compare("negative log-likelihood".into(), nll(ours)?, sense, nll(beside)?));
-    ["NM-CFM", "NM-CFM, PCA 16 + residual noise"].into_iter().filter_map(of).collect()
-}
-
-fn refine(rows: &[Row]) -> Vec<Comparison> {
-    refine_beside(rows, "Adam")
-}
-
-/// Tuned Muon, which asks for no training of coefficients.
-fn refine_rival(rows: &[Row]) -> Vec<Comparison> {
-    refine_beside(rows, "Muon")
-}
-
-fn refine_beside(rows: &[Row], beside: &str) -> Vec<Comparison> {
-    let of = |at: Selection| {
-        let accuracy = |way: &str| at.with("way", way).estimate(way, "accuracy_mean", "accuracy_sem", "n");
-        let what = format!("test accuracy after {} gradients", whole(at.first()?, "gradients")?);
-        Some(compare(what, accuracy("trained steps")?, Sense::Above, accuracy(beside)?))
-    };
-    Selection::of(rows).having("gradients").groups(&["gradients"]).into_iter().filter_map(of).collect()
 }
 
 /// What a shift has to cost in accuracy to count as harmful.
