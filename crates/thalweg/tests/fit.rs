@@ -6,7 +6,7 @@ use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::coupling::Coupling;
-use thalweg::field::MlpPotentialConfig;
+use thalweg::field::{FieldConfig, MlpConfig, MlpPotentialConfig};
 use thalweg::fit::{FitOptions, fit};
 use thalweg::judge::action_gap::action_gap;
 use thalweg::method::jko::PotentialConfig;
@@ -18,6 +18,8 @@ use thalweg::path::Width;
 use thalweg::path::interpolant::Interpolant;
 use thalweg::path::time_grid::TimeGrid;
 use thalweg::solver::Solver;
+use thalweg::space::coordinates::Standardiser;
+use thalweg::space::latent::{LatentConfig, PcaConfig};
 use thalweg::space::source::{Source, SourceKind};
 use thalweg::{Error, Streams};
 use thalweg_nets::engine::Engine;
@@ -339,4 +341,38 @@ fn the_action_gap_of_a_fitted_flow_is_below_that_of_standing_still() {
     let found = action_gap(&still, &zoo, &test, 400, &Streams::new(1)).unwrap();
     assert!((found.gap - found.still).abs() < 1e-9, "{found:?}");
     assert!(action_gap(&still, &zoo, &test, 0, &Streams::new(1)).unwrap_err().to_string().contains("point"));
+}
+
+/// DeepWeightFlow's settings: weights as they are, principal components that are not whitened, a narrow source of few points, the plain field with dropout.
+#[test]
+fn a_narrow_source_on_plain_components_is_kept_by_the_file_and_sampled_as_it_was_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("independent", 14, &dir.path().join("zoo"));
+    let cfm = CfmConfig {
+        coupling: Coupling::Independent,
+        source: SourceKind::Gaussian,
+        source_deviation: 0.05,
+        source_points: 4,
+        ..CfmConfig::default()
+    };
+    let config = FitConfig {
+        method: MethodConfig::Cfm(cfm),
+        standardiser: Standardiser::None,
+        latent: Some(LatentConfig::Pca(PcaConfig { dimension: 4, whiten: false })),
+        field: FieldConfig::Mlp(MlpConfig { widths: vec![16, 8], dropout: 0.2, ..MlpConfig::default() }),
+        ..config()
+    };
+    let (model, again) = (quick(&zoo, &config), quick(&zoo, &config));
+    let path = dir.path().join("model");
+    assert_eq!(weights(&model, &path), weights(&again, &dir.path().join("again")), "dropout is drawn from the data");
+    let read = MetaModel::load(&path).unwrap();
+    assert_eq!((read.source.clone(), read.config.clone()), (Source::Gaussian { deviation: 0.05 }, config));
+    let request = SampleRequest { at: vec![0.0], ..SampleRequest::new(200, 5) };
+    let samples = model.sample(&request).unwrap();
+    assert_eq!(read.sample(&request).unwrap().theta, samples.theta);
+    // At the start every network lies in the span of the components, each coordinate with a deviation of .05.
+    let latent = model.latent.as_ref().unwrap();
+    let y = latent.encode(&samples.states.theta);
+    let square = y.iter().map(|v| f64::from(v * v)).sum::<f64>() / y.len() as f64;
+    assert!((square.sqrt() / 0.05 - 1.0).abs() < 0.12, "{}", square.sqrt());
 }

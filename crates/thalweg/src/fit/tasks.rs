@@ -130,10 +130,11 @@ pub fn fit_tasks(
     if method.context() != encoder.dimension() {
         return Err(Error::parameter("method", "one whose net takes contexts (cfm, mmfm, ddpm)", config.method.name()));
     }
-    let tasks = zoos.iter().zip(&splits).map(|(zoo, split)| {
+    let tasks = zoos.iter().zip(&splits).enumerate().map(|(i, (zoo, split))| {
         let runs = [&split.train[..], &split.validation, &split.test].concat();
         let budget = curves::budget() / zoos.len();
-        Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)
+        let curves = Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)?;
+        Ok(curves.from_starts(config.method.source_points(), streams.child("starts").index(i as u64)))
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;
     let mut identity = identity(zoos, config, options.probes.as_ref())?;

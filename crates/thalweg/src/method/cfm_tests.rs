@@ -101,3 +101,31 @@ fn noise_is_refused_where_the_score_is_not_known() {
     let message = method.transport(&mut [0.0; P], None, &how, &[Streams::new(0)]).unwrap_err().to_string();
     assert!(message.contains("source gaussian"), "{message}");
 }
+
+#[test]
+fn a_narrow_source_is_gaussian_and_has_no_score() {
+    let narrow = |source, source_deviation, source_points| CfmConfig {
+        coupling: Coupling::Independent,
+        source,
+        source_deviation,
+        source_points,
+        ..CfmConfig::default()
+    };
+    for (config, told) in [
+        (narrow(SourceKind::Zoo, 0.1, 0), "method.cfm.source"),
+        (narrow(SourceKind::Zoo, 1.0, 5), "method.cfm.source"),
+        (narrow(SourceKind::Gaussian, 0.0, 0), "method.cfm.source-deviation"),
+        (narrow(SourceKind::Gaussian, f64::NAN, 0), "method.cfm.source-deviation"),
+    ] {
+        let message = MethodParameters::check(&config).unwrap_err().to_string();
+        assert!(message.contains(told), "{message}");
+    }
+    let config = narrow(SourceKind::Gaussian, 0.1, 5);
+    MethodParameters::check(&config).unwrap();
+    let text = toml::to_string(&config).unwrap();
+    assert_eq!(toml::from_str::<CfmConfig>(&text).unwrap(), config);
+    assert!(!toml::to_string(&CfmConfig::default()).unwrap().contains("source-"), "as older versions read them");
+    let field = || Box::new(ResidualMlp::new(P, &ResidualMlpConfig::default(), &Streams::new(1)).unwrap());
+    let scored = |config: &CfmConfig| config.build(&[0.0, 1.0], field()).unwrap().has_score;
+    assert!(scored(&narrow(SourceKind::Gaussian, 1.0, 0)) && !scored(&config));
+}

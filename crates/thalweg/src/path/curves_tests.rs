@@ -168,3 +168,23 @@ fn draws_among_many_runs_are_draws_without_replacement_too() {
     assert_eq!(found[..runs.len()].iter().collect::<BTreeSet<_>>().len(), runs.len());
     assert_eq!(found[runs.len()..], found[..10]);
 }
+
+#[test]
+fn starts_that_are_drawn_once_come_again_and_again() {
+    let world = World::new();
+    let distinct = |curves: &Curves| {
+        let mut starts: Vec<Vec<u32>> = (0..5)
+            .flat_map(|step| {
+                let drawn = curves.draw(&ALL, 6, &Streams::new(1).index(step)).unwrap();
+                drawn.marginal(0).map(|z| z.iter().map(|v| v.to_bits()).collect()).collect::<Vec<Vec<u32>>>()
+            })
+            .collect();
+        starts.sort();
+        let counts: Vec<usize> = starts.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
+        counts
+    };
+    let curves = || world.curves(Coupling::Independent, &FROM_SOURCE, BUDGET);
+    // Five draws of six, each start twice in every one of them.
+    assert_eq!(distinct(&curves().from_starts(3, Streams::new(9))), [10, 10, 10]);
+    assert_eq!(distinct(&curves().from_starts(0, Streams::new(9))), [1; 30]);
+}
