@@ -138,11 +138,17 @@ impl Moments {
         orthogonalised(&ahead, self.rows, self.columns).into_iter().map(|u| scale * u).collect()
     }
 
-    /// Adam's quotient of first and second moments in the eigenbases, turned back.
+    /// Adam's quotient of first and second moments in the eigenbases that the gradients so far have given, turned back; the first update is Adam's own. (In
+    /// the basis of its own factors a gradient is diagonal, and Adam would make noise of rounding as large as the rest.)
     fn soap(&mut self, gradient: &[f32], momentum: f32, s: usize) -> Result<Vec<f32>> {
         let (m, n) = (self.rows, self.columns);
         let matrix = |x: &[f32]| Mat::from_fn(m, n, |i, j| x[i * n + j]);
         let g = matrix(gradient);
+        mix(&mut self.first, gradient, momentum, |g| g);
+        let (turned, first) = (self.turned(&g, false), self.turned(&matrix(&self.first), false));
+        mix(&mut self.second, &flat(&turned), SECOND, |g| g * g);
+        let quotient = matrix(&quotient(&flat(&first), &self.second, [momentum, SECOND], s));
+        let update = flat(&self.turned(&quotient, true));
         for (side, factor) in self.sides.iter_mut().enumerate() {
             let Some(factor) = factor else { continue };
             let square = if side == 0 { &g * g.transpose() } else { g.transpose() * &g };
@@ -155,11 +161,12 @@ impl Moments {
                 factor.basis = factor.mean.self_adjoint_eigen(Side::Lower).map_err(failed)?.U().to_owned();
             }
         }
-        mix(&mut self.first, gradient, momentum, |g| g);
-        let (turned, first) = (self.turned(&g, false), self.turned(&matrix(&self.first), false));
-        mix(&mut self.second, &flat(&turned), SECOND, |g| g * g);
-        let quotient = matrix(&quotient(&flat(&first), &self.second, [momentum, SECOND], s));
-        Ok(flat(&self.turned(&quotient, true)))
+        if s == 0 {
+            // What was seen so far, in the new bases.
+            let turned = flat(&self.turned(&g, false));
+            self.second.iter_mut().zip(turned).for_each(|(v, g)| *v = (1.0 - SECOND) * g * g);
+        }
+        Ok(update)
     }
 
     /// Q_Lᵀ X Q_R, or Q_L X Q_Rᵀ for the way `back`.

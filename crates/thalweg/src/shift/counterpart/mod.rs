@@ -162,7 +162,7 @@ mod tests {
         let ask = |inputs: &[f32]| base.sample(inputs);
         let home = Home { ask: Some(&ask), held_out: &p, labels: &truth };
         let fall = |q: &Sample| home.moved(q, 0.05, &Streams::new(3)).unwrap().unwrap().fall.mean;
-        let (gain, broken) = (fall(&rows(80, 2, 1.8, false)), fall(&rows(80, 2, 1.8, true)));
+        let (gain, broken) = (fall(&rows(80, 2, 4.0, false)), fall(&rows(80, 2, 4.0, true)));
         // Half of the rows change sides where the values are given at random.
         assert!(gain < 0.1 && (broken - 0.5).abs() < 0.1, "{gain} {broken}");
     }
