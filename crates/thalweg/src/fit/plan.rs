@@ -95,7 +95,7 @@ impl Plan {
         let (coupling, marginals) = (config.method.coupling(), self.marginals.clone());
         let curves = Curves::new(zoo, &runs, self.space(), &self.source, coupling, marginals, curves::budget())?;
         let starts = Streams::new(config.seed).child("fit").child("starts");
-        Ok(curves.from_starts(config.method.source_points(), starts))
+        Ok(curves.with_starts(config.method.source_points(), starts))
     }
 
     /// One fixed batch of the held-out runs, if there are any: every validation sees the same points, so they can be compared.

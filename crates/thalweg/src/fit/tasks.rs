@@ -134,7 +134,7 @@ pub fn fit_tasks(
         let runs = [&split.train[..], &split.validation, &split.test].concat();
         let budget = curves::budget() / zoos.len();
         let curves = Curves::new(zoo, &runs, plan.space(), &plan.source, coupling, plan.marginals.clone(), budget)?;
-        Ok(curves.from_starts(config.method.source_points(), streams.child("starts").index(i as u64)))
+        Ok(curves.with_starts(config.method.source_points(), streams.child("starts").index(i as u64)))
     });
     let curves = tasks.collect::<Result<Vec<_>>>()?;
     let mut identity = identity(zoos, config, options.probes.as_ref())?;

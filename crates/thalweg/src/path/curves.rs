@@ -96,7 +96,7 @@ impl<'a> Curves<'a> {
 
     /// The same with `count` starts in all, those that `streams` gives; 0 for fresh ones at every draw.
     #[must_use]
-    pub fn from_starts(mut self, count: usize, streams: Streams) -> Self {
+    pub fn with_starts(mut self, count: usize, streams: Streams) -> Self {
         self.starts = (count > 0).then_some((count, streams));
         self
     }

@@ -185,6 +185,6 @@ fn starts_that_are_drawn_once_come_again_and_again() {
     };
     let curves = || world.curves(Coupling::Independent, &FROM_SOURCE, BUDGET);
     // Five draws of six, each start twice in every one of them.
-    assert_eq!(distinct(&curves().from_starts(3, Streams::new(9))), [10, 10, 10]);
-    assert_eq!(distinct(&curves().from_starts(0, Streams::new(9))), [1; 30]);
+    assert_eq!(distinct(&curves().with_starts(3, Streams::new(9))), [10, 10, 10]);
+    assert_eq!(distinct(&curves().with_starts(0, Streams::new(9))), [1; 30]);
 }
