@@ -178,11 +178,7 @@ impl Mahalanobis {
 }
 
 impl Mahalanobis {
-    /// The distance of every row, `[N]`.
-    ///
-    /// # Errors
-    /// Rows that do not fit.
-    pub(in crate::shift) fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
+    fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
         test::check(query, &self.schema, self.kind == Distance::Inputs)?;
         let d = self.whole.mean.len();
         let of = |row: &[f32]| {

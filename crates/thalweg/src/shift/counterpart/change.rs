@@ -1,7 +1,6 @@
 //! The changes of rows of P, and what f makes of them.
 use crate::nn::normal;
 use crate::shift::base::{Sample, deviations};
-use crate::shift::baselines::mahalanobis::{Distance, Mahalanobis};
 use crate::shift::explain::feature::{FEWEST, Feature, Kind, compared, distances};
 use crate::shift::law::combined::as_large;
 use crate::shift::law::permutation;
@@ -11,15 +10,13 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF};
+use std::cmp::Ordering;
 
 /// Permutations that say which inputs differ, and how often chance gives a fall.
 const PERMUTATIONS: usize = 199;
 /// Most noise, in deviations, and how often its range is halved.
 const STRONGEST: f32 = 4.0;
 const HALVINGS: usize = 8;
-
-/// Inputs up to which it is asked whether they go together: the covariance of more is neither known from some hundred rows nor had at once.
-const WIDEST: usize = 128;
 
 /// A fall of f's accuracy from which on a change is harmful.
 pub const FALL: f64 = 0.05;
@@ -177,14 +174,12 @@ impl Home<'_> {
             ask(&inputs)
         };
         let (rows, other) = (given(true)?, given(false)?);
-        let mut fall = self.fall(&chosen, &before, &rows);
-        if !goes_with(&rows, &other, query, level, &streams.child("together"))? {
-            let at_random = self.fall(&chosen, &before, &other);
-            // The one that says harm, else the greater.
-            let worse = (at_random.is_harmful(), at_random.mean) > (fall.is_harmful(), fall.mean);
-            fall = if worse { at_random } else { fall };
-        }
-        Ok(Some(Changed { by: Change::Features, fall, rows }))
+        let falls = [&rows, &other].map(|after| self.fall(&chosen, &before, after));
+        // The one that says harm, else the greater.
+        let fall = falls
+            .into_iter()
+            .max_by(|a, b| (a.is_harmful(), a.mean).partial_cmp(&(b.is_harmful(), b.mean)).unwrap_or(Ordering::Equal));
+        Ok(fall.map(|fall| Changed { by: Change::Features, fall, rows }))
     }
 
     /// By how much f's accuracy falls from the `chosen` held-out rows as they were `before` to what they are `after`: by their labels, else by f's answers.
@@ -244,23 +239,6 @@ impl Home<'_> {
         let fall = self.fall(&chosen, &before, &rows);
         Ok(Some(Changed { by: Change::Noise, rows, fall }))
     }
-}
-
-/// Whether the inputs of `query` go together as those of `by_rank` do and not as those of `at_random`: its mean Mahalanobis distance about the former is as
-/// small as that of no more than a share `level` of random choices of as many of the latter.
-fn goes_with(by_rank: &Sample, at_random: &Sample, query: &Sample, level: f64, streams: &Streams) -> Result<bool> {
-    if query.width() > WIDEST {
-        return Ok(false);
-    }
-    let about = Mahalanobis::new(Distance::Inputs, by_rank)?;
-    let mean = |scores: &mut dyn Iterator<Item = f64>| scores.sum::<f64>() / query.len() as f64;
-    let (apart, own) = (about.scores(at_random)?, mean(&mut about.scores(query)?.into_iter()));
-    let as_small = |i: &usize| {
-        let mut rng = streams.index(*i as u64).rng();
-        mean(&mut (0..query.len()).map(|_| apart[rng.random_range(0..apart.len())])) <= own
-    };
-    let share = (1 + (0..PERMUTATIONS).filter(as_small).count()) as f64 / (1 + PERMUTATIONS) as f64;
-    Ok(share <= level)
 }
 
 /// Gives one input of the rows `inputs` the values of `query`, equally often: in order of rank, or at random.
