@@ -32,27 +32,14 @@ fn queries(c: &mut Criterion) {
     let reference = Reference::new(train, validation, kept).expect("rows of one kind");
     let config = Config::like(true);
     let methods = Method::defaults(true);
-    let request = Request {
-        parts: Parts {
-            base: Some(base.clone()),
-            reference: &reference,
-            labels: &data.train.labels,
-            size: 20,
-            config: &config,
-        },
-        held_out_labels: &held_out.labels,
-        methods: &methods,
-        null: 200,
-        level: 0.05,
-        seed: 1,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
-        data: "digits".into(),
-        choose: false,
+    let parts = Parts {
+        base: Some(base.clone()),
+        reference: &reference,
+        labels: &data.train.labels,
+        size: 20,
+        config: &config,
     };
+    let request = Request { held_out_labels: &held_out.labels, data: "digits".into(), ..Request::new(parts, &methods) };
     let calibration = Calibration::make(&request, &Silent).expect("rows that suffice");
     let query = fresh.subset(&(0..20).collect::<Vec<_>>());
     let turned = Corruption::named("rotation", 5).and_then(|turn| turn.apply(&query, 3)).expect("images to be turned");

@@ -48,26 +48,18 @@ pub fn run() -> Result<[Verdict; 2]> {
     let images = Config::like(true);
     let config = Config { bank: BankConfig { size: 24, ..images.bank }, ..images };
     let methods = [Method::named("bank")?, Method::named("bbsd")?];
+    let parts = Parts {
+        base: Some(base.clone()),
+        reference: &reference,
+        labels: &data.train.labels,
+        size: 30,
+        config: &config,
+    };
     let request = Request {
-        parts: Parts {
-            base: Some(base.clone()),
-            reference: &reference,
-            labels: &data.train.labels,
-            size: 30,
-            config: &config,
-        },
         held_out_labels: &held_out.labels,
-        methods: &methods,
         null: 199,
-        level: 0.05,
-        seed: 1,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
         data: "digits".into(),
-        choose: false,
+        ..Request::new(parts, &methods)
     };
     let calibration = Calibration::make(&request, &Silent)?;
 

@@ -40,26 +40,19 @@ fn calibrated() -> (Arc<Base>, Dataset, Calibration) {
     let images = Config::like(true);
     let config = Config { bank: BankConfig { size: 30, ..images.bank }, ..images };
     let methods = ["bank", "bbsd", "feature-mmd"].map(|name| Method::named(name).unwrap());
+    let parts = Parts {
+        base: Some(base.clone()),
+        reference: &reference,
+        labels: &data.train.labels,
+        size: ROWS,
+        config: &config,
+    };
     let request = Request {
-        parts: Parts {
-            base: Some(base.clone()),
-            reference: &reference,
-            labels: &data.train.labels,
-            size: ROWS,
-            config: &config,
-        },
         held_out_labels: &held_out.labels,
-        methods: &methods,
         null: 99,
         level: LEVEL,
-        seed: 1,
-        columns: Vec::new(),
-        probabilities: false,
-        stand_in: None,
-        encoding: None,
-        source: None,
         data: "digits".into(),
-        choose: false,
+        ..Request::new(parts, &methods)
     };
     let made = Calibration::make(&request, &Silent).unwrap();
     (base, fresh, made)

@@ -1,4 +1,4 @@
-//! DeepWeightFlow's recipe beside what its authors do not print: [`Frontier`] on their zoo, with their alignment, field, source and steps.
+//! DeepWeightFlow's recipe, judged as everything here is: [`Frontier`] on their zoo, with their alignment, field, source and steps.
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::frontier::Frontier;
 use anyhow::Result;

@@ -260,6 +260,16 @@ pub fn folder(data: &str, kind: &str) -> String {
     format!("{}-{kind}", data.split(':').next().unwrap_or(data))
 }
 
+/// The mean network `[P]`.
+pub fn mean<'a>(networks: impl Iterator<Item = &'a [f32]>, p: usize) -> Vec<f32> {
+    let (mut sum, mut n) = (vec![0f64; p], 0.0);
+    for network in networks {
+        sum.iter_mut().zip(network).for_each(|(s, w)| *s += f64::from(*w));
+        n += 1.0;
+    }
+    sum.iter().map(|s| (s / n) as f32).collect()
+}
+
 /// The folder of the zoo `name`, or of one derived from it `how`.
 pub fn zoo_dir(run: &Run, name: &str, how: &str) -> PathBuf {
     run.out.join("zoos").join(format!("{name}{how}"))

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg::Streams;
-use thalweg::refine::{Descent, Refiner, Rule, TrainingConfig, train};
+use thalweg::refine::{Ascent, Refiner, Rule, TrainingConfig, train};
 use thalweg::reward::{OnData, Reward, Rows};
 use thalweg_nets::Error;
 use thalweg_nets::data::{DataSpec, Dataset};
@@ -104,10 +104,6 @@ struct Task<'a> {
 }
 
 impl Refine {
-    fn reward(&self, name: &str, engine: &Engine, data: &Dataset, rows: Rows) -> Result<OnData> {
-        Ok(OnData::loss(name, engine, data.inputs.clone(), data.labels.clone(), rows)?)
-    }
-
     fn table(&self, data: &str) -> toml::Table {
         let mut own = toml::Table::from_iter([("architecture".to_owned(), self.architecture.clone().into())]);
         own.insert("data".into(), data.into());
@@ -124,8 +120,8 @@ impl Refine {
         let named = zoo.data().context("the zoo does not know its data")?;
         let splits = data::load(named, &run.session.progress)?;
         let study = study(zoo, run)?;
-        let reward = self.reward(&self.unseen, &study.engine, &splits.train, Rows::Batch(self.rows))?;
-        let chooses = self.reward(&self.unseen, &study.engine, &splits.validation, Rows::All)?;
+        let reward = loss_on(&self.unseen, &study.engine, &splits.train, Rows::Batch(self.rows))?;
+        let chooses = loss_on(&self.unseen, &study.engine, &splits.validation, Rows::All)?;
         Ok(Task { set: self, study, law, reward, chooses })
     }
 
@@ -141,7 +137,7 @@ impl Refine {
     fn all(&self, run: &Run, task: &Task) -> Result<Vec<Made>> {
         let spec = DataSpec::parse(&self.home)?;
         let splits = data::load(&spec, &run.session.progress)?;
-        let home = self.reward(&self.home, &task.study.engine, &splits.train, Rows::Batch(self.rows))?;
+        let home = loss_on(&self.home, &task.study.engine, &splits.train, Rows::Batch(self.rows))?;
         let streams = Streams::new(self.seed).child("fresh");
         let starts = task.starts(self.networks, &streams.child("starts"))?;
         let mut all = Vec::new();
@@ -158,12 +154,12 @@ impl Refine {
             run.session.progress.advance(1);
             for way in RIVALS {
                 let clock = Instant::now();
-                let descent = self.tuned(task, way, steps)?;
+                let ascent = self.tuned(task, way, steps)?;
                 let seconds = clock.elapsed().as_secs_f64();
                 let layout = task.study.engine.layout();
                 let (theta, milliseconds) =
-                    self.timed(|| Ok(descent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
-                let chosen = settings_of(&descent);
+                    self.timed(|| Ok(ascent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
+                let chosen = settings_of(&ascent);
                 all.push(Made { way, gradients: steps, theta, milliseconds, chosen, seconds });
                 run.session.progress.advance(1);
             }
@@ -179,7 +175,7 @@ impl Refine {
     }
 
     /// The settings of `way` with the greatest mean reward on validation rows of the unseen task itself, which is in its favour.
-    fn tuned(&self, task: &Task, way: &str, steps: usize) -> Result<Descent> {
+    fn tuned(&self, task: &Task, way: &str, steps: usize) -> Result<Ascent> {
         let rules: Vec<Rule> = match way {
             "Adam" => self.betas.iter().map(|&betas| Rule::Adam { betas }).collect(),
             "Muon" => self.momenta.iter().map(|&momentum| Rule::Muon { momentum }).collect(),
@@ -187,12 +183,12 @@ impl Refine {
         };
         let streams = Streams::new(self.seed).child("tuning");
         let starts = task.starts(self.tuning_networks, &streams.child("starts"))?;
-        let mut best: Option<(f64, Descent)> = None;
+        let mut best: Option<(f64, Ascent)> = None;
         for rule in rules {
             for &rate in &self.rates {
-                let descent = Descent { rule, rate };
+                let ascent = Ascent { rule, rate };
                 let layout = task.study.engine.layout();
-                let end = descent.run(layout, &starts, steps, &task.reward, &streams.child("steps"));
+                let end = ascent.run(layout, &starts, steps, &task.reward, &streams.child("steps"));
                 let values = match end.and_then(|theta| task.chooses.values(&theta, &streams)) {
                     Ok(values) => values,
                     // What diverges is no candidate.
@@ -201,11 +197,11 @@ impl Refine {
                 };
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 if best.is_none_or(|(most, _)| mean > most) {
-                    best = Some((mean, descent));
+                    best = Some((mean, ascent));
                 }
             }
         }
-        best.map(|(_, descent)| descent).with_context(|| format!("{way}: no rate of {:?} ends anywhere", self.rates))
+        best.map(|(_, ascent)| ascent).with_context(|| format!("{way}: no rate of {:?} ends anywhere", self.rates))
     }
 
     fn words(&self, made: &[Made], verdicts: &[Verdict]) -> String {
@@ -247,12 +243,17 @@ impl Task<'_> {
 }
 
 /// What was chosen, in words.
-fn settings_of(descent: &Descent) -> String {
-    let memory = match descent.rule {
+fn settings_of(ascent: &Ascent) -> String {
+    let memory = match ascent.rule {
         Rule::Adam { betas: [first, second] } => format!("β {first}, {second}"),
         Rule::Muon { momentum } | Rule::Soap { momentum } => format!("momentum {momentum}"),
     };
-    format!("{memory}, rate {}", descent.rate)
+    format!("{memory}, rate {}", ascent.rate)
+}
+
+/// The reward of the least cross-entropy on `data`.
+fn loss_on(name: &str, engine: &Engine, data: &Dataset, rows: Rows) -> Result<OnData> {
+    Ok(OnData::loss(name, engine, data.inputs.clone(), data.labels.clone(), rows)?)
 }
 
 fn study(zoo: ZooStore, run: &Run) -> Result<Study> {

@@ -1,4 +1,4 @@
-//! The plain multilayer perceptron: a velocity field for points of some hundred numbers, and the field of DeepWeightFlow (Gupta et al. 2026, as released).
+//! The plain multilayer perceptron: a velocity field for points of some hundred numbers, and the field of DeepWeightFlow (Gupta et al. 2026, arXiv 2601.05052, as released).
 //!
 //! e = W₂ gelu(W₁ t + b₁) + b₂;  h₀ = (x, e, c);  hᵢ = drop(gelu(γᵢ ⊙ norm(Wᵢ hᵢ₋₁ + bᵢ) + βᵢ));  v = W_out h + b_out.
 //! W_out and b_out start at zero, so an untrained field stands still. γ is held as 1 + scale: decay pulls it to 1. `drop` is dropout after every hidden
@@ -13,6 +13,7 @@ use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
+use crate::ranges;
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,14 +58,12 @@ impl MlpConfig {
         if !(1..=64).contains(&self.widths.len()) {
             return Err(Error::parameter("field.mlp.widths", "1 to 64 hidden layers", self.widths.len()));
         }
-        let widths = self.widths.iter().map(|&width| ("widths", width, 1..=8_192));
-        let others = [("embedding", self.embedding, 1..=4_096), ("context", self.context, 0..=1 << 20)];
-        for (name, value, range) in widths.chain(others) {
-            if !range.contains(&value) {
-                let expected = format!("{} to {}", range.start(), range.end());
-                return Err(Error::parameter(format!("field.mlp.{name}"), expected, value));
-            }
-        }
+        let in_range = |width: &usize| ranges::check("field.mlp.", [("widths", *width as u64, 1..=8_192)]);
+        self.widths.iter().try_for_each(in_range)?;
+        ranges::check(
+            "field.mlp.",
+            [("embedding", self.embedding as u64, 1..=4_096), ("context", self.context as u64, 0..=1 << 20)],
+        )?;
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::parameter("field.mlp.dropout", "at least 0 and below 1", self.dropout));
         }

@@ -1,7 +1,8 @@
 //! The formula by hand, gradients against central differences of the field's own velocity, and dropout's law.
 use super::*;
 use crate::nn::parameters::Parameters;
-use thalweg_nets::testing::{derivative, normals, partial};
+use crate::testing::fields::{Asked, gradients_agree};
+use thalweg_nets::testing::normals;
 
 const ROWS: usize = 3;
 const P: usize = 7;
@@ -72,46 +73,8 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
         let mut field = field(context, dropout);
         let (x, w, c) = (random(ROWS * P, 1), random(ROWS * P, 2), random(ROWS * context, 3));
         let c = (context > 0).then_some(c.as_slice());
-        let scalar = |field: &Mlp, x: &[f32], c: Option<&[f32]>| {
-            velocity(field, x, c, true).iter().zip(&w).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum::<f64>()
-        };
-        let (mut tape, mut out) = (Tape::default(), vec![0.0; ROWS * P]);
-        field.velocity_in_training(&x, &TIMES, c, &mut out, &mut tape);
-        let (mut gradient, mut dx) = (vec![f32::NAN; field.parameters().len()], vec![f32::NAN; ROWS * P]);
-        field.backward(&w, &mut tape, Gradient::Write(&mut gradient), Some(&mut dx));
-        let dc = field.context_gradient(&mut tape);
-
-        for slot in field.layout().clone().slots() {
-            let mut largest: f64 = 0.0;
-            for i in slot.range().step_by(slot.len().div_ceil(40)) {
-                let old = field.parameters()[i];
-                let truth = derivative(old, 2e-3, |value| {
-                    field.parameters_mut()[i] = value;
-                    scalar(&field, &x, c)
-                });
-                field.parameters_mut()[i] = old;
-                let found = f64::from(gradient[i]);
-                assert!((found - truth).abs() < 3e-3 * (1.0 + truth.abs()), "{} {i}: {found} {truth}", slot.name);
-                largest = largest.max(truth.abs());
-            }
-            assert!(largest > 1e-3, "{} has no influence", slot.name);
-        }
-        for i in 0..x.len() {
-            let truth = partial(&x, i, 2e-3, |x| scalar(&field, x, c));
-            assert!((f64::from(dx[i]) - truth).abs() < 3e-3 * (1.0 + truth.abs()), "x {i}: {} {truth}", dx[i]);
-        }
-        assert_eq!(dc.is_some(), context > 0);
-        for (i, found) in dc.unwrap_or_default().iter().enumerate() {
-            let truth = partial(c.unwrap(), i, 2e-3, |c| scalar(&field, &x, Some(c)));
-            assert!((f64::from(*found) - truth).abs() < 3e-3 * (1.0 + truth.abs()), "c {i}: {found} {truth}");
-        }
-
-        let mut twice = gradient.clone();
-        field.backward(&w, &mut tape, Gradient::Add(&mut twice), None);
-        assert!(twice.iter().zip(&gradient).all(|(two, one)| (two - 2.0 * one).abs() < 1e-4 * (1.0 + one.abs())));
-        let mut alone = vec![0.0; ROWS * P];
-        field.backward(&w, &mut tape, Gradient::Skip, Some(&mut alone));
-        assert_eq!(alone, dx);
+        let asked = Asked { x: &x, t: &TIMES, c, w: &w };
+        gradients_agree(&mut field, Mlp::velocity_in_training, &asked, 2e-3, 3e-3);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
 use crate::nn::time_features;
+use crate::ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thalweg_nets::{Error, Layout, Result, Streams};
@@ -64,19 +65,17 @@ impl ResidualMlpConfig {
     /// # Errors
     /// A size outside its range.
     pub fn check(&self) -> Result<()> {
-        for (name, value, range) in [
-            ("width", self.width, 1..=8_192),
-            ("blocks", self.blocks, 0..=64),
-            ("expansion", self.expansion, 1..=16),
-            ("time-features", self.time_features, 2..=1_024),
-            ("embedding", self.embedding, 1..=4_096),
-            ("context", self.context, 0..=1 << 20),
-        ] {
-            if !range.contains(&value) {
-                let expected = format!("{} to {}", range.start(), range.end());
-                return Err(Error::parameter(format!("field.{name}"), expected, value));
-            }
-        }
+        ranges::check(
+            "field.",
+            [
+                ("width", self.width as u64, 1..=8_192),
+                ("blocks", self.blocks as u64, 0..=64),
+                ("expansion", self.expansion as u64, 1..=16),
+                ("time-features", self.time_features as u64, 2..=1_024),
+                ("embedding", self.embedding as u64, 1..=4_096),
+                ("context", self.context as u64, 0..=1 << 20),
+            ],
+        )?;
         if !self.time_features.is_multiple_of(2) {
             return Err(Error::parameter("field.time-features", "an even number", self.time_features));
         }

@@ -1,8 +1,8 @@
 //! Gradients against central differences of the field's own velocity, and the properties that callers rely on.
 use super::*;
 use crate::nn::parameters::Parameters;
+use crate::testing::fields::{Asked, gradients_agree};
 use rand::RngExt;
-use thalweg_nets::testing::{derivative, partial};
 
 const ROWS: usize = 3;
 const P: usize = 11;
@@ -27,13 +27,6 @@ fn random(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-/// Σ w ⊙ v(x, t, c) in f64.
-fn scalar(field: &ResidualMlp, x: &[f32], t: &[f32], c: Option<&[f32]>, w: &[f32]) -> f64 {
-    let mut out = vec![0.0; x.len()];
-    field.velocity(x, t, c, &mut out, &mut Tape::default());
-    out.iter().zip(w).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum()
-}
-
 #[test]
 fn gradients_agree_with_central_differences_for_every_tensor() {
     for (context, expansion, gate, t) in [
@@ -50,43 +43,8 @@ fn gradients_agree_with_central_differences_for_every_tensor() {
         let (x, w) = (random(ROWS * P, 1), random(ROWS * P, 2));
         let c = random(ROWS * context, 3);
         let c = (context > 0).then_some(c.as_slice());
-        let (mut tape, mut out) = (Tape::default(), vec![0.0; ROWS * P]);
-        field.velocity(&x, &t, c, &mut out, &mut tape);
-        let (mut gradient, mut dx) = (vec![f32::NAN; field.parameters().len()], vec![f32::NAN; ROWS * P]);
-        field.backward(&w, &mut tape, Gradient::Write(&mut gradient), Some(&mut dx));
-
-        let layout = field.layout().clone();
-        for slot in layout.slots() {
-            let mut largest: f64 = 0.0;
-            for i in slot.range().step_by(slot.len().div_ceil(40)) {
-                let old = field.parameters()[i];
-                let truth = derivative(old, 4e-3, |value| {
-                    field.parameters_mut()[i] = value;
-                    scalar(&field, &x, &t, c, &w)
-                });
-                field.parameters_mut()[i] = old;
-                assert!(
-                    (f64::from(gradient[i]) - truth).abs() < 2e-3 * (1.0 + truth.abs()),
-                    "{} {i}: {} {truth}",
-                    slot.name,
-                    gradient[i]
-                );
-                largest = largest.max(truth.abs());
-            }
-            assert!(largest > 1e-3, "{} has no influence", slot.name);
-        }
-        for i in 0..x.len() {
-            let truth = partial(&x, i, 4e-3, |x| scalar(&field, x, &t, c, &w));
-            assert!((f64::from(dx[i]) - truth).abs() < 2e-3 * (1.0 + truth.abs()), "x {i}: {} {truth}", dx[i]);
-        }
-
-        // Adding is writing twice; the product in x alone is the same as with the gradient.
-        let mut twice = gradient.clone();
-        field.backward(&w, &mut tape, Gradient::Add(&mut twice), None);
-        assert!(twice.iter().zip(&gradient).all(|(two, one)| (two - 2.0 * one).abs() < 1e-4 * (1.0 + one.abs())));
-        let mut alone = vec![0.0; ROWS * P];
-        field.backward(&w, &mut tape, Gradient::Skip, Some(&mut alone));
-        assert_eq!(alone, dx);
+        let asked = Asked { x: &x, t: &t, c, w: &w };
+        gradients_agree(&mut field, ResidualMlp::velocity, &asked, 4e-3, 2e-3);
     }
 }
 

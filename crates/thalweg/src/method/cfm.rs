@@ -30,7 +30,7 @@ pub struct CfmConfig {
     #[serde(skip_serializing_if = "is_one")]
     pub source_deviation: f64,
     /// Starts of a Gaussian source that are drawn once and trained on again and again (0: every step draws its own).
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub source_points: usize,
     /// σ of the path (constant 0).
     pub width: Width,
@@ -45,7 +45,7 @@ fn is_one(deviation: &f64) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_none(points: &usize) -> bool {
+fn is_zero(points: &usize) -> bool {
     *points == 0
 }
 

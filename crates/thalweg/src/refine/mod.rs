@@ -3,14 +3,14 @@
 //! The e_k are [`direction`]s of ascent of a [`Reward`] from the gradients at x_0, …, x_s, each on a fresh batch, with root mean square 1; the
 //! coefficients a_k > 0 are trained ([`train`]) on the reward at x_N, for one N. Permuting hidden units of the start permutes the result: every direction commutes with
 //! permutations of the rows and columns of its tensor. Starts are whatever the caller has: fresh draws, samples of a flow. What is not trained
-//! (running statistics of batch normalisation) stays. A network costs N gradients; [`Descent`] are the rivals of as many: tuned Adam, Muon, SOAP.
+//! (running statistics of batch normalisation) stays. A network costs N gradients; [`Ascent`] are the rivals of as many: tuned Adam, Muon, SOAP.
 //! Not built of M24: directions whitened by the inputs of a layer (FOOF), which the engine does not hand out.
 pub mod direction;
 mod orthogonal;
 mod rivals;
 mod training;
 
-pub use rivals::{Descent, Rule};
+pub use rivals::{Ascent, Rule};
 pub use training::{TrainingConfig, train};
 
 use crate::reward::Reward;

@@ -7,6 +7,7 @@ use crate::{Error, Layout, Result, Streams, interrupt};
 use faer::{Mat, Side};
 use rayon::prelude::*;
 use thalweg_nets::layout::Slot;
+use thalweg_nets::train::Schedule;
 
 /// Decays of SOAP's and Muon's second moments, SOAP's factors among them.
 const SECOND: f32 = 0.95;
@@ -40,14 +41,14 @@ pub enum Rule {
 
 /// Ascent of a reward.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Descent {
+pub struct Ascent {
     /// The rule.
     pub rule: Rule,
     /// The rate of the first step.
     pub rate: f64,
 }
 
-impl Descent {
+impl Ascent {
     /// Networks `[n, P]` after `steps` gradients from `starts [n, P]`, on the batches that [`super::Refiner::refine`] would see.
     ///
     /// # Errors
@@ -70,7 +71,7 @@ impl Descent {
         for s in 0..steps {
             interrupt::check()?;
             let gradients = reward.grade(&theta, &streams.index(s as u64))?.gradients;
-            let rate = self.rate * (0.5 + 0.5 * (std::f64::consts::PI * s as f64 / steps as f64).cos());
+            let rate = Schedule::Cosine.rate(self.rate, s as u64, steps as u64);
             let networks = theta.par_chunks_exact_mut(p).zip(gradients.par_chunks_exact(p)).zip(&mut all);
             networks.try_for_each(|((theta, gradient), all)| -> Result<()> {
                 for (slot, moments) in trained(layout).zip(all) {

@@ -42,7 +42,7 @@ fn adam_is_pytorchs() {
     let (layout, steps, rate) = (layout(), 7, 0.03);
     let (reward, starts) = (bowl(&layout), normals(&Streams::new(2), 2 * layout.len()));
     let rule = Rule::Adam { betas: [0.8, 0.95] };
-    let found = Descent { rule, rate }.run(&layout, &starts, steps, &reward, &Streams::new(3)).unwrap();
+    let found = Ascent { rule, rate }.run(&layout, &starts, steps, &reward, &Streams::new(3)).unwrap();
     let mut stepper = Stepper::of_numbers(Optimiser::Adam { betas: [0.8, 0.95], epsilon: 1e-8 }, 0.0, starts.len());
     let mut theta = starts;
     for s in 0..steps {
@@ -100,12 +100,12 @@ fn soap_is_adam_at_first_and_along_axes_and_its_bases_are_those_of_the_factors()
 }
 
 #[test]
-fn every_rule_descends_and_a_rate_of_nothing_is_refused() {
+fn every_rule_ascends_and_a_rate_of_nothing_is_refused() {
     let layout = layout();
     let (reward, starts) = (bowl(&layout), normals(&Streams::new(2), layout.len()));
     let far = |x: &[f32]| x.iter().zip(&reward.target).map(|(x, t)| f64::from((x - t).powi(2))).sum::<f64>();
     for rule in [Rule::Adam { betas: [0.9, 0.99] }, Rule::Muon { momentum: 0.9 }, Rule::Soap { momentum: 0.9 }] {
-        let of = |rate| Descent { rule, rate }.run(&layout, &starts, 60, &reward, &Streams::new(3));
+        let of = |rate| Ascent { rule, rate }.run(&layout, &starts, 60, &reward, &Streams::new(3));
         assert!(far(&of(0.5).unwrap()) < 0.1 * far(&starts), "{rule:?}");
         assert!(of(0.0).is_err() && of(f64::NAN).is_err());
     }

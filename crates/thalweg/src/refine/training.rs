@@ -13,7 +13,7 @@ use crate::nn::normal;
 use crate::reward::Reward;
 use crate::{Error, Result, Streams, interrupt, ranges};
 use rayon::prelude::*;
-use thalweg_nets::train::{Optimiser, Stepper};
+use thalweg_nets::train::{Optimiser, Schedule, Stepper};
 
 /// Polynomials of a course.
 const TERMS: usize = 3;
@@ -90,8 +90,8 @@ pub fn train(
             // The stepper descends.
             slopes.iter_mut().zip(e).for_each(|(slope, e)| *slope -= weight * e);
         }
-        let share = 0.5 + 0.5 * (std::f64::consts::PI * i as f64 / config.iterations as f64).cos();
-        stepper.step(&mut w, &slopes, share * config.learning_rate);
+        let rate = Schedule::Cosine.rate(config.learning_rate, i as u64, config.iterations as u64);
+        stepper.step(&mut w, &slopes, rate);
     }
     *refiner = refiner.along(&base, &w);
     Ok(course)

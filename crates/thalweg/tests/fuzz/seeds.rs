@@ -161,21 +161,7 @@ fn calibrated(zoo: &ZooStore, theta: Vec<f32>, paths: &[PathBuf; 2]) {
         (&paths[1], &of_logits, None, &[entropy, bbsd][..]),
     ] {
         let parts = Parts { base, reference, labels: &data.train.labels[..60], size: 10, config: &config };
-        let request = Request {
-            parts,
-            held_out_labels: &[],
-            methods,
-            null: 99,
-            level: 0.05,
-            seed: 1,
-            columns: Vec::new(),
-            probabilities: false,
-            stand_in: None,
-            encoding: None,
-            source: None,
-            data: "digits".into(),
-            choose: false,
-        };
+        let request = Request { null: 99, data: "digits".into(), ..Request::new(parts, methods) };
         Calibration::make(&request, &Silent).unwrap().write(path).unwrap();
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Base<'a> {
     /// Fits', samples'.
     pub fn all(&self) -> Result<Vec<Members>> {
         let (m, n, p) = (self.set.members, self.study.zoo.runs(), self.study.parameters());
-        let finals = self.study.zoo.finals(&(0..n).collect::<Vec<_>>())?;
+        let finals = &self.study.runs.training;
         let of_run = |source: &str, theta: Vec<f32>, runs: f64, seconds: f64| Members {
             source: source.into(),
             theta,
@@ -83,15 +83,11 @@ impl<'a> Base<'a> {
         let own = |source: &str, theta: Vec<f32>| of_run(source, theta, self.length, 0.0);
         let last = finals[(n - 1) * p..].to_vec();
         let evenly: Vec<f32> = (0..m).flat_map(|i| finals[((i + 1) * n / m - 1) * p..][..p].iter().copied()).collect();
-        let mut mean = vec![0.0f64; p];
-        finals
-            .chunks_exact(p)
-            .for_each(|theta| mean.iter_mut().zip(theta).for_each(|(m, w)| *m += f64::from(*w) / n as f64));
         let other = |count: usize| self.others.finals(&(0..count).collect::<Vec<_>>());
         let equal = self.length.ceil() as usize;
         let mut all = vec![
             own("the last checkpoint alone", last.clone()),
-            own("the mean of the checkpoints alone", mean.iter().map(|m| *m as f32).collect()),
+            own("the mean of the checkpoints alone", made::mean(finals.chunks_exact(p), p)),
             own("checkpoints, evenly", evenly),
         ];
         for method in &self.set.methods {

@@ -1,6 +1,7 @@
 //! What networks start from: seven kinds, each by its support set where it takes one.
 use super::parameters::Initialisation;
 use crate::experiments::context::Made;
+use crate::experiments::made;
 use anyhow::{Context, Result, bail};
 use rand::seq::SliceRandom;
 use thalweg::Streams;
@@ -89,11 +90,11 @@ impl<'a> Starts<'a> {
                 ranked.truncate(2 * self.set.soup);
                 ranked.shuffle(&mut streams.index(i as u64).rng());
                 ranked.truncate(self.set.soup);
-                Ok(mean(ranked.iter().map(|&i| self.network(i)), self.engine.parameters()))
+                Ok(made::mean(ranked.iter().map(|&i| self.network(i)), self.engine.parameters()))
             }),
             "mean of samples" => each(&|i, support| {
                 let samples = self.samples(support, i, self.set.soup)?;
-                Ok(mean(samples.chunks_exact(self.engine.parameters()), self.engine.parameters()))
+                Ok(made::mean(samples.chunks_exact(self.engine.parameters()), self.engine.parameters()))
             }),
             other => bail!("no kind of start {other}"),
         }
@@ -120,14 +121,4 @@ impl<'a> Starts<'a> {
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         Ok(order)
     }
-}
-
-/// The mean network `[P]`.
-fn mean<'a>(networks: impl Iterator<Item = &'a [f32]>, p: usize) -> Vec<f32> {
-    let (mut sum, mut n) = (vec![0f64; p], 0.0);
-    for network in networks {
-        sum.iter_mut().zip(network).for_each(|(s, w)| *s += f64::from(*w));
-        n += 1.0;
-    }
-    sum.iter().map(|s| (s / n) as f32).collect()
 }

@@ -37,6 +37,27 @@ pub struct Request<'a> {
     pub choose: bool,
 }
 
+impl<'a> Request<'a> {
+    /// `methods` by 200 redraws at the level .05 and seed 1, their parameters as they are, of rows of which no more is known than `parts` hold.
+    pub fn new(parts: Parts<'a>, methods: &'a [Method]) -> Self {
+        Self {
+            parts,
+            held_out_labels: &[],
+            methods,
+            null: 200,
+            level: 0.05,
+            seed: 1,
+            columns: Vec::new(),
+            probabilities: false,
+            stand_in: None,
+            encoding: None,
+            source: None,
+            data: String::new(),
+            choose: false,
+        }
+    }
+}
+
 impl Request<'_> {
     /// Checks what needs no work.
     ///
