@@ -83,9 +83,9 @@ fn finish<S: DeserializeOwned>(origin: &str, table: Table, overrides: &[String])
 const TWO: &str = "wanted exactly 1 element, more than 1 element";
 
 /// What a parser says of two choices where one may stand, told as what it is.
-fn in_words(said: &str) -> String {
+pub fn in_words(said: &str) -> String {
     let way_out = "expected one choice, found two: one of them may be the default or come from a flag; choose by the flag (--kind, --method) or set \
-                   the table of the other one alone";
+                   the table of the other one alone, as in --set 'field={ mlp = {} }'";
     without_old_keys(&said.replace(TWO, way_out))
 }
 

@@ -113,7 +113,7 @@ pub fn recipe(run: &Run, table: Table, seed: u64, dir: &Path) -> Result<Recipe> 
 /// # Errors
 /// Unknown keys, values of a wrong type, two choices where one may stand.
 pub fn check(table: &Table) -> Result<()> {
-    let said = |key: &'static str| move |e: toml::de::Error| anyhow!("zoo.{key}: {}", e.message());
+    let said = |key: &'static str| move |e: toml::de::Error| anyhow!("zoo.{key}: {}", settings::in_words(e.message()));
     if let Some(recipe) = table.get("recipe") {
         recipe.clone().try_into::<thalweg_nets::train::Recipe>().map_err(said("recipe"))?;
     }

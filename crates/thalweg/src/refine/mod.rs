@@ -14,7 +14,7 @@ pub use rivals::{Ascent, Rule};
 pub use training::{TrainingConfig, train};
 
 use crate::reward::Reward;
-use crate::{Error, Layout, Result, Streams};
+use crate::{Error, Layout, Result, Streams, interrupt};
 use direction::{ALL, Seen, normalise};
 use rayon::prelude::*;
 use thalweg_nets::layout::Slot;
@@ -63,12 +63,13 @@ impl Refiner {
     /// Networks `[n, P]` from `starts [n, P]`: a pure function of them and of `streams`, on any number of threads.
     ///
     /// # Errors
-    /// Starts that are not `[n, P]`; a reward over points of another dimension; what the reward refuses; a result that is not finite.
+    /// Starts that are not `[n, P]`; a reward over points of another dimension; what the reward refuses; a result that is not finite; [`Error::Interrupted`].
     pub fn refine(&self, starts: &[f32], reward: &dyn Reward, streams: &Streams) -> Result<Vec<f32>> {
         check(&self.layout, starts, reward)?;
         let mut theta = starts.to_vec();
         let [mut mean, mut squares] = [vec![0.0f32; theta.len()], vec![0.0f32; theta.len()]];
         for s in 0..self.steps {
+            interrupt::check()?;
             let gradients = reward.grade(&theta, &streams.index(s as u64))?.gradients;
             mix(&mut mean, &gradients, DECAYS[0], |g| g);
             mix(&mut squares, &gradients, DECAYS[1], |g| g * g);
