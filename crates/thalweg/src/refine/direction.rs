@@ -12,9 +12,6 @@ pub struct Seen<'a> {
 
 /// A direction e(g₁, …, g_s).
 pub trait Direction: Send + Sync {
-    /// In files and tables.
-    fn name(&self) -> &'static str;
-
     /// Whether it is defined for a tensor.
     fn applies(&self, slot: &Slot) -> bool;
 
@@ -35,10 +32,6 @@ struct Adam;
 struct Muon;
 
 impl Direction for Momentum {
-    fn name(&self) -> &'static str {
-        "momentum"
-    }
-
     fn applies(&self, _: &Slot) -> bool {
         true
     }
@@ -49,10 +42,6 @@ impl Direction for Momentum {
 }
 
 impl Direction for Adam {
-    fn name(&self) -> &'static str {
-        "adam"
-    }
-
     fn applies(&self, _: &Slot) -> bool {
         true
     }
@@ -64,10 +53,6 @@ impl Direction for Adam {
 }
 
 impl Direction for Muon {
-    fn name(&self) -> &'static str {
-        "muon"
-    }
-
     fn applies(&self, slot: &Slot) -> bool {
         slot.shape.len() > 1
     }

@@ -50,16 +50,6 @@ impl Refiner {
         Ok(Self { layout: layout.clone(), steps, logs: vec![first.ln() as f32; steps * tensors * ALL.len()] })
     }
 
-    /// N, which is also the number of gradients that a network costs.
-    pub fn steps(&self) -> usize {
-        self.steps
-    }
-
-    /// a `[N, T, K]`: steps, trained tensors in the layout's order, directions in that of [`ALL`]; without meaning where a direction does not apply.
-    pub fn coefficients(&self) -> Vec<f32> {
-        self.logs.iter().map(|log| log.exp()).collect()
-    }
-
     /// Networks `[n, P]` from `starts [n, P]`: a pure function of them and of `streams`, on any number of threads.
     ///
     /// # Errors
