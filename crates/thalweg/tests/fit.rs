@@ -6,7 +6,7 @@ use common::{config, zoo};
 use std::fs;
 use std::path::Path;
 use thalweg::coupling::Coupling;
-use thalweg::field::{FieldConfig, MlpConfig, MlpPotentialConfig};
+use thalweg::field::{EquivariantConfig, FieldConfig, MlpConfig, MlpPotentialConfig};
 use thalweg::fit::{FitOptions, fit};
 use thalweg::judge::action_gap::action_gap;
 use thalweg::method::jko::PotentialConfig;
@@ -375,4 +375,24 @@ fn a_narrow_source_on_plain_components_is_kept_by_the_file_and_sampled_as_it_was
     let y = latent.encode(&samples.states.theta);
     let square = y.iter().map(|v| f64::from(v * v)).sum::<f64>() / y.len() as f64;
     assert!((square.sqrt() / 0.05 - 1.0).abs() < 0.12, "{}", square.sqrt());
+}
+
+#[test]
+fn an_equivariant_field_is_wired_as_the_zoo_s_networks_are_and_kept_by_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let zoo = zoo("independent", 14, &dir.path().join("zoo"));
+    let field = FieldConfig::Equivariant(EquivariantConfig { width: 4, rounds: 1, ..EquivariantConfig::default() });
+    let config = FitConfig { standardiser: Standardiser::PerTensor, field, ..config() };
+    let (model, path) = (quick(&zoo, &config), dir.path().join("model"));
+    weights(&model, &path);
+    let (read, request) = (MetaModel::load(&path).unwrap(), SampleRequest::new(3, 5));
+    assert_eq!(read.config, config.for_zoo(&zoo).unwrap());
+    assert_eq!(read.sample(&request).unwrap().theta, model.sample(&request).unwrap().theta);
+    for wrong in [
+        FitConfig { standardiser: Standardiser::PerParameter, ..config.clone() },
+        FitConfig { latent: Some(LatentConfig::Pca(PcaConfig::of(4))), ..config },
+    ] {
+        let said = wrong.check().unwrap_err().to_string();
+        assert!(said.contains("equivariant"), "{said}");
+    }
 }

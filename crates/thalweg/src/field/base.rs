@@ -15,6 +15,11 @@ pub trait Field: Parameters + Send + Sync {
     /// Numbers of a context, D; 0 where the field takes none.
     fn context(&self) -> usize;
 
+    /// Numbers that a tape of this field holds for each row, beside the row's own.
+    fn numbers_at_work(&self) -> usize {
+        0
+    }
+
     /// v(x, t, c) for a batch: `x [B, P]`, `t [B]`, `c [B, D]` → `out [B, P]`. A row's bytes do not
     /// depend on the other rows, nor on how many there are.
     fn velocity(&self, x: &[f32], t: &[f32], c: Option<&[f32]>, out: &mut [f32], tape: &mut Tape);

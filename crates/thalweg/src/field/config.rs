@@ -1,5 +1,5 @@
 //! Which net a velocity field is, its sizes, and the device that it lives on.
-use super::{Field, Mlp, MlpConfig, ResidualMlp, ResidualMlpConfig};
+use super::{Equivariant, EquivariantConfig, Field, Mlp, MlpConfig, ResidualMlp, ResidualMlpConfig};
 use crate::{Error, Result, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub type Place = dyn Fn(&dyn Field) -> Result<Box<dyn Field>> + Send + Sync;
 static PLACE: OnceLock<Box<Place>> = OnceLock::new();
 
 /// From now on the fields of this process are moved by `place` when they are made: a choice for the whole process, like its thread pool.
-/// Potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU; plain multilayer perceptrons are refused. Bytes are those of the device.
+/// Potentials (NM-JKO, action matching), autoencoders and encoders of contexts stay on the CPU; every field but residual-mlp is refused. Bytes are those of the device.
 ///
 /// # Errors
 /// Where the choice was made before.
@@ -28,6 +28,8 @@ pub enum FieldConfig {
     ResidualMlp(ResidualMlpConfig),
     /// The plain multilayer perceptron, DeepWeightFlow's field.
     Mlp(MlpConfig),
+    /// Messages along the base network's own graph, equivariant to permutations of its hidden units (M23); not in a latent space.
+    Equivariant(EquivariantConfig),
 }
 
 impl Default for FieldConfig {
@@ -47,6 +49,16 @@ impl FieldConfig {
         match self {
             Self::ResidualMlp(c) => c.check(),
             Self::Mlp(c) => c.check(),
+            Self::Equivariant(c) => c.check(),
+        }
+    }
+
+    /// Its name in files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ResidualMlp(_) => "residual-mlp",
+            Self::Mlp(_) => "mlp",
+            Self::Equivariant(_) => "equivariant",
         }
     }
 
@@ -56,6 +68,7 @@ impl FieldConfig {
         match self {
             Self::ResidualMlp(c) => Self::ResidualMlp(ResidualMlpConfig { context, ..c.clone() }),
             Self::Mlp(c) => Self::Mlp(MlpConfig { context, ..c.clone() }),
+            Self::Equivariant(c) => Self::Equivariant(EquivariantConfig { context, ..c.clone() }),
         }
     }
 
@@ -64,6 +77,24 @@ impl FieldConfig {
         match self {
             Self::ResidualMlp(c) => c.numbers(dimension),
             Self::Mlp(c) => c.numbers(dimension),
+            Self::Equivariant(c) => c.numbers(),
+        }
+    }
+
+    /// Numbers that the field holds for each row at work, beside the row's own.
+    pub fn numbers_at_work(&self) -> usize {
+        match self {
+            Self::ResidualMlp(_) | Self::Mlp(_) => 0,
+            Self::Equivariant(c) => c.numbers_at_work(),
+        }
+    }
+
+    /// Numbers of a context that is set by hand.
+    pub fn context(&self) -> usize {
+        match self {
+            Self::ResidualMlp(c) => c.context,
+            Self::Mlp(c) => c.context,
+            Self::Equivariant(c) => c.context,
         }
     }
 
@@ -80,10 +111,12 @@ impl FieldConfig {
                     None => Ok(Box::new(field)),
                 }
             }
-            Self::Mlp(_) if PLACE.get().is_some() => {
-                Err(Error::unsupported("another device", "field mlp", "the CPU, or field residual-mlp"))
+            Self::Mlp(_) | Self::Equivariant(_) if PLACE.get().is_some() => {
+                let field = format!("field {}", self.name());
+                Err(Error::unsupported("another device", field, "the CPU, or field residual-mlp"))
             }
             Self::Mlp(c) => Ok(Box::new(Mlp::new(dimension, c, streams)?)),
+            Self::Equivariant(c) => Ok(Box::new(Equivariant::new(dimension, c, streams)?)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
 mod base;
 mod config;
+pub mod equivariant;
 pub mod feature_potential;
 mod gate;
 pub mod mlp;
@@ -18,6 +19,7 @@ pub use crate::nn::parameters::Parameters;
 pub use crate::nn::tape::Tape;
 pub use base::Field;
 pub use config::{FieldConfig, Place, place_fields};
+pub use equivariant::{Equivariant, EquivariantConfig};
 pub use gate::Gate;
 pub use mlp::{Mlp, MlpConfig};
 pub use potential::{Cotangents, Jet, MlpPotential, MlpPotentialConfig, Potential};

@@ -41,6 +41,7 @@ pub fn fit(zoo: &ZooStore, config: &FitConfig, options: &FitOptions, progress: &
     if config.context.is_some() {
         return tasks::fit_tasks(std::slice::from_ref(&zoo), config, options, progress);
     }
+    let config = &config.for_zoo(zoo)?;
     let split = config.split.of(zoo)?;
     need::check(zoo, config, &split)?;
     let plan = Plan::new(&[(zoo, &split)], config, options, progress)?;

@@ -1,6 +1,7 @@
 //! What a fit holds in memory at its peak, told before anything is allocated, and settings that fit where it does not.
 use crate::Result;
-use crate::field::{FieldConfig, Gate, ResidualMlpConfig};
+use crate::field::{EquivariantConfig, FieldConfig, Gate, ResidualMlpConfig};
+use crate::method::regression::judged_at_once;
 use crate::model::FitConfig;
 use crate::path::curves;
 use crate::space::latent::{CoderConfig, LatentConfig, PcaConfig};
@@ -61,6 +62,11 @@ pub(super) fn of_sizes(config: &FitConfig, sizes: Sizes) -> Need {
     } else {
         let fresh = marginals + if config.latent.is_some() { 0 } else { 1 };
         need = need.numbers("a batch", &[config.batch, d, STEP + fresh]);
+        let at_work = config.field.numbers_at_work();
+        if at_work > 0 {
+            let rows = config.batch.max(judged_at_once(d).min(config.validation_points));
+            need = need.numbers("states of nodes and their messages", &[rows, at_work]);
+        }
     }
     if config.residual_noise > 0.0 {
         // Deviations, eigenvectors of both axes, and the sums that they are made from, of tensors about as wide as high.
@@ -106,6 +112,18 @@ fn instead(config: &FitConfig, sizes: Sizes) -> Option<String> {
         let smaller = FitConfig { batch, validation_points: points, ..config.clone() };
         told(&smaller, format!("batch={batch} validation-points={points}"))
     });
+    if let FieldConfig::Equivariant(field) = &config.field {
+        return fewer.or_else(|| {
+            [2, 4, 8].into_iter().find_map(|less| {
+                let width = (field.width / less).max(1);
+                let field = FieldConfig::Equivariant(EquivariantConfig { width, ..field.clone() });
+                let batch = (config.batch / 8).max(1);
+                let points = (config.validation_points / 32).max(1);
+                let smaller = FitConfig { batch, validation_points: points, field, ..config.clone() };
+                told(&smaller, format!("field.equivariant.width={width} batch={batch} validation-points={points}"))
+            })
+        });
+    }
     let leaner = || {
         let FieldConfig::ResidualMlp(field) = &config.field else { return None };
         if !field.gate.is_full() {

@@ -68,9 +68,16 @@ pub fn fit_tasks(
 ) -> Result<MetaModel> {
     config.check()?;
     let asked = config.context.clone().unwrap_or_default();
-    let config = &FitConfig { context: Some(asked.clone()), ..config.clone() };
+    let config = FitConfig { context: Some(asked.clone()), ..config.clone() };
+    check_many(zoos, &config)?;
+    let config = &config.for_zoo(zoos[0])?;
     options.check(config)?;
-    check_many(zoos, config)?;
+    for zoo in zoos {
+        if config.for_zoo(zoo)? != *config {
+            let expected = "the architecture of the first zoo, which field equivariant follows";
+            return Err(Error::format(zoo.dir(), "architecture", expected, "another with as many weights"));
+        }
+    }
     let coupling = config.method.coupling();
     if asked.couple_across_tasks && coupling == Coupling::Paired {
         return Err(Error::parameter(

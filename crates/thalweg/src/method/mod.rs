@@ -15,7 +15,7 @@ mod jko_features;
 pub mod kde;
 pub mod mmfm;
 mod parameters;
-mod regression;
+pub(crate) mod regression;
 pub mod swag;
 
 pub use action::{ActionConfig, ActionMatching};

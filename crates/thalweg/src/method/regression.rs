@@ -9,10 +9,15 @@ use rayon::prelude::*;
 /// how much memory a look takes, and nothing else.
 const JUDGED: usize = 1 << 21;
 
+/// Points of so many numbers that are judged together.
+pub(crate) fn judged_at_once(p: usize) -> usize {
+    (JUDGED / p.max(1)).max(8)
+}
+
 /// Mean over B and P of (v − u)², v what `net` says at the batch's points, and its gradient over what was in `gradient [Q]` where that is asked for.
 pub(super) fn loss(net: &dyn Field, batch: &Batch, scratch: &mut Scratch, gradient: Option<&mut [f32]>) -> f64 {
     let (p, rows) = (net.dimension(), batch.t.len());
-    let at_once = if gradient.is_some() { rows } else { (JUDGED / p).max(8).min(rows) };
+    let at_once = if gradient.is_some() { rows } else { judged_at_once(p).min(rows) };
     let weight = 2.0 / batch.x.len() as f32;
     let mut squares: Vec<f64> = Vec::with_capacity(rows);
     for first in (0..rows).step_by(at_once.max(1)) {

@@ -1,5 +1,6 @@
 //! The model card: the `README.md` of a [`MetaModel`] folder, for a person who finds the folder without us.
 use super::meta_model::MetaModel;
+use crate::space::latent::normalisation;
 
 /// The card of `model` in Markdown.
 pub fn text(model: &MetaModel) -> String {
@@ -10,8 +11,7 @@ pub fn text(model: &MetaModel) -> String {
     });
     let data = model.data.as_ref().map_or("data that are not recorded".into(), |d| format!("`{}`", d.name));
     let latent = model.latent.as_ref().map_or("none: it runs on standardised weights".into(), |latent| {
-        let (scales, name) = (latent.scales(), model.config.latent.as_ref().map_or("", |config| config.name()));
-        let range = |f: fn(f32, f32) -> f32, from| scales.iter().copied().fold(from, f);
+        let name = model.config.latent.as_ref().map_or("", |config| config.name());
         let error = record.latent.as_ref().map_or(String::new(), |latent| {
             let held_out = latent.error_held_out.map_or(String::new(), |e| format!(", {e:.3} on held-out runs"));
             format!(
@@ -19,12 +19,7 @@ pub fn text(model: &MetaModel) -> String {
                 latent.error, latent.points
             )
         });
-        format!(
-            "{name}, {} dimensions, normalised from deviations of {:.3} to {:.3}{error}",
-            latent.dimension(),
-            range(f32::min, f32::INFINITY),
-            range(f32::max, 0.0)
-        )
+        format!("{name}, {} dimensions, {}{error}", latent.dimension(), normalisation(&**latent))
     });
     let residual = model.residual.as_ref().map_or(String::new(), |_| {
         let weight = model.config.residual_noise;

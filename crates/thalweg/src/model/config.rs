@@ -1,6 +1,7 @@
 //! [`FitConfig`]: everything that decides a fit, as TOML holds it.
 use crate::context::ContextConfig;
 use crate::coupling::Coupling;
+use crate::field::equivariant::Wiring;
 use crate::field::{FieldConfig, ResidualMlpConfig};
 use crate::method::{CfmConfig, MethodConfig};
 use crate::nn::optimiser::AdamWConfig;
@@ -167,11 +168,48 @@ impl FitConfig {
         }
         self.latent.as_ref().map_or(Ok(()), LatentConfig::check)?;
         self.check_residual_noise()?;
+        self.check_equivariance()?;
         self.context.as_ref().map_or(Ok(()), ContextConfig::check)?;
         self.method.check()?;
         self.field.check()?;
+        if self.field.context() > 0 {
+            let expected = "0: a fit with contexts sets it itself";
+            return Err(Error::parameter(format!("field.{}.context", self.field.name()), expected, self.field.context()));
+        }
         self.optimiser.check()
     }
+
+    /// The configuration as a fit to `zoo` has it: with what its field has to know of the networks there.
+    ///
+    /// # Errors
+    /// An equivariant field for networks whose architecture is not known or not modelled whole, or which [`Wiring::of`] refuses.
+    pub fn for_zoo(&self, zoo: &ZooStore) -> Result<Self> {
+        let mut config = self.clone();
+        if let FieldConfig::Equivariant(field) = &mut config.field {
+            let expected = "networks whose architecture is known and modelled whole, or another field";
+            let unknown = || Error::format(zoo.dir(), "architecture, which field equivariant follows", expected, "none");
+            let architecture = zoo.architecture().ok_or_else(unknown)?;
+            field.wiring = Some(Wiring::of(architecture)?);
+        }
+        Ok(config)
+    }
+
+    /// An equivariant field is one on weights, in coordinates that treat the units of a layer alike.
+    fn check_equivariance(&self) -> Result<()> {
+        if !matches!(self.field, FieldConfig::Equivariant(_)) {
+            return Ok(());
+        }
+        if let Some(latent) = &self.latent {
+            let expected = "residual-mlp or mlp in a latent space: equivariant is for the weights themselves";
+            return Err(Error::parameter("field", expected, format!("equivariant beside latent {}", latent.name())));
+        }
+        if self.standardiser == Standardiser::PerParameter {
+            let expected = "per-tensor, global or none beside field equivariant, which treats the units of a layer alike";
+            return Err(Error::parameter("standardiser", expected, "per-parameter"));
+        }
+        Ok(())
+    }
+
     fn check_residual_noise(&self) -> Result<()> {
         let refused = |expected: &str| Err(Error::parameter("residual-noise", expected, self.residual_noise));
         let own = matches!(&self.latent, Some(LatentConfig::Vae(vae)) if vae.noise > 0.0);

@@ -116,7 +116,8 @@ impl MetaModel {
         let (start, p) = (Instant::now(), self.layout.len());
         let how = Transport { solver: request.solver, steps: request.steps, at: request.at.clone() };
         let contexts = self.contexts(request.context.as_ref())?;
-        let wide = 4 * (p as u64).saturating_mul((IN_MAKING + 2 * request.at.len()) as u64);
+        let kept = (p as u64).saturating_mul((IN_MAKING + 2 * request.at.len()) as u64);
+        let wide = kept.saturating_add(self.config.field.numbers_at_work() as u64).saturating_mul(4);
         let (rows, blocks) = (memory::rows(wide, BLOCK), (2 * rayon::current_num_threads()).min(BLOCKS));
         let firsts: Vec<usize> = (0..request.n).step_by(rows).collect();
         let mut evaluations = 0;

@@ -102,15 +102,16 @@ impl Default for TuneConfig {
 }
 
 impl TuneConfig {
-    /// Checks that the memory budget holds the tuning of a method of so many `parameters` over points `[dimension]`.
+    /// Checks that the memory budget holds the tuning of a method of so many `parameters` over points `[dimension]`, whose field holds `at_work` numbers for each.
     ///
     /// # Errors
     /// [`Error::Memory`].
-    pub(crate) fn check_memory(&self, dimension: usize, parameters: usize) -> Result<()> {
+    pub(crate) fn check_memory(&self, dimension: usize, parameters: usize, at_work: usize) -> Result<()> {
         let kept = self.buffer.saturating_mul(3);
         Need::of(format!("tuning {parameters} parameters over points of {dimension} numbers"))
             .numbers("parameters with the optimiser's state", &[parameters, 6])
             .numbers("trajectories (with steps and buffer)", &[self.trajectories, self.steps, kept, dimension])
+            .numbers("what the field holds for each step", &[self.trajectories, self.steps.saturating_add(1), at_work])
             .numbers("validation samples", &[self.validation_samples, dimension])
             .check(|| None)
     }

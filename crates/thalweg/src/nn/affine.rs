@@ -55,6 +55,16 @@ impl Affine {
         }
     }
 
+    /// Sets weight and bias of the outputs that `chosen` names to zero.
+    pub fn clear_outputs(&self, parameters: &mut [f32], chosen: impl Fn(usize) -> bool) {
+        for output in (0..self.outputs).filter(|&output| chosen(output)) {
+            parameters[self.weight.clone()][output * self.inputs..][..self.inputs].fill(0.0);
+            if let Some(bias) = parameters[self.bias.clone()].get_mut(output) {
+                *bias = 0.0;
+            }
+        }
+    }
+
     /// b `[out]`, which callers add in the pass that they make over y anyway.
     pub fn bias<'a>(&self, parameters: &'a [f32]) -> &'a [f32] {
         &parameters[self.bias.clone()]

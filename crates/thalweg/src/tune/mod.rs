@@ -112,7 +112,8 @@ impl Task<'_> {
         progress: &dyn Progress,
     ) -> Result<TrainState> {
         config.check()?;
-        config.check_memory(self.reward.dimension(), method.parameters().len())?;
+        let at_work = method.velocity_field().map_or(0, |field| field.numbers_at_work());
+        config.check_memory(self.reward.dimension(), method.parameters().len(), at_work)?;
         // It hashes the base's parameters: not for tunings of milliseconds that keep no state.
         let identity = options.state.as_ref().map_or(Ok(String::new()), |_| self.identity(config))?;
         let saving = options.state.as_deref().map(|path| Checkpointing {

@@ -52,7 +52,7 @@ pub fn fit_or_read(
 ) -> Result<MetaModel> {
     if session.common.resume && model::is_in(dir) {
         let found = MetaModel::load(dir)?;
-        if found.config != *config {
+        if found.config != config.for_zoo(zoos[0])? {
             bail!(
                 "{}: expected the fit that is asked for, found another (settings were changed; use another --out)",
                 dir.display()

@@ -115,15 +115,13 @@ impl LatentConfig {
             functional_by: None,
             seconds: trained.seconds,
         };
-        let range = |f: fn(f32, f32) -> f32, from| autoencoder.scales().iter().copied().fold(from, f);
         task.progress.note(&format!(
-            "{}: step {} kept, mean squared error {:.3}{}, latents normalised from deviations of {:.3} to {:.3}",
+            "{}: step {} kept, mean squared error {:.3}{}, latents {}",
             self.name(),
             record.best_step,
             record.error,
             record.error_held_out.map_or(String::new(), |e| format!(" ({e:.3} on held-out runs)")),
-            range(f32::min, f32::INFINITY),
-            range(f32::max, 0.0)
+            normalisation(&*autoencoder)
         ));
         Ok((autoencoder, record))
     }
@@ -139,6 +137,16 @@ impl LatentConfig {
             Self::Vae(c) => Box::new(c.untrained(layout, &streams)?),
             Self::Denoising(c) => Box::new(c.untrained(layout, &streams)?),
         })
+    }
+}
+
+/// What latents were divided by, in words.
+pub(crate) fn normalisation(autoencoder: &dyn Autoencoder) -> String {
+    let scales = autoencoder.scales().iter().copied();
+    let [smallest, largest] = [scales.clone().fold(f32::INFINITY, f32::min), scales.fold(0.0, f32::max)];
+    match smallest == 1.0 && largest == 1.0 {
+        true => "not normalised".to_owned(),
+        false => format!("normalised from deviations of {smallest:.3} to {largest:.3}"),
     }
 }
 
