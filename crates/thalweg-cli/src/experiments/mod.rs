@@ -9,6 +9,7 @@ mod connectivity;
 mod context;
 mod deepweightflow;
 mod ensembles;
+mod equivariance;
 mod experiment;
 mod flows;
 mod frontier;
@@ -46,6 +47,7 @@ const ALL: &[Entry] = &[
     Entry::of::<context::Contexts>(),
     Entry::of::<deepweightflow::DeepWeightFlow>(),
     Entry::of::<ensembles::Ensembles>(),
+    Entry::of::<equivariance::Equivariance>(),
     Entry::of::<frontier::Frontier>(),
     Entry::of::<generation::Generation>(),
     Entry::of::<inference_loss::InferenceLoss>(),

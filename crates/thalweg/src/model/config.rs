@@ -174,7 +174,11 @@ impl FitConfig {
         self.field.check()?;
         if self.field.context() > 0 {
             let expected = "0: a fit with contexts sets it itself";
-            return Err(Error::parameter(format!("field.{}.context", self.field.name()), expected, self.field.context()));
+            return Err(Error::parameter(
+                format!("field.{}.context", self.field.name()),
+                expected,
+                self.field.context(),
+            ));
         }
         self.optimiser.check()
     }
@@ -187,7 +191,8 @@ impl FitConfig {
         let mut config = self.clone();
         if let FieldConfig::Equivariant(field) = &mut config.field {
             let expected = "networks whose architecture is known and modelled whole, or another field";
-            let unknown = || Error::format(zoo.dir(), "architecture, which field equivariant follows", expected, "none");
+            let unknown =
+                || Error::format(zoo.dir(), "architecture, which field equivariant follows", expected, "none");
             let architecture = zoo.architecture().ok_or_else(unknown)?;
             field.wiring = Some(Wiring::of(architecture)?);
         }
@@ -204,7 +209,8 @@ impl FitConfig {
             return Err(Error::parameter("field", expected, format!("equivariant beside latent {}", latent.name())));
         }
         if self.standardiser == Standardiser::PerParameter {
-            let expected = "per-tensor, global or none beside field equivariant, which treats the units of a layer alike";
+            let expected =
+                "per-tensor, global or none beside field equivariant, which treats the units of a layer alike";
             return Err(Error::parameter("standardiser", expected, "per-parameter"));
         }
         Ok(())

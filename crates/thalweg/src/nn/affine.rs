@@ -1,5 +1,5 @@
 //! The affine layer y = x Wᵀ + b as ranges of flat parameters: W `[out, in]`, b `[out]` or none, as PyTorch lays them.
-use super::dense::{Accumulate, column_sums, product, view};
+use super::dense::{Accumulate, column_sums, outer, product, view};
 use super::gradient::Gradient;
 use rand::RngExt;
 use std::ops::Range;
@@ -100,8 +100,7 @@ impl Affine {
             Gradient::Add(slice) => (slice, Accumulate::Add),
         };
         let rows = x.len() / self.inputs;
-        let left = view(dy, rows, self.outputs).transpose();
-        product(&mut slice[self.weight.clone()], put, left, view(x, rows, self.inputs));
+        outer(&mut slice[self.weight.clone()], put, dy, x, rows);
         if !self.bias.is_empty() {
             column_sums(&mut slice[self.bias.clone()], put, &dy[..primal * self.outputs]);
         }

@@ -36,6 +36,31 @@ pub fn product(out: &mut [f32], put: Accumulate, left: View<'_>, right: View<'_>
     blocks(MatMut::from_row_major_slice_mut(out, left.nrows(), right.ncols()), put, left, right);
 }
 
+/// Rows of one block of [`outer`].
+const TALL: usize = 4096;
+
+/// `out [m, n]` = (or +=) `left [rows, m]`ᵀ · `right [rows, n]`: the sums over rows of products of two tall matrices, as gradients of weights are. Blocks of
+/// rows are summed in parallel and added from the first to the last.
+pub fn outer(out: &mut [f32], put: Accumulate, left: &[f32], right: &[f32], rows: usize) {
+    let (m, n) = (left.len() / rows, right.len() / rows);
+    let of = |out: &mut [f32], put, left: &[f32], right: &[f32]| {
+        let rows = left.len() / m;
+        product(out, put, view(left, rows, m).transpose(), view(right, rows, n));
+    };
+    if rows < 2 * TALL {
+        return of(out, put, left, right);
+    }
+    let ((left, more), (right, beside)) = (left.split_at(TALL * m), right.split_at(TALL * n));
+    let blocks = more.par_chunks(TALL * m).zip(beside.par_chunks(TALL * n));
+    let sums = blocks.map(|(left, right)| {
+        let mut sum = vec![0.0; m * n];
+        of(&mut sum, Accumulate::Overwrite, left, right);
+        sum
+    });
+    let (sums, ()) = rayon::join(|| sums.collect::<Vec<_>>(), || of(out, put, left, right));
+    sums.iter().for_each(|sum| out.iter_mut().zip(sum).for_each(|(out, sum)| *out += sum));
+}
+
 /// `out` = (or +=) `scale` · `left` · `right` on this thread, for small products within a task of their own; any strides.
 pub fn sequential(out: MatMut<'_, f32>, put: Accumulate, left: View<'_>, right: View<'_>, scale: f32) {
     matmul(out, if put == Accumulate::Add { Accum::Add } else { Accum::Replace }, left, right, scale, Par::Seq);
@@ -174,6 +199,20 @@ mod tests {
             let bt: Vec<f32> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
             product(&mut transposed, Accumulate::Overwrite, view(&a, m, k), view(&bt, n, k).transpose());
             assert!(out.iter().zip(&transposed).all(|(x, y)| (x - y - 2.0).abs() < 1e-4));
+        }
+    }
+
+    #[test]
+    fn outer_products_of_tall_matrices_are_the_sums_over_all_rows() {
+        for rows in [3, 4096, 8192, 9001] {
+            let (a, b) = (random(rows * 5, 1), random(rows * 3, 2));
+            let mut out = vec![2.0; 15];
+            outer(&mut out, Accumulate::Add, &a, &b, rows);
+            for (i, found) in out.iter().enumerate() {
+                let truth =
+                    2.0 + (0..rows).map(|l| f64::from(a[l * 5 + i / 3]) * f64::from(b[l * 3 + i % 3])).sum::<f64>();
+                assert!((f64::from(*found) - truth).abs() < 1e-4 * (1.0 + truth.abs()), "{rows} rows: {found} {truth}");
+            }
         }
     }
 

@@ -129,7 +129,13 @@ impl Matrix {
     }
 
     /// Pulls the derivatives with respect to G of both groups back through [`Self::send`], adding to those of the states and, where it is wanted, of x.
-    pub fn send_backward(&self, r: usize, pass: &mut Backward<'_, '_>, groups: &mut [GroupBuffers], b: &mut MatrixBuffers) {
+    pub fn send_backward(
+        &self,
+        r: usize,
+        pass: &mut Backward<'_, '_>,
+        groups: &mut [GroupBuffers],
+        b: &mut MatrixBuffers,
+    ) {
         let Backward { q, x, dx, p, gradient, .. } = pass;
         let (d, n, wide, p, [to_rows, to_columns]) = (self.width, self.n, self.wide(), *p, self.scales());
         let (messages, sent) = (&self.rounds[r], &b.rounds[r]);
@@ -172,14 +178,27 @@ impl Matrix {
     }
 
     /// v = L Rᵀ + (Γ + l + r) ⊙ X for the states after the last round and `gates [B, T]`.
-    pub fn velocities(&self, q: &[f32], x: &[f32], gates: &[f32], out: &mut [f32], groups: &[GroupBuffers], b: &mut MatrixBuffers) {
+    pub fn velocities(
+        &self,
+        q: &[f32],
+        x: &[f32],
+        gates: &[f32],
+        out: &mut [f32],
+        groups: &[GroupBuffers],
+        b: &mut MatrixBuffers,
+    ) {
         let (d, n, wide, last) = (self.width, self.n, self.wide(), self.rounds.len());
-        let (states, batch) = ([self.rows, self.columns].map(|group| &groups[group].states[last]), groups[self.rows].states[last].len() / (n * d));
+        let (states, batch) = (
+            [self.rows, self.columns].map(|group| &groups[group].states[last]),
+            groups[self.rows].states[last].len() / (n * d),
+        );
         let (p, tensors) = (x.len() / batch, gates.len() / batch);
         b.left.resize(batch * n * (d + 1), 0.0);
         b.right.resize(batch * wide * (d + 1), 0.0);
         b.by_column.resize(batch * wide, 0.0);
-        for (read, states, to) in [(&self.read_rows, states[0], &mut b.left), (&self.read_columns, states[1], &mut b.right)] {
+        for (read, states, to) in
+            [(&self.read_rows, states[0], &mut b.left), (&self.read_columns, states[1], &mut b.right)]
+        {
             read.apply(q, states, Accumulate::Overwrite, to);
             elementwise::add_bias(to, read.bias(q));
         }
@@ -228,27 +247,32 @@ impl Matrix {
         b.d_left.resize(b.left.len(), 0.0);
         b.d_right.resize(b.right.len(), 0.0);
         b.d_column.resize(b.by_column.len(), 0.0);
-        let derivatives = b.d_left.par_chunks_exact_mut(n * (d + 1)).zip(b.d_right.par_chunks_exact_mut(wide * (d + 1)));
+        let derivatives =
+            b.d_left.par_chunks_exact_mut(n * (d + 1)).zip(b.d_right.par_chunks_exact_mut(wide * (d + 1)));
         let derivatives = derivatives.zip(b.d_column.par_chunks_exact_mut(wide));
         let read = b.left.par_chunks_exact(n * (d + 1)).zip(b.right.par_chunks_exact(wide * (d + 1)));
         let points = x.par_chunks_exact(p).zip(dv.par_chunks_exact(p)).zip(d_gates.par_chunks_exact_mut(tensors));
-        derivatives.zip(read).zip(points).for_each(|((((d_left, d_right), d_column), (left, right)), ((x, dv), d_gates))| {
-            let (x, dv) = (&x[self.start..][..n * wide], &dv[self.start..][..n * wide]);
-            let ([of_rows, of_columns], of_v) = (self.factors(left, right), view(dv, n, wide));
-            let to = MatMut::from_row_major_slice_mut(&mut *d_left, n, d + 1).subcols_mut(0, d);
-            dense::sequential(to, Accumulate::Overwrite, of_v, of_columns, 1.0);
-            let to = MatMut::from_row_major_slice_mut(&mut *d_right, wide, d + 1).subcols_mut(0, d);
-            dense::sequential(to, Accumulate::Overwrite, of_v.transpose(), of_rows, 1.0);
-            d_column.fill(0.0);
-            for (u, (dv, x)) in dv.chunks_exact(wide).zip(x.chunks_exact(wide)).enumerate() {
-                let by_row = vectorised(|| elementwise::sum(dv, x, |dv, x| dv * x));
-                vectorised(|| d_column.iter_mut().zip(dv).zip(x).for_each(|((sum, dv), x)| *sum += dv * x));
-                d_left[u * (d + 1) + d] = by_row;
-                d_gates[self.tensor] += by_row;
-            }
-            d_right.iter_mut().skip(d).step_by(d + 1).zip(d_column).for_each(|(to, sum)| *to = *sum);
-        });
-        for (read, group, d_read) in [(&self.read_rows, self.rows, &b.d_left), (&self.read_columns, self.columns, &b.d_right)] {
+        derivatives.zip(read).zip(points).for_each(
+            |((((d_left, d_right), d_column), (left, right)), ((x, dv), d_gates))| {
+                let (x, dv) = (&x[self.start..][..n * wide], &dv[self.start..][..n * wide]);
+                let ([of_rows, of_columns], of_v) = (self.factors(left, right), view(dv, n, wide));
+                let to = MatMut::from_row_major_slice_mut(&mut *d_left, n, d + 1).subcols_mut(0, d);
+                dense::sequential(to, Accumulate::Overwrite, of_v, of_columns, 1.0);
+                let to = MatMut::from_row_major_slice_mut(&mut *d_right, wide, d + 1).subcols_mut(0, d);
+                dense::sequential(to, Accumulate::Overwrite, of_v.transpose(), of_rows, 1.0);
+                d_column.fill(0.0);
+                for (u, (dv, x)) in dv.chunks_exact(wide).zip(x.chunks_exact(wide)).enumerate() {
+                    let by_row = vectorised(|| elementwise::sum(dv, x, |dv, x| dv * x));
+                    vectorised(|| d_column.iter_mut().zip(dv).zip(x).for_each(|((sum, dv), x)| *sum += dv * x));
+                    d_left[u * (d + 1) + d] = by_row;
+                    d_gates[self.tensor] += by_row;
+                }
+                d_right.iter_mut().skip(d).step_by(d + 1).zip(d_column).for_each(|(to, sum)| *to = *sum);
+            },
+        );
+        for (read, group, d_read) in
+            [(&self.read_rows, self.rows, &b.d_left), (&self.read_columns, self.columns, &b.d_right)]
+        {
             read.gradient(gradient, d_read, &groups[group].states[last]);
             read.input_gradient(q, d_read, Accumulate::Add, &mut groups[group].d_state);
         }

@@ -109,7 +109,8 @@ impl Wiring {
             _ => 0,
         };
         let shape = &slot.shape[skipped..];
-        let on = |axis: usize| moved.iter().find(|(at, ..)| *at == axis + skipped).map(|(_, group, block)| (*group, *block));
+        let on =
+            |axis: usize| moved.iter().find(|(at, ..)| *at == axis + skipped).map(|(_, group, block)| (*group, *block));
         let rest: usize = shape.iter().skip(1).product();
         let layer = slot.name.rsplit_once('.').map_or("", |(layer, _)| layer).to_owned();
         let length = shape.first().copied().unwrap_or(1);

@@ -30,8 +30,8 @@ mod vae;
 
 pub use autoencoder::{Autoencoder, Decoder, LatentTask};
 pub use coder_config::{CoderConfig, StackConfig, TokensConfig};
-pub(crate) use config::{fit_pca, normalisation};
 pub use config::{LatentConfig, LatentRecord, training_items};
+pub(crate) use config::{fit_pca, normalisation};
 pub use denoising::DenoisingConfig;
 pub use functional::{Functional, FunctionalConfig, Measure, Probes};
 pub use latents::Latents;

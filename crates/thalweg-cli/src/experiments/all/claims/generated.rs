@@ -112,11 +112,11 @@ fn behaviour_beside(rows: &[Row], beside: &[&str], sense: Sense) -> Vec<Comparis
 /// What DeepWeightFlow's recipe is called, whatever the zoo is aligned to.
 const DEEP_WEIGHT_FLOW: &str = "DeepWeightFlow, 99 components";
 
-/// Each zoo on which the recipe was followed, with it.
-fn deepweightflow_beside(
-    rows: &[Row],
-    compared: impl Fn(&str, &Selection) -> Vec<Option<Comparison>>,
-) -> Vec<Comparison> {
+/// What the flow with the equivariant field is called.
+const EQUIVARIANT: &str = "NM-CFM, equivariant";
+
+/// What is compared on each zoo of a frontier, which is told with its name.
+fn frontier(rows: &[Row], compared: impl Fn(&str, &Selection) -> Vec<Option<Comparison>>) -> Vec<Comparison> {
     let groups = Selection::of(rows).having("zoo").groups(&["data", "zoo"]);
     let of = |zoo: Selection| {
         let name = zoo.first().map_or(String::new(), |row| format!("{}, {}", key(row, "data"), key(row, "zoo")));
@@ -125,38 +125,62 @@ fn deepweightflow_beside(
     groups.into_iter().flat_map(of).collect()
 }
 
-/// Its networks beside the runs that it learns from.
-pub(super) fn deepweightflow(rows: &[Row]) -> Vec<Comparison> {
-    deepweightflow_beside(rows, |name, zoo| {
-        let pair = accuracy(zoo, DEEP_WEIGHT_FLOW).zip(accuracy(zoo, "zoo"));
+/// The networks of `method` beside the runs that it learns from.
+fn as_accurate_as_runs(rows: &[Row], method: &str) -> Vec<Comparison> {
+    frontier(rows, |name, zoo| {
+        let pair = accuracy(zoo, method).zip(accuracy(zoo, "zoo"));
         vec![pair.map(|(ours, runs)| compare(format!("{name}: test accuracy"), ours, Sense::NotBelow, runs))]
     })
 }
 
-/// The most accurate of the generators that need no learning.
-pub(super) fn deepweightflow_rival(rows: &[Row]) -> Vec<Comparison> {
-    deepweightflow_beside(rows, |name, zoo| {
-        let pair = accuracy(zoo, DEEP_WEIGHT_FLOW).zip(most_accurate(zoo));
+/// The networks of `method` beside the most accurate of the generators that need no learning.
+fn as_accurate_as_trivial(rows: &[Row], method: &str) -> Vec<Comparison> {
+    frontier(rows, |name, zoo| {
+        let pair = accuracy(zoo, method).zip(most_accurate(zoo));
         vec![pair.map(|(ours, theirs)| compare(format!("{name}: test accuracy"), ours, Sense::Above, theirs))]
     })
 }
 
-/// Whether they are as new as runs that nothing has seen.
-pub(super) fn deepweightflow_novelty(rows: &[Row]) -> Vec<Comparison> {
+/// Whether the networks of `method` are as new as runs that nothing has seen.
+fn as_new_as_unseen(rows: &[Row], method: &str) -> Vec<Comparison> {
     const MEASURES: [(&str, &str); 3] = [
         ("novel and performing", "novel_and_performing"),
         ("d_w, distance in weights to the nearest run", "novelty_weights"),
         ("d_f, answers unlike the most similar run's", "novelty_behaviour"),
     ];
-    deepweightflow_beside(rows, |name, zoo| {
+    frontier(rows, |name, zoo| {
         let of = |(what, measure): (&str, &str)| {
             let found =
                 |method: &str| zoo.with("method", method).estimate(method, measure, &format!("{measure}_sem"), "n");
-            let (ours, theirs) = (found(DEEP_WEIGHT_FLOW)?, found("held-out")?);
+            let (ours, theirs) = (found(method)?, found("held-out")?);
             Some(compare(format!("{name}: {what}"), ours, Sense::NotBelow, theirs))
         };
         MEASURES.map(of).into()
     })
+}
+
+pub(super) fn deepweightflow(rows: &[Row]) -> Vec<Comparison> {
+    as_accurate_as_runs(rows, DEEP_WEIGHT_FLOW)
+}
+
+pub(super) fn deepweightflow_rival(rows: &[Row]) -> Vec<Comparison> {
+    as_accurate_as_trivial(rows, DEEP_WEIGHT_FLOW)
+}
+
+pub(super) fn deepweightflow_novelty(rows: &[Row]) -> Vec<Comparison> {
+    as_new_as_unseen(rows, DEEP_WEIGHT_FLOW)
+}
+
+pub(super) fn equivariance(rows: &[Row]) -> Vec<Comparison> {
+    as_accurate_as_runs(rows, EQUIVARIANT)
+}
+
+pub(super) fn equivariance_rival(rows: &[Row]) -> Vec<Comparison> {
+    as_accurate_as_trivial(rows, EQUIVARIANT)
+}
+
+pub(super) fn equivariance_novelty(rows: &[Row]) -> Vec<Comparison> {
+    as_new_as_unseen(rows, EQUIVARIANT)
 }
 
 /// Negative log-likelihood of the flows' ensembles beside SWAG's.

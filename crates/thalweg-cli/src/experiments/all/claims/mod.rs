@@ -7,7 +7,8 @@ use super::select::{Selection, is_true, key, number, whole};
 use crate::results::Row;
 use generated::{
     behaviour, behaviour_rival, deepweightflow, deepweightflow_novelty, deepweightflow_rival, ensembles,
-    ensembles_rival, generation, generation_beside, generation_rival, latent, latent_rival, refine, refine_rival, zoos,
+    ensembles_rival, equivariance, equivariance_novelty, equivariance_rival, generation, generation_beside,
+    generation_rival, latent, latent_rival, refine, refine_rival, zoos,
 };
 
 /// A claim.
@@ -155,6 +156,15 @@ pub const CLAIMS: &[Claim] = &[
         decide: refine,
         rival: refine_rival,
         beside: none,
+    },
+    Claim {
+        text: "From fresh initialisations a flow with an equivariant field makes networks as accurate as independent runs that nothing has aligned.",
+        source: "ours",
+        experiment: "equivariance",
+        look: "The same flow with the default field, which is at chance there; d_w and the copying score, which tell networks of its own from copies.",
+        decide: equivariance,
+        rival: equivariance_rival,
+        beside: equivariance_novelty,
     },
 ];
 
