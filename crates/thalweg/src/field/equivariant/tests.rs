@@ -7,8 +7,8 @@ use rand::seq::SliceRandom;
 use thalweg_nets::Architecture;
 use thalweg_nets::testing::normals;
 
-const ROWS: usize = 3;
-const TIMES: [f32; ROWS] = [0.1, 0.5, 0.9];
+const ROWS: usize = 2;
+const TIMES: [f32; ROWS] = [0.1, 0.8];
 
 /// A plain perceptron; a convolutional network with batch normalisation whose channels become blocks of inputs; a residual one with a depthwise
 /// layer; one with tokens, their places and attention; one whose residual branch joins a group of units to itself; layers of one unit.
@@ -132,15 +132,15 @@ fn reordered_networks_have_reordered_velocities() {
 
 #[test]
 fn gradients_agree_with_central_differences_for_every_tensor() {
-    for i in 0..ARCHITECTURES.len() {
-        for context in [0, 3] {
-            let mut field = field(i, context);
-            let p = field.dimension();
-            let (x, w, c) = (random(ROWS * p, 1), random(ROWS * p, 2), random(ROWS * context, 3));
-            let c = (context > 0).then_some(c.as_slice());
-            let asked = Asked { x: &x, t: &TIMES, c, w: &w };
-            gradients_agree(&mut field, Equivariant::velocity, &asked, 2e-2, 1e-2);
-        }
+    // On one thread: the passes of fields as small as these are shorter than the wake of another.
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for (i, context) in (0..ARCHITECTURES.len()).map(|i| (i, 3)).chain([(0, 0)]) {
+        let mut field = field(i, context);
+        let p = field.dimension();
+        let (x, w, c) = (random(ROWS * p, 1), random(ROWS * p, 2), random(ROWS * context, 3));
+        let c = (context > 0).then_some(c.as_slice());
+        let asked = Asked { x: &x, t: &TIMES, c, w: &w };
+        alone.install(|| gradients_agree(&mut field, Equivariant::velocity, &asked, 2e-2, 1e-2));
     }
 }
 
@@ -266,7 +266,7 @@ fn an_untrained_field_stands_still_and_rows_do_not_depend_on_one_another() {
 #[test]
 fn a_tape_serves_batches_of_any_size_and_other_fields() {
     let (fields, mut tape) = ([field(1, 0), field(2, 0)], Tape::default());
-    for (which, rows) in [(0, 3), (0, 1), (1, 2), (0, 2)] {
+    for (which, rows) in [(0, 2), (0, 1), (1, 2), (0, 2)] {
         let field = &fields[which];
         let (p, q) = (field.dimension(), field.parameters().len());
         let (x, w) = (random(rows * p, 1), random(rows * p, 2));
