@@ -1,31 +1,10 @@
-//! DeepWeightFlow's recipe, judged as everything here is: [`Frontier`] on their zoo, with their alignment, field, source and steps.
-use super::experiment::{Experiment, Findings, Run, Scale};
-use super::frontier::Frontier;
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
+//! DeepWeightFlow's recipe, judged as everything here is: [`Frontier`](super::frontier::Frontier) on their zoo, with their alignment, field, source and steps.
+use super::frontier::Recipe;
 
-/// The parameters of a frontier, with their values for it in `experiments/deepweightflow.toml`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct DeepWeightFlow(Frontier);
+/// The values of `experiments/deepweightflow.toml`.
+pub enum DeepWeightFlow {}
 
-impl Experiment for DeepWeightFlow {
+impl Recipe for DeepWeightFlow {
     const NAME: &'static str = "deepweightflow";
     const TOML: &'static str = include_str!("../../../../experiments/deepweightflow.toml");
-
-    fn seed(&self) -> u64 {
-        self.0.seed()
-    }
-
-    fn set_seed(&mut self, seed: u64) {
-        self.0.set_seed(seed);
-    }
-
-    fn check(&self, scale: Scale) -> Result<()> {
-        self.0.check(scale)
-    }
-
-    fn run(&self, run: &Run) -> Result<Findings> {
-        self.0.run(run)
-    }
 }

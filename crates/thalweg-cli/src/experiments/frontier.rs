@@ -15,6 +15,7 @@ use crate::work::new_runs::{self, NewRuns};
 use crate::work::outlook::Between;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
 use thalweg::space::align::Target;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::zoo::ZooStore;
@@ -155,6 +156,44 @@ impl Frontier {
             report.table(&verdict::table(&place.verdicts));
         }
         report
+    }
+}
+
+/// An experiment that is a [`Frontier`] with values of its own.
+pub trait Recipe: 'static {
+    /// [`Experiment::NAME`].
+    const NAME: &'static str;
+    /// [`Experiment::TOML`].
+    const TOML: &'static str;
+}
+
+/// The frontier of a recipe.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent, bound = "")]
+pub struct Of<R: Recipe> {
+    frontier: Frontier,
+    #[serde(skip)]
+    recipe: PhantomData<R>,
+}
+
+impl<R: Recipe> Experiment for Of<R> {
+    const NAME: &'static str = R::NAME;
+    const TOML: &'static str = R::TOML;
+
+    fn seed(&self) -> u64 {
+        self.frontier.seed()
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.frontier.set_seed(seed);
+    }
+
+    fn check(&self, scale: Scale) -> Result<()> {
+        self.frontier.check(scale)
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        self.frontier.run(run)
     }
 }
 

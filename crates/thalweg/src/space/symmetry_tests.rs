@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::Streams;
-use rand::seq::SliceRandom;
+use crate::testing::reordered::{golden, orders};
 use thalweg_nets::architecture::Preset;
 use thalweg_nets::engine::Engine;
 use thalweg_nets::init::Initialisation;
@@ -52,12 +52,6 @@ fn networks() -> Vec<Architecture> {
     all
 }
 
-/// An architecture that `thalweg-nets` is held against PyTorch with.
-fn golden(name: &str) -> Architecture {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../thalweg-nets/tests/data/architectures");
-    Architecture::read(&folder.join(format!("{name}.toml"))).unwrap()
-}
-
 #[test]
 fn any_permutation_leaves_the_logits_alone() {
     for (k, architecture) in networks().iter().enumerate() {
@@ -67,15 +61,7 @@ fn any_permutation_leaves_the_logits_alone() {
         // Running statistics and scales must differ from unit to unit, or a wrong table would pass.
         theta.iter_mut().enumerate().for_each(|(i, v)| *v += 0.1 * ((i % 17) as f32 / 17.0));
         let mut rng = streams.child("order").rng();
-        let permutations: Vec<Vec<usize>> = table
-            .symmetries
-            .iter()
-            .map(|s| {
-                let mut order: Vec<usize> = (0..s.units).collect();
-                order.shuffle(&mut rng);
-                order
-            })
-            .collect();
+        let permutations = orders(&table, &mut rng);
         let mut moved = theta.clone();
         table.permute(&mut moved, &permutations).unwrap();
         assert_eq!(theta == moved, table.symmetries.is_empty(), "{}", architecture.name());

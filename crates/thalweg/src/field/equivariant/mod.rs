@@ -86,7 +86,7 @@ impl EquivariantConfig {
 
     /// Parameters of the field, told before it is built; 0 without a wiring.
     pub fn numbers(&self) -> usize {
-        self.wiring.as_ref().map_or(0, |wiring| Parts::new(self, wiring).build.end)
+        self.wiring.as_ref().map_or(0, |wiring| Parts::lay(self, wiring).1.end)
     }
 
     /// Numbers that the states of one network's nodes and their messages take at work; 0 without a wiring.
@@ -110,9 +110,9 @@ impl EquivariantConfig {
     }
 }
 
-/// The parts of a field, and the tensors that they are ranges of.
+/// The parts of a field.
+#[derive(Clone, Debug)]
 struct Parts {
-    build: Build,
     time: Affine,
     context: Option<Affine>,
     groups: Vec<Group>,
@@ -121,7 +121,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &EquivariantConfig, wiring: &Wiring) -> Self {
+    /// The parts, and the tensors that they are ranges of.
+    fn lay(config: &EquivariantConfig, wiring: &Wiring) -> (Self, Build) {
         let mut build = Build::new(config.width, config.rounds, config.embedding);
         let time = build.affine("time", config.embedding, config.time_features);
         let context = (config.context > 0).then(|| build.linear("context", config.embedding, config.context));
@@ -139,9 +140,9 @@ impl Parts {
         let groups = wiring.groups.iter().zip(vectors).enumerate();
         let groups = groups.map(|(i, (nodes, vectors))| Group::push(&mut build, i, nodes.units, nodes.fixed, vectors));
         let groups = groups.collect();
-        let matrices = joined.iter().map(|joined| Matrix::push(&mut build, joined)).collect();
+        let matrices = joined.into_iter().map(|joined| Matrix::push(&mut build, joined)).collect();
         let gates = build.still("gates", wiring.tensors.len(), config.embedding);
-        Self { build, time, context, groups, matrices, gates }
+        (Self { time, context, groups, matrices, gates }, build)
     }
 }
 
@@ -152,11 +153,7 @@ pub struct Equivariant {
     dimension: usize,
     layout: Layout,
     parameters: Vec<f32>,
-    time: Affine,
-    context: Option<Affine>,
-    groups: Vec<Group>,
-    matrices: Vec<Matrix>,
-    gates: Affine,
+    parts: Parts,
 }
 
 /// Buffers of B networks.
@@ -188,12 +185,12 @@ impl Equivariant {
             let expected = format!("tensors of {dimension} numbers together, as many as a point has");
             return Err(Error::parameter("field.equivariant.wiring", expected, wiring.dimension()));
         }
-        let Parts { build, time, context, groups, matrices, gates } = Parts::new(config, wiring);
+        let (parts, build) = Parts::lay(config, wiring);
         ranges::numbers("field.equivariant", &[build.end])?;
         let mut parameters = build.draw(streams);
-        matrices.iter().for_each(|matrix| matrix.start_still(&mut parameters));
+        parts.matrices.iter().for_each(|matrix| matrix.start_still(&mut parameters));
         let layout = Layout::of_tensors(build.tensors);
-        Ok(Self { config: config.clone(), dimension, layout, parameters, time, context, groups, matrices, gates })
+        Ok(Self { config: config.clone(), dimension, layout, parameters, parts })
     }
 
     /// The sizes that the field was made with.
@@ -208,16 +205,16 @@ impl Equivariant {
         b.embedding.iter_mut().for_each(|buffer| buffer.resize(rows * self.config.embedding, 0.0));
         time_features::features(t, self.config.time_features, &mut b.phi);
         let [slope, embedding] = &mut b.embedding;
-        self.time.apply(q, &b.phi, Accumulate::Overwrite, slope);
-        if let Some(context) = &self.context {
+        self.parts.time.apply(q, &b.phi, Accumulate::Overwrite, slope);
+        if let Some(context) = &self.parts.context {
             b.c.clear();
             b.c.extend_from_slice(c.expect("a field with context is given one"));
             context.apply(q, &b.c, Accumulate::Add, slope);
         }
-        elementwise::silu(slope, self.time.bias(q), embedding);
-        b.gates.resize(rows * self.gates.outputs, 0.0);
-        self.gates.apply(q, embedding, Accumulate::Overwrite, &mut b.gates);
-        elementwise::add_bias(&mut b.gates, self.gates.bias(q));
+        elementwise::silu(slope, self.parts.time.bias(q), embedding);
+        b.gates.resize(rows * self.parts.gates.outputs, 0.0);
+        self.parts.gates.apply(q, embedding, Accumulate::Overwrite, &mut b.gates);
+        elementwise::add_bias(&mut b.gates, self.parts.gates.bias(q));
     }
 }
 
@@ -241,23 +238,23 @@ impl Field for Equivariant {
         let b = tape.of::<Buffers>();
         b.x.clear();
         b.x.extend_from_slice(x);
-        b.groups.resize_with(self.groups.len(), GroupBuffers::default);
-        b.matrices.resize_with(self.matrices.len(), MatrixBuffers::default);
+        b.groups.resize_with(self.parts.groups.len(), GroupBuffers::default);
+        b.matrices.resize_with(self.parts.matrices.len(), MatrixBuffers::default);
         self.embed(t, c, b);
-        for (group, state) in self.groups.iter().zip(&mut b.groups) {
+        for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
             group.start(q, x, p, &b.embedding[1], state);
         }
         for r in 0..self.config.rounds {
-            self.groups.iter().zip(&mut b.groups).for_each(|(group, state)| group.listen(r, state));
-            for (matrix, sent) in self.matrices.iter().zip(&mut b.matrices) {
+            self.parts.groups.iter().zip(&mut b.groups).for_each(|(group, state)| group.listen(r, state));
+            for (matrix, sent) in self.parts.matrices.iter().zip(&mut b.matrices) {
                 matrix.send(q, r, x, p, &mut b.groups, sent);
             }
-            self.groups.iter().zip(&mut b.groups).for_each(|(group, state)| group.update(q, r, state));
+            self.parts.groups.iter().zip(&mut b.groups).for_each(|(group, state)| group.update(q, r, state));
         }
-        for (group, state) in self.groups.iter().zip(&mut b.groups) {
+        for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
             group.velocities(q, x, &b.gates, out, p, state);
         }
-        for (matrix, sent) in self.matrices.iter().zip(&mut b.matrices) {
+        for (matrix, sent) in self.parts.matrices.iter().zip(&mut b.matrices) {
             matrix.velocities(q, x, &b.gates, out, &b.groups, sent);
         }
     }
@@ -270,30 +267,30 @@ impl Field for Equivariant {
         b.d_gates.resize(b.gates.len(), 0.0);
         let (x, gates, d_gates) = (&b.x[..], &b.gates[..], &mut b.d_gates[..]);
         let mut pass = Backward { q, x, dv, gates, d_gates, dx, p, gradient };
-        for (group, state) in self.groups.iter().zip(&mut b.groups) {
+        for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
             group.velocities_backward(&mut pass, state);
         }
-        for (matrix, sent) in self.matrices.iter().zip(&mut b.matrices) {
+        for (matrix, sent) in self.parts.matrices.iter().zip(&mut b.matrices) {
             matrix.velocities_backward(&mut pass, &mut b.groups, sent);
         }
         for r in (0..self.config.rounds).rev() {
-            for (group, state) in self.groups.iter().zip(&mut b.groups) {
+            for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
                 group.update_backward(q, r, &mut pass.gradient, state);
             }
-            for (matrix, sent) in self.matrices.iter().zip(&mut b.matrices) {
+            for (matrix, sent) in self.parts.matrices.iter().zip(&mut b.matrices) {
                 matrix.send_backward(r, &mut pass, &mut b.groups, sent);
             }
         }
         let embedding = &b.embedding[1];
         b.d_embedding.resize(embedding.len(), 0.0);
-        self.gates.gradient(&mut pass.gradient, pass.d_gates, embedding);
-        self.gates.input_gradient(q, pass.d_gates, Accumulate::Overwrite, &mut b.d_embedding);
-        for (group, state) in self.groups.iter().zip(&mut b.groups) {
+        self.parts.gates.gradient(&mut pass.gradient, pass.d_gates, embedding);
+        self.parts.gates.input_gradient(q, pass.d_gates, Accumulate::Overwrite, &mut b.d_embedding);
+        for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
             group.start_backward(&mut pass, embedding, &mut b.d_embedding, state);
         }
         elementwise::times_into(&mut b.d_embedding, &b.embedding[0]);
-        self.time.gradient(&mut pass.gradient, &b.d_embedding, &b.phi);
-        if let Some(context) = &self.context {
+        self.parts.time.gradient(&mut pass.gradient, &b.d_embedding, &b.phi);
+        if let Some(context) = &self.parts.context {
             context.gradient(&mut pass.gradient, &b.d_embedding, &b.c);
         }
     }
@@ -303,7 +300,7 @@ impl Field for Equivariant {
     }
 
     fn context_gradient(&self, tape: &mut Tape) -> Option<Vec<f32>> {
-        let (context, d) = (self.context.as_ref()?, &tape.of::<Buffers>().d_embedding);
+        let (context, d) = (self.parts.context.as_ref()?, &tape.of::<Buffers>().d_embedding);
         let mut dc = vec![0.0; d.len() / context.outputs * context.inputs];
         context.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut dc);
         Some(dc)

@@ -3,7 +3,7 @@ use super::*;
 use crate::nn::parameters::Parameters;
 use crate::space::symmetry::SymmetryTable;
 use crate::testing::fields::{Asked, gradients_agree};
-use rand::seq::SliceRandom;
+use crate::testing::reordered::{golden, orders};
 use thalweg_nets::Architecture;
 use thalweg_nets::testing::normals;
 
@@ -88,12 +88,6 @@ fn velocity(field: &Equivariant, x: &[f32], c: Option<&[f32]>) -> Vec<f32> {
     out
 }
 
-/// An architecture that `thalweg-nets` is held against PyTorch with.
-fn golden(name: &str) -> Architecture {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../thalweg-nets/tests/data/architectures");
-    Architecture::read(&folder.join(format!("{name}.toml"))).unwrap()
-}
-
 #[test]
 fn reordered_networks_have_reordered_velocities() {
     let zoo_papers = ["lenet5", "resnet8", "vgg-bn", "mixer", "vit", "mobilenet", "sequence", "groupnet"].map(golden);
@@ -105,16 +99,7 @@ fn reordered_networks_have_reordered_velocities() {
         );
         let x = random(ROWS * field.dimension(), 1);
         for seed in 0..5 {
-            let mut rng = Streams::new(seed).rng();
-            let permutations: Vec<Vec<usize>> = table
-                .symmetries
-                .iter()
-                .map(|symmetry| {
-                    let mut order: Vec<usize> = (0..symmetry.units).collect();
-                    order.shuffle(&mut rng);
-                    order
-                })
-                .collect();
+            let permutations = orders(&table, &mut Streams::new(seed).rng());
             let (mut moved, mut truth) = (x.clone(), velocity(&field, &x, None));
             let plain = truth.clone();
             table.permute(&mut moved, &permutations).unwrap();
