@@ -5,6 +5,7 @@
 //! code, and nothing is allocated after the first step. A tape belongs to one thread of work at a time; fields are shared.
 mod base;
 mod config;
+mod embedding;
 pub mod equivariant;
 pub mod feature_potential;
 mod gate;

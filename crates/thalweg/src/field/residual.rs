@@ -10,6 +10,7 @@
 //! Cost: 2 B (2 P width + 2 blocks width² expansion) operations for `velocity`, twice that for `backward`. Not for tokens or
 //! convolution-shaped weights beyond some 10⁵ numbers, where W_in and W_out dominate: there, use a latent space (M8).
 use super::Field;
+use super::embedding::{Conditions, Embedding};
 use super::gate::{Courses, Gate, TimeGate};
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
@@ -17,7 +18,6 @@ use crate::nn::elementwise::{self, Rows};
 use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
-use crate::nn::time_features;
 use crate::ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,7 @@ pub struct ResidualMlp {
     layout: Layout,
     parameters: Vec<f32>,
     input: Affine,
-    time: Affine,
-    context: Option<Affine>,
+    embedding: Embedding,
     modulation: Option<Affine>,
     blocks: Vec<[Affine; 2]>,
     output: Affine,
@@ -102,11 +101,9 @@ pub struct ResidualMlp {
 /// Buffers of one batch of B rows and C conditions: C = B, or 1 where all rows share their time.
 #[derive(Default)]
 struct Buffers {
-    x: Vec<f32>,              // [B, P]
-    c: Vec<f32>,              // [B, D]
-    phi: Vec<f32>,            // [C, F]
-    embedding: [Vec<f32>; 2], // slope of silu, and the embedding [C, E]
-    modulation: Vec<f32>,     // [C, blocks, 2, W]: scale, then shift
+    x: Vec<f32>, // [B, P]
+    conditions: Conditions,
+    modulation: Vec<f32>, // [C, blocks, 2, W]: scale, then shift
     blocks: Vec<BlockBuffers>,
     h: Vec<f32>,    // [B, W]
     gate: Vec<f32>, // [C, P]
@@ -116,7 +113,6 @@ struct Buffers {
     d_up: Vec<f32>,         // [B, W · expansion]
     d_a: Vec<f32>,          // [B, W]
     d_modulation: Vec<f32>, // [B, blocks, 2, W], or empty where it is not wanted
-    d_embedding: Vec<f32>,  // [C, E]
 }
 
 #[derive(Default)]
@@ -176,8 +172,7 @@ impl ResidualMlp {
             layout,
             parameters,
             input,
-            time,
-            context,
+            embedding: Embedding { time, context },
             modulation,
             blocks,
             output,
@@ -196,9 +191,6 @@ impl Buffers {
         let config = &field.config;
         let (p, w) = (field.dimension, config.width);
         self.x.resize(rows * p, 0.0);
-        self.c.resize(rows * config.context, 0.0);
-        self.phi.resize(conditions * config.time_features, 0.0);
-        self.embedding.iter_mut().for_each(|buffer| buffer.resize(conditions * config.embedding, 0.0));
         self.modulation.resize(conditions * config.blocks * 2 * w, 0.0);
         self.gate.resize(conditions * p, 0.0);
         self.h.resize(rows * w, 0.0);
@@ -215,14 +207,14 @@ impl Buffers {
     fn fit_backward(&mut self, field: &ResidualMlp, wanted: bool) -> usize {
         let config = &field.config;
         let (rows, w) = (self.h.len() / config.width, config.width);
-        let conditions = self.phi.len() / config.time_features;
+        let conditions = self.conditions.phi.len() / config.time_features;
         self.d_h.resize(rows * w, 0.0);
         self.d_up.resize(rows * w * config.expansion, 0.0);
         self.d_a.resize(rows * w, 0.0);
         self.d_modulation.resize(if wanted { rows * config.blocks * 2 * w } else { 0 }, 0.0);
         if wanted {
             self.d_gate.resize(rows * field.dimension, 0.0);
-            self.d_embedding.resize(conditions * config.embedding, 0.0);
+            self.conditions.d_e.resize(conditions * config.embedding, 0.0);
         }
         conditions
     }
@@ -247,20 +239,13 @@ impl Field for ResidualMlp {
         );
         let b = tape.of::<Buffers>();
         // Samplers ask for one time at all points: what depends on time alone is then computed once.
-        let shared = self.context.is_none() && t.iter().all(|other| *other == t[0]);
-        b.fit(self, rows, if shared { 1 } else { rows });
+        let shared = self.embedding.context.is_none() && t.iter().all(|other| *other == t[0]);
+        let conditions = if shared { 1 } else { rows };
+        b.fit(self, rows, conditions);
         b.x.copy_from_slice(x);
-        time_features::features(t, self.config.time_features, &mut b.phi);
-        let [slope, embedding] = &mut b.embedding;
-        self.time.apply(q, &b.phi, Accumulate::Overwrite, slope);
-        if let Some(context) = &self.context {
-            b.c.copy_from_slice(c.expect("a field with context is given one"));
-            context.apply(q, &b.c, Accumulate::Add, slope);
-            elementwise::add_bias(slope, context.bias(q));
-        }
-        elementwise::silu(slope, self.time.bias(q), embedding);
+        self.embedding.apply(q, t, c, conditions, &mut b.conditions);
         if let Some(modulation) = &self.modulation {
-            modulation.apply(q, embedding, Accumulate::Overwrite, &mut b.modulation);
+            modulation.apply(q, &b.conditions.e, Accumulate::Overwrite, &mut b.modulation);
             elementwise::add_bias(&mut b.modulation, modulation.bias(q));
         }
         self.input.apply(q, x, Accumulate::Overwrite, &mut b.h);
@@ -275,7 +260,7 @@ impl Field for ResidualMlp {
             bias = down.bias(q);
         }
         elementwise::add_bias(&mut b.h, bias);
-        self.gate.apply(q, &b.phi, &mut b.courses, &mut b.gate);
+        self.gate.apply(q, &b.conditions.phi, &mut b.courses, &mut b.gate);
         self.output.apply(q, &b.h, Accumulate::Overwrite, out);
         elementwise::add_gated(out, self.output.bias(q), Rows::new(&b.gate, p, 0, p), x);
     }
@@ -291,7 +276,7 @@ impl Field for ResidualMlp {
             if conditions == 1 {
                 elementwise::fold_rows(&mut b.d_gate, p);
             }
-            self.gate.gradient(q, &mut gradient, &b.d_gate[..conditions * p], &b.phi, &mut b.courses);
+            self.gate.gradient(q, &mut gradient, &b.d_gate[..conditions * p], &b.conditions.phi, &mut b.courses);
             self.output.gradient(&mut gradient, dv, &b.h);
         }
         self.output.input_gradient(q, dv, Accumulate::Overwrite, &mut b.d_h);
@@ -317,10 +302,7 @@ impl Field for ResidualMlp {
     }
 
     fn context_gradient(&self, tape: &mut Tape) -> Option<Vec<f32>> {
-        let (context, d) = (self.context.as_ref()?, &tape.of::<Buffers>().d_embedding);
-        let mut dc = vec![0.0; d.len() / context.outputs * context.inputs];
-        context.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut dc);
-        Some(dc)
+        self.embedding.context_gradient(&self.parameters, &tape.of::<Buffers>().conditions)
     }
 }
 
@@ -334,21 +316,17 @@ impl ResidualMlp {
     /// The part of the backward pass that belongs to time and context.
     fn conditions_backward(&self, b: &mut Buffers, conditions: usize, gradient: &mut Gradient<'_>) {
         match &self.modulation {
-            None => b.d_embedding.fill(0.0),
+            None => b.conditions.d_e.fill(0.0),
             Some(modulation) => {
                 if conditions == 1 {
                     elementwise::fold_rows(&mut b.d_modulation, modulation.outputs);
                 }
                 let d = &b.d_modulation[..conditions * modulation.outputs];
-                modulation.gradient(gradient, d, &b.embedding[1]);
-                modulation.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut b.d_embedding);
+                modulation.gradient(gradient, d, &b.conditions.e);
+                modulation.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut b.conditions.d_e);
             }
         }
-        elementwise::times_into(&mut b.d_embedding, &b.embedding[0]);
-        self.time.gradient(gradient, &b.d_embedding, &b.phi);
-        if let Some(context) = &self.context {
-            context.gradient(gradient, &b.d_embedding, &b.c);
-        }
+        self.embedding.gradient(gradient, &mut b.conditions);
     }
 }
 

@@ -23,13 +23,13 @@ mod matrix;
 mod wiring;
 
 use super::Field;
+use super::embedding::{Conditions, Embedding};
 use crate::nn::affine::Affine;
 use crate::nn::dense::Accumulate;
 use crate::nn::elementwise;
 use crate::nn::gradient::Gradient;
 use crate::nn::parameters::impl_parameters;
 use crate::nn::tape::Tape;
-use crate::nn::time_features;
 use crate::ranges;
 use build::Build;
 use group::{Backward, Group, GroupBuffers};
@@ -113,8 +113,7 @@ impl EquivariantConfig {
 /// The parts of a field.
 #[derive(Clone, Debug)]
 struct Parts {
-    time: Affine,
-    context: Option<Affine>,
+    embedding: Embedding,
     groups: Vec<Group>,
     matrices: Vec<Matrix>,
     gates: Affine,
@@ -142,7 +141,7 @@ impl Parts {
         let groups = groups.collect();
         let matrices = joined.into_iter().map(|joined| Matrix::push(&mut build, joined)).collect();
         let gates = build.still("gates", wiring.tensors.len(), config.embedding);
-        (Self { time, context, groups, matrices, gates }, build)
+        (Self { embedding: Embedding { time, context }, groups, matrices, gates }, build)
     }
 }
 
@@ -159,15 +158,12 @@ pub struct Equivariant {
 /// Buffers of B networks.
 #[derive(Default)]
 struct Buffers {
-    x: Vec<f32>,              // [B, P]
-    c: Vec<f32>,              // [B, D]
-    phi: Vec<f32>,            // [B, F]
-    embedding: [Vec<f32>; 2], // slope of silu, and the embedding [B, E]
-    gates: Vec<f32>,          // Γ [B, T]
+    x: Vec<f32>, // [B, P]
+    conditions: Conditions,
+    gates: Vec<f32>, // Γ [B, T]
     groups: Vec<GroupBuffers>,
     matrices: Vec<MatrixBuffers>,
-    d_gates: Vec<f32>,     // [B, T]
-    d_embedding: Vec<f32>, // [B, E]
+    d_gates: Vec<f32>, // [B, T]
 }
 
 impl Equivariant {
@@ -197,25 +193,6 @@ impl Equivariant {
     pub fn config(&self) -> &EquivariantConfig {
         &self.config
     }
-
-    /// e and Γ.
-    fn embed(&self, t: &[f32], c: Option<&[f32]>, b: &mut Buffers) {
-        let (q, rows) = (&self.parameters, t.len());
-        b.phi.resize(rows * self.config.time_features, 0.0);
-        b.embedding.iter_mut().for_each(|buffer| buffer.resize(rows * self.config.embedding, 0.0));
-        time_features::features(t, self.config.time_features, &mut b.phi);
-        let [slope, embedding] = &mut b.embedding;
-        self.parts.time.apply(q, &b.phi, Accumulate::Overwrite, slope);
-        if let Some(context) = &self.parts.context {
-            b.c.clear();
-            b.c.extend_from_slice(c.expect("a field with context is given one"));
-            context.apply(q, &b.c, Accumulate::Add, slope);
-        }
-        elementwise::silu(slope, self.parts.time.bias(q), embedding);
-        b.gates.resize(rows * self.parts.gates.outputs, 0.0);
-        self.parts.gates.apply(q, embedding, Accumulate::Overwrite, &mut b.gates);
-        elementwise::add_bias(&mut b.gates, self.parts.gates.bias(q));
-    }
 }
 
 impl_parameters!(Equivariant);
@@ -240,9 +217,12 @@ impl Field for Equivariant {
         b.x.extend_from_slice(x);
         b.groups.resize_with(self.parts.groups.len(), GroupBuffers::default);
         b.matrices.resize_with(self.parts.matrices.len(), MatrixBuffers::default);
-        self.embed(t, c, b);
+        self.parts.embedding.apply(q, t, c, rows, &mut b.conditions);
+        b.gates.resize(rows * self.parts.gates.outputs, 0.0);
+        self.parts.gates.apply(q, &b.conditions.e, Accumulate::Overwrite, &mut b.gates);
+        elementwise::add_bias(&mut b.gates, self.parts.gates.bias(q));
         for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
-            group.start(q, x, p, &b.embedding[1], state);
+            group.start(q, x, p, &b.conditions.e, state);
         }
         for r in 0..self.config.rounds {
             self.parts.groups.iter().zip(&mut b.groups).for_each(|(group, state)| group.listen(r, state));
@@ -281,18 +261,14 @@ impl Field for Equivariant {
                 matrix.send_backward(r, &mut pass, &mut b.groups, sent);
             }
         }
-        let embedding = &b.embedding[1];
-        b.d_embedding.resize(embedding.len(), 0.0);
-        self.parts.gates.gradient(&mut pass.gradient, pass.d_gates, embedding);
-        self.parts.gates.input_gradient(q, pass.d_gates, Accumulate::Overwrite, &mut b.d_embedding);
+        let Conditions { e, d_e, .. } = &mut b.conditions;
+        d_e.resize(e.len(), 0.0);
+        self.parts.gates.gradient(&mut pass.gradient, pass.d_gates, e);
+        self.parts.gates.input_gradient(q, pass.d_gates, Accumulate::Overwrite, d_e);
         for (group, state) in self.parts.groups.iter().zip(&mut b.groups) {
-            group.start_backward(&mut pass, embedding, &mut b.d_embedding, state);
+            group.start_backward(&mut pass, e, d_e, state);
         }
-        elementwise::times_into(&mut b.d_embedding, &b.embedding[0]);
-        self.parts.time.gradient(&mut pass.gradient, &b.d_embedding, &b.phi);
-        if let Some(context) = &self.parts.context {
-            context.gradient(&mut pass.gradient, &b.d_embedding, &b.c);
-        }
+        self.parts.embedding.gradient(&mut pass.gradient, &mut b.conditions);
     }
 
     fn numbers_at_work(&self) -> usize {
@@ -300,10 +276,7 @@ impl Field for Equivariant {
     }
 
     fn context_gradient(&self, tape: &mut Tape) -> Option<Vec<f32>> {
-        let (context, d) = (self.parts.context.as_ref()?, &tape.of::<Buffers>().d_embedding);
-        let mut dc = vec![0.0; d.len() / context.outputs * context.inputs];
-        context.input_gradient(&self.parameters, d, Accumulate::Overwrite, &mut dc);
-        Some(dc)
+        self.parts.embedding.context_gradient(&self.parameters, &tape.of::<Buffers>().conditions)
     }
 }
 

@@ -176,7 +176,7 @@ mod by_hand {
         let (joins, units) = ([(0, 1), (2, 0)], [4, 6, 3]);
         let biases = [Some((1, matrix(&x[24..28], 4, 1))), None, Some((3, matrix(&x[40..], 3, 1)))];
         let mut phi = vec![0.0; 6];
-        time_features::features(&[t], 6, &mut phi);
+        crate::nn::time_features::features(&[t], 6, &mut phi);
         let e = get("time.weight") * matrix(&phi, 6, 1) + get("context.weight") * matrix(c, 2, 1) + get("time.bias");
         let e = Mat::from_fn(4, 1, |i, _| silu(e[(i, 0)]));
 
