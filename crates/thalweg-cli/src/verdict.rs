@@ -189,6 +189,13 @@ pub fn label(method: &str) -> String {
         other => {
             if let Some((of, level)) = other.split_once("-flat-noise-") {
                 format!("{} + noise in flat directions ({level} d)", label(of))
+            } else if let Some((of, (share, level))) =
+                other.split_once("-felt-").and_then(|(of, rest)| Some((of, rest.split_once("-noise-")?)))
+            {
+                format!(
+                    "{} + noise that changes {share} of the answers by which runs differ from it ({level} d)",
+                    label(of)
+                )
             } else if let Some(level) = other.strip_prefix("flat-noise-") {
                 format!("a final + noise in flat directions ({level} d)")
             } else if let Some(members) = other.strip_prefix("soup-") {

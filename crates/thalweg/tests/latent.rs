@@ -146,11 +146,18 @@ fn residual_noise_has_the_length_of_the_residual_and_is_hardly_felt() {
     isotropic.iter_mut().zip(normals(&Streams::new(5), 40 * p)).for_each(|(w, e)| *w += each * e);
     let (felt, all) = (differing(&after), differing(&isotropic));
     assert!(felt < 0.5 * all, "{felt} {all}");
+    // Asked to be felt as the residual is, answers change by more, and lengths stay.
+    let answering = quick(&zoo, &FitConfig { residual_answers: 1.0, ..noisy.clone() }).sample(&request).unwrap().theta;
+    let length = square(&before, &answering) / 40.0;
+    assert!((length / noise - 1.0).abs() < 0.1 && differing(&answering) >= felt, "{length} {noise}");
     for wrong in [
         FitConfig { latent: None, ..noisy.clone() },
         FitConfig { residual_noise: -1.0, ..noisy.clone() },
-        FitConfig { residual_noise: f64::NAN, ..noisy },
+        FitConfig { residual_noise: f64::NAN, ..noisy.clone() },
+        FitConfig { residual_noise: 0.0, residual_answers: 1.0, ..noisy.clone() },
+        FitConfig { residual_answers: -1.0, ..noisy },
     ] {
-        assert!(wrong.check().unwrap_err().to_string().contains("residual-noise"));
+        let told = wrong.check().unwrap_err().to_string();
+        assert!(told.contains("residual-noise") || told.contains("residual-answers"), "{told}");
     }
 }

@@ -22,6 +22,7 @@ mod methods;
 mod parts;
 mod peers;
 mod picture;
+mod prices;
 mod refine;
 mod reward;
 mod share;
@@ -29,6 +30,7 @@ mod shift;
 mod shift_curve;
 mod spread;
 mod tasks;
+mod tuned;
 
 pub use experiment::{Entry, Findings, Scale};
 pub use spread::{Spread, What};
@@ -54,6 +56,7 @@ const ALL: &[Entry] = &[
     Entry::of::<initialisation::Initialisation>(),
     Entry::of::<marginals::Marginals>(),
     Entry::of::<peers::Peers>(),
+    Entry::of::<prices::Prices>(),
     Entry::of::<refine::Refine>(),
     Entry::of::<reward::Rewards>(),
     Entry::of::<shift::Shifts>(),

@@ -2,6 +2,7 @@
 //! network by each way, in gradients and in milliseconds, with how accurate and how novel it is.
 use super::experiment::{Experiment, Findings, Run, Scale};
 use super::made::{self, zoo_dir};
+use super::tuned::{Goal, Optimiser, Tuning, settings_of};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
@@ -15,9 +16,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use thalweg::Streams;
-use thalweg::refine::{Ascent, Refiner, Rule, TrainingConfig, train};
-use thalweg::reward::{OnData, Reward, Rows};
-use thalweg_nets::Error;
+use thalweg::refine::{Ascent, Refiner, TrainingConfig, train};
+use thalweg::reward::{OnData, Rows};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
 use thalweg_nets::progress::Progress;
@@ -37,13 +37,7 @@ pub struct Refine {
     /// Gradients of a network.
     steps: Vec<usize>,
     networks: usize,
-    /// Networks that rates are tuned with.
-    tuning_networks: usize,
-    /// Adam's memories to choose from.
-    betas: Vec<[f32; 2]>,
-    /// Muon's and SOAP's.
-    momenta: Vec<f32>,
-    rates: Vec<f64>,
+    tuning: Tuning,
     training: Training,
     /// Runs on the unseen task.
     zoo: toml::Table,
@@ -52,19 +46,29 @@ pub struct Refine {
 /// How coefficients are trained.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Training {
+pub struct Training {
     iterations: usize,
     pairs: usize,
-    /// Fresh starts an iteration.
-    starts: usize,
+    /// Starts an iteration.
+    pub starts: usize,
     /// Root mean square of a step of every direction, to begin with.
-    first: f64,
+    pub first: f64,
     deviation: f64,
     learning_rate: f64,
 }
 
 impl Training {
-    fn config(&self) -> TrainingConfig {
+    /// # Errors
+    /// No starts, or numbers that [`TrainingConfig::check`] refuses.
+    pub fn check(&self) -> Result<()> {
+        if self.starts == 0 {
+            bail!("training.starts: expected at least 1");
+        }
+        Ok(self.config().check()?)
+    }
+
+    /// What the library is told.
+    pub fn config(&self) -> TrainingConfig {
         let Self { iterations, pairs, deviation, learning_rate, .. } = *self;
         TrainingConfig { iterations, pairs, deviation, learning_rate }
     }
@@ -72,7 +76,7 @@ impl Training {
 
 /// What the refiner is called, and its rivals.
 const REFINED: &str = "trained steps";
-const RIVALS: [&str; 3] = ["Adam", "Muon", "SOAP"];
+const RIVALS: [Optimiser; 3] = [Optimiser::Adam, Optimiser::Muon, Optimiser::Soap];
 
 /// Networks of one way at one price.
 struct Made {
@@ -152,15 +156,15 @@ impl Refine {
             let chosen = format!("trained on {}", self.home);
             all.push(Made { way: REFINED, gradients: steps, theta, milliseconds, chosen, seconds });
             run.session.progress.advance(1);
-            for way in RIVALS {
+            for rival in RIVALS {
                 let clock = Instant::now();
-                let ascent = self.tuned(task, way, steps)?;
+                let ascent = self.tuned(task, rival, steps)?;
                 let seconds = clock.elapsed().as_secs_f64();
                 let layout = task.study.engine.layout();
                 let (theta, milliseconds) =
                     self.timed(|| Ok(ascent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
                 let chosen = settings_of(&ascent);
-                all.push(Made { way, gradients: steps, theta, milliseconds, chosen, seconds });
+                all.push(Made { way: rival.name(), gradients: steps, theta, milliseconds, chosen, seconds });
                 run.session.progress.advance(1);
             }
         }
@@ -174,34 +178,12 @@ impl Refine {
         Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / self.networks as f64))
     }
 
-    /// The settings of `way` with the greatest mean reward on validation rows of the unseen task itself, which is in its favour.
-    fn tuned(&self, task: &Task, way: &str, steps: usize) -> Result<Ascent> {
-        let rules: Vec<Rule> = match way {
-            "Adam" => self.betas.iter().map(|&betas| Rule::Adam { betas }).collect(),
-            "Muon" => self.momenta.iter().map(|&momentum| Rule::Muon { momentum }).collect(),
-            _ => self.momenta.iter().map(|&momentum| Rule::Soap { momentum }).collect(),
-        };
+    /// `rival` tuned on validation rows of the unseen task itself, which is in its favour.
+    fn tuned(&self, task: &Task, rival: Optimiser, steps: usize) -> Result<Ascent> {
         let streams = Streams::new(self.seed).child("tuning");
-        let starts = task.starts(self.tuning_networks, &streams.child("starts"))?;
-        let mut best: Option<(f64, Ascent)> = None;
-        for rule in rules {
-            for &rate in &self.rates {
-                let ascent = Ascent { rule, rate };
-                let layout = task.study.engine.layout();
-                let end = ascent.run(layout, &starts, steps, &task.reward, &streams.child("steps"));
-                let values = match end.and_then(|theta| task.chooses.values(&theta, &streams)) {
-                    Ok(values) => values,
-                    // What diverges is no candidate.
-                    Err(Error::NotFinite { .. }) => continue,
-                    Err(other) => return Err(other.into()),
-                };
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                if best.is_none_or(|(most, _)| mean > most) {
-                    best = Some((mean, ascent));
-                }
-            }
-        }
-        best.map(|(_, ascent)| ascent).with_context(|| format!("{way}: no rate of {:?} ends anywhere", self.rates))
+        let starts = task.starts(self.tuning.networks, &streams.child("starts"))?;
+        let goal = Goal { layout: task.study.engine.layout(), reward: &task.reward, chooses: &task.chooses };
+        self.tuning.best(rival, &goal, &starts, steps, &streams)
     }
 
     fn words(&self, made: &[Made], verdicts: &[Verdict]) -> String {
@@ -210,7 +192,7 @@ impl Refine {
             let own = made.iter().filter(|m| m.way == way);
             own.filter_map(|m| Some((m.gradients, accuracy(&m.name())?))).collect()
         };
-        let adam = of(RIVALS[0]);
+        let adam = of(Optimiser::Adam.name());
         let sentence = |(gradients, ours): (usize, f64)| {
             let enough = adam.iter().find(|(_, theirs)| *theirs >= ours).map(|(n, _)| *n);
             let price = match enough {
@@ -240,15 +222,6 @@ impl Task<'_> {
         let judged = judge_all(&self.study, &samples, true, self.set.seed, run.session)?;
         Ok(judged.into_iter().map(|(verdict, _)| verdict).collect())
     }
-}
-
-/// What was chosen, in words.
-fn settings_of(ascent: &Ascent) -> String {
-    let memory = match ascent.rule {
-        Rule::Adam { betas: [first, second] } => format!("β {first}, {second}"),
-        Rule::Muon { momentum } | Rule::Soap { momentum } => format!("momentum {momentum}"),
-    };
-    format!("{memory}, rate {}", ascent.rate)
 }
 
 /// The reward of the least cross-entropy on `data`.
@@ -317,16 +290,14 @@ impl Experiment for Refine {
     }
 
     fn check(&self, _: Scale) -> Result<()> {
-        if self.steps.is_empty() || self.steps.contains(&0) || self.networks < 2 || self.tuning_networks == 0 {
-            bail!("expected steps of at least 1, networks of at least 2 and some to tune with");
-        }
-        if self.betas.is_empty() || self.momenta.is_empty() || self.rates.is_empty() || self.training.starts == 0 {
-            bail!("expected some betas, momenta, rates and training.starts");
+        if self.steps.is_empty() || self.steps.contains(&0) || self.networks < 2 {
+            bail!("expected steps of at least 1 and networks of at least 2");
         }
         for name in [&self.home, &self.unseen] {
             DataSpec::parse(name)?;
         }
-        self.training.config().check()?;
+        self.tuning.check()?;
+        self.training.check()?;
         made::check(&self.zoo)
     }
 

@@ -2,10 +2,11 @@
 //!
 //! A latent space decodes to what runs share; what is left of each is most of its distance from the others. On the runs of the split's validation part, which no
 //! autoencoder saw, that residual θ − θ̂ has a mean square length T. The noise has the same, times the square of the weight that is asked for, and lies along
-//! directions that decoded networks hardly feel ([`crate::space::flat`]): curvature about reconstructed runs, on inputs of the zoo's own training data, the stiffness that
-//! changes their answers least. So decoded networks are as far from each other in weights as runs are, and answer as they did without.
+//! directions that decoded networks hardly feel ([`crate::space::flat`]): curvature about reconstructed runs, on inputs of the zoo's own training data. Its stiffness is the
+//! one that changes their answers least, so that decoded networks are as far from each other in weights as runs are and answer as they did without; or, by `residual-answers`,
+//! the one that changes as many of them as a share of those by which a run and its reconstruction differ.
 use crate::model::FitConfig;
-use crate::space::flat::{ByEngine, Curvature, FlatNoise, PROBES};
+use crate::space::flat::{ByEngine, Curvature, Felt, FlatNoise, PROBES};
 use crate::space::latent::Space;
 use crate::{Error, Result, Streams};
 use thalweg_nets::engine::Engine;
@@ -47,19 +48,25 @@ pub(super) fn noise(
     let probe = ByEngine { engine: &engine, inputs: &inputs };
     let runs = if split.validation.is_empty() { &split.train } else { &split.validation };
     let runs = &runs[..MEASURED.min(runs.len())];
-    let (mut left, mut centres) = (0.0, Vec::new());
+    let (mut left, mut centres, mut originals) = (0.0, Vec::new(), Vec::new());
     for (i, run) in runs.iter().enumerate() {
         let theta = zoo.finals(&[*run])?;
         let decoded = space.reconstruct(&theta).0;
         left += theta.iter().zip(&decoded).map(|(w, d)| f64::from(w - d).powi(2)).sum::<f64>() / runs.len() as f64;
         if i < CENTRES {
             centres.extend(decoded);
+            originals.extend(theta);
         }
     }
     let (scale, streams) = (space.coordinates.scale(), Streams::new(config.seed).child("fit").child("residual"));
     let mut curvature = Curvature::about(zoo.layout(), &centres, scale, &probe, &streams.child("sketches"))?;
     let (length, lengths) = (weight * left.sqrt(), streams.child("length"));
-    let chosen: Vec<&[f32]> = centres.chunks_exact(p).take(CHOOSING).collect();
+    let originals: Vec<&[f32]> = originals.chunks_exact(p).collect();
+    let (felt, some) = match config.residual_answers {
+        0.0 => (Felt::Least, CHOOSING),
+        share => (Felt::Share(share, &originals), CENTRES),
+    };
+    let chosen: Vec<&[f32]> = centres.chunks_exact(p).take(some).collect();
     let noised = |noise: &FlatNoise, i: usize| {
         let mut theta = chosen[i].to_vec();
         noise.clone().of_length(length, scale, &lengths).add(
@@ -69,7 +76,7 @@ pub(super) fn noise(
         );
         theta
     };
-    let stiffness = curvature.choose(&chosen, &noised, &probe)?;
+    let stiffness = curvature.choose(felt, &chosen, &noised, &probe)?;
     progress.note(&format!("residual noise: length {length:.3}, stiffness {stiffness:e}"));
     Ok(Some(curvature.noise(stiffness).clone().of_length(length, scale, &lengths)))
 }

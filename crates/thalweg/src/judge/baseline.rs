@@ -11,6 +11,7 @@
 //! | `aligned-interpolation` | n | the same after θ_j's hidden units are brought into the order of θ_i's (M3); where that brings runs nearer to each other |
 //! | `noise-l` | n | a random training final + noise; the noise is Gaussian with the zoo's deviation per weight, scaled to mean square length (l · leave-one-out median)², so its d is about l |
 //! | `flat-noise-l`, `soup-m-flat-noise-l`, `interpolation-flat-noise-l` | n | a training final, a mean of m, or an interpolation, + noise that the network hardly feels, so long that d comes to l (`space::flat`) |
+//! | `soup-m-felt-s-noise-l` | n | the same about a mean of m, with noise that changes the share s of the answers by which training runs differ from it |
 //! | `diagonal-gaussian` | n | N(mean, diag(variance)) of the finals |
 //! | `pca-gaussian` | n | the Gaussian of the leading principal components that hold 95 % of the variance |
 //! | `swag` | n | SWAG's Gaussian (mean, diagonal, rank 20) of the finals in their order; of a tail zoo that is SWAG itself |
@@ -102,6 +103,8 @@ pub enum Baseline {
     FlatNoise {
         /// What the noise is drawn about.
         centre: Centre,
+        /// The share of the answers by which training runs differ from the centre that the noise changes; 0: as few as can be.
+        felt: f64,
         /// Distance to the nearest training run that the noise brings networks to, in units of the leave-one-out median.
         level: f64,
     },
@@ -119,6 +122,8 @@ pub enum Baseline {
 
 /// The level of flat noise: new in weights by a little, and by no more than that, since all noise is felt a little.
 const FLAT_LEVEL: f64 = 1.02;
+/// Shares of the answers by which runs differ from a soup that noise about it is to change.
+const FELT: [f64; 3] = [0.25, 0.5, 0.75];
 
 impl Baseline {
     /// The baselines of a table for `zoo`: those that it has what is needed for. Noise at 0.25 is nearly a copy, at 1.1 as far as a new run.
@@ -137,7 +142,9 @@ impl Baseline {
             centres.extend((most > 3).then_some(Centre::Soup(most)));
             centres.push(Centre::Interpolation);
             centres.dedup();
-            all.extend(centres.into_iter().map(|centre| Self::FlatNoise { centre, level: FLAT_LEVEL }));
+            let flat = |centre, felt| Self::FlatNoise { centre, felt, level: FLAT_LEVEL };
+            all.extend(centres.into_iter().map(|centre| flat(centre, 0.0)));
+            all.extend(FELT.into_iter().filter(|_| most > 1).map(|felt| flat(Centre::Soup(most), felt)));
         }
         all.extend([Self::DiagonalGaussian, Self::PcaGaussian, Self::Swag]);
         all.extend(zoo.courses.map(|_| Self::RunSwag));
@@ -153,9 +160,17 @@ impl Baseline {
             Self::Interpolation => "interpolation".into(),
             Self::Noise { level } => format!("noise-{level}"),
             Self::AlignedInterpolation => "aligned-interpolation".into(),
-            Self::FlatNoise { centre: Centre::Soup(1), level } => format!("flat-noise-{level}"),
-            Self::FlatNoise { centre: Centre::Soup(members), level } => format!("soup-{members}-flat-noise-{level}"),
-            Self::FlatNoise { centre: Centre::Interpolation, level } => format!("interpolation-flat-noise-{level}"),
+            Self::FlatNoise { centre, felt, level } => {
+                let of = match centre {
+                    Centre::Soup(1) => String::new(),
+                    Centre::Soup(members) => format!("soup-{members}-"),
+                    Centre::Interpolation => "interpolation-".into(),
+                };
+                match felt {
+                    0.0 => format!("{of}flat-noise-{level}"),
+                    share => format!("{of}felt-{share}-noise-{level}"),
+                }
+            }
             Self::Swag => "swag".into(),
             Self::RunSwag => "run-swag".into(),
             Self::DiagonalGaussian => "diagonal-gaussian".into(),
@@ -205,7 +220,7 @@ impl Baseline {
                     Ok(row(zoo, chosen).iter().zip(&deviation).map(noisy).collect())
                 })?
             }
-            Self::FlatNoise { centre, level } => {
+            Self::FlatNoise { centre, felt, level } => {
                 let unknown = || Error::parameter("flat noise", "inputs to measure curvature on", "none");
                 let probe = zoo.probe.ok_or_else(unknown)?;
                 if let Centre::Soup(members) = centre {
@@ -216,7 +231,8 @@ impl Baseline {
                     Centre::Interpolation => interpolation(zoo, None, streams),
                 })?;
                 let (deviation, reach) = (deviation(zoo.training, p), zoo.noise_length(level)?);
-                let noisy = Noisy { layout: zoo.layout, training: zoo.training, deviation: &deviation, reach, probe };
+                let noisy =
+                    Noisy { layout: zoo.layout, training: zoo.training, deviation: &deviation, reach, felt, probe };
                 noisy.about(centres, &streams)?
             }
             Self::DiagonalGaussian => {

@@ -2,10 +2,11 @@
 //!
 //! The noise has the zoo's deviation of each weight where nothing is felt, and is as long as it takes to bring its network to a given distance from the
 //! nearest training run: where the network lies at distance c of its own, noise of length √(reach² − c²), since in so many dimensions it is at right angles to
-//! whatever else there is. Its stiffness is the one of which [`Curvature::choose`] says that it changes answers least, on inputs without labels.
+//! whatever else there is. Its stiffness is the one of which [`Curvature::choose`] says that it changes answers least, on inputs without labels, or a
+//! share of those by which training runs differ from the network.
 //! One curvature serves all: it is measured about sixteen of the networks.
 use crate::coupling::distance::Points;
-use crate::space::flat::{Curvature, FlatNoise, Probe};
+use crate::space::flat::{Curvature, Felt, FlatNoise, Probe};
 use crate::{Layout, Result, Streams};
 use rayon::prelude::*;
 
@@ -24,6 +25,8 @@ pub(super) struct Noisy<'a> {
     pub deviation: &'a [f64],
     /// The distance to the nearest training run that networks are brought to.
     pub reach: f64,
+    /// The share of the answers by which training runs differ from a network that the noise is to change; 0: as few as can be.
+    pub felt: f64,
     /// Unlabelled inputs.
     pub probe: &'a dyn Probe,
 }
@@ -49,7 +52,9 @@ impl Noisy<'_> {
             theta.iter().zip(&e).map(|(w, e)| w + factor * e).collect::<Vec<f32>>()
         };
         let chosen: Vec<&[f32]> = some.chunks_exact(p).take(CHOOSING).collect();
-        let stiffness = curvature.choose(&chosen, &|noise, i| noised(noise, i, chosen[i]), self.probe)?;
+        let runs: Vec<&[f32]> = self.training.chunks_exact(p).cycle().take(chosen.len()).collect();
+        let felt = if self.felt > 0.0 { Felt::Share(self.felt, &runs) } else { Felt::Least };
+        let stiffness = curvature.choose(felt, &chosen, &|noise, i| noised(noise, i, chosen[i]), self.probe)?;
         let noise = curvature.noise(stiffness);
         let each = centres.par_chunks_exact_mut(p).enumerate();
         each.for_each(|(i, theta)| theta.copy_from_slice(&noised(noise, i, theta)));
@@ -78,8 +83,14 @@ mod tests {
         let deviation: Vec<f64> = (0..p).map(|i| 0.5 + (i % 3) as f64).collect();
         let packed = engine.pack(&inputs).unwrap();
         let probe = ByEngine { engine: &engine, test: &packed, probe: &inputs };
-        let noisy =
-            Noisy { layout: engine.layout(), training: &training, deviation: &deviation, reach: 30.0, probe: &probe };
+        let noisy = Noisy {
+            layout: engine.layout(),
+            training: &training,
+            deviation: &deviation,
+            reach: 30.0,
+            felt: 0.0,
+            probe: &probe,
+        };
         // A run, and a point at distance 10 from it.
         let mut centres = [&training[..p], &training[..p]].concat();
         centres[p] += 10.0;

@@ -39,6 +39,10 @@ pub struct FitConfig {
     /// decodes to one network; 1: networks as far from each other as runs are).
     #[serde(skip_serializing_if = "is_zero")]
     pub residual_noise: f64,
+    /// How much of that noise networks feel: they answer otherwise on this share of the inputs on which held-out runs and their reconstructions do (0: on as few as can
+    /// be; 1: on as many, so that answers too get back the spread that the latent space leaves out).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub residual_answers: f64,
     /// Where checkpoints lie in time (uniform).
     pub time_grid: TimeGrid,
     /// Which runs are held out (a tenth to choose on, a tenth to report on, seed 0).
@@ -94,6 +98,7 @@ impl Default for FitConfig {
             standardiser: Standardiser::default(),
             latent: None,
             residual_noise: 0.0,
+            residual_answers: 0.0,
             time_grid: TimeGrid::default(),
             split: Split::default(),
             method: MethodConfig::default(),
@@ -217,6 +222,14 @@ impl FitConfig {
     }
 
     fn check_residual_noise(&self) -> Result<()> {
+        let answers = self.residual_answers;
+        if !(answers >= 0.0 && answers.is_finite()) {
+            return Err(Error::parameter("residual-answers", "a finite number of at least 0", answers));
+        }
+        if answers > 0.0 && self.residual_noise == 0.0 {
+            let expected = "0 without residual-noise, whose share it is";
+            return Err(Error::parameter("residual-answers", expected, answers));
+        }
         let refused = |expected: &str| Err(Error::parameter("residual-noise", expected, self.residual_noise));
         let own = matches!(&self.latent, Some(LatentConfig::Vae(vae)) if vae.noise > 0.0);
         match self.residual_noise {

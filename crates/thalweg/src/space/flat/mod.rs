@@ -29,6 +29,7 @@ use crate::nn::normal;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use factors::{Factors, Place, places};
 use rand::RngExt;
+use thalweg_nets::evaluate::argmax;
 use thalweg_nets::loss::softmax;
 
 /// Sketches of a curvature, at most.
@@ -45,6 +46,10 @@ const CHOOSING: usize = 512;
 pub const PROBES: usize = SKETCHES * GROUP + CHOOSING;
 /// Stiffnesses to choose from, in divergence for a squared prior deviation.
 const STIFFNESSES: [f64; 6] = [1e2, 1e4, 1e6, 1e8, 1e10, 1e12];
+/// The softest noise of a given share of felt change; nothing that a network feels is spared by it.
+const SOFTEST: f64 = 1e-2;
+/// Halvings of the logarithm of a stiffness between that and the one that is felt least: to a thousandth.
+const HALVINGS: usize = 15;
 
 /// The Kronecker factors of the generalised Gauss–Newton matrix about some networks.
 pub struct Curvature {
@@ -100,34 +105,65 @@ impl Curvature {
         &self.noise
     }
 
-    /// The stiffness of six, from 10² to 10¹², whose noise changes the answers least: the mean Kullback–Leibler divergence over inputs that no sketch saw, of each of
-    /// `centres` networks `[P]` from what `noised` makes of it and the noise.
+    /// The stiffness whose noise `centres` of networks `[P]` feel as `felt` asks for, on inputs that no sketch saw; `noised` makes a network of a centre and the noise.
     ///
     /// # Errors
     /// The evaluation's own; [`Error::Interrupted`].
     pub fn choose(
         &mut self,
+        felt: Felt<'_>,
         centres: &[&[f32]],
         noised: &dyn Fn(&FlatNoise, usize) -> Vec<f32>,
         probe: &dyn Probe,
     ) -> Result<f64> {
         let rows: Vec<usize> = (self.sketched..probe.probes()).collect();
-        let before = centres.iter().map(|theta| probe.probe_logits(theta, &rows)).collect::<Result<Vec<_>>>()?;
-        let mut best = (f64::INFINITY, STIFFNESSES[0]);
-        for stiffness in STIFFNESSES {
+        let logits = |theta: &[f32]| probe.probe_logits(theta, &rows);
+        let before = centres.iter().map(|theta| logits(theta)).collect::<Result<Vec<_>>>()?;
+        // The mean of a measure of the logits before and after what `of` makes of a centre.
+        let mean = |measure: Measure, of: &dyn Fn(usize) -> Result<Vec<f32>>| -> Result<f64> {
             interrupt::check()?;
+            let each = before.iter().enumerate().map(|(c, before)| Ok(measure(before, &of(c)?, probe.classes())));
+            Ok(each.sum::<Result<f64>>()? / before.len().max(1) as f64)
+        };
+        let mut change = |measure: Measure, stiffness: f64| {
             let noise = self.noise(stiffness);
-            let mut total = 0.0;
-            for (c, before) in before.iter().enumerate() {
-                let after = probe.probe_logits(&noised(noise, c), &rows)?;
-                total += divergence(before, &after, probe.classes());
-            }
-            if total < best.0 {
-                best = (total, stiffness);
+            mean(measure, &|c| logits(&noised(noise, c)))
+        };
+        let mut least = (f64::INFINITY, STIFFNESSES[0]);
+        for stiffness in STIFFNESSES {
+            let found = change(divergence, stiffness)?;
+            if found < least.0 {
+                least = (found, stiffness);
             }
         }
-        Ok(best.1)
+        let Felt::Share(share, runs) = felt else { return Ok(least.1) };
+        let asked = share * mean(disagreement, &|c| logits(runs[c]))?;
+        if asked <= change(disagreement, least.1)? {
+            return Ok(least.1);
+        }
+        // The softer, the more is felt: bisection between no stiffness to speak of and the one that is felt least.
+        let [mut soft, mut stiff] = [SOFTEST.ln(), least.1.ln()];
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (soft + stiff);
+            match change(disagreement, middle.exp())? > asked {
+                true => soft = middle,
+                false => stiff = middle,
+            }
+        }
+        Ok(stiff.exp())
     }
+}
+
+/// Of logits `[N, C]` before and after noise.
+type Measure = fn(&[f32], &[f32], usize) -> f64;
+
+/// How much of the noise networks are to feel.
+#[derive(Clone, Copy, Debug)]
+pub enum Felt<'a> {
+    /// As little as one of six stiffnesses, from 10² to 10¹², allows, by the mean Kullback–Leibler divergence of answers.
+    Least,
+    /// So much that they answer otherwise on this share of the inputs on which these networks, one a centre, do; as little as can be, where that is more.
+    Share(f64, &'a [&'a [f32]]),
 }
 
 /// Independent noise in the eigenvectors of Kronecker factors, in flat numbers, as files hold them.
@@ -264,6 +300,12 @@ fn divergence(before: &[f32], after: &[f32], classes: usize) -> f64 {
     let n = before.len() / classes;
     let total: f64 = before.chunks_exact(classes).zip(after.chunks_exact(classes)).map(one).sum();
     if total.is_finite() { total / n as f64 } else { f64::INFINITY }
+}
+
+/// Share of the inputs whose greatest logit is another one in `after [N, C]` than in `before [N, C]`.
+fn disagreement(before: &[f32], after: &[f32], classes: usize) -> f64 {
+    let rows = || before.chunks_exact(classes).zip(after.chunks_exact(classes));
+    rows().filter(|(w, z)| argmax(w) != argmax(z)).count() as f64 / rows().len().max(1) as f64
 }
 
 #[cfg(test)]

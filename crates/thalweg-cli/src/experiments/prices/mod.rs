@@ -1,0 +1,365 @@
+//! The price list: what one novel and performing network costs, in gradients and in milliseconds, by each way to make one: a few gradients from what a flow samples,
+//! from trivial rivals, from fresh starts, and training anew. A way that makes them with probability π costs 1/π of one of its networks.
+mod starts;
+
+use super::experiment::{Experiment, Findings, Run, Scale};
+use super::flows::Named;
+use super::made::{self, folder, zoo_dir};
+use super::refine::Training;
+use super::tuned::{Goal, Optimiser, Tuning, settings_of};
+use crate::common::Outcome;
+use crate::data;
+use crate::report::Report;
+use crate::results::Row;
+use crate::row;
+use crate::study::Study;
+use crate::table::{Cell, Table, Weight};
+use crate::verdict::Verdict;
+use crate::work::judge::judge_all;
+use crate::work::new_runs::NewRuns;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use starts::Start;
+use std::time::Instant;
+use thalweg::Streams;
+use thalweg::refine::{Refiner, train};
+use thalweg::reward::{OnData, Rows};
+use thalweg::space::align::Target;
+use thalweg_nets::data::DataSpec;
+use thalweg_nets::progress::Progress;
+use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Prices {
+    seed: u64,
+    data: Vec<String>,
+    /// Networks behind every row.
+    networks: usize,
+    /// Rows of a gradient.
+    rows: usize,
+    /// Gradients after which networks from each start are looked at.
+    gradients: Vec<usize>,
+    /// The same from fresh starts.
+    fresh_gradients: Vec<usize>,
+    optimisers: Vec<Optimiser>,
+    tuning: Tuning,
+    /// Gradients for which steps are trained as well (M24); none for no start.
+    trained_steps: Vec<usize>,
+    training: Training,
+    /// New runs that say what training anew takes.
+    new_runs: usize,
+    /// Runs: as they are, and aligned to their common mean.
+    zoo: toml::Table,
+    /// What all fits share.
+    fit: toml::Table,
+    /// Flows on the aligned runs, to start from.
+    aligned: Vec<Named>,
+    /// Flows on the runs as they are, to start from.
+    unaligned: Vec<Named>,
+}
+
+/// What trained steps are called.
+const TRAINED: &str = "trained steps";
+
+/// Networks of one start by one way.
+struct Made {
+    start: String,
+    way: &'static str,
+    gradients: usize,
+    theta: Vec<f32>,
+    /// Of one network, its start and its gradients together.
+    milliseconds: f64,
+    /// What was chosen, or trained, and the seconds that it took.
+    chosen: String,
+    seconds: f64,
+}
+
+impl Made {
+    fn name(&self) -> String {
+        match self.gradients {
+            0 => self.start.clone(),
+            n => format!("{} + {n} × {}", self.start, self.way),
+        }
+    }
+}
+
+/// A row of the price list.
+struct Offer {
+    start: String,
+    way: String,
+    gradients: usize,
+    milliseconds: f64,
+    /// What tuning or training took, all of it.
+    seconds: f64,
+    verdict: Verdict,
+}
+
+impl Offer {
+    /// What one novel and performing network costs of `each`; infinite where there was none.
+    fn price(&self, each: f64) -> f64 {
+        each / self.verdict.novel_and_performing().0
+    }
+}
+
+/// The runs of one data set with all that is needed to make and to judge networks.
+struct Place {
+    study: Study,
+    /// The runs as they were trained.
+    unaligned: ZooStore,
+    /// Gradients of a run of the zoo's recipe.
+    steps: usize,
+    /// On training rows, a batch at a time.
+    reward: OnData,
+    /// On all validation rows.
+    chooses: OnData,
+}
+
+impl Prices {
+    fn split(&self) -> Result<impl Fn(&ZooStore) -> Result<RunSplit> + use<>> {
+        let first = self.aligned.iter().chain(&self.unaligned).next();
+        let split = first.map(|method| method.config(&self.fit, self.seed)).transpose()?.map(|config| config.split);
+        Ok(move |zoo: &ZooStore| match split {
+            Some(split) => Ok(split.of(zoo)?),
+            None => Ok(zoo.split(Shares::default(), 0)?),
+        })
+    }
+
+    fn place(&self, run: &Run, data: &str) -> Result<Place> {
+        let name = folder(data, "runs");
+        let mut table = self.zoo.clone();
+        table.insert("data".into(), data.into());
+        let unaligned = made::zoo(run, table, self.seed, &zoo_dir(run, &name, ""))?;
+        let zoo = made::aligned_to(run, &unaligned, Target::Mean, &zoo_dir(run, &name, "-joint"))?;
+        let split = self.split()?(&zoo)?;
+        let splits = data::load(zoo.data().context("the zoo does not know its data")?, &run.session.progress)?;
+        let study = Study::new(zoo, split, None, &run.session.progress)?;
+        let loss = |of: &thalweg_nets::data::Dataset, rows| {
+            OnData::loss(data, &study.engine, of.inputs.clone(), of.labels.clone(), rows)
+        };
+        let (reward, chooses) = (loss(&splits.train, Rows::Batch(self.rows))?, loss(&splits.validation, Rows::All)?);
+        let recipe = &unaligned.spec().context("a trained zoo knows its recipe")?.recipe;
+        let steps = usize::try_from(recipe.steps(splits.train.labels.len())?)?;
+        Ok(Place { study, unaligned, steps, reward, chooses })
+    }
+
+    /// Networks from `start` by every way and number of gradients.
+    fn made(&self, place: &Place, start: &Start, run: &Run) -> Result<Vec<Made>> {
+        let streams = Streams::new(self.seed).child("prices").child(&start.name);
+        let [begin, tune] = [("starts", self.networks), ("tuning", self.tuning.networks)]
+            .map(|(of, n)| self.timed(|| start.draw(n, &streams.child(of))));
+        let ((begin, drawing), (tune, _)) = (begin?, tune?);
+        let goal = Goal { layout: place.study.engine.layout(), reward: &place.reward, chooses: &place.chooses };
+        let mut all = Vec::new();
+        let numbers = if start.fresh { &self.fresh_gradients } else { &self.gradients };
+        for &gradients in numbers {
+            let of = |way, theta, milliseconds, chosen, seconds| Made {
+                start: start.name.clone(),
+                way,
+                gradients,
+                theta,
+                milliseconds: drawing + milliseconds,
+                chosen,
+                seconds,
+            };
+            if gradients == 0 {
+                all.push(of("", begin.clone(), 0.0, String::new(), 0.0));
+                continue;
+            }
+            for optimiser in &self.optimisers {
+                let clock = Instant::now();
+                let ascent = self.tuning.best(*optimiser, &goal, &tune, gradients, &streams.child("tuning"))?;
+                let seconds = clock.elapsed().as_secs_f64();
+                let steps = streams.child("steps");
+                let (theta, milliseconds) =
+                    self.timed(|| Ok(ascent.run(goal.layout, &begin, gradients, goal.reward, &steps)?))?;
+                all.push(of(optimiser.name(), theta, milliseconds, settings_of(&ascent), seconds));
+                run.session.progress.advance(1);
+            }
+            if self.trained_steps.contains(&gradients) {
+                let clock = Instant::now();
+                let refiner = self.trained(&goal, start, gradients, &streams.child("training"))?;
+                let seconds = clock.elapsed().as_secs_f64();
+                let (theta, milliseconds) =
+                    self.timed(|| Ok(refiner.refine(&begin, goal.reward, &streams.child("steps"))?))?;
+                all.push(of(TRAINED, theta, milliseconds, "trained on the task".into(), seconds));
+                run.session.progress.advance(1);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Steps trained on training rows of the task itself, from starts of the same kind.
+    fn trained(&self, goal: &Goal, start: &Start, steps: usize, streams: &Streams) -> Result<Refiner> {
+        let mut refiner = Refiner::new(goal.layout, steps, self.training.first)?;
+        let draw = |streams: &Streams| start.draw(self.training.starts, streams).map_err(starts::as_library);
+        train(&mut refiner, &self.training.config(), &draw, goal.reward, streams)?;
+        Ok(refiner)
+    }
+
+    /// What `make` makes, and milliseconds a network.
+    fn timed(&self, make: impl Fn() -> Result<Vec<f32>>) -> Result<(Vec<f32>, f64)> {
+        let clock = Instant::now();
+        let theta = make()?;
+        Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / self.networks as f64))
+    }
+
+    /// Every offer on one data set, and the seconds of the fits in words.
+    fn offers(&self, run: &Run, data: &str) -> Result<(Vec<Offer>, String, Row)> {
+        let place = self.place(run, data)?;
+        let starts = starts::all(self, run, data, &place)?;
+        let fits = starts.iter().filter(|start| start.seconds > 0.0);
+        let fits: Vec<String> = fits.map(|start| format!("{} {:.0} s", start.name, start.seconds)).collect();
+        let count = starts.iter().map(|start| {
+            let numbers = if start.fresh { &self.fresh_gradients } else { &self.gradients };
+            let trained = numbers.iter().filter(|n| self.trained_steps.contains(n)).count();
+            numbers.iter().filter(|n| **n > 0).count() * self.optimisers.len() + trained
+        });
+        run.session.progress.begin("ways to make networks", count.sum::<usize>() as u64);
+        let mut made = Vec::new();
+        for start in &starts {
+            made.extend(self.made(&place, start, run)?);
+        }
+        run.session.progress.end();
+        let names: Vec<String> = made.iter().map(Made::name).collect();
+        let samples: Vec<(Weight, &str, &[f32])> =
+            names.iter().zip(&made).map(|(name, m)| (Weight::Plain, name.as_str(), &m.theta[..])).collect();
+        let judged = judge_all(&place.study, &samples, false, self.seed, run.session)?;
+        let anew = NewRuns::train(&place.unaligned, self.new_runs, run.session)?;
+        let offers = judged.into_iter().map(|(verdict, _)| match made.iter().find(|m| m.name() == verdict.method) {
+            Some(m) => Offer {
+                start: m.start.clone(),
+                way: if m.chosen.is_empty() { "–".into() } else { format!("{} ({})", m.way, m.chosen) },
+                gradients: m.gradients,
+                milliseconds: m.milliseconds,
+                seconds: m.seconds,
+                verdict,
+            },
+            None => Offer {
+                start: verdict.label.clone(),
+                way: "the zoo's recipe".into(),
+                gradients: place.steps,
+                milliseconds: 1e3 * anew.seconds,
+                seconds: 0.0,
+                verdict,
+            },
+        });
+        let words = if fits.is_empty() { String::new() } else { format!("Fits, not counted: {}.", fits.join("; ")) };
+        Ok((offers.collect(), words, row! { "data" => data }))
+    }
+}
+
+/// The cheapest ways, in words.
+fn words(offers: &[Offer]) -> String {
+    let cheapest = |what: &str, of: &dyn Fn(&Offer) -> f64| -> Option<String> {
+        let real = offers
+            .iter()
+            .find(|o| o.verdict.method == "held-out")
+            .or(offers.iter().find(|o| o.verdict.method == "zoo"))?;
+        let made = offers.iter().filter(|o| !["zoo", "held-out"].contains(&o.verdict.method.as_str()));
+        let best =
+            made.filter(|o| o.price(of(o)).is_finite()).min_by(|a, b| a.price(of(a)).total_cmp(&b.price(of(b))))?;
+        Some(format!(
+            "The cheapest in {what}: {} ({:.1}; training anew {:.1}).",
+            best.verdict.method,
+            best.price(of(best)),
+            real.price(of(real))
+        ))
+    };
+    let none = || "No way but training anew made a novel and performing network.".to_owned();
+    let gradients = cheapest("gradients", &|o| o.gradients as f64);
+    let time = cheapest("milliseconds", &|o| o.milliseconds);
+    gradients.zip(time).map_or_else(none, |(gradients, time)| format!("{gradients} {time}"))
+}
+
+fn table(title: &str, offers: &[Offer], note: &str) -> Table {
+    let note = format!(
+        "Gradients and milliseconds: for one network, and for one novel and performing one (divided by their share; – where there was none). Networks are made together \
+         on all threads; what was fitted, trained or tuned is not counted. d_w, d_f: distance in weights and in answers to the nearest run. ± is one standard error over \
+         networks. {note}"
+    );
+    let columns =
+        ["from", "steps by", "gradients", "accuracy", "d_w", "d_f", "N&P", "ms", "gradients for one", "ms for one"];
+    let mut table = Table::new(&columns).note(note);
+    table.columns[0] = title.into();
+    for offer in offers {
+        let (verdict, (novel, novel_sem)) = (&offer.verdict, offer.verdict.novel_and_performing());
+        let (accuracy, sem) = verdict.accuracy();
+        let [(weights, _), (behaviour, _)] = verdict.novelty();
+        let cells = vec![
+            offer.start.clone().into(),
+            offer.way.clone().into(),
+            offer.gradients.into(),
+            Cell::Estimate(accuracy, sem, 4),
+            Cell::Number(weights, 2),
+            Cell::Number(behaviour, 2),
+            Cell::Estimate(novel, novel_sem, 2),
+            Cell::Number(offer.milliseconds, 1),
+            Cell::Number(offer.price(offer.gradients as f64), 1),
+            Cell::Number(offer.price(offer.milliseconds), 1),
+        ];
+        table.push(verdict.weight, cells);
+    }
+    table
+}
+
+impl Experiment for Prices {
+    const NAME: &'static str = "prices";
+    const TOML: &'static str = include_str!("../../../../../experiments/prices.toml");
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    fn check(&self, _: Scale) -> Result<()> {
+        if self.data.is_empty() || self.networks < 2 || self.rows == 0 || self.new_runs == 0 {
+            bail!("expected some data, networks of at least 2, rows and new-runs of at least 1");
+        }
+        if self.fresh_gradients.contains(&0) {
+            bail!("fresh-gradients: expected at least 1 each: fresh starts are no networks yet");
+        }
+        for name in &self.data {
+            DataSpec::parse(name)?;
+        }
+        for method in self.aligned.iter().chain(&self.unaligned) {
+            method.config(&self.fit, self.seed)?;
+        }
+        self.tuning.check()?;
+        self.training.check()?;
+        made::check(&self.zoo)
+    }
+
+    fn run(&self, run: &Run) -> Result<Findings> {
+        let lede = format!(
+            "What one novel and performing network costs, by each way to make one: few gradients from what flows sample, from trivial rivals and from fresh starts, and \
+             training anew. Scale: {}.",
+            run.scale
+        );
+        let mut report = Report::new("The price of a network", lede);
+        if let Some(caveat) = run.scale.caveat() {
+            report.paragraph(caveat);
+        }
+        let (mut rows, mut tables) = (Vec::new(), Vec::new());
+        for data in &self.data {
+            run.session.say(data);
+            let (offers, fits, about) = self.offers(run, data)?;
+            let words = format!("{} {fits}", words(&offers)).trim().to_owned();
+            let table = table(data, &offers, &words);
+            report.heading(data).paragraph(&words).table(&table);
+            tables.push(table);
+            for offer in &offers {
+                let mut row = offer.verdict.row(&about)?;
+                row.extend(row! {
+                    "start" => offer.start, "way" => offer.way, "gradients" => offer.gradients, "milliseconds" => offer.milliseconds, "seconds_to_choose" => offer.seconds,
+                    "gradients_for_one" => offer.price(offer.gradients as f64), "milliseconds_for_one" => offer.price(offer.milliseconds),
+                });
+                rows.push(row);
+            }
+        }
+        Ok(Findings { rows, report, tables, outcome: Outcome::Done })
+    }
+}
