@@ -32,11 +32,17 @@ fn unconnected_runs_are_told_before_and_after_and_the_commands_named_work() {
     // The commands as they are printed.
     let named: Vec<&str> = stderr.lines().filter_map(|line| line.trim().strip_prefix("thalweg zoo align")).collect();
     said(dir.path(), &format!("zoo align{} -q", named[0]));
-    let fit = stderr.lines().find_map(|line| line.trim().strip_prefix("thalweg fit")).unwrap();
-    let (_, stderr) = said(dir.path(), &format!("fit{fit}"));
+    let fits: Vec<&str> = stderr.lines().filter_map(|line| line.trim().strip_prefix("thalweg fit")).collect();
+    let (_, stderr) = said(dir.path(), &format!("fit{}", fits[0]));
     assert!(!stderr.contains("warning"), "{stderr}");
     let [sampled, trained, _] = checked(&dir.path().join("model"));
     assert!(sampled > trained - 0.25, "{sampled} of {trained}");
+    // The field that follows hidden units, on the runs as they are, for a fraction of its steps.
+    let equivariant = fits[1].replace("--out model", "--out equivariant");
+    let (_, stderr) = said(dir.path(), &format!("fit{equivariant} --steps 300"));
+    assert!(!stderr.contains("not linearly connected"), "{stderr}");
+    let [sampled, _, _] = checked(&dir.path().join("equivariant"));
+    assert!(sampled > 2.0 * chance, "{sampled} {chance}");
 }
 
 #[test]

@@ -30,6 +30,9 @@ const ROWS: usize = 1000;
 pub const UNCONNECTED: &str = "--set latent.vae.beta=0.1 --set latent.vae.training.functional.weight=0.02 \
      --set method.cfm.coupling=independent --set method.cfm.source=gaussian --set field.residual-mlp.width=64";
 
+/// Settings of a fit to runs that are neither connected nor aligned (M23).
+pub const EQUIVARIANT: &str = "--set field={equivariant={}} --set standardiser=per-tensor";
+
 /// What a flow over the weights of a zoo's runs can come to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Prospect {
@@ -120,8 +123,8 @@ impl Between {
                  a functional term lose less. {align}"
             ),
             _ => format!(
-                "they are not linearly connected: a flow over their weights samples networks at chance. {align}; or make runs that share their \
-                 first steps (--kind fork)"
+                "they are not linearly connected: a flow over their weights by a field that does not know hidden units samples networks at chance. \
+                 {align}; or make runs that share their first steps (--kind fork)"
             ),
         };
         format!(

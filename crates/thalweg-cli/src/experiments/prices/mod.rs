@@ -244,7 +244,14 @@ impl Prices {
                 verdict,
             },
         });
-        let words = if fits.is_empty() { String::new() } else { format!("Fits, not counted: {}.", fits.join("; ")) };
+        let mut words = format!(
+            "What is not fresh is made from {} runs, which took {} gradients first.",
+            place.study.split.train.len(),
+            place.study.split.train.len() * place.steps
+        );
+        if !fits.is_empty() {
+            words += &format!(" Fits, not counted: {}.", fits.join("; "));
+        }
         Ok((offers.collect(), words, row! { "data" => data }))
     }
 }

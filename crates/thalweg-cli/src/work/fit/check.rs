@@ -5,8 +5,9 @@ use crate::row;
 use crate::session::Session;
 use crate::shell::quoted;
 use crate::table::estimate;
-use crate::work::outlook::{Between, Outlook, Prospect, UNCONNECTED};
+use crate::work::outlook::{Between, EQUIVARIANT, Outlook, Prospect, UNCONNECTED};
 use anyhow::Result;
+use thalweg::field::FieldConfig;
 use thalweg::fit::{Character, Relation};
 use thalweg::metric::summary::{Better, Summary};
 use thalweg::model::sample::SampleRequest;
@@ -43,16 +44,20 @@ impl<'a> Check<'a> {
             return Ok(None);
         };
         let (Self { zoo, outlook }, split) = (&check, config.split.of(check.zoo)?);
+        // A latent space trained on answers, and a field that follows hidden units, do without the lines between runs.
         let functional = config.latent.as_ref().is_some_and(|latent| latent.functional().weight > 0.0);
+        let bound = !functional && !matches!(config.field, FieldConfig::Equivariant(_));
         let dir = quoted(zoo.dir());
         match outlook.prospect(zoo, &split.train, 3)? {
             Prospect::Untrained { accuracy } => outlook.warn_untrained(zoo, zoo.dir(), accuracy),
-            Prospect::Unconnected(Between { trained, middle, .. }) if !functional => complain(&format!(
+            Prospect::Unconnected(Between { trained, middle, .. }) if bound => complain(&format!(
                 "warning: the runs of {dir} are not linearly connected: halfway between two of them networks have validation accuracy \
                  {:.3} ({} pairs), the runs themselves {trained:.3}. A flow over such weights samples networks at chance. What \
                  works: runs that share their first steps (thalweg zoo train … --kind fork); or, for these runs,\n  \
                  thalweg zoo align {dir} --out aligned\n  \
-                 thalweg fit aligned {UNCONNECTED} --out model",
+                 thalweg fit aligned {UNCONNECTED} --out model\n\
+                 or as they are, at more seconds a step and some cost in accuracy, with a field that follows hidden units\n  \
+                 thalweg fit {dir} {EQUIVARIANT} --out model",
                 middle.mean, middle.n
             )),
             _ => {}
