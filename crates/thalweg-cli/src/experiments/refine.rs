@@ -76,7 +76,7 @@ impl Training {
 
 /// What the refiner is called, and its rivals.
 const REFINED: &str = "trained steps";
-const RIVALS: [Optimiser; 3] = [Optimiser::Adam, Optimiser::Muon, Optimiser::Soap];
+const RIVALS: [Optimiser; 4] = [Optimiser::Adam, Optimiser::Muon, Optimiser::Soap, Optimiser::Foof];
 
 /// Networks of one way at one price.
 struct Made {

@@ -14,8 +14,10 @@ pub struct Tuning {
     pub networks: usize,
     /// Adam's memories to choose from.
     betas: Vec<[f32; 2]>,
-    /// Muon's and SOAP's.
+    /// Those of Muon, SOAP and FOOF.
     momenta: Vec<f32>,
+    /// FOOF's dampings to choose from.
+    dampings: Vec<f64>,
     rates: Vec<f64>,
 }
 
@@ -33,6 +35,8 @@ pub enum Optimiser {
     Muon,
     #[serde(rename = "SOAP")]
     Soap,
+    #[serde(rename = "FOOF")]
+    Foof,
 }
 
 impl Optimiser {
@@ -41,6 +45,7 @@ impl Optimiser {
             Self::Adam => "Adam",
             Self::Muon => "Muon",
             Self::Soap => "SOAP",
+            Self::Foof => "FOOF",
         }
     }
 }
@@ -49,8 +54,11 @@ impl Tuning {
     /// # Errors
     /// An empty list.
     pub fn check(&self) -> Result<()> {
-        let empty = self.betas.is_empty() || self.momenta.is_empty() || self.rates.is_empty() || self.networks == 0;
-        anyhow::ensure!(!empty, "tuning: expected networks of at least 1, and some betas, momenta and rates");
+        let lists = [self.betas.len(), self.momenta.len(), self.dampings.len(), self.rates.len(), self.networks];
+        anyhow::ensure!(
+            !lists.contains(&0),
+            "tuning: expected networks of at least 1, and some betas, momenta, dampings and rates"
+        );
         Ok(())
     }
 
@@ -70,6 +78,10 @@ impl Tuning {
             Optimiser::Adam => self.betas.iter().map(|&betas| Rule::Adam { betas }).collect(),
             Optimiser::Muon => self.momenta.iter().map(|&momentum| Rule::Muon { momentum }).collect(),
             Optimiser::Soap => self.momenta.iter().map(|&momentum| Rule::Soap { momentum }).collect(),
+            Optimiser::Foof => {
+                let each = |momentum: f32| self.dampings.iter().map(move |&damping| Rule::Foof { momentum, damping });
+                self.momenta.iter().flat_map(|&momentum| each(momentum)).collect()
+            }
         };
         let mut best: Option<(f64, Ascent)> = None;
         for (rule, &rate) in rules.iter().flat_map(|rule| self.rates.iter().map(move |rate| (*rule, rate))) {
@@ -96,6 +108,7 @@ pub fn settings_of(ascent: &Ascent) -> String {
     let memory = match ascent.rule {
         Rule::Adam { betas: [first, second] } => format!("β {first}, {second}"),
         Rule::Muon { momentum } | Rule::Soap { momentum } => format!("momentum {momentum}"),
+        Rule::Foof { momentum, damping } => format!("momentum {momentum}, damping {damping}"),
     };
     format!("{memory}, rate {}", ascent.rate)
 }

@@ -40,6 +40,13 @@ pub(super) struct Runner<'a> {
     pub phase: Phase,
 }
 
+impl<'a> Runner<'a> {
+    /// Block number `b` of the inputs.
+    pub(super) fn block(&self, b: usize) -> Block<'a> {
+        block(self.x, b)
+    }
+}
+
 impl Runner<'_> {
     /// Logits of `blocks` to `out` `[images in the blocks, C]`.
     pub(super) fn logits(&self, prepared: &Prepared, blocks: Range<usize>, out: &mut [f32], buffers: &mut Buffers) {

@@ -1,5 +1,6 @@
 //! Directions of ascent of one tensor, each with root mean square 1 (or zero where no gradient came). One struct a direction, one line in [`ALL`].
 use super::orthogonal::orthogonalised;
+use super::whitened::whitened;
 use thalweg_nets::layout::Slot;
 
 /// What is known of the gradients of one tensor so far, this step's among them; each `[len]`.
@@ -8,6 +9,8 @@ pub struct Seen<'a> {
     pub mean: &'a [f32],
     /// Bias-corrected running mean of squares.
     pub squares: &'a [f32],
+    /// What the tensor multiplies on this step's rows `[N, i]`, where it is the weight of a dense layer and the reward says so.
+    pub inputs: Option<&'a [f32]>,
 }
 
 /// A direction e(g₁, …, g_s).
@@ -20,7 +23,7 @@ pub trait Direction: Send + Sync {
 }
 
 /// Every direction, in the order of the coefficients.
-pub const ALL: [&dyn Direction; 3] = [&Momentum, &Adam, &Muon];
+pub const ALL: [&dyn Direction; 4] = [&Momentum, &Adam, &Muon, &Foof];
 
 /// e = m, the running mean.
 struct Momentum;
@@ -30,6 +33,12 @@ struct Adam;
 
 /// e = U Vᵀ of the running mean M = U S Vᵀ as a matrix `[out, rest]`.
 struct Muon;
+
+/// e = M (A + λ I)⁻¹ with A the second moment of the layer's inputs, λ a tenth of its mean eigenvalue; zero for what is no weight of a dense layer.
+struct Foof;
+
+/// FOOF's damping, in mean eigenvalues.
+const DAMPING: f64 = 0.1;
 
 impl Direction for Momentum {
     fn applies(&self, _: &Slot) -> bool {
@@ -60,6 +69,19 @@ impl Direction for Muon {
     fn write(&self, seen: &Seen, slot: &Slot, out: &mut [f32]) {
         let rows = slot.shape[0];
         out.copy_from_slice(&orthogonalised(seen.mean, rows, slot.len() / rows));
+    }
+}
+
+impl Direction for Foof {
+    fn applies(&self, slot: &Slot) -> bool {
+        slot.shape.len() == 2
+    }
+
+    fn write(&self, seen: &Seen, slot: &Slot, out: &mut [f32]) {
+        match seen.inputs {
+            Some(inputs) => out.copy_from_slice(&whitened(seen.mean, inputs, slot.shape[1], DAMPING)),
+            None => out.fill(0.0),
+        }
     }
 }
 

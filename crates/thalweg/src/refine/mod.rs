@@ -4,11 +4,11 @@
 //! coefficients a_k > 0 are trained ([`train`]) on the reward at x_N, for one N. Permuting hidden units of the start permutes the result: every direction commutes with
 //! permutations of the rows and columns of its tensor. Starts are whatever the caller has: fresh draws, samples of a flow. What is not trained
 //! (running statistics of batch normalisation) stays. A network costs N gradients; [`Ascent`] are the rivals of as many: tuned Adam, Muon, SOAP.
-//! Not built of M24: directions whitened by the inputs of a layer (FOOF), which the engine does not hand out.
 pub mod direction;
 mod orthogonal;
 mod rivals;
 mod training;
+mod whitened;
 
 pub use rivals::{Ascent, Rule};
 pub use training::{TrainingConfig, train};
@@ -17,6 +17,7 @@ use crate::reward::Reward;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use direction::{ALL, Seen, normalise};
 use rayon::prelude::*;
+use thalweg_nets::engine::LayerInputs;
 use thalweg_nets::layout::Slot;
 
 /// Shares of the past in the running means of gradients and of their squares.
@@ -60,25 +61,29 @@ impl Refiner {
         let [mut mean, mut squares] = [vec![0.0f32; theta.len()], vec![0.0f32; theta.len()]];
         for s in 0..self.steps {
             interrupt::check()?;
-            let gradients = reward.grade(&theta, &streams.index(s as u64))?.gradients;
+            let batch = streams.index(s as u64);
+            let gradients = reward.grade(&theta, &batch)?.gradients;
+            let inputs = reward.layer_inputs(&theta, &batch)?.unwrap_or_default();
             mix(&mut mean, &gradients, DECAYS[0], |g| g);
             mix(&mut squares, &gradients, DECAYS[1], |g| g * g);
             let [mean, squares] = [corrected(&mean, DECAYS[0], s), corrected(&squares, DECAYS[1], s)];
-            let directions: Vec<Vec<f32>> = (0..ALL.len()).map(|k| self.directions(k, &mean, &squares)).collect();
+            let directions: Vec<Vec<f32>> =
+                (0..ALL.len()).map(|k| self.directions(k, &mean, &squares, &inputs)).collect();
             self.advance(s, &directions, &mut theta);
         }
         finite(theta, &self.layout)
     }
 
     /// e_k of every tensor of every network `[n, P]`; 0 where it does not apply.
-    fn directions(&self, k: usize, mean: &[f32], squares: &[f32]) -> Vec<f32> {
+    fn directions(&self, k: usize, mean: &[f32], squares: &[f32], inputs: &[Vec<LayerInputs>]) -> Vec<f32> {
         let p = self.layout.len();
         let mut out = vec![0.0; mean.len()];
-        let each = out.par_chunks_mut(p).zip(mean.par_chunks(p).zip(squares.par_chunks(p)));
-        each.for_each(|(out, (mean, squares))| {
+        let each = out.par_chunks_mut(p).zip(mean.par_chunks(p).zip(squares.par_chunks(p))).enumerate();
+        each.for_each(|(network, (out, (mean, squares)))| {
             for slot in trained(&self.layout).filter(|slot| ALL[k].applies(slot)) {
                 let e = &mut out[slot.range()];
-                ALL[k].write(&Seen { mean: &mean[slot.range()], squares: &squares[slot.range()] }, slot, e);
+                let (mean, squares) = (&mean[slot.range()], &squares[slot.range()]);
+                ALL[k].write(&Seen { mean, squares, inputs: inputs_of(inputs.get(network), slot) }, slot, e);
                 normalise(e);
             }
         });
@@ -125,6 +130,11 @@ fn finite(theta: Vec<f32>, layout: &Layout) -> Result<Vec<f32>> {
 /// The trained tensors; those of imported networks, whose roles are not known, are all taken as trained.
 fn trained(layout: &Layout) -> impl Iterator<Item = &Slot> {
     layout.slots().iter().filter(|slot| slot.role.is_trained() && !slot.is_empty())
+}
+
+/// What a tensor multiplies, of the `layers` of its network.
+fn inputs_of<'a>(layers: Option<&'a Vec<LayerInputs>>, slot: &Slot) -> Option<&'a [f32]> {
+    layers?.iter().find(|layer| layer.weight == slot.offset).map(|layer| &layer.rows[..])
 }
 
 /// m ← β m + (1 − β) f(g).

@@ -1,7 +1,9 @@
-//! The rivals of M24 at as many gradients: Adam, Muon (Jordan 2024, with Moonlight's scale, so that one rate serves all tensors) and SOAP (Vyas et al. 2024), each with a rate that
-//! falls along half a cosine, to be tuned for the number of steps.
+//! The rivals of M24 at as many gradients: Adam, Muon (Jordan 2024, with Moonlight's scale, so that one rate serves all tensors), SOAP (Vyas et al. 2024) and FOOF (Benzing
+//! 2022), each with a rate that falls along half a cosine, to be tuned for the number of steps.
+use super::direction::normalise;
 use super::orthogonal::orthogonalised;
-use super::{check, finite, mix, trained};
+use super::whitened::whitened;
+use super::{check, finite, inputs_of, mix, trained};
 use crate::reward::Reward;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use faer::{Mat, Side};
@@ -37,6 +39,13 @@ pub enum Rule {
         /// Memory of the first moment.
         momentum: f32,
     },
+    /// Weights of dense layers by their momentum with the second moment of their inputs taken out, as large as Muon's updates; the rest by Adam.
+    Foof {
+        /// Memory of the momentum.
+        momentum: f32,
+        /// Damping, in mean eigenvalues of the second moment.
+        damping: f64,
+    },
 }
 
 /// Ascent of a reward.
@@ -70,12 +79,18 @@ impl Ascent {
         let mut all: Vec<Vec<Moments>> = (0..theta.len() / p).map(|_| fresh()).collect();
         for s in 0..steps {
             interrupt::check()?;
-            let gradients = reward.grade(&theta, &streams.index(s as u64))?.gradients;
+            let batch = streams.index(s as u64);
+            let gradients = reward.grade(&theta, &batch)?.gradients;
+            let inputs = match self.rule {
+                Rule::Foof { .. } => reward.layer_inputs(&theta, &batch)?.unwrap_or_default(),
+                _ => Vec::new(),
+            };
             let rate = Schedule::Cosine.rate(self.rate, s as u64, steps as u64);
             let networks = theta.par_chunks_exact_mut(p).zip(gradients.par_chunks_exact(p)).zip(&mut all);
-            networks.try_for_each(|((theta, gradient), all)| -> Result<()> {
+            networks.enumerate().try_for_each(|(network, ((theta, gradient), all))| -> Result<()> {
                 for (slot, moments) in trained(layout).zip(all) {
-                    let update = moments.update(self.rule, &gradient[slot.range()], s)?;
+                    let seen = inputs_of(inputs.get(network), slot);
+                    let update = moments.update(self.rule, &gradient[slot.range()], seen, s)?;
                     let moved = theta[slot.range()].iter_mut().zip(update);
                     moved.for_each(|(x, u)| *x += rate as f32 * u);
                 }
@@ -113,8 +128,13 @@ impl Moments {
         Self { rows, columns, matrix, first: vec![0.0; slot.len()], second: vec![0.0; slot.len()], sides }
     }
 
-    fn update(&mut self, rule: Rule, gradient: &[f32], s: usize) -> Result<Vec<f32>> {
+    fn update(&mut self, rule: Rule, gradient: &[f32], inputs: Option<&[f32]>, s: usize) -> Result<Vec<f32>> {
         match (rule, self.matrix) {
+            (Rule::Foof { momentum, damping }, true) => match inputs {
+                Some(inputs) => Ok(self.foof(gradient, momentum, inputs, damping)),
+                None => Ok(self.adam(gradient, [momentum, SECOND], s)),
+            },
+            (Rule::Foof { momentum, .. }, false) => Ok(self.adam(gradient, [momentum, SECOND], s)),
             (Rule::Adam { betas }, _) => Ok(self.adam(gradient, betas, s)),
             (Rule::Muon { momentum } | Rule::Soap { momentum }, false) => {
                 Ok(self.adam(gradient, [momentum, SECOND], s))
@@ -137,6 +157,15 @@ impl Moments {
         let ahead: Vec<f32> = self.first.iter().zip(gradient).map(|(m, g)| g + momentum * m).collect();
         let scale = MUON * (self.rows.max(self.columns) as f32).sqrt();
         orthogonalised(&ahead, self.rows, self.columns).into_iter().map(|u| scale * u).collect()
+    }
+
+    /// The momentum with the second moment of the layer's inputs taken out, of root mean square [`MUON`].
+    fn foof(&mut self, gradient: &[f32], momentum: f32, inputs: &[f32], damping: f64) -> Vec<f32> {
+        mix(&mut self.first, gradient, momentum, |g| g);
+        let mut update = whitened(&self.first, inputs, self.columns, damping);
+        normalise(&mut update);
+        update.iter_mut().for_each(|u| *u *= MUON);
+        update
     }
 
     /// Adam's quotient of first and second moments in the eigenbases that the gradients so far have given, turned back; the first update is Adam's own. (In

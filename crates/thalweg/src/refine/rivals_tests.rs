@@ -59,7 +59,7 @@ fn muons_first_update_is_the_orthogonal_factor_with_the_root_mean_square_of_adam
     let slot = layout().slots()[0].clone();
     let gradient = normals(&Streams::new(4), 24);
     let rule = Rule::Muon { momentum: 0.9 };
-    let update = Moments::new(rule, &slot).update(rule, &gradient, 0).unwrap();
+    let update = Moments::new(rule, &slot).update(rule, &gradient, None, 0).unwrap();
     let svd = MatRef::from_row_major_slice(&gradient, 4, 6).thin_svd().unwrap();
     let factor = svd.U() * svd.V().transpose();
     let square = update.iter().map(|u| f64::from(u * u)).sum::<f64>() / 24.0;
@@ -77,8 +77,8 @@ fn soap_is_adam_at_first_and_along_axes_and_its_bases_are_those_of_the_factors()
     let slot = layout().slots()[0].clone();
     let gradient = normals(&Streams::new(10), 24);
     let mut moments = Moments::new(rule, &slot);
-    let first = moments.update(rule, &gradient, 0).unwrap();
-    assert_eq!(first, Moments::new(adam, &slot).update(adam, &gradient, 0).unwrap());
+    let first = moments.update(rule, &gradient, None, 0).unwrap();
+    assert_eq!(first, Moments::new(adam, &slot).update(adam, &gradient, None, 0).unwrap());
     let g = MatRef::from_row_major_slice(&gradient, 4, 6);
     for (factor, square) in moments.sides.iter().flatten().zip([g * g.transpose(), g.transpose() * g]) {
         let turned = factor.basis.transpose() * &square * &factor.basis;
@@ -94,7 +94,7 @@ fn soap_is_adam_at_first_and_along_axes_and_its_bases_are_those_of_the_factors()
         .collect();
     let [mut soap, mut plain] = [rule, adam].map(|rule| Moments::new(rule, &slot));
     for (s, g) in along.iter().enumerate() {
-        let (found, truth) = (soap.update(rule, g, s).unwrap(), plain.update(adam, g, s).unwrap());
+        let (found, truth) = (soap.update(rule, g, None, s).unwrap(), plain.update(adam, g, None, s).unwrap());
         assert!(found.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-4), "{s}: {found:?} {truth:?}");
     }
 }
@@ -109,4 +109,22 @@ fn every_rule_ascends_and_a_rate_of_nothing_is_refused() {
         assert!(far(&of(0.5).unwrap()) < 0.1 * far(&starts), "{rule:?}");
         assert!(of(0.0).is_err() && of(f64::NAN).is_err());
     }
+}
+
+/// On inputs that are not correlated but of different lengths FOOF takes the lengths out of the gradient; without inputs it is Adam.
+#[test]
+fn foof_takes_the_second_moment_of_the_inputs_out() {
+    let slot = layout().slots()[0].clone();
+    let (rule, gradient) = (Rule::Foof { momentum: 0.9, damping: 1e-6 }, normals(&Streams::new(4), 24));
+    // A diagonal second moment (1, 4, 9, …)/6.
+    let inputs: Vec<f32> = (0..36).map(|k| if k / 6 == k % 6 { 1.0 + (k % 6) as f32 } else { 0.0 }).collect();
+    let found = Moments::new(rule, &slot).update(rule, &gradient, Some(&inputs), 0).unwrap();
+    let truth: Vec<f32> = gradient.iter().enumerate().map(|(k, g)| g / (1.0 + (k % 6) as f32).powi(2)).collect();
+    let square = truth.iter().map(|v| v * v).sum::<f32>() / 24.0;
+    for (found, truth) in found.iter().zip(&truth) {
+        assert!((found - 0.2 * truth / square.sqrt()).abs() < 1e-3, "{found} {truth}");
+    }
+    let plain = Moments::new(rule, &slot).update(rule, &gradient, None, 0).unwrap();
+    let adam = Rule::Adam { betas: [0.9, SECOND] };
+    assert_eq!(plain, Moments::new(adam, &slot).update(adam, &gradient, None, 0).unwrap());
 }

@@ -8,7 +8,7 @@ use super::{Graded, Kind, Margin, Request, Reward, Rows, hash_of_floats, rows};
 use crate::{Error, Result, Streams};
 use rand::RngExt;
 use rayon::prelude::*;
-use thalweg_nets::engine::{Engine, Mode, Packed};
+use thalweg_nets::engine::{Engine, LayerInputs, Mode, Packed};
 use thalweg_nets::loss::{CrossEntropy, Disagreement, LogitLoss};
 
 /// `loss:DATA`.
@@ -209,5 +209,14 @@ impl Reward for OnData {
             values.extend(part);
         }
         Ok(values)
+    }
+
+    fn layer_inputs(&self, theta: &[f32], streams: &Streams) -> Result<Option<Vec<Vec<LayerInputs>>>> {
+        rows(theta, self.dimension())?;
+        let x = self.pack(&self.draw(streams))?;
+        let networks = theta.par_chunks(self.dimension());
+        let each =
+            networks.map_init(|| self.engine.workspace(), |room, theta| self.engine.layer_inputs(theta, &x, room));
+        Ok(Some(each.collect()))
     }
 }

@@ -24,6 +24,7 @@ pub use margin::Margin;
 
 use crate::space::latent::Decoder;
 use crate::{Error, Result, Streams};
+use thalweg_nets::engine::LayerInputs;
 
 /// Rewards of n points with their gradients.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +62,14 @@ pub trait Reward: Send + Sync {
     /// As [`Self::grade`].
     fn values(&self, theta: &[f32], streams: &Streams) -> Result<Vec<f64>> {
         Ok(self.grade(theta, streams)?.values)
+    }
+
+    /// What the dense layers of each of `theta [n, P]` multiply on the rows that [`Self::grade`] draws from `streams`; none for rewards that are not of networks on data.
+    ///
+    /// # Errors
+    /// As [`Self::grade`].
+    fn layer_inputs(&self, _theta: &[f32], _streams: &Streams) -> Result<Option<Vec<Vec<LayerInputs>>>> {
+        Ok(None)
     }
 }
 
