@@ -2,11 +2,14 @@
 //!
 //! The distance of a row is that to the nearest of at most `ROWS` training rows. Beyond, neither f's confidence nor networks that were held to f on P
 //! need to have anything to do with what f gets right. Cost: |Q| times `ROWS` distances.
+use crate::nn::dense::vectorised;
 use crate::shift::base::Sample;
 use rayon::prelude::*;
 
 /// Training rows that distances are taken to, at most: evenly from among all.
 const ROWS: usize = 1000;
+/// Rows that are compared side by side.
+const BLOCK: usize = 32;
 /// Share of held-out rows within reach.
 const WITHIN: f64 = 0.95;
 
@@ -16,9 +19,27 @@ fn distances(train: &Sample, rows: &Sample) -> Vec<f64> {
     let count = train.len().min(ROWS);
     let chosen: Vec<&[f32]> =
         (0..count).map(|i| i * train.len() / count).map(|r| &train.inputs[r * d..(r + 1) * d]).collect();
-    let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let nearest = |row: &[f32]| chosen.iter().map(|other| squared(row, other)).fold(f32::INFINITY, f32::min);
-    rows.inputs.par_chunks_exact(d).map(|row| f64::from(nearest(row))).collect()
+    rows.inputs.par_chunks(d * BLOCK).flat_map_iter(|block| nearest(block, &chosen)).collect()
+}
+
+/// Squared distance of each of up to [`BLOCK`] rows `[n, D]` to the nearest of `chosen`: the rows are the lanes of vectors.
+fn nearest(block: &[f32], chosen: &[&[f32]]) -> impl Iterator<Item = f64> + use<> {
+    let (d, n) = (chosen[0].len(), block.len() / chosen[0].len());
+    let mut columns = vec![[0f32; BLOCK]; d];
+    for (k, row) in block.chunks_exact(d).enumerate() {
+        columns.iter_mut().zip(row).for_each(|(column, v)| column[k] = *v);
+    }
+    let mut least = [f32::INFINITY; BLOCK];
+    vectorised(|| {
+        for other in chosen {
+            let mut sums = [0f32; BLOCK];
+            for (column, v) in columns.iter().zip(*other) {
+                sums.iter_mut().zip(column).for_each(|(sum, x)| *sum += (x - v) * (x - v));
+            }
+            least.iter_mut().zip(sums).for_each(|(least, sum)| *least = least.min(sum));
+        }
+    });
+    least.into_iter().take(n).map(f64::from)
 }
 
 /// The squared distance that 95 of 100 held-out rows keep; none where inputs are not known.
