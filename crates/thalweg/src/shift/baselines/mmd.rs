@@ -3,14 +3,12 @@
 //! The unbiased estimate against a fixed set of rows of P; its part that does not involve the query is the same for all queries and left
 //! out. Features are those of f, the deep kernel that costs nothing; [`super::deep_kernel`] trains one for the query.
 //! Two-sided: fires on any difference. Cost: |Q| times `SOURCE` distances.
-use crate::nn::dense::vectorised;
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs};
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Rows of P that a query is compared with.
 const SOURCE: usize = 256;
@@ -105,19 +103,15 @@ impl Mmd {
         (-self.rate * squared(a, b)).exp()
     }
 
-    /// Adds to `total`, one after the other, the kernels, each as [`Self::kernel`], of a row with those at `places` among rows that lie [`side_by_side`].
-    fn add_kernels(&self, total: &mut f64, row: &[f32], rows: &[Side], places: Range<usize>) {
-        for first in (places.start / AT_ONCE * AT_ONCE..places.end).step_by(AT_ONCE) {
-            let side = &rows[first / AT_ONCE * row.len()..][..row.len()];
-            let mut sums = [0f64; AT_ONCE];
-            vectorised(|| {
-                for (a, others) in row.iter().zip(side) {
-                    sums.iter_mut().zip(others).for_each(|(sum, b)| *sum += f64::from(a - b).powi(2));
-                }
-            });
-            let asked = places.start.max(first)..places.end.min(first + AT_ONCE);
-            asked.for_each(|place| *total += (-self.rate * sums[place - first]).exp());
+    /// The kernels of a row with up to [`AT_ONCE`] others, each as [`Self::kernel`]: sums that do not wait for one another.
+    fn kernels(&self, row: &[f32], others: &[&[f32]]) -> impl Iterator<Item = f64> + use<> {
+        let of: [&[f32]; AT_ONCE] = std::array::from_fn(|k| &others[k.min(others.len() - 1)][..row.len()]);
+        let mut sums = [0f64; AT_ONCE];
+        for (j, a) in row.iter().enumerate() {
+            sums.iter_mut().zip(&of).for_each(|(sum, b)| *sum += f64::from(a - b[j]).powi(2));
         }
+        let rate = self.rate;
+        sums.into_iter().map(move |squared| (-rate * squared).exp())
     }
 
     /// Mean kernel of a row with those of P.
@@ -125,22 +119,6 @@ impl Mmd {
         self.source.chunks_exact(self.wide).map(|p| self.kernel(row, p)).sum::<f64>()
             / (self.source.len() / self.wide) as f64
     }
-}
-
-/// One value of each of several rows.
-type Side = [f32; AT_ONCE];
-
-/// Rows `[D]` as blocks of [`AT_ONCE`] of them, in which they are the lanes of vectors: `[blocks, D]`.
-fn side_by_side<'a>(rows: impl Iterator<Item = &'a [f32]>, wide: usize) -> Vec<Side> {
-    let mut all = Vec::new();
-    for (i, row) in rows.enumerate() {
-        if i % AT_ONCE == 0 {
-            all.resize(all.len() + wide, [0.0; AT_ONCE]);
-        }
-        let block = all.len() - wide;
-        all[block..].iter_mut().zip(row).for_each(|(side, v)| side[i % AT_ONCE] = *v);
-    }
-    all
 }
 
 /// The median squared distance of the rows `[N, wide]` of P, for `test`.
@@ -181,12 +159,14 @@ impl ShiftTest for Mmd {
         let of = |query: &Vec<usize>| {
             let n = query.len();
             let after = if n > PAIRED { PAIRED / 2 } else { n / 2 };
-            let rows = side_by_side((0..n + after).map(|i| each[query[i % n]]), self.wide);
             let (mut within, mut pairs) = (0.0, 0.0);
             for i in 0..n {
                 // Round the circle each pair comes once, but for those half way round in an even number of rows.
                 let last = if 2 * after == n && i >= after { after - 1 } else { after };
-                self.add_kernels(&mut within, each[query[i]], &rows, i + 1..i + 1 + last);
+                let others: Vec<&[f32]> = ((i + 1)..=(i + last)).map(|j| each[query[j % n]]).collect();
+                others.chunks(AT_ONCE).for_each(|some| {
+                    self.kernels(each[query[i]], some).take(some.len()).for_each(|kernel| within += kernel);
+                });
                 pairs += last as f64;
             }
             let within = if pairs > 0.0 { within / pairs } else { 0.0 };
