@@ -58,3 +58,29 @@ pub fn outside(train: &Sample, query: &Sample, limit: f64) -> f64 {
     let beyond = distances(train, query).into_iter().filter(|d| *d > limit).count();
     beyond as f64 / query.len() as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+    use thalweg_nets::testing::normals;
+
+    #[test]
+    fn rows_side_by_side_have_the_distances_of_rows_one_by_one() {
+        let d = 5;
+        let rows = |n: usize, seed| {
+            let mut rows = Sample::of_logits([1.0, 0.0].repeat(n), 2).unwrap();
+            rows.inputs = normals(&Streams::new(seed), n * d);
+            rows
+        };
+        let train = rows(40, 1);
+        let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+        let nearest =
+            |row: &[f32]| train.inputs.chunks(d).map(|other| squared(row, other)).fold(f32::INFINITY, f32::min);
+        for n in [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let rows = rows(n, 2);
+            let expected: Vec<f64> = rows.inputs.chunks(d).map(|row| f64::from(nearest(row))).collect();
+            assert_eq!(distances(&train, &rows), expected, "{n}");
+        }
+    }
+}
