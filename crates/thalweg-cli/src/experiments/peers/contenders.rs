@@ -62,12 +62,14 @@ impl Contenders {
     /// As the tests' own.
     pub fn new(
         world: &World,
-        (tests, default): (Tests, usize),
+        (mut tests, default): (Tests, usize),
         trained: Tests,
         (size, judging): (usize, Judging),
         streams: &Streams,
     ) -> Result<Self> {
         let reference = &world.reference;
+        // Every query is measured among the held-out rows, of which the tests say what they have to say once.
+        tests.iter_mut().try_for_each(|(_, test)| test.keep(&reference.held_out, None))?;
         let validation = &reference.validation;
         let right = validation.predictions().iter().zip(&world.validation_labels).filter(|(a, b)| a == b).count();
         let mut confidences = sure(validation);
@@ -128,7 +130,7 @@ impl Contenders {
         let mut measured = Vec::new();
         let mut found = Vec::new();
         for (method, test) in &self.tests {
-            let values = test.measure_rows(&rows, 0, &draws, &streams.child(method.name()))?;
+            let values = test.measure_rows(&rows, held_out.len(), &draws, &streams.child(method.name()))?;
             let of = Measurement::new(method.name(), test.statistics(), &values, draws.len())?;
             let p = together(&[&of]).map_or(1.0, |p| p[0]);
             found.push((method.name().to_owned(), p <= self.level));

@@ -19,9 +19,12 @@ pub struct Bbsd {
     /// Shares of predicted classes under P, each at least that of half a row.
     shares: Vec<f64>,
     /// [`Self::places`] of the rows that are kept.
-    kept: Vec<Vec<[u32; 2]>>,
+    kept: Vec<Vec<Place>>,
     schema: Schema,
 }
+
+/// How many of P's sorted probabilities lie below a row's, in the upper half, and how many at most there: one number, which is sorted fast.
+type Place = u64;
 
 /// Its entry in the registry.
 pub static FACTORY: Factory = Factory {
@@ -59,11 +62,14 @@ impl Bbsd {
         Ok([furthest, self.chi_squared(query.predictions().into_iter())])
     }
 
-    /// For each class `[C]` and row `[N]` how many of P's probabilities lie below the row's, and how many at most there.
-    fn places(&self, rows: &Sample) -> Result<Vec<Vec<[u32; 2]>>> {
+    /// For each class `[C]` and row `[N]`.
+    fn places(&self, rows: &Sample) -> Result<Vec<Vec<Place>>> {
         test::check(rows, &self.schema, false)?;
         let of_class = |(source, column): (&Vec<f64>, Vec<f64>)| {
-            let of = |v: &f64| [source.partition_point(|p| p < v) as u32, source.partition_point(|p| p <= v) as u32];
+            let of = |v: &f64| {
+                let [below, upto] = [source.partition_point(|p| p < v), source.partition_point(|p| p <= v)];
+                ((below as Place) << 32) | upto as Place
+            };
             column.iter().map(of).collect()
         };
         Ok(self.source.par_iter().zip(columns(rows)).map(of_class).collect())
@@ -80,11 +86,11 @@ impl Bbsd {
 
 /// [`ks_distance`] of a query to `n_p` sorted values, from each value's place among them: how many lie below, and how many at most there. Values that
 /// lie between the same two of P may be taken together, for the distance is greatest at the first or the last of them.
-fn distance(mut places: Vec<[u32; 2]>, n_p: f64) -> f64 {
+fn distance(places: &mut [Place], n_p: f64) -> f64 {
     places.sort_unstable();
     let (n, mut furthest, mut before) = (places.len() as f64, 0f64, 0);
     for same in places.chunk_by(|a, b| a == b) {
-        let [below, upto] = same[0].map(|count| f64::from(count) / n_p);
+        let [below, upto] = [same[0] >> 32, same[0] & u64::from(u32::MAX)].map(|count| count as f64 / n_p);
         let after = before + same.len();
         furthest = furthest.max(below - before as f64 / n).max(after as f64 / n - upto);
         before = after;
@@ -114,7 +120,11 @@ impl ShiftTest for Bbsd {
         let n_p = self.source[0].len() as f64;
         let of = |query: &Vec<usize>| {
             let place = |c: usize, r: usize| if r < known { self.kept[c][r] } else { others[c][r - known] };
-            let furthest = (0..others.len()).map(|c| distance(query.iter().map(|&r| place(c, r)).collect(), n_p));
+            let mut places = vec![0; query.len()];
+            let furthest = (0..others.len()).map(|c| {
+                places.iter_mut().zip(query).for_each(|(at, &r)| *at = place(c, r));
+                distance(&mut places, n_p)
+            });
             [furthest.fold(0.0, f64::max), self.chi_squared(query.iter().map(|&r| predictions[r]))]
         };
         let of = |query| interrupt::check().map(|()| of(query));

@@ -88,32 +88,34 @@ impl Reading {
         f: impl Fn(usize) -> (&'a [f32], u32, f64),
         member: impl Fn(usize, usize) -> (&'a [f32], bool),
     ) -> Self {
-        let mut mean: Vec<f32> = (0..n).flat_map(|i| f(i).0.iter().copied()).collect();
         let alone = (0..n).map(|i| f(i).2).sum::<f64>() / n as f64;
         let (mut rejected, mut disagreement, mut max_drop) = (vec![false; n], vec![0.0; n], vec![0f64; n]);
-        for m in 0..count {
-            for i in 0..n {
-                let ((base, class, _), (p, differs)) = (f(i), member(i, m));
-                mean[i * c..(i + 1) * c].iter_mut().zip(p).for_each(|(mean, p)| *mean += p);
+        let (share, mut mean) = (1.0 / (count + 1) as f32, Vec::with_capacity(n * c));
+        for i in 0..n {
+            let (base, class, _) = f(i);
+            mean.extend_from_slice(base);
+            let mean = &mut mean[i * c..];
+            for m in 0..count {
+                let (p, differs) = member(i, m);
+                mean.iter_mut().zip(p).for_each(|(mean, p)| *mean += p);
                 rejected[i] |= differs;
                 disagreement[i] += 1.0 - f64::from(p[class as usize]);
                 max_drop[i] = max_drop[i].max(f64::from(base[class as usize] - p[class as usize]));
             }
+            mean.iter_mut().for_each(|m| *m *= share);
+            disagreement[i] /= count.max(1) as f64;
         }
-        let share = 1.0 / (count + 1) as f32;
-        mean.iter_mut().for_each(|m| *m *= share);
-        disagreement.iter_mut().for_each(|d| *d /= count.max(1) as f64);
         Self { rejected, disagreement, max_drop, entropies: entropies(&mean, c), base_entropy: alone }
     }
 
-    /// [`OF_ENSEMBLES`], against entropies on queries of P.
+    /// [`OF_ENSEMBLES`], against entropies on queries of P, in order.
     pub fn statistics(&self, reference_entropies: &[f64]) -> [f64; 5] {
         let n = self.rejected.len() as f64;
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
         let count = self.rejected.iter().filter(|r| **r).count() as f64;
         let max_drop = mean(&self.max_drop);
         let entropy = mean(&self.entropies) - BASE_ENTROPY_SHARE * self.base_entropy;
-        let ks = ks_distance(&self.entropies, reference_entropies);
+        let ks = ks_of_ordered(&in_order(&self.entropies), reference_entropies);
         [count + max_drop, max_drop, entropy, mean(&self.disagreement), ks]
     }
 }
@@ -121,18 +123,28 @@ impl Reading {
 /// The two-sided Kolmogorov–Smirnov distance of two samples; 0 where one is empty. By hand, since `statrs` 0.19.1 never returns where a value
 /// stands in both samples (its p-value is not needed: null laws give ours).
 pub fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
-    let [a, b] = [in_order(a), in_order(b)];
-    let (mut i, mut j, mut furthest) = (0, 0, 0f64);
-    while i < a.len() && j < b.len() {
-        let at = a[i].min(b[j]);
-        i += a[i..].iter().take_while(|v| **v <= at).count();
-        j += b[j..].iter().take_while(|v| **v <= at).count();
-        furthest = furthest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    ks_of_ordered(&in_order(a), &in_order(b))
+}
+
+/// The same of samples in order. Between two values of `a` its share stays and that of `b` grows, so that the distance is greatest just below or at a
+/// value of `a`: these are looked up in `b`.
+fn ks_of_ordered(a: &[f64], b: &[f64]) -> f64 {
+    if b.is_empty() {
+        return 0.0;
+    }
+    let share = |count: usize, of: &[f64]| count as f64 / of.len() as f64;
+    let (mut before, mut below, mut furthest) = (0, 0, 0f64);
+    for same in a.chunk_by(|x, y| x == y) {
+        below += b[below..].partition_point(|v| *v < same[0]);
+        let upto = below + b[below..].partition_point(|v| *v <= same[0]);
+        let after = before + same.len();
+        let [under, at] = [(before, below), (after, upto)].map(|(i, j)| (share(i, a) - share(j, b)).abs());
+        (before, furthest) = (after, furthest.max(under).max(at));
     }
     furthest
 }
 
-/// The values from the least on; a sample that many others are compared with is best kept so.
+/// The values from the least on.
 fn in_order(values: &[f64]) -> Cow<'_, [f64]> {
     if values.is_sorted_by(|a, b| a.total_cmp(b).is_le()) {
         return Cow::Borrowed(values);
@@ -228,6 +240,6 @@ mod tests {
         let share = |v: &[f64], x: f64| v.iter().filter(|y| **y <= x).count() as f64 / v.len() as f64;
         let brute = a.iter().chain(&b).map(|&x| (share(&a, x) - share(&b, x)).abs()).fold(0.0, f64::max);
         assert!((ks_distance(&a, &b) - brute).abs() < 1e-12);
-        assert_eq!(ks_distance(&a, &[]), 0.0);
+        assert_eq!([ks_distance(&a, &[]), ks_distance(&[], &a)], [0.0; 2]);
     }
 }

@@ -139,7 +139,12 @@ pub fn referenced<M: Members>(mut test: M, reference: &Reference, size: usize, s
     Ok(test)
 }
 
-/// Adds readings of queries to what was measured so far.
+fn in_order(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// Adds readings of queries to what was measured so far; reference entropies are in order.
 fn add(all: &mut Measured, readings: Vec<Reading>, reference_entropies: &[f64]) {
     let first = all.values.is_empty();
     all.values.extend(readings.iter().flat_map(|reading| reading.statistics(reference_entropies)));
@@ -154,8 +159,8 @@ impl<M: Members> ShiftTest for M {
     }
 
     fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured> {
-        let mut all = Measured::default();
-        add(&mut all, self.readings(queries, streams)?, &self.shared().reference_entropies);
+        let (mut all, entropies) = (Measured::default(), in_order(self.shared().reference_entropies.clone()));
+        add(&mut all, self.readings(queries, streams)?, &entropies);
         Ok(all)
     }
 
@@ -170,28 +175,22 @@ impl<M: Members> ShiftTest for M {
             None => None,
         };
         let pieces = others.as_ref().map(|others| known.into_iter().chain([others]).collect::<Vec<_>>());
-        // In order, so that every query finds them so.
-        let mut entropies = self.shared().reference_entropies.clone();
-        entropies.sort_by(f64::total_cmp);
-        let mut all = Measured::default();
+        let (mut all, entropies) = (Measured::default(), in_order(self.shared().reference_entropies.clone()));
         if let (Some(pieces), Some(first)) = (&pieces, queries.first()) {
+            let read = |query: &Vec<usize>| {
+                interrupt::check()?;
+                answered::read(pieces, query, |network| self.logits(network..network + 1, &rows.rows(query)))
+            };
+            let values = queries.par_iter().map(|query| Ok(read(query)?.statistics(&entropies)));
+            all.values = values.collect::<Result<Vec<_>>>()?.concat();
+            all.row_scores = read(first)?.disagreement;
             all.disagreements = answered::disagreements(pieces, first);
+            return Ok(all);
         }
         for (c, chunk) in queries.chunks(CHUNK).enumerate() {
             interrupt::check()?;
-            let readings = match &pieces {
-                Some(pieces) => {
-                    let of = |query: &Vec<usize>| {
-                        answered::read(pieces, query, |network| self.logits(network..network + 1, &rows.rows(query)))
-                    };
-                    chunk.par_iter().map(of).collect::<Result<Vec<_>>>()?
-                }
-                None => {
-                    let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
-                    self.readings(&samples, &streams.child("chunk").index(c as u64))?
-                }
-            };
-            add(&mut all, readings, &entropies);
+            let samples: Vec<Sample> = chunk.iter().map(|q| rows.rows(q)).collect();
+            add(&mut all, self.readings(&samples, &streams.child("chunk").index(c as u64))?, &entropies);
         }
         Ok(all)
     }

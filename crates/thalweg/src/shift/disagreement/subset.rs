@@ -18,9 +18,11 @@ pub(in crate::shift) fn greedy(drops: &[&[f32]], members: usize) -> Vec<usize> {
     let (mut gains, mut chosen) = (vec![0f32; networks], Vec::new());
     while chosen.len() < members.min(networks) {
         gains.fill(0.0);
-        for (row, covered) in drops.iter().zip(&covered) {
-            vectorised(|| gains.iter_mut().zip(*row).for_each(|(gain, drop)| *gain += (drop - covered).max(0.0)));
-        }
+        vectorised(|| {
+            for (row, covered) in drops.iter().zip(&covered) {
+                gains.iter_mut().zip(*row).for_each(|(gain, drop)| *gain += (drop - covered).max(0.0));
+            }
+        });
         chosen.iter().for_each(|&m: &usize| gains[m] = f32::NEG_INFINITY);
         let most = vectorised(|| gains.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         // The first of those that gain most.

@@ -9,7 +9,7 @@
 //! most α with probability at most α, whatever the dependence, so that any alarm at all comes with at most that probability. A question is answered yes
 //! where its own p-value and the overall one are at most α (a closed test: Marcus, Peritz, Gabriel 1976): where the rows are shifted harmlessly, harm is
 //! still claimed with probability at most α. The weights leave most of the level to harm; a difference worth an alarm mostly has a tiny p-value.
-use super::combined::{as_large, combined};
+use super::combined::combined;
 use crate::shift::test::{Measured, Statistic};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -99,8 +99,8 @@ impl Measurement {
 
     /// The p-value of statistic `s`.
     pub fn p_value(&self, s: usize) -> f64 {
-        let ranks = as_large(&self.column(s));
-        ranks[0] as f64 / ranks.len() as f64
+        let column = self.column(s);
+        column.iter().filter(|v| **v >= column[0]).count() as f64 / column.len() as f64
     }
 }
 
