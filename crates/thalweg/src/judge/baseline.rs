@@ -123,7 +123,7 @@ pub enum Baseline {
 /// The level of flat noise: new in weights by a little, and by no more than that, since all noise is felt a little.
 const FLAT_LEVEL: f64 = 1.02;
 /// Shares of the answers by which runs differ from a soup that noise about it is to change.
-const FELT: [f64; 2] = [0.25, 0.33];
+const FELT: [f64; 3] = [0.25, 0.33, 0.5];
 
 impl Baseline {
     /// The baselines of a table for `zoo`: those that it has what is needed for. Noise at 0.25 is nearly a copy, at 1.1 as far as a new run.

@@ -145,10 +145,10 @@ fn rows_are_of_what_the_zoo_has() {
     let added: Vec<&str> = all.iter().filter(|name| !few.contains(name)).map(String::as_str).collect();
     let flat = ["", "soup-2-", "soup-3-", "soup-16-", "interpolation-"].map(|of| format!("{of}flat-noise-1.02"));
     let flat: Vec<&str> = flat.iter().map(String::as_str).collect();
-    let felt = ["0.25", "0.33"].map(|share| format!("soup-16-felt-{share}-noise-1.02"));
+    let felt = ["0.25", "0.33", "0.5"].map(|share| format!("soup-16-felt-{share}-noise-1.02"));
     let felt: Vec<&str> = felt.iter().map(String::as_str).collect();
     assert_eq!(added, [&["aligned-interpolation"], &flat[..], &felt, &["mean-move"]].concat());
-    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 9);
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), few.len() + 10);
     // Of three runs no soup of three is drawn, with noise or without.
     let three = names(&Finals { training: &points[..150], ..whole });
     assert!(three.contains(&"soup-1".into()) && three.contains(&"flat-noise-1.02".into()), "{three:?}");
