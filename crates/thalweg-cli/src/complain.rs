@@ -78,6 +78,9 @@ fn way_out(error: &Error) -> Option<String> {
             "--set KEY=VALUE sets each of these, and --memory SIZE raises the budget".into()
         }
         Error::Memory { instead: None, .. } => "--memory SIZE raises the budget".into(),
+        Error::Format { field, .. } if field.starts_with("architecture, which") => {
+            "`thalweg zoo import` with --arch makes zoos that know it".into()
+        }
         Error::Exists(_) => "--force replaces what Thalweg made".into(),
         _ => return None,
     })
@@ -118,6 +121,8 @@ mod tests {
         let expected =
             "reading: a: zoo: expected a folder with a zoo.toml, found an empty folder; `thalweg zoo train` and";
         assert!(zoo.starts_with(expected), "{zoo}");
+        let unknown = said(Error::format("a", "architecture, which field equivariant follows", "one", "none"));
+        assert!(unknown.ends_with("`thalweg zoo import` with --arch makes zoos that know it"), "{unknown}");
         let data = |name: &str| {
             let (name, folder) = (name.to_owned(), "d".into());
             said(Error::NoData { name, folder, expected: "files".into(), found: "none".into() })

@@ -56,6 +56,15 @@ pub(super) struct Tape {
     pub(super) gradients: Vec<Vector>,
 }
 
+/// The inputs of one dense layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerInputs {
+    /// Where its weight begins in θ.
+    pub weight: usize,
+    /// Inputs `[N, i]`, a row for every row of the batch.
+    pub rows: Vec<f32>,
+}
+
 /// Buffers of one thread: one tape, or under batch statistics one for every block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buffers {

@@ -1,19 +1,10 @@
 //! What dense layers multiply, for whoever preconditions their gradients: y = W a + b, and here is a.
-use super::buffers::{Buffers, Prepared};
+use super::buffers::{Buffers, LayerInputs, Prepared};
 use super::ops::Kind;
 use super::packed::Packed;
 use super::run::Runner;
 use super::vector::LANES;
 use super::{Engine, Mode, Workspace};
-
-/// The inputs of one dense layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerInputs {
-    /// Where its weight begins in θ.
-    pub weight: usize,
-    /// Inputs `[N, i]`, a row for every row of the batch.
-    pub rows: Vec<f32>,
-}
 
 impl Engine {
     /// The inputs of every dense layer of one θ `[P]`, in evaluation, on this thread; the layers of an architecture without any: none.

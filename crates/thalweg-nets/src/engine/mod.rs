@@ -46,7 +46,7 @@ pub mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use inputs::LayerInputs;
+pub use buffers::LayerInputs;
 pub use packed::Packed;
 pub use vector::Instructions;
 

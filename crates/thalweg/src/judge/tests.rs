@@ -266,27 +266,18 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
     let streams = Streams::new(4);
     let all = table(zoo, &generated, Some(&streams), &Silent).unwrap();
-    let noise = ["noise-0.25", "noise-1.1"];
     let flat = ["flat-noise-1.02", "soup-2-flat-noise-1.02", "soup-3-flat-noise-1.02", "soup-6-flat-noise-1.02"];
-    let flat = [
-        &flat[..],
-        &[
-            "interpolation-flat-noise-1.02",
-            "soup-6-felt-0.25-noise-1.02",
-            "soup-6-felt-0.33-noise-1.02",
-            "soup-6-felt-0.5-noise-1.02",
-        ],
-    ]
-    .concat();
+    let felt = ["0.25", "0.33", "0.5"].map(|share| format!("soup-6-felt-{share}-noise-1.02"));
+    let flat = [&flat[..], &["interpolation-flat-noise-1.02"], &felt.each_ref().map(|name| &name[..])].concat();
     let means = ["soup-2", "soup-3", "soup-6", "interpolation"];
-    let baselines = [&means[..], &noise, &flat, &["diagonal-gaussian", "pca-gaussian", "swag"]].concat();
+    let baselines =
+        [&means[..], &["noise-0.25", "noise-1.1"], &flat, &["diagonal-gaussian", "pca-gaussian", "swag"]].concat();
     assert_eq!(names(&all), [&["a", "b", "zoo", "held-out", "mean"], &baselines[..], &["mean-move"]].concat());
-    // Generated, zoo, held out, mean and baselines.
     let judged = 30 + 2 + 12 + 6 + 1 + 18 * 30;
-    // And for each of eight flat noises 4 networks on the probe, as they are and with six stiffnesses; for three of them 4 runs, the networks once more, and up to 15 times.
+    // For each of eight flat noises 4 networks on the probe, as they are and with six stiffnesses; for three of them 4 runs, the networks once more, and up to 15 times.
     let chosen = 4 * (8 * 7 + 3 * 2);
     assert!([0, 1, 2, 3].iter().any(|n| engine.evaluated() == judged + chosen + 4 * 15 * n), "{}", engine.evaluated());
-    assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, judged as u64);
+    assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, judged);
     let origins = [Origin::Generated, Origin::Generated, Origin::Zoo, Origin::HeldOut].into_iter();
     let origins: Vec<Origin> = origins.chain([Origin::Baseline; 19]).collect();
     assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);

@@ -195,7 +195,7 @@ impl FitConfig {
     pub fn for_zoo(&self, zoo: &ZooStore) -> Result<Self> {
         let mut config = self.clone();
         if let FieldConfig::Equivariant(field) = &mut config.field {
-            let expected = "networks whose architecture is known (zoo import … --arch NAME says it) and modelled whole, or another field";
+            let expected = "networks whose architecture is known and modelled whole, or another field";
             let unknown =
                 || Error::format(zoo.dir(), "architecture, which field equivariant follows", expected, "none");
             let architecture = zoo.architecture().ok_or_else(unknown)?;

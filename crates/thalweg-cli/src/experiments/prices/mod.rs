@@ -1,63 +1,28 @@
 //! The price list: what one novel and performing network costs, in gradients and in milliseconds, by each way to make one: a few gradients from what a flow samples,
 //! from trivial rivals, from fresh starts, and training anew. A way that makes them with probability π costs 1/π of one of its networks.
+mod place;
 mod starts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::flows::Named;
-use super::made::{self, folder, zoo_dir};
-use super::refine::Training;
-use super::tuned::{Goal, Optimiser, Tuning, settings_of};
+use super::made;
+use super::tuned::{Goal, settings_of};
 use crate::common::Outcome;
-use crate::data;
 use crate::report::Report;
 use crate::results::Row;
 use crate::row;
-use crate::study::Study;
 use crate::table::{Cell, Table, Weight};
 use crate::verdict::Verdict;
 use crate::work::judge::judge_all;
 use crate::work::new_runs::NewRuns;
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::{Result, bail};
+use place::Place;
+pub use place::Prices;
 use starts::Start;
 use std::time::Instant;
 use thalweg::Streams;
 use thalweg::refine::{Refiner, train};
-use thalweg::reward::{OnData, Rows};
-use thalweg::space::align::Target;
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
-use thalweg_nets::zoo::{RunSplit, Shares, ZooStore};
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Prices {
-    seed: u64,
-    data: Vec<String>,
-    /// Networks behind every row.
-    networks: usize,
-    /// Rows of a gradient.
-    rows: usize,
-    /// Gradients after which networks from each start are looked at.
-    gradients: Vec<usize>,
-    /// The same from fresh starts.
-    fresh_gradients: Vec<usize>,
-    optimisers: Vec<Optimiser>,
-    tuning: Tuning,
-    /// Gradients for which steps are trained as well (M24); none for no start.
-    trained_steps: Vec<usize>,
-    training: Training,
-    /// New runs that say what training anew takes.
-    new_runs: usize,
-    /// Runs: as they are, and aligned to their common mean.
-    zoo: toml::Table,
-    /// What all fits share.
-    fit: toml::Table,
-    /// Flows on the aligned runs, to start from.
-    aligned: Vec<Named>,
-    /// Flows on the runs as they are, to start from.
-    unaligned: Vec<Named>,
-}
 
 /// What trained steps are called.
 const TRAINED: &str = "trained steps";
@@ -102,47 +67,7 @@ impl Offer {
     }
 }
 
-/// The runs of one data set with all that is needed to make and to judge networks.
-struct Place {
-    study: Study,
-    /// The runs as they were trained.
-    unaligned: ZooStore,
-    /// Gradients of a run of the zoo's recipe.
-    steps: usize,
-    /// On training rows, a batch at a time.
-    reward: OnData,
-    /// On all validation rows.
-    chooses: OnData,
-}
-
 impl Prices {
-    fn split(&self) -> Result<impl Fn(&ZooStore) -> Result<RunSplit> + use<>> {
-        let first = self.aligned.iter().chain(&self.unaligned).next();
-        let split = first.map(|method| method.config(&self.fit, self.seed)).transpose()?.map(|config| config.split);
-        Ok(move |zoo: &ZooStore| match split {
-            Some(split) => Ok(split.of(zoo)?),
-            None => Ok(zoo.split(Shares::default(), 0)?),
-        })
-    }
-
-    fn place(&self, run: &Run, data: &str) -> Result<Place> {
-        let name = folder(data, "runs");
-        let mut table = self.zoo.clone();
-        table.insert("data".into(), data.into());
-        let unaligned = made::zoo(run, table, self.seed, &zoo_dir(run, &name, ""))?;
-        let zoo = made::aligned_to(run, &unaligned, Target::Mean, &zoo_dir(run, &name, "-joint"))?;
-        let split = self.split()?(&zoo)?;
-        let splits = data::load(zoo.data().context("the zoo does not know its data")?, &run.session.progress)?;
-        let study = Study::new(zoo, split, None, &run.session.progress)?;
-        let loss = |of: &thalweg_nets::data::Dataset, rows| {
-            OnData::loss(data, &study.engine, of.inputs.clone(), of.labels.clone(), rows)
-        };
-        let (reward, chooses) = (loss(&splits.train, Rows::Batch(self.rows))?, loss(&splits.validation, Rows::All)?);
-        let recipe = &unaligned.spec().context("a trained zoo knows its recipe")?.recipe;
-        let steps = usize::try_from(recipe.steps(splits.train.labels.len())?)?;
-        Ok(Place { study, unaligned, steps, reward, chooses })
-    }
-
     /// Networks from `start` by every way and number of gradients.
     fn made(&self, place: &Place, start: &Start, run: &Run) -> Result<Vec<Made>> {
         let streams = Streams::new(self.seed).child("prices").child(&start.name);
@@ -151,8 +76,7 @@ impl Prices {
         let ((begin, drawing), (tune, _)) = (begin?, tune?);
         let goal = Goal { layout: place.study.engine.layout(), reward: &place.reward, chooses: &place.chooses };
         let mut all = Vec::new();
-        let numbers = if start.fresh { &self.fresh_gradients } else { &self.gradients };
-        for &gradients in numbers {
+        for &gradients in self.gradients_from(start.fresh) {
             let of = |way, theta, milliseconds, chosen, seconds| Made {
                 start: start.name.clone(),
                 way,
@@ -206,12 +130,12 @@ impl Prices {
 
     /// Every offer on one data set, and the seconds of the fits in words.
     fn offers(&self, run: &Run, data: &str) -> Result<(Vec<Offer>, String, Row)> {
-        let place = self.place(run, data)?;
+        let place = Place::new(self, run, data)?;
         let starts = starts::all(self, run, data, &place)?;
         let fits = starts.iter().filter(|start| start.seconds > 0.0);
         let fits: Vec<String> = fits.map(|start| format!("{} {:.0} s", start.name, start.seconds)).collect();
         let count = starts.iter().map(|start| {
-            let numbers = if start.fresh { &self.fresh_gradients } else { &self.gradients };
+            let numbers = self.gradients_from(start.fresh);
             let trained = numbers.iter().filter(|n| self.trained_steps.contains(n)).count();
             numbers.iter().filter(|n| **n > 0).count() * self.optimisers.len() + trained
         });

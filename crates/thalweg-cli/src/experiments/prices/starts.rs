@@ -1,5 +1,5 @@
 //! What networks are made from by few gradients: samples of flows, trivial rivals, fresh starts.
-use super::{Place, Prices};
+use super::place::{Place, Prices};
 use crate::experiments::experiment::Run;
 use crate::experiments::flows::Named;
 use crate::experiments::made::{self, folder, model_dir};
@@ -10,6 +10,9 @@ use thalweg::Streams;
 use thalweg::model::sample::SampleRequest;
 use thalweg_nets::zoo::ZooStore;
 
+/// Draws networks `[n, P]`.
+type Draw<'a> = Box<dyn Fn(usize, &Streams) -> Result<Vec<f32>> + Sync + 'a>;
+
 /// A law that networks are drawn from.
 pub(super) struct Start<'a> {
     pub name: String,
@@ -17,7 +20,7 @@ pub(super) struct Start<'a> {
     pub fresh: bool,
     /// Seconds that its fit took; 0 where there is none.
     pub seconds: f64,
-    draw: Box<dyn Fn(usize, &Streams) -> Result<Vec<f32>> + Sync + 'a>,
+    draw: Draw<'a>,
 }
 
 impl Start<'_> {
