@@ -262,25 +262,23 @@ fn a_table_has_its_rows_in_order_and_evaluates_each_network_once() {
     // An engine of its own, since tests in other threads evaluate by the toy's.
     let engine = Engine::new(&architecture()).unwrap();
     let zoo = ZooReference { start, networks: by(toy, &engine), ..reference(toy) };
-    let some = toy.held_out.repeat(5);
+    let (some, streams) = (toy.held_out.repeat(5), Streams::new(4));
     let generated: [(&str, &[f32]); 2] = [("a", &some), ("b", &toy.training[..2 * p])];
-    let streams = Streams::new(4);
     let all = table(zoo, &generated, Some(&streams), &Silent).unwrap();
     let flat = ["flat-noise-1.02", "soup-2-flat-noise-1.02", "soup-3-flat-noise-1.02", "soup-6-flat-noise-1.02"];
     let felt = ["0.25", "0.33", "0.5"].map(|share| format!("soup-6-felt-{share}-noise-1.02"));
     let flat = [&flat[..], &["interpolation-flat-noise-1.02"], &felt.each_ref().map(|name| &name[..])].concat();
-    let means = ["soup-2", "soup-3", "soup-6", "interpolation"];
-    let baselines =
-        [&means[..], &["noise-0.25", "noise-1.1"], &flat, &["diagonal-gaussian", "pca-gaussian", "swag"]].concat();
+    let (means, others) =
+        (["soup-2", "soup-3", "soup-6", "interpolation"], ["diagonal-gaussian", "pca-gaussian", "swag"]);
+    let baselines = [&means[..], &["noise-0.25", "noise-1.1"], &flat, &others].concat();
     assert_eq!(names(&all), [&["a", "b", "zoo", "held-out", "mean"], &baselines[..], &["mean-move"]].concat());
     let judged = 30 + 2 + 12 + 6 + 1 + 18 * 30;
     // For each of eight flat noises 4 networks on the probe, as they are and with six stiffnesses; for three of them 4 runs, the networks once more, and up to 15 times.
     let chosen = 4 * (8 * 7 + 3 * 2);
     assert!([0, 1, 2, 3].iter().any(|n| engine.evaluated() == judged + chosen + 4 * 15 * n), "{}", engine.evaluated());
     assert_eq!(all.iter().map(|judged| judged.row.n).sum::<usize>() as u64, judged);
-    let origins = [Origin::Generated, Origin::Generated, Origin::Zoo, Origin::HeldOut].into_iter();
-    let origins: Vec<Origin> = origins.chain([Origin::Baseline; 19]).collect();
-    assert_eq!(all.iter().map(|judged| judged.origin).collect::<Vec<_>>(), origins);
+    let origins = [[Origin::Generated; 2], [Origin::Zoo, Origin::HeldOut]].concat();
+    assert!(all.iter().map(|judged| judged.origin).eq(origins.into_iter().chain([Origin::Baseline; 19])));
     let judge = Judge::new(zoo).unwrap();
     assert_eq!(
         (&all[2].networks, &all[2].row.accuracy_mean),

@@ -115,11 +115,15 @@ fn every_rule_ascends_and_a_rate_of_nothing_is_refused() {
 #[test]
 fn foof_takes_the_second_moment_of_the_inputs_out() {
     let slot = layout().slots()[0].clone();
-    let (rule, gradient) = (Rule::Foof { momentum: 0.9, damping: 1e-6 }, normals(&Streams::new(4), 24));
-    // A diagonal second moment (1, 4, 9, …)/6.
+    let (rule, gradient) = (Rule::Foof { momentum: 0.9, damping: 0.1 }, normals(&Streams::new(4), 24));
+    // A diagonal second moment (1, 4, 9, …)/6, whose mean is 91/36.
     let inputs: Vec<f32> = (0..36).map(|k| if k / 6 == k % 6 { 1.0 + (k % 6) as f32 } else { 0.0 }).collect();
     let found = Moments::new(rule, &slot).update(rule, &gradient, Some(&inputs), 0).unwrap();
-    let truth: Vec<f32> = gradient.iter().enumerate().map(|(k, g)| g / (1.0 + (k % 6) as f32).powi(2)).collect();
+    let truth: Vec<f32> = gradient
+        .iter()
+        .enumerate()
+        .map(|(k, g)| g / ((1.0 + (k % 6) as f32).powi(2) / 6.0 + 0.1 * 91.0 / 36.0))
+        .collect();
     let square = truth.iter().map(|v| v * v).sum::<f32>() / 24.0;
     for (found, truth) in found.iter().zip(&truth) {
         assert!((found - 0.2 * truth / square.sqrt()).abs() < 1e-3, "{found} {truth}");

@@ -2,7 +2,8 @@
 //!
 //! M (A + λ I)⁻¹ = (M − M Xᵀ (N λ I + X Xᵀ)⁻¹ X)/λ,  A = Xᵀ X/N,
 //!
-//! X `[N, i]` the inputs of the layer on the rows of a gradient, λ a share of the mean eigenvalue of A. The right side solves in N dimensions, not i.
+//! X `[N, i]` the inputs of the layer on the rows of a gradient, λ a share of the mean eigenvalue of A. The right side solves in N dimensions, not i;
+//! in single precision it wants a λ of at least a hundredth of that mean.
 use crate::nn::dense::{Accumulate, product, view};
 use faer::linalg::solvers::Solve;
 use faer::{MatRef, Side};
