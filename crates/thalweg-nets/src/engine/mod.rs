@@ -10,7 +10,7 @@
 //! - `kernels`: one computation each; `blocks`: what they hold in registers.
 //! - `winograd`: convolution and pool with fewer multiplications, for logits only; they differ in the last bits from
 //!   those within a gradient.
-//! - `many`: many models in parallel; `inputs`: what dense layers multiply.
+//! - `many`: many models in parallel; `layer_inputs`: what dense layers multiply.
 //!
 //! Sums run in a fixed order over fixed chunks ([`CHUNK`] blocks), so results have the same bytes on any number of
 //! threads. Batch normalisation with batch statistics needs whole-batch passes and keeps all blocks' values.
@@ -32,8 +32,8 @@
 mod backward;
 pub mod buffers;
 mod forward;
-mod inputs;
 mod kernels;
+mod layer_inputs;
 mod machine;
 mod many;
 mod ops;

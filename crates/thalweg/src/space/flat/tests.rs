@@ -145,8 +145,8 @@ fn the_stiffness_that_changes_answers_least_is_chosen_and_what_is_dead_stays() {
         let noise = curvature.noise(stiffness);
         disagreement(&before, &probe.probe_logits(&noised(noise, 0), &rows).unwrap(), 3)
     });
-    // One of 25 inputs more or less.
-    assert!((felt - 0.5 * asked).abs() <= 0.041 && felt > 0.1 && none == 0.0, "{felt} {asked} {none}");
+    // As much as is asked at most, and three of 25 inputs less at most: some change together.
+    assert!((-1e-9..0.13).contains(&(0.5 * asked - felt)) && none == 0.0, "{felt} {asked} {none}");
     // The four inputs that are always 0 have the whole deviation in every unit.
     let noise = curvature.noise(1e12).clone();
     let mean: f64 = (0..2_000)
