@@ -11,6 +11,7 @@ mod deepweightflow;
 mod ensembles;
 mod equivariance;
 mod experiment;
+mod few_gradients;
 mod flows;
 mod frontier;
 mod generation;
@@ -30,7 +31,6 @@ mod shift;
 mod shift_curve;
 mod spread;
 mod tasks;
-mod tuned;
 
 pub use experiment::{Entry, Findings, Scale};
 pub use spread::{Spread, What};

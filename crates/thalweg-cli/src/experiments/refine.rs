@@ -1,8 +1,9 @@
 //! Few steps along gradients with trained coefficients (M24), on a task that they were not trained on, beside tuned optimisers at as many gradients: the price of a
 //! network by each way, in gradients and in milliseconds, with how accurate and how novel it is.
 use super::experiment::{Experiment, Findings, Run, Scale};
+use super::few_gradients::{Goal, Made, Optimiser, TRAINED, Training, Tuning};
 use super::made::{self, zoo_dir};
-use super::tuned::{Goal, Optimiser, Tuning, settings_of};
+
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
@@ -14,9 +15,7 @@ use crate::work::judge::judge_all;
 use crate::{data, settings};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
 use thalweg::Streams;
-use thalweg::refine::{Ascent, Refiner, TrainingConfig, train};
 use thalweg::reward::{OnData, Rows};
 use thalweg_nets::data::{DataSpec, Dataset};
 use thalweg_nets::engine::Engine;
@@ -43,57 +42,12 @@ pub struct Refine {
     zoo: toml::Table,
 }
 
-/// How coefficients are trained.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Training {
-    iterations: usize,
-    pairs: usize,
-    /// Starts an iteration.
-    pub starts: usize,
-    /// Root mean square of a step of every direction, to begin with.
-    pub first: f64,
-    deviation: f64,
-    learning_rate: f64,
-}
-
-impl Training {
-    /// # Errors
-    /// No starts, or numbers that [`TrainingConfig::check`] refuses.
-    pub fn check(&self) -> Result<()> {
-        if self.starts == 0 {
-            bail!("training.starts: expected at least 1");
-        }
-        Ok(self.config().check()?)
-    }
-
-    /// What the library is told.
-    pub fn config(&self) -> TrainingConfig {
-        let Self { iterations, pairs, deviation, learning_rate, .. } = *self;
-        TrainingConfig { iterations, pairs, deviation, learning_rate }
-    }
-}
-
-/// What the refiner is called, and its rivals.
-const REFINED: &str = "trained steps";
+/// The rivals of trained steps.
 const RIVALS: [Optimiser; 4] = [Optimiser::Adam, Optimiser::Muon, Optimiser::Soap, Optimiser::Foof];
 
-/// Networks of one way at one price.
-struct Made {
-    way: &'static str,
-    gradients: usize,
-    theta: Vec<f32>,
-    /// Of one network.
-    milliseconds: f64,
-    /// What was chosen, or trained, and the seconds that it took.
-    chosen: String,
-    seconds: f64,
-}
-
-impl Made {
-    fn name(&self) -> String {
-        format!("{}, {} gradients", self.way, self.gradients)
-    }
+/// What a row is called.
+fn name(made: &Made) -> String {
+    format!("{}, {} gradients", made.way, made.gradients)
 }
 
 /// The unseen task with what its networks start from.
@@ -129,42 +83,31 @@ impl Refine {
         Ok(Task { set: self, study, law, reward, chooses })
     }
 
-    /// The refiner of so many steps, its coefficients trained at home.
-    fn trained(&self, task: &Task, steps: usize, home: &OnData) -> Result<Refiner> {
-        let mut refiner = Refiner::new(task.study.engine.layout(), steps, self.training.first)?;
-        let streams = Streams::new(self.seed).child("refine").index(steps as u64);
-        let starts = |streams: &Streams| task.starts(self.training.starts, streams);
-        train(&mut refiner, &self.training.config(), &starts, home, &streams)?;
-        Ok(refiner)
-    }
-
+    /// Trained steps, and its rivals tuned on validation rows of the unseen task itself, which is in their favour.
     fn all(&self, run: &Run, task: &Task) -> Result<Vec<Made>> {
         let spec = DataSpec::parse(&self.home)?;
         let splits = data::load(&spec, &run.session.progress)?;
         let home = loss_on(&self.home, &task.study.engine, &splits.train, Rows::Batch(self.rows))?;
-        let streams = Streams::new(self.seed).child("fresh");
-        let starts = task.starts(self.networks, &streams.child("starts"))?;
+        let [training, tuning, fresh] = ["refine", "tuning", "fresh"].map(|name| Streams::new(self.seed).child(name));
+        let (starts, steps) = (task.starts(self.networks, &fresh.child("starts"))?, fresh.child("steps"));
+        let tune = task.starts(self.tuning.networks, &tuning.child("starts"))?;
+        let goal = Goal { layout: task.study.engine.layout(), reward: &task.reward, chooses: &task.chooses };
+        let draw = |streams: &Streams| task.starts(self.training.starts, streams);
         let mut all = Vec::new();
         let count = self.steps.len() * (1 + RIVALS.len());
         run.session.progress.begin("refining", count as u64);
-        for &steps in &self.steps {
-            let clock = Instant::now();
-            let refiner = self.trained(task, steps, &home)?;
-            let seconds = clock.elapsed().as_secs_f64();
-            let (theta, milliseconds) =
-                self.timed(|| Ok(refiner.refine(&starts, &task.reward, &streams.child("steps"))?))?;
-            let chosen = format!("trained on {}", self.home);
-            all.push(Made { way: REFINED, gradients: steps, theta, milliseconds, chosen, seconds });
+        for &gradients in &self.steps {
+            let trained = self.training.made(
+                &goal,
+                (&home, &draw),
+                &starts,
+                gradients,
+                [&training.index(gradients as u64), &steps],
+            )?;
+            all.push(Made { chosen: format!("trained on {}", self.home), ..trained });
             run.session.progress.advance(1);
             for rival in RIVALS {
-                let clock = Instant::now();
-                let ascent = self.tuned(task, rival, steps)?;
-                let seconds = clock.elapsed().as_secs_f64();
-                let layout = task.study.engine.layout();
-                let (theta, milliseconds) =
-                    self.timed(|| Ok(ascent.run(layout, &starts, steps, &task.reward, &streams.child("steps"))?))?;
-                let chosen = settings_of(&ascent);
-                all.push(Made { way: rival.name(), gradients: steps, theta, milliseconds, chosen, seconds });
+                all.push(self.tuning.made(rival, &goal, &tune, &starts, gradients, [&tuning, &steps])?);
                 run.session.progress.advance(1);
             }
         }
@@ -172,25 +115,11 @@ impl Refine {
         Ok(all)
     }
 
-    fn timed(&self, make: impl Fn() -> Result<Vec<f32>>) -> Result<(Vec<f32>, f64)> {
-        let clock = Instant::now();
-        let theta = make()?;
-        Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / self.networks as f64))
-    }
-
-    /// `rival` tuned on validation rows of the unseen task itself, which is in its favour.
-    fn tuned(&self, task: &Task, rival: Optimiser, steps: usize) -> Result<Ascent> {
-        let streams = Streams::new(self.seed).child("tuning");
-        let starts = task.starts(self.tuning.networks, &streams.child("starts"))?;
-        let goal = Goal { layout: task.study.engine.layout(), reward: &task.reward, chooses: &task.chooses };
-        self.tuning.best(rival, &goal, &starts, steps, &streams)
-    }
-
     fn words(&self, made: &[Made], verdicts: &[Verdict]) -> String {
         let accuracy = |name: &str| verdicts.iter().find(|v| v.method == name).map(|v| v.accuracy().0);
         let of = |way: &str| -> Vec<(usize, f64)> {
             let own = made.iter().filter(|m| m.way == way);
-            own.filter_map(|m| Some((m.gradients, accuracy(&m.name())?))).collect()
+            own.filter_map(|m| Some((m.gradients, accuracy(&name(m))?))).collect()
         };
         let adam = of(Optimiser::Adam.name());
         let sentence = |(gradients, ours): (usize, f64)| {
@@ -201,7 +130,7 @@ impl Refine {
             };
             format!("{gradients} gradients: accuracy {ours:.4}; {price}.")
         };
-        let each: Vec<String> = of(REFINED).into_iter().map(sentence).collect();
+        let each: Vec<String> = of(TRAINED).into_iter().map(sentence).collect();
         format!("Of trained steps: {}", each.join(" "))
     }
 }
@@ -216,7 +145,7 @@ impl Task<'_> {
 
     fn judged(&self, made: &[Made], run: &Run) -> Result<Vec<Verdict>> {
         let named: Vec<(Weight, String)> =
-            made.iter().map(|m| (if m.way == REFINED { Weight::Strong } else { Weight::Plain }, m.name())).collect();
+            made.iter().map(|m| (if m.way == TRAINED { Weight::Strong } else { Weight::Plain }, name(m))).collect();
         let samples: Vec<(Weight, &str, &[f32])> =
             named.iter().zip(made).map(|((weight, name), m)| (*weight, name.as_str(), &m.theta[..])).collect();
         let judged = judge_all(&self.study, &samples, true, self.set.seed, run.session)?;
@@ -237,7 +166,7 @@ fn study(zoo: ZooStore, run: &Run) -> Result<Study> {
 fn rows(made: &[Made], verdicts: &[Verdict], about: &Row) -> Result<Vec<Row>> {
     let of = |verdict: &Verdict| {
         let mut row = verdict.row(about)?;
-        if let Some(m) = made.iter().find(|m| m.name() == verdict.method) {
+        if let Some(m) = made.iter().find(|m| name(m) == verdict.method) {
             row.extend(row! {
                 "way" => m.way, "gradients" => m.gradients, "milliseconds" => m.milliseconds, "chosen" => m.chosen,
                 "seconds_to_choose" => m.seconds,
@@ -255,7 +184,7 @@ fn table(made: &[Made], verdicts: &[Verdict], words: &str) -> Table {
     );
     let mut table = Table::new(&["way", "gradients", "ms", "accuracy", "d_w", "d_f", "N&P", "settings"]).note(note);
     for verdict in verdicts {
-        let m = made.iter().find(|m| m.name() == verdict.method);
+        let m = made.iter().find(|m| name(m) == verdict.method);
         if m.is_none() && !["zoo", "held-out"].contains(&verdict.method.as_str()) {
             continue;
         }

@@ -2,8 +2,7 @@
 use super::buffers::{Buffers, LayerInputs, Prepared};
 use super::ops::Kind;
 use super::packed::Packed;
-use super::run::Runner;
-use super::vector::LANES;
+use super::run::{Runner, block};
 use super::{Engine, Mode, Workspace};
 
 impl Engine {
@@ -34,13 +33,12 @@ impl Runner<'_> {
             })
             .collect();
         for b in 0..self.x.blocks() {
-            let block = self.block(b);
+            let block = block(self.x, b);
             let tape = &mut buffers.tapes[0];
             self.forward(0..self.plan.ops.len(), block, prepared, tape, None);
             for (input, n, layer) in &mut all {
                 let values = &self.value(*input, block.x, &tape.values)[..*n];
-                let lanes = 0..block.count.min(LANES);
-                lanes.for_each(|lane| layer.rows.extend(values.iter().map(|v| v.0[lane])));
+                (0..block.count).for_each(|lane| layer.rows.extend(values.iter().map(|v| v.0[lane])));
             }
         }
         all.into_iter().map(|(_, _, layer)| layer).collect()

@@ -26,7 +26,8 @@ pub(super) struct Block<'a> {
     pub count: usize,
 }
 
-fn block(x: &Packed, index: usize) -> Block<'_> {
+/// Block number `index` of `x`.
+pub(super) fn block(x: &Packed, index: usize) -> Block<'_> {
     Block { x: x.block(index), index, count: x.count(index) }
 }
 
@@ -38,13 +39,6 @@ pub(super) struct Runner<'a> {
     pub theta: &'a [f32],
     pub x: &'a Packed,
     pub phase: Phase,
-}
-
-impl<'a> Runner<'a> {
-    /// Block number `b` of the inputs.
-    pub(super) fn block(&self, b: usize) -> Block<'a> {
-        block(self.x, b)
-    }
 }
 
 impl Runner<'_> {

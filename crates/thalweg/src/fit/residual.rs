@@ -6,7 +6,7 @@
 //! one that changes their answers least, so that decoded networks are as far from each other in weights as runs are and answer as they did without; or, by `residual-answers`,
 //! the one that changes as many of them as a share of those by which a run and its reconstruction differ.
 use crate::model::FitConfig;
-use crate::space::flat::{ByEngine, Curvature, Felt, FlatNoise, PROBES};
+use crate::space::flat::{ByEngine, Curvature, FlatNoise, PROBES};
 use crate::space::latent::Space;
 use crate::{Error, Result, Streams};
 use thalweg_nets::engine::Engine;
@@ -62,10 +62,8 @@ pub(super) fn noise(
     let mut curvature = Curvature::about(zoo.layout(), &centres, scale, &probe, &streams.child("sketches"))?;
     let (length, lengths) = (weight * left.sqrt(), streams.child("length"));
     let originals: Vec<&[f32]> = originals.chunks_exact(p).collect();
-    let (felt, some) = match config.residual_answers {
-        0.0 => (Felt::Least, CHOOSING),
-        share => (Felt::Share(share, &originals), CENTRES),
-    };
+    let share = config.residual_answers;
+    let some = if share > 0.0 { CENTRES } else { CHOOSING };
     let chosen: Vec<&[f32]> = centres.chunks_exact(p).take(some).collect();
     let noised = |noise: &FlatNoise, i: usize| {
         let mut theta = chosen[i].to_vec();
@@ -76,7 +74,7 @@ pub(super) fn noise(
         );
         theta
     };
-    let stiffness = curvature.choose(felt, &chosen, &noised, &probe)?;
+    let stiffness = curvature.choose((share, &originals), &chosen, &noised, &probe)?;
     progress.note(&format!("residual noise: length {length:.3}, stiffness {stiffness:e}"));
     Ok(Some(curvature.noise(stiffness).clone().of_length(length, scale, &lengths)))
 }

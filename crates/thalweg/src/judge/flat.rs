@@ -6,7 +6,7 @@
 //! share of those by which training runs differ from the network.
 //! One curvature serves all: it is measured about sixteen of the networks.
 use crate::coupling::distance::Points;
-use crate::space::flat::{Curvature, Felt, FlatNoise, Probe};
+use crate::space::flat::{Curvature, FlatNoise, Probe};
 use crate::{Layout, Result, Streams};
 use rayon::prelude::*;
 
@@ -53,8 +53,8 @@ impl Noisy<'_> {
         };
         let chosen: Vec<&[f32]> = some.chunks_exact(p).take(CHOOSING).collect();
         let runs: Vec<&[f32]> = self.training.chunks_exact(p).cycle().take(chosen.len()).collect();
-        let felt = if self.felt > 0.0 { Felt::Share(self.felt, &runs) } else { Felt::Least };
-        let stiffness = curvature.choose(felt, &chosen, &|noise, i| noised(noise, i, chosen[i]), self.probe)?;
+        let noised_centre = |noise: &FlatNoise, i: usize| noised(noise, i, chosen[i]);
+        let stiffness = curvature.choose((self.felt, &runs), &chosen, &noised_centre, self.probe)?;
         let noise = curvature.noise(stiffness);
         let each = centres.par_chunks_exact_mut(p).enumerate();
         each.for_each(|(i, theta)| theta.copy_from_slice(&noised(noise, i, theta)));

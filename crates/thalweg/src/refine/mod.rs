@@ -23,6 +23,10 @@ use thalweg_nets::layout::Slot;
 /// Shares of the past in the running means of gradients and of their squares.
 const DECAYS: [f32; 2] = [0.6, 0.9];
 
+/// Rows of a batch that the second moments of layers' inputs are taken over, at most: the rows are drawn at random, and 256 of them cost ten times as much as a gradient
+/// of a small network.
+const INPUTS: usize = 64;
+
 /// Steps with their coefficients, for networks of one layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refiner {
@@ -63,7 +67,7 @@ impl Refiner {
             interrupt::check()?;
             let batch = streams.index(s as u64);
             let gradients = reward.grade(&theta, &batch)?.gradients;
-            let inputs = reward.layer_inputs(&theta, &batch)?.unwrap_or_default();
+            let inputs = reward.layer_inputs(&theta, &batch, INPUTS)?.unwrap_or_default();
             mix(&mut mean, &gradients, DECAYS[0], |g| g);
             mix(&mut squares, &gradients, DECAYS[1], |g| g * g);
             let [mean, squares] = [corrected(&mean, DECAYS[0], s), corrected(&squares, DECAYS[1], s)];

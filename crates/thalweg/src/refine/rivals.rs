@@ -3,7 +3,7 @@
 use super::direction::normalise;
 use super::orthogonal::orthogonalised;
 use super::whitened::whitened;
-use super::{check, finite, inputs_of, mix, trained};
+use super::{INPUTS, check, finite, inputs_of, mix, trained};
 use crate::reward::Reward;
 use crate::{Error, Layout, Result, Streams, interrupt};
 use faer::{Mat, Side};
@@ -82,7 +82,7 @@ impl Ascent {
             let batch = streams.index(s as u64);
             let gradients = reward.grade(&theta, &batch)?.gradients;
             let inputs = match self.rule {
-                Rule::Foof { .. } => reward.layer_inputs(&theta, &batch)?.unwrap_or_default(),
+                Rule::Foof { .. } => reward.layer_inputs(&theta, &batch, INPUTS)?.unwrap_or_default(),
                 _ => Vec::new(),
             };
             let rate = Schedule::Cosine.rate(self.rate, s as u64, steps as u64);

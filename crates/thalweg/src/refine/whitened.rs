@@ -3,19 +3,14 @@
 //! M (A + λ I)⁻¹ = (M − M Xᵀ (N λ I + X Xᵀ)⁻¹ X)/λ,  A = Xᵀ X/N,
 //!
 //! X `[N, i]` the inputs of the layer on the rows of a gradient, λ a share of the mean eigenvalue of A. The right side solves in N dimensions, not i.
-//! Of more than 64 rows the first 64 stand for all: rows of a batch are drawn at random, and 256 of them cost ten times as much as a gradient of a small network. In
-//! single precision λ has to be at least a hundredth of that mean.
+//! In single precision λ has to be at least a hundredth of that mean.
 use crate::nn::dense::{Accumulate, product, view};
 use faer::linalg::solvers::Solve;
 use faer::{MatRef, Side};
 
-/// Rows that the second moment is taken over, at most.
-const ROWS: usize = 64;
-
 /// The direction `[rows, i]` of a running mean `m [rows, i]` on inputs `x [N, i]`; zero where all inputs are, or where the system cannot be solved.
 pub(super) fn whitened(m: &[f32], x: &[f32], columns: usize, damping: f64) -> Vec<f32> {
-    let (rows, n) = (m.len() / columns, (x.len() / columns).min(ROWS));
-    let x = &x[..n * columns];
+    let (rows, n) = (m.len() / columns, x.len() / columns);
     let square: f64 = x.iter().map(|v| f64::from(*v).powi(2)).sum();
     if square == 0.0 || !square.is_finite() {
         return vec![0.0; m.len()];

@@ -211,9 +211,10 @@ impl Reward for OnData {
         Ok(values)
     }
 
-    fn layer_inputs(&self, theta: &[f32], streams: &Streams) -> Result<Option<Vec<Vec<LayerInputs>>>> {
+    fn layer_inputs(&self, theta: &[f32], streams: &Streams, most: usize) -> Result<Option<Vec<Vec<LayerInputs>>>> {
         rows(theta, self.dimension())?;
-        let x = self.pack(&self.draw(streams))?;
+        let drawn = self.draw(streams);
+        let x = self.pack(&drawn[..most.min(drawn.len())])?;
         let networks = theta.par_chunks(self.dimension());
         let each =
             networks.map_init(|| self.engine.workspace(), |room, theta| self.engine.layer_inputs(theta, &x, room));

@@ -64,11 +64,11 @@ pub trait Reward: Send + Sync {
         Ok(self.grade(theta, streams)?.values)
     }
 
-    /// What the dense layers of each of `theta [n, P]` multiply on the rows that [`Self::grade`] draws from `streams`; none for rewards that are not of networks on data.
+    /// What the dense layers of each of `theta [n, P]` multiply on the first `most` of the rows that [`Self::grade`] draws from `streams`; none for rewards that are not of networks on data.
     ///
     /// # Errors
     /// As [`Self::grade`].
-    fn layer_inputs(&self, _theta: &[f32], _streams: &Streams) -> Result<Option<Vec<Vec<LayerInputs>>>> {
+    fn layer_inputs(&self, _theta: &[f32], _streams: &Streams, _most: usize) -> Result<Option<Vec<Vec<LayerInputs>>>> {
         Ok(None)
     }
 }

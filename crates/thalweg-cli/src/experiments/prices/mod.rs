@@ -4,8 +4,8 @@ mod place;
 mod starts;
 
 use super::experiment::{Experiment, Findings, Run, Scale};
+use super::few_gradients::{Goal, Made, timed};
 use super::made;
-use super::tuned::{Goal, settings_of};
 use crate::common::Outcome;
 use crate::report::Report;
 use crate::results::Row;
@@ -18,33 +18,21 @@ use anyhow::{Result, bail};
 use place::Place;
 pub use place::Prices;
 use starts::Start;
-use std::time::Instant;
 use thalweg::Streams;
-use thalweg::refine::{Refiner, train};
 use thalweg_nets::data::DataSpec;
 use thalweg_nets::progress::Progress;
 
-/// What trained steps are called.
-const TRAINED: &str = "trained steps";
-
-/// Networks of one start by one way.
-struct Made {
+/// Networks with what they were made from; their milliseconds are those of start and gradients together.
+struct Begun {
     start: String,
-    way: &'static str,
-    gradients: usize,
-    theta: Vec<f32>,
-    /// Of one network, its start and its gradients together.
-    milliseconds: f64,
-    /// What was chosen, or trained, and the seconds that it took.
-    chosen: String,
-    seconds: f64,
+    made: Made,
 }
 
-impl Made {
+impl Begun {
     fn name(&self) -> String {
-        match self.gradients {
+        match self.made.gradients {
             0 => self.start.clone(),
-            n => format!("{} + {n} × {}", self.start, self.way),
+            n => format!("{} + {n} × {}", self.start, self.made.way),
         }
     }
 }
@@ -69,63 +57,36 @@ impl Offer {
 
 impl Prices {
     /// Networks from `start` by every way and number of gradients.
-    fn made(&self, place: &Place, start: &Start, run: &Run) -> Result<Vec<Made>> {
+    fn made(&self, place: &Place, start: &Start, run: &Run) -> Result<Vec<Begun>> {
         let streams = Streams::new(self.seed).child("prices").child(&start.name);
-        let [begin, tune] = [("starts", self.networks), ("tuning", self.tuning.networks)]
-            .map(|(of, n)| self.timed(|| start.draw(n, &streams.child(of))));
-        let ((begin, drawing), (tune, _)) = (begin?, tune?);
+        let [training, tuning, steps] = ["training", "tuning", "steps"].map(|name| streams.child(name));
+        let (begin, drawing) = timed(self.networks, || start.draw(self.networks, &streams.child("starts")))?;
+        let tune = start.draw(self.tuning.networks, &tuning)?;
         let goal = Goal { layout: place.study.engine.layout(), reward: &place.reward, chooses: &place.chooses };
+        let draw = |streams: &Streams| start.draw(self.training.starts, streams).map_err(starts::as_library);
         let mut all = Vec::new();
         for &gradients in self.gradients_from(start.fresh) {
-            let of = |way, theta, milliseconds, chosen, seconds| Made {
-                start: start.name.clone(),
-                way,
-                gradients,
-                theta,
-                milliseconds: drawing + milliseconds,
-                chosen,
-                seconds,
-            };
             if gradients == 0 {
-                all.push(of("", begin.clone(), 0.0, String::new(), 0.0));
+                let (theta, chosen) = (begin.clone(), String::new());
+                all.push(Made { way: "", gradients, theta, milliseconds: 0.0, chosen, seconds: 0.0 });
                 continue;
             }
-            for optimiser in &self.optimisers {
-                let clock = Instant::now();
-                let ascent = self.tuning.best(*optimiser, &goal, &tune, gradients, &streams.child("tuning"))?;
-                let seconds = clock.elapsed().as_secs_f64();
-                let steps = streams.child("steps");
-                let (theta, milliseconds) =
-                    self.timed(|| Ok(ascent.run(goal.layout, &begin, gradients, goal.reward, &steps)?))?;
-                all.push(of(optimiser.name(), theta, milliseconds, settings_of(&ascent), seconds));
+            for &optimiser in &self.optimisers {
+                all.push(self.tuning.made(optimiser, &goal, &tune, &begin, gradients, [&tuning, &steps])?);
                 run.session.progress.advance(1);
             }
             if self.trained_steps.contains(&gradients) {
-                let clock = Instant::now();
-                let refiner = self.trained(&goal, start, gradients, &streams.child("training"))?;
-                let seconds = clock.elapsed().as_secs_f64();
-                let (theta, milliseconds) =
-                    self.timed(|| Ok(refiner.refine(&begin, goal.reward, &streams.child("steps"))?))?;
-                all.push(of(TRAINED, theta, milliseconds, "trained on the task".into(), seconds));
+                let trained =
+                    self.training.made(&goal, (goal.reward, &draw), &begin, gradients, [&training, &steps])?;
+                all.push(Made { chosen: "trained on the task".into(), ..trained });
                 run.session.progress.advance(1);
             }
         }
-        Ok(all)
-    }
-
-    /// Steps trained on training rows of the task itself, from starts of the same kind.
-    fn trained(&self, goal: &Goal, start: &Start, steps: usize, streams: &Streams) -> Result<Refiner> {
-        let mut refiner = Refiner::new(goal.layout, steps, self.training.first)?;
-        let draw = |streams: &Streams| start.draw(self.training.starts, streams).map_err(starts::as_library);
-        train(&mut refiner, &self.training.config(), &draw, goal.reward, streams)?;
-        Ok(refiner)
-    }
-
-    /// What `make` makes, and milliseconds a network.
-    fn timed(&self, make: impl Fn() -> Result<Vec<f32>>) -> Result<(Vec<f32>, f64)> {
-        let clock = Instant::now();
-        let theta = make()?;
-        Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / self.networks as f64))
+        let with_start = |made: Made| Begun {
+            start: start.name.clone(),
+            made: Made { milliseconds: drawing + made.milliseconds, ..made },
+        };
+        Ok(all.into_iter().map(with_start).collect())
     }
 
     /// Every offer on one data set, and the seconds of the fits in words.
@@ -145,18 +106,22 @@ impl Prices {
             made.extend(self.made(&place, start, run)?);
         }
         run.session.progress.end();
-        let names: Vec<String> = made.iter().map(Made::name).collect();
+        let names: Vec<String> = made.iter().map(Begun::name).collect();
         let samples: Vec<(Weight, &str, &[f32])> =
-            names.iter().zip(&made).map(|(name, m)| (Weight::Plain, name.as_str(), &m.theta[..])).collect();
+            names.iter().zip(&made).map(|(name, m)| (Weight::Plain, name.as_str(), &m.made.theta[..])).collect();
         let judged = judge_all(&place.study, &samples, false, self.seed, run.session)?;
         let anew = NewRuns::train(&place.unaligned, self.new_runs, run.session)?;
         let offers = judged.into_iter().map(|(verdict, _)| match made.iter().find(|m| m.name() == verdict.method) {
             Some(m) => Offer {
                 start: m.start.clone(),
-                way: if m.chosen.is_empty() { "–".into() } else { format!("{} ({})", m.way, m.chosen) },
-                gradients: m.gradients,
-                milliseconds: m.milliseconds,
-                seconds: m.seconds,
+                way: if m.made.chosen.is_empty() {
+                    "–".into()
+                } else {
+                    format!("{} ({})", m.made.way, m.made.chosen)
+                },
+                gradients: m.made.gradients,
+                milliseconds: m.made.milliseconds,
+                seconds: m.made.seconds,
                 verdict,
             },
             None => Offer {
@@ -210,9 +175,8 @@ fn table(title: &str, offers: &[Offer], note: &str) -> Table {
          networks. {note}"
     );
     let columns =
-        ["from", "steps by", "gradients", "accuracy", "d_w", "d_f", "N&P", "ms", "gradients for one", "ms for one"];
+        [title, "steps by", "gradients", "accuracy", "d_w", "d_f", "N&P", "ms", "gradients for one", "ms for one"];
     let mut table = Table::new(&columns).note(note);
-    table.columns[0] = title.into();
     for offer in offers {
         let (verdict, (novel, novel_sem)) = (&offer.verdict, offer.verdict.novel_and_performing());
         let (accuracy, sem) = verdict.accuracy();

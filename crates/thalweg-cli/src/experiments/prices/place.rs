@@ -1,10 +1,9 @@
 //! Parameters of the price list, and the runs that one data set has for it.
 use crate::data;
 use crate::experiments::experiment::Run;
+use crate::experiments::few_gradients::{Optimiser, Training, Tuning};
 use crate::experiments::flows::Named;
 use crate::experiments::made::{self, folder, zoo_dir};
-use crate::experiments::refine::Training;
-use crate::experiments::tuned::{Optimiser, Tuning};
 use crate::study::Study;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

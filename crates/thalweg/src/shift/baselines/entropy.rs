@@ -145,7 +145,7 @@ fn ks_of_ordered(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The values from the least on.
-fn in_order(values: &[f64]) -> Cow<'_, [f64]> {
+pub(in crate::shift) fn in_order(values: &[f64]) -> Cow<'_, [f64]> {
     if values.is_sorted_by(|a, b| a.total_cmp(b).is_le()) {
         return Cow::Borrowed(values);
     }

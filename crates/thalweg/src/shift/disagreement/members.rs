@@ -3,7 +3,7 @@
 use super::answered::{self, Answered, MOST};
 use super::cdc::agreement;
 use crate::shift::base::{Base, Sample, Schema};
-use crate::shift::baselines::entropy::{OF_ENSEMBLES, Reading};
+use crate::shift::baselines::entropy::{OF_ENSEMBLES, Reading, in_order};
 use crate::shift::reference::Reference;
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, CHUNK, KEPT, Measured, ShiftTest, Statistic};
@@ -139,11 +139,6 @@ pub fn referenced<M: Members>(mut test: M, reference: &Reference, size: usize, s
     Ok(test)
 }
 
-fn in_order(mut values: Vec<f64>) -> Vec<f64> {
-    values.sort_by(f64::total_cmp);
-    values
-}
-
 /// Adds readings of queries to what was measured so far; reference entropies are in order.
 fn add(all: &mut Measured, readings: Vec<Reading>, reference_entropies: &[f64]) {
     let first = all.values.is_empty();
@@ -159,7 +154,7 @@ impl<M: Members> ShiftTest for M {
     }
 
     fn measure(&self, queries: &[Sample], streams: &Streams) -> Result<Measured> {
-        let (mut all, entropies) = (Measured::default(), in_order(self.shared().reference_entropies.clone()));
+        let (mut all, entropies) = (Measured::default(), in_order(&self.shared().reference_entropies));
         add(&mut all, self.readings(queries, streams)?, &entropies);
         Ok(all)
     }
@@ -175,7 +170,7 @@ impl<M: Members> ShiftTest for M {
             None => None,
         };
         let pieces = others.as_ref().map(|others| known.into_iter().chain([others]).collect::<Vec<_>>());
-        let (mut all, entropies) = (Measured::default(), in_order(self.shared().reference_entropies.clone()));
+        let (mut all, entropies) = (Measured::default(), in_order(&self.shared().reference_entropies));
         if let (Some(pieces), Some(first)) = (&pieces, queries.first()) {
             let read = |query: &Vec<usize>| {
                 interrupt::check()?;

@@ -105,13 +105,15 @@ impl Curvature {
         &self.noise
     }
 
-    /// The stiffness whose noise `centres` of networks `[P]` feel as `felt` asks for, on inputs that no sketch saw; `noised` makes a network of a centre and the noise.
+    /// The stiffness of the noise, by what `noised` makes of each of `centres` `[P]` and the noise, on inputs that no sketch saw. With a `share` of 0 the one of six, from
+    /// 10² to 10¹², that changes answers least, in mean Kullback–Leibler divergence. With another the softest by which networks answer otherwise on at most this share of the
+    /// inputs on which `runs` do, one a centre; or the one that changes least, where that changes more.
     ///
     /// # Errors
     /// The evaluation's own; [`Error::Interrupted`].
     pub fn choose(
         &mut self,
-        felt: Felt<'_>,
+        (share, runs): (f64, &[&[f32]]),
         centres: &[&[f32]],
         noised: &dyn Fn(&FlatNoise, usize) -> Vec<f32>,
         probe: &dyn Probe,
@@ -136,7 +138,9 @@ impl Curvature {
                 least = (found, stiffness);
             }
         }
-        let Felt::Share(share, runs) = felt else { return Ok(least.1) };
+        if share == 0.0 {
+            return Ok(least.1);
+        }
         let asked = share * mean(disagreement, &|c| logits(runs[c]))?;
         if asked <= change(disagreement, least.1)? {
             return Ok(least.1);
@@ -156,15 +160,6 @@ impl Curvature {
 
 /// Of logits `[N, C]` before and after noise.
 type Measure = fn(&[f32], &[f32], usize) -> f64;
-
-/// How much of the noise networks are to feel.
-#[derive(Clone, Copy, Debug)]
-pub enum Felt<'a> {
-    /// As little as one of six stiffnesses, from 10² to 10¹², allows, by the mean Kullback–Leibler divergence of answers.
-    Least,
-    /// So much that they answer otherwise on this share of the inputs on which these networks, one a centre, do; as little as can be, where that is more.
-    Share(f64, &'a [&'a [f32]]),
-}
 
 /// Independent noise in the eigenvectors of Kronecker factors, in flat numbers, as files hold them.
 #[derive(Clone)]

@@ -126,7 +126,7 @@ fn the_stiffness_that_changes_answers_least_is_chosen_and_what_is_dead_stays() {
         let e = noise.draw(&Streams::new(4));
         theta.iter().zip(&e).map(|(w, e)| w + e).collect()
     };
-    let stiffness = curvature.choose(Felt::Least, &[&theta], &noised, &probe).unwrap();
+    let stiffness = curvature.choose((0.0, &[]), &[&theta], &noised, &probe).unwrap();
     let rows: Vec<usize> = (175..200).collect();
     let before = probe.probe_logits(&theta, &rows).unwrap();
     let mut change = |stiffness: f64| {
@@ -138,7 +138,7 @@ fn the_stiffness_that_changes_answers_least_is_chosen_and_what_is_dead_stays() {
     // Half of the answers by which another network differs; of next to none, none; of more than any noise changes, the softest.
     let other = normals(&Streams::new(6), p);
     let asked = disagreement(&before, &probe.probe_logits(&other, &rows).unwrap(), 3);
-    let mut found = |share: f64| curvature.choose(Felt::Share(share, &[&other]), &[&theta], &noised, &probe).unwrap();
+    let mut found = |share: f64| curvature.choose((share, &[&other]), &[&theta], &noised, &probe).unwrap();
     let [half, none, all] = [0.5, 1e-9, 1e9].map(&mut found);
     assert!(all < 2.0 * SOFTEST && half < none, "{none} {half} {all}");
     let [felt, none] = [half, none].map(|stiffness| {

@@ -1,10 +1,84 @@
-//! Optimisers tuned for a number of gradients: the rivals of every way to make networks by few of them.
-use anyhow::{Context, Result};
+//! Networks by few gradients: by steps whose coefficients are trained (M24), and by optimisers tuned for the number of gradients.
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use thalweg::refine::{Ascent, Rule};
+use std::time::Instant;
+use thalweg::refine::{Ascent, Refiner, Rule, TrainingConfig, train};
 use thalweg::reward::Reward;
 use thalweg::{Layout, Streams};
 use thalweg_nets::Error;
+
+/// Networks of one way at one price.
+pub struct Made {
+    /// What makes them of their starts; empty for the starts themselves.
+    pub way: &'static str,
+    /// Gradients of one network.
+    pub gradients: usize,
+    /// Weights `[n, P]`.
+    pub theta: Vec<f32>,
+    /// Of one network.
+    pub milliseconds: f64,
+    /// What was chosen, or trained on, and the seconds that it took.
+    pub chosen: String,
+    pub seconds: f64,
+}
+
+/// Draws starts `[n, P]`.
+type Draw<'a> = dyn Fn(&Streams) -> thalweg::Result<Vec<f32>> + 'a;
+
+/// What trained steps are called.
+pub const TRAINED: &str = "trained steps";
+
+/// How coefficients are trained.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Training {
+    iterations: usize,
+    pairs: usize,
+    /// Starts an iteration.
+    pub starts: usize,
+    /// Root mean square of a step of every direction, to begin with.
+    first: f64,
+    deviation: f64,
+    learning_rate: f64,
+}
+
+impl Training {
+    /// # Errors
+    /// No starts, or numbers that [`TrainingConfig::check`] refuses.
+    pub fn check(&self) -> Result<()> {
+        if self.starts == 0 {
+            bail!("training.starts: expected at least 1");
+        }
+        Ok(self.config().check()?)
+    }
+
+    /// Networks by `gradients` steps from `starts [n, P]`, the coefficients trained on the reward `home` from starts that `draw` draws; with the streams of the training and
+    /// of the steps.
+    ///
+    /// # Errors
+    /// As [`train`] and [`Refiner::refine`].
+    pub fn made(
+        &self,
+        goal: &Goal,
+        (home, draw): (&dyn Reward, &Draw),
+        starts: &[f32],
+        gradients: usize,
+        [training, steps]: [&Streams; 2],
+    ) -> Result<Made> {
+        let clock = Instant::now();
+        let mut refiner = Refiner::new(goal.layout, gradients, self.first)?;
+        train(&mut refiner, &self.config(), draw, home, training)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let (theta, milliseconds) =
+            timed(starts.len() / goal.layout.len(), || Ok(refiner.refine(starts, goal.reward, steps)?))?;
+        Ok(Made { way: TRAINED, gradients, theta, milliseconds, chosen: String::new(), seconds })
+    }
+
+    fn config(&self) -> TrainingConfig {
+        let Self { iterations, pairs, deviation, learning_rate, .. } = *self;
+        TrainingConfig { iterations, pairs, deviation, learning_rate }
+    }
+}
 
 /// What optimisers are tuned over.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -62,11 +136,34 @@ impl Tuning {
         Ok(())
     }
 
+    /// Networks by `gradients` of `optimiser` from `starts [n, P]`, tuned from the starts `tune`; with the streams of the tuning and of the steps.
+    ///
+    /// # Errors
+    /// As [`Self::best`] and [`Ascent::run`].
+    pub fn made(
+        &self,
+        optimiser: Optimiser,
+        goal: &Goal,
+        tune: &[f32],
+        starts: &[f32],
+        gradients: usize,
+        [tuning, steps]: [&Streams; 2],
+    ) -> Result<Made> {
+        let clock = Instant::now();
+        let ascent = self.best(optimiser, goal, tune, gradients, tuning)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let (theta, milliseconds) = timed(starts.len() / goal.layout.len(), || {
+            Ok(ascent.run(goal.layout, starts, gradients, goal.reward, steps)?)
+        })?;
+        let chosen = settings_of(&ascent);
+        Ok(Made { way: optimiser.name(), gradients, theta, milliseconds, chosen, seconds })
+    }
+
     /// The settings of `optimiser` whose networks, by `steps` gradients from `starts [n, P]`, have the greatest mean of what the goal chooses by.
     ///
     /// # Errors
     /// No settings that end anywhere; the rewards' own.
-    pub fn best(
+    fn best(
         &self,
         optimiser: Optimiser,
         goal: &Goal,
@@ -103,8 +200,15 @@ impl Tuning {
     }
 }
 
+/// What `make` makes, and milliseconds for each of `n` networks.
+pub fn timed(n: usize, make: impl Fn() -> Result<Vec<f32>>) -> Result<(Vec<f32>, f64)> {
+    let clock = Instant::now();
+    let theta = make()?;
+    Ok((theta, 1e3 * clock.elapsed().as_secs_f64() / n as f64))
+}
+
 /// What was chosen, in words.
-pub fn settings_of(ascent: &Ascent) -> String {
+fn settings_of(ascent: &Ascent) -> String {
     let memory = match ascent.rule {
         Rule::Adam { betas: [first, second] } => format!("β {first}, {second}"),
         Rule::Muon { momentum } | Rule::Soap { momentum } => format!("momentum {momentum}"),
