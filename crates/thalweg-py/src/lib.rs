@@ -26,6 +26,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("PROBES", thalweg::judge::PROBES)?;
     module.add_class::<architecture::Architecture>()?;
     module.add_class::<zoo::Zoo>()?;
     module.add_class::<model::Model>()?;

@@ -11,7 +11,7 @@ def test_the_engine_judges_given_rows_as_those_that_the_zoo_knows(zoo, model, di
     assert given.rows == named.rows and np.array_equal(given.d_f, named.d_f)
     without = tw.judge(nets.theta, zoo, data=(digits.test.x, digits.test.y.astype(float)))
     methods = lambda judged: [row["method"] for row in judged.rows]
-    assert [m for m in methods(named) if "flat" not in m] == methods(without) != methods(named)
+    assert [m for m in methods(named) if "flat" not in m and "felt" not in m] == methods(without) != methods(named)
     for wrong, what in [((digits.test.x, digits.test.y[:-1]), "as many labels"), ((digits.test.x[:, :, :4], digits.test.y), r"\[N, 64\]"),
                         ((digits.test.x[:0], digits.test.y[:0]), "at least one row"), ((digits.test.x, digits.test.y + 0.5), "fractions"),
                         ((digits.test.x, digits.test.y * np.nan), "finite"), ((digits.test.x, digits.test.y + 9), "label")]:
@@ -31,10 +31,9 @@ def test_a_module_judges_as_the_engine_does(zoo, model):
         assert a["method"] == b["method"] and a["n"] == b["n"]
         for key, value in a.items():
             if isinstance(value, float):
-                # An answer may tip over where two logits tie up to rounding, and with it a network of a share. Curvature adds up over many roundings, and
-                # where noise is scaled to just above the quantile that a share counts from, three of its networks may lie on the other side.
-                share, tipping = key.startswith(("novel_", "new_in_", "performing")), 3.01 if "flat-noise" in a["method"] else 1.01
-                assert b[key] == pytest.approx(value, rel=0.02, abs=tipping / a["n"] if share else 0.01), (a["method"], key)
+                # An answer may tip over where two logits tie up to rounding, and with it a network of a share.
+                share = key.startswith(("novel_", "new_in_", "performing"))
+                assert b[key] == pytest.approx(value, rel=1e-3, abs=1.01 / a["n"] if share else 0.01), (a["method"], key)
     for what in ("accuracy", "d_w", "d_f", "overlap", "d"):
         assert np.allclose(getattr(by_engine, what), getattr(by_module, what), atol=0.02), what
     assert np.array_equal(by_engine.nearest_run, by_module.nearest_run)

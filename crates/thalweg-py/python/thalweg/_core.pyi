@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 __version__: str
+#: Training rows that serve as probe inputs where data are given by name, at most.
+PROBES: int
 
 _Observer = Callable[[str, int, int, list[str]], None]
 _Layout = list[tuple[str, list[int]]]

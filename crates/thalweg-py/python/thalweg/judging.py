@@ -134,10 +134,6 @@ def _flat(rows, probe, wide):
     return floats("data", x, wide), labels(y), probe
 
 
-#: Probe inputs of data by name, as for the engine.
-PROBE = 512
-
-
 def _evaluation(module, zoo, data, probe, watching):
     """What evaluates networks by a module, and the labels of its test inputs."""
     from ._torch import Evaluation
@@ -146,7 +142,7 @@ def _evaluation(module, zoo, data, probe, watching):
         x, y = data
     else:
         named = of_zoo(zoo, data, watching)
-        (x, y), probe = (named.test.x, named.test.y), named.train.x[:PROBE]
+        (x, y), probe = (named.test.x, named.test.y), named.train.x[:_core.PROBES]
     module = module.of(zoo)
     x, y, probe = as_rows(x), labels(y), None if probe is None else as_rows(probe)
     classes = module.logits(zoo.theta([zoo.finished_runs[0]], [-1])[0], x[:1], 1).shape[-1]

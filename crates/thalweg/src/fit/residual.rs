@@ -17,8 +17,6 @@ use thalweg_nets::zoo::{RunSplit, ZooStore};
 const MEASURED: usize = 64;
 /// Reconstructed runs that the curvature is measured about, at most.
 const CENTRES: usize = 16;
-/// Those among them that the stiffness is chosen by, at most.
-const CHOOSING: usize = 4;
 
 /// The noise that `config` asks for, in units of the standardised weights' scale; none where its weight is 0.
 ///
@@ -63,8 +61,7 @@ pub(super) fn noise(
     let (length, lengths) = (weight * left.sqrt(), streams.child("length"));
     let originals: Vec<&[f32]> = originals.chunks_exact(p).collect();
     let share = config.residual_answers;
-    let some = if share > 0.0 { CENTRES } else { CHOOSING };
-    let chosen: Vec<&[f32]> = centres.chunks_exact(p).take(some).collect();
+    let chosen: Vec<&[f32]> = centres.chunks_exact(p).collect();
     let noised = |noise: &FlatNoise, i: usize| {
         let mut theta = chosen[i].to_vec();
         noise.clone().of_length(length, scale, &lengths).add(

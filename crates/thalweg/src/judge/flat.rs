@@ -10,10 +10,8 @@ use crate::space::flat::{Curvature, FlatNoise, Probe};
 use crate::{Layout, Result, Streams};
 use rayon::prelude::*;
 
-/// Networks that the curvature is measured about, at most.
+/// Networks that the curvature is measured about and the stiffness chosen by, at most.
 const CENTRES: usize = 16;
-/// Networks that the stiffness is chosen by, at most.
-const CHOOSING: usize = 4;
 
 /// What decides the noise.
 pub(super) struct Noisy<'a> {
@@ -51,7 +49,7 @@ impl Noisy<'_> {
             let factor = if own > 0.0 { (lengths[i] / own) as f32 } else { 0.0 };
             theta.iter().zip(&e).map(|(w, e)| w + factor * e).collect::<Vec<f32>>()
         };
-        let chosen: Vec<&[f32]> = some.chunks_exact(p).take(CHOOSING).collect();
+        let chosen: Vec<&[f32]> = some.chunks_exact(p).collect();
         let runs: Vec<&[f32]> = self.training.chunks_exact(p).cycle().take(chosen.len()).collect();
         let noised_centre = |noise: &FlatNoise, i: usize| noised(noise, i, chosen[i]);
         let stiffness = curvature.choose((self.felt, &runs), &chosen, &noised_centre, self.probe)?;

@@ -15,10 +15,12 @@
 //! assumption: L is then E|a|² · E δδᵀ and R is E|δ|² · E aaᵀ. Unlike K-FAC's own it asks for nothing but gradients, so convolutions and networks from outside
 //! are treated alike. A tensor with one axis is one column, its part of F exact; an axis of more than 2,048 numbers gets the diagonal of its factor.
 //! In the eigenvectors of L and R the noise is independent, with variance 1/(1 + κ l_i r_j / tr L). Tensors that no gradient reaches get no noise.
+//! A draw is (I + κ L ⊗ R / tr L)^{-1/2} ε with the symmetric root and ε ~ N(0, I) in the weights' own coordinates: which eigenvectors span a common eigenvalue,
+//! the many of 0 above all, is rounding's choice, and does not matter to it.
 //!
 //! A sketch is g = Jᵀ (diag p − p pᵀ)^{1/2} s with independent signs s, summed over sixteen inputs and divided by 4: its second moment is F in the mean.
 //! Inputs need no labels. Seven eighths of them are for sketches, the others to choose κ ([`Curvature::choose`]).
-//! Cost: 256 sketches, each a gradient of 16 inputs and m n (m + n) multiplications a tensor `[m, n]`, at most 10¹¹ in all; a draw m n (m + n).
+//! Cost: 256 sketches, each a gradient of 16 inputs and m n (m + n) multiplications a tensor `[m, n]`, at most 10¹¹ in all; a draw 2 m n (m + n).
 mod factors;
 mod probe;
 
@@ -42,6 +44,8 @@ const WORK: usize = 100_000_000_000;
 const AT_ONCE: usize = 1 << 23;
 /// Inputs that a stiffness is chosen by, at most.
 const CHOOSING: usize = 512;
+/// Networks that it is chosen by, at most, where it is to change answers least.
+const FEW: usize = 4;
 /// Probe inputs that are made use of, at most.
 pub const PROBES: usize = SKETCHES * GROUP + CHOOSING;
 /// Stiffnesses to choose from, in divergence for a squared prior deviation.
@@ -119,6 +123,8 @@ impl Curvature {
         probe: &dyn Probe,
     ) -> Result<f64> {
         let rows: Vec<usize> = (self.sketched..probe.probes()).collect();
+        // A share of few answers is known from many networks.
+        let centres = &centres[..if share > 0.0 { centres.len() } else { centres.len().min(FEW) }];
         let logits = |theta: &[f32]| probe.probe_logits(theta, &rows);
         let before = centres.iter().map(|theta| logits(theta)).collect::<Result<Vec<_>>>()?;
         // The mean of a measure of the logits before and after what `of` makes of a centre.
@@ -222,15 +228,9 @@ impl FlatNoise {
             let (m, n) = (place.rows, place.columns);
             let mut noise = vec![0.0; m * n];
             normal::fill(&mut streams.index(k as u64).rng(), &mut noise);
+            noise = rotated(noise, [left, right], [m, n], true);
             noise.iter_mut().zip(deviations).for_each(|(e, s)| *e *= s);
-            if right.len() == n * n {
-                let own = std::mem::replace(&mut noise, vec![0.0; m * n]);
-                product(&mut noise, Accumulate::Overwrite, view(&own, m, n), view(right, n, n).transpose());
-            }
-            if left.len() == m * m {
-                let own = std::mem::replace(&mut noise, vec![0.0; m * n]);
-                product(&mut noise, Accumulate::Overwrite, view(left, m, m), view(&own, m, n));
-            }
+            noise = rotated(noise, [left, right], [m, n], false);
             place.scatter(&noise, &mut out);
         }
         out
@@ -256,6 +256,21 @@ impl FlatNoise {
     fn set_deviations(&mut self, k: usize, factors: &Factors, stiffness: f64) {
         factors.deviations(stiffness, self.part_mut(k, 2));
     }
+}
+
+/// Uᵀ X V of `x [m, n]` with U `[m, m]` and V `[n, n]` where these are kept, into the coordinates of eigenvectors; U X Vᵀ back from there.
+fn rotated(mut x: Vec<f32>, [left, right]: [&[f32]; 2], [m, n]: [usize; 2], into: bool) -> Vec<f32> {
+    if right.len() == n * n {
+        let own = std::mem::replace(&mut x, vec![0.0; m * n]);
+        let right = view(right, n, n);
+        product(&mut x, Accumulate::Overwrite, view(&own, m, n), if into { right } else { right.transpose() });
+    }
+    if left.len() == m * m {
+        let own = std::mem::replace(&mut x, vec![0.0; m * n]);
+        let left = view(left, m, m);
+        product(&mut x, Accumulate::Overwrite, if into { left.transpose() } else { left }, view(&own, m, n));
+    }
+    x
 }
 
 /// The sketches `some` `[K, P]`, each over [`GROUP`] of the first `inputs` probe inputs.

@@ -118,16 +118,16 @@ fn the_stiffness_that_changes_answers_least_is_chosen_and_what_is_dead_stays() {
     let engine = engine(text);
     let (p, mut theta) = (engine.parameters(), normals(&Streams::new(1), engine.parameters()));
     theta[30] = -100.0;
-    let mut inputs = normals(&Streams::new(2), 200 * 6);
+    let mut inputs = normals(&Streams::new(2), 1_600 * 6);
     inputs.chunks_mut(6).for_each(|row| row[2..].fill(0.0));
     let probe = ByEngine { engine: &engine, inputs: &inputs };
     let mut curvature = Curvature::about(engine.layout(), &theta, &vec![1.0; p], &probe, &Streams::new(3)).unwrap();
     let noised = |noise: &FlatNoise, _: usize| -> Vec<f32> {
         let e = noise.draw(&Streams::new(4));
-        theta.iter().zip(&e).map(|(w, e)| w + e).collect()
+        theta.iter().zip(&e).map(|(w, e)| w + 3.0 * e).collect()
     };
     let stiffness = curvature.choose((0.0, &[]), &[&theta], &noised, &probe).unwrap();
-    let rows: Vec<usize> = (175..200).collect();
+    let rows: Vec<usize> = (1_400..1_600).collect();
     let before = probe.probe_logits(&theta, &rows).unwrap();
     let mut change = |stiffness: f64| {
         let noise = curvature.noise(stiffness);
@@ -135,18 +135,18 @@ fn the_stiffness_that_changes_answers_least_is_chosen_and_what_is_dead_stays() {
     };
     assert!(STIFFNESSES.iter().all(|other| change(stiffness) <= change(*other)), "{stiffness}");
     assert!(change(stiffness) < 1e-3 && change(0.0) > 0.05, "{} {}", change(stiffness), change(0.0));
-    // Half of the answers by which another network differs; of next to none, none; of more than any noise changes, the softest.
+    // A tenth of the answers by which another network differs; of next to none, none; of more than any noise changes, the softest.
     let other = normals(&Streams::new(6), p);
     let asked = disagreement(&before, &probe.probe_logits(&other, &rows).unwrap(), 3);
     let mut found = |share: f64| curvature.choose((share, &[&other]), &[&theta], &noised, &probe).unwrap();
-    let [half, none, all] = [0.5, 1e-9, 1e9].map(&mut found);
-    assert!(all < 2.0 * SOFTEST && half < none, "{none} {half} {all}");
-    let [felt, none] = [half, none].map(|stiffness| {
+    let [some, none, all] = [0.1, 1e-9, 1e9].map(&mut found);
+    assert!(all < 2.0 * SOFTEST && some < none, "{none} {some} {all}");
+    let [felt, none] = [some, none].map(|stiffness| {
         let noise = curvature.noise(stiffness);
         disagreement(&before, &probe.probe_logits(&noised(noise, 0), &rows).unwrap(), 3)
     });
-    // As much as is asked at most, and three of 25 inputs less at most: some change together.
-    assert!((-1e-9..0.13).contains(&(0.5 * asked - felt)) && none == 0.0, "{felt} {asked} {none}");
+    // As much as is asked at most, and a fiftieth of the inputs less at most: some change together.
+    assert!((-1e-9..0.02).contains(&(0.1 * asked - felt)) && none == 0.0, "{felt} {asked} {none}");
     // The four inputs that are always 0 have the whole deviation in every unit.
     let noise = curvature.noise(1e12).clone();
     let mean: f64 = (0..2_000)
@@ -181,4 +181,33 @@ fn tensors_without_gradients_get_no_noise_and_long_axes_diagonal_factors() {
     again.numbers_mut().copy_from_slice(noise.numbers());
     assert_eq!(again.draw(&Streams::new(4)), e);
     assert!(noise.numbers().len() < 5 * p, "no matrix of 2,100 by 2,100");
+}
+
+/// Inputs in three of twenty dimensions leave many eigenvalues at 0, whose eigenvectors are rounding's choice.
+#[test]
+fn draws_do_not_depend_on_the_eigenvectors_of_a_common_eigenvalue() {
+    let engine = engine("input = [20, 1, 1]\n[[layers]]\nkind = \"dense\"\nout = 4\n");
+    let p = engine.parameters();
+    let theta = normals(&Streams::new(1), p);
+    let mut inputs = normals(&Streams::new(2), 64 * 20);
+    inputs.chunks_mut(20).for_each(|row| row[3..].fill(0.0));
+    // Turned by a hair in the dimensions that were silent.
+    let other: Vec<f32> = inputs.iter().zip(normals(&Streams::new(3), 64 * 20)).map(|(x, e)| x + 1e-6 * e).collect();
+    let mut curvatures = [&inputs, &other].map(|inputs| {
+        let probe = ByEngine { engine: &engine, inputs };
+        Curvature::about(engine.layout(), &theta, &vec![1.0; p], &probe, &Streams::new(4)).unwrap()
+    });
+    for stiffness in [0.0, 10.0, 1e3] {
+        let [a, b] = curvatures.each_mut().map(|curvature| curvature.noise(stiffness).draw(&Streams::new(5)));
+        let gap = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(gap < 1e-3, "{stiffness}: {gap}");
+    }
+    // Without stiffness a draw is the standard normals that went in: of one tensor of 4 x (20 + 1), weights first.
+    let mut own = vec![0.0; 4 * 21];
+    normal::fill(&mut Streams::new(5).index(0).rng(), &mut own);
+    let draw = curvatures[0].noise(0.0).draw(&Streams::new(5));
+    for (i, row) in own.chunks(21).enumerate() {
+        let gap = row[..20].iter().zip(&draw[i * 20..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(gap < 1e-4 && (row[20] - draw[80 + i]).abs() < 1e-4, "{i}: {gap}");
+    }
 }
