@@ -149,7 +149,7 @@ fn columns_are_matched_by_name_and_what_the_command_does_wrong_is_told() {
     fs::write(dir.join("f.awk"), MODEL).unwrap();
     fs::write(dir.join("p.csv"), table(200, 1, 0.0)).unwrap();
     fs::write(dir.join("q.csv"), "ward,extra,dose,age\nnorth,1,0.5,30\neast,2,?,40\nsouth,3,many,50\n").unwrap();
-    let check = "shift check --p p.csv --null 40 --methods entropy,bbsd --no-cache --q";
+    let check = "shift check --p p.csv --null 99 --methods entropy,bbsd --no-cache --q";
     thalweg(dir, &format!("{check} q.csv --fail-on never")).assert().success().stdout(
         contains("left out: extra")
             .and(contains("matched by name"))
@@ -174,7 +174,7 @@ fn columns_are_matched_by_name_and_what_the_command_does_wrong_is_told() {
         .assert()
         .code(2)
         .stderr(contains("expected a table of one's own"));
-    thalweg(dir, &format!("{check} q.csv").replace("--null 40", "--null 9"))
+    thalweg(dir, &format!("{check} q.csv").replace("--null 99", "--null 9"))
         .assert()
         .code(2)
         .stderr(contains("could never reject"));

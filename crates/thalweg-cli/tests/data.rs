@@ -100,7 +100,7 @@ fn labels_and_normalisations_can_be_named_everywhere() {
     assert!(raw == given && raw != results(""), "{raw} {given}");
     thalweg(dir, &format!("{eval} --mean 0.5")).assert().code(2).stderr(contains("--std"));
     thalweg(dir, &format!("{eval} --set recipe.batch=3")).assert().code(2).stderr(contains("data.KEY"));
-    let calibrate = "shift calibrate --model nets/network-00000.safetensors --arch mlp --widths 8 --p csv:t.csv --set data.label=target --size 5 --null 20 --methods entropy --out c.cal -q";
+    let calibrate = "shift calibrate --model nets/network-00000.safetensors --arch mlp --widths 8 --p csv:t.csv --set data.label=target --size 5 --null 99 --methods entropy --out c.cal -q";
     thalweg(dir, calibrate).assert().success();
 }
 

@@ -55,7 +55,7 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     std::fs::write(dir.join("near.csv"), csv(12, 0.0)).unwrap();
     std::fs::write(dir.join("far.csv"), csv(40, 6.0)).unwrap();
     std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
-    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 60 --set bank.size=40 --out home.cal";
+    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 99 --set bank.size=40 --out home.cal";
     thalweg(dir, make).assert().success().stdout(contains("held-out rows").and(contains("bank")));
     thalweg(dir, make).assert().code(2).stderr(contains("--force"));
     // Any number of rows is tested; as many as were calibrated for, where that is asked.
@@ -86,10 +86,26 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     assert!(page.contains("Rows that look most out of place"));
     thalweg(dir, "shift test home.cal --q csv:near.csv --level 2").assert().code(2).stderr(contains("--level"));
     // What could never reject is refused, with what would do.
-    thalweg(dir, "shift test home.cal --q csv:near.csv --level 0.01").assert().code(2).stderr(contains("--null 99"));
-    let never = make.replace("--null 60", "--null 18").replace("home.cal", "never.cal");
-    thalweg(dir, &never).assert().code(2).stderr(contains("at least 19"));
+    thalweg(dir, "shift test home.cal --q csv:near.csv --level 0.01").assert().code(2).stderr(contains("--null 499"));
+    let never = make.replace("--null 99", "--null 98").replace("home.cal", "never.cal");
+    thalweg(dir, &never).assert().code(2).stderr(contains("at least 99"));
     thalweg(dir, &format!("{never} --level 0.1")).assert().success();
+    // Copies count once, and are told; so are rows that f was made with.
+    let told = |rows: &str| -> serde_json::Value {
+        std::fs::write(dir.join("rows.csv"), rows).unwrap();
+        let said = thalweg(dir, "shift test home.cal --q csv:rows.csv --json --fail-on never").assert().success();
+        serde_json::from_slice(&said.get_output().stdout).unwrap()
+    };
+    let rows = csv(12, 1.0);
+    let single = told(&rows);
+    let copied = told(&rows.lines().chain(rows.lines().skip(1).take(9)).collect::<Vec<_>>().join("\n"));
+    assert_eq!((&copied["p_value"], &copied["evidence"]), (&single["p_value"], &single["evidence"]));
+    let caveat = |value: &serde_json::Value| {
+        value["caveats"].as_array().unwrap().iter().map(|c| c.to_string()).collect::<String>()
+    };
+    assert!(caveat(&copied).contains("9 of 21 rows are copies of others and count once"), "{copied}");
+    assert_eq!(caveat(&single), "");
+    assert!(caveat(&told(&csv(12, 0.0))).contains("rows are training or validation rows of P"));
     let few = make.replace("-n 12", "-n 1").replace("home.cal", "few.cal") + " --held csv:few.csv";
     std::fs::write(
         dir.join("few.csv"),
@@ -112,7 +128,7 @@ fn one_step_from_a_network_and_two_tables_to_an_alarm() {
     std::fs::write(dir.join("near.csv"), csv(12, 0.0)).unwrap();
     std::fs::write(dir.join("far.csv"), csv(40, 6.0).replace("a,b,label", "a,b,kind")).unwrap();
     std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
-    let check = "shift check --model f.safetensors --arch mlp --widths 16,16 --p home.csv --null 60 --set bank.size=40 --cache kept --q";
+    let check = "shift check --model f.safetensors --arch mlp --widths 16,16 --p home.csv --null 99 --set bank.size=40 --cache kept --q";
     let near = thalweg(dir, &format!("{check} near.csv --explain")).assert().success();
     near.stdout(
         contains("no evidence of harm")
@@ -144,7 +160,7 @@ fn a_run_of_a_zoo_and_an_onnx_file_are_models() {
     thalweg(dir, "zoo train --arch mlp --widths 8 --data csv:home.csv --runs 2 --steps 400 -q --out zoo")
         .assert()
         .success();
-    let few = "--null 60 --set bank.size=20";
+    let few = "--null 99 --set bank.size=20";
     let check = format!("shift check {few} --no-cache --q far.csv --model");
     thalweg(dir, &format!("{check} zoo --run 1 --fail-on never")).assert().success().stdout(contains("Verdict"));
     thalweg(dir, &format!("{check} zoo --run 2")).assert().code(2).stderr(contains("zoo has 2 runs, counted from 0"));
@@ -211,7 +227,7 @@ fn rows_of_q_are_matched_by_name_and_need_no_labels() {
     let dir = dir.path();
     std::fs::write(dir.join("home.csv"), csv(600, 0.0)).unwrap();
     std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
-    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv --null 60 --methods entropy,mahalanobis --out home.cal";
+    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv --null 99 --methods entropy,mahalanobis --out home.cal";
     thalweg(dir, make).assert().success();
     let near = csv(30, 0.0);
     let rows = |header: &str, cells: &dyn Fn(&[&str], usize) -> String| {
@@ -251,7 +267,7 @@ fn files_of_logits_are_read_for_what_they_are() {
     write("indexed.csv", &(",0,1\n".to_owned() + &rows(300, &|i, z| format!("{i},{:.4},{:.4}\n", z, -z))));
     write("p.csv", &rows(300, &|_, z| format!("{:.6},{:.6}\n", softmax(z), 1.0 - softmax(z))));
     for (name, said) in [("home", "null"), ("indexed", "left out"), ("p", "probabilities")] {
-        let make = format!("shift calibrate --logits {name}.csv --null 40 --out {name}.cal");
+        let make = format!("shift calibrate --logits {name}.csv --null 99 --out {name}.cal");
         let done = thalweg(dir, &make).assert().success();
         if said != "null" {
             done.stdout(contains(said));

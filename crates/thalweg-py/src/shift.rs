@@ -246,6 +246,7 @@ impl Detector {
         out.set_item("findings", settings::dict(py, &verdict.findings)?)?;
         let scores: Bound<'_, PyArray1<f64>> = verdict.row_scores.into_pyarray(py);
         out.set_item("row_scores", scores)?;
+        out.set_item("caveats", verdict.caveats)?;
         out.set_item("estimate", verdict.estimate.map(|estimate| settings::dict(py, &estimate)).transpose()?)?;
         Ok(out)
     }

@@ -86,16 +86,16 @@ def test_shift(program, tmp_path, digits):
     net.save_each(tmp_path / "net")
     (tmp_path / "arch.toml").write_text('name = "digits"\n' + _toml(net.architecture.to_dict()))
     program("shift", "calibrate", "--classifier", tmp_path / "net/network-00000.safetensors", "--arch", tmp_path / "arch.toml", "--reference", "digits",
-            "--size", "12", "--null", "40", "--set", "bank.size=20", "--out", tmp_path / "a.cal", "-q")
-    det = tw.shift.Detector.calibrate((net.architecture, net.theta[0]), "digits", size=12, null=40, settings={"bank": {"size": 20}})
+            "--size", "12", "--null", "99", "--set", "bank.size=20", "--out", tmp_path / "a.cal", "-q")
+    det = tw.shift.Detector.calibrate((net.architecture, net.theta[0]), "digits", size=12, null=99, settings={"bank": {"size": 20}})
     det.save(tmp_path / "b.cal")
     assert (tmp_path / "a.cal").read_bytes() == (tmp_path / "b.cal").read_bytes()
     logits = net.logits(digits.test.x)[0]
     for name, rows in [("held.csv", logits[:300]), ("q.csv", logits[300:315])]:
         np.savetxt(tmp_path / name, rows, delimiter=",", fmt="%.9g")
-    program("shift", "calibrate", "--logits", tmp_path / "held.csv", "--null", "60", "--out", tmp_path / "l.cal", "-q")
+    program("shift", "calibrate", "--logits", tmp_path / "held.csv", "--null", "99", "--out", tmp_path / "l.cal", "-q")
     said = json.loads(program("shift", "test", tmp_path / "l.cal", "--query-logits", tmp_path / "q.csv", "--json", codes=(0, 1, 3)))
-    by_hand = tw.shift.Detector.calibrate(lambda x: x, logits[:300], null=60).test(logits[300:315])
+    by_hand = tw.shift.Detector.calibrate(lambda x: x, logits[:300], null=99).test(logits[300:315])
     evidence = {row["method"]: row["combined_p_value"] for row in said["rows"]}
     assert evidence and evidence == {e["method"]: e["p_value"] for e in by_hand.evidence}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import thalweg as tw
 
-FAST = dict(size=15, null=60, settings={"bank": {"size": 30}})
+FAST = dict(size=15, null=99, settings={"bank": {"size": 30}})
 
 
 def ones(digits):
@@ -46,7 +46,7 @@ def test_a_large_network_has_a_smaller_bank(rng):
     x, theta = rng.normal(size=(400, 20)), rng.normal(size=parameters) * 0.05
 
     def members(settings):
-        det = tw.shift.Detector.calibrate((wide, theta), x, methods=["bbsd"], size=10, null=40, settings=settings)
+        det = tw.shift.Detector.calibrate((wide, theta), x, methods=["bbsd"], size=10, null=99, settings=settings)
         return det.record["config"]["bank"]["size"]
 
     assert members(None) == members({"bank": {"rows": 12}}) == 2**24 // parameters
@@ -72,7 +72,7 @@ def test_callables_and_their_logits(net, digits, tmp_path):
         calls.append(len(x))
         return net.logits(x)[0]
 
-    det = tw.shift.Detector.calibrate(f, digits.test.x[:300], null=60)
+    det = tw.shift.Detector.calibrate(f, digits.test.x[:300], null=99)
     assert calls == [300] and set(det.record["methods"]) == {n for n, (_, needs) in tw.shift.METHODS.items() if needs == "logits"}
     said = det.test(digits.test.x[300:320])
     det.save(tmp_path / "l.cal")
@@ -131,5 +131,5 @@ def test_modules_of_torch(net, digits, rng):
         def forward(self, x):
             return self.inner(x) * 1.5 + torch.sin(x.flatten(1)[:, :10]) * 0
 
-    det = tw.shift.Detector.calibrate(Unknown(), digits.test.x[:300], null=60)
+    det = tw.shift.Detector.calibrate(Unknown(), digits.test.x[:300], null=99)
     assert det.record.get("architecture") is None and det.test(ones(digits)).is_drift

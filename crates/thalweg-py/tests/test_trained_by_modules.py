@@ -143,7 +143,7 @@ def test_a_functional_term_of_any_architecture(unknown, digits, tmp_path):
 def test_disagreement_classifiers_by_a_module_are_the_engines(zoo, digits, rng):
     inner = zoo.networks([0]).modules()[0]
     # A gain of one changes nothing; the layers are the engine's, and the module is not recognised.
-    parts = dict(held=digits.test.x[:200], validation=digits.validation.x, size=15, null=60, methods=["bank"],
+    parts = dict(held=digits.test.x[:200], validation=digits.validation.x, size=15, null=99, methods=["bank"],
                  settings={"bank": {"size": 20}, "bank-cdc": {"steps": 30}})
     calibrated = lambda f: tw.shift.Detector.calibrate(f, digits.train.x[:400], digits.train.y[:400], input_shape=(1, 8, 8), **parts)
     engine, module = calibrated(inner), calibrated(Digits(inner))

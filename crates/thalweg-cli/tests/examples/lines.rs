@@ -90,8 +90,8 @@ pub fn shortened(line: &str) -> String {
         // The trivial baselines that they are judged beside are as many.
         "sample" if has("-n 100") => &[("-n", "4")],
         "encode" => &[("--runs", "2")],
-        "shift" if has("--logits") => &[("--null", "40")],
-        "shift" if has("calibrate") || has("shift check") => &[("--null", "20"), ("--set", "bank.size=16")],
+        "shift" if has("--logits") => &[("--null", "99")],
+        "shift" if has("calibrate") || has("shift check") => &[("--null", "99"), ("--set", "bank.size=16")],
         "demo" => {
             &[("--scale", "smoke"), ("--set", "zoo.runs=20"), ("--set", "fit.all.steps=10"), ("--set", "samples=3")]
         }

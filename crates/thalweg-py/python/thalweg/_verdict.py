@@ -36,6 +36,8 @@ class Verdict:
     harmless_change : dict or None
         Where tests of harm alarm and the outcome is "shifted" all the same: which change of P that the classifier bears explains that (`by`, "classes"
         or "features"), by how much its accuracy falls on rows so changed (`fall`), and the tests' p-value beside them (`p_value`).
+    caveats : list of str
+        What is to be known beside it: copies among the rows (which count once), rows that the classifier was made with.
     """
 
     outcome: str
@@ -46,6 +48,7 @@ class Verdict:
     row_scores: np.ndarray = field(repr=False)
     estimate: dict | None = field(repr=False, default=None)
     harmless_change: dict | None = field(repr=False, default=None)
+    caveats: list = field(repr=False, default_factory=list)
 
     @property
     def is_drift(self) -> bool:
@@ -65,4 +68,5 @@ class Verdict:
             low, high = self.estimate["interval"]
             lines.append(f"  accuracy here: {low:.3f} to {high:.3f} ({self.estimate['accuracy_on_p']:.3f} on P)")
         lines += [f"  {e['method']:22} {e['question']:10} p = {e['p_value']:.4f}" for e in self.evidence]
+        lines += [f"  {caveat}" for caveat in self.caveats]
         return "\n".join(lines)

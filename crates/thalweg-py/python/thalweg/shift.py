@@ -252,7 +252,7 @@ class Detector:
         with observer(progress) as watching:
             said = core.test(rows, answers, level, seed, watching)
         return Verdict(
-            said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"], said["harmless_change"]
+            said["outcome"], said["p_value"], said["level"], said["findings"], said["answer"], said["row_scores"], said["estimate"], said["harmless_change"], said["caveats"]
         )
 
     def predict(self, X: Any) -> Verdict:

@@ -4,6 +4,8 @@ pub use super::config::{BankCdc, Config, MetaCdc};
 use super::disagreement::{bank, conditional, detectron, meta};
 use super::factory::Factory;
 pub use super::factory::{Needs, Parts};
+use super::law::outcome::{Question, SHARES};
+use super::law::permutation;
 use super::stored::Stored;
 use super::test::ShiftTest;
 use crate::{Error, Result, Streams};
@@ -76,6 +78,35 @@ impl Method {
     /// See [`Factory::looks_at`].
     pub fn looks_at(self) -> &'static str {
         self.0.looks_at
+    }
+
+    /// What it asks.
+    pub fn question(self) -> Question {
+        if self.0.asks_for_harm { Question::Harm } else { Question::Difference }
+    }
+
+    /// Redraws that these tests need at least so that each question that they ask can be answered yes at `level`: where both are asked, difference has the
+    /// smaller share of it.
+    pub fn redraws(methods: &[Method], level: f64) -> usize {
+        let asks = |question| methods.iter().any(|method| method.question() == question);
+        let share = if asks(Question::Harm) && asks(Question::Difference) { SHARES[1] } else { 1.0 };
+        permutation::needed(level * share)
+    }
+
+    /// Checks that `draws` redraws are as many as [`Self::redraws`] says.
+    ///
+    /// # Errors
+    /// As [`permutation::check`]; too few of them, with the number that would do.
+    pub fn check_redraws(methods: &[Method], draws: usize, level: f64) -> Result<()> {
+        let least = if level > 0.0 && level < 1.0 { Self::redraws(methods, level) } else { 0 };
+        if draws >= least || least == permutation::needed(level) {
+            return permutation::check(draws, level);
+        }
+        let expected = format!(
+            "at least {least}: beside tests of harm those of any difference have {} of the level {level}, and with fewer draws could never reject",
+            SHARES[1]
+        );
+        Err(Error::parameter("null draws", expected, draws))
     }
 
     /// What it needs.
@@ -197,6 +228,7 @@ mod tests {
             let [null, fresh] = if costly { &few } else { &many };
             let test = method.prepare(&parts, None, &streams).unwrap();
             let s = test.statistics().len();
+            assert_eq!(Question::of(test.statistics()), method.question(), "{}", method.name());
             let law = NullLaw::new(test.measure(null, &streams.child("a")).unwrap().values, s).unwrap();
             let observed = test.measure(fresh, &streams.child("b")).unwrap().values;
             let mut p: Vec<Vec<f64>> = vec![Vec::new(); s + 1];
@@ -212,6 +244,18 @@ mod tests {
                 assert!(share.share <= bound, "{}: {share:?} above {bound}", method.name());
             }
         }
+    }
+
+    #[test]
+    fn where_both_questions_are_asked_either_can_be_answered() {
+        let both = Method::defaults(true);
+        let harm = [Method::named("bank").unwrap()];
+        assert_eq!([&both[..], &harm].map(|methods| Method::redraws(methods, 0.05)), [99, 19]);
+        assert_eq!(Method::redraws(&both, 0.001), 4_999);
+        assert!(Method::check_redraws(&both, 99, 0.05).is_ok() && Method::check_redraws(&harm, 19, 0.05).is_ok());
+        let said = Method::check_redraws(&both, 98, 0.05).unwrap_err().to_string();
+        assert!(said.contains("at least 99") && said.contains("98"), "{said}");
+        assert!(Method::check_redraws(&harm, 18, 0.05).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::base::Sample;
 use crate::ranges::{self, MOST};
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use thalweg_nets::streams::shuffle;
 
@@ -74,6 +74,12 @@ struct Bits<'a>(&'a [f32]);
 impl Bits<'_> {
     fn each(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().map(|v| v.to_bits())
+    }
+
+    /// A number that equal rows share and few others do, from sixteen of their numbers.
+    fn mark(&self) -> u64 {
+        let some = self.each().step_by((self.0.len() / 16).max(1));
+        some.fold(0xcbf2_9ce4_8422_2325, |mark: u64, v| (mark ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3))
     }
 }
 
@@ -153,6 +159,45 @@ impl Reference {
         Err(Error::parameter("held-out rows of P", expected, found))
     }
 
+    /// A look at the rows of a query: for each row the first that equals it, where more of them are copies than chance explains (as among held-out rows, for
+    /// rows that take few values); and what is to be said of them and of P's held-out rows. Rows are compared in full only where a few of their numbers agree.
+    pub fn looked_over(&self, query: &Sample) -> (Option<Vec<usize>>, Vec<String>) {
+        let (n, held) = (query.len(), self.held_out.len());
+        let mut caveats = Vec::new();
+        let many = |count: usize, of: usize, chance: f64| {
+            let share = count as f64 / of.max(1) as f64;
+            share > LEAKED && share > 2.0 * chance
+        };
+        let marks: HashSet<u64> = bits(&self.held_out).map(|row| row.mark()).collect();
+        let own = if many(held - marks.len(), held, 0.0) { self.copies().within } else { 0 };
+        if many(own, held, 0.0) {
+            caveats.push(format!(
+                "{own} of {held} held-out rows of P are copies of others. Rows are taken as independent: if copies were made, take them out, or p-values come out too small."
+            ));
+        }
+        if query.width() > 0 {
+            let marks: HashSet<u64> = bits(query).map(|row| row.mark()).collect();
+            let alike = bits(&self.train).chain(bits(&self.validation)).filter(|row| marks.contains(&row.mark()));
+            let known: HashSet<Bits> = alike.collect();
+            let seen = bits(query).filter(|row| known.contains(row)).count();
+            let chance = || self.copies().by_chance as f64 / self.validation.len() as f64;
+            if many(seen, n, 0.0) && many(seen, n, chance()) {
+                caveats.push(format!(
+                    "{seen} of {n} rows are training or validation rows of P. The model is surer of those than of fresh rows, and an alarm may mean no more than that: ask about rows that it was not made with."
+                ));
+            }
+        }
+        let mut first = HashMap::new();
+        let of_row: Vec<usize> = bits(query).enumerate().map(|(i, row)| *first.entry(row).or_insert(i)).collect();
+        let within = n - first.len();
+        if !many(within, n, own as f64 / held as f64) {
+            return (None, caveats);
+        }
+        caveats
+            .push(format!("{within} of {n} rows are copies of others and count once: tests take rows as independent."));
+        (Some(of_row), caveats)
+    }
+
     /// Null queries of `size` rows each: row numbers within the held-out part, `count` of them, and how they lie.
     ///
     /// # Errors
@@ -199,6 +244,7 @@ pub fn draws(rows: usize, size: usize, count: usize, streams: &Streams) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thalweg_nets::testing::normals;
 
     #[test]
     fn quarters_are_all_rows_once_and_the_held_out_ones_are_half() {
@@ -257,5 +303,35 @@ mod tests {
         let few = Sample::of_logits(vec![0.0; 4], 2).unwrap();
         let other = Sample::of_logits(vec![0.0; 6], 3).unwrap();
         assert!(Reference::new(few.clone(), other, few).unwrap_err().to_string().contains("validation"));
+    }
+
+    #[test]
+    fn copies_in_a_query_and_rows_that_f_was_made_with_are_seen() {
+        let of = |inputs: Vec<f32>, seed: u64| {
+            let mut sample = Sample::of_logits(normals(&Streams::new(seed + 9), 2 * inputs.len() / 3), 2).unwrap();
+            sample.inputs = inputs;
+            sample
+        };
+        let rows = |n: usize, seed: u64| of(normals(&Streams::new(seed), 3 * n), seed);
+        let reference = Reference::new(rows(50, 1), rows(40, 2), rows(60, 3)).unwrap();
+        let query = rows(20, 4);
+        assert_eq!(reference.looked_over(&query), (None, vec![]));
+        // One copy in twenty is no more than is let pass, three are not.
+        let copied = |copies: usize| query.rows(&(0..20).map(|i| if i < copies { 19 } else { i }).collect::<Vec<_>>());
+        assert_eq!(reference.looked_over(&copied(1)).0, None);
+        let (of_row, said) = reference.looked_over(&copied(3));
+        let expected: Vec<usize> = (0..20).map(|i| if i < 3 || i == 19 { 0 } else { i }).collect();
+        assert!(
+            of_row == Some(expected) && said.len() == 1 && said[0].starts_with("3 of 20 rows are copies"),
+            "{said:?}"
+        );
+        let (of_row, said) = reference.looked_over(&reference.train.rows(&(0..10).collect::<Vec<_>>()));
+        assert!(of_row.is_none() && said.len() == 1 && said[0].starts_with("10 of 10 rows are training"), "{said:?}");
+        // Where P's own rows take few values, so may the query's.
+        let coarse =
+            |n: usize, seed: u64| of(normals(&Streams::new(seed), 3 * n).iter().map(|v| v.signum()).collect(), seed);
+        let few = Reference::new(coarse(50, 1), coarse(40, 2), coarse(60, 3)).unwrap();
+        let (of_row, said) = few.looked_over(&coarse(20, 4));
+        assert!(of_row.is_none() && said.len() == 1 && said[0].contains("held-out rows of P are copies"), "{said:?}");
     }
 }

@@ -6,7 +6,7 @@ use crate::work::shift::parts::{Flags, Making};
 use crate::work::shift::{answer, cache, looking, query, read};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-use thalweg::shift::law::permutation;
+use thalweg::shift::Method;
 
 /// Ask whether a model still holds on new rows, in one step: exit code 1 where the shift is harmful
 #[derive(clap::Args, Debug)]
@@ -46,8 +46,9 @@ pub struct Args {
 /// As of `shift calibrate` and `shift test`; a command that fails.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let level = args.answer.level.unwrap_or(0.05);
-    permutation::check(args.making.null, level)?;
     let of = &args.of;
+    let methods = of.methods(&args.making.methods, session)?;
+    Method::check_redraws(&methods, args.making.null, level)?;
     let inputs = Inputs::default().paths(&of.classifier).paths(&of.logits).text(of.arch.as_deref());
     let inputs = args.query.inputs(inputs.text(of.reference.as_deref()).text(of.held_out.as_deref()));
     let report = args.answer.page("shift check", &inputs, session)?;
@@ -55,7 +56,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let folder = if args.no_cache { None } else { Some(cache::folder(args.cache.as_deref())?) };
     let seed = session.seed_or(1);
-    let methods = of.methods(&args.making.methods, session)?;
     let model = of.asking.predictor();
     // A command is asked about P and Q at once.
     let (ready, asked) = match &model {

@@ -79,6 +79,7 @@ pub fn answered(
     if let Some(estimate) = &verdict.estimate {
         session.say(&accuracy(estimate));
     }
+    verdict.caveats.iter().for_each(|caveat| session.say(caveat));
     if let Some(agreement) = calibration.record.stand_in {
         session.say(&format!(
             "Tests by disagreement use a network that was fitted to the model's answers (it names the model's class on {:.0} % of other rows of P): they see less than with the model itself.",

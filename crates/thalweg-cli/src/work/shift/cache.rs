@@ -3,6 +3,7 @@ use crate::session::Session;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use thalweg::shift::calibration::{Calibration, Request};
 use thalweg_nets::Error;
 use thalweg_nets::data::place::root;
@@ -31,13 +32,14 @@ pub fn calibrated(request: &Request, folder: Option<&Path>, session: &Session) -
             Err(error) => session.say(&format!("{error}: the calibration is made anew.")),
         }
     }
+    let begun = Instant::now();
     let calibration = Calibration::make(request, &session.progress)?;
     session.progress.end();
+    let seconds = begun.elapsed().as_secs_f64();
     if let (Some(folder), Some(path)) = (folder, &path) {
         made(folder)
             .with_context(|| format!("{}: --cache DIR names another folder, --no-cache none", folder.display()))?;
         calibration.write(path)?;
-        let seconds: f64 = calibration.seconds.values().sum();
         session.say(&format!(
             "Calibrated in {seconds:.1} s and kept for other rows in {} (it holds rows of P).",
             path.display()

@@ -3,9 +3,9 @@ use crate::results::Row;
 use crate::row;
 use crate::session::Session;
 use crate::table::{Cell, Table, Weight};
+use thalweg::shift::Method;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::law::outcome::Question;
-use thalweg::shift::law::permutation;
 
 /// A row for every statistic.
 pub fn rows(calibration: &Calibration) -> Vec<Row> {
@@ -46,7 +46,7 @@ pub fn tell(calibration: &Calibration, session: &Session) {
             "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. --null {} is the least for level {}.",
             trained.join(", "),
             record.null + 1,
-            permutation::needed(record.level),
+            Method::redraws(&record.methods, record.level),
             record.level
         ));
     }

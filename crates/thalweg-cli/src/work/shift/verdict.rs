@@ -51,6 +51,7 @@ pub fn results(calibration: &Calibration, verdict: &Verdict, said: &str, seed: u
         "p_value_of_harm" => verdict.answer.adjusted(Question::Harm),
         "p_value_of_difference" => verdict.answer.adjusted(Question::Difference),
         "harmless_change" => verdict.explained, "evidence" => evidence, "estimate" => verdict.estimate,
+        "caveats" => verdict.caveats,
     };
     for finding in &verdict.findings {
         for (name, counts, value, p, mean) in &finding.statistics {
@@ -72,12 +73,12 @@ pub fn explained(found: &Explained) -> String {
     };
     let falls = match found.fall {
         fall if fall >= FALL => {
-            format!("by {:.0} points of accuracy, which so few held-out rows give by chance too", 100.0 * fall)
+            format!("is worse by {:.0} points of accuracy, which so few held-out rows give by chance too", 100.0 * fall)
         }
-        fall if fall >= 0.005 => format!("by {:.0} points of accuracy only", 100.0 * fall),
-        _ => "not at all".into(),
+        fall if fall >= 0.005 => format!("is worse by {:.0} points of accuracy only", 100.0 * fall),
+        _ => "is no worse".into(),
     };
-    format!("{how} look the same to them (p = {p:.4} beside those), on which the model is worse {falls}")
+    format!("{how} look the same to them (p = {p:.4} beside those), on which the model {falls}")
 }
 
 /// The outcome in sentences.

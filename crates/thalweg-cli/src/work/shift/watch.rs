@@ -1,4 +1,5 @@
 //! Watches in files, and what is told of them.
+use crate::output::leave;
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale, Tone};
 use crate::results::{Results, Row};
 use crate::row;
@@ -62,6 +63,8 @@ impl State {
             Seen::Before => session.say(&format!("{name}: all of its {} rows were watched before.", rows.len())),
             Seen::New(_) => drop(held.write(&self.watch.bytes()?)?),
         }
+        let (kept, path) = (self.watch.batches().len(), self.path.display());
+        leave(format!("{kept} batches are kept in {path}, and the same command goes on from there"));
         Ok(())
     }
 

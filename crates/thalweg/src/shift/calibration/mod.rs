@@ -131,6 +131,8 @@ pub struct Verdict {
     pub row_scores: Vec<f64>,
     /// How often f is right on the query; none where no labels of P are known.
     pub estimate: Option<Estimate>,
+    /// What is to be known beside it, in sentences: copies among the rows, rows that f was trained on.
+    pub caveats: Vec<String>,
 }
 
 impl Calibration {
@@ -241,7 +243,8 @@ impl Calibration {
         Ok(None)
     }
 
-    /// What the tests say of `query`, rows of any number, at `level`.
+    /// What the tests say of `query`, rows of any number, at `level`. Rows that are copies of others, more than P's own rows are by chance, count once:
+    /// tests take rows as independent.
     ///
     /// # Errors
     /// A query without rows; a level that the redraws or the held-out rows cannot reach; as the tests' own; interruption.
@@ -262,10 +265,22 @@ impl Calibration {
         ask: Option<&Ask>,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
-        permutation::check(self.record.null, level)?;
-        permutation::enough(self.reference.held_out.len(), query.len(), level)?;
+        Method::check_redraws(&self.record.methods, self.record.null, level)?;
+        let (single, caveats) = self.reference.looked_over(query);
+        let held_out = &self.reference.held_out;
         let streams = Streams::new(seed).child("shift query");
-        self.against(&self.reference.held_out, query, level, ask, &streams, progress)
+        let told = |query: &Sample| {
+            permutation::enough(held_out.len(), query.len(), level)?;
+            self.against(held_out, query, level, ask, &streams, progress)
+        };
+        let Some(of_row) = single else {
+            return Ok(Verdict { caveats, ..told(query)? });
+        };
+        let firsts: Vec<usize> = (0..of_row.len()).filter(|&row| of_row[row] == row).collect();
+        let verdict = told(&query.rows(&firsts))?;
+        let score = |row: &usize| verdict.row_scores[firsts.partition_point(|first| first < row)];
+        let row_scores = if verdict.row_scores.is_empty() { Vec::new() } else { of_row.iter().map(score).collect() };
+        Ok(Verdict { caveats, row_scores, ..verdict })
     }
 
     /// What the tests say of `query` beside the rows `held_out` of P, which no test was made with.
@@ -328,7 +343,7 @@ impl Calibration {
             }
             None => None,
         };
-        Ok(Verdict { outcome, p_value, level, answer, explained, findings, row_scores, estimate })
+        Ok(Verdict { outcome, p_value, level, answer, explained, findings, row_scores, estimate, caveats: Vec::new() })
     }
 }
 

@@ -74,7 +74,7 @@ fn a_shift_is_seen_within_days_where_a_bound_for_each_batch_never_sees_it() {
 
 #[test]
 fn a_file_goes_on_where_the_watch_was_left() {
-    let calibration = calibration(60, 49, 1);
+    let calibration = calibration(60, 99, 1);
     let of = |batch: u64| rows(8, 0.3, &Streams::new(2).index(batch));
     let path = tempfile::tempdir().unwrap().path().join("w.watch");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn a_file_goes_on_where_the_watch_was_left() {
     }
     assert_eq!(parts.bytes().unwrap(), whole.bytes().unwrap());
     assert_eq!((parts.rows(), parts.batches().len()), (40, 5));
-    let other = super::tests::calibration(60, 49, 2);
+    let other = super::tests::calibration(60, 99, 2);
     assert!(
         Watch::read(&path, &other).unwrap_err().to_string().contains("the calibration that the watch was begun with")
     );
@@ -102,7 +102,7 @@ fn a_file_goes_on_where_the_watch_was_left() {
 
 #[test]
 fn rows_are_watched_once() {
-    let calibration = calibration(60, 49, 1);
+    let calibration = calibration(60, 99, 1);
     let mut watch = Watch::new(&calibration, 0.05, 4).unwrap();
     let all = rows(20, 0.0, &Streams::new(8));
     let first = |n: usize| all.rows(&(0..n).collect::<Vec<_>>());
