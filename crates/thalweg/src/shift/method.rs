@@ -88,9 +88,23 @@ impl Method {
     /// Redraws that these tests need at least so that each question that they ask can be answered yes at `level`: where both are asked, difference has the
     /// smaller share of it.
     pub fn redraws(methods: &[Method], level: f64) -> usize {
+        permutation::needed(level * Self::least_share(methods))
+    }
+
+    /// What is to be said of so few held-out rows and rows of Q that no test of any difference can alarm at `level` beside those of harm.
+    pub fn silenced(methods: &[Method], [held, query]: [usize; 2], level: f64) -> Option<String> {
+        let own = level * Self::least_share(methods);
+        let enough = |held: &usize| permutation::least(*held, query) <= own;
+        let would = (held..).take_while(|_| query > 0).find(enough).filter(|would| *would > held)?;
+        Some(format!(
+            "With {held} held-out rows and {query} new ones no test of any difference can alarm at level {level}: their silence means nothing. At least {would} held-out rows are needed, or more new ones."
+        ))
+    }
+
+    /// The share of the level that the question with the smaller one has.
+    fn least_share(methods: &[Method]) -> f64 {
         let asks = |question| methods.iter().any(|method| method.question() == question);
-        let share = if asks(Question::Harm) && asks(Question::Difference) { SHARES[1] } else { 1.0 };
-        permutation::needed(level * share)
+        if asks(Question::Harm) && asks(Question::Difference) { SHARES[1] } else { 1.0 }
     }
 
     /// Checks that `draws` redraws are as many as [`Self::redraws`] says.
@@ -256,6 +270,10 @@ mod tests {
         let said = Method::check_redraws(&both, 98, 0.05).unwrap_err().to_string();
         assert!(said.contains("at least 99") && said.contains("98"), "{said}");
         assert!(Method::check_redraws(&harm, 18, 0.05).is_err());
+        // One row of Q beside 20 has a p-value of 1/21 at least, and difference may have .01.
+        let said = Method::silenced(&both, [20, 1], 0.05).unwrap();
+        assert!(said.contains("At least 99 held-out rows"), "{said}");
+        assert!(Method::silenced(&both, [99, 1], 0.05).is_none() && Method::silenced(&harm, [20, 1], 0.05).is_none());
     }
 
     #[test]

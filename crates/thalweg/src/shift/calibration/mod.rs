@@ -266,17 +266,20 @@ impl Calibration {
         progress: &dyn Progress,
     ) -> Result<Verdict> {
         Method::check_redraws(&self.record.methods, self.record.null, level)?;
-        let (single, caveats) = self.reference.looked_over(query);
-        let held_out = &self.reference.held_out;
+        let (single, mut caveats) = self.reference.looked_over(query);
+        let (held_out, methods) = (&self.reference.held_out, &self.record.methods);
+        let silenced = |n: usize| Method::silenced(methods, [held_out.len(), n], level);
         let streams = Streams::new(seed).child("shift query");
         let told = |query: &Sample| {
             permutation::enough(held_out.len(), query.len(), level)?;
             self.against(held_out, query, level, ask, &streams, progress)
         };
         let Some(of_row) = single else {
+            caveats.extend(silenced(query.len()));
             return Ok(Verdict { caveats, ..told(query)? });
         };
         let firsts: Vec<usize> = (0..of_row.len()).filter(|&row| of_row[row] == row).collect();
+        caveats.extend(silenced(firsts.len()));
         let verdict = told(&query.rows(&firsts))?;
         let score = |row: &usize| verdict.row_scores[firsts.partition_point(|first| first < row)];
         let row_scores = if verdict.row_scores.is_empty() { Vec::new() } else { of_row.iter().map(score).collect() };
