@@ -15,7 +15,7 @@ def test_classifiers_of_scikit_learn(digits, rng):
     assert det.record["probabilities"]
     assert not det.test(flat(digits.test.x[300:320])).is_drift
     assert det.test(flat(digits.validation.x[digits.validation.y == 1])).is_drift
-    assert clone(det).get_params()["null"] == 60
+    assert clone(det).get_params()["null"] == 99
     # Labels by the names that the estimator has for them.
     names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
     g = LogisticRegression(max_iter=200).fit(flat(digits.train.x), names[digits.train.y])

@@ -83,7 +83,7 @@ def test_callables_and_their_logits(net, digits, tmp_path):
         tw.shift.Detector.calibrate(lambda x: x[0], digits.test.x[:300])
     with pytest.raises(TypeError, match="classifier"):
         tw.shift.Detector.calibrate(None, digits.test.x[:300])
-    with pytest.raises(ValueError, match="null draws.*at least 19"):
+    with pytest.raises(ValueError, match="null draws.*at least 99"):
         tw.shift.Detector.calibrate(f, digits.test.x[:300], null=5)
 
 
@@ -133,3 +133,11 @@ def test_modules_of_torch(net, digits, rng):
 
     det = tw.shift.Detector.calibrate(Unknown(), digits.test.x[:300], null=99)
     assert det.record.get("architecture") is None and det.test(ones(digits)).is_drift
+
+
+def test_copies_count_once_and_are_told(rng):
+    logits = rng.normal(size=(320, 4)).astype(np.float32)
+    det = tw.shift.Detector.calibrate(lambda x: x, logits[:300], null=99)
+    once, copied = det.test(logits[300:]), det.test(np.concatenate([logits[300:]] * 4))
+    assert copied.p_value == once.p_value and len(copied.row_scores) in (0, 80)
+    assert once.caveats == [] and "60 of 80 rows are copies" in str(copied)
