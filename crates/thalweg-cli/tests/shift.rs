@@ -55,7 +55,7 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     std::fs::write(dir.join("near.csv"), csv(12, 0.0)).unwrap();
     std::fs::write(dir.join("far.csv"), csv(40, 6.0)).unwrap();
     std::fs::write(dir.join("f.safetensors"), trained(&dir.join("home.csv"))).unwrap();
-    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 99 --set bank.size=40 --out home.cal";
+    let make = "shift calibrate --model f.safetensors --arch mlp --widths 16,16 --p csv:home.csv -n 12 --null 60 --set bank.size=40 --out home.cal";
     thalweg(dir, make).assert().success().stdout(contains("held-out rows").and(contains("bank")));
     thalweg(dir, make).assert().code(2).stderr(contains("--force"));
     // Any number of rows is tested; as many as were calibrated for, where that is asked.
@@ -86,9 +86,12 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     assert!(page.contains("Rows that look most out of place"));
     thalweg(dir, "shift test home.cal --q csv:near.csv --level 2").assert().code(2).stderr(contains("--level"));
     // What could never reject is refused, with what would do.
-    thalweg(dir, "shift test home.cal --q csv:near.csv --level 0.01").assert().code(2).stderr(contains("--null 499"));
-    let never = make.replace("--null 99", "--null 98").replace("home.cal", "never.cal");
-    thalweg(dir, &never).assert().code(2).stderr(contains("at least 99"));
+    thalweg(dir, "shift test home.cal --q csv:near.csv --level 0.01")
+        .assert()
+        .code(2)
+        .stderr(contains("calibrate with --null 99 "));
+    let never = make.replace("--null 60", "--null 18").replace("home.cal", "never.cal");
+    thalweg(dir, &never).assert().code(2).stderr(contains("at least 19"));
     thalweg(dir, &format!("{never} --level 0.1")).assert().success();
     // Copies count once, and are told; so are rows that f was made with.
     let told = |rows: &str| -> serde_json::Value {

@@ -83,7 +83,7 @@ def test_callables_and_their_logits(net, digits, tmp_path):
         tw.shift.Detector.calibrate(lambda x: x[0], digits.test.x[:300])
     with pytest.raises(TypeError, match="classifier"):
         tw.shift.Detector.calibrate(None, digits.test.x[:300])
-    with pytest.raises(ValueError, match="null draws.*at least 99"):
+    with pytest.raises(ValueError, match="null draws.*at least 19"):
         tw.shift.Detector.calibrate(f, digits.test.x[:300], null=5)
 
 

@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
         "shift calibrate --model nets --arch digits --p digits --null 3 --out new",
         &[
             "parameter null draws",
-            "expected at least 99: beside tests of harm those of any difference have 0.2 of the level 0.05,",
+            "expected at least 19: the least p-value of N draws is 1/(N + 1), and the level is 0.05;",
             "found 3",
         ],
     ),

@@ -107,22 +107,6 @@ impl Method {
         if asks(Question::Harm) && asks(Question::Difference) { SHARES[1] } else { 1.0 }
     }
 
-    /// Checks that `draws` redraws are as many as [`Self::redraws`] says.
-    ///
-    /// # Errors
-    /// As [`permutation::check`]; too few of them, with the number that would do.
-    pub fn check_redraws(methods: &[Method], draws: usize, level: f64) -> Result<()> {
-        let least = if level > 0.0 && level < 1.0 { Self::redraws(methods, level) } else { 0 };
-        if draws >= least || least == permutation::needed(level) {
-            return permutation::check(draws, level);
-        }
-        let expected = format!(
-            "at least {least}: beside tests of harm those of any difference have {} of the level {level}, and with fewer draws could never reject",
-            SHARES[1]
-        );
-        Err(Error::parameter("null draws", expected, draws))
-    }
-
     /// What it needs.
     pub fn needs(self) -> Needs {
         self.0.needs
@@ -266,10 +250,6 @@ mod tests {
         let harm = [Method::named("bank").unwrap()];
         assert_eq!([&both[..], &harm].map(|methods| Method::redraws(methods, 0.05)), [99, 19]);
         assert_eq!(Method::redraws(&both, 0.001), 4_999);
-        assert!(Method::check_redraws(&both, 99, 0.05).is_ok() && Method::check_redraws(&harm, 19, 0.05).is_ok());
-        let said = Method::check_redraws(&both, 98, 0.05).unwrap_err().to_string();
-        assert!(said.contains("at least 99") && said.contains("98"), "{said}");
-        assert!(Method::check_redraws(&harm, 18, 0.05).is_err());
         // One row of Q beside 20 has a p-value of 1/21 at least, and difference may have .01.
         let said = Method::silenced(&both, [20, 1], 0.05).unwrap();
         assert!(said.contains("At least 99 held-out rows"), "{said}");

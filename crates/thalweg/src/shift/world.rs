@@ -30,7 +30,7 @@ impl World {
 
 /// The request for a calibration of `methods` by 40 redraws, and nothing chosen.
 pub fn request<'a>(parts: Parts<'a>, methods: &'a [Method]) -> Request<'a> {
-    Request { null: 99, seed: 3, data: "clouds".into(), ..Request::new(parts, methods) }
+    Request { null: 40, seed: 3, data: "clouds".into(), ..Request::new(parts, methods) }
 }
 
 /// Clouds about (±1.5, 0) with unit spread across and along; the label is the cloud.

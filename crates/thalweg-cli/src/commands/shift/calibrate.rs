@@ -11,8 +11,8 @@ use crate::work::task::Shard;
 use anyhow::Result;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
-use thalweg::shift::Method;
 use thalweg::shift::calibration::Calibration;
+use thalweg::shift::law::permutation;
 use thalweg_nets::pieces::Pieces;
 
 /// Calibrate shift tests for a model: train what they need, keep held-out rows of P, write one file
@@ -66,7 +66,7 @@ impl Args {
 /// Flags that do not fit together; what cannot be read; a query larger than the held-out rows.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let methods = args.of.methods(&args.making.methods, session)?;
-    Method::check_redraws(&methods, args.making.null, args.level)?;
+    permutation::check(args.making.null, args.level)?;
     let inputs = Inputs::default().paths(&args.of.classifier).paths(&args.of.logits);
     let inputs =
         inputs.text(args.of.arch.as_deref()).text(args.of.reference.as_deref()).text(args.of.held_out.as_deref());

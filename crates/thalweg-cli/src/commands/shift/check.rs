@@ -6,7 +6,7 @@ use crate::work::shift::parts::{Flags, Making};
 use crate::work::shift::{answer, cache, looking, query, read};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-use thalweg::shift::Method;
+use thalweg::shift::law::permutation;
 
 /// Ask whether a model still holds on new rows, in one step: exit code 1 where the shift is harmful
 #[derive(clap::Args, Debug)]
@@ -48,7 +48,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let level = args.answer.level.unwrap_or(0.05);
     let of = &args.of;
     let methods = of.methods(&args.making.methods, session)?;
-    Method::check_redraws(&methods, args.making.null, level)?;
+    permutation::check(args.making.null, level)?;
     let inputs = Inputs::default().paths(&of.classifier).paths(&of.logits).text(of.arch.as_deref());
     let inputs = args.query.inputs(inputs.text(of.reference.as_deref()).text(of.held_out.as_deref()));
     let report = args.answer.page("shift check", &inputs, session)?;

@@ -35,18 +35,19 @@ pub fn tell(calibration: &Calibration, session: &Session) {
         let cells = vec![method.name().into(), question.into(), method.looks_at().into(), Cell::Number(seconds, 2)];
         table.push(Weight::Plain, cells);
     }
+    let least = Method::redraws(&record.methods, record.level);
+    let redraws = record.null.max(least);
     table.note = format!(
-        "Every query is compared with {} redraws of as many rows from its own and {} held-out rows of P together: p-values are exact for any number of rows.",
-        record.null, record.rows[2]
+        "Every query is compared with {redraws} redraws of as many rows from its own and {} held-out rows of P together: p-values are exact for any number of rows.",
+        record.rows[2]
     );
     session.show(&table);
     let trained: Vec<&str> = record.methods.iter().filter(|m| m.trains_per_query()).map(|m| m.name()).collect();
     if !trained.is_empty() {
         session.say(&format!(
-            "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. --null {} is the least for level {}.",
+            "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. {least} redraws are the least for level {}.",
             trained.join(", "),
-            record.null + 1,
-            Method::redraws(&record.methods, record.level),
+            redraws + 1,
             record.level
         ));
     }

@@ -7,10 +7,11 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use thalweg::Streams;
+use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
 use thalweg::shift::explain::feature::Feature;
+use thalweg::shift::law::permutation;
 use thalweg::shift::reference::drawn;
-use thalweg::shift::{Method, Sample};
 
 /// Flags that name Q.
 #[derive(clap::Args, Debug)]
@@ -89,10 +90,10 @@ pub fn level(asked: Option<f64>, calibration: &Calibration, of: &Path) -> Result
     if !(level > 0.0 && level < 1.0) {
         bail!("--level: expected a number between 0 and 1, found {level}");
     }
-    let least = Method::redraws(&calibration.record.methods, level);
+    let least = permutation::needed(level);
     if calibration.record.null < least {
         bail!(
-            "{} was calibrated with --null {}, with which not every question can be answered yes at level {level}: calibrate with --null {least} --level {level}, or more",
+            "{} was calibrated with --null {}, which cannot lead to a p-value at or below level {level}: calibrate with --null {least} --level {level}, or more",
             of.display(),
             calibration.record.null
         );

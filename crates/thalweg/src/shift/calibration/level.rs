@@ -37,8 +37,7 @@ fn simulated(
     repetitions: usize,
 ) -> Alarms {
     let world = world::two_clouds(1);
-    let request =
-        Request { null: null.max(99), level: LEVEL, seed: 5, ..world::request(world.parts(query, config), methods) };
+    let request = Request { null, level: LEVEL, seed: 5, ..world::request(world.parts(query, config), methods) };
     let made = Calibration::make(&request, &Silent).unwrap();
     let one = |i: usize| {
         let seed = (held * 10_000_000 + query * 10_000 + i) as u64;

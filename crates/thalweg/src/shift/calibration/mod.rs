@@ -265,7 +265,7 @@ impl Calibration {
         ask: Option<&Ask>,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
-        Method::check_redraws(&self.record.methods, self.record.null, level)?;
+        permutation::check(self.record.null, level)?;
         let (single, mut caveats) = self.reference.looked_over(query);
         let (held_out, methods) = (&self.reference.held_out, &self.record.methods);
         let silenced = |n: usize| Method::silenced(methods, [held_out.len(), n], level);
@@ -299,7 +299,9 @@ impl Calibration {
         streams: &Streams,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
-        let (null, own) = (self.record.null, &self.reference.held_out);
+        // Beside tests of harm those of any difference have a small share of the level, which too few redraws could never reach.
+        let null = self.record.null.max(Method::redraws(&self.record.methods, level));
+        let own = &self.reference.held_out;
         // The rows that the tests keep, as they are unless a watch has drawn others.
         let kept = if std::ptr::eq(held_out, own) || held_out.begins_with(own) { own.len() } else { 0 };
         super::test::check(query, &held_out.schema(), held_out.width() > 0)?;

@@ -74,7 +74,7 @@ impl Request<'_> {
             return Err(Error::parameter("query size |Q|", "at least 1", 0));
         }
         self.check_labels()?;
-        Method::check_redraws(methods, self.null, self.level)?;
+        permutation::check(self.null, self.level)?;
         permutation::enough(self.parts.reference.held_out.len(), self.parts.size, self.level)?;
         self.parts.reference.held_out_is_fresh()
     }
