@@ -9,13 +9,17 @@ processes as threads, each with a loop of its own; its layouts of memory (channe
 import argparse
 import multiprocessing
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-ARCHITECTURE = Path(__file__).resolve().parent.parent / "docs/architectures/resnet8.toml"
+ROOT = Path(__file__).resolve().parent.parent
+ARCHITECTURE = ROOT / "docs/architectures/resnet8.toml"
+# The same architecture as a module, which the file is tested against.
+sys.path.insert(0, str(ROOT / "crates/thalweg-nets/tests/data/architectures"))
 ROWS, BATCH = 1024, 64
 FEW, MORE = 10, 40
 
@@ -34,32 +38,14 @@ def ours(program, data, out, threads):
     return 2 * (MORE - FEW) / (more - few)
 
 
-def network(torch):
-    """The architecture of the file."""
-    nn = torch.nn
-
-    def convolution(a, b, kernel, stride):
-        return [nn.Conv2d(a, b, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(b)]
-
-    class Block(nn.Module):
-        def __init__(self, a, b, stride):
-            super().__init__()
-            self.inner = nn.Sequential(*convolution(a, b, 3, stride), nn.ReLU(), *convolution(b, b, 3, 1))
-            self.shortcut = nn.Identity() if a == b else nn.Sequential(*convolution(a, b, 1, stride))
-
-        def forward(self, x):
-            return torch.relu(self.inner(x) + self.shortcut(x))
-
-    blocks = [Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2)]
-    return nn.Sequential(*convolution(3, 16, 3, 1), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
 def loop(threads, last, steps):
     """Steps a second of one network after the other."""
     import torch
 
+    from make import USUAL
+
     torch.set_num_threads(threads)
-    net = network(torch)
+    net, *_ = USUAL["resnet8"][1]()
     assert sum(p.numel() for p in net.parameters()) == 78042
     x, y = torch.randn(ROWS, 3, 32, 32), torch.randint(10, (ROWS,))
     if last:

@@ -37,7 +37,11 @@ fn table(n: usize, seed: u64, moved: f64) -> String {
 
 fn thalweg(dir: &Path, words: &str) -> Command {
     let mut command = Command::cargo_bin("thalweg").unwrap();
-    command.current_dir(dir).env("XDG_CACHE_HOME", dir.join("cached")).args(words.split_whitespace());
+    command
+        .current_dir(dir)
+        .env("XDG_CACHE_HOME", dir.join("cached"))
+        .env("THALWEG_DATA", dir.join("data"))
+        .args(words.split_whitespace());
     command.args(["--predict", "awk -f f.awk"]);
     command
 }

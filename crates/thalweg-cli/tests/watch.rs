@@ -95,12 +95,15 @@ fn a_file_may_grow_and_what_does_not_belong_together_is_refused() {
     assert_eq!(grown, [10, 10, 17, 30]);
     let state = fs::read(dir.join("p.watch")).unwrap();
     fs::write(dir.join("notes.txt"), "no watch").unwrap();
+    fs::write(dir.join("empty.watch"), "").unwrap();
     fs::write(dir.join("wide.csv"), "a,b,c\n1,2,3\n").unwrap();
     for (words, parts) in [
         ("shift watch other.cal --state p.watch", ["p.watch: calibration", "begin another watch"]),
         ("shift watch p.cal --state p.watch --level .01", ["p.watch: level: expected 0.05", "another state"]),
         ("shift watch p.cal --state notes.txt", ["notes.txt", "safetensors"]),
         ("shift watch p.cal --state p.cal", ["p.cal: format", "expected thalweg shift watch 1"]),
+        ("shift watch p.cal --state empty.watch", ["empty.watch", "remove the file"]),
+        ("shift watch p.cal --state new.watch --every 5 --query-logits log.csv", ["--every", "--query-logits -"]),
         ("shift watch p.cal --state p.watch --query-logits wide.csv", ["wide.csv", "columns"]),
         (
             "shift watch p.cal --state p.watch --query digits",
@@ -116,4 +119,57 @@ fn a_file_may_grow_and_what_does_not_belong_together_is_refused() {
     }
     assert_eq!(fs::read(dir.join("p.watch")).unwrap(), state, "what is refused changes nothing");
     assert!(!dir.join("new.watch").exists() && !dir.join("x").exists());
+}
+
+#[test]
+fn a_stream_is_parted_into_batches_and_ends_with_an_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("held.csv"), logits(400, 0.0, 1)).unwrap();
+    in_dir(dir, "shift calibrate --logits held.csv --size 20 --methods entropy,energy --out p.cal -q")
+        .assert()
+        .success();
+    let days = |shift: f64, seed: u64| -> String {
+        (seed..seed + 6).map(|day| logits(20, shift, day).split_once('\n').unwrap().1.to_owned()).collect()
+    };
+    let stream = format!("no,yes\n{}{}", days(0.0, 100), days(-1.2, 106));
+    let of_stream = |state: &str, stream: &str| {
+        let words = format!("shift watch p.cal --state {state} --json --query-logits - --every 20");
+        let output = in_dir(dir, &words).write_stdin(stream).output().unwrap();
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), json, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, json, said) = of_stream("p.watch", &stream);
+    assert_eq!((code, &json["outcome"]), (1, &"harmful-shift".into()), "{json}");
+    let batches = json["batches"].as_u64().unwrap();
+    assert!((7..12).contains(&batches), "{said}");
+    // The batches are those of files, which the same numbers are said of.
+    for day in 0..batches as usize {
+        let rows: Vec<&str> = stream.lines().skip(1 + 20 * day).take(20).collect();
+        fs::write(dir.join(format!("{day}.csv")), format!("no,yes\n{}\n", rows.join("\n"))).unwrap();
+        in_dir(dir, &format!("shift watch p.cal --state files.watch --fail-on never -q --query-logits {day}.csv"))
+            .assert()
+            .success();
+    }
+    let output = in_dir(dir, "shift watch p.cal --state files.watch --json").output().unwrap();
+    let files: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(files["p_value"], json["p_value"]);
+    // A stream that begins anew adds nothing; what was seen stays seen.
+    let calm: String = stream.lines().take(121).map(|line| format!("{line}\n")).collect();
+    for _ in 0..2 {
+        let (code, json, _) = of_stream("calm.watch", &calm);
+        assert_eq!((code, &json["batches"]), (0, &6.into()));
+    }
+    // What it has come to is told after every batch.
+    let words = "shift watch p.cal --state told.watch --query-logits - --every 20";
+    let output = in_dir(dir, words).write_stdin(&calm[..]).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("stdin, lines 22 to 41: Verdict: no evidence of harm"), "{told}");
+    // One query at once from stdin.
+    let of = |words: &str, stdin: &str| in_dir(dir, words).write_stdin(stdin).output().unwrap().stdout;
+    let day = fs::read_to_string(dir.join("0.csv")).unwrap();
+    let test = "shift test p.cal --json --query-logits";
+    let [file, piped] = [of(&format!("{test} 0.csv"), ""), of(&format!("{test} -"), &day)]
+        .map(|out| serde_json::from_slice::<Value>(&out).unwrap()["p_value"].as_f64().unwrap());
+    assert_eq!(file, piped);
 }

@@ -189,32 +189,3 @@ fn what_does_not_fit_is_named_with_its_layer() {
         assert!(parts.iter().all(|part| found.contains(part)), "{layer}: {found}");
     }
 }
-
-/// Seconds that this thread has had a processor.
-fn seconds_on_processor() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
-}
-
-/// `python3 data/architectures/make.py speed` is the peer; run both with nothing else on the machine.
-#[test]
-#[ignore = "a measurement: steps a CPU second of training ResNet-8 on CIFAR-shaped data"]
-fn speed_of_training_resnet8() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/architectures/resnet8.toml");
-    let engine = Engine::new(&Architecture::read(&path).unwrap()).unwrap();
-    let batch = 64;
-    let inputs = testing::normals(&Streams::new(1), batch * engine.input_len());
-    let labels: Vec<u32> = (0..batch as u32).map(|n| n % 10).collect();
-    let loss = CrossEntropy::new(&labels, 10, 0.0).unwrap();
-    let theta = thalweg_nets::init::Initialisation::KaimingUniform.draw(engine.layout(), &Streams::new(2));
-    let (mut gradient, mut workspace) = (vec![0.0; theta.len()], engine.workspace());
-    let mode = Mode::Train { dropout: Streams::new(3) };
-    let mut best = 0f64;
-    for _ in 0..8 {
-        let start = seconds_on_processor();
-        let x = engine.pack(&inputs).unwrap();
-        engine.gradient(&theta, &x, mode, &loss, &mut gradient, &mut workspace);
-        best = best.max(1.0 / (seconds_on_processor() - start));
-    }
-    println!("resnet8, batch {batch}: {best:.2} gradients a CPU second at best, {:.0} images", best * batch as f64);
-}

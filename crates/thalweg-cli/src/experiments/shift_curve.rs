@@ -1,7 +1,7 @@
 //! Meta-detectron along its tuning (M15; the paper's Figure 4): ℓ_cdc, agreement with f on P and AUROC by iterations of adjoint matching, beside
 //! Detectron and the bank, on the same draws.
 use super::experiment::{Experiment, Findings, Run, Scale};
-use super::shift::world::{Home, World, queries, tests, world};
+use super::shift::world::{Home, Shifted, World, queries, tests, world};
 use crate::common::Outcome;
 use crate::report::{Look, Mark, Plot, Report};
 use crate::results::Row;
@@ -111,7 +111,7 @@ impl ShiftCurve {
         let streams = Streams::new(self.seed).child("shift-curve").index(index);
         let images = world.base.takes_images();
         let config = tests(&self.tests, images)?;
-        let (_, away, _, share) = world.shifted.first().context("no shift")?;
+        let Shifted { rows: away, share, .. } = world.shifted.first().context("no shift")?;
         let draw = |rows: &Sample, share: f64, what: &str| {
             queries(rows, &world.fresh.0, share, self.size, self.draws, &streams.child(what))
                 .with_context(|| format!("size: {} rows are more than there are", self.size))

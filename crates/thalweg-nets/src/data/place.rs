@@ -12,12 +12,25 @@ pub fn root() -> Result<PathBuf> {
     root_of(set("THALWEG_DATA"), set("XDG_CACHE_HOME"), set("HOME"))
 }
 
+/// The folder of what can be made anew: `$XDG_CACHE_HOME/thalweg`, else `~/.cache/thalweg`; none where neither variable is set.
+pub fn cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name);
+    cache_of(set("XDG_CACHE_HOME"), set("HOME"))
+}
+
 fn root_of(data: Option<OsString>, cache: Option<OsString>, home: Option<OsString>) -> Result<PathBuf> {
-    let given = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
     given(data)
-        .or_else(|| given(cache).map(|cache| cache.join("thalweg")))
-        .or_else(|| given(home).map(|home| home.join(".cache").join("thalweg")))
+        .or_else(|| cache_of(cache, home))
         .ok_or_else(|| Error::parameter("THALWEG_DATA", "a folder for data (HOME is not set either)", "nothing"))
+}
+
+fn cache_of(cache: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let of_home = |home: PathBuf| home.join(".cache").join("thalweg");
+    given(cache).map(|cache| cache.join("thalweg")).or_else(|| given(home).map(of_home))
+}
+
+fn given(value: Option<OsString>) -> Option<PathBuf> {
+    value.filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The error for a set whose files are not in `folder`; `hint` says how else they can be named.
@@ -38,5 +51,10 @@ mod tests {
         assert_eq!(root_of(some(""), some("/c"), some("/h")).unwrap(), Path::new("/c/thalweg"));
         assert_eq!(root_of(None, None, some("/h")).unwrap(), Path::new("/h/.cache/thalweg"));
         assert!(root_of(None, None, None).unwrap_err().to_string().contains("THALWEG_DATA"));
+        assert_eq!(cache_of(some(""), some("/h")).unwrap(), Path::new("/h/.cache/thalweg"));
+        assert_eq!(
+            (cache_of(some("/c"), None).unwrap().as_path(), cache_of(None, None)),
+            (Path::new("/c/thalweg"), None)
+        );
     }
 }

@@ -57,8 +57,6 @@ pub struct Factory {
     pub name: &'static str,
     /// What it looks at, in words for people who do not know its name.
     pub looks_at: &'static str,
-    /// Whether it asks for harm, by a statistic for the verdict, or for any difference.
-    pub asks_for_harm: bool,
     /// What it needs.
     pub needs: Needs,
     /// Whether networks are trained or tuned for every query, so that every redraw of a permutation test costs a training.

@@ -4,8 +4,6 @@ pub use super::config::{BankCdc, Config, MetaCdc};
 use super::disagreement::{bank, conditional, detectron, meta};
 use super::factory::Factory;
 pub use super::factory::{Needs, Parts};
-use super::law::outcome::{Question, SHARES};
-use super::law::permutation;
 use super::stored::Stored;
 use super::test::ShiftTest;
 use crate::{Error, Result, Streams};
@@ -78,33 +76,6 @@ impl Method {
     /// See [`Factory::looks_at`].
     pub fn looks_at(self) -> &'static str {
         self.0.looks_at
-    }
-
-    /// What it asks.
-    pub fn question(self) -> Question {
-        if self.0.asks_for_harm { Question::Harm } else { Question::Difference }
-    }
-
-    /// Redraws that these tests need at least so that each question that they ask can be answered yes at `level`: where both are asked, difference has the
-    /// smaller share of it.
-    pub fn redraws(methods: &[Method], level: f64) -> usize {
-        permutation::needed(level * Self::least_share(methods))
-    }
-
-    /// What is to be said of so few held-out rows and rows of Q that no test of any difference can alarm at `level` beside those of harm.
-    pub fn silenced(methods: &[Method], [held, query]: [usize; 2], level: f64) -> Option<String> {
-        let own = level * Self::least_share(methods);
-        let enough = |held: &usize| permutation::least(*held, query) <= own;
-        let would = (held..).take_while(|_| query > 0).find(enough).filter(|would| *would > held)?;
-        Some(format!(
-            "With {held} held-out rows and {query} new ones no test of any difference can alarm at level {level}: their silence means nothing. At least {would} held-out rows are needed, or more new ones."
-        ))
-    }
-
-    /// The share of the level that the question with the smaller one has.
-    fn least_share(methods: &[Method]) -> f64 {
-        let asks = |question| methods.iter().any(|method| method.question() == question);
-        if asks(Question::Harm) && asks(Question::Difference) { SHARES[1] } else { 1.0 }
     }
 
     /// What it needs.
@@ -226,7 +197,6 @@ mod tests {
             let [null, fresh] = if costly { &few } else { &many };
             let test = method.prepare(&parts, None, &streams).unwrap();
             let s = test.statistics().len();
-            assert_eq!(Question::of(test.statistics()), method.question(), "{}", method.name());
             let law = NullLaw::new(test.measure(null, &streams.child("a")).unwrap().values, s).unwrap();
             let observed = test.measure(fresh, &streams.child("b")).unwrap().values;
             let mut p: Vec<Vec<f64>> = vec![Vec::new(); s + 1];
@@ -242,18 +212,6 @@ mod tests {
                 assert!(share.share <= bound, "{}: {share:?} above {bound}", method.name());
             }
         }
-    }
-
-    #[test]
-    fn where_both_questions_are_asked_either_can_be_answered() {
-        let both = Method::defaults(true);
-        let harm = [Method::named("bank").unwrap()];
-        assert_eq!([&both[..], &harm].map(|methods| Method::redraws(methods, 0.05)), [99, 19]);
-        assert_eq!(Method::redraws(&both, 0.001), 4_999);
-        // One row of Q beside 20 has a p-value of 1/21 at least, and difference may have .01.
-        let said = Method::silenced(&both, [20, 1], 0.05).unwrap();
-        assert!(said.contains("At least 99 held-out rows"), "{said}");
-        assert!(Method::silenced(&both, [99, 1], 0.05).is_none() && Method::silenced(&harm, [20, 1], 0.05).is_none());
     }
 
     #[test]

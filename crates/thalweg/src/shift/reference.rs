@@ -68,6 +68,57 @@ pub fn quarters(n: usize, seed: u64) -> Result<[Vec<usize>; 3]> {
     Ok([train.to_vec(), validation.to_vec(), held_out.to_vec()])
 }
 
+/// Whether so many of some rows stand elsewhere too that chance, which gives this share of them, does not explain it.
+fn beyond_chance(count: usize, of: usize, chance: f64) -> bool {
+    let share = count as f64 / of.max(1) as f64;
+    share > LEAKED && share > 2.0 * chance
+}
+
+/// What a look at the rows of a query needs to know of those of P.
+#[derive(Clone, Debug)]
+pub struct Known {
+    copies: Copies,
+    /// Validation rows, held-out rows.
+    validation: usize,
+    held_out: usize,
+    /// Of training and validation rows, where these have inputs: [`Bits::number`].
+    made_with: HashSet<u64>,
+}
+
+impl Known {
+    /// What is to be said of copies among the held-out rows.
+    pub fn held_out_copies(&self) -> Option<String> {
+        let (within, held) = (self.copies.within, self.held_out);
+        beyond_chance(within, held, 0.0).then(|| format!(
+            "{within} of {held} held-out rows of P are copies of others. Rows are taken as independent: if copies were made, take them out, or p-values come out too small."
+        ))
+    }
+
+    /// A look at the rows of a query: for each row the first that equals it, where more of them are copies than chance explains (as among held-out rows, for
+    /// rows that take few values); and what is to be said of them.
+    pub fn looked_over(&self, query: &Sample) -> (Option<Vec<usize>>, Vec<String>) {
+        let n = query.len();
+        let mut caveats = Vec::new();
+        let seen = bits(query).filter(|row| self.made_with.contains(&row.number())).count();
+        if beyond_chance(seen, n, self.copies.by_chance as f64 / self.validation as f64) {
+            caveats.push(format!(
+                "{seen} of {n} rows are training or validation rows of P. The model is surer of those than of fresh rows, and an alarm may mean no more than that: ask about rows that it was not made with."
+            ));
+        }
+        let mut first = HashMap::new();
+        let of_row: Vec<usize> = bits(query).enumerate().map(|(i, row)| *first.entry(row).or_insert(i)).collect();
+        let within = n - first.len();
+        // Copies among P's own rows that pass for chance are few enough to be let pass here too.
+        let own = if self.held_out_copies().is_some() { self.copies.within } else { 0 };
+        if !beyond_chance(within, n, own as f64 / self.held_out as f64) {
+            return (None, caveats);
+        }
+        caveats
+            .push(format!("{within} of {n} rows are copies of others and count once: tests take rows as independent."));
+        (Some(of_row), caveats)
+    }
+}
+
 /// The numbers of a row, which are compared bit for bit.
 struct Bits<'a>(&'a [f32]);
 
@@ -76,10 +127,10 @@ impl Bits<'_> {
         self.0.iter().map(|v| v.to_bits())
     }
 
-    /// A number that equal rows share and few others do, from sixteen of their numbers.
-    fn mark(&self) -> u64 {
-        let some = self.each().step_by((self.0.len() / 16).max(1));
-        some.fold(0xcbf2_9ce4_8422_2325, |mark: u64, v| (mark ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3))
+    /// A number that equal rows share, and others by no more than chance.
+    fn number(&self) -> u64 {
+        // FNV-1a, a word at a time.
+        self.each().fold(0xcbf2_9ce4_8422_2325, |number, v| (number ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3))
     }
 }
 
@@ -93,7 +144,7 @@ impl Eq for Bits<'_> {}
 
 impl Hash for Bits<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.each().for_each(|v| state.write_u32(v));
+        state.write_u64(self.number());
     }
 }
 
@@ -148,9 +199,8 @@ impl Reference {
     /// Says how many.
     pub fn held_out_is_fresh(&self) -> Result<()> {
         let Copies { elsewhere, by_chance, .. } = self.copies();
-        let share = |count: usize, of: &Sample| count as f64 / of.len() as f64;
-        let (found, chance) = (share(elsewhere, &self.held_out), share(by_chance, &self.validation));
-        if self.held_out.width() == 0 || found <= LEAKED || found <= 2.0 * chance {
+        let chance = by_chance as f64 / self.validation.len() as f64;
+        if self.held_out.width() == 0 || !beyond_chance(elsewhere, self.held_out.len(), chance) {
             return Ok(());
         }
         let expected = "rows that the model was not trained on: it is surer of those that it was, and every fresh row would look shifted";
@@ -159,43 +209,15 @@ impl Reference {
         Err(Error::parameter("held-out rows of P", expected, found))
     }
 
-    /// A look at the rows of a query: for each row the first that equals it, where more of them are copies than chance explains (as among held-out rows, for
-    /// rows that take few values); and what is to be said of them and of P's held-out rows. Rows are compared in full only where a few of their numbers agree.
-    pub fn looked_over(&self, query: &Sample) -> (Option<Vec<usize>>, Vec<String>) {
-        let (n, held) = (query.len(), self.held_out.len());
-        let mut caveats = Vec::new();
-        let many = |count: usize, of: usize, chance: f64| {
-            let share = count as f64 / of.max(1) as f64;
-            share > LEAKED && share > 2.0 * chance
-        };
-        let marks: HashSet<u64> = bits(&self.held_out).map(|row| row.mark()).collect();
-        let own = if many(held - marks.len(), held, 0.0) { self.copies().within } else { 0 };
-        if many(own, held, 0.0) {
-            caveats.push(format!(
-                "{own} of {held} held-out rows of P are copies of others. Rows are taken as independent: if copies were made, take them out, or p-values come out too small."
-            ));
+    /// What a look at the rows of a query needs to know of those of P, the same for every query.
+    pub fn known(&self) -> Known {
+        let made_with = if self.held_out.width() > 0 { [&self.train, &self.validation].to_vec() } else { Vec::new() };
+        Known {
+            copies: self.copies(),
+            validation: self.validation.len(),
+            held_out: self.held_out.len(),
+            made_with: made_with.into_iter().flat_map(bits).map(|row| row.number()).collect(),
         }
-        if query.width() > 0 {
-            let marks: HashSet<u64> = bits(query).map(|row| row.mark()).collect();
-            let alike = bits(&self.train).chain(bits(&self.validation)).filter(|row| marks.contains(&row.mark()));
-            let known: HashSet<Bits> = alike.collect();
-            let seen = bits(query).filter(|row| known.contains(row)).count();
-            let chance = || self.copies().by_chance as f64 / self.validation.len() as f64;
-            if many(seen, n, 0.0) && many(seen, n, chance()) {
-                caveats.push(format!(
-                    "{seen} of {n} rows are training or validation rows of P. The model is surer of those than of fresh rows, and an alarm may mean no more than that: ask about rows that it was not made with."
-                ));
-            }
-        }
-        let mut first = HashMap::new();
-        let of_row: Vec<usize> = bits(query).enumerate().map(|(i, row)| *first.entry(row).or_insert(i)).collect();
-        let within = n - first.len();
-        if !many(within, n, own as f64 / held as f64) {
-            return (None, caveats);
-        }
-        caveats
-            .push(format!("{within} of {n} rows are copies of others and count once: tests take rows as independent."));
-        (Some(of_row), caveats)
     }
 
     /// Null queries of `size` rows each: row numbers within the held-out part, `count` of them, and how they lie.
@@ -315,23 +337,27 @@ mod tests {
         let rows = |n: usize, seed: u64| of(normals(&Streams::new(seed), 3 * n), seed);
         let reference = Reference::new(rows(50, 1), rows(40, 2), rows(60, 3)).unwrap();
         let query = rows(20, 4);
-        assert_eq!(reference.looked_over(&query), (None, vec![]));
+        assert_eq!(reference.known().looked_over(&query), (None, vec![]));
         // One copy in twenty is no more than is let pass, three are not.
         let copied = |copies: usize| query.rows(&(0..20).map(|i| if i < copies { 19 } else { i }).collect::<Vec<_>>());
-        assert_eq!(reference.looked_over(&copied(1)).0, None);
-        let (of_row, said) = reference.looked_over(&copied(3));
+        assert_eq!(reference.known().looked_over(&copied(1)).0, None);
+        let (of_row, said) = reference.known().looked_over(&copied(3));
         let expected: Vec<usize> = (0..20).map(|i| if i < 3 || i == 19 { 0 } else { i }).collect();
         assert!(
             of_row == Some(expected) && said.len() == 1 && said[0].starts_with("3 of 20 rows are copies"),
             "{said:?}"
         );
-        let (of_row, said) = reference.looked_over(&reference.train.rows(&(0..10).collect::<Vec<_>>()));
+        let (of_row, said) = reference.known().looked_over(&reference.train.rows(&(0..10).collect::<Vec<_>>()));
         assert!(of_row.is_none() && said.len() == 1 && said[0].starts_with("10 of 10 rows are training"), "{said:?}");
         // Where P's own rows take few values, so may the query's.
         let coarse =
             |n: usize, seed: u64| of(normals(&Streams::new(seed), 3 * n).iter().map(|v| v.signum()).collect(), seed);
         let few = Reference::new(coarse(50, 1), coarse(40, 2), coarse(60, 3)).unwrap();
-        let (of_row, said) = few.looked_over(&coarse(20, 4));
-        assert!(of_row.is_none() && said.len() == 1 && said[0].contains("held-out rows of P are copies"), "{said:?}");
+        assert_eq!(few.known().looked_over(&coarse(20, 4)), (None, vec![]));
+        let said = few.known().held_out_copies().unwrap();
+        assert!(
+            said.contains("held-out rows of P are copies") && reference.known().held_out_copies().is_none(),
+            "{said}"
+        );
     }
 }

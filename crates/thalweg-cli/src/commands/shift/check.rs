@@ -3,7 +3,8 @@ use crate::common::Outcome;
 use crate::output::{Inputs, JSON, Plan, REPORT};
 use crate::session::Session;
 use crate::work::shift::parts::{Flags, Making};
-use crate::work::shift::{answer, cache, looking, query, read};
+use crate::work::shift::query::{QueryFlags, Rows};
+use crate::work::shift::{answer, cache, looking, read};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thalweg::shift::law::permutation;
@@ -27,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     of: Flags,
     #[command(flatten)]
-    query: query::QueryFlags,
+    query: QueryFlags,
     #[command(flatten)]
     making: Making,
     /// Folder that calibrations are kept in; one in the user's cache folder by default
@@ -46,9 +47,8 @@ pub struct Args {
 /// As of `shift calibrate` and `shift test`; a command that fails.
 pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let level = args.answer.level.unwrap_or(0.05);
-    let of = &args.of;
-    let methods = of.methods(&args.making.methods, session)?;
     permutation::check(args.making.null, level)?;
+    let of = &args.of;
     let inputs = Inputs::default().paths(&of.classifier).paths(&of.logits).text(of.arch.as_deref());
     let inputs = args.query.inputs(inputs.text(of.reference.as_deref()).text(of.held_out.as_deref()));
     let report = args.answer.page("shift check", &inputs, session)?;
@@ -56,19 +56,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let out = session.folder_if_given(&plan)?;
     let folder = if args.no_cache { None } else { Some(cache::folder(args.cache.as_deref())?) };
     let seed = session.seed_or(1);
+    let methods = of.methods(&args.making.methods, session)?;
     let model = of.asking.predictor();
+    let (query, _stdin) = args.query.in_files()?;
     // A command is asked about P and Q at once.
     let (ready, asked) = match &model {
-        Some(model) => read::by_command(of, model, args.query.query.as_deref(), seed, session)?,
+        Some(model) => read::by_command(of, model, query.query.as_deref(), seed, session)?,
         None => (read::read(of, seed, session)?, None),
     };
     let config = ready.config(session)?;
     let request = ready.request(&args.making, (&methods, &config), level, seed);
     let (calibration, _) = cache::calibrated(&request, folder.as_deref(), session)?;
     let (sample, picked) = match asked {
-        Some(query) => args.query.picked(query, args.making.size, session),
-        None => args.query.rows((None, of.probabilities), &calibration, Path::new("the model"), session)?,
+        Some(rows) => query.picked(rows, args.making.size, session),
+        None => query.rows((None, of.probabilities), &calibration, Path::new("the model"), session)?,
     };
-    let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
+    let rows = Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered((&calibration, model.as_ref()), &rows, (&args.answer, level), (out, report), session)
 }

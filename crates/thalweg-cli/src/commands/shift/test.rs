@@ -54,8 +54,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let calibration = Calibration::read(&args.calibration)?;
     let level = query::level(args.answer.level, &calibration, &args.calibration)?;
     let model = args.asking.predictor();
+    let (query, _stdin) = args.query.in_files()?;
     let (sample, picked) =
-        args.query.rows((model.as_ref(), args.probabilities), &calibration, &args.calibration, session)?;
+        query.rows((model.as_ref(), args.probabilities), &calibration, &args.calibration, session)?;
     let rows = query::Rows { sample, picked, features: looking::features(&calibration) };
     answer::answered((&calibration, model.as_ref()), &rows, (&args.answer, level), (out, report), session)
 }

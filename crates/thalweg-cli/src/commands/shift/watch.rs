@@ -8,7 +8,8 @@ use crate::work::shift::query;
 use crate::work::shift::verdict::FailOn;
 use crate::work::shift::watch::{State, batches, page, results, said, table};
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use thalweg::shift::calibration::Calibration;
 
 /// Watch rows that come in batches: without shift, the probability of any alarm, ever, is at most --level
@@ -18,6 +19,9 @@ use thalweg::shift::calibration::Calibration;
     --query-logits new-logits.csv
   thalweg shift watch mine.cal --state mine.watch --query new.csv \\
     --predict 'python3 f.py'
+  # a stream: fifty lines are a batch
+  tail -n +1 -f logits.log | thalweg shift watch logits.cal \\
+    --state days.watch --query-logits - --every 50
   # what it has come to so far, and its course as a page
   thalweg shift watch logits.cal --state days.watch --report days.html
 
@@ -33,7 +37,7 @@ pub struct Args {
     /// Where the watch is kept between batches: a file, made if it is not there
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
-    /// Rows of a batch: NAME[:DIR]; several in their order
+    /// Rows of a batch: FILE.csv, - for stdin, or NAME[:DIR]; several in their order
     #[arg(long, visible_alias = "q", value_name = "NAME[:DIR]", conflicts_with = "query_logits")]
     query: Vec<String>,
     /// The hospital, for --query heart
@@ -44,9 +48,12 @@ pub struct Args {
     batches: Option<PathBuf>,
     #[command(flatten)]
     asking: PredictFlags,
-    /// f's logits on the rows of a batch: a CSV file; several in their order
+    /// f's logits on the rows of a batch: a CSV file, or - for stdin; several in their order
     #[arg(long, visible_alias = "q-logits", value_name = "FILE", num_args = 1.., conflicts_with = "predict")]
     query_logits: Vec<PathBuf>,
+    /// Rows from stdin that make a batch, all of them without this; the verdict is told after each, and an alarm ends the watch
+    #[arg(long, value_name = "N")]
+    every: Option<NonZeroUsize>,
     /// The files hold probabilities (recognised without the flag; with it anything else is refused)
     #[arg(long, conflicts_with = "query")]
     probabilities: bool,
@@ -75,21 +82,25 @@ pub fn run(args: &Args, session: &Session) -> Result<Outcome> {
     let plan = Plan { command: "shift watch", inputs, ..Plan::default() };
     let report = args.report.as_ref().map(|path| OutFile::claim(path, false, &plan, &session.common)).transpose()?;
     let calibration = Calibration::read(&args.calibration)?;
+    calibration.caveats().iter().for_each(|said| session.say(said));
     let mut state = State::open(&args.state, &calibration, args.level, session)?;
     let model = args.asking.predictor();
     let logits_alone = calibration.base().is_none();
     let files = args.batches.as_deref().map(batches).transpose()?.unwrap_or_default();
     let (of_logits, of_rows): (Vec<_>, Vec<_>) = files.into_iter().partition(|_| logits_alone);
     let of_rows = of_rows.iter().map(|path| path.display().to_string());
+    let asked = (args.site.as_deref(), model.as_ref());
+    let data = |text: &str| query::of_data(text, asked, &calibration, &args.calibration, session);
+    let parted = (args.every, args.fail_on);
     for text in args.query.iter().cloned().chain(of_rows) {
-        let rows =
-            query::of_data(&text, (args.site.as_deref(), model.as_ref()), &calibration, &args.calibration, session)?;
         let name = args.site.as_ref().map_or(text.clone(), |site| format!("{text}, {site}"));
-        state.add(&name, &rows, &calibration, session)?;
+        state.take(&text, &name, data, parted, (&calibration, session))?;
     }
+    let logits =
+        |file: &str| query::of_logits(Path::new(file), args.probabilities, &calibration, &args.calibration, session);
     for path in args.query_logits.iter().chain(&of_logits) {
-        let rows = query::of_logits(path, args.probabilities, &calibration, &args.calibration, session)?;
-        state.add(&path.display().to_string(), &rows, &calibration, session)?;
+        let name = path.display().to_string();
+        state.take(&name, &name, logits, parted, (&calibration, session))?;
     }
     session.progress.end();
     let watch = state.watch();

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use thalweg::Streams;
+use thalweg::shift::calibration::accuracy::Accuracy;
 use thalweg::shift::counterpart::{Home, explained};
 use thalweg::shift::law::null::NullLaw;
 use thalweg::shift::law::outcome::{Answer, Measurement, Outcome, Question, together};
@@ -14,6 +15,10 @@ use thalweg::shift::{Base, Method, Reference, Sample, ShiftTest};
 /// Our outcome, by what it says.
 pub const HARMFUL: &str = "default: harmful";
 pub const ANY: &str = "default: harmful or shifted";
+
+/// What is counted of our estimate of f's accuracy: the queries that have an interval, and those of them whose accuracy lies outside it.
+pub const GIVEN: &str = "estimate: interval given";
+pub const MISSED: &str = "estimate: truth outside it";
 
 /// The first of them without asking whether a change that f bears explains it.
 pub const UNEXPLAINED: &str = "default: harm alarms";
@@ -27,6 +32,7 @@ pub struct Contenders {
     base: Arc<Base>,
     /// Of the held-out rows.
     labels: Vec<u32>,
+    accuracy: Option<Accuracy>,
     /// The default tests, and others that need no training a query.
     tests: Tests,
     /// How many of them are the default.
@@ -87,7 +93,9 @@ impl Contenders {
             let law = NullLaw::new(test.measure(&draws, &streams.child("law"))?.values, test.statistics().len())?;
             Ok((method, test, law))
         };
+        let ours: Vec<&dyn ShiftTest> = tests[..default].iter().map(|(_, test)| &**test).collect();
         Ok(Self {
+            accuracy: Accuracy::new(reference, world.held_out_labels.clone(), &ours)?,
             reference: reference.clone(),
             base: world.base.clone(),
             labels: world.held_out_labels.clone(),
@@ -106,28 +114,29 @@ impl Contenders {
         (self.tests, self.trained.into_iter().map(|(method, test, _)| (method, test)).collect())
     }
 
-    /// How many of `queries` each alarms on.
+    /// On how many of `queries`, which f is right on to this share, each alarms, and of how many that is.
     ///
     /// # Errors
     /// As the tests' own.
-    pub fn alarms(&self, queries: &[Sample], streams: &Streams) -> Result<BTreeMap<String, usize>> {
+    pub fn alarms(&self, queries: &[(Sample, f64)], streams: &Streams) -> Result<BTreeMap<String, [usize; 2]>> {
         let each: Vec<Vec<(String, bool)>> = queries
             .par_iter()
             .enumerate()
-            .map(|(i, q)| self.judged(q, &streams.index(i as u64)))
+            .map(|(i, (query, right))| self.judged(query, *right, &streams.index(i as u64)))
             .collect::<Result<_>>()?;
         let mut counts = BTreeMap::new();
         for (name, alarm) in each.into_iter().flatten() {
-            *counts.entry(name).or_insert(0) += usize::from(alarm);
+            let [hits, of] = counts.entry(name).or_insert([0; 2]);
+            (*hits, *of) = (*hits + usize::from(alarm), *of + 1);
         }
         Ok(counts)
     }
 
-    fn judged(&self, query: &Sample, streams: &Streams) -> Result<Vec<(String, bool)>> {
+    fn judged(&self, query: &Sample, right: f64, streams: &Streams) -> Result<Vec<(String, bool)>> {
         let held_out = &self.reference.held_out;
         let rows = held_out.clone().joined(query);
         let draws = permutation::redraws(held_out.len(), query.len(), self.null, streams)?;
-        let mut measured = Vec::new();
+        let (mut measured, mut disagreements) = (Vec::new(), Vec::new());
         let mut found = Vec::new();
         for (method, test) in &self.tests {
             let values = test.measure_rows(&rows, held_out.len(), &draws, &streams.child(method.name()))?;
@@ -135,18 +144,27 @@ impl Contenders {
             let p = together(&[&of]).map_or(1.0, |p| p[0]);
             found.push((method.name().to_owned(), p <= self.level));
             measured.push(of);
+            disagreements.push(values.disagreements);
         }
-        let outcome = Answer::of(&measured[..self.default])?.outcome(self.level).0;
-        let mut harmful = outcome == Outcome::HarmfulShift;
-        found.push((UNEXPLAINED.into(), harmful));
-        if harmful {
+        let mut outcome = Answer::of(&measured[..self.default])?.outcome(self.level).0;
+        found.push((UNEXPLAINED.into(), outcome == Outcome::HarmfulShift));
+        if outcome == Outcome::HarmfulShift {
             let tests = self.tests[..self.default].iter().map(|(method, test)| (*method, &**test));
             let ask = |inputs: &[f32]| self.base.sample(inputs);
             let home = Home { ask: Some(&ask), held_out, labels: &self.labels };
             let how = (self.level, self.null);
-            harmful = explained(tests, &home, query, how, &streams.child("counterpart"))?.is_none();
+            if explained(tests, &home, query, how, &streams.child("counterpart"))?.is_some() {
+                outcome = Outcome::ShiftedHarmNotEstablished;
+            }
         }
-        found.push((HARMFUL.into(), harmful));
+        if let Some(accuracy) = &self.accuracy {
+            let ours: Vec<&dyn ShiftTest> = self.tests[..self.default].iter().map(|(_, test)| &**test).collect();
+            let interval =
+                accuracy.estimate(query, outcome, self.level, (&self.reference, &ours), &disagreements)?.interval;
+            found.push((GIVEN.into(), interval.is_some()));
+            found.extend(interval.map(|[low, high]| (MISSED.into(), !(low..=high).contains(&right))));
+        }
+        found.push((HARMFUL.into(), outcome == Outcome::HarmfulShift));
         found.push((ANY.into(), outcome != Outcome::NoEvidenceOfHarm));
         let confidence = sure(&rows);
         let mean = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {

@@ -1,4 +1,5 @@
 //! What one method came to in one cell.
+use super::contenders::{GIVEN, MISSED};
 use crate::results::Row;
 use crate::row;
 
@@ -28,15 +29,25 @@ impl Line {
         self.hits as f64 / self.draws as f64
     }
 
+    /// Whether it counts estimates of f's accuracy, and no alarms.
+    pub fn is_of_estimate(&self) -> bool {
+        [GIVEN, MISSED].contains(&self.method.as_str())
+    }
+
     pub fn row(&self) -> Row {
         let n = self.accuracies.len() as f64;
         let mean = |at: usize| self.accuracies.iter().map(|a| a[at]).sum::<f64>() / n;
         let share = self.share();
-        row! {
+        let error = (share * (1.0 - share) / self.draws as f64).sqrt();
+        let mut row = row! {
             "home" => self.home, "shift" => self.shift, "query_rows" => self.size, "method" => self.method,
-            "accuracy_on_p" => mean(0), "accuracy_on_q" => mean(1), "harm" => kind(self.fall()), "alarms" => share,
-            "alarms_standard_error" => (share * (1.0 - share) / self.draws as f64).sqrt(), "draws" => self.draws,
-        }
+            "accuracy_on_p" => mean(0), "accuracy_on_q" => mean(1), "harm" => kind(self.fall()), "draws" => self.draws,
+        };
+        row.extend(match self.is_of_estimate() {
+            true => row! { "share" => share, "share_standard_error" => error },
+            false => row! { "alarms" => share, "alarms_standard_error" => error },
+        });
+        row
     }
 }
 
@@ -54,7 +65,7 @@ pub fn put(
     lines: &mut Vec<Line>,
     (home, shift, size, method): (&str, &str, usize, &str),
     accuracies: [f64; 2],
-    (hits, draws): (usize, usize),
+    [hits, draws]: [usize; 2],
 ) {
     let same = |l: &&mut Line| l.home == home && l.shift == shift && l.size == size && l.method == method;
     match lines.iter_mut().find(same) {

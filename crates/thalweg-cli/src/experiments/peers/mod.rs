@@ -44,6 +44,16 @@ pub struct Peers {
     home: BTreeMap<String, Home>,
 }
 
+/// The rows that a change leads to.
+struct Shift {
+    name: String,
+    rows: Sample,
+    /// Whether f is right on each.
+    right: Vec<bool>,
+    /// f's, of all rows that it was not trained on.
+    accuracy: f64,
+}
+
 impl Experiment for Peers {
     const NAME: &'static str = "peers";
     const TOML: &'static str = include_str!("../../../../../experiments/peers.toml");
@@ -101,12 +111,17 @@ impl Peers {
         let images = world.base.takes_images();
         let (base, unseen) = (&world.base, &world.unseen);
         let on_p = world::accuracy(base, unseen)?;
-        let mut shifts: Vec<(String, Sample, f64)> = vec![("none".into(), world.fresh.0.clone(), on_p)];
-        shifts.extend(world.shifted.iter().map(|(name, rows, right, _)| (name.clone(), rows.clone(), *right)));
+        let shift = |name: &str, rows: &Sample, labels: &[u32], accuracy: f64| {
+            let right = rows.predictions().iter().zip(labels).map(|(a, b)| a == b).collect();
+            Shift { name: name.into(), rows: rows.clone(), right, accuracy }
+        };
+        let mut shifts = vec![shift("none", &world.fresh.0, &world.data.labels, on_p)];
+        shifts.extend(world.shifted.iter().map(|s| shift(&s.name, &s.rows, &s.labels, s.accuracy)));
         for change in &self.changes {
             let streams = streams.child(&change.name());
             let [rows, all] = [&world.data, unseen].map(|rows| change.of(rows, unseen, base, &streams));
-            shifts.push((change.name(), base.sample(&rows?.inputs)?, world::accuracy(base, &all?)?));
+            let (rows, accuracy) = (rows?, world::accuracy(base, &all?)?);
+            shifts.push(shift(&change.name(), &base.sample(&rows.inputs)?, &rows.labels, accuracy));
         }
         let config = world::tests(&self.tests, images)?;
         let default = Method::defaults(true);
@@ -133,17 +148,17 @@ impl Peers {
             let all = ((tests, default.len()), trained, (size, judging));
             let ready = Contenders::new(world, all.0, all.1, all.2, &streams.child("laws"))?;
             session.progress.begin(&format!("{home}, network {}, {size} rows", index + 1), shifts.len() as u64);
-            for (shift, rows, right) in &shifts {
+            for Shift { name: shift, rows, right, accuracy } in &shifts {
                 if session.progress.interrupted() {
                     return Err(thalweg_nets::Error::Interrupted.into());
                 }
                 let streams = streams.child(shift).index(size as u64);
-                if let Some(queries) = world::queries(rows, rows, 1.0, size, self.draws, &streams) {
-                    let alarms = ready.alarms(&queries, &streams.child("judged"))?;
-                    let accuracies = [on_p, *right];
-                    alarms.into_iter().for_each(|(method, hits)| {
-                        put(lines, (home, shift, size, &method), accuracies, (hits, self.draws));
-                    });
+                if let Some(drawn) = world::drawn(rows.len(), size, self.draws, &streams) {
+                    let share = |query: &[usize]| query.iter().filter(|&&row| right[row]).count() as f64 / size as f64;
+                    let queries: Vec<_> = drawn.iter().map(|query| (rows.rows(query), share(query))).collect();
+                    for (method, counts) in ready.alarms(&queries, &streams.child("judged"))? {
+                        put(lines, (home, shift, size, &method), [on_p, *accuracy], counts);
+                    }
                 }
                 session.progress.advance(1);
             }

@@ -1,5 +1,5 @@
 //! The tables and the page of `reproduce peers`.
-use super::contenders::{ANY, HARMFUL, UNEXPLAINED};
+use super::contenders::{ANY, GIVEN, HARMFUL, MISSED, UNEXPLAINED};
 use super::line::{BENIGN, HARM, Line, kind};
 use crate::experiments::experiment::Scale;
 use crate::report::Report;
@@ -19,12 +19,14 @@ const SHOWN: [&str; 10] = [
     "mmd",
 ];
 
+/// Intervals below which a shift is not looked at alone.
+const FEW: usize = 10;
 /// What shifts are counted together under.
 const UNSHIFTED: &str = "none";
 
-/// Power at harm and alarms at benign over all shifts; then every shift.
+/// Power at harm and alarms at benign over all shifts; estimates of accuracy; then every shift.
 pub fn tables(lines: &[Line], sizes: &[usize]) -> Vec<Table> {
-    let mut all = vec![whole(lines, sizes)];
+    let mut all = vec![whole(lines, sizes), estimates(lines, sizes)];
     all.extend(sizes.iter().map(|&size| single(lines, size)));
     all
 }
@@ -32,7 +34,7 @@ pub fn tables(lines: &[Line], sizes: &[usize]) -> Vec<Table> {
 fn methods(lines: &[Line]) -> Vec<&str> {
     let mut names: Vec<&str> = vec![HARMFUL, ANY, UNEXPLAINED];
     lines.iter().for_each(|line| {
-        if !names.contains(&line.method.as_str()) {
+        if !line.is_of_estimate() && !names.contains(&line.method.as_str()) {
             names.push(&line.method);
         }
     });
@@ -75,6 +77,43 @@ fn whole(lines: &[Line], sizes: &[usize]) -> Table {
     table
 }
 
+/// How often an interval for f's accuracy is given, and how often the accuracy of the query lies outside it then.
+fn estimates(lines: &[Line], sizes: &[usize]) -> Table {
+    let mut heads = vec!["shift".to_owned()];
+    for column in [GIVEN, MISSED, "worst shift"] {
+        heads.extend(sizes.iter().map(|size| format!("{column}, {size}")));
+    }
+    let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
+    for what in [UNSHIFTED, "benign", "between", "harmful"] {
+        let of = |method: &'static str| {
+            move |l: &&Line| {
+                let own = if l.shift == UNSHIFTED { UNSHIFTED } else { kind(l.fall()) };
+                l.method == method && own == what
+            }
+        };
+        let all = |method, size: usize| lines.iter().filter(of(method)).filter(move |l| l.size == size);
+        let share = |method, size| {
+            let (hits, draws) = all(method, size).fold((0, 0), |(hits, draws), l| (hits + l.hits, draws + l.draws));
+            let share = hits as f64 / draws as f64;
+            Cell::Estimate(share, (share * (1.0 - share) / draws as f64).sqrt(), 2)
+        };
+        let worst = |size| {
+            let often = all(MISSED, size).filter(|l| l.draws >= FEW).map(Line::share);
+            Cell::Number(often.fold(f64::NAN, f64::max), 2)
+        };
+        let mut cells: Vec<Cell> = vec![if what == UNSHIFTED { "unshifted" } else { what }.into()];
+        cells.extend(sizes.iter().map(|&size| share(GIVEN, size)));
+        cells.extend(sizes.iter().map(|&size| share(MISSED, size)));
+        cells.extend(sizes.iter().map(|&size| worst(size)));
+        table.push(Weight::Plain, cells);
+    }
+    table.note = format!(
+        "Shares of queries that are given an interval for f's accuracy, and of those the share whose accuracy lies outside it; in the worst of the shifts that gave {FEW} or \
+         more. Where no interval is given, the estimate says that it cannot tell. Unshifted the level bounds the share outside; under shift nothing can, and it is measured."
+    );
+    table
+}
+
 fn single(lines: &[Line], size: usize) -> Table {
     let shown: Vec<&str> = methods(lines).into_iter().filter(|m| SHOWN.contains(m)).collect();
     let title = format!("{size} rows: shift");
@@ -111,6 +150,7 @@ pub fn page((draws, bases, level, sizes): (usize, u64, f64, &[usize]), scale: Sc
         report.paragraph(caveat);
     });
     report.heading("All shifts").table(&whole(lines, sizes));
+    report.heading("Estimates of accuracy").table(&estimates(lines, sizes));
     for &size in sizes {
         report.heading(format!("Shift by shift, {size} rows")).table(&single(lines, size));
     }

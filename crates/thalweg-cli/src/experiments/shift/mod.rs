@@ -22,7 +22,7 @@ use thalweg::shift::law::power::{Share, auroc};
 use thalweg::shift::method::Parts;
 use thalweg::shift::{Method, Sample, ShiftTest};
 use thalweg_nets::progress::Progress;
-use world::World;
+use world::{Shifted, World};
 
 /// Queries that are timed one by one.
 const TIMED: usize = 15;
@@ -152,7 +152,7 @@ impl Shifts {
                 let setup = before + start.elapsed().as_secs_f64();
                 let milliseconds = timed(test.as_ref(), &unshifted, &streams)?;
                 let usual = judged(test.as_ref(), &law, &unshifted, &streams.child("usual"))?;
-                for (shift, rows, accuracy, share) in &world.shifted {
+                for Shifted { name: shift, rows, accuracy, share, .. } in &world.shifted {
                     let Some(queries) = draw(rows, *share, shift) else { continue };
                     let found = judged(test.as_ref(), &law, &queries, &streams.child("away").child(shift))?;
                     for (f, u) in found.iter().zip(&usual) {

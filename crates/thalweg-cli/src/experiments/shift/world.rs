@@ -108,9 +108,20 @@ pub struct World {
     pub fresh: (Sample, f64),
     /// Whether those are the null law's own rows.
     pub shared: bool,
-    /// Rows of every shift, f's accuracy there, and the share of a query that they make.
-    pub shifted: Vec<(String, Sample, f64, f64)>,
+    pub shifted: Vec<Shifted>,
     pub seconds: f64,
+}
+
+/// The rows that a shift leads to.
+pub struct Shifted {
+    /// The shift's name in tables.
+    pub name: String,
+    pub rows: Sample,
+    pub labels: Vec<u32>,
+    /// f's there.
+    pub accuracy: f64,
+    /// The share of a query that they make.
+    pub share: f64,
 }
 
 /// Parameters of tests: those measured for rows of features or for images, with `over` in their place.
@@ -165,7 +176,8 @@ pub fn world(home: &Home, index: u64, seed: u64, apart: bool, session: &Session)
     let mut shifted = Vec::new();
     for shift in &home.shifts {
         let (data, share) = shifted_rows(shift, home, &splits, &fresh, &base, seed + index)?;
-        shifted.push((shift.name(), rows(&data)?, accuracy(&base, &data)?, share));
+        let (rows, accuracy) = (rows(&data)?, accuracy(&base, &data)?);
+        shifted.push(Shifted { name: shift.name(), rows, labels: data.labels, accuracy, share });
     }
     let known = accuracy(&base, &fresh)?;
     let mut unseen = splits.validation.clone();
@@ -268,23 +280,31 @@ pub fn queries(
     if from_away > away.len() || size - from_away > home.len() {
         return None;
     }
-    let pick = |n: usize, of: usize, streams: &Streams| {
-        let mut all: Vec<usize> = (0..of).collect();
-        let mut rng = streams.rng();
-        for i in 0..n {
-            let j = rng.random_range(i as u64..of as u64) as usize;
-            all.swap(i, j);
-        }
-        all.truncate(n);
-        all
-    };
     let one = |i: usize| {
         let streams = streams.index(i as u64);
-        let a = away.rows(&pick(from_away, away.len(), &streams.child("away")));
+        let a = away.rows(&picked(from_away, away.len(), &streams.child("away")));
         match size - from_away {
             0 => a,
-            rest => a.joined(&home.rows(&pick(rest, home.len(), &streams.child("home")))),
+            rest => a.joined(&home.rows(&picked(rest, home.len(), &streams.child("home")))),
         }
     };
     Some((0..count).map(one).collect())
+}
+
+/// Which rows of `of` such queries have that are of `away` alone; none where they do not suffice.
+pub fn drawn(of: usize, size: usize, count: usize, streams: &Streams) -> Option<Vec<Vec<usize>>> {
+    let one = |i: usize| picked(size, of, &streams.index(i as u64).child("away"));
+    (size <= of).then(|| (0..count).map(one).collect())
+}
+
+/// `n` of `of` rows, none twice.
+fn picked(n: usize, of: usize, streams: &Streams) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..of).collect();
+    let mut rng = streams.rng();
+    for i in 0..n {
+        let j = rng.random_range(i as u64..of as u64) as usize;
+        all.swap(i, j);
+    }
+    all.truncate(n);
+    all
 }

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thalweg::shift::calibration::{Calibration, Request};
 use thalweg_nets::Error;
-use thalweg_nets::data::place::root;
+use thalweg_nets::data::place;
 
 /// Where they are kept: the folder given, or one in the user's cache folder.
 ///
 /// # Errors
 /// No cache folder is known.
 pub fn folder(given: Option<&Path>) -> Result<PathBuf> {
-    given.map_or_else(|| Ok(root()?.join("shift")), |folder| Ok(folder.to_path_buf()))
+    let own = || place::cache().map(|cache| cache.join("shift"));
+    let none = "no cache folder is known (neither XDG_CACHE_HOME nor HOME is set): --cache DIR names one, --no-cache keeps nothing";
+    given.map(Path::to_path_buf).or_else(own).context(none)
 }
 
 /// The calibration that `request` asks for, and whether it was there: read from `folder`, or made and kept there; made alone where there is no folder.

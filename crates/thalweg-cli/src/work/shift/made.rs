@@ -3,9 +3,8 @@ use crate::results::Row;
 use crate::row;
 use crate::session::Session;
 use crate::table::{Cell, Table, Weight};
-use thalweg::shift::Method;
 use thalweg::shift::calibration::Calibration;
-use thalweg::shift::law::outcome::Question;
+use thalweg::shift::law::outcome::{self, Question};
 
 /// A row for every statistic.
 pub fn rows(calibration: &Calibration) -> Vec<Row> {
@@ -35,8 +34,7 @@ pub fn tell(calibration: &Calibration, session: &Session) {
         let cells = vec![method.name().into(), question.into(), method.looks_at().into(), Cell::Number(seconds, 2)];
         table.push(Weight::Plain, cells);
     }
-    let least = Method::redraws(&record.methods, record.level);
-    let redraws = record.null.max(least);
+    let redraws = calibration.redraws(record.level);
     table.note = format!(
         "Every query is compared with {redraws} redraws of as many rows from its own and {} held-out rows of P together: p-values are exact for any number of rows.",
         record.rows[2]
@@ -45,19 +43,14 @@ pub fn tell(calibration: &Calibration, session: &Session) {
     let trained: Vec<&str> = record.methods.iter().filter(|m| m.trains_per_query()).map(|m| m.name()).collect();
     if !trained.is_empty() {
         session.say(&format!(
-            "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. {least} redraws are the least for level {}.",
+            "Of these, {} train networks for every redraw too: each `shift test` takes {} times as long as one query. {} redraws are the least for level {}.",
             trained.join(", "),
             redraws + 1,
+            outcome::redraws(&calibration.questions(), record.level),
             record.level
         ));
     }
-    let copies = calibration.reference().copies();
-    if copies.within * 20 > record.rows[2] {
-        session.say(&format!(
-            "{} of {} held-out rows are copies of others. Rows are taken as independent: if copies were made, take them out, or p-values come out too small.",
-            copies.within, record.rows[2]
-        ));
-    }
+    calibration.caveats().iter().for_each(|said| session.say(said));
     if let Some(choice) = &record.choice {
         let c = choice.config;
         session.say(&format!(

@@ -117,7 +117,7 @@ pub fn page(of: &Told) -> Report {
          drawn from all of them, {} times: the p-value p is the share of these draws with so large a number, the rows tested counted as one. Without any \
          shift it is at most {} with at most that probability, however many rows there are. Tests of harm stay quiet where rows differ and the model still \
          knows what it does; tests of any difference do not.",
-        calibration.record.null, verdict.level
+        calibration.redraws(verdict.level), verdict.level
     ));
     let mut tests = Table::new(&["test", "asks for", "looks at"]);
     for finding in &verdict.findings {

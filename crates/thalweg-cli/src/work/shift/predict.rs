@@ -12,6 +12,8 @@ use thalweg_nets::{interrupt, progress::Progress};
 const BATCH: usize = 10_000;
 /// The end of its stderr that is shown where it fails.
 const SHOWN: usize = 4_000;
+/// Bytes that it may write for a row, and beside them for all: a thousand classes take a third of that.
+const WIDEST: usize = 1 << 16;
 
 /// Flags that name it.
 #[derive(clap::Args, Debug)]
@@ -67,35 +69,42 @@ impl Predictor {
         let mut answers = Answers::default();
         progress.begin("asking the model", rows.len() as u64);
         for (b, batch) in rows.chunks(BATCH).enumerate() {
-            let text = self.batch(&csv(names, batch)?)?;
+            let text = self.batch(&csv(names, batch)?, (batch.len() + 1) * WIDEST)?;
             let first = b * BATCH + 1;
             self.read(&text, batch.len(), first, &mut answers)?;
             progress.advance(batch.len() as u64);
         }
+        self.are_answers(rows, &answers)?;
         Ok(answers)
     }
 
-    /// Runs the command once.
-    fn batch(&self, input: &[u8]) -> Result<String> {
+    /// Runs the command once; more than `most` bytes are no answer.
+    fn batch(&self, input: &[u8], most: usize) -> Result<String> {
         let called = self.called();
         let piped = |command: &mut Command| {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         };
         let mut child = process::start(&self.command, piped).with_context(|| format!("{called} cannot be started"))?;
-        let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let ended = thread::scope(|scope| {
             // A command that does not read all of its input closes the pipe: what it writes is judged, not that.
             scope.spawn(|| drop(stdin.take().map(|mut pipe| pipe.write_all(input))));
-            scope.spawn(|| drop(stdout.as_mut().map(|pipe| pipe.read_to_end(&mut out))));
-            scope.spawn(|| drop(stderr.as_mut().map(|pipe| pipe.read_to_end(&mut err))));
+            // Where it writes on and on, its pipe is closed, which ends it.
+            scope.spawn(|| drop(stdout.map(|pipe| pipe.take(most as u64 + 1).read_to_end(&mut out))));
+            scope.spawn(|| drop(stderr.map(|pipe| end(pipe, &mut err))));
             process::wait(&mut child, self.limit, interrupt::check)
         });
         let shown = |err: &[u8]| {
-            let text = String::from_utf8_lossy(&err[err.len().saturating_sub(SHOWN)..]).trim().to_owned();
+            let text = String::from_utf8_lossy(err).trim().to_owned();
             if text.is_empty() { "it wrote nothing on stderr".to_owned() } else { format!("its stderr:\n{text}") }
         };
-        match ended? {
+        let ended = ended?;
+        if out.len() > most {
+            let rows = most / WIDEST - 1;
+            bail!("{called}: expected {rows} lines on its stdout, one a row that it got, found more than {most} bytes");
+        }
+        match ended {
             None => bail!(
                 "{called}: expected an answer within {} s (--time-limit), found none; {}",
                 self.limit.as_secs(),
@@ -105,6 +114,19 @@ impl Predictor {
             Some(_) => {
                 String::from_utf8(out).with_context(|| format!("{called}: expected text in UTF-8 on its stdout"))
             }
+        }
+    }
+
+    /// Refuses numbers that are those of the rows.
+    fn are_answers(&self, rows: &[Vec<String>], answers: &Answers) -> Result<()> {
+        let is = |(cell, value): (&String, &f64)| cell.parse::<f64>().is_ok_and(|cell| cell == *value);
+        let same = |(row, values): (&Vec<String>, &[f64])| row.len() == values.len() && row.iter().zip(values).all(is);
+        match rows.iter().zip(answers.values.chunks_exact(answers.classes)).all(same) {
+            true => bail!(
+                "{}: expected logits or probabilities, found the cells of the rows themselves (rows that are logits already: --logits and --query-logits)",
+                self.called()
+            ),
+            false => Ok(()),
         }
     }
 
@@ -151,6 +173,19 @@ impl Predictor {
     }
 }
 
+/// The last bytes that come out of a pipe.
+fn end(mut pipe: impl Read, last: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut some = [0; 4 * SHOWN];
+    loop {
+        let read = pipe.read(&mut some)?;
+        if read == 0 {
+            return Ok(());
+        }
+        last.extend_from_slice(&some[..read]);
+        last.drain(..last.len().saturating_sub(SHOWN));
+    }
+}
+
 fn cells(line: &str) -> impl Iterator<Item = &str> {
     line.split([',', ';', '\t', ' ']).filter(|cell| !cell.is_empty())
 }
@@ -168,6 +203,12 @@ mod tests {
     use super::*;
     use std::time::Instant;
     use thalweg_nets::progress::Silent;
+
+    fn asked_of(command: &str, rows: &[[&str; 2]]) -> Result<Answers> {
+        let predictor = Predictor { command: command.into(), limit: Duration::from_millis(1500) };
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(String::from).to_vec()).collect();
+        predictor.answers(&["x".into(), "word".into()], &rows, &Silent)
+    }
 
     fn asked(command: &str, rows: usize) -> Result<Answers> {
         let predictor = Predictor { command: command.into(), limit: Duration::from_millis(1500) };
@@ -203,6 +244,20 @@ mod tests {
         assert!(said("printf '1 2\\n1\\n1 2\\n'").contains("row 2: expected 2 numbers"));
         assert!(said("printf '1 2\\n1 nan\\n1 2\\n'").contains("row 2: expected finite numbers, found \"nan\""));
         assert!(said("printf '1\\n2\\n3\\n'").contains("write 0 and z"));
+        let said = format!("{:#}", asked_of("cat", &[["1", "2.5"], ["0", "1e3"]]).unwrap_err());
+        assert!(said.contains("the cells of the rows themselves") && said.contains("--logits"), "{said}");
+        assert!(asked_of("awk -F, 'NR > 1 { print $1, $2 + (NR > 2) }'", &[["1", "2.5"], ["0", "1e3"]]).is_ok());
+    }
+
+    #[test]
+    fn a_command_that_writes_on_and_on_is_told_as_that() {
+        let begun = Instant::now();
+        let said = said("yes 1 2");
+        assert!(said.contains("expected 3 lines") && said.contains("more than 262144 bytes"), "{said}");
+        // Of what it says on stderr the end is kept.
+        let said = self::said("(yes | head -c 9000000; echo at last) >&2; exit 3");
+        assert!(said.contains("at last") && said.len() < 2 * SHOWN, "{}", said.len());
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 
     #[test]

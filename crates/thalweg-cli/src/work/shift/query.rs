@@ -1,6 +1,6 @@
 //! Rows to be tested: queries as a calibration wants them.
 use super::predict::Predictor;
-use super::{command, logits, rows};
+use super::{command, logits, rows, stream};
 use crate::data;
 use crate::output::Inputs;
 use crate::session::Session;
@@ -14,9 +14,9 @@ use thalweg::shift::law::permutation;
 use thalweg::shift::reference::drawn;
 
 /// Flags that name Q.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct QueryFlags {
-    /// Query Q: FILE.csv, or NAME[:DIR]; rows with or without labels
+    /// Query Q: FILE.csv, - for a table on stdin, or NAME[:DIR]; rows with or without labels
     #[arg(
         long,
         visible_alias = "q",
@@ -28,7 +28,7 @@ pub struct QueryFlags {
     /// The hospital, for --query heart
     #[arg(long, value_name = "SITE", requires = "query")]
     pub site: Option<String>,
-    /// f's logits on Q: a CSV file
+    /// f's logits on Q: a CSV file, or - for stdin
     #[arg(long, visible_alias = "q-logits", value_name = "FILE", conflicts_with = "predict")]
     pub query_logits: Option<PathBuf>,
     /// Where Q has more rows than were calibrated for: test that many only, drawn by --seed
@@ -37,6 +37,23 @@ pub struct QueryFlags {
 }
 
 impl QueryFlags {
+    /// The flags with a file in place of stdin, which holds all that came from there for as long as what stands beside it.
+    ///
+    /// # Errors
+    /// A stdin that cannot be read; interruption.
+    pub fn in_files(&self) -> Result<(Self, Option<stream::Batches>)> {
+        let text = self.query.clone().or_else(|| self.query_logits.as_ref().map(|path| path.display().to_string()));
+        let Some(text) = text.filter(|text| stream::is_stdin(text)) else { return Ok((self.clone(), None)) };
+        let mut batches = stream::Batches::of_stdin(None)?;
+        let file = batches.next()?.map(|batch| stream::in_file(&text, &batch.file));
+        let of_logits = file.clone().map(PathBuf::from);
+        let held = |of: &Self| match of.query {
+            Some(_) => Self { query: file.clone(), ..of.clone() },
+            None => Self { query_logits: of_logits.clone(), ..of.clone() },
+        };
+        Ok((held(self), Some(batches)))
+    }
+
     /// The rows as `calibration`, of the file `of`, takes them, and their numbers in Q.
     ///
     /// # Errors

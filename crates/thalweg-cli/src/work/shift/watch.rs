@@ -1,4 +1,7 @@
 //! Watches in files, and what is told of them.
+use super::stream;
+use super::verdict::FailOn;
+use crate::common::Outcome as Ended;
 use crate::output::leave;
 use crate::report::{Axis, Look, Mark, Plot, Report, Scale, Tone};
 use crate::results::{Results, Row};
@@ -6,6 +9,7 @@ use crate::row;
 use crate::session::Session;
 use crate::table::{Cell, Table, Weight};
 use anyhow::{Result, bail};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thalweg::shift::Sample;
 use thalweg::shift::calibration::Calibration;
@@ -65,6 +69,40 @@ impl State {
         }
         let (kept, path) = (self.watch.batches().len(), self.path.display());
         leave(format!("{kept} batches are kept in {path}, and the same command goes on from there"));
+        Ok(())
+    }
+
+    /// Takes in the batch that `read` reads from the file or data `text`; where that is stdin, batches of `every` of its rows (of all, without that) until
+    /// it ends or `fail_on` says that the watch has failed.
+    ///
+    /// # Errors
+    /// As [`Self::add`]; those of `read`; a stdin that cannot be read; rows to be parted that do not come from there.
+    pub fn take(
+        &mut self,
+        text: &str,
+        name: &str,
+        read: impl Fn(&str) -> Result<Sample>,
+        (every, fail_on): (Option<NonZeroUsize>, FailOn),
+        (calibration, session): (&Calibration, &Session),
+    ) -> Result<()> {
+        if !stream::is_stdin(text) {
+            if every.is_some() {
+                bail!(
+                    "--every: expected rows from stdin, which it parts into batches (--query - or --query-logits -), found {text}"
+                );
+            }
+            return self.add(name, &read(text)?, calibration, session);
+        }
+        let mut batches = stream::Batches::of_stdin(every.map(NonZeroUsize::get))?;
+        while let Some(batch) = batches.next()? {
+            self.add(&batch.name, &read(&stream::in_file(text, &batch.file))?, calibration, session)?;
+            if every.is_some() {
+                session.say(&format!("{}: {}", batch.name, said(&self.watch)));
+            }
+            if fail_on.of(self.watch.outcome()) != Ended::Done {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -138,7 +176,9 @@ pub fn page(watch: &Watch, calibration: &Calibration) -> Report {
     let record = &calibration.record;
     report.heading("What was compared").paragraph(format!(
         "Every batch with {} rows of {} that the model was not trained on and with all batches before it, by {} redraws.",
-        record.rows[2], record.data, record.null
+        record.rows[2],
+        record.data,
+        calibration.redraws(watch.level())
     ));
     report.heading("Batches").table(&table(watch));
     report

@@ -151,16 +151,20 @@ fn named(
     label: Option<usize>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<usize>> {
-    let mut features = Vec::with_capacity(names.len());
-    for name in names {
-        let place = header.iter().position(|held| held == name).filter(|&place| Some(place) != label);
-        features.push(place.ok_or_else(|| {
-            let expected = format!("the columns that the networks take: {}", names.join(", "));
-            Error::format(path, "header", expected, header.iter().collect::<Vec<_>>().join(", "))
-        })?);
+    let place = |name: &String| header.iter().position(|held| held == name).filter(|&place| Some(place) != label);
+    let missing: Vec<&str> = names.iter().filter(|name| place(name).is_none()).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let expected = format!("the columns that the networks take: {}", names.join(", "));
+        let found = format!("{} (missing: {})", header.iter().collect::<Vec<_>>().join(", "), missing.join(", "));
+        return Err(Error::format(path, "header", expected, found));
     }
-    let others: Vec<&str> =
-        (0..header.len()).filter(|i| Some(*i) != label && !features.contains(i)).map(|i| &header[i]).collect();
+    let features: Vec<usize> = names.iter().filter_map(place).collect();
+    let called = |column: usize| match &header[column] {
+        "" => format!("column {} (without a name)", column + 1),
+        name => name.to_owned(),
+    };
+    let others: Vec<String> =
+        (0..header.len()).filter(|i| Some(*i) != label && !features.contains(i)).map(called).collect();
     if !others.is_empty() {
         notes.push(format!("left out what the networks do not take: {}", others.join(", ")));
     }
@@ -300,7 +304,9 @@ mod tests {
         assert!(t.notes[0].contains("left out what the networks do not take: c"), "{:?}", t.notes);
         assert!(t.notes[1].contains("by name"), "{:?}", t.notes);
         let message = asked("a,kind,c\n1,x,9\n", &[], known(true)).unwrap_err().to_string();
-        assert!(message.contains("the networks take: b, a, found a, kind, c"), "{message}");
+        assert!(message.contains("the networks take: b, a, found a, kind, c (missing: b)"), "{message}");
+        let t = asked(",a,kind,b\n7,1,x,2\n9,3,y,4\n", &[], known(true)).unwrap();
+        assert!(t.notes[0].ends_with("do not take: column 1 (without a name)"), "{:?}", t.notes);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
     python3 make.py goldens      # tiny widths: NAME.toml and NAME.safetensors beside this file (PyTorch 1.13.1)
     python3 make.py onnx DIR     # those that ONNX is read for as NAME-OPSET.onnx in DIR; `.onnx` files beside this file are such, of opset 14
-    python3 make.py speed        # steps a CPU second of training ResNet-8, the peer of the ignored test in architectures.rs
     python3 make.py docs DIR     # usual widths: NAME.toml in DIR (docs/architectures of the repository)
 
 The modules are written by hand in the usual style (torchvision's names), and the TOML by hand beside them, so that each is a test of the other. A
@@ -13,7 +12,6 @@ c[i] = ((29 i) mod 97)/48 - 1 and summed.
 import json
 import struct
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -532,24 +530,8 @@ def golden(name):
     save(HERE / f"{name}.safetensors", {**state, "logits": logits, **{f"slope/{k}": v for k, v in slopes.items()}})
 
 
-def speed(batch=64, steps=8):
-    module, shape, _ = USUAL["resnet8"][1]()
-    optimiser = torch.optim.Adam(module.parameters(), 1e-3)
-    x, y = torch.randn(batch, *shape), torch.randint(10, (batch,))
-    best = 0.0
-    for _ in range(steps):
-        start = time.process_time()
-        optimiser.zero_grad()
-        F.cross_entropy(module(x), y).backward()
-        optimiser.step()
-        best = max(best, 1 / (time.process_time() - start))
-    print(f"resnet8, batch {batch}: {best:.2f} steps a CPU second at best, {best * batch:.0f} images")
-
-
 def main():
     torch.set_num_threads(1)
-    if sys.argv[1] == "speed":
-        return speed()
     if sys.argv[1] == "goldens":
         for name in TINY:
             torch.manual_seed(0)

@@ -30,7 +30,6 @@ type Place = u64;
 pub static FACTORY: Factory = Factory {
     name: "bbsd",
     looks_at: "predicted classes and their probabilities",
-    asks_for_harm: false,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Bbsd::new(&parts.reference.validation))),

@@ -39,7 +39,6 @@ pub struct D3m {
 pub static FACTORY: Factory = Factory {
     name: "d3m",
     looks_at: "how far networks drawn from a posterior of the model's last layer disagree with it",
-    asks_for_harm: true,
     needs: Needs::Network,
     trains_per_query: false,
     prepare: |parts, stored, streams| {

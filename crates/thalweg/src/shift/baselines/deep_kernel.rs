@@ -215,7 +215,6 @@ impl LogitLoss for Climb {
 pub static FACTORY: Factory = Factory {
     name: "deep-kernel-mmd",
     looks_at: "distribution of the inputs, by a kernel trained for these rows",
-    asks_for_harm: false,
     needs: Needs::Inputs,
     trains_per_query: true,
     prepare: |parts, _, streams| {

@@ -20,7 +20,6 @@ pub struct HDivergence {
 pub static FACTORY: Factory = Factory {
     name: "h-divergence",
     looks_at: "means and variances of the model's features",
-    asks_for_harm: false,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(HDivergence::new(&parts.reference.train)?)),

@@ -26,7 +26,6 @@ pub struct Energy {
 pub static FACTORY: Factory = Factory {
     name: "energy",
     looks_at: "size of the logits and their margins",
-    asks_for_harm: false,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Energy::new(&parts.reference.validation))),

@@ -28,7 +28,6 @@ pub struct DeepEnsemble {
 pub static FACTORY: Factory = Factory {
     name: "ensemble",
     looks_at: "how far networks trained as the model was disagree with it",
-    asks_for_harm: true,
     needs: Needs::Engine,
     trains_per_query: false,
     prepare: prepared,

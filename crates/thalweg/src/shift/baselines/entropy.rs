@@ -164,7 +164,6 @@ pub struct MeanEntropy {
 pub static FACTORY: Factory = Factory {
     name: "entropy",
     looks_at: "how unsure the model is",
-    asks_for_harm: true,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(MeanEntropy::new(&parts.reference.validation))),

@@ -224,7 +224,6 @@ impl Mahalanobis {
 pub static FACTORY: Factory = Factory {
     name: "mahalanobis",
     looks_at: "distance of the inputs from those of P",
-    asks_for_harm: false,
     needs: Needs::Inputs,
     trains_per_query: false,
     prepare: |parts, stored, _| Mahalanobis::prepared(Distance::Inputs, &parts.reference.train, stored),
@@ -235,7 +234,6 @@ pub static FACTORY: Factory = Factory {
 pub static RELATIVE: Factory = Factory {
     name: "relative-mahalanobis",
     looks_at: "distance of the model's features from those of its classes on P",
-    asks_for_harm: false,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, stored, _| Mahalanobis::prepared(Distance::Relative, &parts.reference.train, stored),

@@ -51,7 +51,6 @@ pub struct Mmd {
 pub static FACTORY: Factory = Factory {
     name: "mmd",
     looks_at: "distribution of the inputs",
-    asks_for_harm: false,
     needs: Needs::Inputs,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Inputs, &parts.reference.train)?)),
@@ -62,7 +61,6 @@ pub static FACTORY: Factory = Factory {
 pub static OF_FEATURES: Factory = Factory {
     name: "feature-mmd",
     looks_at: "distribution of the model's features",
-    asks_for_harm: false,
     needs: Needs::Logits,
     trains_per_query: false,
     prepare: |parts, _, _| Ok(Box::new(Mmd::new(Space::Features, &parts.reference.train)?)),

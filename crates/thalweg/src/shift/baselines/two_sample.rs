@@ -40,7 +40,6 @@ pub struct TwoSample {
 pub static FACTORY: Factory = Factory {
     name: "two-sample",
     looks_at: "how well a network can tell the inputs from those of P",
-    asks_for_harm: false,
     needs: Needs::Inputs,
     trains_per_query: true,
     prepare: |parts, _, streams| {

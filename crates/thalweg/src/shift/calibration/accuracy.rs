@@ -1,6 +1,6 @@
-//! What a calibration keeps for estimates of f's accuracy, where held-out rows have labels.
+//! [`Accuracy`]: what a calibration keeps for estimates of f's accuracy, where held-out rows have labels.
 use crate::shift::base::Sample;
-use crate::shift::estimate::{Estimate, Evidence, Known, reach};
+use crate::shift::estimate::{Estimate, Evidence, Known, reach, relation};
 use crate::shift::law::outcome::Outcome;
 use crate::shift::method::Method;
 use crate::shift::reference::Reference;
@@ -16,11 +16,13 @@ const REACH: &str = "reach";
 const DISAGREEMENTS: &str = "disagreements";
 
 /// See the module's text.
-pub(super) struct Accuracy {
+pub struct Accuracy {
     labels: Vec<u32>,
     known: Known,
     /// See [`reach::limit`]; none where inputs are not known.
     limit: Option<f64>,
+    /// See [`relation::unrelated`].
+    unrelated: Option<String>,
     /// Which test has networks that are the same for all queries, and on which share of held-out rows each disagrees with f.
     disagreements: Option<(usize, Vec<f64>)>,
 }
@@ -30,7 +32,7 @@ impl Accuracy {
     ///
     /// # Errors
     /// Labels of another number; rows that do not fit the tests.
-    pub fn new(reference: &Reference, labels: Vec<u32>, tests: &[Box<dyn ShiftTest>]) -> Result<Option<Self>> {
+    pub fn new(reference: &Reference, labels: Vec<u32>, tests: &[&dyn ShiftTest]) -> Result<Option<Self>> {
         if labels.is_empty() {
             return Ok(None);
         }
@@ -44,7 +46,13 @@ impl Accuracy {
         }
         let known = Known::new(&reference.held_out, &labels)?;
         let limit = reach::limit(&reference.train, &reference.held_out);
-        Ok(Some(Self { labels, known, limit, disagreements }))
+        let unrelated = relation::unrelated(&reference.held_out, &labels);
+        Ok(Some(Self { labels, known, limit, unrelated, disagreements }))
+    }
+
+    /// What is to be said of an f that is right no more often than by chance.
+    pub fn unrelated(&self) -> Option<&String> {
+        self.unrelated.as_ref()
     }
 
     /// Of the held-out rows.
@@ -61,7 +69,7 @@ impl Accuracy {
         query: &Sample,
         outcome: Outcome,
         level: f64,
-        (reference, tests): (&Reference, &[Box<dyn ShiftTest>]),
+        (reference, tests): (&Reference, &[&dyn ShiftTest]),
         found: &[Vec<f64>],
     ) -> Result<Estimate> {
         let excess = match &self.disagreements {
@@ -83,7 +91,7 @@ impl Accuracy {
     }
 
     /// Adds it to a calibration file.
-    pub fn save(&self, out: &mut TensorWriter, methods: &[Method]) {
+    pub(super) fn save(&self, out: &mut TensorWriter, methods: &[Method]) {
         let labels: Vec<f64> = self.labels.iter().map(|&label| f64::from(label)).collect();
         out.double(LABELS, &[labels.len()], &labels);
         if let Some(limit) = self.limit {
@@ -98,7 +106,12 @@ impl Accuracy {
     ///
     /// # Errors
     /// Labels that are no classes of the held-out rows.
-    pub fn read(path: &Path, file: &TensorReader, reference: &Reference, methods: &[Method]) -> Result<Option<Self>> {
+    pub(super) fn read(
+        path: &Path,
+        file: &TensorReader,
+        reference: &Reference,
+        methods: &[Method],
+    ) -> Result<Option<Self>> {
         if file.shape(LABELS).is_none() {
             return Ok(None);
         }
@@ -110,7 +123,9 @@ impl Accuracy {
         let disagreements = methods.iter().enumerate().find_map(of_test).transpose()?;
         let limit = file.shape(REACH).map(|_| file.double(REACH)).transpose()?.and_then(|limit| limit.first().copied());
         let known = Known::new(&reference.held_out, &labels)?;
-        Ok(Some(Self { labels, known, limit: limit.filter(|_| reference.held_out.width() > 0), disagreements }))
+        let limit = limit.filter(|_| reference.held_out.width() > 0);
+        let unrelated = relation::unrelated(&reference.held_out, &labels);
+        Ok(Some(Self { labels, known, limit, unrelated, disagreements }))
     }
 }
 

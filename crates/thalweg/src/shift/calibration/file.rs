@@ -14,7 +14,7 @@ use crate::tensors::{TensorReader, TensorWriter};
 use crate::{Artefact, Error, Result, Streams};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thalweg_nets::files::write_whole;
 
 /// The header's word for such a file, with its version.
@@ -118,6 +118,6 @@ impl Calibration {
             tests.push(test);
         }
         let accuracy = Accuracy::read(path, &file, &reference, &record.methods)?;
-        Ok(Self { record, seconds: BTreeMap::new(), base, reference, accuracy, tests })
+        Ok(Self { record, seconds: BTreeMap::new(), base, reference, accuracy, tests, known: OnceLock::new() })
     }
 }

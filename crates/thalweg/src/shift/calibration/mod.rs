@@ -13,22 +13,22 @@ use super::disagreement::cdc::Trainer;
 use super::disagreement::choose::{Choice, choose};
 use super::encoding::Encoding;
 use super::estimate::Estimate;
-use super::law::outcome::{Answer, Measurement, Outcome, Question, together};
+use super::law::outcome::{self, Answer, Measurement, Outcome, Question, together};
 use super::law::permutation;
 use super::method::{Config, Method, Parts};
-use super::reference::Reference;
+use super::reference::{Known, Reference};
 use super::test::ShiftTest;
 use crate::{Error, Result, Streams};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use thalweg_nets::Architecture;
 use thalweg_nets::data::DataRecord;
 use thalweg_nets::pieces::here;
 use thalweg_nets::progress::Progress;
 
-mod accuracy;
+pub mod accuracy;
 mod file;
 mod key;
 #[cfg(test)]
@@ -95,6 +95,8 @@ pub struct Calibration {
     reference: Reference,
     accuracy: Option<Accuracy>,
     tests: Vec<Box<dyn ShiftTest>>,
+    /// Of the reference, told when it is first asked for.
+    known: OnceLock<Known>,
 }
 
 /// What one test says of a query.
@@ -131,7 +133,7 @@ pub struct Verdict {
     pub row_scores: Vec<f64>,
     /// How often f is right on the query; none where no labels of P are known.
     pub estimate: Option<Estimate>,
-    /// What is to be known beside it, in sentences: copies among the rows, rows that f was trained on.
+    /// What is to be known beside it, in sentences: copies among the rows, rows that f was trained on, answers that are right by chance.
     pub caveats: Vec<String>,
 }
 
@@ -205,8 +207,9 @@ impl Calibration {
             config,
             choice,
         };
-        let accuracy = Accuracy::new(&reference, labels, &tests)?;
-        Ok(Self { record, seconds, base: parts.base.clone(), reference, accuracy, tests })
+        let of: Vec<&dyn ShiftTest> = tests.iter().map(AsRef::as_ref).collect();
+        let accuracy = Accuracy::new(&reference, labels, &of)?;
+        Ok(Self { record, seconds, base: parts.base.clone(), reference, accuracy, tests, known: OnceLock::new() })
     }
 
     /// f; none where only its logits are known.
@@ -227,6 +230,26 @@ impl Calibration {
     /// The tests, in the order of the record's methods.
     pub fn tests(&self) -> impl Iterator<Item = &dyn ShiftTest> {
         self.tests.iter().map(AsRef::as_ref)
+    }
+
+    /// What is to be known of P beside whatever is said of a query, in sentences.
+    pub fn caveats(&self) -> Vec<String> {
+        let unrelated = self.accuracy.as_ref().and_then(Accuracy::unrelated);
+        unrelated.cloned().into_iter().chain(self.known().held_out_copies()).collect()
+    }
+
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| self.reference.known())
+    }
+
+    /// Redraws of a query at `level`: as many as were asked for, or as both questions need.
+    pub fn redraws(&self, level: f64) -> usize {
+        self.record.null.max(outcome::redraws(&self.questions(), level))
+    }
+
+    /// What its tests ask, in their order.
+    pub fn questions(&self) -> Vec<Question> {
+        self.tests().map(|test| Question::of(test.statistics())).collect()
     }
 
     /// How much each row of `query` looks out of place by the first test that can tell, `[N]`, and which test that is; none where none can.
@@ -266,9 +289,11 @@ impl Calibration {
         progress: &dyn Progress,
     ) -> Result<Verdict> {
         permutation::check(self.record.null, level)?;
-        let (single, mut caveats) = self.reference.looked_over(query);
-        let (held_out, methods) = (&self.reference.held_out, &self.record.methods);
-        let silenced = |n: usize| Method::silenced(methods, [held_out.len(), n], level);
+        let (single, of_query) = self.known().looked_over(query);
+        let mut caveats = self.caveats();
+        caveats.extend(of_query);
+        let held_out = &self.reference.held_out;
+        let silenced = |n: usize| outcome::silenced(&self.questions(), [held_out.len(), n], level);
         let streams = Streams::new(seed).child("shift query");
         let told = |query: &Sample| {
             permutation::enough(held_out.len(), query.len(), level)?;
@@ -299,9 +324,7 @@ impl Calibration {
         streams: &Streams,
         progress: &dyn Progress,
     ) -> Result<Verdict> {
-        // Beside tests of harm those of any difference have a small share of the level, which too few redraws could never reach.
-        let null = self.record.null.max(Method::redraws(&self.record.methods, level));
-        let own = &self.reference.held_out;
+        let (null, own) = (self.redraws(level), &self.reference.held_out);
         // The rows that the tests keep, as they are unless a watch has drawn others.
         let kept = if std::ptr::eq(held_out, own) || held_out.begins_with(own) { own.len() } else { 0 };
         super::test::check(query, &held_out.schema(), held_out.width() > 0)?;
@@ -344,7 +367,8 @@ impl Calibration {
         }
         let estimate = match &self.accuracy {
             Some(known) => {
-                Some(known.estimate(query, outcome, level, (&self.reference, &self.tests), &disagreements)?)
+                let tests: Vec<&dyn ShiftTest> = self.tests().collect();
+                Some(known.estimate(query, outcome, level, (&self.reference, &tests), &disagreements)?)
             }
             None => None,
         };

@@ -63,7 +63,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// No method, one twice; a size of 0; labels of one class only or of another number than rows; redraws or held-out rows that could never reject;
-    /// held-out rows that are training rows.
+    /// held-out rows that are training rows; an f that answers alike whatever the row.
     pub fn check(&self) -> Result<()> {
         let methods = self.methods;
         if methods.is_empty() || (1..methods.len()).any(|i| methods[..i].contains(&methods[i])) {
@@ -76,7 +76,8 @@ impl Request<'_> {
         self.check_labels()?;
         permutation::check(self.null, self.level)?;
         permutation::enough(self.parts.reference.held_out.len(), self.parts.size, self.level)?;
-        self.parts.reference.held_out_is_fresh()
+        self.parts.reference.held_out_is_fresh()?;
+        self.check_answers()
     }
 
     /// The networks that all its tests train independently of one another, a piece each, test after test: work that many processes may share.
@@ -88,6 +89,17 @@ impl Request<'_> {
         let streams = Streams::new(self.seed).child("shift");
         let all = self.methods.iter().map(|method| method.pieces(&self.parts, &streams));
         Ok(Networks::new(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()))
+    }
+
+    fn check_answers(&self) -> Result<()> {
+        let rows = &self.parts.reference.held_out;
+        let mut answers = rows.logits.chunks_exact(rows.classes());
+        let first = answers.next();
+        if rows.len() < 2 || answers.any(|answer| Some(answer) != first) {
+            return Ok(());
+        }
+        let found = format!("the same for all of {} held-out rows", rows.len());
+        Err(Error::parameter("the model's answers", "some that depend on the row", found))
     }
 
     fn check_labels(&self) -> Result<()> {

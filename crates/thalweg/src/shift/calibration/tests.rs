@@ -85,7 +85,7 @@ fn what_is_kept_of_held_out_rows_changes_no_number_and_files_without_it_are_read
     let parts = Parts { config: &config, ..request(world, &methods, &config).parts };
     let tests: Vec<_> =
         methods.iter().map(|m| m.prepare(&parts, None, &Streams::new(3).child("shift")).unwrap()).collect();
-    Calibration { record, seconds, base, reference, accuracy, tests }.write(&paths[1]).unwrap();
+    Calibration { record, seconds, base, reference, accuracy, tests, known: OnceLock::new() }.write(&paths[1]).unwrap();
     let [new, old] = [0, 1].map(|i| std::fs::metadata(&paths[i]).unwrap().len());
     assert!(new > old + (4 * 30 * n) as u64, "{new} {old}");
     let [new, old] = [0, 1].map(|i| Calibration::read(&paths[i]).unwrap().test(&world.near(9, 4), 0.05, 9, &Silent));

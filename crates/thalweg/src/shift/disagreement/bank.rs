@@ -40,7 +40,6 @@ pub struct Bank {
 pub static FACTORY: Factory = Factory {
     name: "bank",
     looks_at: "how far networks that agree with the model on P can disagree with it on Q",
-    asks_for_harm: true,
     needs: Needs::Network,
     trains_per_query: false,
     prepare: prepared,

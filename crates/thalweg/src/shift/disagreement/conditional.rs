@@ -53,7 +53,6 @@ pub struct Conditional {
 pub static FACTORY: Factory = Factory {
     name: "conditional",
     looks_at: "how far networks drawn for these rows from a generator disagree with the model",
-    asks_for_harm: true,
     needs: Needs::Network,
     trains_per_query: false,
     prepare: prepared,

@@ -37,7 +37,6 @@ pub struct Detectron {
 pub static FACTORY: Factory = Factory {
     name: "detectron",
     looks_at: "how far networks trained for these rows can disagree with the model on Q but not on P",
-    asks_for_harm: true,
     needs: Needs::Network,
     trains_per_query: true,
     prepare: prepared,

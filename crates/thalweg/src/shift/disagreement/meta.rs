@@ -56,7 +56,6 @@ pub struct MetaDetectron {
 pub static FACTORY: Factory = Factory {
     name: "meta-detectron",
     looks_at: "how far networks drawn for these rows from a tuned generator disagree with the model",
-    asks_for_harm: true,
     needs: Needs::Engine,
     trains_per_query: true,
     prepare: prepared,

@@ -25,6 +25,7 @@ use statrs::distribution::{DiscreteCDF, Hypergeometric};
 use thalweg_nets::loss::softmax;
 
 pub mod reach;
+pub mod relation;
 mod temperature;
 #[cfg(test)]
 mod tests;

@@ -72,15 +72,32 @@ impl Feature {
         }
     }
 
-    /// How far a row lies from the mean of P in deviations of P, for numbers; for a category 0.
+    /// How far a row lies from the mean of P in deviations of P: of a category, its indicator's √((1 − s)/s), where P has it with the share s.
     pub(super) fn away(&self, row: &[f32], moments: &[(f64, f64)]) -> f64 {
         match self.kind {
             Kind::Number { .. } => {
                 let (mean, variance) = moments[self.columns.start];
                 (f64::from(row[self.columns.start]) - mean) / variance.sqrt().max(1e-6)
             }
-            Kind::Category(_) => 0.0,
+            Kind::Category(_) => {
+                let own = self.columns.clone().find(|&at| row[at] > 0.5);
+                let share = |at: usize| moments[at].0;
+                let share = own.map_or_else(|| 1.0 - self.columns.clone().map(share).sum::<f64>(), share);
+                ((1.0 - share).max(0.0) / share.max(1e-6)).sqrt()
+            }
         }
+    }
+
+    /// Its columns in rows of inputs, and for a category whether a row is of none that is known.
+    fn values<'a>(&self, rows: impl Iterator<Item = &'a [f32]> + Clone) -> Vec<Vec<f32>> {
+        let column = |at: usize| rows.clone().map(|row| row[at]).collect();
+        let mut all: Vec<Vec<f32>> = self.columns.clone().map(column).collect();
+        if let Kind::Category(_) = self.kind {
+            all.push(
+                rows.map(|row| f32::from(u8::from(row[self.columns.clone()].iter().all(|v| *v <= 0.5)))).collect(),
+            );
+        }
+        all
     }
 }
 
@@ -133,7 +150,7 @@ impl Ordered {
 }
 
 /// How far Q lies from P in each of `features`: the greatest Kolmogorov-Smirnov distance over the columns of a feature (of a category: the greatest
-/// difference of shares), and a p-value of it by permutation of the rows, adjusted for the number of features (Westfall and Young 1993: the share of
+/// difference of shares, of rows of no known category among them), and a p-value of it by permutation of the rows, adjusted for the number of features (Westfall and Young 1993: the share of
 /// permutations that have so great a distance in any feature). `p` and `q` are inputs `[N, width]`.
 pub fn distances(
     features: &[Feature],
@@ -152,8 +169,7 @@ pub fn distances(
     }
     let of_feature = |feature: &Feature| -> Vec<f64> {
         let mut greatest = vec![0.0f64; of_q.len()];
-        for column in feature.columns.clone() {
-            let values: Vec<f32> = p.chunks_exact(width).chain(q.chunks_exact(width)).map(|row| row[column]).collect();
+        for values in feature.values(p.chunks_exact(width).chain(q.chunks_exact(width))) {
             let ordered = Ordered::new(&values);
             for (most, of_q) in greatest.iter_mut().zip(&of_q) {
                 *most = most.max(ordered.distance(of_q, [n_q as f64, n_p as f64]));
@@ -213,6 +229,22 @@ mod tests {
         let apart = distances(&features, (&p, &q), 3, 199, &Streams::new(2));
         assert!(apart[1].0 > 0.4 && apart[1].1 == 0.005, "{apart:?}");
         assert!(apart[0].1 > 0.05 && apart[2].1 > 0.05, "{apart:?}");
+    }
+
+    #[test]
+    fn a_word_that_p_does_not_have_is_as_far_as_can_be() {
+        let names = ["a", "b", "c"].map(String::from).to_vec();
+        let city = Feature { name: "city".into(), columns: 0..3, kind: Kind::Category(names) };
+        let of = |word: usize| -> [f32; 3] { std::array::from_fn(|k| f32::from(u8::from(k == word))) };
+        let p: Vec<f32> = (0..90).flat_map(|i| of(i % 3)).collect();
+        let distance = |word: usize| {
+            let q = of(word).repeat(20);
+            distances(std::slice::from_ref(&city), (&p, &q), 3, 99, &Streams::new(1))[0]
+        };
+        assert_eq!(distance(3), (1.0, 0.01));
+        assert!((distance(1).0 - 2.0 / 3.0).abs() < 1e-12);
+        let moments = [(0.25, 0.0), (0.5, 0.0), (0.25, 0.0)];
+        assert!((city.away(&of(0), &moments) - 3f64.sqrt()).abs() < 1e-9 && city.away(&of(3), &moments) > 100.0);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! where its own p-value and the overall one are at most α (a closed test: Marcus, Peritz, Gabriel 1976): where the rows are shifted harmlessly, harm is
 //! still claimed with probability at most α. The weights leave most of the level to harm; a difference worth an alarm mostly has a tiny p-value.
 use super::combined::combined;
+use super::permutation;
 use crate::shift::test::{Measured, Statistic};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,26 @@ impl Question {
     pub fn takes(self, statistic: &Statistic) -> bool {
         self == Question::Difference || statistic.verdict
     }
+}
+
+/// The share of the level that the question with the smaller one has, where tests ask these `questions`.
+fn least_share(questions: &[Question]) -> f64 {
+    let both = [Question::Harm, Question::Difference].iter().all(|question| questions.contains(question));
+    if both { SHARES[1] } else { 1.0 }
+}
+
+/// Redraws that tests which ask these `questions` need at least so that each can be answered yes at `level`: where both are asked, difference has the smaller
+/// share of it.
+pub fn redraws(questions: &[Question], level: f64) -> usize {
+    permutation::needed(level * least_share(questions))
+}
+
+/// What is to be said of so few held-out rows and rows of Q that no test of any difference can alarm at `level` beside those of harm.
+pub fn silenced(questions: &[Question], [held, query]: [usize; 2], level: f64) -> Option<String> {
+    let would = permutation::held_out(held, query, level * least_share(questions));
+    (would > held).then(|| format!(
+        "With {held} held-out rows and {query} new ones no test of any difference can alarm at level {level}: their silence means nothing. At least {would} held-out rows are needed, or more new ones."
+    ))
 }
 
 /// The statistics of one test on the query (first) and on every redraw.
@@ -187,6 +208,17 @@ mod tests {
     fn measurement(statistics: &'static [Statistic], values: Vec<f64>) -> Measurement {
         let draws = values.len() / statistics.len();
         Measurement::new("x", statistics, &Measured { values, ..Measured::default() }, draws).unwrap()
+    }
+
+    #[test]
+    fn where_both_questions_are_asked_either_can_be_answered() {
+        let (both, harm) = ([Question::Harm, Question::Difference, Question::Harm], [Question::Harm]);
+        assert_eq!([&both[..], &harm].map(|questions| redraws(questions, 0.05)), [99, 19]);
+        assert_eq!(redraws(&both, 0.001), 4_999);
+        // One row of Q beside 20 has a p-value of 1/21 at least, and difference may have .01.
+        let said = silenced(&both, [20, 1], 0.05).unwrap();
+        assert!(said.contains("At least 99 held-out rows"), "{said}");
+        assert!(silenced(&both, [99, 1], 0.05).is_none() && silenced(&harm, [20, 1], 0.05).is_none());
     }
 
     #[test]

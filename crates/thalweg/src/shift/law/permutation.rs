@@ -62,15 +62,21 @@ pub fn least(held: usize, query: usize) -> f64 {
     1.0 / sets
 }
 
+/// Held-out rows, `held` or more, that queries of `query` rows need for a p-value at or below `level`; of no rows, no number would do.
+pub fn held_out(held: usize, query: usize, level: f64) -> usize {
+    let mut enough = (held..).take_while(|_| query > 0).filter(|&held| least(held, query) <= level);
+    enough.next().unwrap_or(usize::MAX)
+}
+
 /// Checks that `held` held-out rows suffice for queries of `query` rows at `level`.
 ///
 /// # Errors
 /// Names the number of held-out rows that would.
 pub fn enough(held: usize, query: usize, level: f64) -> Result<()> {
-    if least(held, query) <= level {
+    let would = held_out(held, query, level);
+    if would == held {
         return Ok(());
     }
-    let would = (held..).find(|&m| least(m, query) <= level).unwrap_or(usize::MAX);
     let expected =
         format!("at least {would} for queries of {query} rows at level {level}; with fewer no p-value can be so small");
     Err(Error::parameter("held-out rows of P", expected, held))

@@ -31,10 +31,15 @@ impl Watch {
     /// No such file, one of another kind, one that was damaged, or the watch of another calibration.
     pub fn read(path: &Path, calibration: &Calibration) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        if bytes.is_empty() {
+            let expected = "a watch (remove the file, and a new watch is begun in its place)";
+            return Err(Error::format(path, "file", expected, "an empty file"));
+        }
         let file = TensorReader::open(path, &bytes)?;
         if file.word("format") != FORMAT {
             let found = if file.word("format").is_empty() { "nothing" } else { file.word("format") };
-            return Err(Error::format(path, "format", FORMAT, found));
+            let expected = format!("{FORMAT} (a name that no file has begins a new watch)");
+            return Err(Error::format(path, "format", expected, found));
         }
         let record: Record = toml::from_str(file.word("record"))
             .map_err(|e| Error::format(path, "record", "a record of this version", e))?;
