@@ -27,7 +27,7 @@ def test_a_network_is_tested(detector, digits, rng, tmp_path):
     assert not near.is_drift and near.outcome == "no-evidence-of-harm" and near.threshold == near.level == 0.05
     far = detector.test(rng.normal(size=(20, 1, 8, 8)) * 2)
     assert far.is_harmful and far.p_value <= 0.05 and far.row_scores.shape == (20,)
-    assert {e["method"] for e in far.evidence} == {"bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "feature-mmd"}
+    assert {e["method"] for e in far.evidence} == {"bank", "entropy", "bbsd", "mahalanobis", "relative-mahalanobis", "hotelling", "feature-mmd"}
     assert "harmful shift" in str(far) and detector.predict(digits.test.x[250:270]).p_value == near.p_value
     detector.save(tmp_path / "d.cal")
     with pytest.raises(FileExistsError):

@@ -1,5 +1,7 @@
 //! The registry of tests: all of them by name. A new test is its file, which ends in a [`Factory`], its module's line, and its line in [`Method::ALL`].
-use super::baselines::{bbsd, d3m, deep_kernel, divergence, energy, ensemble, entropy, mahalanobis, mmd, two_sample};
+use super::baselines::{
+    bbsd, d3m, deep_kernel, divergence, energy, ensemble, entropy, hotelling, mahalanobis, mmd, two_sample,
+};
 pub use super::config::{BankCdc, Config, MetaCdc};
 use super::disagreement::{bank, conditional, detectron, meta};
 use super::factory::Factory;
@@ -31,6 +33,7 @@ impl Method {
         Method(&energy::FACTORY),
         Method(&mahalanobis::FACTORY),
         Method(&mahalanobis::RELATIVE),
+        Method(&hotelling::FACTORY),
         Method(&mmd::FACTORY),
         Method(&mmd::OF_FEATURES),
         Method(&divergence::FACTORY),
@@ -44,12 +47,13 @@ impl Method {
     /// The tests to take where nobody chooses: for a classifier whose network is known, or (`network` false) one known by its logits alone, all that
     /// these suffice for.
     pub fn defaults(network: bool) -> Vec<Method> {
-        let chosen: [&'static Factory; 6] = [
+        let chosen: [&'static Factory; 7] = [
             &bank::FACTORY,
             &entropy::FACTORY,
             &bbsd::FACTORY,
             &mahalanobis::FACTORY,
             &mahalanobis::RELATIVE,
+            &hotelling::FACTORY,
             &mmd::OF_FEATURES,
         ];
         match network {

@@ -3,28 +3,13 @@
 //! `mahalanobis`: of the inputs, to the Gaussian of P's. Images are first projected onto their leading principal directions, since a covariance
 //! of 784 pixels cannot be had from some hundred rows. `relative-mahalanobis`: of f's features, the distance to the nearest class's mean
 //! (one covariance for all classes) less that to the Gaussian of all rows. Neither knows whether f is wrong: both fire on harmless shift.
-use crate::nn::normal;
+use super::whitening::{DIRECTIONS, mean, whitening};
 use crate::shift::base::{Sample, Schema};
 use crate::shift::factory::{Factory, Needs, Prepared};
 use crate::shift::stored::{Store, Stored};
 use crate::shift::test::{self, KEPT, Measured, ShiftTest, Statistic};
 use crate::{Error, Result, Streams, interrupt};
-use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::SelfAdjointEigen;
-use faer::{Accum, Mat, Par, Side};
 use rayon::prelude::*;
-use std::sync::Arc;
-
-/// Directions kept of wide rows.
-const DIRECTIONS: usize = 64;
-
-/// Width from which on leading directions are found without the covariance.
-const WIDE: usize = 512;
-/// Directions beyond those asked for, and passes over the rows, of that.
-const SPARE: usize = 16;
-const PASSES: usize = 4;
-/// Rows that are taken at a time then.
-const BLOCK: usize = 256;
 
 /// Where distances are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,117 +24,54 @@ pub enum Distance {
 #[derive(Clone, Debug)]
 pub struct Mahalanobis {
     kind: Distance,
-    whole: Gaussian,
-    /// The means of the classes, one whitening for all.
-    classes: Vec<Gaussian>,
+    whole: Gaussians,
+    /// Of the classes; none for inputs.
+    classes: Option<Gaussians>,
     /// Of the rows that are kept.
     kept: Vec<f64>,
     schema: Schema,
 }
 
-/// Mean, and a whitening `[k, D]` so that the squared distance is |W (x − m)|².
+/// Gaussians with one whitening W `[k, D]`: the squared distance from the mean m_c is |W (x − o) − W (m_c − o)|², about one origin o for all, so that a
+/// row is whitened once however many there are.
 #[derive(Clone, Debug)]
-struct Gaussian {
-    mean: Vec<f64>,
-    whitening: Arc<Vec<Vec<f64>>>,
+struct Gaussians {
+    origin: Vec<f64>,
+    whitening: Vec<Vec<f64>>,
+    /// m_c, `[C][D]`.
+    means: Vec<Vec<f64>>,
+    /// W (m_c − o), `[C][k]`.
+    whitened: Vec<Vec<f64>>,
 }
 
-impl Gaussian {
-    /// Of rows `[N, D]` about their means `[N]` → which mean.
-    fn whitening(
-        rows: &[f32],
-        d: usize,
-        mean_of: impl Fn(usize) -> usize,
-        means: &[Vec<f64>],
-    ) -> Result<Vec<Vec<f64>>> {
-        let (trace, directions) = match d > WIDE {
-            true => leading(rows, d, mean_of, means)?,
-            false => of_covariance(rows, d, mean_of, means)?,
-        };
-        let floor = 1e-4 * trace / d as f64 + f64::MIN_POSITIVE;
-        let scaled = |(variance, along): (f64, Vec<f64>)| {
-            let scale = variance.max(floor).sqrt().recip();
-            along.into_iter().map(|u| scale * u).collect()
-        };
-        Ok(directions.into_iter().map(scaled).collect())
+impl Gaussians {
+    fn new(origin: Vec<f64>, whitening: Vec<Vec<f64>>, means: Vec<Vec<f64>>) -> Self {
+        let mut of = Self { origin, whitening, means: Vec::new(), whitened: Vec::new() };
+        of.whitened = means.iter().map(|mean| of.whiten(mean.iter().copied())).collect();
+        Self { means, ..of }
     }
 
+    fn one(mean: Vec<f64>, whitening: Vec<Vec<f64>>) -> Self {
+        Self::new(mean.clone(), whitening, vec![mean])
+    }
+
+    /// W (x − o).
+    fn whiten(&self, x: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
+        let along = |w: &Vec<f64>| w.iter().zip(x.clone()).zip(&self.origin).map(|((w, x), o)| w * (x - o)).sum();
+        self.whitening.iter().map(along).collect()
+    }
+
+    /// The squared distance from the nearest mean.
     fn squared(&self, row: &[f32]) -> f64 {
-        let along =
-            |w: &Vec<f64>| w.iter().zip(row).zip(&self.mean).map(|((w, x), m)| w * (f64::from(*x) - m)).sum::<f64>();
-        self.whitening.iter().map(|w| along(w).powi(2)).sum()
+        let row = self.whiten(row.iter().map(|x| f64::from(*x)));
+        let from = |mean: &Vec<f64>| row.iter().zip(mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+        self.whitened.iter().map(from).fold(f64::INFINITY, f64::min)
     }
-}
 
-/// The trace of a covariance, and its leading directions `[D]` with the variances along them.
-type Directions = (f64, Vec<(f64, Vec<f64>)>);
-
-/// Of the covariance of rows `[N, D]` about their means, by all of its eigenvectors.
-fn of_covariance(rows: &[f32], d: usize, mean_of: impl Fn(usize) -> usize, means: &[Vec<f64>]) -> Result<Directions> {
-    let n = rows.len() / d;
-    let mut covariance = Mat::<f64>::zeros(d, d);
-    let mut centred = vec![0.0; d];
-    for (i, row) in rows.chunks_exact(d).enumerate() {
-        let mean = &means[mean_of(i)];
-        (0..d).for_each(|j| centred[j] = f64::from(row[j]) - mean[j]);
-        for a in 0..d {
-            for b in 0..=a {
-                covariance[(a, b)] += centred[a] * centred[b] / n as f64;
-            }
-        }
+    /// o with W, as files have them.
+    fn numbers(&self) -> Vec<f64> {
+        [&self.origin[..], &self.whitening.concat()].concat()
     }
-    let eigen = decomposed(&covariance)?;
-    let trace = (0..d).map(|j| covariance[(j, j)]).sum();
-    // faer sorts upwards.
-    let of = |k: usize| (eigen.S()[k], (0..d).map(|j| eigen.U()[(j, k)]).collect());
-    Ok((trace, (0..d).rev().take(DIRECTIONS).map(of).collect()))
-}
-
-/// The same of wide rows, by subspace iteration from random directions (Halko, Martinsson, Tropp 2011): the D × D covariance is never formed. Memory is
-/// that of some hundred vectors `[D]`; the work is that of `2 · PASSES · (DIRECTIONS + SPARE)` products with the rows.
-fn leading(rows: &[f32], d: usize, mean_of: impl Fn(usize) -> usize, means: &[Vec<f64>]) -> Result<Directions> {
-    let (n, k) = (rows.len() / d, (DIRECTIONS + SPARE).min(d));
-    let mut start = vec![0.0; d * k];
-    normal::fill(&mut Streams::new(0).child("mahalanobis").rng(), &mut start);
-    let mut basis = Mat::from_fn(d, k, |j, c| f64::from(start[c * d + j]));
-    let (mut trace, mut image) = (0.0, Mat::<f64>::zeros(d, k));
-    for pass in 0..PASSES {
-        basis = basis.qr().compute_thin_Q();
-        image.as_mut().fill(0.0);
-        for (first, block) in rows.chunks(BLOCK * d).enumerate() {
-            interrupt::check()?;
-            let centred = |i: usize, j: usize| f64::from(block[i * d + j]) - means[mean_of(first * BLOCK + i)][j];
-            // Rows are the columns here, so that each is contiguous.
-            let block = Mat::from_fn(d, block.len() / d, |j, i| centred(i, j));
-            if pass == 0 {
-                trace += block.as_ref().squared_norm_l2() / n as f64;
-            }
-            let along = block.transpose() * &basis;
-            matmul(image.as_mut(), Accum::Add, block.as_ref(), along.as_ref(), 1.0 / n as f64, Par::Seq);
-        }
-        if pass + 1 < PASSES {
-            std::mem::swap(&mut basis, &mut image);
-        }
-    }
-    let small = basis.transpose() * &image;
-    let eigen = decomposed(&small)?;
-    let turned = &basis * eigen.U();
-    let of = |c: usize| (eigen.S()[c], (0..d).map(|j| turned[(j, c)]).collect());
-    Ok((trace, (0..k).rev().take(DIRECTIONS).map(of).collect()))
-}
-
-fn decomposed(symmetric: &Mat<f64>) -> Result<SelfAdjointEigen<f64>> {
-    let failed = |e| Error::parameter("covariance of P", "a matrix with eigenvalues", format!("{e:?}"));
-    symmetric.self_adjoint_eigen(Side::Lower).map_err(failed)
-}
-
-fn mean(rows: impl Iterator<Item = usize>, values: &[f32], d: usize) -> Option<Vec<f64>> {
-    let (mut sum, mut n) = (vec![0.0; d], 0);
-    for i in rows {
-        n += 1;
-        sum.iter_mut().zip(&values[i * d..(i + 1) * d]).for_each(|(s, v)| *s += f64::from(*v));
-    }
-    (n > 0).then(|| sum.iter().map(|s| s / f64::from(n)).collect())
 }
 
 impl Mahalanobis {
@@ -163,30 +85,30 @@ impl Mahalanobis {
         let Some(all) = mean(0..source.len(), values, d).filter(|_| d > 0) else {
             return Err(Error::parameter("mahalanobis", "rows with inputs", "logits alone"));
         };
-        let whitening = Arc::new(Gaussian::whitening(values, d, |_| 0, std::slice::from_ref(&all))?);
-        let mut classes = Vec::new();
+        let whole = whitening(values, d, |_| 0, std::slice::from_ref(&all))?;
+        let mut classes = None;
         if kind == Distance::Relative {
             let predictions = source.predictions();
             let of = |c: usize| mean((0..source.len()).filter(|&i| predictions[i] as usize == c), values, d);
             // A class that f never names stands at the mean of all.
             let means: Vec<Vec<f64>> = (0..source.classes()).map(|c| of(c).unwrap_or_else(|| all.clone())).collect();
-            let shared = Arc::new(Gaussian::whitening(values, d, |i| predictions[i] as usize, &means)?);
-            classes = means.into_iter().map(|mean| Gaussian { mean, whitening: shared.clone() }).collect();
+            let shared = whitening(values, d, |i| predictions[i] as usize, &means)?;
+            classes = Some(Gaussians::new(all.clone(), shared, means));
         }
-        Ok(Self { kind, whole: Gaussian { mean: all, whitening }, classes, kept: Vec::new(), schema: source.schema() })
+        Ok(Self { kind, whole: Gaussians::one(all, whole), classes, kept: Vec::new(), schema: source.schema() })
     }
 }
 
 impl Mahalanobis {
     fn scores(&self, query: &Sample) -> Result<Vec<f64>> {
         test::check(query, &self.schema, self.kind == Distance::Inputs)?;
-        let d = self.whole.mean.len();
+        let d = self.whole.origin.len();
         let of = |row: &[f32]| {
-            let nearest = self.classes.iter().map(|g| g.squared(row)).fold(f64::INFINITY, f64::min);
             let whole = self.whole.squared(row);
-            if self.classes.is_empty() { whole } else { nearest - whole }
+            self.classes.as_ref().map_or(whole, |classes| classes.squared(row) - whole)
         };
-        Ok(values(self.kind, query).par_chunks_exact(d).map(of).collect())
+        let rows = values(self.kind, query).par_chunks_exact(d);
+        rows.map(|row| interrupt::check().map(|()| of(row))).collect()
     }
 
     /// What [`ShiftTest::save`] wrote.
@@ -196,20 +118,20 @@ impl Mahalanobis {
     fn stored(kind: Distance, source: &Sample, stored: &Stored) -> Result<Self> {
         let d = values(kind, source).len().checked_div(source.len()).unwrap_or(0);
         let (all, classes) = (d * (1 + d.min(DIRECTIONS)), source.classes());
-        let read = |name: &str| -> Result<Gaussian> {
+        let read = |name: &str| -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
             let numbers = stored.doubles(name, all)?;
-            let (mean, whitening) = numbers.split_at(d);
-            let whitening = Arc::new(whitening.chunks_exact(d).map(<[f64]>::to_vec).collect());
-            Ok(Gaussian { mean: mean.to_vec(), whitening })
+            let (first, whitening) = numbers.split_at(d);
+            Ok((first.to_vec(), whitening.chunks_exact(d).map(<[f64]>::to_vec).collect()))
         };
-        let mut test =
-            Self { kind, whole: read("gaussian")?, classes: Vec::new(), kept: Vec::new(), schema: source.schema() };
+        let (mean, whole) = read("gaussian")?;
+        let mut of_classes = None;
         if kind == Distance::Relative {
-            let (shared, means) = (read("classes")?, stored.doubles("class-means", classes * d)?);
-            let of = |mean: &[f64]| Gaussian { mean: mean.to_vec(), whitening: shared.whitening.clone() };
-            test.classes = means.chunks_exact(d).map(of).collect();
+            let ((_, shared), means) = (read("classes")?, stored.doubles("class-means", classes * d)?);
+            of_classes =
+                Some(Gaussians::new(mean.clone(), shared, means.chunks_exact(d).map(<[f64]>::to_vec).collect()));
         }
-        Ok(test)
+        let whole = Gaussians::one(mean, whole);
+        Ok(Self { kind, whole, classes: of_classes, kept: Vec::new(), schema: source.schema() })
     }
 
     fn prepared(kind: Distance, source: &Sample, stored: Option<&Stored>) -> Prepared {
@@ -265,11 +187,10 @@ impl ShiftTest for Mahalanobis {
     }
 
     fn save(&self, store: &mut Store) {
-        let numbers = |g: &Gaussian| [&g.mean[..], &g.whitening.concat()].concat();
-        store.double("gaussian", &numbers(&self.whole));
-        if let Some(first) = self.classes.first() {
-            store.double("classes", &numbers(first));
-            store.double("class-means", &self.classes.iter().flat_map(|g| g.mean.iter().copied()).collect::<Vec<_>>());
+        store.double("gaussian", &self.whole.numbers());
+        if let Some(classes) = &self.classes {
+            store.double("classes", &classes.numbers());
+            store.double("class-means", &classes.means.concat());
         }
         if !self.kept.is_empty() {
             store.double(KEPT, &self.kept);
@@ -290,31 +211,6 @@ mod tests {
         let test = Mahalanobis::new(Distance::Inputs, source).unwrap();
         let s = test.measure(&[source.clone(), world.far(20, 1)], &Streams::new(0)).unwrap().values;
         assert!((s[0] - 2.0).abs() < 1e-6 && s[1] > 10.0, "{s:?}");
-    }
-
-    #[test]
-    fn leading_directions_of_wide_rows_are_those_of_the_covariance() {
-        // Two directions that stand out of noise, in as many dimensions as the covariance is still formed for.
-        let (n, d) = (300, 120);
-        let noise = thalweg_nets::testing::normals(&Streams::new(5), n * (d + 2));
-        let row = |i: usize| {
-            let (a, b) = (noise[n * d + 2 * i], noise[n * d + 2 * i + 1]);
-            (0..d).map(move |j| (i % 2) as f32 + if j % 2 == 0 { 3.0 * a } else { 2.0 * b })
-        };
-        let rows: Vec<f32> = (0..n).flat_map(row).zip(&noise).map(|(v, e)| v + 0.3 * e).collect();
-        let means: Vec<Vec<f64>> = [0, 1].map(|c| mean((0..n).filter(|i| i % 2 == c), &rows, d).unwrap()).to_vec();
-        let both = [of_covariance(&rows, d, |i| i % 2, &means).unwrap(), leading(&rows, d, |i| i % 2, &means).unwrap()];
-        let [(trace, exact), (other, found)] = &both;
-        assert!((trace - other).abs() < 1e-9 * trace && found.len() == DIRECTIONS, "{trace} {other}");
-        for k in 0..2 {
-            assert!((exact[k].0 - found[k].0).abs() < 1e-6 * exact[k].0, "{} {}", exact[k].0, found[k].0);
-            let along: f64 = exact[k].1.iter().zip(&found[k].1).map(|(a, b)| a * b).sum();
-            assert!((along.abs() - 1.0).abs() < 1e-6, "{along}");
-        }
-        let unit = |u: &Vec<f64>| u.iter().map(|v| v * v).sum::<f64>();
-        assert!(found.iter().all(|(variance, u)| *variance > 0.0 && (unit(u) - 1.0).abs() < 1e-9));
-        let captured = |of: &[(f64, Vec<f64>)]| of.iter().map(|(variance, _)| variance).sum::<f64>();
-        assert!(captured(found) <= captured(exact) * (1.0 + 1e-9) && captured(found) > 0.97 * captured(exact));
     }
 
     /// Inverse of a symmetric 2 × 2 matrix [xx, xy, yy].

@@ -8,6 +8,8 @@ pub mod ensemble;
 pub mod ensemble_config;
 pub mod entropy;
 mod halves;
+pub mod hotelling;
 pub mod mahalanobis;
 pub mod mmd;
 pub mod two_sample;
+mod whitening;

@@ -122,6 +122,7 @@ fn few_held_out_rows_do_not_raise_the_level() {
         "energy",
         "mahalanobis",
         "relative-mahalanobis",
+        "hotelling",
         "feature-mmd",
         "h-divergence",
     ];
