@@ -71,7 +71,7 @@ fn a_model_of_ones_own_is_calibrated_once_and_asked_by_exit_code() {
     assert_eq!((&value["outcome"], &value["level"]), (&"harmful-shift".into(), &0.05.into()));
     assert!(value["p_value"].as_f64().is_some_and(|p| p <= 0.05));
     let evidence = value["evidence"].as_array().unwrap();
-    assert!(evidence.len() == 6 && evidence[0]["question"] == "harm" && evidence[2]["question"] == "difference");
+    assert!(evidence.len() == 7 && evidence[0]["question"] == "harm" && evidence[2]["question"] == "difference");
     assert!(evidence[0]["name"].as_str().is_some_and(|name| name.contains("disagree")));
     // How often the model is right there cannot be told; of rows of P it can.
     let estimate = &value["estimate"];

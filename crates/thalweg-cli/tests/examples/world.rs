@@ -100,6 +100,23 @@ pub fn csv(n: usize, seed: u64, shift: f64, labelled: bool) -> String {
     text
 }
 
+/// A small classifier that knows nothing, with tables of its own.
+fn cells(dir: &Path) {
+    let mut noise = Noise(12);
+    let tensors = [("0.weight", vec![16, 9]), ("0.bias", vec![16]), ("2.weight", vec![2, 16]), ("2.bias", vec![2])];
+    let layout = Layout::of_tensors(tensors.map(|(name, shape)| (name.to_string(), shape)).into_iter());
+    let theta: Vec<f32> = (0..layout.len()).map(|_| 0.1 * noise.next() as f32).collect();
+    fs::write(dir.join("cells.pt"), layout.to_safetensors(&theta).unwrap()).unwrap();
+    for (name, n, seed, shift, labelled) in [
+        ("train", 200, 7, 0.0, true),
+        ("held", 120, 8, 0.0, true),
+        ("today", 30, 9, 0.0, false),
+        ("broken", 30, 10, 2.0, false),
+    ] {
+        fs::write(dir.join(format!("cells-{name}.csv")), csv(n, seed, shift, labelled)).unwrap();
+    }
+}
+
 /// The same as `x [n, 9]` and `y [n]` in an archive.
 fn npz(n: usize, seed: u64, shift: f64) -> Vec<u8> {
     let rows = patients(n, seed, shift);
@@ -172,6 +189,7 @@ pub fn files(dir: &Path) {
         fs::write(dir.join(name), csv(n, seed, 0.0, true)).unwrap();
     }
     fs::write(dir.join("new.csv"), csv(50, 6, 0.0, false)).unwrap();
+    cells(dir);
     fs::write(dir.join("f.py"), MODEL).unwrap();
     let mut noise = Noise(9);
     for (name, n) in [("held-logits.csv", 200), ("new-logits.csv", 40)] {
