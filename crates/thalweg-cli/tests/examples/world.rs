@@ -104,7 +104,7 @@ pub fn csv(n: usize, seed: u64, shift: f64, labelled: bool) -> String {
 fn cells(dir: &Path) {
     let mut noise = Noise(12);
     let tensors = [("0.weight", vec![16, 9]), ("0.bias", vec![16]), ("2.weight", vec![2, 16]), ("2.bias", vec![2])];
-    let layout = Layout::of_tensors(tensors.map(|(name, shape)| (name.to_string(), shape)).into_iter());
+    let layout = Layout::of_tensors(tensors.map(|(name, shape)| (name.to_string(), shape)));
     let theta: Vec<f32> = (0..layout.len()).map(|_| 0.1 * noise.next() as f32).collect();
     fs::write(dir.join("cells.pt"), layout.to_safetensors(&theta).unwrap()).unwrap();
     for (name, n, seed, shift, labelled) in [

@@ -65,11 +65,12 @@ impl Batches {
             let mut from = BufReader::new(from);
             loop {
                 let mut line = Vec::new();
-                let read = from.read_until(b'\n', &mut line);
-                let ended = !matches!(read, Ok(bytes) if bytes > 0);
-                // At the end of stdin nothing is sent, and where nobody listens any more nothing need be.
-                if (ended && read.is_ok()) || to.send(read.map(|_| line)).is_err() || ended {
-                    return;
+                match from.read_until(b'\n', &mut line) {
+                    Ok(0) => return,
+                    // Where nobody listens any more nothing need be read.
+                    Ok(_) if to.send(Ok(line)).is_err() => return,
+                    Ok(_) => {}
+                    Err(error) => return drop(to.send(Err(error))),
                 }
             }
         });
